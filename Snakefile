@@ -1,0 +1,53 @@
+# Compute-optimal test-time scaling, end to end. Rules are included in the order in which they run.
+
+from compute_optimal.study_plan import StudyPlan
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+# A study is one file: --configfile replaces the default study instead of extending it.
+if not workflow.overwrite_configfiles:
+
+    configfile: "config/config.yaml"
+
+
+plan = StudyPlan.from_config(config)
+
+
+pathvars:
+    results=plan.results,
+    benchmarks=f"{plan.results}/benchmarks",
+
+
+report: "workflow/report/workflow.rst"
+
+
+wildcard_constraints:
+    digest="[0-9a-f]{12}",
+    origin="run|adopted",
+    task=r"[\w.-]+",
+    policy=r"[\w.-]+",
+    prm=r"[\w.-]+",
+    figure=r"[\w-]+",
+    table=r"[\w-]+",
+    notebook=r"[\w-]+",
+
+
+onstart:
+    plan.announce()
+
+
+include: "workflow/rules/problems.smk"
+include: "workflow/rules/generate.smk"
+include: "workflow/rules/judge.smk"
+include: "workflow/rules/analyse.smk"
+include: "workflow/rules/present.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        plan.figures,
+        plan.tables,
+        plan.notebooks,

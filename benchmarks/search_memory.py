@@ -1,0 +1,144 @@
+"""What the bookkeeping of a search costs, without engines: memory, and time for each request.
+
+    PYTHONPATH=workflow python benchmarks/search_memory.py --problems 500 --budget 256
+
+Engines are imitated: steps of about 40 tokens with fresh integers, as an engine hands them over,
+answered in random order; the processor time that they take is measured and taken off. ``--keep``
+holds all results until the end instead of dropping each as it is delivered.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import resource
+import time
+from array import array
+from collections.abc import Iterator, Sequence
+from typing import Generic, TypeVar
+
+from compute_optimal.engines.requests import (
+    Completion,
+    FinishReason,
+    SampleRequest,
+    ScoreRequest,
+    ScoreResult,
+)
+from compute_optimal.prms import PrmInput
+from compute_optimal.search import Search, SearchResult, SearchSettings, beam_search, dvts, run
+from compute_optimal.tasks import Problem
+
+RequestT = TypeVar("RequestT", SampleRequest, ScoreRequest)
+
+
+class Imitation(Generic[RequestT]):
+    """Holds requests, hands over a random tenth of them a step, and counts its own seconds."""
+
+    def __init__(self) -> None:
+        self.seconds, self.n_requests, self.n_tokens = 0.0, 0, 0
+        self._pending: list[RequestT] = []
+        self._random = random.Random(0)
+
+    @property
+    def unfinished(self) -> int:
+        return len(self._pending)
+
+    def submit(self, request: RequestT) -> None:
+        self._pending.append(request)
+
+    def _due(self) -> list[RequestT]:
+        self._random.shuffle(self._pending)
+        n = len(self._pending) // 10 + 1
+        due, self._pending = self._pending[:n], self._pending[n:]
+        self.n_requests += len(due)
+        return due
+
+
+class Policy(Imitation[SampleRequest]):
+    def __init__(self, n_prompt: int, n_steps: int) -> None:
+        super().__init__()
+        self._n_prompt, self._n_steps = n_prompt, n_steps
+
+    def collect(self) -> list[Completion]:
+        started = time.process_time()
+        answers = []
+        for request in self._due():
+            n = self._random.randint(20, 60)
+            ids = tuple(array("I", os.urandom(4 * n)))
+            self.n_tokens += n
+            text = os.urandom(2 * n).hex() + "\n\n"
+            ends = len(request.prompt_ids) > self._n_prompt + 40 * (self._n_steps - 1)
+            reason: FinishReason = "eos" if ends else "stop"
+            n_prompt = len(request.prompt_ids)
+            answers.append(Completion(request.key, text, ids, reason, 0.0, n_prompt, 0))
+        self.seconds += time.process_time() - started
+        return answers
+
+
+class Prm(Imitation[ScoreRequest]):
+    def collect(self) -> list[ScoreResult]:
+        started = time.process_time()
+        answers = [
+            ScoreResult(request.key, (self._random.gauss(0, 3),), len(request.token_ids), 0)
+            for request in self._due()
+        ]
+        self.seconds += time.process_time() - started
+        return answers
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--problems", type=int, default=500)
+    parser.add_argument("--budget", type=int, default=256)
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--method", choices=("beam_search", "dvts"), default="beam_search")
+    parser.add_argument("--max-in-flight", type=int, default=1024)
+    parser.add_argument("--keep", action="store_true")
+    arguments = parser.parse_args()
+
+    settings = SearchSettings("benchmark", 0.7, 1.0, -1, 8192, 8192, 2048, 4, 40, 10**6)
+    position = PrmInput(tuple(range(500)), ())
+
+    def encode(_: str, steps: Sequence[str]) -> PrmInput:
+        return PrmInput(position.token_ids, tuple(range(len(steps))))
+
+    def searches() -> Iterator[Search[SearchResult]]:
+        for i in range(arguments.problems):
+            problem = Problem(f"p{i}", f"Problem {i}?", "0", None, None)
+            prompt = tuple(range(1000, 1150))
+            if arguments.method == "beam_search":
+                yield beam_search(problem, prompt, arguments.budget, settings, encode)
+            else:
+                subtrees = range(arguments.budget // settings.beam_width)
+                yield dvts(problem, prompt, subtrees, settings, encode)
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    results: list[SearchResult] = []
+    n_nodes = 0
+
+    def receive(result: SearchResult) -> None:
+        nonlocal n_nodes
+        n_nodes += len(result.nodes)
+        if arguments.keep:
+            results.append(result)
+
+    policy, prm = Policy(150, arguments.steps), Prm()
+    started = time.process_time()
+    run(
+        searches(),
+        sampling=policy,
+        scoring=prm,
+        on_finished=receive,
+        max_in_flight=arguments.max_in_flight,
+    )
+    seconds = time.process_time() - started - policy.seconds - prm.seconds
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    n_requests = policy.n_requests + prm.n_requests
+    print(f"{arguments.problems} problems, {n_nodes:,} nodes, {policy.n_tokens:,} tokens")
+    print(f"peak memory {peak / 1024:,.0f} MB, {(peak - before) / 1024:,.0f} MB more than at start")
+    print(f"{n_requests:,} requests, {1e6 * seconds / n_requests:.1f} us each without engines")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Resolve the environments: versions and hashes, no index addresses. Needs uv.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+common=(--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --quiet)
+
+uv pip compile core.in --universal --python-version 3.11 "${common[@]}" -o core.lock
+uv pip compile core.in test.in -c core.lock --universal --python-version 3.11 "${common[@]}" -o test.lock
+
+# torch is installed beside the lock, so that a CPU build which the user's pip knows is taken. uv does
+# not read pip's configuration: name a folder or index with that build in UV_FIND_LINKS or UV_INDEX.
+uv pip compile core.in test.in engine-cpu.in -c test.lock --override overrides.txt \
+  --python-version 3.11 --python-platform x86_64-manylinux_2_28 --no-emit-package torch \
+  "${common[@]}" -o engine-cpu.lock

@@ -1,0 +1,258 @@
+"""A made-up database of results, for tests of figures, tables and queries only."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+import numpy as np
+
+SCHEMA = {
+    "problems": "task VARCHAR, problem_id VARCHAR, problem_hash VARCHAR, answer VARCHAR,"
+    " level INTEGER, subject VARCHAR",
+    "pools": "task VARCHAR, policy VARCHAR, pool VARCHAR, problem_id VARCHAR,"
+    " sample_index INTEGER, answer VARCHAR, answer_class INTEGER, correct BOOLEAN,"
+    " status VARCHAR, n_tokens INTEGER, finish_reason VARCHAR",
+    "pass_at_1": "task VARCHAR, policy VARCHAR, pool VARCHAR, problem_id VARCHAR,"
+    " n_samples INTEGER, n_correct INTEGER, pass_at_1 DOUBLE",
+    "difficulty": "task VARCHAR, policy VARCHAR, problem_id VARCHAR, pass_at_1 DOUBLE,"
+    " n_samples INTEGER, bucket VARCHAR",
+    "curves": "task VARCHAR, policy VARCHAR, prm VARCHAR, method VARCHAR, scoring VARCHAR,"
+    " voting VARCHAR, bucket VARCHAR, budget INTEGER, accuracy DOUBLE, ci_low DOUBLE,"
+    " ci_high DOUBLE, monte_carlo_error DOUBLE, n_problems INTEGER, tokens DOUBLE,"
+    " prm_tokens DOUBLE",
+    "outcomes": "task VARCHAR, policy VARCHAR, prm VARCHAR, method VARCHAR, scoring VARCHAR,"
+    " voting VARCHAR, budget INTEGER, problem_id VARCHAR, bucket VARCHAR, accuracy DOUBLE",
+    "policies": "policy VARCHAR, title VARCHAR, family VARCHAR, n_parameters BIGINT,"
+    " origin VARCHAR",
+    "prms": "prm VARCHAR, title VARCHAR, format VARCHAR, n_parameters BIGINT",
+    "tasks": "task VARCHAR, title VARCHAR, n_problems INTEGER",
+    "published": 'item VARCHAR, "group" VARCHAR, model VARCHAR, params VARCHAR, method VARCHAR,'
+    " prm VARCHAR, budget VARCHAR, task VARCHAR, metric VARCHAR, value VARCHAR, unit VARCHAR,"
+    " note VARCHAR, source VARCHAR",
+    "cells": "task VARCHAR, policy VARCHAR, prm VARCHAR, method VARCHAR, budget INTEGER,"
+    " status VARCHAR, n_stored INTEGER, n_needed INTEGER, tokens_needed BIGINT",
+}
+
+TASKS = (("math500", "MATH-500", 40), ("aime24", "AIME24", 12))
+POLICIES = (
+    ("llama-3.2-1b", "Llama-3.2-1B-Instruct", "Llama", 1_240_000_000),
+    ("llama-3.2-3b", "Llama-3.2-3B-Instruct", "Llama", 3_210_000_000),
+    ("llama-3.1-8b", "Llama-3.1-8B-Instruct", "Llama", 8_030_000_000),
+    ("qwen2.5-0.5b", "Qwen2.5-0.5B-Instruct", "Qwen2.5", 490_000_000),
+    ("qwen2.5-7b", "Qwen2.5-7B-Instruct", "Qwen2.5", 7_620_000_000),
+    ("qwen2.5-72b", "Qwen2.5-72B-Instruct", "Qwen2.5", 72_700_000_000),
+)
+PRMS = (
+    ("math-shepherd-7b", "Math-Shepherd-PRM-7B", "math_shepherd", 7_110_000_000),
+    ("rlhflow-mistral-8b", "RLHFlow-PRM-Mistral-8B", "rlhflow", 8_030_000_000),
+    ("skywork-1.5b", "Skywork-PRM-1.5B", "skywork", 1_540_000_000),
+    ("qwen-math-7b", "Qwen2.5-Math-PRM-7B", "qwen_math", 7_080_000_000),
+    ("qwen-math-72b", "Qwen2.5-Math-PRM-72B", "qwen_math", 72_000_000_000),
+)
+PUBLISHED = (
+    ("Figure 1", "GPT-4o", "CoT", "", "MATH-500", "accuracy", "74.6"),
+    ("Figure 1", "Llama-3.2-3B-Instruct", "TTS", "", "MATH-500", "accuracy", "78.2"),
+    ("Figure 3", "Qwen2.5-72B-Instruct", "", "", "MATH-500", "share_above_80%", "76.2"),
+    ("Table 2", "", "Majority Vote", "Qwen2.5-Math-PRM-7B", "MATH-500", "accuracy", "87.6"),
+    ("Table 2", "", "PRM-Last-Max", "Qwen2.5-Math-PRM-7B", "MATH-500", "accuracy", "87.6"),
+    ("Table 3", "Llama-3.2-1B-Inst.", "compute-optimal TTS", "", "AIME24", "accuracy", "16.7"),
+    ("Table 3", "Llama-3.2-3B-Inst.", "compute-optimal TTS", "", "MATH-500", "accuracy", "75.6"),
+    ("Table 5", "Llama-3.2-1B-Inst.", "CoT", "", "MATH-500", "accuracy", "26.0"),
+    ("Table 5", "Llama-3.2-1B-Inst.", "Majority voting", "", "MATH-500", "accuracy", "39.0"),
+    ("Table 5", "Llama-3.2-1B-Inst.", "compute-optimal TTS", "", "MATH-500", "accuracy", "66.2"),
+    ("Table 5", "Llama-3.2-1B-Inst.", "compute-optimal TTS", "", "MATH-500",
+     "performance_gain_over_CoT", "154.6"),
+    ("Table 5", "Llama-3.2-1B-Inst.", "compute-optimal TTS", "", "MATH-500",
+     "efficiency_gain_over_majority", ">256.0"),
+    ("Table 5", "Llama-3.2-3B-Inst.", "compute-optimal TTS", "", "MATH-500", "accuracy", "78.2"),
+)  # fmt: skip
+AGGREGATIONS = tuple(
+    (scoring, voting)
+    for scoring in ("prm_min", "prm_last", "prm_avg")
+    for voting in ("prm_max", "prm_vote")
+)
+SEARCHES = ("beam_search", "dvts")
+
+
+@dataclass(frozen=True)
+class SyntheticStudy:
+    """What to make up. ``missing``: (policy, prm, method) that were not run; None matches all."""
+
+    seed: int = 0
+    tasks: tuple[tuple[str, str, int], ...] = TASKS
+    policies: tuple[tuple[str, str, str, int], ...] = POLICIES
+    prms: tuple[tuple[str, str, str, int], ...] = PRMS
+    budgets: tuple[int, ...] = (4, 16, 64, 256)
+    missing: Collection[tuple[str | None, str | None, str | None]] = ()
+    all_wrong: bool = False
+    published: Collection[tuple[str, ...]] = PUBLISHED
+    _rows: dict[str, list[tuple[object, ...]]] = field(default_factory=dict)
+
+    def write(self, path: Path) -> Path:
+        """Write the database to ``path``, which must not exist; returns the path."""
+        self._rows.update({table: [] for table in SCHEMA})
+        self._rows["tasks"] += self.tasks
+        self._rows["policies"] += [(*policy, "run") for policy in self.policies]
+        self._rows["prms"] += self.prms
+        for item, model, method, prm, task, metric, value in self.published:
+            unit = "x" if metric.startswith("efficiency") else "%"
+            self._rows["published"].append(
+                (
+                    item,
+                    None,
+                    model,
+                    None,
+                    method,
+                    prm,
+                    None,
+                    task,
+                    metric,
+                    value,
+                    unit,
+                    None,
+                    "made up",
+                )
+            )
+        for number, (task, _, n_problems) in enumerate(self.tasks):
+            ids = [f"{task}/{i:03d}" for i in range(n_problems)]
+            self._rows["problems"] += [
+                (task, problem, f"{i:016x}", str(i), 1 + i % 5, "Algebra")
+                for i, problem in enumerate(ids)
+            ]
+            rng = np.random.default_rng((self.seed, number))
+            hardness = rng.normal(2.0 * number, 2.2, n_problems)
+            for policy, _, _, n_parameters in self.policies:
+                ability = np.log10(n_parameters) - 9.7
+                chance = 1 / (1 + np.exp(hardness - 1.2 * ability - rng.normal(0, 0.4, n_problems)))
+                self._policy(rng, task, policy, ids, 0 * chance if self.all_wrong else chance)
+        return self._store(path)
+
+    def _is_missing(self, policy: str, prm: str | None, method: str) -> bool:
+        return any(
+            all(
+                pattern in (None, value)
+                for pattern, value in zip(entry, (policy, prm, method), strict=True)
+            )
+            for entry in self.missing
+        )
+
+    def _policy(
+        self, rng: np.random.Generator, task: str, policy: str, ids: list[str], chance: np.ndarray
+    ) -> None:
+        n_correct = rng.binomial(64, chance)
+        measured = not self._is_missing(policy, None, "pass_at_1")
+        buckets = ["easy" if c >= 32 else "medium" if c >= 6.4 else "hard" for c in n_correct]
+        if measured:
+            for problem, c, bucket in zip(ids, n_correct.tolist(), buckets, strict=True):
+                self._rows["difficulty"].append((task, policy, problem, c / 64, 64, bucket))
+                self._rows["pass_at_1"].append((task, policy, "difficulty", problem, 64, c, c / 64))
+                for sample in range(4):
+                    right = bool(rng.random() < c / 64)
+                    self._rows["pools"].append(
+                        (task, policy, "evaluation", problem, sample, "1", 0, right,
+                         "graded" if sample else "no_answer", 300 + sample,
+                         "length" if problem == ids[0] else "eos")
+                    )  # fmt: skip
+        pools = ["cot", "majority", "pass_at_k"]
+        cells = [(None, method, None) for method in pools] + [
+            (prm[0], method, prm[3]) for prm in self.prms for method in ("best_of_n", *SEARCHES)
+        ]
+        for prm, method, prm_parameters in cells:
+            missing = self._is_missing(policy, prm, method)
+            budgets = (1,) if method == "cot" else self.budgets
+            if method != "pass_at_k":
+                self._rows["cells"] += [
+                    (task, policy, prm, method, budget, "missing" if missing else "stored",
+                     0 if missing else budget * len(ids), budget * len(ids), 0)
+                    for budget in budgets
+                ]  # fmt: skip
+            if missing:
+                continue
+            rules: list[tuple[str | None, str | None]] = [(None, None)] if prm is None else []
+            if prm is not None:
+                rules += AGGREGATIONS
+            if method in SEARCHES:
+                rules.append((None, "majority"))
+            for scoring, voting in rules:
+                gain = 0.0
+                if prm:
+                    skill = 0.2 * (np.log10(prm_parameters) - 8.6) + 0.05 * (method == "dvts")
+                    gain = skill * (0.8 if voting == "prm_max" else 1.0)
+                shift = rng.normal(0, 0.04)
+                for budget in self._ks(method):
+                    self._points(
+                        task, policy, prm, method, scoring, voting, budget, ids, buckets,
+                        self._accuracy(method, chance, budget, gain + shift * (budget > 1)),
+                    )  # fmt: skip
+
+    def _ks(self, method: str) -> list[int]:
+        if method == "cot":
+            return [1]
+        if method in SEARCHES:
+            return list(self.budgets)
+        top = max(self.budgets)
+        return sorted(
+            {k for k in (1, 2, 3, 4, 6, 8, 16, 32, 48, 64, 128, 256) if k <= top} | {*self.budgets}
+        )
+
+    @staticmethod
+    def _accuracy(method: str, chance: np.ndarray, budget: int, gain: float) -> np.ndarray:
+        if method == "pass_at_k":
+            return 1 - (1 - chance) ** budget
+        if method == "cot" or budget == 1:
+            return chance
+        rounds = np.log2(budget)
+        odds = np.log(np.clip(chance, 1e-9, None) / np.clip(1 - chance, 1e-9, None))
+        # A vote strengthens what is likely; a PRM lifts everything.
+        lift = 0.2 * np.sign(odds + 0.4) * rounds if method == "majority" else gain * rounds
+        lifted = 1 / (1 + np.exp(-(odds + lift)))
+        return np.where(chance == 0, 0.0, lifted)
+
+    def _points(
+        self, task: str, policy: str, prm: str | None, method: str, scoring: str | None,
+        voting: str | None, budget: int, ids: list[str], buckets: list[str], accuracy: np.ndarray,
+    ) -> None:  # fmt: skip
+        voting = "majority" if method == "majority" else voting
+        tokens = 320.0 * budget * (0.8 if method in SEARCHES else 1.0)
+        masks = {"all": np.ones(len(ids), dtype=bool)}
+        masks |= {
+            name: np.array([b == name for b in buckets]) for name in ("easy", "medium", "hard")
+        }
+        for bucket, mask in masks.items():
+            n = int(mask.sum())
+            if not n:
+                continue
+            mean = float(accuracy[mask].mean())
+            half = 1.96 * float(np.sqrt(mean * (1 - mean) / n))
+            self._rows["curves"].append(
+                (task, policy, prm, method, scoring, voting, bucket, budget, mean,
+                 max(0.0, mean - half), min(1.0, mean + half), 0.0, n, tokens,
+                 tokens if prm else None)
+            )  # fmt: skip
+        if method != "pass_at_k" and (budget in self.budgets or budget == 1):
+            self._rows["outcomes"] += [
+                (task, policy, prm, method, scoring, voting, budget, problem, bucket, value)
+                for problem, bucket, value in zip(ids, buckets, accuracy.tolist(), strict=True)
+            ]
+
+    def _store(self, path: Path) -> Path:
+        with duckdb.connect(str(path)) as connection:
+            for table, columns in SCHEMA.items():
+                connection.execute(f"CREATE TABLE {table} ({columns})")
+                rows = self._rows[table]
+                if not rows:
+                    continue
+                source = path.with_suffix(f".{table}.csv")
+                with source.open("w", encoding="utf-8", newline="") as stream:
+                    csv.writer(stream, quoting=csv.QUOTE_MINIMAL).writerows(
+                        [r"\N" if value is None else value for value in row] for row in rows
+                    )
+                connection.execute(
+                    f"COPY {table} FROM '{source}' (FORMAT csv, HEADER false, NULL '\\N')"
+                )
+                source.unlink()
+        return path

@@ -1,0 +1,171 @@
+"""The registry's numbers agree with the architectures, and its mistakes are told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import yaml
+from compute_optimal.config.registry import PrmFormatName, load_lock, load_registry
+from compute_optimal.errors import StudyError
+from compute_optimal.micro.recipes import PROMPTING
+from compute_optimal.prms import PRM_FORMATS
+
+REGISTRY = Path(__file__).parents[2] / "config/registry"
+
+
+def n_parameters(
+    hidden: int, layers: int, inner: int, heads: int, kv_heads: int, vocabulary: int,
+    *, tied: bool = False, biased: bool = True, head_size: int | None = None,
+) -> int:  # fmt: skip
+    """Weights of a Llama-like transformer, counted from its shape; ``biased``: Qwen2's q, k, v."""
+    size = head_size or hidden // heads
+    attention = 2 * hidden * heads * size + 2 * hidden * kv_heads * size
+    biases = (heads + 2 * kv_heads) * size if biased else 0
+    block = attention + biases + 3 * hidden * inner + 2 * hidden
+    return (1 if tied else 2) * vocabulary * hidden + layers * block + hidden
+
+
+QWEN_7B = n_parameters(3584, 28, 18944, 28, 4, 152064)
+QWEN_72B = n_parameters(8192, 80, 29568, 64, 8, 152064)
+QWEN_1_5B = n_parameters(1536, 28, 8960, 12, 2, 151936, tied=True)
+LLAMA_8B = n_parameters(4096, 32, 14336, 32, 8, 128256, biased=False)
+# Shapes from each model's config.json.
+SHAPES = {
+    "Llama-3.2-1B-Instruct": n_parameters(
+        2048, 16, 8192, 32, 8, 128256, tied=True, biased=False, head_size=64
+    ),
+    "Llama-3.2-3B-Instruct": n_parameters(
+        3072, 28, 8192, 24, 8, 128256, tied=True, biased=False, head_size=128
+    ),
+    "Llama-3.1-8B-Instruct": LLAMA_8B,
+    "Qwen2.5-0.5B-Instruct": n_parameters(896, 24, 4864, 14, 2, 151936, tied=True),
+    "Qwen2.5-1.5B-Instruct": QWEN_1_5B,
+    "Qwen2.5-3B-Instruct": n_parameters(2048, 36, 11008, 16, 2, 151936, tied=True),
+    "Qwen2.5-7B-Instruct": QWEN_7B,
+    "Qwen2.5-14B-Instruct": n_parameters(5120, 48, 13824, 40, 8, 152064),
+    "Qwen2.5-32B-Instruct": n_parameters(5120, 64, 27648, 40, 8, 152064),
+    "Qwen2.5-72B-Instruct": QWEN_72B,
+    "Qwen2.5-Math-1.5B-Instruct": QWEN_1_5B,
+    "Qwen2.5-Math-7B-Instruct": QWEN_7B,
+    "Qwen2.5-Math-72B-Instruct": QWEN_72B,
+    "DeepSeek-R1-Distill-Qwen-1.5B": n_parameters(1536, 28, 8960, 12, 2, 151936),
+    "DeepSeek-R1-Distill-Qwen-7B": QWEN_7B,
+    "SmolLM2-135M-Instruct": n_parameters(576, 30, 1536, 9, 3, 49152, tied=True, biased=False),
+    "Math-Shepherd-PRM-7B": n_parameters(4096, 32, 14336, 32, 8, 32000, biased=False),
+    "RLHFlow-PRM-Mistral-8B": LLAMA_8B,
+    "RLHFlow-PRM-Deepseek-8B": LLAMA_8B,
+    # One linear head with bias beside the language-model head.
+    "Skywork-PRM-1.5B": QWEN_1_5B + 1536 + 1,
+    "Skywork-PRM-7B": QWEN_7B + 3584 + 1,
+    # Two linear layers with bias instead of the language-model head.
+    "Qwen2.5-Math-PRM-7B": QWEN_7B - 152064 * 3584 + 3584 * 3584 + 3584 + 2 * 3584 + 2,
+    "Qwen2.5-Math-PRM-72B": QWEN_72B - 152064 * 8192 + 8192 * 8192 + 8192 + 2 * 8192 + 2,
+}
+
+
+def test_parameter_counts_follow_from_the_architectures() -> None:
+    registry = load_registry(REGISTRY)
+    entries = {**registry.policies, **registry.prms}
+    published = {name: entry.n_parameters for name, entry in entries.items() if entry.hub_id}
+    assert published == SHAPES
+
+
+def test_addresses_are_pinned_and_models_of_4096_tokens_stay_within() -> None:
+    registry = load_registry(REGISTRY)
+    for task in registry.tasks.values():
+        assert task.url is None or "/0ee2578af1f8d6cac445c9c4c72780528bb94556/" in task.url
+    for entry in [*registry.policies.values(), *registry.prms.values()]:
+        built_on_qwen_math = "Qwen2.5-Math" in f"{entry.hub_id} {getattr(entry, 'base', '')}"
+        assert (entry.context == 4096) == built_on_qwen_math
+    assert all(entry.gated == ("Llama" in name) for name, entry in registry.policies.items()
+               if entry.hub_id)  # fmt: skip
+
+
+def test_the_scale_models_prompts_are_those_it_was_trained_with() -> None:
+    prompts = load_registry(REGISTRY).prompts
+    assert {name: prompts[name].system for name in PROMPTING} == {
+        name: prompting.system for name, prompting in PROMPTING.items()
+    }
+
+
+def test_reasoning_models_get_no_system_prompt_and_the_sentence_in_the_user_turn() -> None:
+    registry = load_registry(REGISTRY)
+    family = registry.prompts[registry.policies["DeepSeek-R1-Distill-Qwen-7B"].prompt]
+    assert family.system is None
+    assert family.user_suffix == "\n" + str(registry.prompts["qwen"].system)
+    assert r"$\boxed{answer}$" in str(registry.prompts["llama"].system)
+
+
+def changed(folder: Path, section: str, name: str, /, **keys: Any) -> Path:
+    """A copy of the registry in which one entry has other keys; None takes a key out."""
+    for path in REGISTRY.glob("*.yaml"):
+        content = yaml.safe_load(path.read_text())
+        if section in content:
+            entry = content[section].setdefault(name, {})
+            entry.update(keys)
+            for key in [key for key, value in keys.items() if value is None]:
+                del entry[key]
+        (folder / path.name).write_text(yaml.safe_dump(content))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "keys", "expected"),
+    [
+        ("policies", "Qwen2.5-7B-Instruct", {"contxt": 1}, ["contxt", "did you mean context?"]),
+        ("policies", "Qwen2.5-7B-Instruct", {"name": "x"}, ["policies.Qwen2.5-7B-Instruct.name"]),
+        ("policies", "Qwen2.5-7B-Instruct", {"prompt": "qwn"}, ["qwn", "did you mean qwen?"]),
+        ("policies", "Qwen2.5-7B-Instruct", {"context": 65536}, ["65536", "native_context 32768"]),
+        ("policies", "Qwen2.5-7B-Instruct", {"context": 4096}, ["max_tokens 8192", "context 4096"]),
+        ("policies", "Qwen2.5-7B-Instruct", {"path": "x"}, ["either hub_id or path"]),
+        ("policies", "Qwen2.5-7B-Instruct", {"hub_id": None}, ["either hub_id or path"]),
+        ("policies", "Qwen2.5-7B-Instruct", {"n_parameters": "7B"}, ['"7B"', "valid integer"]),
+        ("policies", "Qwen2.5-7B-Instruct", {"licence": None}, ["licence", "missing", "SPDX"]),
+        (
+            "policies",
+            "Qwen2.5-7B-Instruct",
+            {"sampling": {"max_tokens": 64, "max_step_tokens": 65}},
+            ["max_step_tokens 65 is over", "max_tokens 64"],
+        ),
+        ("policies", "micro-qwen-0.1M", {"revision": "main"}, ["a folder has no revision"]),
+        ("policies", "Skywork-PRM-7B", {}, ["policies.Skywork-PRM-7B.family", "missing"]),
+        ("prms", "Skywork-PRM-7B", {"format": "skywrk"}, ["skywrk", "did you mean skywork?"]),
+        ("tasks", "AIME24", {"sha256": "12"}, ["AIME24.sha256", '"12"']),
+        ("tasks", "AIME24", {"url": "http://x"}, ["AIME24.url"]),
+        ("tasks", "AIME24", {"file": None}, ["AIME24", "needs url, sha256 and file"]),
+        ("tasks", "AIME24", {"file": "../x"}, ["AIME24.file"]),
+        ("tasks", "arithmetic-chains", {"n_problems": 3}, ["n_problems is 3", "is 250"]),
+        ("tasks", "arithmetic-chains", {"parameters": None}, ["a generated task has parameters"]),
+    ],
+)  # fmt: skip
+def test_mistakes_in_entries(
+    tmp_path: Path, section: str, name: str, keys: dict[str, Any], expected: list[str]
+) -> None:
+    with pytest.raises(StudyError) as caught:
+        load_registry(changed(tmp_path, section, name, **keys))
+    for part in [".yaml", *expected]:
+        assert part in str(caught.value)
+
+
+def test_every_prm_format_can_be_registered() -> None:
+    assert get_args(PrmFormatName) == PRM_FORMATS
+
+
+def test_a_policy_and_a_prm_cannot_share_a_name(tmp_path: Path) -> None:
+    entry = yaml.safe_load((REGISTRY / "policies.yaml").read_text())["policies"]
+    folder = changed(tmp_path, "policies", "Skywork-PRM-7B", **entry["Qwen2.5-7B-Instruct"])
+    with pytest.raises(StudyError, match="a PRM has this name too"):
+        load_registry(folder)
+
+
+def test_a_malformed_lock_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "lock.json"
+    assert load_lock(path) == {}
+    path.write_text('{"m": {"hub_id": "a/b", "revision": "main"}}')
+    with pytest.raises(StudyError, match=r"lock.json, key m.revision"):
+        load_lock(path)
+    path.write_text('{"m": {"hub_id": "a/b", "sha256": "%s"}}' % ("0" * 64))
+    with pytest.raises(StudyError, match="hub_id and revision, or path and sha256"):
+        load_lock(path)

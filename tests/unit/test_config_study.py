@@ -1,0 +1,200 @@
+"""A study says exactly what is wrong with it, and what it says it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from compute_optimal.config import Study, load_study, parse_study
+from compute_optimal.errors import StudyError
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _in_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+
+def study(**keys: Any) -> dict[str, Any]:
+    base = {
+        "name": "try",
+        "tasks": ["MATH-500"],
+        "policies": ["Qwen2.5-7B-Instruct"],
+        "prms": ["Qwen2.5-Math-PRM-7B"],
+    }
+    return base | keys
+
+
+def message(content: dict[str, Any]) -> str:
+    with pytest.raises(StudyError) as caught:
+        parse_study(content, "my.yaml")
+    assert "pydantic" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_defaults_are_the_papers() -> None:
+    result = parse_study(study())
+    assert result.budgets == (4, 16, 64, 256)
+    assert (result.beam_width, result.max_steps, result.generate) == (4, 40, "never")
+    assert (result.difficulty.easy, result.difficulty.medium) == (0.5, 0.1)
+    sampling = result.policy("Qwen2.5-7B-Instruct").sampling
+    assert (sampling.temperature, sampling.cot_temperature) == (0.7, 0.0)
+    assert (sampling.top_p, sampling.top_k) == (1.0, -1)
+    assert (sampling.max_tokens, sampling.max_step_tokens) == (8192, 2048)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda p: p.stem)
+def test_shipped_studies_are_valid(path: Path) -> None:
+    result = load_study(path)
+    first_line = path.read_text().splitlines()[0]
+    assert first_line == "# yaml-language-server: $schema=../workflow/schemas/study.schema.json"
+    for name in result.policies:
+        assert result.prompt_family(result.policy(name).prompt).source
+
+
+def test_the_papers_grid_is_complete() -> None:
+    paper = load_study("config/paper.yaml")
+    assert (len(paper.policies), len(paper.prms), paper.generate) == (12, 7, "missing")
+    assert len({paper.prm(name).format for name in paper.prms}) == 4
+    assert load_study("config/config.yaml").generate == "never"
+
+
+def test_overrides_are_merged_into_mappings() -> None:
+    result = load_study("config/config.yaml", {"difficulty": {"easy": 0.6}, "seed": 5})
+    assert (result.difficulty.easy, result.difficulty.medium, result.seed) == (0.6, 0.1, 5)
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ({"bugdets": [4]}, ["my.yaml, key bugdets", "unknown key", "did you mean budgets?"]),
+        ({"difficulty": {"eazy": 1}}, ["key difficulty.eazy", "did you mean easy?"]),
+        ({"generate": "nver"}, ["key generate", '"nver"', "did you mean never?"]),
+        ({"methods": ["cot", "dvst"]}, ["key methods[1]", '"dvst"', "did you mean dvts?"]),
+        ({"budgets": [4, "16"]}, ["key budgets[1]", '"16"', "valid integer"]),
+        ({"budgets": []}, ["key budgets", "at least 1 item"]),
+        ({"seed": -1}, ["key seed", "-1", "greater than or equal to 0"]),
+        ({"seed": True}, ["key seed", "true", "valid integer"]),
+        ({"difficulty": {"easy": float("nan")}}, ["key difficulty.easy", "finite number"]),
+        ({"tasks": "MATH-500"}, ["key tasks", '"MATH-500"', "valid array"]),
+        ({"tasks": ["math500"]}, ["key tasks[0]", "math500", "did you mean MATH-500?"]),
+        ({"policies": ["qwen2.5-7b"]}, ["key policies[0]", "did you mean Qwen2.5-7B-Instruct?"]),
+        ({"prms": ["skywork-7b"]}, ["key prms[0]", "did you mean Skywork-PRM-7B?"]),
+        ({"adopted": ["math-shepherd"]}, ["adopted[0]", "qwen2.5-1.5b-math-shepherd"]),
+        ({"budgets": [4, 6]}, ["key budgets[1]", "6 is not divisible by beam_width 4", "use 4"]),
+        ({"budgets": [16, 4]}, ["key budgets", "not ascending", "write [4, 16]"]),
+        ({"budgets": [4, 4]}, ["key budgets", "repeats", "write [4]"]),
+        ({"budgets": [0, 4]}, ["key budgets", "below 1", "write [4]"]),
+        ({"prms": []}, ["key prms", "best_of_n, beam_search, dvts need a PRM"]),
+        ({"policies": ["Qwen2.5-7B-Instruct"] * 2}, ["key policies", "stands twice"]),
+        ({"policies": [], "tasks": []}, ["key policies", "nothing is studied"]),
+        ({"tasks": []}, ["key tasks", "need each other"]),
+        ({"difficulty": {"easy": 0.1}}, ["difficulty.medium", "0.1 is not below easy 0.1"]),
+        ({"name": "A b"}, ["key name", '"A b"', "lower case"]),
+        ({"registry": "nowhere"}, ["nowhere/policies.yaml", "No such file"]),
+    ],
+)
+def test_one_mistake_gives_one_clear_message(keys: dict[str, Any], expected: list[str]) -> None:
+    text = message(study(**keys))
+    for part in expected:
+        assert part in text
+    assert text.count("do:") == 1
+
+
+def test_budgets_need_no_multiples_without_a_search() -> None:
+    assert parse_study(study(methods=["majority"], prms=[], budgets=[1, 3])).budgets == (1, 3)
+
+
+def test_all_mistakes_are_listed_at_once() -> None:
+    text = message({"generate": "x", "bugdets": 3, "seed": -1})
+    assert "4 things are wrong in my.yaml" in text
+    for key in ("name", "generate", "seed", "bugdets"):
+        assert f" {key}: " in text
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        {"name": "hf_abcdefghijklmnopqrstuvwxyz"},
+        {"hf_token": "short"},
+        {"store": {"writable": "https://me:pass@host/x"}},
+        {"prms": ["ghp_0123456789abcdef0123456789abcdef0123"]},
+    ],
+)
+def test_secrets_are_refused_and_not_repeated(secret: dict[str, Any]) -> None:
+    text = message(study(**secret))
+    assert "looks like a secret" in text
+    assert "hf auth login" in text
+    for hidden in ("abcdefghij", "short", "pass", "0123456789"):
+        assert hidden not in text
+
+
+def test_a_secret_in_the_registry_is_refused(tmp_path: Path) -> None:
+    for path in (ROOT / "config/registry").glob("*.yaml"):
+        (tmp_path / path.name).write_text(path.read_text())
+    with (tmp_path / "prms.yaml").open("a") as file:
+        file.write("  mine:\n    api_key: 123\n")
+    assert "key prms.mine.api_key" in message(study(registry=str(tmp_path)))
+
+
+def test_a_step_over_the_prms_context_is_an_error_and_a_solution_a_warning(tmp_path: Path) -> None:
+    registry = {
+        path.stem: yaml.safe_load(path.read_text())
+        for path in (ROOT / "config/registry").glob("*.yaml")
+    }
+
+    def written(max_step_tokens: int) -> str:
+        policy = registry["policies"]["policies"]["Qwen2.5-7B-Instruct"]
+        policy["sampling"] = {"max_step_tokens": max_step_tokens}
+        for stem, content in registry.items():
+            (tmp_path / f"{stem}.yaml").write_text(yaml.safe_dump(content))
+        return str(tmp_path)
+
+    (warning,) = parse_study(study(registry=written(4096))).warnings
+    assert "Qwen2.5-Math-PRM-7B reads 4096 tokens" in warning
+    assert "Qwen2.5-7B-Instruct" in warning
+    text = message(study(registry=written(4097)))
+    assert "may have 4097 tokens, and Qwen2.5-Math-PRM-7B reads only 4096" in text
+    # Nothing is scored step by step here, so a long step does no harm.
+    assert parse_study(study(methods=["cot"], registry=written(4097))).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("name: a\nname: b\n", ["'name' stands twice", "line 2, column 1"]),
+        ("name: [a\n", ["not valid YAML", "line 2"]),
+        ("- a\n", ["holds a list"]),
+        ("name: !!python/object/apply:os.system [ls]\n", ["not valid YAML", "line 1"]),
+        ("name: a\n2024-01-01: b\n", ["key 2024-01-01", "unknown key"]),
+        ("name: a\n? [b, c]\n: d\n", ["not valid YAML", "unhashable key"]),
+        (b"\xff\xfe", ["not UTF-8"]),
+        (None, ["cannot read the file", "No such file"]),
+        ("", ["name", "missing"]),
+    ],
+)
+def test_unreadable_files(tmp_path: Path, text: str | bytes | None, expected: list[str]) -> None:
+    path = tmp_path / "my.yaml"
+    if text is not None:
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+    with pytest.raises(StudyError) as caught:
+        load_study(path)
+    for part in ["my.yaml", *expected]:
+        assert part in str(caught.value)
+
+
+def test_a_study_cannot_be_changed() -> None:
+    result = parse_study(study())
+    with pytest.raises(ValueError, match="frozen"):
+        result.seed = 3
+    with pytest.raises(StudyError, match=r"no policy called Qwen2.5-7b[\s\S]*Qwen2.5-7B-Instruct"):
+        result.policy("Qwen2.5-7b")
+
+
+def test_paths_know_the_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert parse_study(study(mirror="~/problems")).mirror == tmp_path / "problems"
+    assert isinstance(parse_study(study()), Study)

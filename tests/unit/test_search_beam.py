@@ -1,0 +1,704 @@
+"""Beam search and DVTS against enumeration, a plain re-implementation, and hand-made traces."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+
+import fake_engines as fake
+import pytest
+from compute_optimal.engines.requests import FinishReason
+from compute_optimal.errors import StudyError
+from compute_optimal.policies.steps import split_steps
+from compute_optimal.search import SearchResult, SearchSettings, beam_search, n_beams, run
+from compute_optimal.spec import seed_for
+from compute_optimal.tasks import Problem
+from fake_engines import SETTINGS, coarse_margin, search, wild_respond
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+# --- exact probabilities ----------------------------------------------------------------------
+#
+# A policy whose steps are letters with known probabilities: "c" is a boxed step, "#" is cut at the
+# token limit, "_" is white space only, and the third step is always the last one.
+
+LETTERS = {"a": 0.35, "b": 0.25, "c": 0.15, "#": 0.15, "_": 0.10}
+TEXTS = {"a": "a", "b": "b", "c": "c \\boxed{1}"}
+LETTER_OF = {text: letter for letter, text in TEXTS.items()}
+
+
+def toy_respond(_: str, generator: random.Random, request) -> tuple[str, FinishReason]:
+    letter = generator.choices(list(LETTERS), list(LETTERS.values()))[0]
+    if letter == "_":
+        return "\n\n", "stop"
+    if letter == "#":
+        return "cut", "length"
+    last = request.key[-3].count(".") == 1  # below a second step
+    return (TEXTS[letter], "eos") if last else (TEXTS[letter] + "\n\n", "stop")
+
+
+def toy_margin(steps: tuple[str, ...]) -> float:
+    """Different for every path, in no order that the letters suggest."""
+    letters = "".join(LETTER_OF.get(step, "#") for step in steps)
+    return random.Random(letters).uniform(-5, 5)
+
+
+def ends(path: str) -> bool:
+    return path.endswith("c") or len(path) == 3
+
+
+def score_of(path: str) -> float:
+    return random.Random(path).uniform(-5, 5)
+
+
+@cache
+def children_distribution(path: str, n_samples: int, attempt: int = 0) -> dict:
+    """Distribution of the set of candidates below a path; empty set = stuck."""
+    found: dict = defaultdict(float)
+    for letters in itertools.product(LETTERS, repeat=n_samples):
+        probability = math.prod(LETTERS[letter] for letter in letters)
+        usable = "abc#" if not path and attempt else "abc"
+        valid = tuple(sorted({path + letter for letter in letters if letter in usable}))
+        if valid and not path and attempt:  # forced: duplicates stay
+            valid = tuple(sorted(path + letter for letter in letters if letter in usable))
+        if valid or attempt == 2:
+            found[valid] += probability
+        else:
+            for later, share in children_distribution(path, n_samples, attempt + 1).items():
+                found[later] += probability * share
+    return dict(found)
+
+
+def answers_distribution(budget: int, beam_width: int) -> dict:
+    """Distribution of the multiset of answers, by summing over everything that can happen."""
+    slots, answers = budget // beam_width, defaultdict(float)
+
+    def walk(parents: tuple[str, ...], done: tuple[str, ...], p: float, n_samples: int) -> None:
+        if not parents:
+            answers[tuple(sorted(done))] += p
+            return
+        options = [children_distribution(parent, n_samples).items() for parent in parents]
+        for combination in itertools.product(*options):
+            stuck = tuple(
+                parent for parent, (c, _) in zip(parents, combination, strict=True) if not c
+            )
+            pool = sorted((c for found, _ in combination for c in found), key=score_of)[::-1]
+            kept = pool[: slots - len(done) - len(stuck)]
+            over = tuple(path for path in kept if ends(path))
+            active = tuple(path for path in kept if not ends(path))
+            share = math.prod(q for _, q in combination)
+            walk(active, done + stuck + over, p * share, beam_width)
+
+    walk(("",), (), 1.0, budget)
+    return dict(answers)
+
+
+def assert_matches(exact: dict, seen: Counter) -> None:
+    """All outcomes within 5 standard errors; none that cannot happen."""
+    n = seen.total()
+    assert sum(exact.values()) == pytest.approx(1)
+    assert set(seen) <= set(exact)
+    for outcome, p in exact.items():
+        assert abs(seen[outcome] / n - p) <= 5 * math.sqrt(p * (1 - p) / n) + 1 / n, outcome
+
+
+def letters_of(path_text: str) -> str:
+    return "".join(LETTER_OF.get(step, "#") for step in split_steps(path_text))
+
+
+@pytest.mark.parametrize(("budget", "beam_width"), [(2, 2), (4, 2), (3, 3)])
+def test_beam_search_has_the_enumerated_distribution(budget: int, beam_width: int) -> None:
+    settings = replace(SETTINGS, beam_width=beam_width)
+    results, _, _ = search(
+        toy_respond, toy_margin, budgets=(budget,), problems=1500, settings=settings
+    )
+    seen = Counter(tuple(sorted(letters_of(p.text) for p in r.paths)) for r in results)
+    exact = answers_distribution(budget, beam_width)
+    assert_matches(exact, seen)
+    # The probability that some answer is right, where "right" is a quarter of all paths.
+    right = sum(p for paths, p in exact.items() if any(score_of(path) > 2.5 for path in paths))
+    rate = sum(n for paths, n in seen.items() if any(score_of(path) > 2.5 for path in paths)) / 1500
+    assert rate == pytest.approx(right, abs=5 * math.sqrt(right * (1 - right) / 1500))
+
+
+def test_dvts_subtrees_are_independent_and_have_the_enumerated_distribution() -> None:
+    settings = replace(SETTINGS, beam_width=2)
+    results, _, _ = search(
+        toy_respond, toy_margin, subtrees=range(2), problems=1500, settings=settings
+    )
+    single = answers_distribution(2, 2)
+    pairs = {
+        (first, second): p * q
+        for (first, p), (second, q) in itertools.product(single.items(), repeat=2)
+    }
+    seen = Counter(tuple((letters_of(path.text),) for path in r.paths) for r in results)
+    assert_matches(pairs, seen)
+
+
+# --- the same trees as a plain loop -----------------------------------------------------------
+
+
+def plain_beam_search(
+    p: Problem, budget: int, label: int, method: str, settings: SearchSettings, respond, margin
+) -> list[tuple[str, str]]:
+    """(text, ended_by) of all answers: one request after the other, no engine, no state machine."""
+    slots = budget // settings.beam_width if method == "beam_search" else 1
+    place = (settings.spec_digest, p.problem_hash, method, label)
+    n_prompt = len(fake.prompt_ids(p))
+
+    def room(tokens: int) -> int:
+        total = min(settings.max_tokens, settings.context - n_prompt)
+        return min(settings.max_step_tokens, total - tokens)
+
+    beam, done = [("", "", (), 0)], []  # lineage, text, steps, tokens
+    for depth in itertools.count(1):
+        candidates = []
+        for lineage, text, steps, tokens in beam:
+            valid = []
+            for attempt in range(3):
+                said = set()
+                for child in range(budget if depth == 1 else settings.beam_width):
+                    seed = seed_for(*place, lineage, attempt, child)
+                    request = fake.SampleRequest((), (), seed, room(tokens), 1.0, 1.0, -1)
+                    new, reason = respond(text, random.Random(seed), request)
+                    step, forced = new.strip(), depth == 1 and attempt > 0
+                    if not step or (reason == "length" and not forced):
+                        continue
+                    if (step, reason == "eos") in said and not forced:
+                        continue
+                    said.add((step, reason == "eos"))
+                    if len(fake.encode(p.problem, [*steps, step]).token_ids) > settings.prm_context:
+                        continue
+                    name = f"{lineage}.{child}" if lineage else str(child)
+                    used = tokens + len(new) + (reason == "eos")
+                    end = (
+                        "eos"
+                        if reason == "eos"
+                        else "boxed"
+                        if "\\boxed" in step
+                        else "max_steps"
+                        if depth == settings.max_steps
+                        else "length"
+                        if room(used) < 1
+                        else None
+                    )
+                    valid.append((name, text + new, (*steps, step), used, end))
+                if valid:
+                    break
+            candidates += valid
+            if not valid:
+                done.append((steps, "stuck"))
+        candidates.sort(key=lambda c: (-margin(c[2]), seed_for(*place, c[0], "tie")))
+        kept = candidates[: slots - len(done)]
+        done += [(steps, end) for _, _, steps, _, end in kept if end]
+        beam = [c[:4] for c in kept if not c[4]]
+        if not beam:
+            return [("\n\n".join(steps), end) for steps, end in done]
+    raise AssertionError
+
+
+@hypothesis_settings(max_examples=30, deadline=None)
+@given(
+    name=st.integers(0, 10**9),
+    shape=st.sampled_from([(4, 4), (8, 4), (16, 4), (6, 2), (16, 16), (12, 1)]),
+    max_steps=st.integers(1, 6),
+    max_tokens=st.integers(1, 60),
+    prm_context=st.sampled_from([40, 100_000]),
+)
+def test_same_answers_as_a_plain_loop(name, shape, max_steps, max_tokens, prm_context) -> None:
+    budget, beam_width = shape
+    settings = replace(
+        SETTINGS,
+        beam_width=beam_width,
+        max_steps=max_steps,
+        max_tokens=max_tokens,
+        prm_context=prm_context,
+    )
+    p = fake.problem(name)
+    results, policy, _ = search(
+        wild_respond,
+        coarse_margin,
+        budgets=(budget,),
+        subtrees=range(budget // beam_width),
+        problems=[p],
+        settings=settings,
+    )
+    by_method = {result.method: result for result in results}
+    plain = (settings, wild_respond, coarse_margin)
+    assert [(path.text, path.ended_by) for path in by_method["beam_search"].paths] == (
+        plain_beam_search(p, budget, budget, "beam_search", *plain)
+    )
+    assert [(path.text, path.ended_by) for path in by_method["dvts"].paths] == [
+        answer
+        for subtree in range(budget // beam_width)
+        for answer in plain_beam_search(p, beam_width, subtree, "dvts", *plain)
+    ]
+    for result in results:
+        check_records(result, policy)
+
+
+def check_records(result: SearchResult, policy: fake.FakePolicy) -> None:
+    """What must hold between nodes, paths, ledger and the requests that were really made."""
+    nodes = {(node.subtree, node.node): node for node in result.nodes}
+    assert len(nodes) == len(result.nodes)
+    generated: Counter = Counter()
+    for node in result.nodes:
+        generated[node.subtree] += node.n_tokens
+        if node.parent is None:
+            assert node.depth == 1
+        else:
+            parent = nodes[node.subtree, node.parent]
+            assert parent.fate == "kept"
+            assert parent.node < node.node
+            assert parent.depth == node.depth - 1
+        assert (node.margin is None) == (node.fate not in ("kept", "pruned"))
+    used: dict = defaultdict(set)
+    for path in result.paths:
+        assert len(split_steps(path.text)) == len(path.margins)
+        chain, node = [], nodes.get((path.subtree, path.leaf))
+        while node is not None:
+            chain.append(node)
+            node = nodes.get((path.subtree, node.parent))
+        chain.reverse()
+        used[path.subtree] |= {node.node for node in chain}
+        assert path.n_tokens == sum(node.n_tokens for node in chain)
+        assert [s for node in chain for s in split_steps(node.text)] == split_steps(path.text)
+        assert [node.margin for node in chain if node.margin is not None][-1:] == list(
+            path.margins[-1:]
+        )
+    for ledger in result.ledgers:
+        assert ledger.generated_tokens == generated[ledger.subtree]
+        assert ledger.discarded_tokens == generated[ledger.subtree] - sum(
+            nodes[ledger.subtree, number].n_tokens for number in used[ledger.subtree]
+        )
+        assert ledger.sample_requests == sum(n.subtree == ledger.subtree for n in result.nodes)
+    label = (result.problem_hash, result.method)
+    asked = [request for request in policy.log if request.key[1:3] == label]
+    assert len(asked) == len(result.nodes)
+    assert sum(len(r.prompt_ids) for r in asked) == sum(
+        ledger.prompt_tokens_computed + ledger.prompt_tokens_cached for ledger in result.ledgers
+    )
+
+
+# --- hand-made traces -------------------------------------------------------------------------
+
+
+def scripted(script: dict[str, list[str]]) -> tuple[fake.Respond, Callable]:
+    """Samples below a lineage, by attempt: "text:score", "$" at the end = end of sequence,
+    "%" at the end = cut at the limit."""
+    scores: dict[tuple[str, ...], float] = {}
+
+    def respond(so_far: str, _: random.Random, request) -> tuple[str, FinishReason]:
+        lineage, attempt, child = request.key[-3:]
+        text, _, score = script[lineage][attempt].split()[child].rpartition(":")
+        reason = {"$": "eos", "%": "length"}.get(text[-1:], "stop")
+        step = text.rstrip("$%").replace("_", "")
+        scores[(*split_steps(so_far), step)] = float(score)
+        return step + ("\n\n" if reason == "stop" else ""), reason
+
+    return respond, lambda steps: scores[steps]
+
+
+def table(result: SearchResult) -> list[tuple[int, str, str]]:
+    return [(node.depth, node.text.strip(), node.fate) for node in result.nodes]
+
+
+def test_a_finished_path_keeps_its_slot_and_nothing_is_expanded_in_vain() -> None:
+    """N = 8, M = 4, so two slots. The official code would, with its stale k, expand two nodes in
+    round 3, and expand once more after the last slot has filled."""
+    respond, margin = scripted(
+        {
+            "": ["a:1 b:9 c:2 d:8 e:3 f:4 g:5 h:6"],
+            "1": ["i$:5 j:4 k:3 l:2"],
+            "3": ["m:1 n:7 o:0 p:0.5"],
+            # i$ is final, although all these beat it: one slot is left, not two.
+            "3.1": ["q:9 r\\boxed:10 s:8 t:7"],
+        }
+    )
+    [result], policy, prm = search(respond, margin, budgets=(8,))
+    assert [request.key[-3] for request in policy.log] == [""] * 8 + ["1"] * 4 + ["3"] * 4 + [
+        "3.1"
+    ] * 4
+    kept = [text for _, text, fate in table(result) if fate == "kept"]
+    assert kept == ["b", "d", "i", "n", "r\\boxed"]
+    assert [(path.text, path.margins, path.ended_by) for path in result.paths] == [
+        ("b\n\ni", (9.0, 5.0), "eos"),
+        ("d\n\nn\n\nr\\boxed", (8.0, 7.0, 10.0), "boxed"),
+    ]
+    # Only the new step is scored.
+    assert all(len(request.positions) == 1 for request in prm.log)
+
+
+def test_terminal_candidates_compete_once_and_may_lose() -> None:
+    respond, margin = scripted(
+        {
+            "": ["a$:1 b:3 c:2 d\\boxed:0"],
+            "1": ["e$:1 f:2 g:0 h:0.5"],
+            "1.1": ["i$:1 j$:2 k:1.5 l:0"],
+        }
+    )
+    [result], policy, _ = search(respond, margin, budgets=(4,))
+    assert [path.text for path in result.paths] == ["b\n\nf\n\nj"]
+    assert {(n.text.strip(), n.fate) for n in result.nodes if n.finished} == {
+        ("a", "pruned"),
+        ("d\\boxed", "pruned"),
+        ("e", "pruned"),
+        ("i", "pruned"),
+        ("j", "kept"),
+    }
+    assert len(policy.log) == 12
+
+
+def test_duplicates_and_cut_steps_are_dropped_and_not_replaced() -> None:
+    respond, margin = scripted(
+        {
+            "": ["a:1 a:1 b%:9 _:9"],
+            "0": ["b:2 b$:2 b:2 c%:9"],  # with the end of sequence, "b" says something else
+            "0.0": ["c$:1 c$:1 c$:1 c$:1"],
+        }
+    )
+    [result], _, prm = search(respond, margin, budgets=(4,))
+    assert Counter((depth, fate) for depth, _, fate in table(result) if depth < 3) == {
+        (1, "kept"): 1,
+        (1, "duplicate"): 1,
+        (1, "truncated"): 1,
+        (1, "empty"): 1,
+        (2, "kept"): 1,
+        (2, "pruned"): 1,
+        (2, "duplicate"): 1,
+        (2, "truncated"): 1,
+    }
+    # One score for each distinct text below a parent.
+    assert Counter(request.key[-3] for request in prm.log if request.key[-3] in ("", "0")) == {
+        "": 1,
+        "0": 1,
+    }
+
+
+def test_three_requests_then_the_path_counts_as_it_stands() -> None:
+    nothing = "x%:1 _:1 _$:1 y%:1"
+    respond, margin = scripted({"": ["a:1 b:0 c:0 d:0"], "0": [nothing] * 3})
+    [result], policy, _ = search(respond, margin, budgets=(4,))
+    [path] = result.paths
+    assert (path.text, path.ended_by, path.margins) == ("a", "stuck", (1.0,))
+    assert len({request.seed for request in policy.log}) == 4 + 12
+    assert Counter(fate for _, _, fate in table(result)) == {
+        "kept": 1,
+        "pruned": 3,
+        "truncated": 6,
+        "empty": 6,
+    }
+    assert next(node for node in result.nodes if node.text == "a\n\n").finished
+
+
+def test_the_third_request_may_still_save_a_path() -> None:
+    nothing = "x%:1 _:1 _$:1 y%:1"
+    respond, margin = scripted(
+        {"": ["a:1 b:0 c:0 d:0"], "0": [nothing, nothing, "x%:1 e$:1 _:1 f$:2"]}
+    )
+    [result], _, _ = search(respond, margin, budgets=(4,))
+    assert [(path.text, path.ended_by) for path in result.paths] == [("a\n\nf", "eos")]
+
+
+def test_the_second_request_at_the_root_takes_duplicates_and_cut_steps() -> None:
+    respond, margin = scripted(
+        {
+            "": ["a%:1 a%:1 b%:0 _:1 c%:0 c%:0 c%:0 c%:0", "a%:2 a%:2 b:0 _:1 c%:0 c:0 c:0 c:0"],
+            "0": ["d$:1 e$:0 f:0 g:0"],
+            "1": ["d$:1 e$:0 f:0 g:0"],
+        }
+    )
+    [result], _, _ = search(respond, margin, budgets=(8,))
+    assert [(path.text, path.margins) for path in result.paths] == [
+        ("a\n\nd", (2.0, 1.0)),
+        ("a\n\nd", (2.0, 1.0)),
+    ]
+    assert [fate for depth, _, fate in table(result) if depth == 1][:8] == [
+        *["truncated"] * 3,
+        "empty",
+        *["truncated"] * 4,
+    ]
+
+
+def test_a_problem_that_gets_nowhere_still_has_an_answer() -> None:
+    [result], _, prm = search(lambda *_: ("\n\n\n\n", "stop"), coarse_margin, budgets=(8,))
+    [path] = result.paths
+    assert (path.text, path.leaf, path.margins, path.ended_by) == ("", None, (), "stuck")
+    assert len(result.nodes) == 24
+    assert not prm.log
+    [ledger] = result.ledgers
+    assert ledger.discarded_tokens == ledger.generated_tokens == 24 * 4
+
+
+def test_samples_per_round_at_n_256() -> None:
+    """The shape that official-code simulations show, without their jumps upwards: 256 samples as
+    long as nothing has finished, then M for each slot that is still free."""
+
+    def respond(so_far: str, generator: random.Random, _: object) -> tuple[str, FinishReason]:
+        ends_here = len(split_steps(so_far)) >= 3 and generator.random() < 0.3
+        step = f"{generator.random():.12f}"
+        return (step, "eos") if ends_here else (step + "\n\n", "stop")
+
+    [result], _, _ = search(respond, lambda steps: float(steps[-1]), budgets=(256,))
+    per_round = Counter(node.depth for node in result.nodes)
+    finished = Counter(n.depth for n in result.nodes if n.finished and n.fate == "kept")
+    assert [per_round[depth] for depth in (1, 2, 3, 4)] == [256] * 4
+    for depth in range(2, max(per_round) + 1):
+        free = 64 - sum(finished[earlier] for earlier in range(1, depth))
+        assert per_round[depth] == 4 * free
+    assert finished.total() == len(result.paths) == 64
+
+
+def test_forty_steps_end_a_path() -> None:
+    def respond(_so_far: str, generator: random.Random, _: object) -> tuple[str, FinishReason]:
+        return f"{generator.random()}\n\n", "stop"
+
+    [result], _, _ = search(respond, lambda steps: float(steps[-1]), budgets=(4,))
+    [path] = result.paths
+    assert (path.ended_by, len(path.margins)) == ("max_steps", 40)
+    assert len(result.nodes) == 160
+
+
+def test_ties_favour_no_child_and_are_decided_alike_every_time() -> None:
+    def respond(_so_far: str, _: random.Random, request) -> tuple[str, FinishReason]:
+        return f"step {request.key[-1]}", "eos"
+
+    runs = [search(respond, lambda _: 0.0, budgets=(4,), problems=400)[0] for _ in range(2)]
+    assert runs[0] == runs[1]
+    winners = Counter(result.paths[0].text for result in runs[0])
+    assert set(winners) == {f"step {child}" for child in range(4)}
+    assert all(abs(n - 100) < 5 * math.sqrt(400 * 0.25 * 0.75) for n in winners.values())
+
+
+# --- tokens -----------------------------------------------------------------------------------
+
+
+def test_continuations_are_the_ids_as_generated() -> None:
+    """Also where the last id of a step says more than its text."""
+    policy = fake.FakePolicy(wild_respond, overshoot=True)
+    prm = fake.FakePrm(coarse_margin)
+    results: list[SearchResult] = []
+    problems = [fake.problem(i) for i in range(10)]
+    run(
+        [beam_search(p, fake.prompt_ids(p), 8, SETTINGS, fake.encode) for p in problems],
+        sampling=policy,
+        scoring=prm,
+        on_finished=results.append,
+        max_in_flight=64,
+    )
+    generated = {(r.key[1], r.key[4], r.key[5], r.key[6]): policy._answer(r) for r in policy.log}
+    continued = 0
+    for request in policy.log:
+        _, problem_hash, _, _, lineage, _, _ = request.key
+        p = next(p for p in problems if p.problem_hash == problem_hash)
+        expected, steps = fake.prompt_ids(p), lineage.split(".") if lineage else []
+        for depth, child in enumerate(steps):
+            parent = ".".join(steps[:depth])
+            attempts = [
+                a for h, *a, c in generated if (h, a[0], c) == (p.problem_hash, parent, int(child))
+            ]
+            last = max(attempt for _, attempt in attempts)
+            expected += generated[problem_hash, parent, last, int(child)].token_ids
+            continued += expected[-1] == fake.OVERSHOOT
+        assert request.prompt_ids == expected
+    assert continued > 100
+
+
+def test_a_path_never_exceeds_its_tokens() -> None:
+    def respond(_so_far: str, generator: random.Random, request) -> tuple[str, FinishReason]:
+        n = generator.randint(3, 12)
+        if n > request.max_tokens:
+            return "x" * request.max_tokens, "length"
+        return f"{generator.randrange(10 ** (n - 2)):0{n - 2}d}\n\n", "stop"
+
+    settings = replace(SETTINGS, max_tokens=50, max_step_tokens=10)
+    results, policy, _ = search(
+        respond, lambda steps: float(steps[-1]), budgets=(8,), problems=50, settings=settings
+    )
+    assert max(request.max_tokens for request in policy.log) == 10
+    paths = [path for result in results for path in result.paths]
+    assert all(path.n_tokens <= 50 for path in paths)
+    assert {path.ended_by for path in paths} == {"length", "stuck"}
+    assert all(path.n_tokens == 50 for path in paths if path.ended_by == "length")
+    # The context bounds prompt and path together.
+    short = replace(settings, context=len(fake.prompt_ids(fake.problem(0))) + 20)
+    results, _, _ = search(respond, lambda s: float(s[-1]), budgets=(8,), settings=short)
+    assert max(path.n_tokens for result in results for path in result.paths) <= 20
+
+
+def test_over_long_prm_inputs_are_dropped_and_counted() -> None:
+    def respond(_so_far: str, generator: random.Random, _: object) -> tuple[str, FinishReason]:
+        return generator.choice(["short", "long" * 30]) + f"{generator.random()}\n\n", "stop"
+
+    settings = replace(SETTINGS, prm_context=130)
+    results, _, prm = search(respond, lambda _: 0.0, budgets=(8,), problems=20, settings=settings)
+    assert max(len(request.token_ids) for request in prm.log) <= 130
+    for result in results:
+        over = [node for node in result.nodes if node.fate == "over_context"]
+        assert result.ledgers[0].over_context == len(over) > 0
+        assert all(node.margin is None for node in over)
+        assert {path.ended_by for path in result.paths} == {"stuck"}
+
+
+# --- search-and-learn -------------------------------------------------------------------------
+
+OTHER = replace(SETTINGS, variant="search-and-learn", beam_width=2)
+
+
+def test_search_and_learn_refills_the_active_set_and_returns_the_first_n() -> None:
+    respond, margin = scripted(
+        {
+            "": ["a:4 b$:1 c:3 d:1"],  # b finishes, a and c go on, copied 0 1 0 1
+            "0": ["e:1 f%:9"],
+            "2": ["g$:0 h\\boxed:8"],  # h does not end; g and f do, in the order g, f
+            "0.0": ["i$:0 j$:0"],  # survivors are e and h, four copies again
+            "2.1": ["k$:0 l$:0"],
+        }
+    )
+    [result], policy, _ = search(respond, margin, budgets=(4,), settings=OTHER)
+    assert Counter(node.depth for node in result.nodes) == {1: 4, 2: 4, 3: 4}
+    assert len(policy.log) == 12
+    assert [(path.text, path.ended_by) for path in result.paths] == [
+        ("b", "eos"),
+        ("c\n\ng", "eos"),
+        ("a\n\nf", "length"),
+        ("a\n\ne\n\ni", "eos"),
+    ]
+
+
+def test_search_and_learn_repeats_answers_where_too_few_finished() -> None:
+    respond, margin = scripted({"": ["a$:1 b:3 b:3 b:3"], "1": ["c$:1 c$:1 c$:1 c$:1"]})
+    [result], _, _ = search(respond, margin, budgets=(4,), settings=OTHER)
+    # Equal active texts are filtered, so one survivor gets all four copies.
+    assert [fate for _, text, fate in table(result) if text == "b"] == [
+        "kept",
+        "duplicate",
+        "duplicate",
+    ]
+    assert [path.text for path in result.paths] == ["a", "b\n\nc", "b\n\nc", "b\n\nc"]
+    respond, margin = scripted({"": ["a$:1 b$:1 c:3 d:2"], "2": ["e$:1 e:1"], "3": ["f:1 f:1"]})
+    settings = replace(OTHER, max_steps=2)
+    [result], policy, _ = search(respond, margin, budgets=(4,), settings=settings)
+    # In the last round nothing stops a sample but its end.
+    assert {request.stop for request in policy.log if request.key[-3]} == {()}
+    assert {request.stop for request in policy.log if not request.key[-3]} == {("\n\n",)}
+    assert [path.ended_by for path in result.paths[:3]] == ["eos", "eos", "eos"]
+
+
+def test_search_and_learn_last_round_may_write_several_steps() -> None:
+    def respond(_so_far: str, generator: random.Random, request) -> tuple[str, FinishReason]:
+        step = f"{generator.random()}"
+        return (step + "\n\n", "stop") if request.stop else (f"{step}\n\n2\n\n3", "eos")
+
+    settings = replace(OTHER, max_steps=3)
+    results, _, prm = search(
+        respond, lambda s: float(s[-1]), budgets=(8,), subtrees=range(2), settings=settings
+    )
+    for result in results:
+        for path in result.paths:
+            assert len(path.margins) == 5 == len(split_steps(path.text))
+            assert path.margins[-1] == 3.0
+    assert {len(request.positions) for request in prm.log} == {1, 3}
+
+
+def test_search_and_learn_dvts_returns_all_siblings_of_the_last_step() -> None:
+    respond, margin = scripted({"": ["a:4 b$:1 c:3 d:1"], "0": ["e:1 f%:0.5 g\\boxed{}:9 h$:0"]})
+    settings = replace(OTHER, beam_width=4)
+    [result], _, _ = search(respond, margin, subtrees=range(1), settings=settings)
+    assert [(path.path, path.text, path.ended_by) for path in result.paths] == [
+        (0, "a\n\ne", "unfinished"),
+        (1, "a\n\nf", "length"),
+        (2, "a\n\ng\\boxed{}", "boxed"),
+        (3, "a\n\nh", "eos"),
+    ]
+    assert result.ledgers[0].discarded_tokens == len("b$c\n\nd\n\n")
+
+
+def test_search_and_learn_takes_white_space_without_scoring_it() -> None:
+    respond, margin = scripted({"": ["_:0 _:0"], "0": ["a$:1 _$:1"]})
+    [result], _, prm = search(respond, margin, budgets=(2,), settings=OTHER)
+    assert len(prm.log) == 1
+    assert [(path.text, path.margins) for path in result.paths] == [("a", (1.0,)), ("", ())]
+
+
+# --- bad input --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("budget", "width"), [(6, 4), (2, 4), (0, 4), (-4, 4), (4, 0)])
+def test_a_budget_that_the_beam_width_does_not_divide_is_refused(budget: int, width: int) -> None:
+    with pytest.raises(StudyError, match=f"budget {budget} .* beam width {width}"):
+        n_beams(budget, width)
+    p = fake.problem(0)
+    settings = replace(SETTINGS, beam_width=width)
+    with pytest.raises(StudyError):
+        beam_search(p, fake.prompt_ids(p), budget, settings, fake.encode)
+
+
+def test_a_prompt_that_fills_the_context_is_refused() -> None:
+    with pytest.raises(StudyError, match="p0"):
+        search(wild_respond, coarse_margin, budgets=(4,), settings=replace(SETTINGS, context=5))
+    with pytest.raises(StudyError, match="p0"):
+        search(
+            wild_respond, coarse_margin, subtrees=range(1), settings=replace(SETTINGS, context=5)
+        )
+
+
+def test_a_hundred_thousand_characters_without_a_break() -> None:
+    flood = "y" * 100_000
+    [result], _, prm = search(lambda *_: (flood, "length"), coarse_margin, budgets=(4,))
+    # Twice cut, and too long for the PRM even where the root takes cut steps.
+    assert {node.fate for node in result.nodes} == {"truncated", "over_context"}
+    assert result.paths[0].ended_by == "stuck"
+    assert not prm.log
+    [result], _, _ = search(
+        lambda *_: (flood + "\n\n", "stop"),
+        coarse_margin,
+        budgets=(4,),
+        settings=replace(SETTINGS, prm_context=10**6),
+    )
+    assert result.paths[0].ended_by == "length"
+
+
+def test_empty_completions_are_never_scored() -> None:
+    [result], _, prm = search(lambda *_: ("", "eos"), coarse_margin, budgets=(4,))
+    assert {node.fate for node in result.nodes} == {"empty"}
+    assert not prm.log
+
+
+@pytest.mark.parametrize("margins", [(), (1.0, 2.0), (math.nan,)])
+def test_a_prm_must_give_one_number_a_step(margins: tuple[float, ...]) -> None:
+    class Prm(fake.FakePrm):
+        def _answer(self, request):
+            return replace(super()._answer(request), margins=margins)
+
+    p = fake.problem(0)
+    with pytest.raises(StudyError, match="score"):
+        run(
+            [beam_search(p, fake.prompt_ids(p), 4, SETTINGS, fake.encode)],
+            sampling=fake.FakePolicy(toy_respond),
+            scoring=Prm(toy_margin),
+            on_finished=fake.ignore,
+            max_in_flight=4,
+        )
+
+
+def test_a_format_must_give_one_position_a_step() -> None:
+    p = fake.problem(0)
+    with pytest.raises(StudyError, match="0 positions for 1 steps"):
+        run(
+            [
+                beam_search(
+                    p, fake.prompt_ids(p), 4, SETTINGS, lambda q, _: fake.PrmInput(fake.ids(q), ())
+                )
+            ],
+            sampling=fake.FakePolicy(lambda *_: ("a\n\n", "stop")),
+            scoring=fake.FakePrm(toy_margin),
+            on_finished=fake.ignore,
+            max_in_flight=4,
+        )

@@ -1,0 +1,178 @@
+"""The store: append-only parts, verified on every read."""
+
+import json
+import multiprocessing
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from compute_optimal import store as store_module
+from compute_optimal.errors import StudyError
+from compute_optimal.store import Partition, Store, publish, verify
+
+SPEC = {"kind": "samples", "seed": 0}
+
+
+def rows(problem: str, indices: range, text: str = "x") -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "problem_hash": [problem] * len(indices),
+            "sample_index": list(indices),
+            "text": [f"{text}{i}" for i in indices],
+        }
+    )
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store", [tmp_path / "shipped"])
+
+
+@pytest.fixture
+def cell(store: Store) -> Partition:
+    return store.partition("samples", "task.policy", SPEC)
+
+
+def the_part(folder: Path, table: str = "samples") -> Path:
+    (part,) = folder.rglob(f"{table}-*.parquet")
+    return part
+
+
+def flip_a_byte(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_rows_come_back_sorted_by_key_and_once(cell: Partition) -> None:
+    cell.append("samples", rows("b", range(2)))
+    cell.append("samples", rows("a", range(3)))
+    cell.append("samples", rows("a", range(1, 4)))
+    read = cell.read("samples")
+    assert read.select("problem_hash", "sample_index").rows() == [
+        ("a", 0), ("a", 1), ("a", 2), ("a", 3), ("b", 0), ("b", 1),
+    ]  # fmt: skip
+
+
+def test_equal_rows_make_one_part_whoever_writes_them(cell: Partition) -> None:
+    assert cell.append("samples", rows("a", range(5))) == cell.append("samples", rows("a", range(5)))
+    assert len(cell.parts("samples")) == 1
+
+
+def test_an_empty_partition_reads_as_empty(cell: Partition) -> None:
+    assert cell.read("samples").is_empty()
+    assert cell.parts("samples") == []
+
+
+def test_the_writable_store_wins_over_the_shipped_one(store: Store, tmp_path: Path) -> None:
+    cell = store.partition("samples", "task.policy", SPEC)
+    cell.append("samples", rows("a", range(2), "shipped"))
+    publish(cell, ["samples"], tmp_path / "shipped")
+    the_part(tmp_path / "store").unlink()
+    assert cell.read("samples")["text"].to_list() == ["shipped0", "shipped1"]
+    cell.append("samples", rows("a", range(1), "own"))
+    assert cell.read("samples")["text"].to_list() == ["own0", "shipped1"]
+
+
+def test_a_flipped_byte_is_named_and_refused(cell: Partition, tmp_path: Path) -> None:
+    part = cell.append("samples", rows("a", range(3)))
+    flip_a_byte(part)
+    with pytest.raises(StudyError, match="damaged") as caught:
+        cell.read("samples")
+    assert part.name in str(caught.value)
+
+
+def test_a_flipped_byte_in_a_shipped_part_is_found_by_read_and_by_verify(
+    cell: Partition, tmp_path: Path
+) -> None:
+    cell.append("samples", rows("a", range(3)))
+    publish(cell, ["samples"], tmp_path / "shipped")
+    assert verify(tmp_path / "shipped") == []
+    the_part(tmp_path / "store").unlink()
+    flip_a_byte(the_part(tmp_path / "shipped"))
+    with pytest.raises(StudyError, match="damaged"):
+        cell.read("samples")
+    (finding,) = verify(tmp_path / "shipped")
+    assert "has sha256" in finding
+
+
+def test_a_part_that_was_replaced_and_renamed_does_not_pass(
+    cell: Partition, tmp_path: Path
+) -> None:
+    cell.append("samples", rows("a", range(3)))
+    publish(cell, ["samples"], tmp_path / "shipped")
+    shipped = the_part(tmp_path / "shipped")
+    forged = cell.append("samples", rows("a", range(3), "forged"))
+    forged.rename(shipped.parent / forged.name)
+    shipped.unlink()
+    with pytest.raises(StudyError, match="missing"):
+        cell.read("samples")
+    assert len(verify(tmp_path / "shipped")) == 2
+
+
+def test_a_foreign_part_in_a_shipped_store_is_refused(cell: Partition, tmp_path: Path) -> None:
+    cell.append("samples", rows("a", range(3)))
+    publish(cell, ["samples"], tmp_path / "shipped")
+    added = cell.append("samples", rows("b", range(3)))
+    added.rename(the_part(tmp_path / "shipped").parent / added.name)
+    with pytest.raises(StudyError, match="not in the manifest"):
+        cell.read("samples")
+
+
+def test_a_spec_that_does_not_belong_is_refused(cell: Partition, tmp_path: Path) -> None:
+    part = cell.append("samples", rows("a", range(1)))
+    (part.parent / "spec.json").write_text(json.dumps({**SPEC, "seed": 1}))
+    with pytest.raises(StudyError, match=r"spec\.json"):
+        cell.read("samples")
+
+
+def test_publishing_again_replaces_the_old_part(cell: Partition, tmp_path: Path) -> None:
+    cell.append("samples", rows("a", range(2)))
+    publish(cell, ["samples"], tmp_path / "shipped")
+    cell.append("samples", rows("a", range(2, 4)))
+    publish(cell, ["samples"], tmp_path / "shipped")
+    assert verify(tmp_path / "shipped") == []
+    assert pl.read_parquet(the_part(tmp_path / "shipped")).height == 4
+
+
+def test_a_full_disk_is_said_and_leaves_what_was_there(
+    cell: Partition, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    cell.append("samples", rows("a", range(2)))
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(store_module.os, "fsync", full)
+    with pytest.raises(StudyError, match="No space left on device") as caught:
+        cell.append("samples", rows("b", range(2)))
+    assert "kept" in str(caught.value)
+    monkeypatch.undo()
+    assert cell.read("samples").height == 2
+    assert not [p for p in (tmp_path / "store").rglob(".*") if p.is_file()]
+
+
+def _write(folder: Path, first: int) -> None:
+    cell = Store(folder).partition("samples", "task.policy", SPEC)
+    for start in range(first, first + 40, 4):
+        cell.append("samples", rows("a", range(start, start + 8)))
+
+
+def test_two_writers_at_once_lose_nothing(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    writers = [context.Process(target=_write, args=(tmp_path, first)) for first in (0, 20)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+        assert writer.exitcode == 0
+    cell = Store(tmp_path).partition("samples", "task.policy", SPEC)
+    assert cell.read("samples")["sample_index"].to_list() == list(range(64))
+
+
+def test_a_store_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "store").write_text("a file where the folder should be")
+    cell = Store(tmp_path / "store").partition("samples", "task.policy", SPEC)
+    with pytest.raises(StudyError, match="cannot write"):
+        cell.append("samples", rows("a", range(1)))

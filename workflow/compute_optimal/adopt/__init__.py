@@ -1,0 +1,158 @@
+"""Adopt: take rollouts that others made into the study, as facts without their text.
+
+``official.read_official_output`` reads the output folders of the paper's official code; the
+result is an ``Adoption``. A row says what was answered, at which cost, with which step scores,
+and where that comes from; the texts stay where they are. Every file that was not adopted, or only
+in part, is a finding with its name and reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+_Kinds = dict[str, pl.DataType]
+_STRING, _INTEGER, _NUMBERS = pl.String(), pl.Int64(), pl.List(pl.Float64())
+_CELL: _Kinds = {"task": _STRING, "policy": _STRING, "prm": _STRING, "method": _STRING}
+_PROBLEM: _Kinds = {"problem_id": _STRING, "problem_hash": _STRING}
+_FACTS: _Kinds = {
+    "answer": _STRING,
+    "official_answer": _STRING,
+    "official_correct": pl.Boolean(),
+    "n_answers": _INTEGER,
+    "n_tokens": _INTEGER,
+    "n_steps": _INTEGER,
+    "step_scores": _NUMBERS,
+    "margins": _NUMBERS,
+    "archive_sha256": _STRING,
+    "member": _STRING,
+    "record_sha256": _STRING,
+}
+
+SAMPLES = pl.Schema({**_CELL, **_PROBLEM, "sample_index": _INTEGER, **_FACTS})
+"""Complete solutions drawn independently (``method`` cot or best_of_n), one a row.
+
+Within one (task, policy, prm, method) the key is (problem_id, sample_index). ``prm`` is null where
+none scored. The facts:
+
+- ``answer``: extracted from the text by this study, null where there is none; ``official_answer``:
+  extracted by the official code, "" where it found none.
+- ``official_correct``: the official verdict on the majority vote of the record; it is about the
+  row's own answer where ``n_answers``, the number of answers in the record, is 1.
+- ``n_tokens``: tokens generated for this solution; ``n_steps``: its steps.
+- ``step_scores``: probabilities as given, one per step, and ``margins``: their logits, with null
+  elements where a score of 0 or 1 has none. Both are null where no PRM scored the solution, or
+  where the scores do not fit its steps (then there is a finding).
+- ``archive_sha256`` (null: a folder), ``member`` (path in it), ``record_sha256``: the origin.
+"""
+
+PATHS = pl.Schema(
+    {
+        **_CELL,
+        "budget": _INTEGER,
+        "beam_width": _INTEGER,
+        **_PROBLEM,
+        "subtree": _INTEGER,
+        "path": _INTEGER,
+        **_FACTS,
+        "n_tokens_tree": _INTEGER,
+    }
+)
+"""Answers of searches (``method`` beam_search or dvts), one a row; most facts are as in SAMPLES.
+
+Within one (task, policy, prm) the key is (method, budget, problem_id, subtree, path). ``budget`` is
+N, null for dvts, whose subtrees serve every N; ``beam_width`` is M. ``subtree`` numbers the
+independent searches of a problem: subtrees of dvts, repetitions of beam_search.
+``n_tokens_tree``: tokens generated in the whole search, discarded candidates included; the same on
+each of its paths.
+"""
+
+FINDINGS = pl.Schema(
+    {"member": _STRING, "reason": _STRING, "detail": _STRING, "adopted": pl.Boolean()}
+)
+"""What was found wrong, a file and reason a row. ``adopted`` is true where the record is among
+the facts all the same, without the part that ``detail`` names."""
+
+
+@dataclass(frozen=True)
+class Adoption:
+    """Facts of one collection of rollouts, and what was found wrong while reading it.
+
+    ``n_records`` counts adopted record files; ``n_companions`` counts files that the official code
+    writes beside its records (settings, averages, locks) and that hold no rollout.
+    """
+
+    samples: pl.DataFrame
+    paths: pl.DataFrame
+    findings: pl.DataFrame
+    n_records: int
+    n_companions: int
+
+    def cells(self) -> pl.DataFrame:
+        """One row per (task, policy, prm, method, budget, beam_width).
+
+        ``n_runs``: samples, subtrees or repetitions per problem; ``n_problems``: problems with at
+        least one; ``n_complete``: problems with all of them; ``n_rows``: answers. ``budget`` and
+        ``beam_width`` are null for samples; for dvts ``budget`` is what all subtrees make up.
+        """
+        searches = _cells(self.paths, "subtree", [*_CELL, "budget", "beam_width"])
+        return pl.concat(
+            [
+                _cells(self.samples, "sample_index", [*_CELL]),
+                searches.with_columns(
+                    pl.col("budget").fill_null(pl.col("beam_width") * pl.col("n_runs"))
+                ),
+            ],
+            how="diagonal",
+        ).select(*_CELL, "budget", "beam_width", "n_problems", "n_complete", "n_runs", "n_rows")
+
+
+def _cells(frame: pl.DataFrame, run: str, cell: list[str]) -> pl.DataFrame:
+    n_runs = pl.col(run).n_unique()
+    of_cell = frame.group_by(cell).agg(n_runs.alias("n_runs"))
+    of_problem = frame.group_by(*cell, "problem_id").agg(n_runs, n_rows=pl.len())
+    return (
+        of_problem.join(of_cell, on=cell, nulls_equal=True)
+        .group_by(*cell, "n_runs")
+        .agg(
+            pl.col("n_rows").sum(),
+            n_problems=pl.len(),
+            n_complete=(pl.col(run) == pl.col("n_runs")).sum(),
+        )
+        .sort(cell, nulls_last=True)
+    )
+
+
+def report(adoption: Adoption) -> str:
+    """What was adopted, cell by cell, and every file that was not, by name; plain text."""
+    lines = [f"{adoption.n_records} records adopted."]
+    for cell in adoption.cells().iter_rows(named=True):
+        budget = "" if cell["budget"] is None else f" N={cell['budget']} M={cell['beam_width']}"
+        runs = {"dvts": "subtrees", "beam_search": "runs"}.get(cell["method"], "samples")
+        prm = cell["prm"] or "no PRM"
+        lines.append(
+            f"  {cell['task']} | {cell['policy']} | {prm} | {cell['method']}{budget}: "
+            f"{cell['n_problems']} problems x {cell['n_runs']} {runs}, {cell['n_rows']} answers"
+        )
+        if short := cell["n_problems"] - cell["n_complete"]:
+            lines.append(f"    incomplete: fewer {runs} of {short} problems")
+        if cell["method"] == "beam_search" and cell["n_runs"] > 1:
+            lines.append("    repeated runs of one search, not a larger budget")
+    if adoption.n_companions:
+        lines.append(f"{adoption.n_companions} files hold settings, averages or locks.")
+    for adopted, title in ((False, "Not adopted"), (True, "Adopted in part")):
+        found = adoption.findings.filter(pl.col("adopted") == adopted)
+        lines.append(f"{title}: {found.height} {'file' if found.height == 1 else 'files'}.")
+        for (reason,), group in found.group_by("reason", maintain_order=True):
+            lines.append(f"  {reason}: {group.height}")
+            lines += [
+                f"    {_printable(row['member'])}: {_printable(row['detail'])}"
+                for row in group.iter_rows(named=True)
+            ]
+    return "\n".join(lines) + "\n"
+
+
+def _printable(text: str) -> str:
+    """Names come from strangers: escape what could move the cursor or reorder the line."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

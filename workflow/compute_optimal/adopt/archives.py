@@ -1,0 +1,212 @@
+"""Read the files of a folder, a .tar.gz or a .zip that strangers made, without unpacking it.
+
+Nothing is written and no link is followed: contents are handed over as bytes, and what is not a
+plain file with a harmless name and a sane size is handed over as a refusal with its reason.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import stat
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from compute_optimal.errors import StudyError
+
+_END_OF_TAR = bytes(tarfile.BLOCKSIZE)
+_HEADER_BYTES = 16 << 10
+# What the two libraries raise on bytes that are not what their headers say.
+_DAMAGE = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    gzip.BadGzipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    ValueError,
+    RecursionError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds that an honest collection stays far below. Sizes are in bytes, unpacked."""
+
+    file_bytes: int = 256 << 20
+    total_bytes: int = 64 << 30
+    files: int = 5_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One file: its name, and either its bytes or the reason why they were not read."""
+
+    name: str
+    content: bytes | None
+    refusal: str | None = None
+
+
+def archive_sha256(source: Path) -> str | None:
+    """Hexadecimal sha256 of an archive; None for a folder."""
+    if source.is_dir():
+        return None
+    try:
+        with source.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise _unreadable(source, error) from error
+
+
+def read_members(source: Path, limits: Limits | None = None) -> Iterator[Member]:
+    """Every entry of ``source`` that is not a directory, in the order of the source.
+
+    Raises ``StudyError`` where the source cannot be read, is neither a folder nor a .tar.gz nor
+    a .zip (told by content), is damaged or cut short, or exceeds the limits as a whole.
+    """
+    limits = limits or Limits()
+    total = 0
+    try:
+        for number, (member, size) in enumerate(_members(source, limits), start=1):
+            total += size
+            if total > limits.total_bytes or number > limits.files:
+                raise StudyError(
+                    f"the collection is larger than {limits.files} files or "
+                    f"{limits.total_bytes} bytes unpacked",
+                    where=f"{source}, at {member.name!r}",
+                    cure="split it into several archives and adopt them one by one",
+                )
+            yield member
+    except _DAMAGE as error:
+        raise StudyError(
+            f"the archive is damaged or cut short: {error}",
+            where=str(source),
+            cure="fetch it again and compare its sha256 with its publisher's",
+        ) from error
+    except OSError as error:
+        raise _unreadable(source, error) from error
+
+
+def _members(source: Path, limits: Limits) -> Iterator[tuple[Member, int]]:
+    if source.is_dir():
+        return _from_folder(source, limits)
+    with source.open("rb") as file:
+        magic = file.read(4)
+    if magic.startswith(b"\x1f\x8b"):
+        return _from_tar(source, limits)
+    if magic.startswith(b"PK"):
+        return _from_zip(source, limits)
+    raise StudyError(
+        "not a collection of rollouts",
+        where=str(source),
+        cure="give a folder, a .tar.gz (.tgz) or a .zip",
+    )
+
+
+def _from_folder(folder: Path, limits: Limits) -> Iterator[tuple[Member, int]]:
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for here, subfolders, files in os.walk(folder, onerror=refuse):
+        subfolders.sort()
+        # os.walk does not enter links to folders; they are named here like any other link.
+        links = [name for name in subfolders if Path(here, name).is_symlink()]
+        for name in sorted(files + links):
+            path = Path(here, name)
+            shown, status = path.relative_to(folder).as_posix(), path.lstat()
+            refusal = _refusal(shown, status.st_mode, status.st_size, limits)
+            yield _member(shown, refusal or path.read_bytes()), status.st_size
+
+
+class _BoundedGzip(gzip.GzipFile):
+    """Gzip stream that refuses long reads, for tarfile.
+
+    tarfile reads an extended header whole, whatever size it states, and searches it in quadratic
+    time; honest ones are shorter than a path may be.
+    """
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is None or not 0 <= size <= _HEADER_BYTES:
+            raise tarfile.ReadError(f"a header states {size} bytes")
+        return super().read(size)
+
+    def content(self, entry: tarfile.TarInfo) -> bytes:
+        self.seek(entry.offset_data)
+        data = super().read(entry.size)
+        if len(data) < entry.size:
+            raise EOFError(f"{entry.name!r} is cut short")
+        return data
+
+
+def _from_tar(source: Path, limits: Limits) -> Iterator[tuple[Member, int]]:
+    with (
+        _BoundedGzip(source, "rb") as stream,
+        tarfile.open(fileobj=stream, mode="r:") as archive,
+    ):
+        while (entry := archive.next()) is not None:
+            archive.members = []  # type: ignore[attr-defined]  # or every header is kept
+            if entry.size < 0:  # would send tarfile back, in a circle
+                raise tarfile.ReadError("a header states a negative size")
+            if entry.isdir():
+                continue
+            is_link, is_plain = entry.issym() or entry.islnk(), entry.isreg()
+            mode = stat.S_IFLNK if is_link else stat.S_IFREG if is_plain else 0
+            refusal = _refusal(entry.name, mode, entry.size, limits)
+            if refusal is None and entry.issparse():
+                refusal = "a sparse file"
+            yield _member(entry.name, refusal or stream.content(entry)), entry.size
+        # tarfile takes a broken header for the end of the archive; the mark tells them apart.
+        stream.seek(archive.offset)
+        if stream.read(tarfile.BLOCKSIZE) != _END_OF_TAR:
+            raise tarfile.ReadError("the end mark is missing")
+        while stream.read(_HEADER_BYTES):  # to the checksum of the stream
+            pass
+
+
+def _from_zip(source: Path, limits: Limits) -> Iterator[tuple[Member, int]]:
+    with zipfile.ZipFile(source) as archive:
+        for entry in archive.infolist():
+            if entry.is_dir():
+                continue
+            # The upper half holds Unix mode bits, which other systems leave at zero.
+            mode = stat.S_IFMT(entry.external_attr >> 16) or stat.S_IFREG
+            refusal = _refusal(entry.filename, mode, entry.file_size, limits)
+            if refusal is None and entry.flag_bits & 1:
+                refusal = "encrypted"
+            try:
+                yield _member(entry.filename, refusal or archive.read(entry)), entry.file_size
+            except NotImplementedError as error:
+                yield _member(entry.filename, str(error)), entry.file_size
+
+
+def _member(name: str, content: bytes | str) -> Member:
+    # Names need not be UTF-8; the facts must be.
+    shown = name.encode("utf-8", "backslashreplace").decode()
+    return Member(shown, None, content) if isinstance(content, str) else Member(shown, content)
+
+
+def _refusal(name: str, mode: int, size: int, limits: Limits) -> str | None:
+    parts = name.replace("\\", "/").split("/")
+    if ".." in parts or parts[0] == "" or parts[0].endswith(":"):
+        return "its path leads out of the collection"
+    if stat.S_ISLNK(mode):
+        return "a link"
+    if not stat.S_ISREG(mode):
+        return "not a regular file"
+    if size > limits.file_bytes:
+        return f"larger than {limits.file_bytes} bytes"
+    return None
+
+
+def _unreadable(source: Path, error: OSError) -> StudyError:
+    return StudyError(
+        f"cannot read: {error.strerror or error}",
+        where=str(error.filename or source),
+        cure="check the path and its permissions",
+    )

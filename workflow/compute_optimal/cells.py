@@ -1,0 +1,199 @@
+"""Cells of a study: the spec of each, and where its rows lie in the store.
+
+A cell's spec holds all that decides its bytes and nothing that does not: no paths, no memory
+sizes, no number of samples. What a job must ensure ("256 samples of this spec for these
+problems") is a *request*: a spec with counts beside it. A request's canonical JSON is the one
+parameter of its rule.
+
+The task's content is part of the request, not of the spec: rows are keyed by the hash of the
+problem's text, so a corrected problem reruns the job and costs only its own samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from compute_optimal.config import AdoptedEntry, Study, TaskEntry
+from compute_optimal.models import identity
+from compute_optimal.prms import prm_format
+from compute_optimal.spec import GENERATION_VERSION, Spec
+from compute_optimal.store import Partition, Store, slug
+from compute_optimal.tasks import task_identity
+
+Pool = Literal["greedy", "evaluation", "difficulty"]
+SEARCH_METHODS = ("beam_search", "dvts")
+SCORED_METHODS = ("best_of_n", *SEARCH_METHODS)
+
+
+def pool_sizes(study: Study) -> dict[Pool, int]:
+    """Samples per problem in each pool. Only what the study's methods need is drawn.
+
+    ``greedy`` is the paper's CoT (temperature 0, one sample), ``evaluation`` serves majority
+    voting and best-of-N at every N, ``difficulty`` is independent of both.
+    """
+    sizes: dict[Pool, int] = {"difficulty": study.difficulty.n_samples}
+    if "cot" in study.methods:
+        sizes["greedy"] = 1
+    if {"majority", "best_of_n"} & set(study.methods):
+        sizes["evaluation"] = max(study.budgets)
+    return sizes
+
+
+def _policy_part(study: Study, policy: str) -> dict[str, Any]:
+    entry = study.policy(policy)
+    family = study.prompt_family(entry.prompt)
+    return {
+        "policy": identity(entry, study.lock),
+        "prompt": {
+            "system": family.system,
+            "user_suffix": family.user_suffix,
+            "template_arguments": dict(family.template_arguments),
+        },
+        "context": entry.context,
+        "dtype": entry.dtype,
+        "seed": study.seed,
+        "version": GENERATION_VERSION,
+    }
+
+
+def _prm_part(study: Study, prm: str) -> dict[str, Any]:
+    entry = study.prm(prm)
+    return {
+        "prm": identity(entry, study.lock),
+        "format": entry.format,
+        "format_version": prm_format(entry.format).version,
+        "prm_context": entry.context,
+        "prm_dtype": entry.dtype,
+    }
+
+
+def sample_spec(study: Study, task: str, policy: str, pool: Pool) -> dict[str, Any]:
+    """Spec of one pool of independent samples of (task, policy)."""
+    sampling = study.policy(policy).sampling
+    greedy = pool == "greedy"
+    return {
+        "kind": "samples",
+        "task": task,
+        "pool": pool,
+        "temperature": sampling.cot_temperature if greedy else sampling.temperature,
+        "top_p": sampling.top_p,
+        "top_k": sampling.top_k,
+        "max_tokens": sampling.max_tokens,
+        **_policy_part(study, policy),
+    }
+
+
+def score_spec(study: Study, task: str, policy: str, prm: str) -> dict[str, Any]:
+    """Spec of the step scores that one PRM gives the evaluation pool of (task, policy)."""
+    return {
+        "kind": "step_scores",
+        "samples": sample_spec(study, task, policy, "evaluation"),
+        **_prm_part(study, prm),
+    }
+
+
+def search_spec(
+    study: Study, task: str, policy: str, prm: str, method: str, budget: int
+) -> dict[str, Any]:
+    """Spec of a search. DVTS at N is N / M independent subtrees, so N is not part of its spec."""
+    sampling = study.policy(policy).sampling
+    return {
+        "kind": "search",
+        "task": task,
+        "method": method,
+        "variant": study.search_variant,
+        "beam_width": study.beam_width,
+        "max_steps": study.max_steps,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "top_k": sampling.top_k,
+        "max_tokens": sampling.max_tokens,
+        "max_step_tokens": sampling.max_step_tokens,
+        **({"budget": budget} if method == "beam_search" else {}),
+        **_policy_part(study, policy),
+        **_prm_part(study, prm),
+    }
+
+
+@dataclass(frozen=True)
+class SearchCell:
+    """One run of searches: beam search has one for each budget, DVTS one for the largest."""
+
+    method: str
+    budget: int
+    spec: Spec
+    subtrees: int
+    """Units of work a problem: N / M independent subtrees for DVTS, one tree for beam search."""
+
+
+def searches(study: Study, task: str, policy: str, prm: str) -> list[SearchCell]:
+    """The searches of one (task, policy, PRM), by rising budget."""
+    found = []
+    if "beam_search" in study.methods:
+        for budget in study.budgets:
+            spec = search_spec(study, task, policy, prm, "beam_search", budget)
+            found.append(SearchCell("beam_search", budget, spec, 1))
+    if "dvts" in study.methods:
+        budget = max(study.budgets)
+        spec = search_spec(study, task, policy, prm, "dvts", budget)
+        found.append(SearchCell("dvts", budget, spec, budget // study.beam_width))
+    return found
+
+
+def task_spec(task: TaskEntry) -> dict[str, Any]:
+    """Spec of the facts about a task's problems (ids, hashes, answers)."""
+    return {"kind": "problems", "task": task_identity(task)}
+
+
+def adopted_spec(collection: AdoptedEntry) -> dict[str, Any]:
+    """Spec of a collection of adopted rollouts: the archive they came from."""
+    return {
+        "kind": "adopted",
+        "task": collection.task,
+        "policy": collection.policy,
+        "prm": collection.prm,
+        "archive_sha256": collection.sha256,
+        "version": 1,
+    }
+
+
+def partition(store: Store, spec: Spec) -> Partition:
+    """Where a spec's rows lie; the directory's name says what it holds."""
+    kind = spec["kind"]
+    names: tuple[str, ...]
+    if kind == "samples":
+        names = (spec["task"], spec["policy"]["name"], spec["pool"])
+    elif kind == "step_scores":
+        samples = spec["samples"]
+        names = (samples["task"], samples["policy"]["name"], spec["prm"]["name"])
+    elif kind == "search":
+        names = (spec["task"], spec["policy"]["name"], spec["prm"]["name"], spec["method"])
+        if "budget" in spec:
+            names = (*names, str(spec["budget"]))
+    elif kind == "problems":
+        names = (spec["task"]["name"],)
+    else:
+        names = (spec["task"], spec["policy"], spec["prm"])
+    return store.partition(kind, slug(*names), spec)
+
+
+def all_partitions(study: Study, store: Store) -> Iterator[tuple[Partition, tuple[str, ...]]]:
+    """Every partition that a study reads, with its tables."""
+    adopted = [study.adopted_collection(name) for name in study.adopted]
+    for task in dict.fromkeys([*study.tasks, *(entry.task for entry in adopted)]):
+        yield partition(store, task_spec(study.task(task))), ("problems",)
+    for entry in adopted:
+        yield partition(store, adopted_spec(entry)), ("adopted_samples", "adopted_paths")
+    for task in study.tasks:
+        for policy in study.policies:
+            for pool in pool_sizes(study):
+                spec = sample_spec(study, task, policy, pool)
+                yield partition(store, spec), ("samples", "ledger")
+            for prm in study.prms:
+                if "best_of_n" in study.methods:
+                    spec = score_spec(study, task, policy, prm)
+                    yield partition(store, spec), ("step_scores", "ledger")
+                for search in searches(study, task, policy, prm):
+                    yield partition(store, search.spec), ("nodes", "paths", "ledger")

@@ -1,0 +1,88 @@
+"""Figure 6: how test-time scaling depends on the ability of the PRM to find wrong steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from compute_optimal.charts import style
+from compute_optimal.charts.grid import Block, Grid, Panel
+from compute_optimal.charts.query import Row
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_LEAST_FOR_FIT = 3
+
+
+def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
+    """One point per PRM, its area in proportion to its parameters, and Y = a ln(X) + b."""
+    points = [row for row in rows if row["ability"] and row["accuracy"] is not None]
+    x = np.array([row["ability"] for row in points], dtype=np.float64)
+    y = np.array([100 * row["accuracy"] for row in points], dtype=np.float64)
+    low, high = style.percent_limits([*y], least_span=6)
+    largest = max((row["prm_n_parameters"] or 0 for row in points), default=0) or 1
+
+    def prepare(axes: Axes) -> None:
+        axes.set_xlim(0, 100)
+        axes.set_ylim(low - 1, high + 1)
+
+    def paint(axes: Axes) -> None:
+        if len({*x}) >= _LEAST_FOR_FIT:
+            slope, intercept = np.polyfit(np.log(x), y, 1)
+            grid = np.linspace(x.min(), x.max(), 100)
+            axes.plot(grid, slope * np.log(grid) + intercept, color=style.FAINT, linestyle="--")
+            sign = "+" if intercept >= 0 else "−"
+            axes.text(
+                0.98,
+                0.04,
+                f"Y = {slope:.2f} ln(X) {sign} {abs(intercept):.2f}".replace("-", "−"),
+                transform=axes.transAxes,
+                ha="right",
+                color="#555555",
+            )
+        for row, ability, accuracy in zip(points, x, y, strict=True):
+            area = 20 + 380 * (row["prm_n_parameters"] or 0) / largest
+            axes.scatter(
+                ability,
+                accuracy,
+                s=area,
+                color=style.METHODS["best_of_n"].colour,
+                alpha=0.75,
+                edgecolor="white",
+                label=row["prm"],
+            )
+            name = style.fit(row["prm_title"], 2.2, style.SMALL, lines=1)
+            size = style.parameters_text(row["prm_n_parameters"])
+            right = ability < 70
+            axes.annotate(
+                f"{name} ({size})",
+                (ability, accuracy),
+                xytext=((4 + area**0.5 / 2) * (1 if right else -1), 0),
+                textcoords="offset points",
+                ha="left" if right else "right",
+                va="center",
+                fontsize=style.SMALL,
+            )
+
+    lacking = [row["prm_title"] for row in rows if row not in points]
+    panel = Panel(
+        "ability",
+        "",
+        paint if points else None,
+        absent="not run: no PRM has both a measured ability and results",
+        note=f"{style.NOT_RUN} or not measured: {', '.join(lacking)}" if lacking and points else "",
+    )
+    sources = sorted({row["source"] for row in points if row["source"]})
+    budgets = sorted({row["budget"] for row in points})
+    details = [f"N = {budgets[0]:,}"] if budgets else []
+    details += [f"ability: {', '.join(sources)}"] if sources else []
+    return Grid(
+        title,
+        "; ".join([subtitle, *details, "areas in proportion to parameters"]),
+        "ability of the PRM to find wrong steps: F1 (%)",
+        "mean accuracy (%)",
+        [Block("", [panel], prepare)],
+    )

@@ -1,0 +1,151 @@
+"""The catalogue: every figure and table of the study, one entry each.
+
+To add one, write ``workflow/sql/<query>.sql`` and ``workflow/report/<name>.rst``, a function from
+rows to a chart or a table, and an entry here. Importing this module needs no plotting library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from compute_optimal.charts import ability, accuracy, comparison, distribution
+from compute_optimal.charts.grid import Grid
+from compute_optimal.charts.query import Row
+from compute_optimal.errors import StudyError
+from compute_optimal.tables import paper
+from compute_optimal.tables.model import Table
+
+REPORT_FOLDER = Path(__file__).parents[2] / "report"
+
+NOTEBOOKS = ("01_results",)
+
+
+@dataclass(frozen=True)
+class Item:
+    """One figure or table.
+
+    ``reference``: its number in the paper, empty if it is this study's own. ``query``: the file in
+    ``workflow/sql``. ``task_rank``: which task it shows, counted from the paper's most discussed
+    one; None for all tasks. ``needs``: tables beyond the common ones; without them it says that it
+    has not been run.
+    """
+
+    name: str
+    reference: str
+    title: str
+    query: str
+    chart: Callable[[Sequence[Row], str, str], Grid] | None = None
+    table: Callable[[Sequence[Row], str], Table] | None = None
+    task_rank: int | None = 0
+    aggregated: bool = True
+    needs: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> Literal["figure", "table"]:
+        return "figure" if self.chart is not None else "table"
+
+    @property
+    def caption(self) -> Path:
+        return REPORT_FOLDER / f"{self.name}.rst"
+
+
+ITEMS: tuple[Item, ...] = (
+    Item(
+        "overview",
+        "",
+        "The policies: accuracy of one sample, difficulty and length",
+        "overview",
+        table=paper.overview,
+        task_rank=None,
+        aggregated=False,
+    ),
+    Item(
+        "figure_1",
+        "Figure 1",
+        "Small policies with compute-optimal TTS against larger ones with CoT",
+        "figure_1",
+        chart=comparison.small_against_large,
+        task_rank=None,
+    ),
+    Item(
+        "figure_3",
+        "Figure 3",
+        "Pass@1 of the problems, per policy",
+        "figure_3",
+        chart=distribution.pass_at_1,
+        aggregated=False,
+    ),
+    Item(
+        "figure_4",
+        "Figure 4",
+        "Accuracy over budget for every policy and PRM",
+        "figure_4",
+        chart=accuracy.by_prm,
+    ),
+    Item(
+        "figure_5",
+        "Figure 5",
+        "Accuracy over budget for every policy and PRM, second task",
+        "figure_4",
+        chart=accuracy.by_prm,
+        task_rank=1,
+    ),
+    Item(
+        "figure_6",
+        "Figure 6",
+        "Accuracy against the ability of the PRM",
+        "figure_6",
+        chart=ability.accuracy_by_ability,
+        needs=("prm_ability",),
+    ),
+    Item(
+        "figure_7",
+        "Figure 7",
+        "Accuracy over budget for policies of growing size",
+        "figure_7",
+        chart=accuracy.by_policy,
+    ),
+    Item(
+        "figure_8",
+        "Figures 8 and 9",
+        "Accuracy over budget by difficulty",
+        "figure_8",
+        chart=accuracy.by_difficulty,
+    ),
+    Item(
+        "accuracy_against_flops",
+        "",
+        "Accuracy against compute",
+        "accuracy_against_flops",
+        chart=accuracy.against_flops,
+    ),
+    Item(
+        "table_2",
+        "Table 2",
+        "Voting methods",
+        "table_2",
+        table=paper.voting_methods,
+        aggregated=False,
+    ),
+    Item(
+        "table_5",
+        "Table 5",
+        "Compute-optimal TTS against CoT and majority voting",
+        "table_5",
+        table=paper.compute_optimal_gains,
+    ),
+)
+
+
+def item_named(name: str) -> Item:
+    """The entry called ``name``; raises ``StudyError`` if there is none."""
+    for item in ITEMS:
+        if item.name == name:
+            return item
+    raise StudyError(
+        f"there is no figure or table called {name}",
+        cure=f"take one of {', '.join(item.name for item in ITEMS)}",
+    )

@@ -1,0 +1,179 @@
+"""From a database to files: the edge of the presentation zone.
+
+The same database gives the same bytes: no dates, no random ids, no order that is left to chance.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from compute_optimal.charts import style
+from compute_optimal.charts.grid import PAGE_HEIGHT, Block, Grid, Panel
+from compute_optimal.charts.items import Item, item_named
+from compute_optimal.charts.query import Row, has_tables, run_query
+from compute_optimal.errors import StudyError
+from compute_optimal.tables.model import Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SCORING, VOTING = "prm_last", "prm_max"
+# ASSUME: the paper does not say which scores and votes its figures use. Here they use the score of
+# the last step, by which beam search and DVTS also search, and the answer of the best trajectory.
+
+_RULES = {"prm_max": "best-scored answer", "prm_vote": "answers voted by score"}
+_SCORES = {"prm_last": "last step", "prm_min": "lowest step", "prm_avg": "mean of steps"}
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure that can be written to files and shown in a notebook."""
+
+    grid: Grid
+
+    def save(self, outputs: Mapping[str, Path]) -> None:
+        """Write "svg" and "png" as one sheet each and "pdf" as pages for print."""
+        _check_formats(outputs, ("svg", "pdf", "png"))
+        for suffix, path in outputs.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(self.encoded(suffix))
+
+    def encoded(self, suffix: str) -> bytes:
+        """The contents of a file of the format ``suffix``."""
+        import matplotlib as mpl
+        from matplotlib.backends.backend_pdf import PdfPages
+
+        stream = io.BytesIO()
+        metadata: dict[str, str | None] = {"Title": self.grid.title}
+        with mpl.rc_context(style.RC):
+            if suffix == "pdf":
+                metadata |= {"Creator": None, "Producer": None, "CreationDate": None}
+                with PdfPages(stream, metadata=metadata) as pages:
+                    for page in self.pages:
+                        pages.savefig(page)
+            else:
+                metadata |= {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}[
+                    suffix
+                ]
+                self.sheet.savefig(stream, format=suffix, metadata=metadata)
+        return stream.getvalue()
+
+    @cached_property
+    def sheet(self) -> Figure:
+        """All panels on one sheet of any height."""
+        (sheet,) = self.grid.figures()
+        return sheet
+
+    @cached_property
+    def pages(self) -> Sequence[Figure]:
+        """The panels on as many printed pages as they need."""
+        return [self.sheet] if self.grid.height <= PAGE_HEIGHT else self.grid.figures(PAGE_HEIGHT)
+
+    def _repr_png_(self) -> bytes:
+        return self.encoded("png")
+
+
+def draw(
+    name: str,
+    database: Path | str,
+    *,
+    task: str | None = None,
+    scoring: str = SCORING,
+    voting: str = VOTING,
+) -> Drawing:
+    """The figure ``name`` of the catalogue.
+
+    ``task``: another task than the figure's own. ``scoring`` and ``voting`` turn step scores into
+    answers. Raises ``StudyError`` for a name that is no figure, an unknown task, and a database
+    that is missing or lacks tables.
+    """
+    item = item_named(name)
+    if item.chart is None:
+        raise StudyError(f"{name} is a table", cure="use render_table or tabulate")
+    rows, subtitle = _rows(item, Path(database), task, scoring, voting)
+    if rows is None:
+        panel = Panel(item.name, "", None, absent=f"{style.NOT_RUN}: {subtitle}")
+        return Drawing(Grid(_title(item), "", "", "", [Block("", [panel], lambda _axes: None)]))
+    return Drawing(item.chart(rows, _title(item), subtitle))
+
+
+def tabulate(
+    name: str,
+    database: Path | str,
+    *,
+    task: str | None = None,
+    scoring: str = SCORING,
+    voting: str = VOTING,
+) -> Table:
+    """The table ``name`` of the catalogue; parameters and errors as for ``draw``."""
+    item = item_named(name)
+    if item.table is None:
+        raise StudyError(f"{name} is a figure", cure="use draw_figure or draw")
+    rows, subtitle = _rows(item, Path(database), task, scoring, voting)
+    return item.table(rows or (), f"{_title(item)} ({subtitle})")
+
+
+def draw_figure(
+    name: str, database: Path, outputs: Mapping[str, Path], *, task: str | None = None
+) -> None:
+    """Write the figure ``name`` to ``outputs``: format ("svg", "pdf", "png") to path."""
+    draw(name, database, task=task).save(outputs)
+
+
+def render_table(
+    name: str, database: Path, outputs: Mapping[str, Path], *, task: str | None = None
+) -> None:
+    """Write the table ``name`` to ``outputs``: format ("csv", "md", "tex") to path."""
+    table = tabulate(name, database, task=task)
+    texts = {"csv": table.csv, "md": table.markdown, "tex": table.latex}
+    _check_formats(outputs, tuple(texts))
+    for suffix, path in outputs.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(texts[suffix](), encoding="utf-8", newline="\n")
+
+
+def _rows(
+    item: Item, database: Path, task: str | None, scoring: str, voting: str
+) -> tuple[tuple[Row, ...] | None, str]:
+    """Rows of the item and what it shows, in words; None and the reason if it cannot be shown."""
+    tasks = run_query("tasks", database)
+    parameters = {"scoring": scoring, "voting": voting}
+    shown = []
+    if task is not None or item.task_rank is not None:
+        found = (
+            [row for row in tasks if row["task"] == task] if task else tasks[item.task_rank :][:1]
+        )
+        if not found and task:
+            raise StudyError(
+                f"the study has no task called {task}",
+                where=str(database),
+                cure=f"take one of {', '.join(row['task'] for row in tasks)}",
+            )
+        if not found:
+            return None, "the study has no second task"
+        parameters["task"] = found[0]["task"]
+        shown.append(f"{found[0]['title']}, {found[0]['n_problems']:,} problems")
+    else:
+        shown += [f"{row['title']}, {row['n_problems']:,} problems" for row in tasks]
+    if not has_tables(database, item.needs):
+        return None, f"the study has no {' and no '.join(item.needs)}"
+    if item.aggregated:
+        shown.append(f"score: {_SCORES[scoring]}; vote: {_RULES[voting]}")
+    if item.chart is not None and item.aggregated:
+        shown.append("95% intervals")
+    return run_query(item.query, database, parameters), "; ".join(shown)
+
+
+def _title(item: Item) -> str:
+    return f"{item.reference}: {item.title}" if item.reference else item.title
+
+
+def _check_formats(outputs: Mapping[str, Path], known: tuple[str, ...]) -> None:
+    for suffix in outputs:
+        if suffix not in known:
+            raise StudyError(f"unknown format {suffix}", cure=f"take one of {', '.join(known)}")

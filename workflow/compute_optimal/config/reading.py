@@ -1,0 +1,233 @@
+"""YAML and JSON in, checked models out; all that is wrong with one file in one ``StudyError``."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from compute_optimal.errors import StudyError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_SECRET_VALUE = re.compile(
+    r"\bhf_\w{16,}|\bgh[pousr]_\w{16,}|\bgithub_pat_\w{16,}|\bsk-[\w-]{16,}|\bAKIA[0-9A-Z]{16}"
+    r"|://[^/\s:@]+:[^/\s:@]+@|-----BEGIN [A-Z ]*PRIVATE KEY"
+)
+_SECRET_KEY = re.compile(r"(^|_)(token|password|passwd|secret|api_?key|credentials?)$", re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong with a file: where in it, what, and what to do."""
+
+    key: str
+    what: str
+    cure: str
+
+
+def refuse(findings: Sequence[Finding], where: str) -> None:
+    """Raise one ``StudyError`` that holds all findings of a file; return if there are none."""
+    if not findings:
+        return
+    if len(findings) == 1:
+        (finding,) = findings
+        place = f"{where}, key {finding.key}" if finding.key else where
+        raise StudyError(finding.what, where=place, cure=finding.cure)
+    lines = [f"{len(findings)} things are wrong in {where}"]
+    for number, finding in enumerate(findings, start=1):
+        lines.append(f"  {number}. {finding.key}: {finding.what}")
+        lines.append(f"     do: {finding.cure}")
+    raise StudyError("\n".join(lines), where=where, cure="mend all of them, then run again")
+
+
+def nearest(name: str, known: Collection[str]) -> str | None:
+    """The known name that ``name`` was probably meant to be."""
+    by_lower = {option.lower(): option for option in known}
+    matches = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
+    return by_lower[matches[0]] if matches else None
+
+
+def suggestion(name: str, known: Collection[str]) -> str:
+    """What to do about an unknown name."""
+    names = ", ".join(sorted(known))
+    if (meant := nearest(name, known)) is not None:
+        return f"did you mean {meant}? Known: {names}"
+    return f"use one of: {names}" if names else "take it out; none is known here"
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML keeps the last of two equal keys without a word; here they are an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
+                raise yaml.MarkedYAMLError(
+                    problem=f"the key {key.value!r} stands twice", problem_mark=key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep=deep)
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """A YAML (hence also a JSON) file that holds one mapping.
+
+    Raises ``StudyError`` where the file is missing, malformed or holds something else.
+    """
+    try:
+        # The loader is a SafeLoader: plain data only.
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except OSError as error:
+        raise StudyError(
+            f"cannot read the file: {error.strerror}",
+            where=str(path),
+            cure="check the path; paths are relative to the working directory, "
+            "which is the root of the repository",
+        ) from None
+    except UnicodeDecodeError as error:
+        raise StudyError(
+            f"the file is not UTF-8 text ({error.reason})", where=str(path), cure="save it as UTF-8"
+        ) from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise StudyError(
+            f"not valid YAML: {getattr(error, 'problem', None) or error}",
+            where=f"{path}{line}",
+            cure="mend the line; strings with a colon or a backslash need quotes",
+        ) from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise StudyError(
+            f"the file holds a {type(content).__name__}, not keys with values",
+            where=str(path),
+            cure="write one `key: value` a line",
+        )
+    return content
+
+
+def merged(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """``base`` with ``overrides`` laid over it, mappings within mappings merged."""
+    result = dict(base)
+    for key, value in overrides.items():
+        below = result.get(key)
+        both = isinstance(below, Mapping) and isinstance(value, Mapping)
+        result[key] = merged(below, value) if both else value  # type: ignore[arg-type]
+    return result
+
+
+def check_secrets(content: Mapping[str, Any], where: str) -> None:
+    """Refuse a file that holds what looks like a credential. Its value is never repeated."""
+    refuse(
+        [
+            Finding(
+                key,
+                "this looks like a secret; configuration is committed and copied into results",
+                "remove it here and revoke it if the file was shared; give a Hugging Face token "
+                "with `hf auth login` or the environment variable HF_TOKEN",
+            )
+            for key, name, value in _leaves(content)
+            if _SECRET_KEY.search(name) or (isinstance(value, str) and _SECRET_VALUE.search(value))
+        ],
+        where,
+    )
+
+
+def _leaves(content: Any, path: str = "", name: str = "") -> Iterator[tuple[str, str, Any]]:
+    if isinstance(content, Mapping):
+        for key, value in content.items():
+            yield from _leaves(value, f"{path}.{key}" if path else str(key), str(key))
+    elif isinstance(content, list | tuple):
+        for index, value in enumerate(content):
+            yield from _leaves(value, f"{path}[{index}]", name)
+    else:
+        yield path, name, content
+
+
+def validated(
+    model: type[Model], content: Mapping[str, Any], prefix: tuple[str, ...] = ()
+) -> Model | list[Finding]:
+    """``content`` as a model, or everything that is wrong with it.
+
+    Values are checked strictly: "4" is no integer, 1 is no boolean.
+    """
+    try:
+        text = json.dumps(_with_text_keys(content), default=str)
+        return model.model_validate_json(text, strict=True)
+    except ValidationError as error:
+        return [_finding(model, details, prefix) for details in error.errors(include_url=False)]
+
+
+def _with_text_keys(content: Any) -> Any:
+    # YAML allows a date or a list as a key; no key of ours is one, so it will be told as unknown.
+    if isinstance(content, Mapping):
+        return {str(key): _with_text_keys(value) for key, value in content.items()}
+    return content
+
+
+def _finding(model: type[BaseModel], details: ErrorDetails, prefix: tuple[str, ...]) -> Finding:
+    *parents, last = details["loc"] or ("",)
+    key = _path((*prefix, *details["loc"]))
+    shown = _shown(details["input"])
+    if details["type"] == "extra_forbidden":
+        return Finding(key, "unknown key", suggestion(str(last), _fields_at(model, parents)))
+    if details["type"] == "missing":
+        return Finding(key, "this key is missing", f"add it: {_description(model, details['loc'])}")
+    if details["type"] == "literal_error":
+        allowed = details["ctx"]["expected"]
+        names = re.findall(r"'([^']*)'", allowed)
+        return Finding(
+            key, f"{shown} is not allowed here", suggestion(str(details["input"]), names)
+        )
+    if details["type"] == "value_error":
+        what, _, cure = str(details["ctx"]["error"]).partition(" || ")
+        return Finding(key, what, cure or "mend the value")
+    message = details["msg"].replace("Input should be", "it must be")
+    described = _description(model, details["loc"])
+    return Finding(key, f"{shown} is not valid: {message}", f"what the key means: {described}")
+
+
+def _path(location: Iterable[str | int]) -> str:
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _model_at(model: type[BaseModel], location: Iterable[str | int]) -> type[BaseModel]:
+    for part in location:
+        field = model.model_fields.get(str(part))
+        if field is None:
+            continue
+        options = (field.annotation, *get_args(field.annotation))
+        model = next(
+            (o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), model
+        )
+    return model
+
+
+def _fields_at(model: type[BaseModel], location: Iterable[str | int]) -> list[str]:
+    return list(_model_at(model, location).model_fields)
+
+
+def _description(model: type[BaseModel], location: Sequence[str | int]) -> str:
+    names = [part for part in location if isinstance(part, str)]
+    field = _model_at(model, names[:-1]).model_fields.get(names[-1]) if names else None
+    return (field and field.description) or "see config/README.md"

@@ -1,0 +1,380 @@
+"""Registry entries: what is known of each task, policy, PRM and adopted collection.
+
+Entries are data (``config/registry/*.yaml``), keyed by name. A study refers to them by name only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from compute_optimal.config.reading import (
+    Finding,
+    check_secrets,
+    read_mapping,
+    refuse,
+    suggestion,
+    validated,
+)
+from compute_optimal.errors import StudyError
+
+SHA256 = r"^[0-9a-f]{64}$"
+COMMIT = r"^[0-9a-f]{40}$"
+_HUB_ID = r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$"
+
+Folder = Annotated[Path, AfterValidator(Path.expanduser)]
+Dtype = Literal["bfloat16", "float16", "float32"]
+TaskKind = Literal["math500", "aime", "amc", "arithmetic_chains"]
+PrmFormatName = Literal["math_shepherd", "rlhflow", "skywork", "qwen_math"]
+
+
+class Checked(BaseModel):
+    """Base of every configuration model: immutable, no unknown keys, no NaN."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Entry(Checked):
+    """A named registry entry. The name is the entry's key in its file."""
+
+    name: str = Field(pattern=r"^[\w.-]+$", description="Key of the entry")
+    title: str = Field(default="", description="Name in figures and tables; the key if left out")
+    licence: str = Field(description="SPDX identifier, or the name the publisher gives it")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_title(cls, content: Any) -> Any:
+        if isinstance(content, dict):
+            content.setdefault("title", content.get("name", ""))
+        return content
+
+
+class ChainParameters(Checked):
+    """Parameters of the generated task arithmetic-chains."""
+
+    n_problems: int = Field(gt=0, description="Number of problems")
+    seed: int = Field(default=0, ge=0, description="Seed of the generator")
+    min_operations: int = Field(default=2, ge=1, description="Fewest operations of a problem")
+    max_operations: int = Field(default=10, ge=1, description="Most operations of a problem")
+
+
+class TaskEntry(Entry):
+    """A problem set. Fetched tasks have url, sha256 and file; generated ones have parameters."""
+
+    kind: TaskKind = Field(description="How the file is read, or the problems are generated")
+    n_problems: int = Field(gt=0, description="Number of problems; another number is an error")
+    url: str | None = Field(
+        default=None, pattern="^https://", description="Address of the file, pinned to a commit"
+    )
+    sha256: str | None = Field(
+        default=None, pattern=SHA256, description="sha256 of the file, hexadecimal"
+    )
+    file: str | None = Field(
+        default=None,
+        pattern=r"^\w[\w.-]*$",
+        description="Name of the file in a mirror or download folder",
+    )
+    parameters: ChainParameters | None = Field(
+        default=None, description="Parameters of a generated task; null for a fetched one"
+    )
+
+    @model_validator(mode="after")
+    def _complete(self) -> TaskEntry:
+        generated = self.kind == "arithmetic_chains"
+        fetched_from = (self.url, self.sha256, self.file)
+        if generated and (self.parameters is None or any(fetched_from)):
+            raise ValueError("a generated task has parameters, but no url, sha256 or file")
+        if generated and self.parameters and self.parameters.n_problems != self.n_problems:
+            raise ValueError(
+                f"n_problems is {self.n_problems}, but parameters.n_problems is "
+                f"{self.parameters.n_problems} || give both the same number"
+            )
+        if not generated and (self.parameters is not None or not all(fetched_from)):
+            raise ValueError("a fetched task needs url, sha256 and file, and has no parameters")
+        return self
+
+
+class Sampling(Checked):
+    """How solutions are drawn. The defaults are the paper's (section 4.1; run.sh:94-113)."""
+
+    temperature: float = Field(default=0.7, ge=0, description="Temperature of pools and searches")
+    cot_temperature: float = Field(
+        default=0.0, ge=0, description="Temperature of the single CoT sample; 0 is greedy"
+    )
+    top_p: float = Field(default=1.0, gt=0, le=1, description="Nucleus size; 1 is off")
+    top_k: int = Field(
+        default=-1, ge=-1, description="Number of candidates kept; -1 is off [tokens]"
+    )
+    max_tokens: int = Field(
+        default=8192,
+        gt=0,
+        description="Longest solution; less where the context is reached first [tokens]",
+    )
+    max_step_tokens: int = Field(
+        default=2048, gt=0, description="Longest step of a search [tokens]"
+    )
+
+
+class ModelEntry(Entry):
+    """What policies and PRMs have in common. Exactly one of hub_id and path is given."""
+
+    hub_id: str | None = Field(
+        default=None, pattern=_HUB_ID, description="Hugging Face id, owner/name"
+    )
+    path: Folder | None = Field(
+        default=None,
+        description="Folder of the model, relative to the repository, instead of hub_id",
+    )
+    revision: str | None = Field(
+        default=None,
+        description="Commit, branch or reference on the hub; null is the main branch. Whatever it "
+        "is, config/models.lock.json pins the commit",
+    )
+    n_parameters: int = Field(
+        gt=0, description="Parameters, tied embeddings counted once; sets the FLOPs [count]"
+    )
+    context: int = Field(
+        default=8192, gt=0, description="Longest sequence it is run with, prompt included [tokens]"
+    )
+    native_context: int = Field(
+        gt=0, description="Longest sequence it was built for (max_position_embeddings) [tokens]"
+    )
+    dtype: Dtype = Field(default="bfloat16", description="Number format of weights and activations")
+    gated: bool = Field(
+        default=False, description="Whether the hub wants an account that was granted access"
+    )
+    tensor_parallel: int = Field(
+        default=1,
+        gt=0,
+        description="GPUs of 80 GB that one copy needs; no part of any result [count]",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ModelEntry:
+        if (self.hub_id is None) == (self.path is None):
+            raise ValueError("give either hub_id or path || keep one of the two")
+        if self.path is not None and self.revision is not None:
+            raise ValueError("a folder has no revision || take revision out; the lock hashes it")
+        if self.context > self.native_context:
+            raise ValueError(
+                f"context {self.context} is over native_context {self.native_context} "
+                "|| lower context; beyond what it was built for a model answers noise"
+            )
+        return self
+
+
+class PolicyEntry(ModelEntry):
+    """A language model that writes solutions."""
+
+    family: str = Field(description="Model family, for grouping in figures")
+    prompt: str = Field(description="Name of its prompt family")
+    sampling: Sampling = Field(default=Sampling(), description="How solutions are drawn")
+
+    @model_validator(mode="after")
+    def _fits(self) -> PolicyEntry:
+        if self.sampling.max_tokens > self.context:
+            raise ValueError(
+                f"sampling.max_tokens {self.sampling.max_tokens} is over context {self.context} "
+                "|| lower max_tokens or raise context; prompt and solution share the context"
+            )
+        if self.sampling.max_step_tokens > self.sampling.max_tokens:
+            raise ValueError(
+                f"sampling.max_step_tokens {self.sampling.max_step_tokens} is over "
+                f"sampling.max_tokens {self.sampling.max_tokens} || lower max_step_tokens"
+            )
+        return self
+
+
+class PrmEntry(ModelEntry):
+    """A process reward model."""
+
+    format: PrmFormatName = Field(description="Input format: how steps become token ids")
+    base: str = Field(description="Model it was trained from")
+
+
+class PromptFamily(Checked):
+    """How a problem is put to a policy, around its own chat template."""
+
+    name: str = Field(pattern=r"^[\w.-]+$", description="Key of the prompt family")
+    system: str | None = Field(description="System prompt; null for none")
+    user_suffix: str = Field(
+        default="", description="Text that follows the problem in the user turn"
+    )
+    template_arguments: dict[str, str] = Field(
+        default_factory=dict,
+        description="Values for variables of the chat template, such as a frozen date_string",
+    )
+    source: str = Field(description="Where the wording comes from")
+
+
+class AdoptedEntry(Entry):
+    """Rollouts that others made with their own code; judged here, never generated."""
+
+    task: str = Field(description="Task they solve")
+    policy: str = Field(description="Policy that wrote them")
+    prm: str = Field(description="PRM that guided them")
+    source: str = Field(pattern="^https://", description="Repository they come from")
+    commit: str = Field(pattern=COMMIT, description="Commit of that repository")
+    file: str = Field(description="Archive of the rollouts, looked for in the mirror folder")
+    sha256: str = Field(pattern=SHA256, description="sha256 of the archive, hexadecimal")
+
+
+class LockEntry(Checked):
+    """What pins one model: a commit of the hub, or the hash of a folder's content."""
+
+    hub_id: str | None = Field(default=None, description="Hugging Face id")
+    revision: str | None = Field(default=None, pattern=COMMIT, description="Commit on the hub")
+    path: str | None = Field(default=None, description="Folder of the model")
+    sha256: str | None = Field(
+        default=None, pattern=SHA256, description="sha256 of the folder's content"
+    )
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> LockEntry:
+        hub, folder = (self.hub_id, self.revision), (self.path, self.sha256)
+        if (all(hub), any(folder)) != (True, False) and (all(folder), any(hub)) != (True, False):
+            raise ValueError("an entry holds hub_id and revision, or path and sha256")
+        return self
+
+
+class TasksFile(Checked):
+    """Problem sets."""
+
+    tasks: dict[str, TaskEntry] = Field(description="Tasks by name")
+
+
+class PoliciesFile(Checked):
+    """Policies, and the prompts they are asked with."""
+
+    prompts: dict[str, PromptFamily] = Field(description="Prompt families by name")
+    policies: dict[str, PolicyEntry] = Field(description="Policies by name")
+
+
+class PrmsFile(Checked):
+    """Process reward models."""
+
+    prms: dict[str, PrmEntry] = Field(description="PRMs by name")
+
+
+class AdoptedFile(Checked):
+    """Rollouts that others made."""
+
+    adopted: dict[str, AdoptedEntry] = Field(description="Adopted collections by name")
+
+
+REGISTRY_FILES: dict[str, type[Checked]] = {
+    "tasks": TasksFile,
+    "policies": PoliciesFile,
+    "prms": PrmsFile,
+    "adopted": AdoptedFile,
+}
+
+
+@dataclass(frozen=True)
+class Registry:
+    """All entries of one registry folder, by name."""
+
+    tasks: Mapping[str, TaskEntry]
+    prompts: Mapping[str, PromptFamily]
+    policies: Mapping[str, PolicyEntry]
+    prms: Mapping[str, PrmEntry]
+    adopted: Mapping[str, AdoptedEntry]
+
+    def task(self, name: str) -> TaskEntry:
+        """The task called ``name``; raises ``StudyError`` for an unknown name, as all these do."""
+        return _lookup(self.tasks, name, "task")
+
+    def policy(self, name: str) -> PolicyEntry:
+        """The policy called ``name``."""
+        return _lookup(self.policies, name, "policy")
+
+    def prm(self, name: str) -> PrmEntry:
+        """The PRM called ``name``."""
+        return _lookup(self.prms, name, "PRM")
+
+    def prompt_family(self, name: str) -> PromptFamily:
+        """The prompt family called ``name``."""
+        return _lookup(self.prompts, name, "prompt family")
+
+    def adopted_collection(self, name: str) -> AdoptedEntry:
+        """The adopted collection called ``name``."""
+        return _lookup(self.adopted, name, "adopted collection")
+
+
+T = TypeVar("T")
+File = TypeVar("File", bound=Checked)
+
+
+def _lookup(entries: Mapping[str, T], name: str, kind: str) -> T:
+    if name not in entries:
+        raise StudyError(
+            f"there is no {kind} called {name}",
+            where="the registry",
+            cure=suggestion(name, entries),
+        )
+    return entries[name]
+
+
+def load_registry(folder: Path) -> Registry:
+    """Read every registry file of ``folder``. Raises ``StudyError``, one for each bad file."""
+    policies = _read(folder, "policies", PoliciesFile)
+    prms = _read(folder, "prms", PrmsFile).prms
+    refuse(
+        [
+            Finding(
+                f"policies.{policy.name}.prompt",
+                f"unknown prompt family {policy.prompt}",
+                suggestion(policy.prompt, policies.prompts),
+            )
+            for policy in policies.policies.values()
+            if policy.prompt not in policies.prompts
+        ]
+        + [
+            Finding(f"policies.{name}", "a PRM has this name too", "rename one of the two")
+            for name in sorted(policies.policies.keys() & prms.keys())
+        ],
+        str(folder / "policies.yaml"),
+    )
+    return Registry(
+        tasks=_read(folder, "tasks", TasksFile).tasks,
+        prompts=policies.prompts,
+        policies=policies.policies,
+        prms=prms,
+        adopted=_read(folder, "adopted", AdoptedFile).adopted,
+    )
+
+
+def load_lock(path: Path) -> dict[str, LockEntry]:
+    """The lock file: model name -> what pins it. Empty if there is no file yet."""
+    content = read_mapping(path) if path.exists() else {}
+    entries = {name: validated(LockEntry, entry, (name,)) for name, entry in content.items()}
+    refuse([f for entry in entries.values() if isinstance(entry, list) for f in entry], str(path))
+    return {name: entry for name, entry in entries.items() if isinstance(entry, LockEntry)}
+
+
+def _read(folder: Path, stem: str, model: type[File]) -> File:
+    path = folder / f"{stem}.yaml"
+    content = read_mapping(path)
+    check_secrets(content, str(path))
+    entries = [
+        (f"{section}.{key}", entry)
+        for section, body in content.items()
+        if isinstance(body, dict)
+        for key, entry in body.items()
+        if isinstance(entry, dict)
+    ]
+    findings = [
+        Finding(f"{key}.name", "unknown key", "take it out; the key of the entry is its name")
+        for key, entry in entries
+        if "name" in entry
+    ]
+    for key, entry in entries:
+        entry["name"] = key.partition(".")[2]
+    result = validated(model, content)
+    refuse([*findings, *(result if isinstance(result, list) else [])], str(path))
+    assert isinstance(result, model)
+    return result

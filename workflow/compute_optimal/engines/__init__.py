@@ -1,0 +1,84 @@
+"""Engines: the only room that imports vLLM or torch, and only when an engine is opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from compute_optimal.engines.vllm_sampling import VllmSampling
+    from compute_optimal.engines.vllm_scoring import VllmScoring
+
+
+def open_sampling_engine(
+    folder: Path,
+    *,
+    context: int,
+    dtype: str | None = None,
+    max_num_seqs: int = 256,
+    tensor_parallel: int = 1,
+    kv_cache_gib: float | None = None,
+    gpu_memory: float = 0.9,
+) -> VllmSampling:
+    """Load a policy into this process. Use as a context manager, or call ``close``.
+
+    ``context``: tokens of prompt and completion together. ``dtype``: as in the registry
+    ("bfloat16", "float32"); None is float32 on a CPU and bfloat16 on a GPU. ``max_num_seqs``:
+    requests that run at once. ``kv_cache_gib``: memory for keys and values; None is 2 GiB on a
+    CPU, and on each GPU what is left of the share ``gpu_memory`` of its memory. Two engines on one
+    GPU need shares that add up to less than 1.
+
+    Raises ``StudyError`` when vLLM is not installed, the machine lacks what the model needs, or
+    the folder is not a whole model in safetensors format.
+    """
+    from compute_optimal.engines.vllm_sampling import VllmSampling
+
+    return VllmSampling(
+        folder,
+        context=context,
+        dtype=dtype,
+        max_num_seqs=max_num_seqs,
+        tensor_parallel=tensor_parallel,
+        kv_cache_gib=kv_cache_gib,
+        gpu_memory=gpu_memory,
+    )
+
+
+def open_scoring_engine(
+    folder: Path,
+    format_name: str,
+    *,
+    context: int,
+    dtype: str | None = None,
+    max_num_seqs: int = 256,
+    tensor_parallel: int = 1,
+    kv_cache_gib: float | None = None,
+    gpu_memory: float = 0.9,
+) -> VllmScoring:
+    """Load a PRM into this process; parameters and errors as for ``open_sampling_engine``.
+
+    ``format_name`` is one of ``prms.PRM_FORMATS`` and says which head the PRM answers with.
+    ``StudyError`` also when the checkpoint lacks the weights of that head.
+    """
+    from compute_optimal.engines.vllm_scoring import VllmScoring
+
+    return VllmScoring(
+        folder,
+        format_name,
+        context=context,
+        dtype=dtype,
+        max_num_seqs=max_num_seqs,
+        tensor_parallel=tensor_parallel,
+        kv_cache_gib=kv_cache_gib,
+        gpu_memory=gpu_memory,
+    )
+
+
+def convert_skywork(source: Path, target: Path) -> None:
+    """Rewrite a Skywork PRM as a one-label token classifier that vLLM and transformers know.
+
+    See ``engines.skywork_checkpoint.convert_skywork``.
+    """
+    from compute_optimal.engines import skywork_checkpoint
+
+    skywork_checkpoint.convert_skywork(source, target)

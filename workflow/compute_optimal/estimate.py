@@ -1,0 +1,354 @@
+"""From answers and step scores to accuracies: every strategy of one (task, policy).
+
+Each strategy gives one matrix of expected correctness, problems by budgets. Its mean is a curve,
+with an interval from bootstrap weights that all strategies share, so differences are paired.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from compute_optimal.statistics.difficulty import BUCKETS, bucket_of
+from compute_optimal.statistics.estimators import (
+    FloatArray,
+    IntArray,
+    Scoring,
+    best_of_k,
+    pass_at_k,
+    plurality_at_k,
+    trajectory_scores,
+    weighted_vote_at_k,
+)
+from compute_optimal.statistics.intervals import bootstrap_weights, mean_interval
+
+SCORINGS: tuple[Scoring, ...] = get_args(Scoring)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The statistical settings of a study; see ``config.Statistics`` and ``config.Difficulty``."""
+
+    budgets: Sequence[int]
+    beam_width: int
+    easy: float
+    medium: float
+    bootstrap_replicates: int
+    vote_subsets: int
+    confidence: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class _Curve:
+    """One strategy: values and tokens per problem [problems, budgets]."""
+
+    prm: str | None
+    method: str
+    scoring: str | None
+    voting: str | None
+    budgets: Sequence[int]
+    values: FloatArray
+    tokens: FloatArray
+    errors: FloatArray | None = None
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Answers of a pool or a search as arrays [problems, n], NaN or -1 where there is none."""
+
+    correct: FloatArray
+    classes: IntArray
+    n_tokens: FloatArray
+    rows: NDArray[np.int64]
+    columns: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, answers: pl.DataFrame, problem_ids: Sequence[str]) -> _Group:
+        """``answers``: problem_id, position (0, 1, ... within a problem), and what is judged."""
+        index = {name: row for row, name in enumerate(problem_ids)}
+        rows = np.array([index[name] for name in answers["problem_id"]], dtype=np.int64)
+        columns = answers["position"].to_numpy()
+        shape = len(problem_ids), int(columns.max(initial=-1)) + 1
+        correct, n_tokens = np.full(shape, np.nan), np.full(shape, np.nan)
+        classes = np.full(shape, -1, dtype=np.int64)
+        # ASSUME: an answer that could not be graded in time counts as wrong; the table of answers
+        # keeps it apart, and its number is reported.
+        correct[rows, columns] = answers["correct"].fill_null(False).to_numpy()
+        n_tokens[rows, columns] = answers["n_tokens"].cast(pl.Float64).to_numpy()
+        labels = answers["answer_class"].rank("dense").fill_null(0).cast(pl.Int64) - 1
+        classes[rows, columns] = labels.to_numpy()
+        return cls(correct, classes, n_tokens, rows, columns)
+
+    def scores(self, margins: pl.Series, scoring: Scoring) -> tuple[FloatArray, FloatArray]:
+        """Ranking scores and vote weights [problems, n] from one list of margins a row."""
+        n_steps = margins.list.len().fill_null(0).to_numpy()
+        flat = margins.explode(empty_as_null=False, keep_nulls=False).cast(pl.Float64).to_numpy()
+        found = trajectory_scores(flat, n_steps, scoring)
+        ranking, weight = (np.full(self.correct.shape, np.nan) for _ in range(2))
+        ranking[self.rows, self.columns] = found.ranking
+        weight[self.rows, self.columns] = found.vote_weight
+        return ranking, weight
+
+
+def difficulty(
+    answers: pl.DataFrame, problem_ids: Sequence[str], settings: Settings
+) -> pl.DataFrame:
+    """Pass@1 of every pool and problem: pool, problem_id, n_samples, n_correct, pass_at_1, bucket.
+
+    The bucket is that of the problem by the difficulty pool; where there is none (adopted
+    rollouts), by the evaluation pool itself, which ``bucket_pool`` tells.
+    """
+    counts = (
+        answers.filter(pl.col("pool").is_not_null())
+        .group_by("pool", "problem_id")
+        .agg(n_samples=pl.len().cast(pl.Int64), n_correct=pl.sum("correct").cast(pl.Int64))
+        .with_columns(pass_at_1=pl.col("n_correct") / pl.col("n_samples"))
+    )
+    pools = set(counts["pool"])
+    source = "difficulty" if "difficulty" in pools else "evaluation"
+    rated = counts.filter(pool=source)
+    buckets = pl.DataFrame(
+        {
+            "problem_id": rated["problem_id"],
+            "bucket": bucket_of(rated["pass_at_1"].to_numpy(), settings.easy, settings.medium),
+        },
+        schema={"problem_id": pl.String(), "bucket": pl.String()},
+    )
+    order = pl.DataFrame({"problem_id": problem_ids}).with_row_index("position")
+    return (
+        counts.join(buckets, on="problem_id", how="left")
+        .with_columns(bucket_pool=pl.lit(source))
+        .join(order, on="problem_id")
+        .sort("pool", "position")
+        .drop("position")
+    )
+
+
+def estimate(
+    answers: pl.DataFrame,
+    scores: Mapping[str, pl.DataFrame],
+    buckets: Mapping[str, str],
+    problem_ids: Sequence[str],
+    settings: Settings,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """All curves and, at the study's budgets, the outcomes per problem.
+
+    ``answers``: graded answers; ``scores``: PRM -> (problem_id, sample_index, margins) of the
+    evaluation pool; ``buckets``: problem_id -> difficulty. Accuracies are fractions.
+    """
+    weights = bootstrap_weights(len(problem_ids), settings.bootstrap_replicates, settings.seed)
+    labels = np.array([buckets.get(name, "unknown") for name in problem_ids])
+    curves, outcomes = [], []
+    for curve in _curves(answers, scores, problem_ids, settings):
+        curves += _summaries(curve, labels, weights, settings)
+        outcomes.append(_outcomes(curve, labels, problem_ids, settings))
+    return (
+        pl.DataFrame(curves, schema=CURVES, orient="row"),
+        pl.concat(outcomes) if outcomes else pl.DataFrame(schema=OUTCOMES),
+    )
+
+
+_STRATEGY: dict[str, pl.DataType] = {
+    "prm": pl.String(),
+    "method": pl.String(),
+    "scoring": pl.String(),
+    "voting": pl.String(),
+}
+CURVES: dict[str, pl.DataType] = {
+    **_STRATEGY,
+    "bucket": pl.String(),
+    "budget": pl.Int64(),
+    "accuracy": pl.Float64(),
+    "ci_low": pl.Float64(),
+    "ci_high": pl.Float64(),
+    "monte_carlo_error": pl.Float64(),
+    "n_problems": pl.Int64(),
+    "tokens": pl.Float64(),
+}
+OUTCOMES: dict[str, pl.DataType] = {
+    **_STRATEGY,
+    "budget": pl.Int64(),
+    "problem_id": pl.String(),
+    "bucket": pl.String(),
+    "accuracy": pl.Float64(),
+}
+
+
+def _curves(
+    answers: pl.DataFrame,
+    scores: Mapping[str, pl.DataFrame],
+    problem_ids: Sequence[str],
+    settings: Settings,
+) -> Iterator[_Curve]:
+    greedy = answers.filter(pool="greedy").with_columns(position=pl.col("sample_index"))
+    if greedy.height:
+        group = _Group.of(greedy, problem_ids)
+        yield _Curve(None, "cot", None, None, [1], group.correct, group.n_tokens)
+    pool = answers.filter(pool="evaluation").with_columns(position=pl.col("sample_index"))
+    if pool.height:
+        yield from _pool_curves(pool, scores, problem_ids, settings)
+    searched = answers.filter(pl.col("method").is_not_null())
+    for (prm, method), paths in searched.group_by("prm", "method", maintain_order=True):
+        parts = paths.partition_by("budget") if method == "beam_search" else [paths]
+        for part in parts:
+            yield from _search_curves(part, str(prm), str(method), problem_ids, settings)
+
+
+def _pool_curves(
+    pool: pl.DataFrame,
+    scores: Mapping[str, pl.DataFrame],
+    problem_ids: Sequence[str],
+    settings: Settings,
+) -> Iterator[_Curve]:
+    group = _Group.of(pool, problem_ids)
+    size = group.correct.shape[1]
+    every = np.arange(1, size + 1)
+    tokens = np.nanmean(np.where(np.isnan(group.n_tokens), 0, group.n_tokens), axis=1)[:, None]
+    n_correct = np.nansum(group.correct, axis=1).astype(np.int64)
+    n_samples = np.count_nonzero(~np.isnan(group.correct), axis=1)
+    reached = pass_at_k(n_correct, n_samples, every)
+    yield _Curve(None, "pass_at_k", None, None, list(every), reached, tokens * every)
+    plurality = plurality_at_k(group.classes, group.correct, every)
+    yield _Curve(None, "majority", None, "majority", list(every), plurality, tokens * every)
+    # Weighted votes have no closed form: powers of two and the study's budgets only.
+    powers = {2**i for i in range(size.bit_length())} | {*settings.budgets, size}
+    votes = np.array(sorted(k for k in powers if k <= size))
+    for prm, found in scores.items():
+        margins = pool.select("problem_id", "sample_index").join(
+            found, on=["problem_id", "sample_index"], how="left", maintain_order="left"
+        )["margins"]
+        scored = [group.scores(margins, scoring) for scoring in SCORINGS]
+        means, errors = weighted_vote_at_k(
+            group.classes,
+            group.correct,
+            np.stack([weight for _, weight in scored]),
+            votes,
+            settings.vote_subsets,
+            settings.seed,
+        )
+        for scoring, (ranking, _), mean, error in zip(SCORINGS, scored, means, errors, strict=True):
+            best = best_of_k(group.correct, ranking, every)
+            yield _Curve(prm, "best_of_n", scoring, "prm_max", list(every), best, tokens * every)
+            yield _Curve(
+                prm, "best_of_n", scoring, "prm_vote", list(votes), mean, tokens * votes, error
+            )
+
+
+def _search_curves(
+    paths: pl.DataFrame, prm: str, method: str, problem_ids: Sequence[str], settings: Settings
+) -> Iterator[_Curve]:
+    """A beam search is one draw at its budget; DVTS is as many as it has sets of subtrees."""
+    paths = paths.with_columns(
+        position=pl.int_range(pl.len()).over("problem_id", order_by=["subtree", "sample_index"])
+    )
+    group = _Group.of(paths, problem_ids)
+    trees = paths.group_by("problem_id", "subtree").agg(pl.first("n_tokens_tree"))
+    per_tree = trees.group_by("problem_id").agg(pl.mean("n_tokens_tree"))
+    mean_tree = dict(per_tree.iter_rows())
+    tree_tokens = np.array([mean_tree.get(name, np.nan) for name in problem_ids], dtype=np.float64)
+    if method == "beam_search":
+        budgets, sizes = [int(paths["budget"][0])], None
+        tokens = tree_tokens[:, None]
+    else:
+        largest = group.correct.shape[1] * settings.beam_width
+        budgets = [n for n in settings.budgets if n <= largest]
+        sizes = np.array([n // settings.beam_width for n in budgets])
+        tokens = tree_tokens[:, None] * sizes
+
+    def curve(scoring: str | None, voting: str, values: FloatArray) -> _Curve:
+        return _Curve(prm, method, scoring, voting, budgets, values, tokens)
+
+    yield curve(None, "majority", _voted(group, None, sizes, settings))
+    for scoring in SCORINGS:
+        ranking, weight = group.scores(paths["margins"], scoring)
+        yield curve(scoring, "prm_max", _best(group, ranking, sizes))
+        yield curve(scoring, "prm_vote", _voted(group, weight, sizes, settings))
+
+
+def _best(group: _Group, ranking: FloatArray, sizes: IntArray | None) -> FloatArray:
+    if sizes is not None:
+        return best_of_k(group.correct, ranking, sizes)
+    counts = np.count_nonzero(~np.isnan(group.correct), axis=1)
+    return _at(counts, best_of_k(group.correct, ranking, np.unique(np.maximum(counts, 1))))
+
+
+def _voted(
+    group: _Group, weight: FloatArray | None, sizes: IntArray | None, settings: Settings
+) -> FloatArray:
+    counts = np.count_nonzero(~np.isnan(group.correct), axis=1)
+    asked = np.unique(np.maximum(counts, 1)) if sizes is None else sizes
+    if weight is None:
+        values = plurality_at_k(group.classes, group.correct, asked)
+    else:
+        values = weighted_vote_at_k(
+            group.classes, group.correct, weight[None], asked, settings.vote_subsets, settings.seed
+        )[0][0]
+    return _at(counts, values) if sizes is None else values
+
+
+def _at(counts: IntArray, values: FloatArray) -> FloatArray:
+    """From values at every pool size, the one at each problem's own size: [problems, 1]."""
+    columns = np.searchsorted(np.unique(np.maximum(counts, 1)), np.maximum(counts, 1))
+    own: FloatArray = values[np.arange(len(counts)), columns][:, None]
+    return own
+
+
+def _summaries(
+    curve: _Curve, labels: NDArray[np.str_], weights: FloatArray, settings: Settings
+) -> list[tuple[Any, ...]]:
+    rows = []
+    for bucket in ("all", *BUCKETS):
+        chosen = np.ones(len(labels), bool) if bucket == "all" else labels == bucket
+        values = curve.values[chosen]
+        interval = mean_interval(values, weights[:, chosen], settings.confidence)
+        known = np.maximum(interval.n_problems, 1)
+        tokens = np.nansum(np.where(np.isnan(values), np.nan, curve.tokens[chosen]), axis=0) / known
+        for i, budget in enumerate(curve.budgets):
+            if not interval.n_problems[i]:
+                continue
+            error = None
+            if curve.errors is not None:
+                error = float(np.sqrt(np.nansum(curve.errors[chosen, i] ** 2)) / known[i])
+            rows.append(
+                (
+                    curve.prm,
+                    curve.method,
+                    curve.scoring,
+                    curve.voting,
+                    bucket,
+                    int(budget),
+                    float(interval.estimate[i]),
+                    float(interval.low[i]),
+                    float(interval.high[i]),
+                    error,
+                    int(interval.n_problems[i]),
+                    float(tokens[i]),
+                )
+            )
+    return rows
+
+
+def _outcomes(
+    curve: _Curve, labels: NDArray[np.str_], problem_ids: Sequence[str], settings: Settings
+) -> pl.DataFrame:
+    wanted = [i for i, k in enumerate(curve.budgets) if k == 1 or k in settings.budgets]
+    n = len(problem_ids)
+    return pl.DataFrame(
+        {
+            "prm": [curve.prm] * (n * len(wanted)),
+            "method": curve.method,
+            "scoring": [curve.scoring] * (n * len(wanted)),
+            "voting": [curve.voting] * (n * len(wanted)),
+            "budget": np.repeat([int(curve.budgets[i]) for i in wanted], n),
+            "problem_id": list(problem_ids) * len(wanted),
+            "bucket": list(labels) * len(wanted),
+            "accuracy": curve.values[:, wanted].T.ravel(),
+        },
+        schema=OUTCOMES,
+    ).filter(pl.col("accuracy").is_not_nan())

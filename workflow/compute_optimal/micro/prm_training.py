@@ -1,0 +1,217 @@
+"""Train a PRM of the scale model on step labels of solutions that trained policies sampled."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from compute_optimal.micro.policy_training import (
+    optimise,
+    pad,
+    prompt_text,
+    single_thread,
+    write_recipe,
+)
+from compute_optimal.micro.process_reward_model import ProcessRewardModel
+from compute_optimal.micro.recipes import POLICIES, PrmRecipe
+from compute_optimal.policies.steps import STEP_DELIMITER, split_steps
+from compute_optimal.prms import PrmInput, prm_format
+from compute_optimal.spec import seed_for
+from compute_optimal.tasks import Problem
+from compute_optimal.tasks.arithmetic_chains import check_steps, generate, stated_answer
+
+if TYPE_CHECKING:
+    import torch
+
+_SAMPLING_BATCH = 256
+_MAX_NEW_TOKENS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledRollout:
+    """A sampled solution; ``labels[i]`` is 1 if the solution is good up to and with step i."""
+
+    problem: Problem
+    steps: tuple[str, ...]
+    labels: tuple[int, ...]
+
+
+def train_prm(recipe: PrmRecipe, models: Path, folder: Path) -> dict[str, Any]:
+    """Sample solutions, label their steps, train, save, and return what ``recipe.json`` holds.
+
+    ``models`` holds the folders of the trained policies that the recipe names.
+    """
+    import torch
+
+    started = time.process_time()
+    with single_thread(recipe.seed):
+        rollouts = label_rollouts(recipe, models)
+        rollout_core_minutes = round((time.process_time() - started) / 60, 2)
+        prm = ProcessRewardModel.grow(recipe.prm_format, models / recipe.base)
+        batches = _batches(recipe, prm, rollouts)
+        report = optimise(
+            prm.network, recipe.optimisation, (_loss(prm, batch) for batch in batches)
+        )
+    prm.save(folder)
+    labels = [label for rollout in rollouts for label in rollout.labels]
+    report |= {
+        "rollout_core_minutes": rollout_core_minutes,
+        "n_rollouts": len(rollouts),
+        "n_steps": len(labels),
+        "share_good": round(sum(labels) / len(labels), 4),
+        "n_parameters": sum(p.numel() for p in prm.network.parameters()),
+        "torch": torch.__version__,
+    }
+    return write_recipe(folder, recipe, report)
+
+
+def label_rollouts(recipe: PrmRecipe, models: Path) -> list[LabelledRollout]:
+    """Solutions of training problems by each rollout policy, with step labels."""
+    noise = random.Random(recipe.seed)
+    rollouts = []
+    for policy in recipe.rollout_policies:
+        problems = generate(
+            recipe.n_problems,
+            seed_for("prm-training", recipe.seed, policy),
+            recipe.min_operations,
+            recipe.max_operations,
+            split="training",
+        )
+        starts = [(problem, "") for problem in problems for _ in range(recipe.n_samples)]
+        texts = sample(models / policy, policy, starts, recipe.temperature)
+        solutions = [
+            (problem, tuple(steps))
+            for (problem, _), text in zip(starts, texts, strict=True)
+            if (steps := split_steps(text))
+        ]
+        if recipe.labels == "monte_carlo":
+            rollouts += _label_by_completion(recipe, models / policy, policy, solutions)
+        else:
+            rollouts += [
+                LabelledRollout(
+                    problem,
+                    steps,
+                    tuple(
+                        label ^ int(noise.random() < recipe.label_noise)
+                        for label in exact_labels(problem, steps)
+                    ),
+                )
+                for problem, steps in solutions
+            ]
+    return rollouts
+
+
+def exact_labels(problem: Problem, steps: Sequence[str]) -> tuple[int, ...]:
+    """1 up to the first wrong step, 0 from there on."""
+    first_error = check_steps(problem.problem, steps).first_error
+    n_good = len(steps) if first_error is None else first_error
+    return (1,) * n_good + (0,) * (len(steps) - n_good)
+
+
+def sample(
+    policy_folder: Path, policy: str, starts: Sequence[tuple[Problem, str]], temperature: float
+) -> list[str]:
+    """Continue each (problem, beginning of a solution); returns the new text alone, in order."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(policy_folder, padding_side="left")
+    network = AutoModelForCausalLM.from_pretrained(policy_folder)
+    family = POLICIES[policy].family
+    prompts = [
+        prompt_text(tokenizer, family, problem.problem) + beginning for problem, beginning in starts
+    ]
+    texts = [""] * len(prompts)
+    by_length = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
+    for first in range(0, len(by_length), _SAMPLING_BATCH):
+        indices = by_length[first : first + _SAMPLING_BATCH]
+        inputs = tokenizer(
+            [prompts[index] for index in indices],
+            add_special_tokens=False,
+            padding=True,
+            return_tensors="pt",
+        )
+        with torch.inference_mode():
+            token_ids = network.generate(
+                **inputs,
+                do_sample=True,
+                temperature=temperature,
+                top_k=0,
+                max_new_tokens=_MAX_NEW_TOKENS,
+            )
+        new_ids = token_ids[:, inputs["input_ids"].shape[1] :]
+        for index, text in zip(
+            indices, tokenizer.batch_decode(new_ids, skip_special_tokens=True), strict=True
+        ):
+            texts[index] = text
+    return texts
+
+
+def _label_by_completion(
+    recipe: PrmRecipe,
+    policy_folder: Path,
+    policy: str,
+    solutions: Sequence[tuple[Problem, tuple[str, ...]]],
+) -> list[LabelledRollout]:
+    """A step is good if a completion from there reaches the answer; a last step if it is right."""
+    starts = [
+        (problem, STEP_DELIMITER.join([*steps[: index + 1], ""]))
+        for problem, steps in solutions
+        for index in range(len(steps) - 1)
+        for _ in range(recipe.n_completions)
+    ]
+    texts = iter(sample(policy_folder, policy, starts, recipe.temperature))
+    rollouts = []
+    for problem, steps in solutions:
+        labels = []
+        for _ in steps[:-1]:
+            completions = list(islice(texts, recipe.n_completions))
+            labels.append(int(any(_reaches(text, problem) for text in completions)))
+        labels.append(int(_reaches(steps[-1], problem)))
+        rollouts.append(LabelledRollout(problem, steps, tuple(labels)))
+    return rollouts
+
+
+def _reaches(text: str, problem: Problem) -> bool:
+    steps = split_steps(text)
+    return bool(steps) and stated_answer(steps[-1]) == problem.answer
+
+
+def _batches(
+    recipe: PrmRecipe, prm: ProcessRewardModel, rollouts: Sequence[LabelledRollout]
+) -> Iterator[Sequence[tuple[PrmInput, tuple[int, ...]]]]:
+    """Endless passes over the rollouts, in batches of like length."""
+    import torch
+
+    encode = prm_format(recipe.prm_format).encode
+    examples = [
+        (encode(prm.tokenizer, rollout.problem.problem, rollout.steps), rollout.labels)
+        for rollout in rollouts
+    ]
+    size = recipe.optimisation.batch_size
+    while True:
+        order = torch.randperm(len(examples)).tolist()
+        order.sort(key=lambda index: len(examples[index][0].token_ids))
+        batches = [order[first : first + size] for first in range(0, len(order), size)]
+        for position in torch.randperm(len(batches)).tolist():
+            yield [examples[index] for index in batches[position]]
+
+
+def _loss(
+    prm: ProcessRewardModel, batch: Sequence[tuple[PrmInput, tuple[int, ...]]]
+) -> torch.Tensor:
+    """Mean binary cross-entropy over the steps; on margins it equals that of the two labels."""
+    import torch
+
+    token_ids = pad([encoded.token_ids for encoded, _ in batch], 0)
+    margins = prm.margins(token_ids)
+    chosen = torch.cat(
+        [margins[row, list(encoded.positions)] for row, (encoded, _) in enumerate(batch)]
+    )
+    labels = torch.tensor([float(label) for _, labels in batch for label in labels])
+    return torch.nn.functional.binary_cross_entropy_with_logits(chosen, labels)

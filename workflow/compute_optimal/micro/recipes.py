@@ -1,0 +1,120 @@
+"""What each model of the scale model is: a recipe determines its training entirely."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from compute_optimal.tasks.arithmetic_chains import Style
+
+
+@dataclass(frozen=True, slots=True)
+class Prompting:
+    """How a family is asked and how it answers; training and inference must use the same."""
+
+    system: str
+    style: Style
+
+
+PROMPTING: dict[str, Prompting] = {
+    "micro-llama": Prompting(
+        r"Solve in steps (## Step 1: ...) and put your final answer within \boxed{}.", "numbered"
+    ),
+    "micro-qwen": Prompting(
+        r"Please reason step by step, and put your final answer within \boxed{}.", "plain"
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """Heads have size 32; ``hidden_size`` must be a multiple of it."""
+
+    hidden_size: int
+    intermediate_size: int
+    n_layers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Optimisation:
+    """AdamW with linear warm-up and cosine decay to a tenth; batches are counted in examples."""
+
+    steps: int
+    batch_size: int = 64
+    learning_rate: float = 3e-3
+    warmup_steps: int = 50
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRecipe:
+    """A policy trained from scratch on reference solutions of chains of these lengths."""
+
+    name: str
+    family: Literal["micro-llama", "micro-qwen"]
+    architecture: Architecture
+    optimisation: Optimisation
+    min_operations: int
+    max_operations: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class PrmRecipe:
+    """A PRM grown from a policy and trained on step labels of sampled solutions.
+
+    ``labels`` says where they come from: ``exact`` from the checker of the task; ``noisy`` are
+    these, each flipped with probability ``label_noise``; ``monte_carlo`` calls a step good if any
+    of ``n_completions`` completions from there reaches the answer (Math-Shepherd, arXiv 2312.08935,
+    hard estimation).
+    """
+
+    name: str
+    prm_format: Literal["qwen_math"]
+    base: str
+    rollout_policies: tuple[str, ...]
+    n_problems: int
+    n_samples: int
+    temperature: float
+    labels: Literal["exact", "noisy", "monte_carlo"]
+    optimisation: Optimisation
+    min_operations: int
+    max_operations: int
+    seed: int
+    label_noise: float = 0.0
+    n_completions: int = 0
+
+
+_SMALL = Architecture(hidden_size=64, intermediate_size=192, n_layers=2)
+_LARGE = Architecture(hidden_size=96, intermediate_size=256, n_layers=3)
+
+POLICIES: dict[str, PolicyRecipe] = {
+    recipe.name: recipe
+    for recipe in (
+        PolicyRecipe("micro-llama-0.1M", "micro-llama", _SMALL, Optimisation(3000, 32), 2, 10, 1),
+        PolicyRecipe("micro-llama-0.4M", "micro-llama", _LARGE, Optimisation(1200, 32), 2, 10, 2),
+        PolicyRecipe("micro-qwen-0.1M", "micro-qwen", _SMALL, Optimisation(3500, 32), 2, 10, 3),
+        PolicyRecipe("micro-qwen-0.4M", "micro-qwen", _LARGE, Optimisation(1500, 32), 2, 10, 4),
+    )
+}
+
+PRMS: dict[str, PrmRecipe] = {
+    recipe.name: recipe
+    for recipe in (
+        PrmRecipe(
+            name="micro-qwen-math-prm-0.4M",
+            prm_format="qwen_math",
+            base="micro-qwen-0.4M",
+            rollout_policies=("micro-qwen-0.1M", "micro-qwen-0.4M"),
+            n_problems=1000,
+            n_samples=4,
+            temperature=1.0,
+            labels="exact",
+            optimisation=Optimisation(steps=600, batch_size=32, learning_rate=1e-3),
+            min_operations=2,
+            max_operations=10,
+            seed=11,
+        ),
+    )
+}

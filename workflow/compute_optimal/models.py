@@ -1,0 +1,307 @@
+"""Where model folders come from, and what pins their content.
+
+Nothing runs on a model that is not locked: the lock file holds the commit of each hub model and
+the hash of each local folder, and what it holds is part of every spec.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from textwrap import shorten
+from typing import Any, Protocol, TypeVar
+
+from compute_optimal.config import LockEntry, ModelEntry, Study
+from compute_optimal.config.registry import COMMIT
+from compute_optimal.errors import StudyError
+from compute_optimal.store import sha256_of, write_json
+
+Lock = Mapping[str, LockEntry]
+T = TypeVar("T")
+
+MODEL_FILES = (
+    "config.json",
+    "generation_config.json",
+    "*.safetensors",
+    "model.safetensors.index.json",
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.json",
+    "chat_template.jinja",
+)
+"""What a model consists of here. Pickled weights and code are neither fetched nor read."""
+
+_SPARE = 2**30
+"""Free disk space that a download must leave [bytes]."""
+
+
+class HubApi(Protocol):
+    """The two calls of ``huggingface_hub.HfApi`` that are used."""
+
+    def model_info(
+        self, repo_id: str, *, revision: str | None = None, files_metadata: bool = False
+    ) -> Any: ...
+
+    def snapshot_download(
+        self,
+        repo_id: str,
+        *,
+        revision: str,
+        allow_patterns: list[str],
+        ignore_patterns: list[str],
+        local_files_only: bool,
+    ) -> Any: ...
+
+
+def identity(entry: ModelEntry, lock: Lock) -> dict[str, Any]:
+    """What a spec says of a model: name, hub id (null for a folder) and revision.
+
+    The revision is a commit (40 hexadecimal digits), ``sha256:<hex>`` of a folder, or null while
+    the model is not locked. Raises ``StudyError`` where the lock contradicts the registry.
+    """
+    pinned = _pinned(entry, lock)
+    revision = None
+    if pinned is not None:
+        revision = pinned.revision or f"sha256:{pinned.sha256}"
+    return {"name": entry.name, "id": entry.hub_id, "revision": revision}
+
+
+def model_folder(entry: ModelEntry, lock: Lock, *, api: HubApi | None = None) -> Path:
+    """The folder of a locked model, downloaded first if it has to be.
+
+    Raises ``StudyError`` where the model is not locked, a local folder has changed since it was,
+    or a hub model cannot be had: no network, no permission, too little disk, pickled weights only.
+    """
+    pinned = _pinned(entry, lock)
+    if pinned is None:
+        raise StudyError(
+            f"{entry.name} is not locked, so its results would not say what made them",
+            where="config/models.lock.json",
+            cure="lock the models of the study first: python -m compute_optimal lock",
+        )
+    if pinned.revision is not None:
+        return _hub_folder(entry, pinned.revision, api or _hub())
+    assert entry.path is not None
+    if (actual := folder_sha256(entry.path)) != pinned.sha256:
+        raise StudyError(
+            f"the folder of {entry.name} has changed: its sha256 is {actual}, "
+            f"the lock says {pinned.sha256}",
+            where=str(entry.path),
+            cure=f"restore the folder; or, to study it as it is now, take {entry.name} out of "
+            "config/models.lock.json and lock again: its results are then new ones",
+        )
+    return entry.path
+
+
+def lock_models(study: Study, *, api: HubApi | None = None) -> dict[str, LockEntry]:
+    """Pin every model of ``study`` that is not pinned yet; returns the whole lock.
+
+    Hub revisions are resolved to commits, folders are hashed, and the lock file is rewritten only
+    if something was added. Models that are pinned keep their pin: a local folder is compared with
+    it. Raises ``StudyError`` as ``model_folder`` does; what was pinned before the error is kept.
+    """
+    lock = dict(study.lock)
+    entries = [*map(study.policy, study.policies), *map(study.prm, study.prms)]
+    try:
+        for entry in entries:
+            if _pinned(entry, lock) is None:
+                lock[entry.name] = _pin(entry, api)
+            elif entry.path is not None:
+                model_folder(entry, lock)
+    finally:
+        if lock != dict(study.lock):
+            content = {name: pin.model_dump(exclude_none=True) for name, pin in lock.items()}
+            write_json(study.lock_file, content)
+    return lock
+
+
+def folder_sha256(folder: Path) -> str:
+    """Hash of the names and contents of the model files of a folder; other files do not count.
+
+    Raises ``StudyError`` where the folder is missing or holds no model.
+    """
+    _require_whole(folder)
+    files = [path for path in sorted(folder.glob("*")) if path.is_file() and _is_model(path.name)]
+    rows = [(path.name, sha256_of(path)) for path in files]
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+
+def _pinned(entry: ModelEntry, lock: Lock) -> LockEntry | None:
+    pinned = lock.get(entry.name)
+    if pinned is None:
+        return None
+    differences = {
+        "hub_id": (entry.hub_id, pinned.hub_id),
+        "path": (entry.path and entry.path.as_posix(), pinned.path),
+    }
+    if entry.revision is not None and re.fullmatch(COMMIT, entry.revision):
+        differences["revision"] = (entry.revision, pinned.revision)
+    for key, (registered, locked) in differences.items():
+        if registered != locked:
+            raise StudyError(
+                f"the {key} of {entry.name} is {registered} in the registry and {locked} in the "
+                "lock",
+                where=f"config/models.lock.json, key {entry.name}",
+                cure="undo the change in the registry, or register the other model under a name "
+                "of its own",
+            )
+    return pinned
+
+
+def _pin(entry: ModelEntry, api: HubApi | None) -> LockEntry:
+    if entry.path is not None:
+        return LockEntry(path=entry.path.as_posix(), sha256=folder_sha256(entry.path))
+    hub = api or _hub()
+    info = _ask(entry, lambda: hub.model_info(str(entry.hub_id), revision=entry.revision))
+    _require_weights(entry, [file.rfilename for file in info.siblings])
+    return LockEntry(hub_id=entry.hub_id, revision=info.sha)
+
+
+def _hub() -> HubApi:
+    from huggingface_hub import HfApi
+
+    api: HubApi = HfApi()
+    return api
+
+
+def _hub_folder(entry: ModelEntry, revision: str, api: HubApi) -> Path:
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    def download(*, local: bool) -> Path:
+        return Path(
+            api.snapshot_download(
+                str(entry.hub_id),
+                revision=revision,
+                allow_patterns=list(MODEL_FILES),
+                ignore_patterns=["*/*"],
+                local_files_only=local,
+            )
+        )
+
+    try:
+        folder = download(local=True)
+        _require_whole(folder)
+        return folder
+    except (LocalEntryNotFoundError, StudyError):
+        # Not in the hub's cache, or only in part, as an interrupted download leaves it.
+        _check_room(entry, revision, api)
+    folder = _ask(entry, lambda: download(local=False))
+    _require_whole(folder)
+    return folder
+
+
+def _check_room(entry: ModelEntry, revision: str, api: HubApi) -> None:
+    from huggingface_hub import constants, try_to_load_from_cache
+
+    info = _ask(
+        entry,
+        lambda: api.model_info(str(entry.hub_id), revision=revision, files_metadata=True),
+    )
+    needed = sum(
+        file.size or 0
+        for file in info.siblings
+        if _is_model(file.rfilename)
+        and not isinstance(
+            try_to_load_from_cache(str(entry.hub_id), file.rfilename, revision=revision), str
+        )
+    )
+    cache = Path(constants.HF_HUB_CACHE)
+    present = next(folder for folder in (cache, *cache.absolute().parents) if folder.exists())
+    free = shutil.disk_usage(present).free
+    if needed + _SPARE > free:
+        raise StudyError(
+            f"{entry.name} needs {needed / 1e9:.1f} GB more, and {free / 1e9:.1f} GB are free "
+            f"({_SPARE / 1e9:.1f} GB of them stay free)",
+            where=str(cache),
+            cure="free some space, or set HF_HOME to a folder on a larger disk",
+        )
+
+
+def _ask(entry: ModelEntry, call: Callable[[], T]) -> T:
+    """Call the hub, with its errors in words of this study."""
+    from huggingface_hub import errors, get_token
+
+    where = f"https://huggingface.co/{entry.hub_id}"
+    grant = StudyError(
+        f"{entry.name} is gated, and the hub does not let you in",
+        where=where,
+        cure="accept its licence at that address, then give your token with `hf auth login` or "
+        "the environment variable HF_TOKEN",
+    )
+    if entry.gated and get_token() is None:
+        raise grant
+    try:
+        return call()
+    except errors.GatedRepoError:
+        raise grant from None
+    except errors.RevisionNotFoundError:
+        raise StudyError(
+            f"the hub has no such revision of {entry.name}",
+            where=f"{where}, revision {entry.revision or 'main'}",
+            cure="correct revision in the registry; a commit that was removed cannot be had again",
+        ) from None
+    except errors.RepositoryNotFoundError:
+        raise StudyError(
+            f"the hub has no model {entry.hub_id}, or hides it from you",
+            where=where,
+            cure="correct hub_id in the registry; for a private model give your token with "
+            "`hf auth login`",
+        ) from None
+    except errors.OfflineModeIsEnabled:
+        raise StudyError(
+            f"{entry.name} is not on this machine, and HF_HUB_OFFLINE forbids to fetch it",
+            where=where,
+            cure="unset HF_HUB_OFFLINE, or copy the hub's cache from a machine that has the model",
+        ) from None
+    except (errors.HTTPError, OSError) as error:  # type: ignore[attr-defined]
+        reason = shorten(str(error), width=200)
+        raise StudyError(
+            f"cannot fetch {entry.name}: {type(error).__name__}: {reason}",
+            where=where,
+            cure="check the network and run again; what was fetched is kept. Without a network, "
+            "copy the hub's cache from a machine that has the model",
+        ) from None
+
+
+def _is_model(name: str) -> bool:
+    return "/" not in name and any(fnmatchcase(name, pattern) for pattern in MODEL_FILES)
+
+
+def _require_weights(entry: ModelEntry, names: Iterable[str]) -> None:
+    if not any(name.endswith(".safetensors") for name in names):
+        raise StudyError(
+            f"{entry.name} has no safetensors weights; pickled ones can run code and are refused",
+            where=f"https://huggingface.co/{entry.hub_id}, revision {entry.revision or 'main'}",
+            cure="name a revision that has them in the registry (often a pull request, refs/pr/N), "
+            "or convert the weights and give their folder as path",
+        )
+
+
+def _require_whole(folder: Path) -> None:
+    names = {path.name for path in folder.glob("*") if path.is_file()}
+    wanted = {"config.json"}
+    if (index := folder / "model.safetensors.index.json").is_file():
+        try:
+            wanted.update(json.loads(index.read_bytes())["weight_map"].values())
+        except (ValueError, KeyError, TypeError, AttributeError):
+            wanted.add("a readable model.safetensors.index.json")
+    elif not any(name.endswith(".safetensors") for name in names):
+        wanted.add("*.safetensors")
+    if not names & {"tokenizer.json", "tokenizer.model", "vocab.json"}:
+        wanted.add("tokenizer.json")
+    if missing := sorted(wanted - names):
+        raise StudyError(
+            f"no whole model: {', '.join(missing)} missing",
+            where=str(folder),
+            cure="restore the folder, or correct path in the registry",
+        )

@@ -1,0 +1,1 @@
+"""Policies: prompts, chat templates and steps. No engine here."""

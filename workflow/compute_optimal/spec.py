@@ -1,0 +1,45 @@
+"""Identity: what determines the bytes of an intermediate result, and nothing else.
+
+A spec is a JSON object. Its canonical text (sorted keys, no spaces, no NaN) is the one parameter
+of an expensive rule, and its digest names the partition of the store that holds the result. Two
+specs are the same if and only if their canonical texts are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+Spec = Mapping[str, Any]
+
+GENERATION_VERSION = 1
+"""Raised when the code that renders prompts, draws samples or walks trees changes its output."""
+
+DIGEST_LENGTH = 12
+
+
+def canonical(spec: Spec) -> str:
+    """The one text of a spec. Numbers keep their type: 2 and 2.0 are different specs.
+
+    Raises ``TypeError`` for values that JSON lacks and ``ValueError`` for NaN and infinities.
+    """
+    return json.dumps(
+        spec, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+    )
+
+
+def digest(spec: Spec) -> str:
+    """First 12 hexadecimal digits of the sha256 of the canonical text."""
+    return hashlib.sha256(canonical(spec).encode()).hexdigest()[:DIGEST_LENGTH]
+
+
+def seed_for(*parts: str | int) -> int:
+    """A seed in [0, 2**31) hashed from a key, so that shards and resumed runs agree.
+
+    Neighbouring keys get unrelated seeds: vLLM gives the children of one request seed, seed + 1,
+    ..., which would overlap between requests if seeds were base + index.
+    """
+    text = json.dumps(parts, separators=(",", ":"), ensure_ascii=True)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1

@@ -1,0 +1,457 @@
+"""What a budget of k samples is worth, from one pool of n >= k samples of each problem.
+
+Every estimator averages over all subsets of k samples, so each is unbiased for fresh draws of k
+and a curve over k uses the whole pool everywhere. The prefix of the pool would be one subset.
+At k = n one subset is left and the number is a single draw: see ``intervals``.
+
+Arrays are [problems, n]. ``correct`` holds 0..1, and NaN where a problem has no such sample (a
+ragged pool); budgets beyond a problem's pool give NaN. The units of DVTS are whole subtrees: pass
+one column per subtree and k = N / M.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+Scoring = Literal["prm_min", "prm_last", "prm_avg"]
+
+MAX_POOL = 1024
+"""Binomial coefficients of larger pools leave the range of float64."""
+
+
+def pass_at_k(n_correct: ArrayLike, n_samples: ArrayLike, budgets: ArrayLike) -> FloatArray:
+    """Chance [problems, budgets] that k samples hold a correct one: 1 - C(n-c, k) / C(n, k).
+
+    ``n_correct`` [problems], ``n_samples`` [problems] or one number for all. Chen et al. 2021
+    (arXiv 2107.03374), equation 1.
+    """
+    correct, samples = np.broadcast_arrays(
+        np.asarray(n_correct, dtype=np.int64), np.asarray(n_samples, dtype=np.int64)
+    )
+    if np.any(correct < 0) or np.any(correct > samples):
+        raise ValueError("n_correct must lie between 0 and n_samples")
+    ks = _budgets(budgets)
+    choose = binomials(int(max(samples.max(initial=1), ks.max(initial=1))))
+    among_all, among_wrong = choose[samples[:, None], ks], choose[(samples - correct)[:, None], ks]
+    reachable = among_all > 0
+    missed: FloatArray = np.divide(
+        among_wrong, among_all, out=np.full_like(among_all, np.nan), where=reachable
+    )
+    return 1.0 - missed
+
+
+def best_of_k(correct: ArrayLike, scores: ArrayLike, budgets: ArrayLike) -> FloatArray:
+    """Expected correctness [problems, budgets] of the top-scored of k samples, exact.
+
+    ``correct`` and ``scores`` are [problems, n]. Samples that tie for the top share it equally;
+    a NaN score (the sample could not be scored) ranks below every number.
+    """
+    truth, score, ks = _floats(correct), _floats(scores), _budgets(budgets)
+    result = np.full((len(truth), len(ks)), np.nan)
+    for rows, columns in _pools(truth):
+        size = columns.shape[1]
+        reachable = np.flatnonzero(ks <= size)
+        # argsort puts NaN last, and so below every number.
+        order = np.take_along_axis(
+            columns,
+            np.argsort(-np.take_along_axis(score[rows], columns, axis=1), axis=1, kind="stable"),
+            axis=1,
+        )
+        shared = _mean_over_ties(
+            np.take_along_axis(score[rows], order, axis=1),
+            np.take_along_axis(truth[rows], order, axis=1),
+        )
+        choose, k = binomials(size), ks[reachable]
+        # The sample at rank i is the best of k if the other k - 1 come from the n - 1 - i below.
+        is_best = choose[np.arange(size - 1, -1, -1)[:, None], k - 1] / choose[size, k]
+        result[np.ix_(rows, reachable)] = shared @ is_best
+    return result
+
+
+def plurality_at_k(classes: ArrayLike, correct: ArrayLike, budgets: ArrayLike) -> FloatArray:
+    """Expected correctness [problems, budgets] of the most frequent answer of k samples, exact.
+
+    ``classes`` [problems, n] are labels of equivalent answers, -1 for no answer; labels of
+    different problems are unrelated. Answers that tie share the win equally. No answer never
+    wins against an answer; when all k have none, the vote is wrong. A class is worth the mean of
+    ``correct`` over its samples, so any number of classes may be right, also in part.
+
+    A class that is drawn t times wins if no other class is drawn more often, and gets 1/(s+1) of
+    the win if s others are drawn as often. The subsets are counted by generating functions; see
+    ``_win_probability``.
+    """
+    labels, truth, ks = np.asarray(classes, dtype=np.int64), _floats(correct), _budgets(budgets)
+    result = np.full((len(truth), len(ks)), np.nan)
+    for rows, columns in _pools(truth):
+        size = columns.shape[1]
+        reachable = np.flatnonzero(ks <= size)
+        k = ks[reachable]
+        known: dict[tuple[int, ...], FloatArray] = {}
+        for row, column in zip(rows, columns, strict=True):
+            expected = np.zeros(len(k))
+            counts, worth = _answer_classes(labels[row, column], truth[row, column])
+            for count in np.unique(counts[worth > 0]):
+                signature = (count, *np.sort(counts))
+                if signature not in known:
+                    known[signature] = _win_probability(counts, count, size, k)
+                expected += worth[counts == count].sum() * known[signature]
+            result[row, reachable] = expected
+    return result
+
+
+def weighted_vote_at_k(
+    classes: ArrayLike,
+    correct: ArrayLike,
+    weights: ArrayLike,
+    budgets: ArrayLike,
+    n_subsets: int,
+    seed: int,
+) -> tuple[FloatArray, FloatArray]:
+    """Expected correctness when k samples vote with weights (PRM-vote), and its Monte-Carlo error.
+
+    ``classes``, ``correct``: [problems, n] as in ``plurality_at_k``. ``weights``:
+    [strategies, problems, n], >= 0; NaN counts as 0. The answer with the largest sum of weights
+    wins, ties share equally, no answer never wins. Returns the mean and its standard error, both
+    [strategies, problems, budgets].
+
+    The subsets are the prefixes of ``n_subsets`` random orders of the pool that depend on
+    (seed, n) only, so strategies and problems share them and differences between strategies are
+    sharper than either error says. For one k the subsets are independent; for two they are
+    nested, so a curve's errors go together. k = 1, k = n, and problems whose answers are all worth
+    the same are exact (error 0). The error of a mean over problems is sqrt(sum of squares) /
+    problems.
+
+    Weights are rounded to about 2**-46 (n = 256) of a problem's largest weight, so that sums are
+    exact integers and equal sums tie whatever their order. Raises ``ValueError`` for a weight that
+    is negative or infinite, or fewer than two subsets.
+    """
+    # ASSUME: the samples of a pool are in random order, as drawn. Were they sorted (say by score),
+    # shared subsets would correlate the errors of problems.
+    labels, truth, ks = np.asarray(classes, dtype=np.int64), _floats(correct), _budgets(budgets)
+    weight = np.nan_to_num(_floats(weights), nan=0.0)
+    if np.any(weight < 0) or not np.all(np.isfinite(weight)):
+        raise ValueError("weights of votes must be finite and not negative")
+    if n_subsets < 2:
+        raise ValueError("a Monte-Carlo error needs at least two subsets")
+    mean = np.full((len(weight), len(truth), len(ks)), np.nan)
+    error = np.full_like(mean, np.nan)
+    for rows, columns in _pools(truth):
+        size = columns.shape[1]
+        reachable = np.flatnonzero(ks <= size)
+        k = ks[reachable]
+        choose = binomials(size)
+        sampled = np.flatnonzero((k > 1) & (k < size))
+        longest = int(k[sampled].max(initial=0))
+        random_orders = np.random.default_rng([seed, size]).random((n_subsets, size))
+        orders = np.argsort(random_orders, axis=1)[:, :longest]
+        whole_pool = np.arange(size)[None, :]
+        for row, column in zip(rows, columns, strict=True):
+            label, worth = _relabelled(labels[row, column], truth[row, column])
+            value = np.zeros((len(weight), len(k)))
+            spread = np.zeros_like(value)
+            answered = label >= 0
+            if len(np.unique(worth[answered])) <= 1:
+                some_answer = 1 - choose[size - answered.sum(), k] / choose[size, k]
+                value[:] = some_answer * worth.max(initial=0.0)
+            else:
+                drawn = weight[:, row, column]
+                value[:, k == 1] = worth.mean()
+                if np.any(k == size):
+                    value[:, k == size] = _vote(label, worth, drawn, whole_pool, k[k == size])[:, 0]
+                if len(sampled):
+                    votes = _vote(label, worth, drawn, orders, k[sampled])
+                    value[:, sampled] = votes.mean(axis=1)
+                    spread[:, sampled] = votes.std(axis=1, ddof=1) / np.sqrt(n_subsets)
+            mean[:, row, reachable], error[:, row, reachable] = value, spread
+    return mean, error
+
+
+@dataclass(frozen=True, slots=True)
+class TrajectoryScores:
+    """Scores of whole trajectories [trajectories]; NaN where there is no step or a NaN margin.
+
+    ``ranking`` is the logit of the score and decides who is on top (``best_of_k``): scores that
+    saturate at 0 or 1 stay apart. ``vote_weight`` is the score itself, a probability, and is what
+    votes are summed from (``weighted_vote_at_k``).
+    """
+
+    ranking: FloatArray
+    vote_weight: FloatArray
+
+
+def trajectory_scores(
+    margins: ArrayLike, n_steps: ArrayLike | Sequence[int], scoring: Scoring
+) -> TrajectoryScores:
+    """One score per trajectory from the logit margins of its steps (paper section 2.2).
+
+    ``margins`` is flat: the steps of all trajectories one after the other; ``n_steps``
+    [trajectories] says how many belong to each. prm_min is the least step probability, prm_last
+    that of the last step, prm_avg their mean; probability = sigmoid(margin), in float64.
+    """
+    margin, steps = _floats(margins), np.asarray(n_steps, dtype=np.int64)
+    if steps.sum() != len(margin):
+        raise ValueError(f"n_steps adds up to {steps.sum()}, but there are {len(margin)} margins")
+    scored = steps > 0
+    ends = np.cumsum(steps)[scored]
+    starts = ends - steps[scored]
+    ranking, vote_weight = np.full(len(steps), np.nan), np.full(len(steps), np.nan)
+    if not scored.any():
+        return TrajectoryScores(ranking, vote_weight)
+    if scoring == "prm_avg":
+        good, bad = _sigmoids(margin)
+        vote_weight[scored] = np.add.reduceat(good, starts) / steps[scored]
+        mean_bad = np.add.reduceat(bad, starts) / steps[scored]
+        with np.errstate(divide="ignore"):
+            ranking[scored] = np.log(vote_weight[scored]) - np.log(mean_bad)
+    else:
+        ranking[scored] = (
+            np.minimum.reduceat(margin, starts) if scoring == "prm_min" else margin[ends - 1]
+        )
+        vote_weight = _sigmoids(ranking)[0]
+    return TrajectoryScores(ranking, vote_weight)
+
+
+def binomials(size: int) -> FloatArray:
+    """C(m, k) for m, k in 0..size, 0 where k > m; relative error below 1e-12."""
+    if size > MAX_POOL:
+        raise ValueError(f"pools of more than {MAX_POOL} samples are not supported: {size}")
+    return _pascal(int(max(size - 1, 1)).bit_length())[: size + 1, : size + 1]
+
+
+@cache
+def _pascal(size_bits: int) -> FloatArray:
+    size = 1 << size_bits
+    table = np.zeros((size + 1, size + 1))
+    table[:, 0] = 1
+    for row in range(1, size + 1):
+        table[row, 1:] = table[row - 1, 1:] + table[row - 1, :-1]
+    table.flags.writeable = False
+    return table
+
+
+def _floats(values: ArrayLike) -> FloatArray:
+    return np.asarray(values, dtype=np.float64)
+
+
+def _budgets(budgets: ArrayLike) -> IntArray:
+    ks = np.atleast_1d(np.asarray(budgets, dtype=np.int64))
+    if np.any(ks < 1):
+        raise ValueError("budgets must be at least 1")
+    return ks
+
+
+def _pools(correct: FloatArray) -> Iterator[tuple[IntArray, IntArray]]:
+    """Rows with equally many samples, and the columns [rows, size] that hold them."""
+    present = ~np.isnan(correct)
+    sizes = present.sum(axis=1)
+    columns = np.argsort(~present, axis=1, kind="stable")
+    for size in np.unique(sizes[sizes > 0]):
+        rows = np.flatnonzero(sizes == size)
+        yield rows, columns[rows, :size]
+
+
+def _mean_over_ties(scores: FloatArray, values: FloatArray) -> FloatArray:
+    """``values`` averaged over runs of equal scores; rows are sorted by score, NaN equals NaN."""
+    starts = np.ones(scores.shape, dtype=bool)
+    left, right = scores[:, :-1], scores[:, 1:]
+    starts[:, 1:] = (left != right) & ~(np.isnan(left) & np.isnan(right))
+    run = np.cumsum(starts.ravel()) - 1
+    means: FloatArray = (np.bincount(run, values.ravel()) / np.bincount(run))[run]
+    return means.reshape(scores.shape)
+
+
+def _answer_classes(labels: IntArray, truth: FloatArray) -> tuple[IntArray, FloatArray]:
+    """Sizes of the classes of answers, and what each is worth: the mean of ``truth`` over it."""
+    answered = labels >= 0
+    _, inverse, counts = np.unique(labels[answered], return_inverse=True, return_counts=True)
+    return counts, np.bincount(inverse, truth[answered], minlength=len(counts)) / counts
+
+
+def _win_probability(
+    class_sizes: IntArray, class_size: int, size: int, budgets: IntArray
+) -> FloatArray:
+    """Expected share [budgets] of the win of one class with ``class_size`` of ``size`` samples.
+
+    ``class_sizes`` lists all classes of answers, this one included; the rest of the pool has no
+    answer. With n_j the sizes of the other classes, the number of subsets of k samples in which
+    the class is drawn t times, s others as often and none more often, weighted by 1/(s+1), is
+
+        C(class_size, t) [x^(k-t)] (1+x)^r  integral_0^1  prod_j (sum_(i<t) C(n_j, i) x^i
+                                                                 + y C(n_j, t) x^t) dy
+
+    where the product runs over n_j >= t and r counts all other samples. Few classes reach t (at
+    most n/t), and Gauss-Legendre nodes integrate the polynomial in y exactly. Every term is
+    positive and at most C(n, k): nothing cancels or overflows.
+    """
+    others = np.sort(class_sizes)[::-1]
+    others = np.delete(others, np.flatnonzero(others == class_size)[0])
+    share = np.zeros(len(budgets))
+    largest = int(others.max(initial=0))
+    if class_size >= largest:
+        share[budgets == size] = 1 / (1 + np.count_nonzero(others == class_size))
+    partial = np.flatnonzero(budgets < size)
+    if not len(partial):
+        return share
+    degree = int(min(budgets[partial].max() - 1, size - class_size))
+    choose = binomials(size)
+    # ways[t] holds the coefficients of x^0..x^degree when the class is drawn t times.
+    ways = np.zeros((class_size + 1, degree + 1))
+    ways[largest + 1 :] = choose[size - class_size, : degree + 1]
+    if largest:
+        ways[1] = _ways_drawn_once(others, size - class_size, degree)
+        contested = np.arange(2, min(class_size, largest) + 1)
+        ways[contested] = _ways_drawn(contested, others, size - class_size, degree)
+    ways *= choose[class_size, : class_size + 1, None]
+    # Rows one cell longer than read shift row t by t: column sums then collect x^t ways[t].
+    length = class_size + degree + 1
+    skewed = np.zeros((class_size + 1, length + 1))
+    skewed[:, : degree + 1] = ways
+    subsets = skewed.ravel()[: (class_size + 1) * length].reshape(-1, length).sum(axis=0)
+    share[partial] = subsets[budgets[partial]] / choose[size, budgets[partial]]
+    return np.minimum(share, 1.0)
+
+
+def _ways_drawn_once(others: IntArray, n_rest: int, degree: int) -> FloatArray:
+    """t = 1: the other classes are drawn once or never, so the degree is the number of ties."""
+    n_single = np.count_nonzero(others == 1)
+    ties = np.zeros(degree + 1)
+    ties[: n_single + 1] = binomials(n_rest)[n_single, : degree + 1][: n_single + 1]
+    for other in others[others > 1]:
+        ties[1:] += other * ties[:-1]
+    ties /= np.arange(1, degree + 2)
+    no_answer = binomials(n_rest)[n_rest - others.sum(), : degree + 1]
+    ways: FloatArray = np.convolve(ties, no_answer).astype(np.float64)[: degree + 1]
+    return ways
+
+
+def _ways_drawn(drawn: IntArray, others: IntArray, n_rest: int, degree: int) -> FloatArray:
+    """Coefficients [drawn, degree + 1] of the integral in ``_win_probability``, all t >= 2."""
+    if not len(drawn) or not degree:
+        return np.ones((len(drawn), degree + 1))
+    choose = binomials(n_rest)
+    reaches = others[:, None] >= drawn
+    n_ties = np.minimum(reaches.sum(axis=0), degree // drawn)
+    nodes = [_unit_legendre(int(ties) // 2 + 1) for ties in n_ties]
+    tie, node_weight = np.hstack(nodes)
+    t = np.repeat(drawn, [part.shape[1] for part in nodes])
+    free = n_rest - (others[:, None] * reaches).sum(axis=0)
+    state = choose[np.repeat(free, np.unique(t, return_counts=True)[1]), : degree + 1]
+    first_row = np.searchsorted(t, np.arange(int(drawn[-1]) + 2))
+    for other in others[others >= 2]:
+        last_row = int(first_row[min(other, drawn[-1]) + 1])
+        before = state[:last_row].copy()
+        for i in range(1, min(int(other), int(drawn[-1]), degree) + 1):
+            rows = slice(int(first_row[i]), last_row)
+            factor = choose[other, i] * np.where(t[rows] == i, tie[rows], 1.0)
+            state[rows, i:] += factor[:, None] * before[rows, :-i]
+    return np.add.reduceat(state * node_weight[:, None], first_row[drawn], axis=0)
+
+
+@cache
+def _unit_legendre(n_nodes: int) -> FloatArray:
+    """Nodes and weights [2, n_nodes] on 0..1, exact for polynomials of degree 2 n_nodes - 1."""
+    nodes, weights = np.polynomial.legendre.leggauss(n_nodes)
+    return np.stack([(nodes + 1) / 2, weights / 2])
+
+
+def _relabelled(labels: IntArray, truth: FloatArray) -> tuple[IntArray, FloatArray]:
+    """Labels as 0, 1, ... with -1 for no answer, and the worth [n] of each sample's class."""
+    answered = labels >= 0
+    label = np.full(len(labels), -1)
+    label[answered] = np.unique(labels[answered], return_inverse=True)[1]
+    worth = np.zeros(len(labels))
+    worth[answered] = _answer_classes(labels, truth)[1][label[answered]]
+    return label, worth
+
+
+def _vote(
+    label: IntArray, worth: FloatArray, weights: FloatArray, orders: IntArray, budgets: IntArray
+) -> FloatArray:
+    """Worth of the winner [strategies, orders, budgets] after the first k samples of each order.
+
+    Sums of a class only grow, so the largest sum after k samples is the largest sum any class has
+    reached at its own samples so far. With the class in the low bits of the sum, the running
+    maximum names the leader too. Orders in which sums ever tie are counted again by
+    ``_vote_with_ties``.
+    """
+    n_orders, length = orders.shape
+    n_classes = int(label.max()) + 1
+    class_bits = n_classes.bit_length()
+    weight_bits = 62 - class_bits - length.bit_length()
+    largest_weight = weights.max(axis=1, keepdims=True)
+    scale = 2.0**weight_bits / np.where(largest_weight > 0, largest_weight, 1)
+    fixed = np.rint(weights * scale).astype(np.int64) << class_bits
+    # No answer is class 0 without weight: its sum is below that of every class.
+    fixed[:, label < 0] = 0
+    of_class = np.zeros(n_classes + 1)
+    of_class[label + 1] = np.where(label >= 0, worth, 0.0)
+
+    # Sorting (class, position) as one integer is several times faster than an argsort.
+    keys = np.sort((label[orders] + 1).astype(np.int32) * length + np.arange(length), axis=1)
+    by_class, position = np.divmod(keys, length)
+    at = (np.arange(n_orders)[:, None] * length + position).ravel()
+    sample = orders.ravel()[at].reshape(keys.shape)
+    starts = np.ones(keys.shape, dtype=bool)
+    starts[:, 1:] = by_class[:, 1:] != by_class[:, :-1]
+    first = np.flatnonzero(starts)[np.cumsum(starts) - 1].reshape(keys.shape)
+    first_vote = np.empty(keys.size, dtype=bool)
+    first_vote[at] = starts.ravel()
+    code = by_class.astype(np.int64)
+
+    winner = np.empty((len(weights), n_orders, len(budgets)))
+    reached = np.empty(keys.shape, dtype=np.int64)
+    for strategy, weight in enumerate(fixed):
+        drawn = weight[sample]
+        running = np.cumsum(drawn, axis=1)
+        running -= (running - drawn).ravel()[first]
+        running |= code
+        reached.ravel()[at] = running.ravel()
+        largest = np.maximum.accumulate(reached, axis=1)
+        leader = largest[:, budgets - 1] & ((1 << class_bits) - 1)
+        winner[strategy] = of_class[leader]
+        # Equal sums of two classes differ in the class bits only.
+        differs = (reached[:, 1:] ^ largest[:, :-1]).view(np.uint64) - np.uint64(1)
+        tied = np.flatnonzero((differs < (1 << class_bits) - 1).any(axis=1))
+        if len(tied):
+            adds = (weight[orders[tied]] > 0) | first_vote.reshape(keys.shape)[tied]
+            sums = np.where(label[orders[tied]] >= 0, reached[tied] >> class_bits, -1)
+            winner[strategy, tied] = _shared_wins(sums, adds, worth[orders[tied]], budgets)
+    return winner
+
+
+def _shared_wins(
+    reached: IntArray, adds: NDArray[np.bool_], worth: FloatArray, budgets: IntArray
+) -> FloatArray:
+    """Mean worth [orders, budgets] of the classes that lead after k samples.
+
+    ``reached`` [orders, positions] is the sum of each sample's class with that sample, -1 for no
+    answer; ``adds`` is False where a sample changes nothing: no weight, and its class has voted.
+    The leaders are the classes that reached the largest sum since it last rose.
+    """
+    rows, ends = np.arange(len(reached))[:, None], budgets - 1
+    largest = np.maximum.accumulate(reached, axis=1)
+    rises = np.diff(largest, axis=1, prepend=-1) > 0
+    leads = (reached == largest) & (reached >= 0) & adds
+    position = np.arange(reached.shape[1], dtype=np.int32)
+    since = np.maximum.accumulate(np.where(rises, position, 0), axis=1)[:, ends]
+    n_leads = np.cumsum(leads, axis=1, dtype=np.int32)
+    total = np.cumsum(leads * worth, axis=1)
+    n_leaders = n_leads[:, ends] - n_leads[rows, since] + 1
+    summed = total[:, ends] - total[rows, since] + worth[rows, since]
+    return np.where(largest[:, ends] >= 0, summed / n_leaders, 0.0)
+
+
+def _sigmoids(margins: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """sigmoid(margin) and sigmoid(-margin), both to full relative precision."""
+    small = np.exp(-np.abs(margins))
+    positive = margins >= 0
+    good = np.where(positive, 1.0, small) / (1.0 + small)
+    return good, np.where(positive, small, 1.0) / (1.0 + small)

@@ -1,0 +1,314 @@
+"""The store: content-addressed, append-only intermediate results that are costly to make.
+
+Layout of one root::
+
+    <kind>/<readable-slug>-<digest of the spec>/spec.json
+                                               /<table>-<sha256, 16 digits>.parquet
+    manifest.json        (shipped roots only: sha256, bytes and rows of every part)
+
+A part's name carries the hash of its bytes, so damage is seen on every read. Parts are written
+under a temporary name and moved, so a crash loses at most the part in flight, and two writers of
+one partition lose nothing: rows are keyed, and equal keys hold equal rows, because seeds are
+hashed from the key.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import polars as pl
+
+from compute_optimal.errors import StudyError
+from compute_optimal.spec import Spec, canonical, digest
+
+KEYS: dict[str, tuple[str, ...]] = {
+    "problems": ("problem_id",),
+    "samples": ("problem_hash", "sample_index"),
+    "step_scores": ("problem_hash", "sample_index"),
+    "nodes": ("problem_hash", "subtree", "node"),
+    "paths": ("problem_hash", "subtree", "path"),
+    "ledger": ("run", "part"),
+    "adopted_samples": ("problem_id", "sample_index"),
+    "adopted_paths": ("method", "budget", "problem_id", "subtree", "path"),
+}
+"""Columns that identify a row, for every table the store may hold."""
+
+MANIFEST = "manifest.json"
+_PART = re.compile(r"^(?P<table>[a-z_]+)-(?P<sha>[0-9a-f]{16})\.parquet$")
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def slug(*names: str) -> str:
+    """Names joined to a directory name that any file system takes."""
+    return ".".join(re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-") for name in names)
+
+
+@contextlib.contextmanager
+def atomic_write(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that appears under ``path`` only when it is complete and on disk.
+
+    Raises ``StudyError`` where the disk is full or the folder cannot be written.
+    """
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".part-")
+        temporary = Path(name)
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp makes private files; a store is shared with whoever the umask lets in.
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)
+        temporary.replace(path)
+    except OSError as error:
+        raise StudyError(
+            f"cannot write: {error.strerror or error}",
+            where=str(path),
+            cure="free some space or mend the permissions, then give the same command again; "
+            "everything that was finished before is kept",
+        ) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write ``value`` as indented, sorted JSON, atomically."""
+    with atomic_write(path) as file:
+        file.write((json.dumps(value, indent=1, sort_keys=True) + "\n").encode())
+
+
+def write_parquet(frame: pl.DataFrame, path: Path) -> None:
+    """Write a parquet file, atomically. Equal frames give equal bytes."""
+    with atomic_write(path) as file:
+        frame.write_parquet(file, compression="zstd", compression_level=10)
+
+
+def supersede(path: Path) -> None:
+    """Remove the files beside ``path`` that differ from it in the digest of their name only.
+
+    A result whose name carries the digest of its request is current as long as it exists. Were an
+    older one kept, going back to its request would find a file that is older than what was made
+    from its successor, and nothing would be remade.
+    """
+    stem, _, _ = path.stem.rpartition("-")
+    name = re.compile(re.escape(stem) + "-[0-9a-f]{12}" + re.escape(path.suffix))
+    for other in path.parent.iterdir():
+        if other != path and name.fullmatch(other.name):
+            other.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Root:
+    """One folder of partitions; only the writable one has no manifest."""
+
+    path: Path
+    writable: bool
+
+    def manifest(self) -> dict[str, dict[str, Any]]:
+        """Part path (relative to the root) -> sha256, bytes, rows."""
+        file = self.path / MANIFEST
+        if self.writable or not file.exists():
+            return {}
+        try:
+            parts = json.loads(file.read_bytes())["parts"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise StudyError(
+                "the manifest of the shipped store is not readable",
+                where=str(file),
+                cure="restore it from version control",
+            ) from error
+        assert isinstance(parts, dict)
+        return parts
+
+
+class Partition:
+    """All rows of one spec, over every root of the store."""
+
+    def __init__(self, roots: Sequence[Root], kind: str, name: str, spec: Spec) -> None:
+        self.kind, self.spec = kind, spec
+        self.directory = f"{kind}/{name}-{digest(spec)}"
+        self._roots = roots
+
+    def parts(self, table: str) -> list[Path]:
+        """Files that hold rows of ``table``: writable root first, then shipped ones.
+
+        Raises ``StudyError`` where a shipped folder and its manifest disagree.
+        """
+        found: list[Path] = []
+        for root in self._roots:
+            folder = root.path / self.directory
+            here = {
+                path.name: path
+                for path in (folder.iterdir() if folder.is_dir() else ())
+                if (match := _PART.match(path.name)) and match["table"] == table
+            }
+            if here:
+                self._check_spec(folder)
+            if not root.writable:
+                listed = {
+                    Path(name).name
+                    for name in root.manifest()
+                    if Path(name).parent.as_posix() == self.directory
+                    and Path(name).name.startswith(f"{table}-")
+                }
+                if lost := sorted(listed - here.keys()):
+                    raise StudyError(
+                        f"a shipped part is missing: {lost[0]}",
+                        where=str(folder),
+                        cure="restore it from version control, or fetch the store again",
+                    )
+                if foreign := sorted(here.keys() - listed):
+                    raise StudyError(
+                        f"a part is not in the manifest: {foreign[0]}",
+                        where=str(folder),
+                        cure=f"remove it, or list it in {root.path / MANIFEST} by publishing it",
+                    )
+            found += [here[name] for name in sorted(here)]
+        return found
+
+    def _check_spec(self, folder: Path) -> None:
+        file = folder / "spec.json"
+        try:
+            stored = json.loads(file.read_bytes())
+        except (OSError, ValueError):
+            stored = None
+        if stored is None or canonical(stored) != canonical(self.spec):
+            raise StudyError(
+                "spec.json is missing or does not belong to its folder",
+                where=str(file),
+                cure="restore it, or remove the folder: what it held is drawn again",
+            )
+
+    def _verified(self, path: Path) -> Path:
+        match = _PART.match(path.name)
+        assert match is not None
+        actual = sha256_of(path)
+        listed = next(
+            (
+                root.manifest().get(f"{self.directory}/{path.name}", {}).get("sha256")
+                for root in self._roots
+                if not root.writable and path.is_relative_to(root.path)
+            ),
+            None,
+        )
+        expected = listed or match["sha"]
+        if not actual.startswith(expected):
+            raise StudyError(
+                f"a stored part is damaged: its sha256 is {actual}, expected {expected}",
+                where=str(path),
+                cure="restore the file from its source; a part of your own store can be deleted, "
+                "and its rows are drawn again",
+            )
+        return path
+
+    def read(self, table: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """Rows of ``table``, each key once, sorted by key. Empty (no columns) if there are none.
+
+        Where two roots hold the same key, the writable one wins. Every byte read is checked.
+        """
+        keys = KEYS[table]
+        wanted = None if columns is None else list(dict.fromkeys([*keys, *columns]))
+        frames = [pl.read_parquet(self._verified(p), columns=wanted) for p in self.parts(table)]
+        if not frames:
+            return pl.DataFrame()
+        frame = pl.concat(frames, how="diagonal_relaxed")
+        return frame.unique(keys, keep="first", maintain_order=True).sort(keys)
+
+    def append(self, table: str, frame: pl.DataFrame) -> Path:
+        """Write ``frame`` as one more part of the writable root; returns the part.
+
+        Raises ``StudyError`` on a full disk; parts that were written before stay.
+        """
+        root = next(root for root in self._roots if root.writable)
+        return _write_part(root.path / self.directory, self.spec, table, frame)
+
+
+def _write_part(folder: Path, spec: Spec, table: str, frame: pl.DataFrame) -> Path:
+    missing = [key for key in KEYS[table] if key not in frame.columns]
+    assert not missing, f"rows of {table} lack the key columns {missing}"
+    spec_file = folder / "spec.json"
+    if not spec_file.exists():
+        write_json(spec_file, spec)
+    staged = folder / f".staged-{os.getpid()}-{table}"
+    try:
+        write_parquet(frame, staged)
+        part = folder / f"{table}-{sha256_of(staged)[:16]}.parquet"
+        staged.replace(part)
+    finally:
+        staged.unlink(missing_ok=True)
+    return part
+
+
+class Store:
+    """The writable root and, behind it, the shipped read-only roots."""
+
+    def __init__(self, writable: Path, shipped: Sequence[Path] = ()) -> None:
+        self.roots = (Root(writable, True), *(Root(path, False) for path in shipped))
+
+    def partition(self, kind: str, name: str, spec: Spec) -> Partition:
+        """The partition of ``spec``, whether or not anything is stored in it."""
+        return Partition(self.roots, kind, name, spec)
+
+
+def publish(partition: Partition, tables: Sequence[str], shipped: Path) -> list[Path]:
+    """Copy a partition into a shipped root, one part a table, and list the parts in its manifest.
+
+    Parts that stood there before are replaced. Returns the new parts.
+    """
+    folder = shipped / partition.directory
+    frames = {table: partition.read(table) for table in tables}
+    manifest = Root(shipped, False).manifest()
+    written: list[Path] = []
+    for table, frame in frames.items():
+        if frame.is_empty():
+            continue
+        part = _write_part(folder, partition.spec, table, frame)
+        for old in [
+            name for name in manifest if name.startswith(f"{partition.directory}/{table}-")
+        ]:
+            del manifest[old]
+            if shipped / old != part:
+                (shipped / old).unlink(missing_ok=True)
+        manifest[f"{partition.directory}/{part.name}"] = {
+            "sha256": sha256_of(part),
+            "bytes": part.stat().st_size,
+            "rows": frame.height,
+        }
+        written.append(part)
+    write_json(shipped / MANIFEST, {"parts": manifest})
+    return written
+
+
+def verify(shipped: Path) -> list[str]:
+    """Every difference between a shipped root and its manifest, one sentence each."""
+    manifest = Root(shipped, False).manifest()
+    findings = []
+    for name, entry in sorted(manifest.items()):
+        path = shipped / name
+        if not path.exists():
+            findings.append(f"{path} is missing")
+        elif (actual := sha256_of(path)) != entry["sha256"]:
+            findings.append(f"{path} has sha256 {actual}, the manifest says {entry['sha256']}")
+    on_disk = {p.relative_to(shipped).as_posix() for p in shipped.rglob("*.parquet")}
+    findings += [
+        f"{shipped / name} is not in the manifest" for name in sorted(on_disk - manifest.keys())
+    ]
+    return findings

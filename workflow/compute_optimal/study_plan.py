@@ -1,0 +1,361 @@
+"""What the Snakefile asks: targets, inputs, and the one parameter of each rule.
+
+Reads configuration and the keys of the store only, so that a DAG is built in seconds and without
+torch or vLLM. Methods that take ``wildcards`` are input or params functions of rules.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import polars as pl
+
+from compute_optimal import cells
+from compute_optimal.charts.items import ITEMS, NOTEBOOKS, item_named
+from compute_optimal.config import Study, parse_study
+from compute_optimal.coverage import coverage, missing_cells
+from compute_optimal.errors import StudyError
+from compute_optimal.spec import Spec, canonical, digest
+
+_PACKAGE = Path(__file__).parent
+_SOURCES = {
+    "judge": ("judge.py", "grading"),
+    "analyse": ("estimate.py", "statistics"),
+    "gather": ("database.py", "coverage.py"),
+    "present": ("charts", "tables", "notebooks.py"),
+}
+"""Sources behind the cheap rules, which run again when these change. The rules of the generate
+zone have none on purpose: there, only the spec counts."""
+
+ESTIMATES = ("difficulty", "curves", "outcomes")
+
+RUN_TIME_KEYS = {"generate", "mirror", "store", "results", "registry", "lock_file"}
+"""Keys of a study that say where and how to run; no result depends on them."""
+
+
+class Wildcards(Protocol):
+    """Snakemake's wildcards of a job."""
+
+    origin: str
+    task: str
+    policy: str
+    prm: str
+    table: str
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """One study, as its rules see it."""
+
+    study: Study
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> StudyPlan:
+        """Check the configuration that Snakemake has read. Raises ``StudyError``."""
+        return cls(parse_study(config))
+
+    @property
+    def results(self) -> str:
+        """Folder of all results."""
+        return self.study.results.as_posix()
+
+    @property
+    def storage(self) -> str:
+        """Options of the commands that say where things lie."""
+        study = self.study
+        options = [
+            f"--store={study.store.writable}",
+            f"--shipped={study.store.shipped}",
+            f"--registry={study.registry}",
+            f"--lock-file={study.lock_file}",
+            f"--generate={study.generate}",
+            *([f"--mirror={study.mirror}"] if study.mirror else []),
+        ]
+        return shlex.join(options)
+
+    def announce(self) -> None:
+        """Refuse, before any job starts, a study that may not generate what it lacks."""
+        if self.study.generate == "never" and (error := missing_cells(self.study)):
+            raise error
+
+    # --- what is judged ------------------------------------------------------------------------
+
+    @cached_property
+    def collections(self) -> dict[tuple[str, str], str]:
+        """(task, policy) -> name of the adopted collection. Raises ``StudyError`` on a clash."""
+        run = {(task, policy) for task in self.study.tasks for policy in self.study.policies}
+        found: dict[tuple[str, str], str] = {}
+        for name in self.study.adopted:
+            entry = self.study.adopted_collection(name)
+            pair = entry.task, entry.policy
+            if pair in run or pair in found:
+                raise StudyError(
+                    f"{entry.policy} on {entry.task} comes from two sources",
+                    where=f"adopted: {name}",
+                    cure="leave one of them out of this study",
+                )
+            found[pair] = name
+        return found
+
+    @cached_property
+    def tasks(self) -> tuple[str, ...]:
+        """All tasks: the study's own and those of adopted rollouts."""
+        return tuple(dict.fromkeys([*self.study.tasks, *(task for task, _ in self.collections)]))
+
+    def _judged(self) -> list[str]:
+        run = [
+            f"run/{task}/{policy}" for task in self.study.tasks for policy in self.study.policies
+        ]
+        return run + [f"adopted/{task}/{policy}" for task, policy in self.collections]
+
+    @property
+    def _scoring_prms(self) -> tuple[str, ...]:
+        return self.study.prms if "best_of_n" in self.study.methods else ()
+
+    @property
+    def _searching_prms(self) -> tuple[str, ...]:
+        searched = set(cells.SEARCH_METHODS) & set(self.study.methods)
+        return self.study.prms if searched else ()
+
+    # --- targets and inputs --------------------------------------------------------------------
+
+    @property
+    def figures(self) -> list[str]:
+        """All figures, in all formats."""
+        return self._files("figure", "figures", ("svg", "pdf", "png"))
+
+    @property
+    def tables(self) -> list[str]:
+        """All tables, in all formats."""
+        return self._files("table", "tables", ("csv", "md", "tex"))
+
+    @property
+    def notebooks(self) -> list[str]:
+        """All notebooks, executed and exported."""
+        return [f"{self.results}/notebooks/{name}.html" for name in NOTEBOOKS]
+
+    def _files(self, kind: str, folder: str, endings: Sequence[str]) -> list[str]:
+        names = [item.name for item in ITEMS if item.kind == kind]
+        return [f"{self.results}/{folder}/{name}.{end}" for name in names for end in endings]
+
+    def queries(self, wildcards: Wildcards) -> list[str]:
+        """SQL files behind a figure or table."""
+        name = getattr(wildcards, "figure", None) or wildcards.table
+        files = (item_named(name).query, "macros", "tables", "tasks")
+        return [f"workflow/sql/{file}.sql" for file in files]
+
+    @property
+    def problem_tables(self) -> list[str]:
+        """Facts about the problems, one file a task."""
+        return [self.problem_table(task) for task in self.tasks]
+
+    def problem_table(self, task: str) -> str:
+        """Facts about the problems of one task."""
+        return self._named(f"problems/{task}", self._task(task), "parquet")
+
+    @property
+    def estimate_tables(self) -> list[str]:
+        """What is judged and estimated of every (task, policy)."""
+        files = []
+        for origin, task, policy in self._judged:
+            folder, request = f"{origin}/{task}/{policy}", self._estimates(origin, task, policy)
+            files.append(self._answer_table(origin, task, policy))
+            files += [self._named(f"{folder}/{kind}", request, "parquet") for kind in ESTIMATES]
+        return files
+
+    def answer_table(self, wildcards: Wildcards) -> str:
+        """The graded answers of a (task, policy)."""
+        return self._answer_table(wildcards.origin, wildcards.task, wildcards.policy)
+
+    def task_table(self, wildcards: Wildcards) -> str:
+        """Facts about the problems of a job's task."""
+        return self.problem_table(wildcards.task)
+
+    def sample_receipt(self, wildcards: Wildcards) -> str:
+        """Receipt of the pools of a (task, policy)."""
+        task, policy = wildcards.task, wildcards.policy
+        return self._named(f"run/{task}/{policy}/samples", self._samples(task, policy), "json")
+
+    def answer_receipts(self, wildcards: Wildcards) -> list[str]:
+        """Receipts of all answers of a (task, policy)."""
+        if wildcards.origin == "adopted":
+            return []
+        task, policy = wildcards.task, wildcards.policy
+        searches = [
+            self._named(
+                f"run/{task}/{policy}/{prm}/searches", self._search(task, policy, prm), "json"
+            )
+            for prm in self._searching_prms
+        ]
+        return [self.sample_receipt(wildcards), *searches]
+
+    def score_receipts(self, wildcards: Wildcards) -> list[str]:
+        """Receipts of all step scores of a (task, policy)."""
+        if wildcards.origin == "adopted":
+            return []
+        task, policy = wildcards.task, wildcards.policy
+        return [
+            self._named(
+                f"run/{task}/{policy}/{prm}/scores", self._scores(task, policy, prm), "json"
+            )
+            for prm in self._scoring_prms
+        ]
+
+    @property
+    def description(self) -> str:
+        """The study as the database holds it."""
+        return self._named("study", self._database(), "json")
+
+    def _answer_table(self, origin: str, task: str, policy: str) -> str:
+        request = self._answers(origin, task, policy)
+        return self._named(f"{origin}/{task}/{policy}/answers", request, "parquet")
+
+    def _named(self, stem: str, request: Spec, ending: str) -> str:
+        """A path that carries the digest of what made the file.
+
+        So a changed request is a missing file, also where Snakemake's own records are gone.
+        """
+        return f"{self.results}/{stem}-{digest(request)}.{ending}"
+
+    # --- parameters and resources --------------------------------------------------------------
+
+    def problems(self, wildcards: Wildcards) -> str:
+        """Parameter of ``prepare_problems``."""
+        return canonical(self._task(wildcards.task))
+
+    def samples(self, wildcards: Wildcards) -> str:
+        """Parameter of ``draw_samples``."""
+        return canonical(self._samples(wildcards.task, wildcards.policy))
+
+    def scores(self, wildcards: Wildcards) -> str:
+        """Parameter of ``score_steps``."""
+        return canonical(self._scores(wildcards.task, wildcards.policy, wildcards.prm))
+
+    def searches(self, wildcards: Wildcards) -> str:
+        """Parameter of ``search_trees``."""
+        return canonical(self._search(wildcards.task, wildcards.policy, wildcards.prm))
+
+    def answers(self, wildcards: Wildcards) -> str:
+        """Parameter of ``grade_answers``."""
+        return canonical(self._answers(wildcards.origin, wildcards.task, wildcards.policy))
+
+    def estimates(self, wildcards: Wildcards) -> str:
+        """Parameter of ``estimate_accuracy``."""
+        return canonical(self._estimates(wildcards.origin, wildcards.task, wildcards.policy))
+
+    @property
+    def database(self) -> str:
+        """Parameter of ``describe_study``."""
+        return canonical(self._database())
+
+    def sampling_engines(self, wildcards: Wildcards) -> int:
+        """Engines that ``draw_samples`` will open: 0 where the store holds everything."""
+        return self._engines(wildcards, None, ("cot", "majority", "difficulty"))
+
+    def scoring_engines(self, wildcards: Wildcards) -> int:
+        """The same for ``score_steps``."""
+        return self._engines(wildcards, wildcards.prm, ("best_of_n",))
+
+    def searching_engines(self, wildcards: Wildcards) -> int:
+        """The same for ``search_trees``."""
+        return self._engines(wildcards, wildcards.prm, cells.SEARCH_METHODS)
+
+    @cached_property
+    def _incomplete(self) -> set[tuple[str, str, str | None, str]]:
+        rows = coverage(self.study).filter(pl.col("status") != "stored")
+        return set(rows.select("task", "policy", "prm", "method").iter_rows())
+
+    def _engines(self, wildcards: Wildcards, prm: str | None, methods: Sequence[str]) -> int:
+        here = wildcards.task, wildcards.policy, prm
+        return int(any((*here, method) in self._incomplete for method in methods))
+
+    # --- requests ------------------------------------------------------------------------------
+
+    def _task(self, task: str) -> Spec:
+        entry = self.study.task(task)
+        limit = self.study.problems if task in self.study.tasks else None
+        return {"task": cells.task_spec(entry)["task"], "problems": limit}
+
+    def _samples(self, task: str, policy: str) -> Spec:
+        return {**self._task(task), "pools": self._pools(task, policy)}
+
+    def _scores(self, task: str, policy: str, prm: str) -> Spec:
+        spec = cells.score_spec(self.study, task, policy, prm)
+        return {**self._task(task), "n": max(self.study.budgets), "spec": spec}
+
+    def _search(self, task: str, policy: str, prm: str) -> Spec:
+        return {**self._task(task), "searches": self._searches(task, policy, prm)}
+
+    def _answers(self, origin: str, task: str, policy: str) -> Spec:
+        request: dict[str, Any] = {
+            **self._task(task),
+            "policy": policy,
+            "seconds": self.study.grading.seconds,
+        }
+        if origin == "adopted":
+            entry = self.study.adopted_collection(self.collections[task, policy])
+            return {**request, "adopted": cells.adopted_spec(entry)}
+        searches = [
+            {"prm": prm, **search}
+            for prm in self._searching_prms
+            for search in self._searches(task, policy, prm)
+        ]
+        return {**request, "pools": self._pools(task, policy), "searches": searches}
+
+    def _estimates(self, origin: str, task: str, policy: str) -> Spec:
+        study = self.study
+        request: dict[str, Any] = {
+            "answers": digest(self._answers(origin, task, policy)),
+            "task": task,
+            "policy": policy,
+            "settings": {
+                "budgets": list(study.budgets),
+                "beam_width": study.beam_width,
+                "easy": study.difficulty.easy,
+                "medium": study.difficulty.medium,
+                **study.statistics.model_dump(),
+                "seed": study.seed,
+            },
+        }
+        if origin == "adopted":
+            entry = study.adopted_collection(self.collections[task, policy])
+            return {**request, "adopted": {"prm": entry.prm, "spec": cells.adopted_spec(entry)}}
+        specs = {prm: cells.score_spec(study, task, policy, prm) for prm in self._scoring_prms}
+        return {**request, "scores": specs}
+
+    def _database(self) -> Spec:
+        study = self.study.model_dump(mode="json", exclude=RUN_TIME_KEYS)
+        entries = [
+            *(self.study.task(name) for name in self.tasks),
+            *(self.study.policy(policy) for policy in dict.fromkeys(p for _, _, p in self._judged)),
+            *(self.study.prm(name) for name in self.study.prms),
+        ]
+        return {"study": study, "entries": [entry.model_dump(mode="json") for entry in entries]}
+
+    def _pools(self, task: str, policy: str) -> dict[str, Any]:
+        return {
+            pool: {"n": size, "spec": cells.sample_spec(self.study, task, policy, pool)}
+            for pool, size in cells.pool_sizes(self.study).items()
+        }
+
+    def _searches(self, task: str, policy: str, prm: str) -> list[dict[str, Any]]:
+        return [
+            {
+                "method": search.method,
+                "budget": search.budget,
+                "subtrees": search.subtrees,
+                "spec": search.spec,
+            }
+            for search in cells.searches(self.study, task, policy, prm)
+        ]
+
+    def sources(self, zone: str) -> list[str]:
+        """Source files of the package that a cheap rule depends on."""
+        paths = [_PACKAGE / name for name in _SOURCES[zone]]
+        files = [f for path in paths for f in (path.rglob("*.py") if path.is_dir() else [path])]
+        return sorted(file.relative_to(Path.cwd()).as_posix() for file in files)

@@ -1,0 +1,180 @@
+"""What test-time scaling gains a policy: Table 5's quantities, with paired intervals.
+
+The choice of a strategy per difficulty is made by the query (``gain_series`` in
+``sql/macros.sql``) on the same problems that it is scored on, as in the paper. Intervals resample
+the problems and keep that choice, so they do not show its optimism.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compute_optimal.charts.query import Row
+from compute_optimal.spec import seed_for
+from compute_optimal.statistics.intervals import bootstrap_means, bootstrap_weights, mean_interval
+from compute_optimal.tables.model import Estimate, Printed, Relation
+
+REPLICATES, CONFIDENCE = 1000, 0.95
+
+Bounded = tuple[float, Relation]
+
+
+@dataclass(frozen=True)
+class Gains:
+    """One policy on one task. Accuracies and the performance gain are in %; None: not run.
+
+    ``chosen`` maps difficulty to method; ``printed`` a measure to what the paper prints for it.
+    """
+
+    policy: str
+    policy_title: str
+    n_parameters: int | None
+    prm_title: str | None
+    n_problems: int | None
+    cot: Estimate | None
+    majority: Estimate | None
+    majority_budget: int | None
+    compute_optimal: Estimate | None
+    budget: int | None
+    performance_gain: Estimate | str | None
+    efficiency_gain: Estimate | None
+    chosen: Mapping[str, str]
+    printed: Mapping[str, Printed]
+
+
+def gains_of(rows: Sequence[Row]) -> Gains:
+    """The gains of one (task, policy) from its rows of ``gain_series``."""
+    first = rows[0]
+    known = [row for row in rows if row["series"] is not None]
+    series = {
+        name: {row["budget"]: row for row in known if row["series"] == name}
+        for name in ("cot", "majority", "compute_optimal")
+    }
+    cot = series["cot"].get(1)
+    majority, optimal = series["majority"], series["compute_optimal"]
+    top = optimal[max(optimal)] if optimal else None
+    voted = majority[max(majority)] if majority else None
+    seed = seed_for("gains", str(first["task"]), str(first["policy"]))
+    printed = {
+        measure: value
+        for measure, text in (first["printed"] or {}).items()
+        if (value := Printed.parse(text)) is not None
+    }
+    return Gains(
+        policy=first["policy"],
+        policy_title=first["policy_title"],
+        n_parameters=first["n_parameters"],
+        prm_title=top["prm_title"] if top else None,
+        n_problems=max((len(row["problem_ids"]) for row in known), default=None),
+        cot=_accuracy(cot, seed),
+        majority=_accuracy(voted, seed),
+        majority_budget=voted["budget"] if voted else None,
+        compute_optimal=_accuracy(top, seed),
+        budget=top["budget"] if top else None,
+        performance_gain=_performance_gain(cot, top, seed) if cot and top else None,
+        efficiency_gain=_efficiency_gain(majority, optimal, seed) if majority and optimal else None,
+        chosen=dict(top["chosen"] or {}) if top else {},
+        printed=printed,
+    )
+
+
+def _accuracy(row: Row | None, seed: int) -> Estimate | None:
+    """Mean accuracy in %, with the interval of the analysis or, if it gives none, a bootstrap's."""
+    if row is None:
+        return None
+    values = np.array(row["accuracies"], dtype=np.float64)[:, None]
+    low, high = row["ci_low"], row["ci_high"]
+    if low is None or high is None:
+        weights = bootstrap_weights(len(values), REPLICATES, seed)
+        interval = mean_interval(values, weights, CONFIDENCE)
+        low, high = float(interval.low[0]), float(interval.high[0])
+    return Estimate(100 * float(values.mean()), 100 * low, 100 * high)
+
+
+def _performance_gain(cot: Row, top: Row, seed: int) -> Estimate | str:
+    """(TTS - CoT) / CoT in %, on the problems that both have."""
+    pair = _aligned([cot, top])
+    before, after = pair.mean(axis=0)
+    if before == 0:
+        return "undefined (CoT is 0)"
+    means = _resampled_means(pair, seed)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        gains = 100 * (means[:, 1] - means[:, 0]) / means[:, 0]
+    # A replicate in which CoT solves nothing is a gain without bound.
+    replicates = np.where(np.isnan(gains), np.inf, gains)
+    return _estimate(
+        (float(100 * (after - before) / before), "="), [(float(gain), "=") for gain in replicates]
+    )
+
+
+def _efficiency_gain(
+    majority: Mapping[int, Row], optimal: Mapping[int, Row], seed: int
+) -> Estimate:
+    """Samples that majority voting needs for its best accuracy, as a multiple of TTS's."""
+    budgets = sorted(majority), sorted(optimal)
+    rows = [*(majority[n] for n in budgets[0]), *(optimal[n] for n in budgets[1])]
+    values = _aligned(rows)
+    split = len(budgets[0])
+
+    def gain(means: NDArray[np.float64]) -> Bounded:
+        return efficiency_gain(budgets[0], means[:split], budgets[1], means[split:])
+
+    return _estimate(
+        gain(values.mean(axis=0)), [gain(means) for means in _resampled_means(values, seed)]
+    )
+
+
+def efficiency_gain(
+    majority_budgets: Sequence[int],
+    majority: Sequence[float] | NDArray[np.float64],
+    budgets: Sequence[int],
+    accuracies: Sequence[float] | NDArray[np.float64],
+) -> Bounded:
+    """Budget at majority voting's highest point, over the budget that matches it.
+
+    The match is where ``accuracies`` first reach that accuracy, interpolated linearly between
+    budgets (official repository, issue 11). If they start above it the gain is larger (">") than
+    the one at their first budget; if they never reach it, smaller ("<") than the one at their last.
+    Accuracies are compared to 12 digits, so that rounding does not break a tie.
+    """
+    voted = [round(float(value), 12) for value in majority]
+    target = max(voted)
+    best = majority_budgets[voted.index(target)]
+    points = [(n, round(float(value), 12)) for n, value in zip(budgets, accuracies, strict=True)]
+    if points[0][1] >= target:
+        # At one sample the two coincide: this is equality, not a bound.
+        relation: Relation = "=" if points[0] == (1, target) else ">"
+        return best / points[0][0], relation
+    for (n_before, before), (n_after, after) in pairwise(points):
+        if after >= target:
+            matching = n_before + (n_after - n_before) * (target - before) / (after - before)
+            return best / matching, "="
+    return best / points[-1][0], "<"
+
+
+def _aligned(rows: Sequence[Row]) -> NDArray[np.float64]:
+    """Accuracies [problems, rows] of the problems that all rows have."""
+    shared: set[Any] = reduce(set.intersection, (set(row["problem_ids"]) for row in rows))
+    of_rows = [dict(zip(row["problem_ids"], row["accuracies"], strict=True)) for row in rows]
+    return np.array([[of_row[problem] for of_row in of_rows] for problem in sorted(shared)])
+
+
+def _resampled_means(values: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
+    """Means [replicates, columns] over problems drawn with replacement, shared by all columns."""
+    return bootstrap_means(values, bootstrap_weights(len(values), REPLICATES, seed))
+
+
+def _estimate(value: Bounded, replicates: Sequence[Bounded]) -> Estimate:
+    """Percentile interval whose ends are replicates, so that a bound stays recognisable."""
+    ordered = sorted(replicates)
+    tail = (1 - CONFIDENCE) / 2
+    low = ordered[int(tail * len(ordered))]
+    high = ordered[-1 - int(tail * len(ordered))]
+    return Estimate(value[0], low[0], high[0], value[1], low[1], high[1])

@@ -1,0 +1,185 @@
+"""The tables: rows of a query in, a table out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+
+from compute_optimal.charts import style
+from compute_optimal.charts.query import Row
+from compute_optimal.tables.gains import Gains, gains_of
+from compute_optimal.tables.model import MARK, Cell, Column, Compared, Estimate, Printed, Table
+
+_DIFFICULTIES = ("easy", "medium", "hard", "all", "unknown")
+_RULES = {
+    "majority": "Majority",
+    "prm_min prm_max": "PRM-Min-Max",
+    "prm_min prm_vote": "PRM-Min-Vote",
+    "prm_last prm_max": "PRM-Last-Max",
+    "prm_last prm_vote": "PRM-Last-Vote",
+    "prm_avg prm_max": "PRM-Avg-Max",
+    "prm_avg prm_vote": "PRM-Avg-Vote",
+}
+
+
+def compute_optimal_gains(rows: Sequence[Row], title: str) -> Table:
+    """Table 5: CoT, majority voting, compute-optimal TTS and both gains, beside printed values."""
+    policies = [
+        gains_of(list(of_policy)) for _, of_policy in groupby(rows, key=lambda row: row["policy"])
+    ]
+    columns = [
+        Column("policy", "Policy"),
+        Column("parameters", "Size"),
+        Column("problems", "Problems", "number", digits=0),
+        Column("prm", "PRM"),
+        Column("compute_optimal_budget_samples", "N", "number", digits=0),
+        Column("cot_percent", "CoT (%)", "compared"),
+        Column("majority_percent", "Majority (%)", "compared"),
+        Column("majority_budget_samples", "at N", "number", digits=0),
+        Column("compute_optimal_percent", "Compute-optimal (%)", "compared"),
+        Column("performance_gain_percent", "Performance gain (%)", "compared"),
+        Column("efficiency_gain_times", "Efficiency gain", "compared", suffix="×"),
+        Column("strategy", "Strategy by difficulty"),
+    ]
+    notes = [
+        "In brackets: 95% intervals over problems; those of compute-optimal TTS and of the gains "
+        "keep the chosen strategy and so do not show that it was chosen on the same problems. "
+        "Performance gain: (compute-optimal − CoT) / CoT. Efficiency gain: the budget at which "
+        "majority voting is best over the budget at which compute-optimal TTS is as good; "
+        "> and < mark bounds."
+    ]
+    if any(gains.printed for gains in policies):
+        notes.append(
+            f"{MARK} as the paper prints it, with the difference of this study from it and whether "
+            "it lies inside the interval."
+        )
+    return Table(title, columns, [_gains_row(gains) for gains in policies], notes)
+
+
+def _gains_row(gains: Gains) -> list[Cell]:
+    def compared(measure: str, estimate: Estimate | str | None) -> Cell:
+        printed = gains.printed.get(measure)
+        return estimate if isinstance(estimate, str) else Compared(estimate, printed)
+
+    return [
+        gains.policy_title,
+        style.parameters_text(gains.n_parameters),
+        gains.n_problems,
+        gains.prm_title,
+        gains.budget,
+        compared("cot", gains.cot),
+        compared("majority", gains.majority),
+        gains.majority_budget,
+        compared("compute_optimal", gains.compute_optimal),
+        compared("performance_gain", gains.performance_gain),
+        compared("efficiency_gain", gains.efficiency_gain),
+        _strategy(gains.chosen),
+    ]
+
+
+def _strategy(chosen: Mapping[str, str]) -> str | None:
+    """The chosen method by difficulty: "easy, medium: best-of-N; hard: beam search"."""
+    methods = {name: chosen[name] for name in _DIFFICULTIES if name in chosen}
+    parts = [
+        f"{', '.join(name for name, _ in group)}: {style.METHODS[method].short}"
+        for method, group in groupby(methods.items(), key=lambda item: item[1])
+    ]
+    return "; ".join(parts) or None
+
+
+def voting_methods(rows: Sequence[Row], title: str) -> Table:
+    """Table 2: a row per policy, method and rule, a column per PRM, and the paper's rows below."""
+    prms = {row["prm"]: row["prm_title"] for row in rows if row["prm"] is not None}
+    columns = [
+        Column("policy", "Policy"),
+        Column("method", "Method"),
+        Column("budget_samples", "N"),
+        Column("rule", "Rule"),
+        *(Column(f"{prm}_percent", f"{name} (%)", "compared") for prm, name in prms.items()),
+    ]
+    found: list[list[Cell]] = []
+    studied = [row for row in rows if row["policy"] is not None]
+    for _, of_policy in groupby(studied, key=lambda row: (row["policy"], row["method"])):
+        cells = [*of_policy]
+        for rule, name in _RULES.items():
+            here = {row["prm"]: row for row in cells if row["rule"] == rule}
+            budgets = sorted({row["budget"] for row in here.values()})
+            found.append(
+                [
+                    cells[0]["policy_title"],
+                    style.METHODS[cells[0]["method"]].short,
+                    ", ".join(f"{budget:,}" for budget in budgets) or None,
+                    name,
+                    *(Compared(_estimate(here.get(prm)), None) for prm in prms),
+                ]
+            )
+    printed = {
+        (row["prm"], row["rule"]): Printed.parse(row["printed"]) for row in rows if row["printed"]
+    }
+    notes = ["In brackets: 95% intervals over problems."]
+    if printed:
+        notes.append(f"{MARK} as the paper prints it, which names no policy, method or budget.")
+        for rule, name in _RULES.items():
+            values = [printed.get((prm, rule)) or "not printed" for prm in prms]
+            found.append(["the paper", "not named", "not named", name, *values])
+    return Table(title, columns, found, notes)
+
+
+def overview(rows: Sequence[Row], title: str) -> Table:
+    """What has been run: accuracy of one sample, difficulty, tokens and origin, per policy."""
+    columns = [
+        Column("task", "Task"),
+        Column("policy", "Policy"),
+        Column("parameters", "Size"),
+        Column("origin", "Origin"),
+        Column("problems", "Problems"),
+        Column("greedy_percent", "CoT, greedy (%)", "estimate"),
+        Column("pass_at_1_percent", "Pass@1, sampled (%)", "estimate"),
+        Column("samples_per_problem", "Samples", "number", digits=0),
+        Column("easy_problems", "Easy", "number", digits=0),
+        Column("medium_problems", "Medium", "number", digits=0),
+        Column("hard_problems", "Hard", "number", digits=0),
+        Column("tokens_per_sample", "Tokens per sample", "number"),
+        Column("cut_short_percent", "Cut short (%)", "number"),
+        Column("without_answer_percent", "No answer (%)", "number"),
+        Column("timed_out_percent", "Not graded in time (%)", "number"),
+    ]
+    return Table(
+        title,
+        columns,
+        [_overview_row(row) for row in rows],
+        [
+            "Pass@1: mean over the samples of the evaluation, with a 95% interval over problems. "
+            "Easy, medium, hard: problems by the policy's own Pass@1 (from 50%, from 10%, below), "
+            "measured on samples that the evaluation does not use where the study has them. Cut "
+            "short: samples that reached the token limit."
+        ],
+    )
+
+
+def _overview_row(row: Row) -> list[Cell]:
+    n, of_task = row["n_problems"], row["n_problems_of_task"]
+    return [
+        row["task_title"],
+        row["policy_title"],
+        style.parameters_text(row["n_parameters"]),
+        row["origin"],
+        None if n is None else f"{n:,}" if n == of_task else f"{n:,} of {of_task:,}",
+        _estimate(row, "greedy", "greedy_low", "greedy_high"),
+        _estimate(row, "sampled", "sampled_low", "sampled_high"),
+        row["samples_per_problem"],
+        row["n_easy"],
+        row["n_medium"],
+        row["n_hard"],
+        row["tokens_per_sample"],
+        *(style.percent(row[name]) for name in ("cut_short", "without_answer", "timed_out")),
+    ]
+
+
+def _estimate(
+    row: Row | None, value: str = "accuracy", low: str = "ci_low", high: str = "ci_high"
+) -> Estimate | None:
+    """Fractions of a row as an estimate in %; None where there is none."""
+    if row is None or row[value] is None:
+        return None
+    return Estimate(100 * row[value], style.percent(row[low]), style.percent(row[high]))

@@ -1,0 +1,75 @@
+"""Tasks: problem sets with checkable answers.
+
+A problem's text may be fetched (``datasets``) or generated (``arithmetic_chains``); everything
+after this room sees only ``Problem``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from compute_optimal.config import TaskEntry
+
+TASK_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One problem and its gold answer.
+
+    ``problem_id`` is unique within its task; ``level`` (1 = easiest) and ``subject`` are None
+    where the task has none.
+    """
+
+    problem_id: str
+    problem: str
+    answer: str
+    level: int | None
+    subject: str | None
+
+    @property
+    def problem_hash(self) -> str:
+        """First 16 hexadecimal digits of the sha256 of the problem text (UTF-8)."""
+        return hashlib.sha256(self.problem.encode()).hexdigest()[:16]
+
+
+def load_problems(task: TaskEntry, *, mirror: Path | None, downloads: Path) -> list[Problem]:
+    """All problems of a task, in the order of its source.
+
+    A fetched task is looked up by sha256 in ``mirror``, then in ``downloads``, then at its
+    address; a generated task needs neither folder.
+
+    Raises ``StudyError`` where the file cannot be had, has another sha256, or does not hold the
+    number of problems that the registry states.
+    """
+    from compute_optimal.tasks import arithmetic_chains, datasets
+
+    if task.kind == "arithmetic_chains":
+        assert task.parameters is not None
+        return list(arithmetic_chains.generate(**task.parameters.model_dump()))
+    return datasets.load(task, mirror=mirror, downloads=downloads)
+
+
+def task_identity(task: TaskEntry) -> dict[str, Any]:
+    """What determines a task's problems, known before any file is read: part of specs.
+
+    ``version`` is raised when the readers or the generator change what they return.
+    """
+    source = (
+        {"sha256": task.sha256}
+        if task.parameters is None
+        else {"parameters": task.parameters.model_dump()}
+    )
+    return {"name": task.name, "kind": task.kind, "version": TASK_VERSION, **source}
+
+
+def task_digest(problems: Iterable[Problem]) -> str:
+    """Content identity of a task: sha256 over its rows (id, problem hash, answer), in order."""
+    rows = [(p.problem_id, p.problem_hash, p.answer) for p in problems]
+    return hashlib.sha256(json.dumps(rows, ensure_ascii=True).encode()).hexdigest()

@@ -1,0 +1,66 @@
+# Estimates per (task, policy), then one database of everything.
+#
+# in:  <results>/{origin}/{task}/{policy}/answers-{digest}.parquet, score receipts, the store
+# out: <results>/{origin}/{task}/{policy}/{difficulty,curves,outcomes}-{digest}.parquet
+#      <results>/study-{digest}.json, <results>/study.duckdb
+
+
+rule estimate_accuracy:
+    input:
+        problems=plan.task_table,
+        answers=plan.answer_table,
+        receipts=plan.score_receipts,
+        code=plan.sources("analyse"),
+    output:
+        difficulty="<results>/{origin}/{task}/{policy}/difficulty-{digest}.parquet",
+        curves="<results>/{origin}/{task}/{policy}/curves-{digest}.parquet",
+        outcomes="<results>/{origin}/{task}/{policy}/outcomes-{digest}.parquet",
+    log:
+        "<logs>/estimate_accuracy/{origin}/{task}/{policy}-{digest}.log",
+    params:
+        spec=plan.estimates,
+    shell:
+        "python -m compute_optimal estimate-accuracy"
+        " --spec {params.spec:q}"
+        " --problems {input.problems:q}"
+        " --answers {input.answers:q}"
+        " --difficulty {output.difficulty:q}"
+        " --curves {output.curves:q}"
+        " --outcomes {output.outcomes:q}"
+        " {plan.storage}"
+        " 2>&1 | tee {log:q}"
+
+
+rule describe_study:
+    output:
+        "<results>/study-{digest}.json",
+    log:
+        "<logs>/describe_study-{digest}.log",
+    params:
+        spec=plan.database,
+    shell:
+        "python -m compute_optimal describe-study"
+        " --spec {params.spec:q}"
+        " --output {output:q}"
+        " 2>&1 | tee {log:q}"
+
+
+rule build_database:
+    input:
+        study=plan.description,
+        problems=plan.problem_tables,
+        estimates=plan.estimate_tables,
+        published="data/published/paper.csv",
+        code=plan.sources("gather"),
+    output:
+        "<results>/study.duckdb",
+    log:
+        "<logs>/build_database.log",
+    shell:
+        "python -m compute_optimal build-database"
+        " --study {input.study:q}"
+        " --tables {input.problems:q} {input.estimates:q}"
+        " --published {input.published:q}"
+        " --output {output:q}"
+        " {plan.storage}"
+        " 2>&1 | tee {log:q}"

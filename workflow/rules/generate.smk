@@ -1,0 +1,67 @@
+# The expensive zone. Each job is one model load (search: one policy and one PRM); its command
+# looks into the store, makes what is missing and writes a receipt of what is now there.
+# `engine` is 0 for a job whose rows are all stored: a dry run shows what will be generated.
+#
+# in:  the store; model folders
+# out: <results>/run/{task}/{policy}/samples-{digest}.json
+#      <results>/run/{task}/{policy}/{prm}/scores-{digest}.json
+#      <results>/run/{task}/{policy}/{prm}/searches-{digest}.json
+
+
+rule draw_samples:
+    output:
+        "<results>/run/{task}/{policy}/samples-{digest}.json",
+    log:
+        "<logs>/draw_samples/{task}/{policy}-{digest}.log",
+    benchmark:
+        "<benchmarks>/draw_samples/{task}/{policy}-{digest}.jsonl"
+    params:
+        spec=plan.samples,
+    resources:
+        engine=plan.sampling_engines,
+    shell:
+        "python -m compute_optimal draw-samples"
+        " --spec {params.spec:q}"
+        " --output {output:q}"
+        " {plan.storage}"
+        " 2>&1 | tee {log:q}"
+
+
+rule score_steps:
+    input:
+        plan.sample_receipt,
+    output:
+        "<results>/run/{task}/{policy}/{prm}/scores-{digest}.json",
+    log:
+        "<logs>/score_steps/{task}/{policy}/{prm}-{digest}.log",
+    benchmark:
+        "<benchmarks>/score_steps/{task}/{policy}/{prm}-{digest}.jsonl"
+    params:
+        spec=plan.scores,
+    resources:
+        engine=plan.scoring_engines,
+    shell:
+        "python -m compute_optimal score-steps"
+        " --spec {params.spec:q}"
+        " --output {output:q}"
+        " {plan.storage}"
+        " 2>&1 | tee {log:q}"
+
+
+rule search_trees:
+    output:
+        "<results>/run/{task}/{policy}/{prm}/searches-{digest}.json",
+    log:
+        "<logs>/search_trees/{task}/{policy}/{prm}-{digest}.log",
+    benchmark:
+        "<benchmarks>/search_trees/{task}/{policy}/{prm}-{digest}.jsonl"
+    params:
+        spec=plan.searches,
+    resources:
+        engine=plan.searching_engines,
+    shell:
+        "python -m compute_optimal search-trees"
+        " --spec {params.spec:q}"
+        " --output {output:q}"
+        " {plan.storage}"
+        " 2>&1 | tee {log:q}"

@@ -1,0 +1,27 @@
+# Answers are extracted and graded, and equivalent ones form classes. Runs and adopted rollouts
+# end in the same table.
+#
+# in:  <results>/problems/{task}-{digest}.parquet, receipts of the generate zone, the store
+# out: <results>/{origin}/{task}/{policy}/answers-{digest}.parquet
+
+
+rule grade_answers:
+    input:
+        problems=plan.task_table,
+        receipts=plan.answer_receipts,
+        code=plan.sources("judge"),
+    output:
+        "<results>/{origin}/{task}/{policy}/answers-{digest}.parquet",
+    log:
+        "<logs>/grade_answers/{origin}/{task}/{policy}-{digest}.log",
+    params:
+        spec=plan.answers,
+    threads: 2
+    shell:
+        "python -m compute_optimal grade-answers"
+        " --spec {params.spec:q}"
+        " --problems {input.problems:q}"
+        " --workers {threads}"
+        " --output {output:q}"
+        " {plan.storage}"
+        " 2>&1 | tee {log:q}"

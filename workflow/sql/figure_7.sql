@@ -1,0 +1,7 @@
+-- Figure 7: accuracy over budget by method for policies of growing size, with one PRM.
+-- One row per point; a method without results has one row whose budget is NULL.
+-- Parameters: task, scoring, voting.
+SELECT *
+FROM accuracy_points($task, $scoring, $voting)
+WHERE bucket = 'all' AND prm IS NOT DISTINCT FROM main_prm($task)
+ORDER BY family, n_parameters, policy, method, budget;

@@ -1,0 +1,262 @@
+-- Definitions that several queries share. Loaded before each query as temporary macros, so the
+-- database itself stays untouched (it is opened read-only).
+
+-- One spelling for the names of models and tasks: "Llama-3.2-1B-Inst." is "Llama-3.2-1B-Instruct",
+-- "DeepSeek-R1-Distill-7B" is "DeepSeek-R1-Distill-Qwen-7B", "MATH-500" is "math500".
+CREATE OR REPLACE TEMP MACRO name_key(name) AS replace(
+    regexp_replace(replace(lower(name), 'inst.', 'instruct'), '[^a-z0-9]', '', 'g'),
+    'distillqwen', 'distill'
+);
+
+-- Tasks in order of importance: the paper's most discussed task first, then the largest.
+CREATE OR REPLACE TEMP MACRO ranked_tasks() AS TABLE
+SELECT
+    tasks.task,
+    tasks.title,
+    coalesce(counted.n_problems, tasks.n_problems) AS n_problems,
+    row_number() OVER (
+        ORDER BY coalesce(printed.n_values, 0) DESC, tasks.n_problems DESC, tasks.task
+    ) AS task_rank
+FROM tasks
+LEFT JOIN (
+    SELECT name_key(task) AS task_key, count(*) AS n_values FROM published GROUP BY ALL
+) AS printed ON printed.task_key = name_key(tasks.title)
+-- A study may take only the first problems of a task.
+LEFT JOIN (
+    SELECT task, count(*) AS n_problems FROM problems GROUP BY ALL
+) AS counted ON counted.task = tasks.task;
+
+-- Accuracy curves of one task under one aggregation of step scores and votes. Pool methods have a
+-- row for every k; powers of two and the study's budgets are enough on a logarithmic axis.
+CREATE OR REPLACE TEMP MACRO thinned_curves(task_, scoring_, voting_) AS TABLE
+SELECT curves.*, study_budgets.budget IS NOT NULL AS at_study_budget
+FROM curves
+LEFT JOIN (
+    SELECT DISTINCT budget FROM outcomes WHERE task = task_
+) AS study_budgets ON study_budgets.budget = curves.budget
+WHERE
+    curves.task = task_
+    AND (
+        curves.method IN ('cot', 'majority', 'pass_at_k')
+        OR (curves.scoring = scoring_ AND curves.voting = voting_)
+    )
+    AND (study_budgets.budget IS NOT NULL OR curves.budget & (curves.budget - 1) = 0);
+
+-- The PRM of figures that show a single one: run with the most policies and methods, then the
+-- largest. NULL in a study without PRMs.
+CREATE OR REPLACE TEMP MACRO main_prm(task_) AS (
+    SELECT prms.prm
+    FROM prms
+    LEFT JOIN curves ON curves.prm = prms.prm AND curves.task = task_
+    GROUP BY prms.prm, prms.n_parameters
+    ORDER BY count(DISTINCT (curves.policy, curves.method)) DESC, prms.n_parameters DESC, prms.prm
+    LIMIT 1
+);
+
+-- Every point of every policy, PRM, bucket and method that the study means to run. A method
+-- without results has one row whose budget is NULL: that is what "not run" is drawn from.
+-- n_expected: problems of the task or, in a bucket, of this difficulty for this policy.
+CREATE OR REPLACE TEMP MACRO accuracy_points(task_, scoring_, voting_) AS TABLE
+WITH
+methods AS (
+    SELECT method
+    FROM (FROM (SELECT task, method FROM cells) UNION (SELECT task, method FROM curves))
+    WHERE
+        task = task_
+        AND method IN ('cot', 'majority', 'best_of_n', 'beam_search', 'dvts', 'pass_at_k')
+),
+sizes AS (
+    SELECT policies.policy, 'all' AS bucket, tasks.n_problems
+    FROM ranked_tasks() AS tasks CROSS JOIN policies
+    WHERE tasks.task = task_
+    UNION ALL
+    SELECT difficulty.policy, names.bucket, count(*) FILTER (difficulty.bucket = names.bucket)
+    FROM difficulty CROSS JOIN (VALUES ('easy'), ('medium'), ('hard')) AS names (bucket)
+    WHERE difficulty.task = task_
+    GROUP BY ALL
+),
+panels AS (
+    SELECT
+        policies.policy,
+        policies.title AS policy_title,
+        policies.family,
+        policies.n_parameters,
+        prms.prm,
+        prms.title AS prm_title,
+        prms.n_parameters AS prm_n_parameters,
+        buckets.bucket,
+        sizes.n_problems AS n_expected
+    FROM policies
+    LEFT JOIN prms ON true
+    CROSS JOIN (VALUES ('all'), ('easy'), ('medium'), ('hard')) AS buckets (bucket)
+    LEFT JOIN sizes ON sizes.policy = policies.policy AND sizes.bucket = buckets.bucket
+),
+points AS (FROM thinned_curves(task_, scoring_, voting_))
+SELECT
+    panels.*,
+    methods.method,
+    points.budget,
+    points.at_study_budget,
+    points.accuracy,
+    points.ci_low,
+    points.ci_high,
+    points.n_problems,
+    points.tokens,
+    points.prm_tokens
+FROM panels
+CROSS JOIN methods
+LEFT JOIN points
+    ON
+        points.policy = panels.policy
+        AND points.bucket = panels.bucket
+        AND points.method = methods.method
+        AND (points.prm = panels.prm OR points.prm IS NULL);
+
+-- What the paper prints about the study's policies and tasks: one value per measure.
+-- Table 5 comes before Table 3, which prints other values for two of the models.
+CREATE OR REPLACE TEMP MACRO printed_for_policies() AS TABLE
+SELECT
+    tasks.task,
+    policies.policy,
+    CASE
+        WHEN published.metric = 'performance_gain_over_CoT' THEN 'performance_gain'
+        WHEN published.metric = 'efficiency_gain_over_majority' THEN 'efficiency_gain'
+        WHEN published.method = 'CoT' THEN 'cot'
+        WHEN published.method = 'Majority voting' THEN 'majority'
+        WHEN published.method = 'compute-optimal TTS' THEN 'compute_optimal'
+    END AS measure,
+    arg_max(published.value::VARCHAR, published.item) AS printed
+FROM published
+INNER JOIN policies
+    ON name_key(published.model) IN (name_key(policies.title), name_key(policies.policy))
+INNER JOIN tasks ON name_key(published.task) IN (name_key(tasks.title), name_key(tasks.task))
+WHERE published.item IN ('Table 3', 'Table 5')
+GROUP BY ALL
+HAVING measure IS NOT NULL;
+
+-- Compute-optimal test-time scaling as the paper reports it (Equation 3): for each policy, PRM,
+-- difficulty bucket and budget the method that does best on the very problems it is scored on.
+-- One row per problem. A method that lacks problems of the bucket is no candidate.
+CREATE OR REPLACE TEMP MACRO compute_optimal(scoring_, voting_) AS TABLE
+WITH
+candidates AS (
+    SELECT task, policy, prm, coalesce(bucket, 'all') AS bucket, budget, method, problem_id, accuracy
+    FROM outcomes
+    WHERE
+        method IN ('best_of_n', 'beam_search', 'dvts')
+        AND scoring = scoring_
+        AND voting = voting_
+),
+scored AS (
+    SELECT
+        task, policy, prm, bucket, budget, method,
+        -- Rounded, so that the order of summation cannot decide a tie.
+        round(avg(accuracy), 12) AS mean_accuracy,
+        count(*) AS n_problems
+    FROM candidates
+    GROUP BY ALL
+),
+sizes AS (
+    SELECT task, policy, bucket, max(n_problems) AS n_problems FROM scored GROUP BY ALL
+),
+chosen AS (
+    SELECT task, policy, prm, bucket, budget, method
+    FROM scored
+    INNER JOIN sizes USING (task, policy, bucket, n_problems)
+    QUALIFY
+        row_number() OVER (
+            PARTITION BY task, policy, prm, bucket, budget ORDER BY mean_accuracy DESC, method
+        ) = 1
+),
+complete AS (
+    SELECT chosen.task, chosen.policy, chosen.prm, chosen.budget
+    FROM chosen
+    INNER JOIN (
+        SELECT task, policy, count(*) AS n_buckets FROM sizes GROUP BY ALL
+    ) AS totals USING (task, policy)
+    GROUP BY ALL
+    HAVING count(*) = any_value(totals.n_buckets)
+)
+SELECT candidates.*
+FROM candidates
+INNER JOIN chosen USING (task, policy, prm, bucket, budget, method)
+INNER JOIN complete USING (task, policy, prm, budget);
+
+-- CoT, majority voting and compute-optimal TTS of every task and policy: one row per series and
+-- budget with the accuracies per problem, so that gains are compared on the same problems. A policy
+-- without results has one row whose series is NULL.
+-- prm: the one that does best at the largest budget. chosen: {bucket: method} at this budget.
+-- ci_low, ci_high: the analysis' own interval. printed: {measure: what the paper prints}.
+CREATE OR REPLACE TEMP MACRO gain_series(scoring_, voting_) AS TABLE
+WITH
+optimal AS MATERIALIZED (FROM compute_optimal(scoring_, voting_)),
+best_prm AS (
+    SELECT task, policy, prm
+    FROM (
+        SELECT task, policy, prm, budget, round(avg(accuracy), 12) AS mean_accuracy
+        FROM optimal
+        GROUP BY ALL
+    )
+    QUALIFY
+        row_number() OVER (
+            PARTITION BY task, policy ORDER BY budget DESC, mean_accuracy DESC, prm
+        ) = 1
+),
+outcome_series AS (
+    SELECT
+        task, policy, 'compute_optimal' AS series, prm, budget, problem_id, bucket, method, accuracy
+    FROM optimal
+    SEMI JOIN best_prm USING (task, policy, prm)
+    UNION ALL
+    SELECT task, policy, method, NULL, budget, problem_id, bucket, NULL, accuracy
+    FROM outcomes
+    WHERE method IN ('cot', 'majority')
+),
+series AS (
+    SELECT
+        task,
+        policy,
+        series,
+        any_value(prm) AS prm,
+        budget,
+        list(problem_id ORDER BY problem_id) AS problem_ids,
+        list(accuracy ORDER BY problem_id) AS accuracies,
+        map_from_entries(list(DISTINCT (bucket, method)) FILTER (method IS NOT NULL)) AS chosen
+    FROM outcome_series
+    GROUP BY task, policy, series, budget
+),
+printed AS (
+    SELECT task, policy, map_from_entries(list((measure, printed))) AS printed
+    FROM printed_for_policies()
+    GROUP BY ALL
+)
+SELECT
+    tasks.task,
+    tasks.title AS task_title,
+    tasks.task_rank,
+    policies.policy,
+    policies.title AS policy_title,
+    policies.family,
+    policies.n_parameters,
+    series.series,
+    series.prm,
+    prms.title AS prm_title,
+    series.budget,
+    series.problem_ids,
+    series.accuracies,
+    curves.ci_low,
+    curves.ci_high,
+    series.chosen,
+    printed.printed
+FROM ranked_tasks() AS tasks
+CROSS JOIN policies
+LEFT JOIN series USING (task, policy)
+LEFT JOIN prms USING (prm)
+LEFT JOIN curves
+    ON
+        curves.task = series.task
+        AND curves.policy = series.policy
+        AND curves.method = series.series
+        AND curves.budget = series.budget
+        AND curves.bucket = 'all'
+LEFT JOIN printed ON printed.task = tasks.task AND printed.policy = policies.policy;
