@@ -18,6 +18,7 @@ plan = StudyPlan.from_config(config)
 pathvars:
     results=plan.results,
     benchmarks=f"{plan.results}/benchmarks",
+    logs=f"logs/{plan.study.name}",
 
 
 report: "workflow/report/workflow.rst"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -90,6 +90,7 @@ class SyntheticStudy:
     missing: Collection[tuple[str | None, str | None, str | None]] = ()
     all_wrong: bool = False
     published: Collection[tuple[str, ...]] = PUBLISHED
+    abilities: Mapping[str, float] = field(default_factory=dict)
     _rows: dict[str, list[tuple[object, ...]]] = field(default_factory=dict)
 
     def write(self, path: Path) -> Path:
@@ -100,23 +101,8 @@ class SyntheticStudy:
         self._rows["prms"] += self.prms
         for item, model, method, prm, task, metric, value in self.published:
             unit = "x" if metric.startswith("efficiency") else "%"
-            self._rows["published"].append(
-                (
-                    item,
-                    None,
-                    model,
-                    None,
-                    method,
-                    prm,
-                    None,
-                    task,
-                    metric,
-                    value,
-                    unit,
-                    None,
-                    "made up",
-                )
-            )
+            row = (item, None, model, None, method, prm, None, task, metric, value, unit, None, "")
+            self._rows["published"].append(row)
         for number, (task, _, n_problems) in enumerate(self.tasks):
             ids = [f"{task}/{i:03d}" for i in range(n_problems)]
             self._rows["problems"] += [
@@ -241,6 +227,13 @@ class SyntheticStudy:
 
     def _store(self, path: Path) -> Path:
         with duckdb.connect(str(path)) as connection:
+            if self.abilities:
+                connection.execute(
+                    "CREATE TABLE prm_ability (prm VARCHAR, ability DOUBLE, source VARCHAR)"
+                )
+                connection.executemany(
+                    "INSERT INTO prm_ability VALUES (?, ?, 'made up')", [*self.abilities.items()]
+                )
             for table, columns in SCHEMA.items():
                 connection.execute(f"CREATE TABLE {table} ({columns})")
                 rows = self._rows[table]

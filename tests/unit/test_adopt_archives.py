@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
 from compute_optimal.adopt.archives import Limits, Member, read_members
 from compute_optimal.errors import StudyError
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from compute_optimal.adopt import FINDINGS, PATHS, SAMPLES, Adoption, report
 from compute_optimal.adopt.official import OFFICIAL_NAMES, Names, read_official_output
 from compute_optimal.config.registry import load_registry
@@ -136,22 +137,22 @@ def test_runs_of_several_samples_extend_the_pool(tmp_path: Path) -> None:
     assert adoption.samples["n_answers"].to_list() == [1, 1, 3, 3, 3]
 
 
-def test_greedy_answers_have_no_prm_and_plain_text(tmp_path: Path) -> None:
-    text = "First.\n\n\n\nSo \\boxed{7}.\n\n"
-    adoption = read(
-        tmp_path,
-        {
-            "MATH_cot/Llama-3.1-8B-Instruct/dummy/1_1_1/question_0/record_0.jsonl": record(
-                answer(text=text, value=[0.0], token_history=[8])
-            )
-        },
+def test_greedy_answers_are_never_scored_and_their_text_is_plain(tmp_path: Path) -> None:
+    greedy = record(
+        answer(text="First.\n\n\n\nSo \\boxed{7}.\n\n", value=[0.0, 0.0], token_history=[8])
     )
+    files = {
+        f"MATH_cot/{models}/1_1_1/question_0/record_0.jsonl": greedy
+        for models in ("Llama-3.1-8B-Instruct/dummy", MODELS)
+    }
+    adoption = read(tmp_path, files)
     columns = ("policy", "prm", "method", "answer", "n_steps", "step_scores", "margins")
     assert adoption.samples.select(columns).rows() == [
-        ("Llama-3.1-8B-Instruct", None, "cot", "7", 2, None, None)
+        ("Llama-3.1-8B-Instruct", None, "cot", "7", 2, None, None),
+        ("Qwen2.5-1.5B-Instruct", "Math-Shepherd-PRM-7B", "cot", "7", 2, None, None),
     ]
     assert adoption.findings.is_empty()
-    assert adoption.cells().height == 1
+    assert adoption.cells()["n_rows"].to_list() == [1, 1]
 
 
 def test_width_and_number_of_sequences_define_the_budget(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+
 from compute_optimal.config.registry import load_registry
 from compute_optimal.errors import StudyError
 from compute_optimal.published import (

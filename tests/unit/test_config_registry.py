@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import math
+import struct
 from pathlib import Path
 from typing import Any, get_args
 
@@ -70,6 +73,22 @@ def test_parameter_counts_follow_from_the_architectures() -> None:
     entries = {**registry.policies, **registry.prms}
     published = {name: entry.n_parameters for name, entry in entries.items() if entry.hub_id}
     assert published == SHAPES
+
+
+def test_parameter_counts_of_shipped_models_are_those_of_their_weights() -> None:
+    registry = load_registry(REGISTRY)
+    counted = 0
+    for entry in [*registry.policies.values(), *registry.prms.values()]:
+        weights = REGISTRY.parents[1] / (entry.path or "none") / "model.safetensors"
+        if not weights.exists():
+            continue
+        with weights.open("rb") as file:
+            header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
+        tensors = [tensor["shape"] for name, tensor in header.items() if name != "__metadata__"]
+        assert sum(map(math.prod, tensors)) == entry.n_parameters, entry.name
+        counted += 1
+    if not counted:
+        pytest.skip("no model folder is here")
 
 
 def test_addresses_are_pinned_and_models_of_4096_tokens_stay_within() -> None:

@@ -12,22 +12,24 @@ from functools import cache
 
 import fake_engines as fake
 import pytest
+from fake_engines import SETTINGS, coarse_margin, search, wild_respond
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
 from compute_optimal.engines.requests import FinishReason
 from compute_optimal.errors import StudyError
 from compute_optimal.policies.steps import split_steps
 from compute_optimal.search import SearchResult, SearchSettings, beam_search, n_beams, run
 from compute_optimal.spec import seed_for
 from compute_optimal.tasks import Problem
-from fake_engines import SETTINGS, coarse_margin, search, wild_respond
-from hypothesis import given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 
 # --- exact probabilities ----------------------------------------------------------------------
 #
 # A policy whose steps are letters with known probabilities: "c" is a boxed step, "#" is cut at the
 # token limit, "_" is white space only, and the third step is always the last one.
 
+N_TRIES = 600
 LETTERS = {"a": 0.35, "b": 0.25, "c": 0.15, "#": 0.15, "_": 0.10}
 TEXTS = {"a": "a", "b": "b", "c": "c \\boxed{1}"}
 LETTER_OF = {text: letter for letter, text in TEXTS.items()}
@@ -116,21 +118,22 @@ def letters_of(path_text: str) -> str:
 def test_beam_search_has_the_enumerated_distribution(budget: int, beam_width: int) -> None:
     settings = replace(SETTINGS, beam_width=beam_width)
     results, _, _ = search(
-        toy_respond, toy_margin, budgets=(budget,), problems=1500, settings=settings
+        toy_respond, toy_margin, budgets=(budget,), problems=N_TRIES, settings=settings
     )
     seen = Counter(tuple(sorted(letters_of(p.text) for p in r.paths)) for r in results)
     exact = answers_distribution(budget, beam_width)
     assert_matches(exact, seen)
     # The probability that some answer is right, where "right" is a quarter of all paths.
-    right = sum(p for paths, p in exact.items() if any(score_of(path) > 2.5 for path in paths))
-    rate = sum(n for paths, n in seen.items() if any(score_of(path) > 2.5 for path in paths)) / 1500
-    assert rate == pytest.approx(right, abs=5 * math.sqrt(right * (1 - right) / 1500))
+    right = {paths for paths in exact if any(score_of(path) > 2.5 for path in paths)}
+    p = sum(exact[paths] for paths in right)
+    rate = sum(seen[paths] for paths in right) / N_TRIES
+    assert rate == pytest.approx(p, abs=5 * math.sqrt(p * (1 - p) / N_TRIES))
 
 
 def test_dvts_subtrees_are_independent_and_have_the_enumerated_distribution() -> None:
     settings = replace(SETTINGS, beam_width=2)
     results, _, _ = search(
-        toy_respond, toy_margin, subtrees=range(2), problems=1500, settings=settings
+        toy_respond, toy_margin, subtrees=range(2), problems=N_TRIES, settings=settings
     )
     single = answers_distribution(2, 2)
     pairs = {
@@ -485,6 +488,7 @@ def test_continuations_are_the_ids_as_generated() -> None:
     prm = fake.FakePrm(coarse_margin)
     results: list[SearchResult] = []
     problems = [fake.problem(i) for i in range(10)]
+    prompts = {p.problem_hash: fake.prompt_ids(p) for p in problems}
     run(
         [beam_search(p, fake.prompt_ids(p), 8, SETTINGS, fake.encode) for p in problems],
         sampling=policy,
@@ -492,19 +496,19 @@ def test_continuations_are_the_ids_as_generated() -> None:
         on_finished=results.append,
         max_in_flight=64,
     )
-    generated = {(r.key[1], r.key[4], r.key[5], r.key[6]): policy._answer(r) for r in policy.log}
+    # Ids generated at each place of a tree; of several attempts the last one counts.
+    generated = {}
+    for request in policy.log:
+        _, problem_hash, _, _, lineage, _, child = request.key
+        place = f"{lineage}.{child}" if lineage else str(child)
+        generated[problem_hash, place] = policy._answer(request).token_ids
     continued = 0
     for request in policy.log:
         _, problem_hash, _, _, lineage, _, _ = request.key
-        p = next(p for p in problems if p.problem_hash == problem_hash)
-        expected, steps = fake.prompt_ids(p), lineage.split(".") if lineage else []
-        for depth, child in enumerate(steps):
-            parent = ".".join(steps[:depth])
-            attempts = [
-                a for h, *a, c in generated if (h, a[0], c) == (p.problem_hash, parent, int(child))
-            ]
-            last = max(attempt for _, attempt in attempts)
-            expected += generated[problem_hash, parent, last, int(child)].token_ids
+        expected = prompts[problem_hash]
+        places = lineage.split(".") if lineage else []
+        for depth in range(len(places)):
+            expected += generated[problem_hash, ".".join(places[: depth + 1])]
             continued += expected[-1] == fake.OVERSHOOT
         assert request.prompt_ids == expected
     assert continued > 100
@@ -570,6 +574,18 @@ def test_search_and_learn_refills_the_active_set_and_returns_the_first_n() -> No
         ("a\n\nf", "length"),
         ("a\n\ne\n\ni", "eos"),
     ]
+
+
+def test_search_and_learn_spreads_its_copies_evenly() -> None:
+    respond, margin = scripted(
+        {
+            "": ["a$:0 b:1 c$:0 d:3 e$:0 f:2 g$:0 h$:0"],
+            **{lineage: ["x$:1 y$:1 z$:1"] for lineage in ("1", "3", "5")},
+        }
+    )
+    [result], _, _ = search(respond, margin, budgets=(8,), settings=OTHER)
+    below = Counter(node.parent for node in result.nodes if node.depth == 2)
+    assert below == {1: 3, 3: 3, 5: 2}
 
 
 def test_search_and_learn_repeats_answers_where_too_few_finished() -> None:

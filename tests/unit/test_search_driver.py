@@ -9,10 +9,11 @@ from dataclasses import asdict, replace
 
 import fake_engines as fake
 import pytest
+from fake_engines import SETTINGS, coarse_margin, search, wild_respond
+
 from compute_optimal.engines.requests import FinishReason
 from compute_optimal.errors import StudyError
 from compute_optimal.search import Search, SearchResult, beam_search, draw, dvts, run
-from fake_engines import SETTINGS, coarse_margin, search, wild_respond
 
 PROBLEMS = [fake.problem(i) for i in range(12)]
 

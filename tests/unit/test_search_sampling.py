@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import fake_engines as fake
 import pytest
+from fake_engines import SETTINGS
+
 from compute_optimal.engines.requests import FinishReason
 from compute_optimal.errors import StudyError
 from compute_optimal.policies.steps import split_steps
 from compute_optimal.search import PoolResult, ScoresResult, draw, run, score_samples
 from compute_optimal.spec import seed_for
-from fake_engines import SETTINGS
 
 
 def respond(_so_far: str, generator: random.Random, request) -> tuple[str, FinishReason]:

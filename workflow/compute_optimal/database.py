@@ -24,6 +24,20 @@ _LEDGER_KEYS: dict[str, pl.DataType] = {
     "n_units": pl.Int64(),
 }
 
+_TEXT, _COUNT = pl.String(), pl.Int64()
+_ENTRIES: dict[str, dict[str, pl.DataType]] = {
+    "policies": {
+        "policy": _TEXT,
+        "title": _TEXT,
+        "family": _TEXT,
+        "n_parameters": _COUNT,
+        "origin": _TEXT,
+    },
+    "prms": {"prm": _TEXT, "title": _TEXT, "format": _TEXT, "n_parameters": _COUNT},
+    "tasks": {"task": _TEXT, "title": _TEXT, "n_problems": _COUNT},
+    "study_budgets": {"budget": _COUNT},
+}
+
 _VIEWS = {
     "pools": """
         SELECT task, policy, pool, problem_id, sample_index, answer, answer_class, correct, status,
@@ -69,9 +83,12 @@ def build(
                     [paths],
                 )
             for name, frame in frames.items():
-                database.register("incoming", frame)
-                database.execute(f"CREATE TABLE {name} AS SELECT * FROM incoming")
-                database.unregister("incoming")
+                # By way of a file: DuckDB reads frames through pyarrow, which is not installed.
+                file = Path(folder) / f"{name}.parquet"
+                frame.write_parquet(file)
+                database.execute(
+                    f"CREATE TABLE {name} AS SELECT * FROM read_parquet(?)", [str(file)]
+                )
             database.execute(
                 "CREATE TABLE prm_costs AS SELECT task, policy, prm, "
                 "sum(prm_tokens_computed + prm_tokens_cached) / nullif(any_value(n_units), 0) "
@@ -88,41 +105,20 @@ def _entries(study: Study) -> dict[str, pl.DataFrame]:
     origins |= {entry.policy: "adopted" for entry in adopted if entry.policy not in origins}
     prms = dict.fromkeys([*study.prms, *(entry.prm for entry in adopted)])
     tasks = dict.fromkeys([*study.tasks, *(entry.task for entry in adopted)])
-    policies = [(study.policy(name), origin) for name, origin in origins.items()]
-    return {
-        "policies": _frame(
-            {
-                "policy": entry.name,
-                "title": entry.title,
-                "family": entry.family,
-                "n_parameters": entry.n_parameters,
-                "origin": origin,
-            }
-            for entry, origin in policies
-        ),
-        "prms": _frame(
-            {
-                "prm": entry.name,
-                "title": entry.title,
-                "format": entry.format,
-                "n_parameters": entry.n_parameters,
-            }
-            for entry in map(study.prm, prms)
-        ),
-        "tasks": _frame(
-            {
-                "task": entry.name,
-                "title": entry.title,
-                "n_problems": study.problems or entry.n_problems,
-            }
-            for entry in map(study.task, tasks)
-        ),
-        "study_budgets": pl.DataFrame({"budget": list(study.budgets)}),
+    rows: dict[str, list[tuple[Any, ...]]] = {
+        "policies": [
+            (p.name, p.title, p.family, p.n_parameters, origins[p.name])
+            for p in map(study.policy, origins)
+        ],
+        "prms": [(p.name, p.title, p.format, p.n_parameters) for p in map(study.prm, prms)],
+        "tasks": [
+            (task.name, task.title, task.n_problems) for task in map(study.task, tasks)
+        ],
+        "study_budgets": [(budget,) for budget in study.budgets],
     }
-
-
-def _frame(rows: Iterator[Mapping[str, Any]]) -> pl.DataFrame:
-    return pl.DataFrame([{"position": i, **row} for i, row in enumerate(rows)])
+    return {
+        name: pl.DataFrame(rows[name], schema=_ENTRIES[name], orient="row") for name in _ENTRIES
+    }
 
 
 def _ledger(study: Study, storage: Storage) -> pl.DataFrame:

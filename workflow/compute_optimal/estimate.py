@@ -257,8 +257,9 @@ def _search_curves(
         tokens = tree_tokens[:, None]
     else:
         largest = group.correct.shape[1] * settings.beam_width
-        budgets = [n for n in settings.budgets if n <= largest]
-        sizes = np.array([n // settings.beam_width for n in budgets])
+        width = settings.beam_width
+        budgets = [n for n in settings.budgets if n <= largest and n % width == 0]
+        sizes = np.array([n // width for n in budgets])
         tokens = tree_tokens[:, None] * sizes
 
     def curve(scoring: str | None, voting: str, values: FloatArray) -> _Curve:

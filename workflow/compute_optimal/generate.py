@@ -50,6 +50,9 @@ from compute_optimal.tasks import Problem
 Request = Mapping[str, Any]
 Receipt = dict[str, Any]
 
+MAX_IN_FLIGHT = 512
+"""Requests that an engine holds at once: twice its 256 slots, so that it never runs dry."""
+
 PART_SECONDS = 30.0
 """A part is written about this often: the most that a crash can cost."""
 
@@ -70,21 +73,25 @@ def draw_samples(request: Request, storage: Storage) -> Receipt:
         problems = _texts(task, request, storage)
         with _open_policy(storage, jobs[0].spec) as policy:
             for job in jobs:
-                settings = SamplingSettings(**_sampling_settings(job.spec))
-                searches = (
-                    draw(problems[key], policy.prompt_ids(problems[key]), indices, settings)
-                    for key, indices in job.missing.items()
-                )
-                with _Parts([job]) as parts:
-                    run(
-                        searches,
-                        sampling=policy.engine,
-                        on_finished=lambda result, job=job, parts=parts: parts.keep(  # type: ignore[misc]
-                            job, _pool_rows(result), len(result.samples), [result.ledger]
-                        ),
-                        max_in_flight=policy.engine.max_in_flight,
-                    )
+                _draw_pool(job, problems, policy)
     return _receipt(jobs)
+
+
+def _draw_pool(job: _Job, problems: Mapping[str, Problem], policy: _Policy) -> None:
+    settings = SamplingSettings(**_sampling_settings(job.spec))
+    searches = (
+        draw(problems[key], policy.prompt_ids(problems[key]), indices, settings)
+        for key, indices in job.missing.items()
+    )
+    with _Parts([job]) as parts:
+        run(
+            searches,
+            sampling=policy.engine,
+            on_finished=lambda result: parts.keep(
+                job, _pool_rows(result), len(result.samples), [result.ledger]
+            ),
+            max_in_flight=MAX_IN_FLIGHT,
+        )
 
 
 def score_steps(request: Request, storage: Storage) -> Receipt:
@@ -112,7 +119,7 @@ def score_steps(request: Request, storage: Storage) -> Receipt:
                     on_finished=lambda result: parts.keep(
                         job, _score_rows(result), len(result.scores), [result.ledger]
                     ),
-                    max_in_flight=prm.engine.max_in_flight,
+                    max_in_flight=MAX_IN_FLIGHT,
                 )
     return _receipt([job])
 
@@ -135,7 +142,7 @@ def search_trees(request: Request, storage: Storage) -> Receipt:
 
             def searches() -> Iterator[Search[SearchResult]]:
                 # Problem by problem over all methods and budgets, so that prompts are cached.
-                for key in hashes:
+                for key in hashes.unique(maintain_order=True):
                     for job in jobs:
                         if key in job.missing:
                             yield _search(job, problems[key], policy, prm)
@@ -152,7 +159,7 @@ def search_trees(request: Request, storage: Storage) -> Receipt:
                         len(result.ledgers),
                         result.ledgers,
                     ),
-                    max_in_flight=policy.engine.max_in_flight,
+                    max_in_flight=MAX_IN_FLIGHT,
                 )
     return _receipt(jobs)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from compute_optimal.errors import StudyError
 
@@ -34,7 +35,7 @@ def run_notebook(notebook: Path, database: Path, executed: Path, html: Path) -> 
             cure=f"look at {executed}",
         ) from error
     # Without the scripts that nbconvert links to on the network: the page must work offline.
-    exporter = HTMLExporter(
+    exporter: Any = HTMLExporter(
         exclude_input_prompt=True,
         embed_images=True,
         require_js_url="",

@@ -52,7 +52,7 @@ class Storage:
         rows = partition(self.store, task_spec(task)).read("problems")
         if rows.is_empty():
             return None
-        return rows.sort("position").select(FACTS).head(limit or rows.height)
+        return rows.sort("position").select(*FACTS).head(limit or rows.height)
 
     def facts(self, task: TaskEntry, limit: int | None) -> pl.DataFrame:
         """Facts about the first ``limit`` problems; loaded and stored if they were not yet."""
@@ -72,4 +72,4 @@ class Storage:
             schema={"position": pl.Int64(), **FACTS},
         )
         partition(self.store, task_spec(task)).append("problems", rows)
-        return rows.select(FACTS).head(limit or rows.height)
+        return rows.select(*FACTS).head(limit or rows.height)

@@ -7,6 +7,7 @@ torch or vLLM. Methods that take ``wildcards`` are input or params functions of 
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -79,7 +80,12 @@ class StudyPlan:
         return shlex.join(options)
 
     def announce(self) -> None:
-        """Refuse, before any job starts, a study that may not generate what it lacks."""
+        """Say what is worth knowing before any job starts, or refuse to start.
+
+        Raises ``StudyError`` for a study that may not generate what it lacks.
+        """
+        for warning in self.study.warnings:
+            print(f"note: {warning}", file=sys.stderr)
         if self.study.generate == "never" and (error := missing_cells(self.study)):
             raise error
 
@@ -107,11 +113,10 @@ class StudyPlan:
         """All tasks: the study's own and those of adopted rollouts."""
         return tuple(dict.fromkeys([*self.study.tasks, *(task for task, _ in self.collections)]))
 
-    def _judged(self) -> list[str]:
-        run = [
-            f"run/{task}/{policy}" for task in self.study.tasks for policy in self.study.policies
-        ]
-        return run + [f"adopted/{task}/{policy}" for task, policy in self.collections]
+    @property
+    def _judged(self) -> list[tuple[str, str, str]]:
+        run = [("run", task, policy) for task in self.study.tasks for policy in self.study.policies]
+        return [*run, *(("adopted", task, policy) for task, policy in self.collections)]
 
     @property
     def _scoring_prms(self) -> tuple[str, ...]:
@@ -332,7 +337,7 @@ class StudyPlan:
         study = self.study.model_dump(mode="json", exclude=RUN_TIME_KEYS)
         entries = [
             *(self.study.task(name) for name in self.tasks),
-            *(self.study.policy(policy) for policy in dict.fromkeys(p for _, _, p in self._judged)),
+            *(self.study.policy(name) for name in dict.fromkeys(p for _, _, p in self._judged)),
             *(self.study.prm(name) for name in self.study.prms),
         ]
         return {"study": study, "entries": [entry.model_dump(mode="json") for entry in entries]}

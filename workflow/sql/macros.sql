@@ -45,12 +45,13 @@ WHERE
 -- The PRM of figures that show a single one: run with the most policies and methods, then the
 -- largest. NULL in a study without PRMs.
 CREATE OR REPLACE TEMP MACRO main_prm(task_) AS (
-    SELECT prms.prm
-    FROM prms
-    LEFT JOIN curves ON curves.prm = prms.prm AND curves.task = task_
-    GROUP BY prms.prm, prms.n_parameters
-    ORDER BY count(DISTINCT (curves.policy, curves.method)) DESC, prms.n_parameters DESC, prms.prm
-    LIMIT 1
+    SELECT first(prm ORDER BY n_runs DESC, n_parameters DESC, prm)
+    FROM (
+        SELECT prms.prm, prms.n_parameters, count(DISTINCT (curves.policy, curves.method)) AS n_runs
+        FROM prms
+        LEFT JOIN curves ON curves.prm = prms.prm AND curves.task = task_
+        GROUP BY ALL
+    )
 );
 
 -- Every point of every policy, PRM, bucket and method that the study means to run. A method

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _LEAST_FOR_FIT = 3
+_COLOUR = style.METHODS["best_of_n"].colour
 
 
 def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
@@ -27,7 +28,8 @@ def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
 
     def prepare(axes: Axes) -> None:
         axes.set_xlim(0, 100)
-        axes.set_ylim(low - 1, high + 1)
+        style.keep_labels_inside(axes)
+        axes.set_ylim(low, high + 0.12 * (high - low))
 
     def paint(axes: Axes) -> None:
         if len({*x}) >= _LEAST_FOR_FIT:
@@ -41,30 +43,26 @@ def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
                 f"Y = {slope:.2f} ln(X) {sign} {abs(intercept):.2f}".replace("-", "−"),
                 transform=axes.transAxes,
                 ha="right",
-                color="#555555",
+                color=style.MUTED,
             )
-        for row, ability, accuracy in zip(points, x, y, strict=True):
-            area = 20 + 380 * (row["prm_n_parameters"] or 0) / largest
+        for number, (row, ability, accuracy) in enumerate(zip(points, x, y, strict=True), start=1):
+            area = 25 + 375 * (row["prm_n_parameters"] or 0) / largest
             axes.scatter(
                 ability,
                 accuracy,
                 s=area,
-                color=style.METHODS["best_of_n"].colour,
-                alpha=0.75,
+                color=_COLOUR,
+                alpha=0.7,
                 edgecolor="white",
                 label=row["prm"],
             )
-            name = style.fit(row["prm_title"], 2.2, style.SMALL, lines=1)
-            size = style.parameters_text(row["prm_n_parameters"])
-            right = ability < 70
             axes.annotate(
-                f"{name} ({size})",
+                str(number),
                 (ability, accuracy),
-                xytext=((4 + area**0.5 / 2) * (1 if right else -1), 0),
+                xytext=(0, area**0.5 / 2 + 1),
                 textcoords="offset points",
-                ha="left" if right else "right",
-                va="center",
-                fontsize=style.SMALL,
+                ha="center",
+                va="bottom",
             )
 
     lacking = [row["prm_title"] for row in rows if row not in points]
@@ -85,4 +83,13 @@ def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
         "ability of the PRM to find wrong steps: F1 (%)",
         "mean accuracy (%)",
         [Block("", [panel], prepare)],
+        [_legend_entry(number, row) for number, row in enumerate(points, start=1)],
     )
+
+
+def _legend_entry(number: int, row: Row) -> tuple[Any, str]:
+    from matplotlib.lines import Line2D
+
+    name = style.fit(row["prm_title"], 2.2, style.TEXT, lines=1)
+    label = f"{number}: {name} ({style.parameters_text(row['prm_n_parameters'])})"
+    return Line2D([], [], color=_COLOUR, marker="o", ls=""), label

@@ -69,9 +69,9 @@ def against_flops(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
     def prepare(axes: Axes) -> None:
         axes.set_xscale("log")
         axes.set_xlim(10 ** (exponents[0]), 10 ** (exponents[-1]))
-        step = max(1, len(exponents) // 5)
-        ticks = exponents[::step]
+        ticks = style.thinned(exponents)
         axes.set_xticks([10.0**e for e in ticks], [style.power_of_ten(e) for e in ticks])
+        style.keep_labels_inside(axes)
         axes.minorticks_off()
         axes.set_ylim(low, high)
         axes.locator_params(axis="y", nbins=6)

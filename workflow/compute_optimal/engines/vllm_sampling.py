@@ -51,7 +51,7 @@ class VllmSampling(VllmEngine[SampleRequest, Completion]):
                 flat_logprobs=True,
                 output_kind=RequestOutputKind.FINAL_ONLY,
             )
-        except ValueError as error:
+        except Exception as error:
             raise StudyError(
                 f"vLLM refuses the sampling parameters: {error}", where=f"request {request.key!r}"
             ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,6 @@ class VllmScoring(VllmEngine[ScoreRequest, ScoreResult]):
         self, folder: Path, format_name: str, *, tensor_parallel: int, **settings: Any
     ) -> None:
         overrides = _head(folder, format_name, tensor_parallel)
-        # The pooling parameters are vLLM's, whose presence the base class checks first.
         super().__init__(
             folder,
             runner="pooling",
@@ -56,7 +56,7 @@ class VllmScoring(VllmEngine[ScoreRequest, ScoreResult]):
             not positions
             or positions[0] < 0
             or positions[-1] >= len(request.token_ids)
-            or any(a >= b for a, b in zip(positions, positions[1:], strict=False))
+            or any(a >= b for a, b in pairwise(positions))
         ):
             raise StudyError(
                 f"Positions must be ascending indices into {len(request.token_ids)} tokens.",

@@ -30,8 +30,9 @@ R = TypeVar("R")
 MEMORY_LIMIT = 4 * 2**30
 """Address space of one worker, bytes."""
 
-WALL_FACTOR = 4
-"""How much longer than its limit a task may take by the clock, on a busy machine."""
+WALL_FACTOR = 10
+GRACE_SECONDS = 30
+"""By the clock a task may take ``WALL_FACTOR`` times its limit, and the grace for a cold start."""
 
 START_SECONDS = 120
 FAILED_STARTS = 3
@@ -56,8 +57,8 @@ class _Worker:
 class WorkerPool:
     """Maps functions over items in ``workers`` processes, with a limit per item.
 
-    ``seconds`` is processor time, so that a busy machine does not change results; the clock's
-    limit is ``WALL_FACTOR`` times that. Workers are forked from a clean, single-threaded server
+    ``seconds`` is processor time, so that a busy machine does not change results; the clock has a
+    wider limit, for what hangs without working. Workers are forked from a clean, single-threaded server
     process that has the libraries loaded ("forkserver"): a new one costs milliseconds where a
     spawned one imports for seconds, and forking the caller with its threads would be unsafe.
     Leaving the context kills all workers; should the caller be killed, idle workers end at once
@@ -66,6 +67,7 @@ class WorkerPool:
 
     def __init__(self, *, workers: int, seconds: float) -> None:
         self._size, self._seconds = workers, seconds
+        self._wall_seconds = WALL_FACTOR * seconds + GRACE_SECONDS
         self._workers: list[_Worker] = []
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["compute_optimal.grading.warm"])
@@ -103,7 +105,7 @@ class WorkerPool:
             for worker in self._workers:
                 if worker.ready and worker.task is None and waiting:
                     worker.task = waiting.popleft()
-                    worker.deadline = time.monotonic() + WALL_FACTOR * self._seconds
+                    worker.deadline = time.monotonic() + self._wall_seconds
                     with contextlib.suppress(OSError):  # a dead worker is found below
                         worker.connection.send((function, items[worker.task]))
             active = [w for w in self._workers if not w.ready or w.task is not None]
@@ -162,7 +164,8 @@ class WorkerPool:
             raise StudyError(
                 f"grading workers die before they begin (exit code {cause}), {FAILED_STARTS} times",
                 where="compute_optimal.grading",
-                cure="see the messages above; free some memory, or grade with fewer workers",
+                cure="see the messages above: a script that grades must do so under "
+                "`if __name__ == '__main__':`; else free some memory, or use fewer workers",
             )
 
 

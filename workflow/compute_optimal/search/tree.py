@@ -138,7 +138,11 @@ class Rules(Protocol):
 
 @dataclass(slots=True, eq=False)
 class _Expansion:
-    """The samples asked for below one parent, and the scores of their distinct texts."""
+    """The samples asked for below one parent, and the scores of their distinct texts.
+
+    ``scores`` are None until they arrive, and stay None where the input is too long for the PRM.
+    ``drawn`` are all samples, of earlier attempts too.
+    """
 
     parent: Branch
     n_samples: int
@@ -146,7 +150,7 @@ class _Expansion:
     samples: dict[int, Branch] = field(default_factory=dict)
     scores: dict[tuple[str, ...], tuple[float, ...] | None] = field(default_factory=dict)
     n_awaited: int = 0
-    failed: list[Branch] = field(default_factory=list)
+    drawn: list[Branch] = field(default_factory=list)
     candidates: list[Branch] = field(default_factory=list)
 
     @property
@@ -322,14 +326,13 @@ class Tree:
                 branch.ended_by = self._rules.ended_by(branch) or self._limit(branch)
                 expansion.candidates.append(branch)
             seen.add(said)
-        if expansion.candidates or expansion.attempt + 1 == self._rules.attempts:
-            del self._live[expansion.parent.lineage]
-            expansion.failed += samples
-            return [] if self._live else self._close_round()
-        expansion.failed += samples
-        expansion.samples, expansion.scores = {}, {}
-        expansion.attempt += 1
-        return self._ask(expansion)
+        expansion.drawn += samples
+        if not expansion.candidates and expansion.attempt + 1 < self._rules.attempts:
+            expansion.samples, expansion.scores = {}, {}
+            expansion.attempt += 1
+            return self._ask(expansion)
+        del self._live[expansion.parent.lineage]
+        return [] if self._live else self._close_round()
 
     def _limit(self, branch: Branch) -> EndedBy | None:
         if branch.depth == self._settings.max_steps:
@@ -339,7 +342,7 @@ class Tree:
     def _close_round(self) -> Requests:
         candidates = []
         for expansion in self._round:
-            for branch in expansion.failed:
+            for branch in expansion.drawn:
                 branch.number = len(self._nodes)
                 self._nodes.append(branch)
             candidates += expansion.candidates
@@ -358,7 +361,7 @@ class Tree:
                 survivors.append(branch)
         for expansion in self._round:
             expansion.parent.prompt_ids = ()
-            for branch in expansion.failed:
+            for branch in expansion.drawn:
                 branch.token_ids = ()
         self._last_round = candidates
         if survivors:

@@ -11,7 +11,7 @@ one column per subtree and k = N / M.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -55,6 +55,7 @@ def best_of_k(correct: ArrayLike, scores: ArrayLike, budgets: ArrayLike) -> Floa
     a NaN score (the sample could not be scored) ranks below every number.
     """
     truth, score, ks = _floats(correct), _floats(scores), _budgets(budgets)
+    _check_shape(truth, scores=score)
     result = np.full((len(truth), len(ks)), np.nan)
     for rows, columns in _pools(truth):
         size = columns.shape[1]
@@ -89,6 +90,7 @@ def plurality_at_k(classes: ArrayLike, correct: ArrayLike, budgets: ArrayLike) -
     ``_win_probability``.
     """
     labels, truth, ks = np.asarray(classes, dtype=np.int64), _floats(correct), _budgets(budgets)
+    _check_shape(truth, classes=labels)
     result = np.full((len(truth), len(ks)), np.nan)
     for rows, columns in _pools(truth):
         size = columns.shape[1]
@@ -129,15 +131,19 @@ def weighted_vote_at_k(
     the same are exact (error 0). The error of a mean over problems is sqrt(sum of squares) /
     problems.
 
-    Weights are rounded to about 2**-46 (n = 256) of a problem's largest weight, so that sums are
-    exact integers and equal sums tie whatever their order. Raises ``ValueError`` for a weight that
-    is negative or infinite, or fewer than two subsets.
+    Weights are rounded to about 2**-46 (n = 256) of a problem's largest weight: their sums are
+    exact integers, so sums of the same weights tie in any order. Raises ``ValueError`` for a
+    weight that is negative or infinite, or fewer than two subsets.
     """
     # ASSUME: the samples of a pool are in random order, as drawn. Were they sorted (say by score),
     # shared subsets would correlate the errors of problems.
     labels, truth, ks = np.asarray(classes, dtype=np.int64), _floats(correct), _budgets(budgets)
-    weight = np.nan_to_num(_floats(weights), nan=0.0)
-    if np.any(weight < 0) or not np.all(np.isfinite(weight)):
+    weight = _floats(weights)
+    if weight.ndim != 3:
+        raise ValueError(f"weights must be [strategies, problems, n], not {weight.shape}")
+    _check_shape(truth, classes=labels, weights=weight[0] if len(weight) else truth)
+    weight = np.where(np.isnan(weight), 0.0, weight)
+    if np.any(weight < 0) or np.any(np.isinf(weight)):
         raise ValueError("weights of votes must be finite and not negative")
     if n_subsets < 2:
         raise ValueError("a Monte-Carlo error needs at least two subsets")
@@ -187,9 +193,7 @@ class TrajectoryScores:
     vote_weight: FloatArray
 
 
-def trajectory_scores(
-    margins: ArrayLike, n_steps: ArrayLike | Sequence[int], scoring: Scoring
-) -> TrajectoryScores:
+def trajectory_scores(margins: ArrayLike, n_steps: ArrayLike, scoring: Scoring) -> TrajectoryScores:
     """One score per trajectory from the logit margins of its steps (paper section 2.2).
 
     ``margins`` is flat: the steps of all trajectories one after the other; ``n_steps``
@@ -235,6 +239,12 @@ def _pascal(size_bits: int) -> FloatArray:
         table[row, 1:] = table[row - 1, 1:] + table[row - 1, :-1]
     table.flags.writeable = False
     return table
+
+
+def _check_shape(correct: FloatArray, **others: FloatArray | IntArray) -> None:
+    for name, values in others.items():
+        if values.shape != correct.shape or correct.ndim != 2:
+            raise ValueError(f"{name} {values.shape} and correct {correct.shape} must agree")
 
 
 def _floats(values: ArrayLike) -> FloatArray:

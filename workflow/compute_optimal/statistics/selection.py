@@ -182,7 +182,9 @@ def selection_report(
     replicates do). Every replicate selects again, in-sample and in every fold; a problem drawn
     twice stays in one fold. Limits are the estimate -+ z standard deviations of the replicates,
     since the replicates themselves are shifted: a maximum over resampled data is optimistic once
-    more. Without spread an accuracy gets the Wilson interval.
+    more. They are about 10% too wide for cross-fitted, more for the gap: replicates hold fewer
+    distinct problems, so their selection is noisier. Without spread an accuracy gets the Wilson
+    interval.
     """
     table = _Table.of(outcomes, buckets)
     # The first row is the sample itself, the others are its replicates.

@@ -44,7 +44,7 @@ class Gains:
     compute_optimal: Estimate | None
     budget: int | None
     performance_gain: Estimate | str | None
-    efficiency_gain: Estimate | None
+    efficiency_gain: Estimate | str | None
     chosen: Mapping[str, str]
     printed: Mapping[str, Printed]
 
@@ -116,12 +116,15 @@ def _performance_gain(cot: Row, top: Row, seed: int) -> Estimate | str:
 
 def _efficiency_gain(
     majority: Mapping[int, Row], optimal: Mapping[int, Row], seed: int
-) -> Estimate:
+) -> Estimate | str:
     """Samples that majority voting needs for its best accuracy, as a multiple of TTS's."""
     budgets = sorted(majority), sorted(optimal)
     rows = [*(majority[n] for n in budgets[0]), *(optimal[n] for n in budgets[1])]
     values = _aligned(rows)
     split = len(budgets[0])
+
+    if not values[:, :split].any():
+        return "undefined (majority is 0)"
 
     def gain(means: NDArray[np.float64]) -> Bounded:
         return efficiency_gain(budgets[0], means[:split], budgets[1], means[split:])

@@ -107,7 +107,7 @@ class Table:
         stream = io.StringIO()
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow([name for column in self.columns for name in _csv_names(column)])
-        for row in self.rows:
+        for row in self._rows_or_not_run():
             fields = [
                 field
                 for column, cell in zip(self.columns, row, strict=True)
@@ -155,6 +155,9 @@ class Table:
     def _repr_markdown_(self) -> str:
         return self.markdown()
 
+    def _rows_or_not_run(self) -> Sequence[Sequence[Cell]]:
+        return self.rows or [[None] * len(self.columns)]
+
     def _text_rows(
         self, escape: Callable[[str], str], escape_number: Callable[[str], str]
     ) -> list[list[str]]:
@@ -169,7 +172,7 @@ class Table:
             return escape_number(_text(column, cell))
 
         found: list[list[str]] = []
-        for row in self.rows:
+        for row in self._rows_or_not_run():
             pairs = [*zip(self.columns, row, strict=True)]
             found.append([write(column, cell) for column, cell in pairs])
             if any(isinstance(cell, Compared) and cell.printed for cell in row):

@@ -1,0 +1,183 @@
+"""Estimates of one (task, policy): arrays from tables, and tables from arrays."""
+
+import itertools
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+
+from compute_optimal.estimate import Settings, difficulty, estimate
+from compute_optimal.judge import ANSWERS
+
+SETTINGS = Settings(
+    budgets=[1, 2, 4],
+    beam_width=2,
+    easy=0.5,
+    medium=0.1,
+    bootstrap_replicates=200,
+    vote_subsets=50,
+    confidence=0.95,
+    seed=0,
+)
+GRADED = {
+    **ANSWERS,
+    "answer_class": pl.String(),
+    "correct": pl.Boolean(),
+    "status": pl.String(),
+}
+
+
+def answers(rows: list[dict[str, object]]) -> pl.DataFrame:
+    return pl.DataFrame(rows, schema=GRADED)
+
+
+def sample(problem: str, index: int, answer: str, gold: str, **other: object) -> dict[str, object]:
+    return {
+        "pool": "evaluation",
+        "problem_id": problem,
+        "sample_index": index,
+        "answer": answer,
+        "answer_class": answer,
+        "correct": answer == gold,
+        "status": "graded",
+        "n_tokens": 10,
+        **other,
+    }
+
+
+POOL = [
+    *(sample("a", i, x, "1") for i, x in enumerate("1122")),
+    *(sample("b", i, x, "7") for i, x in enumerate("5557")),
+]
+MARGINS = {("a", 0): 0.1, ("a", 1): 0.4, ("a", 2): 0.3, ("a", 3): 0.2, ("b", 3): 2.0}
+SCORES = pl.DataFrame(
+    {
+        "problem_id": ["a"] * 4 + ["b"] * 4,
+        "sample_index": [*range(4), *range(4)],
+        "margins": [[9.0, MARGINS.get((p, i), -1.0 - i)] for p in "ab" for i in range(4)],
+    }
+)
+
+
+def value(curves: pl.DataFrame, budget: int, **strategy: str | None) -> float:
+    rows = curves.filter(
+        pl.col("budget") == budget,
+        pl.col("bucket") == "all",
+        *(pl.col(k).eq_missing(pl.lit(v)) for k, v in strategy.items()),
+    )
+    assert rows.height == 1, rows
+    return float(rows["accuracy"][0])
+
+
+def by_enumeration(budget: int, pick: object) -> float:
+    """Mean over problems and over all subsets of ``budget`` samples of ``pick(subset)``."""
+    assert callable(pick)
+    total = 0.0
+    for problem in "ab":
+        mine = [row for row in POOL if row["problem_id"] == problem]
+        subsets = list(itertools.combinations(mine, budget))
+        total += sum(pick(subset) for subset in subsets) / len(subsets) / 2
+    return total
+
+
+def test_curves_are_what_enumeration_of_subsets_gives() -> None:
+    curves, _ = estimate(answers(POOL), {"prm": SCORES}, {"a": "easy"}, ["a", "b"], SETTINGS)
+
+    def best(subset: tuple[dict[str, object], ...]) -> float:
+        def score(row: dict[str, object]) -> float:
+            place = str(row["problem_id"]), int(str(row["sample_index"]))
+            return MARGINS.get(place, -1.0 - place[1])
+
+        return float(max(subset, key=score)["correct"] is True)
+
+    def plurality(subset: tuple[dict[str, object], ...]) -> float:
+        counts: dict[object, int] = {}
+        for row in subset:
+            counts[row["answer"]] = counts.get(row["answer"], 0) + 1
+        tied = [x for x, n in counts.items() if n == max(counts.values())]
+        right = {row["answer"] for row in subset if row["correct"]}
+        return sum(x in right for x in tied) / len(tied)
+
+    for budget in (1, 2, 3, 4):
+        found = value(curves, budget, method="best_of_n", scoring="prm_last", voting="prm_max")
+        assert math.isclose(found, by_enumeration(budget, best))
+        found = value(curves, budget, method="majority", voting="majority")
+        assert math.isclose(found, by_enumeration(budget, plurality))
+
+
+def test_order_of_rows_does_not_matter() -> None:
+    one = estimate(answers(POOL), {"prm": SCORES}, {}, ["a", "b"], SETTINGS)
+    shuffled = answers(POOL).sample(fraction=1, shuffle=True, seed=1)
+    other = estimate(shuffled, {"prm": SCORES.reverse()}, {}, ["a", "b"], SETTINGS)
+    assert one[0].equals(other[0])
+    assert one[1].equals(other[1])
+
+
+def test_a_bucket_holds_its_own_problems_only() -> None:
+    curves, _ = estimate(answers(POOL), {}, {"a": "easy", "b": "hard"}, ["a", "b"], SETTINGS)
+    first = curves.filter(method="pass_at_k", budget=1)
+    found = dict(first.select("bucket", "accuracy").iter_rows())
+    assert found == {"all": 0.375, "easy": 0.5, "hard": 0.25}
+
+
+def test_buckets_come_from_the_difficulty_pool() -> None:
+    rows = [*POOL, *(sample("a", i, "2", "1", pool="difficulty") for i in range(5))]
+    rows += [sample("b", i, "7", "7", pool="difficulty") for i in range(5)]
+    rated = difficulty(answers(rows), ["a", "b"], SETTINGS)
+    buckets = rated.filter(pool="difficulty").select("problem_id", "bucket", "bucket_pool").rows()
+    assert buckets == [("a", "hard", "difficulty"), ("b", "easy", "difficulty")]
+    assert rated.filter(pool="evaluation", problem_id="a")["bucket"].to_list() == ["hard"]
+
+
+def search(problem: str, subtree: int, answer: str, gold: str, **other: object) -> dict[str, object]:
+    found = {"pool": None, "prm": "prm", "method": "dvts", "subtree": subtree, "n_tokens_tree": 40}
+    return sample(problem, 0, answer, gold, margins=[0.5, float(subtree)], **(found | other))
+
+
+def test_dvts_at_smaller_budgets_averages_over_sets_of_whole_subtrees() -> None:
+    rows = [search("a", 0, "1", "1"), search("a", 1, "2", "1")]
+    curves, outcomes = estimate(answers(rows), {}, {"a": "easy"}, ["a"], SETTINGS)
+    # One subtree costs M = 2: at N = 2 either of them, at N = 4 both, and the second scores best.
+    assert value(curves, 2, method="dvts", scoring="prm_last", voting="prm_max") == 0.5
+    assert value(curves, 4, method="dvts", scoring="prm_last", voting="prm_max") == 0.0
+    assert value(curves, 4, method="dvts", scoring=None, voting="majority") == 0.5
+    tokens = curves.filter(method="dvts", voting="majority", bucket="all")
+    assert dict(tokens.select("budget", "tokens").iter_rows()) == {2: 40.0, 4: 80.0}
+    assert set(outcomes["budget"]) == {2, 4}
+
+
+def test_beam_search_votes_over_the_paths_it_found_however_many() -> None:
+    rows = [
+        search("a", 0, x, "1", method="beam_search", budget=4, sample_index=i)
+        for i, x in enumerate("211")
+    ]
+    rows.append(search("b", 0, "7", "7", method="beam_search", budget=4))
+    curves, _ = estimate(answers(rows), {}, {}, ["a", "b"], SETTINGS)
+    assert value(curves, 4, method="beam_search", scoring=None, voting="majority") == 1.0
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [sample("a", 0, "1", "1")],
+        [sample("a", i, "2", "1") for i in range(4)],
+        [
+            {**sample("a", i, "", "1"), "answer": None, "answer_class": None, "status": "no_answer"}
+            for i in range(4)
+        ],
+        [
+            {**sample("a", i, "x", "1"), "correct": None, "status": "timeout"}
+            for i in range(2)
+        ],
+    ],
+    ids=["one sample", "all wrong", "no answers", "only timeouts"],
+)  # fmt: skip
+def test_degenerate_pools_give_numbers(rows: list[dict[str, object]]) -> None:
+    equal = pl.DataFrame(
+        {"problem_id": ["a"] * 4, "sample_index": [0, 1, 2, 3], "margins": [[1.0]] * 4}
+    )
+    curves, _ = estimate(answers(rows), {"prm": equal}, {"a": "hard"}, ["a"], SETTINGS)
+    assert curves.height
+    assert np.isfinite(curves["accuracy"].to_numpy()).all()
+    assert (curves["ci_low"] <= curves["ci_high"]).all()

@@ -1,0 +1,167 @@
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from compute_optimal.errors import StudyError
+from compute_optimal.grading import GRADER, extract_answer, grade
+
+SCHEMA = {"problem_id": pl.String(), "answer": pl.String(), "count": pl.Int64()}
+
+
+def _answers(counts: Mapping[tuple[str, str | None], int]) -> pl.DataFrame:
+    rows = [(problem, answer, count) for (problem, answer), count in counts.items()]
+    return pl.DataFrame(rows, SCHEMA, orient="row")
+
+
+def _by_answer(graded: pl.DataFrame, column: str) -> dict[str | None, object]:
+    return dict(zip(graded["answer"], graded[column], strict=True))
+
+
+def test_verdicts_and_classes_of_one_problem() -> None:
+    counts = {
+        r"\frac{1}{2}": 3,
+        "0.5": 5,
+        r"\dfrac12": 1,
+        r"50\%": 1,
+        "50": 2,
+        "2": 4,
+        "x=2": 1,
+        r"\sqrt{4}": 4,
+        r"\text{half}": 1,
+        None: 7,
+        " ": 1,
+        "\x00": 1,
+    }
+    graded = grade({"p": r"\frac{1}{2}"}, _answers({("p", a): n for a, n in counts.items()}))
+    assert graded.columns == ["problem_id", "answer", "answer_class", "correct", "status"]
+    right = {r"\frac{1}{2}", "0.5", r"\dfrac12", r"50\%"}
+    assert _by_answer(graded, "correct") == {a: a in right for a in counts}
+    assert _by_answer(graded, "answer_class") == {
+        **dict.fromkeys(right, "0.5"),
+        "50": "50",
+        # Of equally frequent forms the first one.
+        **dict.fromkeys(["2", "x=2", r"\sqrt{4}"], "2"),
+        r"\text{half}": r"\text{half}",
+        **dict.fromkeys([None, " ", "\x00"]),
+    }
+    blank = {None, " ", "\x00"}
+    assert _by_answer(graded, "status") == {
+        a: "no_answer" if a in blank else "graded" for a in counts
+    }
+
+
+def test_the_gold_plays_no_part_in_the_classes() -> None:
+    answers = ["10", r"10\%", "0.1", r"\frac{1}{10}", "x = 10", "(1,2)", "1<x<2", "12", "twelve"]
+    golds = {"a": r"10\%", "b": "10", "c": "0.1", "d": "(1,2)", "e": "7"}
+    graded = grade(golds, _answers({(p, a): 1 for p in golds for a in answers}))
+    classes = {
+        tuple(rows.sort("answer")["answer_class"]) for _, rows in graded.group_by("problem_id")
+    }
+    assert len(classes) == 1
+    found = dict(zip(sorted(answers), classes.pop(), strict=True))
+    assert found["10"] == found["x = 10"] != found[r"10\%"]
+    assert found[r"10\%"] == found["0.1"] == found[r"\frac{1}{10}"]
+    assert found["(1,2)"] == found["1<x<2"]
+
+
+def test_problems_do_not_mix() -> None:
+    graded = grade({"p": "1", "q": "2"}, _answers({("p", "2"): 1, ("q", "2"): 1}))
+    assert graded.select("problem_id", "correct").rows() == [("p", False), ("q", True)]
+
+
+def test_integers_need_no_process() -> None:
+    answers = _answers({("p", str(i)): 1 for i in range(2000)} | {("p", "1{,}999"): 3})
+    graded = grade({"p": "1999"}, answers, workers=0)
+    assert graded["correct"].sum() == 2
+    assert graded["answer_class"].n_unique() == 2000
+    assert _by_answer(graded, "answer_class")["1999"] == "1{,}999"
+
+
+def test_nothing_to_grade() -> None:
+    graded = grade({}, _answers({}), workers=0)
+    assert graded.rows() == []
+    assert graded.schema["correct"] == pl.Boolean()
+
+
+def test_an_answer_to_an_unknown_problem_is_an_error() -> None:
+    with pytest.raises(StudyError, match="no gold answer, such as q"):
+        grade({"p": "1"}, _answers({("q", "1"): 1}))
+
+
+TOWER = "9^{9^{9^{9^9}}}"
+HOSTILE = {
+    TOWER: None,
+    r"2^{2^{2^{2^{2^{2^{2}}}}}}!": None,
+    "{" * 10_000 + "5" + "}" * 10_000: False,
+    r"\sqrt{x+" * 20_000 + "1" + "}" * 20_000: False,
+    r"\frac{1}{" * 100 + "5" + "}" * 100: False,
+    r"\frac{1}{0}": False,
+    r"\boxed{\boxed{": False,
+    "}{": False,
+    "\\": False,
+    "$$$ $": False,
+    "<script>alert('5')</script>": False,
+    "5\x00": True,
+    "\u202e5\u200f": True,
+    "🙂": False,
+}
+
+
+def test_hostile_answers_are_graded_or_timed_out_and_nothing_else_is_lost() -> None:
+    harmless = {r"\frac{10}{2}": True, r"\sqrt{26}": False, "5.0": True}
+    expected = {**HOSTILE, **harmless}
+    began = time.monotonic()
+    graded = grade({"p": "5"}, _answers({("p", a): 1 for a in expected}), seconds=0.7, workers=2)
+    assert time.monotonic() - began < 90
+    correct = _by_answer(graded, "correct")
+    # With so short a limit a busy machine may not decide what it would decide in ten seconds.
+    for answer, verdict in expected.items():
+        if verdict is None:
+            assert correct[answer] is None, answer
+        else:
+            assert correct[answer] == verdict, answer
+    status = _by_answer(graded, "status")
+    assert {a for a in expected if status[a] == "timeout"} == {a for a in expected if correct[a] is None}
+    assert _by_answer(graded, "answer_class")[TOWER] == TOWER
+
+
+def test_results_depend_on_neither_workers_nor_order() -> None:
+    forms = [r"\frac{1}{2}", "0.5", "2/4", "x=1", "1", "(1,2)", "1,2", r"\{2,1\}", TOWER, "1<x<2"]
+    answers = _answers({(p, a): i % 3 + 1 for p in "pq" for i, a in enumerate(forms)})
+    golds = {"p": "0.5", "q": "1,2"}
+    one = grade(golds, answers, seconds=0.7, workers=1)
+    assert one.equals(grade(golds, answers.reverse(), seconds=0.7, workers=2))
+    split = answers.with_columns(count=pl.lit(1)).vstack(
+        answers.with_columns(pl.col("count") - 1)
+    )
+    assert one.equals(grade(golds, split, seconds=0.7, workers=2))
+
+
+def test_the_version_names_the_library_in_use() -> None:
+    from importlib.metadata import version
+
+    assert GRADER.startswith(f"math-verify-{version('math-verify')}/")
+
+
+MIRROR = os.environ.get("MIRROR")
+
+
+@pytest.mark.skipif(
+    MIRROR is None or not (Path(MIRROR) / "test500.jsonl").exists(),
+    reason="needs the environment variable MIRROR: a folder with test500.jsonl",
+)
+def test_every_gold_of_math_500_is_right_when_it_is_the_answer() -> None:
+    assert MIRROR is not None
+    lines = (Path(MIRROR) / "test500.jsonl").read_text().splitlines()
+    golds = {p["unique_id"]: p["answer"] for p in map(json.loads, lines)}
+    assert len(golds) == 500
+    boxed = {p: extract_answer(rf"So it is $\boxed{{{a}}}$.") for p, a in golds.items()}
+    graded = grade(golds, _answers({(p, a): 1 for p, a in boxed.items()}))
+    assert graded.height == 500
+    assert graded.filter(~pl.col("correct").fill_null(False))["answer"].to_list() == []
+    assert graded["status"].unique().to_list() == ["graded"]

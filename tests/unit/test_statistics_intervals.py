@@ -1,0 +1,187 @@
+"""Intervals and difficulty: coverage by simulation with known truth, and identities."""
+
+from math import comb
+
+import numpy as np
+import pytest
+
+from compute_optimal.statistics import (
+    BUCKETS,
+    best_of_k,
+    bootstrap_means,
+    bootstrap_weights,
+    bucket_of,
+    bucket_probabilities,
+    difference_interval,
+    mean_interval,
+    plurality_at_k,
+    pool_standard_error,
+    wilson_interval,
+)
+from compute_optimal.statistics.estimators import FloatArray, IntArray
+
+pytestmark = pytest.mark.filterwarnings("error")
+NAN = float("nan")
+Z = 1.959963984540054
+
+
+def test_bootstrap_weights_are_resampled_problems() -> None:
+    weights = bootstrap_weights(40, 500, seed=1)
+    assert weights.shape == (500, 40)
+    np.testing.assert_array_equal(weights.sum(axis=1), 40)
+    np.testing.assert_array_equal(weights, bootstrap_weights(40, 500, seed=1))
+    assert not np.array_equal(weights, bootstrap_weights(40, 500, seed=2))
+    assert weights.var() == pytest.approx(1 - 1 / 40, rel=0.05)
+
+
+def test_bootstrap_means_equal_means_of_the_resampled_rows() -> None:
+    random = np.random.default_rng(0)
+    values = random.random((12, 3))
+    values[4, 1] = NAN
+    weights = bootstrap_weights(12, 20, seed=3)
+    for replicate, weight in zip(bootstrap_means(values, weights), weights, strict=True):
+        rows = np.repeat(values, weight.astype(int), axis=0)
+        np.testing.assert_allclose(replicate, np.nanmean(rows, axis=0))
+
+
+@pytest.fixture(scope="module")
+def population() -> FloatArray:
+    """Majority voting at k on 10,000 problems with a pool of 12 each: the columns go from a
+    statistic of the whole pool (k = 1) to a single draw (k = n)."""
+    random = np.random.default_rng(0)
+    chances = random.dirichlet([0.7, 0.5, 0.3], size=10_000)
+    uniform = random.random((10_000, 12, 1))
+    classes = (uniform > np.cumsum(chances, axis=1)[:, None, :-1]).sum(axis=-1)
+    return plurality_at_k(classes, classes == 0, [1, 6, 12])
+
+
+@pytest.mark.parametrize("n_problems", [12, 30, 150])
+def test_coverage_holds_also_where_the_pool_is_exhausted(
+    population: FloatArray, n_problems: int
+) -> None:
+    random = np.random.default_rng(n_problems)
+    truth, repetitions = population.mean(axis=0), 600
+    covered = np.zeros(3)
+    for seed in range(repetitions):
+        values = population[random.integers(0, len(population), n_problems)]
+        interval = mean_interval(values, bootstrap_weights(n_problems, 300, seed))
+        covered += (interval.low <= truth) & (truth <= interval.high)
+    assert np.all(np.abs(covered / repetitions - 0.95) < 0.035), covered / repetitions
+
+
+def test_paired_differences_cover_and_are_narrower_than_unpaired() -> None:
+    random = np.random.default_rng(8)
+    covered, paired, unpaired = 0, 0.0, 0.0
+    for seed in range(300):
+        level = random.random(60)
+        baseline = np.clip(level + random.normal(0, 0.05, 60), 0, 1)[:, None]
+        values = baseline + 0.02 + random.normal(0, 0.05, (60, 1))
+        weights = bootstrap_weights(60, 300, seed)
+        interval = difference_interval(values, baseline, weights)
+        covered += bool(interval.low[0] <= 0.02 <= interval.high[0])
+        paired += float(interval.high[0] - interval.low[0])
+        ends = mean_interval(values, weights)
+        unpaired += float(ends.high[0] - ends.low[0])
+    assert 0.91 < covered / 300 < 0.985
+    assert paired < 0.3 * unpaired
+
+
+def test_missing_problems_are_left_out_of_their_column_only() -> None:
+    values = np.random.default_rng(1).random((20, 3))
+    values[3:, 1] = NAN
+    values[:, 2] = NAN
+    weights = bootstrap_weights(20, 400, seed=0)
+    interval = mean_interval(values, weights)
+    np.testing.assert_array_equal(interval.n_problems, [20, 3, 0])
+    assert interval.estimate[1] == pytest.approx(values[:3, 1].mean())
+    assert interval.low[1] < interval.estimate[1] < interval.high[1]
+    assert np.isnan([interval.estimate[2], interval.low[2], interval.high[2]]).all()
+    alone = mean_interval(values[:, :1], weights)
+    assert [alone.low[0], alone.high[0]] == pytest.approx([interval.low[0], interval.high[0]])
+    gap = difference_interval(values[:, [0]], values[:, [1]], weights)
+    assert gap.n_problems[0] == 3
+    assert gap.estimate[0] == pytest.approx((values[:3, 0] - values[:3, 1]).mean())
+
+
+def test_columns_without_spread_get_wilson_and_their_differences_no_width() -> None:
+    weights = bootstrap_weights(30, 200, seed=0)
+    values = np.tile([0.0, 1.0, 0.5], (30, 1))
+    interval = mean_interval(values, weights)
+    low, high = wilson_interval([0, 30, 15], 30)
+    np.testing.assert_allclose(interval.low, low)
+    np.testing.assert_allclose(interval.high, high)
+    gap = difference_interval(values, values, weights)
+    np.testing.assert_array_equal([gap.estimate, gap.low, gap.high], 0)
+    single = mean_interval([[1.0]], bootstrap_weights(1, 50, seed=0))
+    assert single.low[0] < 0.3
+    assert single.high[0] == 1
+    empty = mean_interval(np.zeros((0, 2)), bootstrap_weights(0, 50, seed=0))
+    assert np.isnan(empty.estimate).all()
+    assert np.isnan(empty.low).all()
+    assert empty.n_problems.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(("successes", "trials"), [(0, 10), (7, 30), (15, 30), (30, 30)])
+def test_wilson_limits_solve_the_score_equation(successes: int, trials: int) -> None:
+    low, high = wilson_interval(successes, trials)
+    for limit in (float(low), float(high)):
+        distance = (successes / trials - limit) ** 2
+        variance = limit * (1 - limit) / trials
+        assert distance == pytest.approx(Z**2 * variance, abs=1e-12) or limit in (0.0, 1.0)
+    assert 0 <= low <= successes / trials <= high <= 1
+
+
+def test_wilson_covers_small_tasks() -> None:
+    low, high = wilson_interval(np.arange(31), 30)
+    for truth in (0.05, 0.1, 0.3, 0.5, 0.8):
+        mass = [comb(30, x) * truth**x * (1 - truth) ** (30 - x) for x in range(31)]
+        assert 0.92 < np.dot(mass, (low <= truth) & (truth <= high)) < 0.985
+    assert np.isnan(wilson_interval(0, 0)).all()
+
+
+def test_pool_standard_error_is_the_spread_of_reruns_on_the_same_problems() -> None:
+    random = np.random.default_rng(3)
+    n, n_problems, ks = 32, 200, [1, 8, 16, 24, 32]
+    chances = random.beta(0.7, 0.7, n_problems)
+
+    def draw() -> tuple[FloatArray, FloatArray]:
+        correct = (random.random((n_problems, n)) < chances[:, None]).astype(np.float64)
+        return correct, correct + random.normal(size=(n_problems, n))
+
+    def error(seed: int) -> FloatArray:
+        correct, scores = draw()
+
+        def estimate(columns: IntArray, budgets: IntArray) -> FloatArray:
+            kept, score = (np.take_along_axis(pool, columns, axis=1) for pool in (correct, scores))
+            return best_of_k(kept, score, budgets)
+
+        return pool_standard_error(estimate, n_problems, n, ks, splits=4, seed=seed)
+
+    reruns = np.std([best_of_k(*draw(), ks).mean(axis=0) for _ in range(200)], axis=0)
+    squares = np.mean([error(seed) ** 2 for seed in range(10)], axis=0)
+    ratio = np.sqrt(squares) / reruns
+    assert np.all((ratio > 0.85) & (ratio < 1.4)), ratio
+    total = best_of_k(*draw(), ks).std(axis=0) / np.sqrt(n_problems)
+    assert np.all(reruns < total)
+    nothing = pool_standard_error(lambda columns, _: columns.astype(np.float64), 3, 1, [1], 2, 0)
+    assert np.isnan(nothing).all()
+
+
+def test_buckets_have_closed_lower_ends() -> None:
+    values = [0.0, 0.0999, 0.1, 6 / 60, 0.4999, 0.5, 1.0, NAN]
+    expected = ["hard", "hard", "medium", "medium", "medium", "easy", "easy", "unknown"]
+    assert bucket_of(values).tolist() == expected
+    assert bucket_of(0.3, easy=0.3, medium=0.2) == "easy"
+    assert bucket_of([]).shape == (0,)
+    for easy, medium in ((0.1, 0.5), (0.5, 0.5), (0.5, 0.0), (1.1, 0.5)):
+        with pytest.raises(ValueError, match="thresholds"):
+            bucket_of([0.5], easy, medium)
+
+
+def test_bucket_probabilities_are_binomial() -> None:
+    chances = bucket_probabilities([0.0, 0.1, 0.5, 1.0], 64)
+    np.testing.assert_allclose(chances.sum(axis=1), 1)
+    np.testing.assert_array_equal(chances[[0, 3]], [[0, 0, 1], [1, 0, 0]])
+    drawn = bucket_of(np.random.default_rng(0).binomial(64, 0.1, 20_000) / 64)
+    shares = [np.mean(drawn == bucket) for bucket in BUCKETS]
+    np.testing.assert_allclose(chances[1], shares, atol=0.015)

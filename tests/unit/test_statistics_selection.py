@@ -1,0 +1,246 @@
+"""Strategy selection: brute force, the null simulation of optimism, and hand-computed gains."""
+
+import numpy as np
+import pytest
+
+from compute_optimal.statistics import (
+    Exclusion,
+    bootstrap_weights,
+    efficiency_gain,
+    paper_rule,
+    performance_gain,
+    select_cross_fitted,
+    select_fixed,
+    select_in_sample,
+    select_oracle,
+    selection_report,
+)
+
+pytestmark = pytest.mark.filterwarnings("error")
+NAN = float("nan")
+RANDOM = np.random.default_rng(0)
+OUTCOMES = RANDOM.random((4, 30))
+LABELS = np.array(["easy", "medium", "hard"])[RANDOM.integers(0, 3, 30)]
+
+
+def test_in_sample_takes_the_best_mean_of_each_bucket() -> None:
+    selection = select_in_sample(OUTCOMES, LABELS)
+    for bucket in np.unique(LABELS):
+        rows = bucket == LABELS
+        best = int(np.argmax(OUTCOMES[:, rows].mean(axis=1)))
+        np.testing.assert_array_equal(selection.accuracy[rows], OUTCOMES[best, rows])
+        assert np.all(selection.share[best, rows] == 1)
+
+
+def test_oracle_takes_the_best_of_each_problem() -> None:
+    np.testing.assert_array_equal(select_oracle(OUTCOMES, LABELS).accuracy, OUTCOMES.max(axis=0))
+
+
+def test_leave_one_out_agrees_with_brute_force() -> None:
+    """With more folds than problems every fold is one problem, whatever the seed."""
+    outcomes = RANDOM.integers(0, 2, (3, 30)).astype(float)
+    selection = select_cross_fitted(outcomes, LABELS, folds=30, repeats=2, seed=4)
+    for problem in range(30):
+        train = (LABELS[problem] == LABELS) & (np.arange(30) != problem)
+        means = outcomes[:, train].mean(axis=1)
+        leaders = np.flatnonzero(np.isclose(means, means.max()))
+        assert selection.accuracy[problem] == pytest.approx(outcomes[leaders, problem].mean())
+
+
+def test_cross_fitting_is_deterministic_and_never_trains_on_the_held_out_problem() -> None:
+    first = select_cross_fitted(OUTCOMES, LABELS, seed=1)
+    np.testing.assert_array_equal(first.share, select_cross_fitted(OUTCOMES, LABELS, seed=1).share)
+    assert not np.array_equal(first.share, select_cross_fitted(OUTCOMES, LABELS, seed=2).share)
+    np.testing.assert_allclose(first.share.sum(axis=0), 1)
+    changed = OUTCOMES.copy()
+    changed[:, 7] = [0, 100, 0, 0]
+    np.testing.assert_allclose(
+        select_cross_fitted(changed, LABELS, seed=1).share[:, 7], first.share[:, 7]
+    )
+
+
+def test_equally_good_strategies_share() -> None:
+    outcomes = np.array([[1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 0.0, 1.0]])
+    for select in (select_in_sample, select_oracle):
+        share = select(outcomes, ["easy"] * 4).share
+        np.testing.assert_array_equal(share.sum(axis=0), 1)
+    np.testing.assert_array_equal(select_in_sample(outcomes, ["easy"] * 4).accuracy, 0.5)
+
+
+def test_missing_strategies_are_left_out_of_their_bucket_and_named() -> None:
+    outcomes = np.array([[1.0, 1.0, NAN, 1.0], [0.5, 0.5, 0.5, 0.5], [NAN, NAN, NAN, NAN]])
+    buckets = ["easy", "easy", "hard", "hard"]
+    selection = select_in_sample(outcomes, buckets)
+    np.testing.assert_array_equal(selection.accuracy, [1, 1, 0.5, 0.5])
+    assert selection.excluded == (
+        Exclusion(2, "easy", 2),
+        Exclusion(0, "hard", 1),
+        Exclusion(2, "hard", 2),
+    )
+    np.testing.assert_array_equal(select_oracle(outcomes, buckets).accuracy, [1, 1, 0.5, 0.5])
+    np.testing.assert_array_equal(
+        select_cross_fitted(outcomes, buckets, repeats=2).accuracy, [1, 1, 0.5, 0.5]
+    )
+    fixed = select_fixed(outcomes, buckets, {"easy": 0, "hard": 0})
+    np.testing.assert_array_equal(fixed.accuracy, [1, 1, NAN, NAN])
+    report = selection_report(
+        outcomes, buckets, bootstrap_weights(4, 20, 0), strategy_of={"easy": 0, "hard": 1}
+    )
+    assert report.in_sample.value == report.cross_fitted.value == 0.75
+    assert report.fixed_rule is not None
+    assert report.fixed_rule.value == 0.75
+    assert report.excluded == selection.excluded
+
+
+def test_only_problem_of_a_bucket_borrows_from_the_other_buckets() -> None:
+    outcomes = np.array([[0.0, 1.0, 1.0, 1.0], [1.0, 0.0, 0.0, 0.0]])
+    buckets = ["hard", "easy", "easy", "easy"]
+    assert select_in_sample(outcomes, buckets).accuracy[0] == 1
+    assert select_cross_fitted(outcomes, buckets, repeats=3).accuracy[0] == 0
+
+
+def test_nothing_to_choose_from_gives_nan() -> None:
+    single = select_cross_fitted([[1.0], [0.0]], ["easy"], repeats=1)
+    assert np.isnan(single.accuracy).all()
+    report = selection_report([[1.0], [0.0]], ["easy"], bootstrap_weights(1, 20, 0))
+    assert report.in_sample.value == report.oracle.value == 1
+    assert np.isnan(report.cross_fitted.value)
+    assert np.isnan(report.optimism_gap.value)
+    absent = selection_report(np.full((2, 5), NAN), ["easy"] * 5, bootstrap_weights(5, 20, 0))
+    assert np.isnan([*absent.in_sample, *absent.cross_fitted, *absent.oracle]).all()
+    empty = selection_report(np.zeros((2, 0)), [], bootstrap_weights(0, 20, 0))
+    assert np.isnan(empty.in_sample.value)
+    with pytest.raises(ValueError, match="problems"):
+        select_in_sample([[1.0, 0.0]], ["easy"])
+    with pytest.raises(ValueError, match="folds"):
+        select_cross_fitted([[1.0, 0.0]], ["easy"] * 2, folds=1)
+
+
+@pytest.mark.parametrize(
+    ("n_strategies", "n_problems", "expected_gap"),
+    [(3, 500, 0.034), (18, 500, 0.071), (3, 30, 0.13)],
+)
+def test_selecting_among_equals_is_optimistic_in_sample_and_honest_cross_fitted(
+    n_strategies: int, n_problems: int, expected_gap: float
+) -> None:
+    random = np.random.default_rng(n_strategies * n_problems)
+    in_sample, cross_fitted = [], []
+    for seed in range(80):
+        outcomes = (random.random((n_strategies, n_problems)) < 0.5).astype(float)
+        buckets = random.integers(0, 3, n_problems)
+        in_sample.append(select_in_sample(outcomes, buckets).accuracy.mean() - 0.5)
+        held_out = select_cross_fitted(outcomes, buckets, repeats=3, seed=seed)
+        cross_fitted.append(held_out.accuracy.mean() - 0.5)
+    error = np.std(cross_fitted) / np.sqrt(80)
+    assert np.mean(in_sample) == pytest.approx(expected_gap, rel=0.2)
+    assert abs(np.mean(cross_fitted)) < 3 * error
+
+
+def test_report_agrees_with_the_selections_and_its_intervals_cover() -> None:
+    report = selection_report(
+        OUTCOMES, LABELS, bootstrap_weights(30, 50, 0), strategy_of=dict.fromkeys(LABELS, 2),
+        repeats=4, seed=5,
+    )  # fmt: skip
+    assert report.in_sample.value == pytest.approx(
+        select_in_sample(OUTCOMES, LABELS).accuracy.mean()
+    )
+    held_out = select_cross_fitted(OUTCOMES, LABELS, repeats=4, seed=5).accuracy.mean()
+    assert report.cross_fitted.value == pytest.approx(held_out)
+    assert report.oracle.value == pytest.approx(OUTCOMES.max(axis=0).mean())
+    assert report.fixed_rule is not None
+    assert report.fixed_rule.value == pytest.approx(OUTCOMES[2].mean())
+    assert report.optimism_gap.value == pytest.approx(report.in_sample.value - held_out)
+
+    random = np.random.default_rng(1)
+    truth = np.array([[0.8, 0.5, 0.2], [0.78, 0.52, 0.25], [0.7, 0.55, 0.22], [0.8, 0.45, 0.3]])
+    reports = []
+    for seed in range(120):
+        buckets = random.integers(0, 3, 150)
+        outcomes = (random.random((4, 150)) < truth[:, buckets]).astype(float)
+        reports.append(
+            selection_report(outcomes, buckets, bootstrap_weights(150, 80, seed), repeats=2)
+        )
+    for name in ("in_sample", "cross_fitted", "optimism_gap"):
+        estimates = [getattr(report, name) for report in reports]
+        mean = np.mean([estimate.value for estimate in estimates])
+        covered = np.mean([estimate.low <= mean <= estimate.high for estimate in estimates])
+        assert covered > 0.9, name
+
+
+def test_replicates_select_again_as_if_problems_were_repeated() -> None:
+    """A replicate's in-sample accuracy is that of a study with these problems repeated."""
+    weights = bootstrap_weights(30, 2, seed=6)
+    report = selection_report(OUTCOMES, LABELS, weights)
+    accuracies = []
+    for weight in weights:
+        rows = np.repeat(np.arange(30), weight.astype(int))
+        accuracies.append(select_in_sample(OUTCOMES[:, rows], LABELS[rows]).accuracy.mean())
+    half = 1.959963984540054 * np.std(accuracies, ddof=1)
+    assert report.in_sample.high - report.in_sample.value == pytest.approx(half)
+
+
+@pytest.mark.parametrize(
+    ("task", "billions", "buckets"),
+    [
+        ("MATH-500", 3.2, ["beam_search", "beam_search", "beam_search"]),
+        ("MATH-500", 7.6, ["dvts", "dvts", "beam_search"]),
+        ("MATH-500", 32.8, ["dvts", "dvts", "beam_search"]),
+        ("MATH-500", 72.7, ["best_of_n"] * 3),
+        ("AIME24", 8.0, ["dvts"] * 3),
+        ("AIME24", 14.7, ["best_of_n"] * 3),
+    ],
+)
+def test_paper_rule(task: str, billions: float, buckets: list[str]) -> None:
+    rule = [paper_rule(task, billions * 1e9, bucket) for bucket in ("easy", "medium", "hard")]
+    assert rule == buckets
+    assert paper_rule(task, billions * 1e9, "hard", is_reasoning=True) == "best_of_n"
+
+
+def test_paper_rule_is_silent_on_other_tasks() -> None:
+    with pytest.raises(ValueError, match="AMC23"):
+        paper_rule("AMC23", 1e9, "easy")
+
+
+BUDGETS = [4, 16, 64, 256]
+
+
+def test_efficiency_gain_interpolates_linearly_between_budgets() -> None:
+    # 0.7 lies two thirds of the way from 0.6 (N = 4) to 0.75 (N = 16): N = 12, and 256 / 12.
+    gain = efficiency_gain(BUDGETS, [0.5, 0.6, 0.65, 0.7], BUDGETS, [0.6, 0.75, 0.8, 0.85])
+    assert gain.gain == pytest.approx(256 / 12)
+    assert gain.optimal_budget == pytest.approx(12)
+    assert (gain.kind, gain.accuracy, str(gain)) == ("exact", 0.7, "21.3x")
+
+
+def test_efficiency_gain_below_one_needs_a_peak_inside_the_grid() -> None:
+    # Majority peaks at 64; the other curve is there at 80 = 64 + 192 / 12: 64 / 80.
+    gain = efficiency_gain(BUDGETS, [0.8, 0.85, 0.87, 0.86], BUDGETS, [0.8, 0.84, 0.869, 0.881])
+    assert gain.gain == pytest.approx(0.8)
+    assert str(gain) == "0.8x"
+
+
+def test_efficiency_gain_flags_what_it_cannot_see() -> None:
+    above = efficiency_gain(BUDGETS, [0.3, 0.4, 0.45, 0.5], BUDGETS, [0.6, 0.7, 0.7, 0.7])
+    assert (above.gain, above.kind, str(above)) == (64, "lower_bound", ">64.0x")
+    with_one = efficiency_gain(BUDGETS, [0.3, 0.4, 0.45, 0.5], [1, *BUDGETS], [0.6, 0.6, 1, 1, 1])
+    assert str(with_one) == ">256.0x"
+    never = efficiency_gain(BUDGETS, [0.3, 0.4, 0.45, 0.5], BUDGETS, [0.1, 0.2, 0.3, 0.4])
+    assert np.isnan([never.gain, never.optimal_budget]).all()
+    assert str(never) == "not reached"
+    touching = efficiency_gain([4, 16], [0.4, 0.5], [4, 16], [0.5, 0.6])
+    assert (touching.gain, touching.kind) == (4, "exact")
+
+
+def test_efficiency_gain_takes_the_first_peak_and_skips_gaps() -> None:
+    gain = efficiency_gain([256, 16, 64, 4], [0.7, 0.7, 0.7, 0.5], BUDGETS, [0.6, NAN, 0.9, NAN])
+    assert gain.majority_budget == 16
+    assert gain.gain == pytest.approx(16 / 24)
+    with pytest.raises(ValueError, match="no points"):
+        efficiency_gain([4], [NAN], [4], [0.5])
+
+
+def test_performance_gain_is_relative_to_cot() -> None:
+    # Table 5, Llama-3.2-1B: 26.0 to 66.2 is +154.6%.
+    assert performance_gain(0.662, 0.26) == pytest.approx(1.546, abs=5e-4)
+    assert performance_gain(0.1, 0) == float("inf")
+    assert np.isnan(performance_gain(0, 0))
