@@ -34,6 +34,14 @@ study: $(CORE)/.done ## figures, tables, notebooks and report from the shipped s
 run: $(ENGINE)/.done ## the same with the CPU engine at hand: what is missing is generated (CONFIG=...)
 	@$(call run_study,$(ENGINE),--config generate=missing)
 
+.PHONY: micro
+micro: $(ENGINE)/.done ## train the scale model anew, run its study, and ship both in data/
+	export PATH="$(CURDIR)/$(ENGINE)/bin:$$PATH"; \
+	snakemake --cores $(CORES) train_micro_models; \
+	python -m compute_optimal install-models results/models; \
+	snakemake --cores $(CORES) --config generate=missing; \
+	python -m compute_optimal publish
+
 # The report is made anew only if something newer than it lies in its folder.
 define run_study
 	export PATH="$(CURDIR)/$(1)/bin:$$PATH"; \
@@ -65,6 +73,10 @@ conformance: $(TEST_ENVIRONMENT)/.done ## PRM formats against real tokenizer fil
 .PHONY: core engine
 core: $(CORE)/.done ## the light environment only
 engine: $(ENGINE)/.done ## the environment with the CPU engine only
+
+.PHONY: container
+container: ## the engine's environment as an Apptainer image
+	apptainer build container/engine-cpu.sif container/engine-cpu.def
 
 .PHONY: lock
 lock: ## resolve requirements/*.in anew (needs uv)

@@ -21,6 +21,11 @@ pathvars:
     logs=f"logs/{plan.study.name}",
 
 
+# Built by `make container`; used only with --software-deployment-method apptainer. Otherwise the
+# rules run in the environment that Snakemake itself runs in.
+container: "container/engine-cpu.sif"
+
+
 report: "workflow/report/workflow.rst"
 
 
@@ -44,6 +49,7 @@ include: "workflow/rules/generate.smk"
 include: "workflow/rules/judge.smk"
 include: "workflow/rules/analyse.smk"
 include: "workflow/rules/present.smk"
+include: "workflow/rules/micro.smk"
 
 
 rule all:

@@ -239,13 +239,16 @@ class SyntheticStudy:
                 rows = self._rows[table]
                 if not rows:
                     continue
+                if len(rows) < 100:
+                    places = ", ".join("?" for _ in rows[0])
+                    connection.executemany(f"INSERT INTO {table} VALUES ({places})", rows)
+                    continue
                 source = path.with_suffix(f".{table}.csv")
                 with source.open("w", encoding="utf-8", newline="") as stream:
-                    csv.writer(stream, quoting=csv.QUOTE_MINIMAL).writerows(
+                    csv.writer(stream).writerows(
                         [r"\N" if value is None else value for value in row] for row in rows
                     )
-                connection.execute(
-                    f"COPY {table} FROM '{source}' (FORMAT csv, HEADER false, NULL '\\N')"
-                )
+                options = "FORMAT csv, HEADER false, NULL '\\N', DELIMITER ',', QUOTE '\"'"
+                connection.execute(f"COPY {table} FROM '{source}' ({options})")
                 source.unlink()
         return path

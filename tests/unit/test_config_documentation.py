@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from compute_optimal.config.documentation import COMMAND, documentation, write_documentation
 from compute_optimal.config.registry import REGISTRY_FILES
 from compute_optimal.config.study import Study

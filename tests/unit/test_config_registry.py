@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 import pytest
 import yaml
+
 from compute_optimal.config.registry import PrmFormatName, load_lock, load_registry
 from compute_optimal.errors import StudyError
 from compute_optimal.micro.recipes import PROMPTING

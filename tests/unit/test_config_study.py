@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from compute_optimal.config import Study, load_study, parse_study
 from compute_optimal.errors import StudyError
 

@@ -130,7 +130,9 @@ def test_buckets_come_from_the_difficulty_pool() -> None:
     assert rated.filter(pool="evaluation", problem_id="a")["bucket"].to_list() == ["hard"]
 
 
-def search(problem: str, subtree: int, answer: str, gold: str, **other: object) -> dict[str, object]:
+def search(
+    problem: str, subtree: int, answer: str, gold: str, **other: object
+) -> dict[str, object]:
     found = {"pool": None, "prm": "prm", "method": "dvts", "subtree": subtree, "n_tokens_tree": 40}
     return sample(problem, 0, answer, gold, margins=[0.5, float(subtree)], **(found | other))
 

@@ -85,11 +85,21 @@ def test_any_text_has_an_answer_or_none(text: str) -> None:
         (r"\boxed" + " " * 1_000_000, None),
         ("x" * 1_000_000, None),
         ("\\" * 1_000_000, None),
-        ("{" * 300_000, None),
+        ("{" * 100_000, None),
         (r"\boxed 5" * 100_000, "5"),
         ("\x00\u202e" * 100_000 + r"\boxed{1}", "1"),
     ],
-    ids=["nested", "open", "matryoshka", "blank", "no box", "backslashes", "braces", "bare", "marks"],
+    ids=[
+        "nested",
+        "open",
+        "matryoshka",
+        "blank",
+        "no box",
+        "backslashes",
+        "braces",
+        "bare",
+        "marks",
+    ],
 )
 def test_hostile_text_takes_linear_time(text: str, answer: str | None) -> None:
     began = time.process_time()

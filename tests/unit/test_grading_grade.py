@@ -1,7 +1,6 @@
 import json
 import os
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
@@ -10,10 +9,11 @@ import pytest
 from compute_optimal.errors import StudyError
 from compute_optimal.grading import GRADER, extract_answer, grade
 
+Counts = dict[tuple[str, str | None], int]
 SCHEMA = {"problem_id": pl.String(), "answer": pl.String(), "count": pl.Int64()}
 
 
-def _answers(counts: Mapping[tuple[str, str | None], int]) -> pl.DataFrame:
+def _answers(counts: Counts) -> pl.DataFrame:
     rows = [(problem, answer, count) for (problem, answer), count in counts.items()]
     return pl.DataFrame(rows, SCHEMA, orient="row")
 
@@ -23,7 +23,7 @@ def _by_answer(graded: pl.DataFrame, column: str) -> dict[str | None, object]:
 
 
 def test_verdicts_and_classes_of_one_problem() -> None:
-    counts = {
+    counts: dict[str | None, int] = {
         r"\frac{1}{2}": 3,
         "0.5": 5,
         r"\dfrac12": 1,
@@ -41,15 +41,16 @@ def test_verdicts_and_classes_of_one_problem() -> None:
     assert graded.columns == ["problem_id", "answer", "answer_class", "correct", "status"]
     right = {r"\frac{1}{2}", "0.5", r"\dfrac12", r"50\%"}
     assert _by_answer(graded, "correct") == {a: a in right for a in counts}
-    assert _by_answer(graded, "answer_class") == {
+    blank: list[str | None] = [None, " ", "\x00"]
+    classes: dict[str | None, object] = {
         **dict.fromkeys(right, "0.5"),
         "50": "50",
         # Of equally frequent forms the first one.
         **dict.fromkeys(["2", "x=2", r"\sqrt{4}"], "2"),
         r"\text{half}": r"\text{half}",
-        **dict.fromkeys([None, " ", "\x00"]),
+        **dict.fromkeys(blank),
     }
-    blank = {None, " ", "\x00"}
+    assert _by_answer(graded, "answer_class") == classes
     assert _by_answer(graded, "status") == {
         a: "no_answer" if a in blank else "graded" for a in counts
     }
@@ -75,7 +76,8 @@ def test_problems_do_not_mix() -> None:
 
 
 def test_integers_need_no_process() -> None:
-    answers = _answers({("p", str(i)): 1 for i in range(2000)} | {("p", "1{,}999"): 3})
+    counts: Counts = {("p", str(i)): 1 for i in range(2000)}
+    answers = _answers({**counts, ("p", "1{,}999"): 3})
     graded = grade({"p": "1999"}, answers, workers=0)
     assert graded["correct"].sum() == 2
     assert graded["answer_class"].n_unique() == 2000
@@ -116,8 +118,8 @@ def test_hostile_answers_are_graded_or_timed_out_and_nothing_else_is_lost() -> N
     harmless = {r"\frac{10}{2}": True, r"\sqrt{26}": False, "5.0": True}
     expected = {**HOSTILE, **harmless}
     began = time.monotonic()
-    graded = grade({"p": "5"}, _answers({("p", a): 1 for a in expected}), seconds=0.7, workers=2)
-    assert time.monotonic() - began < 90
+    graded = grade({"p": "5"}, _answers({("p", a): 1 for a in expected}), seconds=0.5, workers=2)
+    assert time.monotonic() - began < 300  # left alone, they take for ever
     correct = _by_answer(graded, "correct")
     # With so short a limit a busy machine may not decide what it would decide in ten seconds.
     for answer, verdict in expected.items():
@@ -126,20 +128,23 @@ def test_hostile_answers_are_graded_or_timed_out_and_nothing_else_is_lost() -> N
         else:
             assert correct[answer] == verdict, answer
     status = _by_answer(graded, "status")
-    assert {a for a in expected if status[a] == "timeout"} == {a for a in expected if correct[a] is None}
+    assert {a for a in expected if status[a] == "timeout"} == {
+        a for a in expected if correct[a] is None
+    }
     assert _by_answer(graded, "answer_class")[TOWER] == TOWER
 
 
 def test_results_depend_on_neither_workers_nor_order() -> None:
-    forms = [r"\frac{1}{2}", "0.5", "2/4", "x=1", "1", "(1,2)", "1,2", r"\{2,1\}", TOWER, "1<x<2"]
-    answers = _answers({(p, a): i % 3 + 1 for p in "pq" for i, a in enumerate(forms)})
+    forms = [r"\frac{1}{2}", "0.5", "2/4", "x=1", "1", "(1,2)", "1,2", r"\{2,1\}", "1<x<2"]
+    counts: Counts = {(p, a): i % 3 + 1 for p in "pq" for i, a in enumerate(forms)}
+    answers = _answers({**counts, ("p", TOWER): 5})
     golds = {"p": "0.5", "q": "1,2"}
-    one = grade(golds, answers, seconds=0.7, workers=1)
-    assert one.equals(grade(golds, answers.reverse(), seconds=0.7, workers=2))
-    split = answers.with_columns(count=pl.lit(1)).vstack(
+    one = grade(golds, answers, seconds=0.5, workers=1)
+    assert one.equals(grade(golds, answers.reverse(), seconds=0.5, workers=2))
+    split = answers.with_columns(count=pl.lit(1, dtype=pl.Int64)).vstack(
         answers.with_columns(pl.col("count") - 1)
     )
-    assert one.equals(grade(golds, split, seconds=0.7, workers=2))
+    assert one.equals(grade(golds, split, seconds=0.5, workers=2))
 
 
 def test_the_version_names_the_library_in_use() -> None:
@@ -161,7 +166,7 @@ def test_every_gold_of_math_500_is_right_when_it_is_the_answer() -> None:
     golds = {p["unique_id"]: p["answer"] for p in map(json.loads, lines)}
     assert len(golds) == 500
     boxed = {p: extract_answer(rf"So it is $\boxed{{{a}}}$.") for p, a in golds.items()}
-    graded = grade(golds, _answers({(p, a): 1 for p, a in boxed.items()}))
+    graded = grade(golds, _answers(dict.fromkeys(boxed.items(), 1)))
     assert graded.height == 500
     assert graded.filter(~pl.col("correct").fill_null(False))["answer"].to_list() == []
     assert graded["status"].unique().to_list() == ["graded"]

@@ -122,7 +122,7 @@ def test_an_item_whose_worker_died_is_tried_once_more(tmp_path: Path) -> None:
 
 
 def test_workers_killed_from_outside_change_nothing() -> None:
-    killed = []
+    killed: list[int] = []
     with WorkerPool(workers=2, seconds=10) as pool:
         done = threading.Event()
 

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from compute_optimal.micro.recipes import PROMPTING
 from compute_optimal.micro.tokenizer import FAMILIES, build_tokenizer
 from compute_optimal.tasks.arithmetic_chains import generate, solution_steps
-from hypothesis import given
-from hypothesis import strategies as st
 
 pytest.importorskip("transformers")
 

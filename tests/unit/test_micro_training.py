@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from compute_optimal.errors import StudyError
 from compute_optimal.micro import policy_training, prm_training
 from compute_optimal.micro.process_reward_model import ProcessRewardModel
@@ -15,8 +16,11 @@ from compute_optimal.micro.recipes import (
     Architecture,
     Optimisation,
     PolicyRecipe,
+    PrmRecipe,
 )
+from compute_optimal.policies.steps import STEP_DELIMITER
 from compute_optimal.prms import PrmInput, prm_format
+from compute_optimal.tasks import Problem
 from compute_optimal.tasks.arithmetic_chains import generate, solution_steps
 
 torch = pytest.importorskip("torch")
@@ -97,18 +101,69 @@ PRM = replace(
     PRMS["micro-qwen-math-prm-0.4M"],
     base=QWEN.name,
     rollout_policies=(QWEN.name,),
-    n_problems=8,
-    n_samples=2,
-    max_operations=3,
-    optimisation=replace(SHORT, steps=20),
+    n_problems=12,
+    n_samples=1,
+    min_operations=2,
+    max_operations=4,
+    optimisation=replace(SHORT, steps=40, learning_rate=3e-3),
 )
 
 
-@pytest.mark.parametrize("labels", ["exact", "noisy", "monte_carlo"])
-def test_a_prm_is_trained_and_read_back(labels: str, models: Path, tmp_path: Path) -> None:
-    recipe = replace(PRM, labels=labels, label_noise=0.2 * (labels == "noisy"), n_completions=2)
-    written = prm_training.train_prm(recipe, models, tmp_path)
-    assert written["measured"]["loss"][-1][1] < written["measured"]["loss"][0][1]
+@pytest.fixture
+def slips_at_the_second_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sampling that returns the reference solution, every other time with a wrong step 2; from a
+    beginning on, it completes by the reference only if the beginning is right."""
+
+    def sample(
+        _folder: Path, _policy: str, starts: list[tuple[Problem, str]], _temperature: float
+    ) -> list[str]:
+        texts = []
+        for index, (problem, beginning) in enumerate(starts):
+            solution = STEP_DELIMITER.join(solution_steps(problem.problem, "plain"))
+            if beginning:
+                follows = solution.startswith(beginning)
+                texts.append(solution.removeprefix(beginning) if follows else "1+1=3")
+            elif index % 2:
+                texts.append(solution)
+            else:
+                steps = solution_steps(problem.problem, "plain")
+                texts.append(STEP_DELIMITER.join([steps[0], "1+1=3", *steps[2:]]))
+        return texts
+
+    monkeypatch.setattr(prm_training, "sample", sample)
+
+
+def labels_of(recipe: PrmRecipe) -> list[tuple[int, ...]]:
+    return [rollout.labels for rollout in prm_training.label_rollouts(recipe, Path())]
+
+
+@pytest.mark.usefixtures("slips_at_the_second_step")
+def test_exact_labels_are_good_up_to_the_slip() -> None:
+    assert labels_of(PRM)[:4] == [(1, 0, 0), (1, 1, 1, 1), (1, 0, 0, 0, 0), (1, 1, 1)]
+
+
+@pytest.mark.usefixtures("slips_at_the_second_step")
+def test_noise_flips_its_share_of_the_exact_labels() -> None:
+    recipe = replace(PRM, labels="noisy", n_problems=600, label_noise=0.2)
+    exact = [label for labels in labels_of(replace(recipe, label_noise=0.0)) for label in labels]
+    noisy = [label for labels in labels_of(recipe) for label in labels]
+    flipped = sum(a != b for a, b in zip(exact, noisy, strict=True))
+    # Five standard deviations of the binomial.
+    assert abs(flipped / len(exact) - 0.2) < 5 * math.sqrt(0.16 / len(exact))
+
+
+@pytest.mark.usefixtures("slips_at_the_second_step")
+def test_monte_carlo_labels_are_whether_the_answer_is_still_reached() -> None:
+    """A slip that does not reach the boxed answer spoils the steps after it, not the answer."""
+    recipe = replace(PRM, labels="monte_carlo", n_completions=2)
+    assert labels_of(recipe)[:2] == [(1, 0, 1), (1, 1, 1, 1)]
+
+
+@pytest.mark.usefixtures("slips_at_the_second_step")
+def test_a_prm_is_trained_and_read_back(models: Path, tmp_path: Path) -> None:
+    written = prm_training.train_prm(PRM, models, tmp_path)["measured"]
+    assert written["n_rollouts"] == 12
+    assert written["loss"][-1][1] < written["loss"][0][1]
     prm = ProcessRewardModel.load("qwen_math", tmp_path)
     problem = generate(1, 0, 3, 3)[0].problem
     steps = solution_steps(problem, "plain")
@@ -119,6 +174,19 @@ def test_a_prm_is_trained_and_read_back(labels: str, models: Path, tmp_path: Pat
     cut = encoded.positions[1] + 1
     prefix = PrmInput(encoded.token_ids[:cut], encoded.positions[:2])
     assert prm.score(prefix) == pytest.approx(margins[:2], abs=1e-4)
+
+
+def test_sampling_continues_what_it_is_given(models: Path) -> None:
+    """At a temperature near zero, one by one and in a batch of unequal prompts agree."""
+    problems = generate(4, 0, 2, 5)
+    starts = [(problem, "1+2=3\n\n" * (index % 2)) for index, problem in enumerate(problems)]
+    alone = [
+        prm_training.sample(models / QWEN.name, QWEN.name, [start], 1e-6, max_new_tokens=12)[0]
+        for start in starts
+    ]
+    together = prm_training.sample(models / QWEN.name, QWEN.name, starts, 1e-6, max_new_tokens=12)
+    assert together == alone
+    assert all(together)
 
 
 def test_a_prm_starts_from_the_body_of_its_policy(models: Path) -> None:
@@ -144,16 +212,6 @@ def test_exact_labels_end_at_the_first_error() -> None:
     steps = solution_steps(problem.problem, "plain")
     assert prm_training.exact_labels(problem, steps) == (1, 1, 1, 1, 1)
     assert prm_training.exact_labels(problem, [*steps[:2], "1+1=2", *steps[3:]]) == (1, 1, 0, 0, 0)
-
-
-def test_noise_flips_about_its_share_of_labels(models: Path) -> None:
-    exact = prm_training.label_rollouts(replace(PRM, n_problems=16, n_samples=4), models)
-    noisy = prm_training.label_rollouts(
-        replace(PRM, n_problems=16, n_samples=4, labels="noisy", label_noise=1.0), models
-    )
-    flipped = [tuple(1 - label for label in rollout.labels) for rollout in noisy]
-    if [r.steps for r in exact] == [r.steps for r in noisy]:
-        assert flipped == [rollout.labels for rollout in exact]
 
 
 def test_recipes_are_known_by_their_names_and_refer_to_each_other() -> None:

@@ -11,10 +11,11 @@ from typing import Any
 
 import huggingface_hub
 import pytest
+from huggingface_hub import constants, errors
+
 from compute_optimal.config import LockEntry, PolicyEntry, Study, load_lock, parse_study
 from compute_optimal.errors import StudyError
 from compute_optimal.models import folder_sha256, identity, lock_models, model_folder
-from huggingface_hub import constants, errors
 
 ROOT = Path(__file__).parents[2]
 COMMIT, OTHER_COMMIT = "a" * 40, "b" * 40

@@ -145,6 +145,21 @@ def test_results_are_handed_over_at_once() -> None:
     assert len(policy.log) == 4 * 40 + 4
 
 
+def test_the_search_started_first_is_served_first() -> None:
+    def respond(so_far: str, _: random.Random, request) -> tuple[str, FinishReason]:
+        return (f"{request.key[-1]}\n\n", "stop") if len(so_far) < 15 else ("done", "eos")
+
+    order: list[str] = []
+    run(
+        (beam_search(p, fake.prompt_ids(p), 4, SETTINGS, fake.encode) for p in PROBLEMS),
+        sampling=fake.FakePolicy(respond),
+        scoring=fake.FakePrm(coarse_margin),
+        on_finished=lambda result: order.append(result.problem_id),
+        max_in_flight=10,
+    )
+    assert order == [p.problem_id for p in PROBLEMS]
+
+
 @pytest.mark.parametrize("bound", [1, 5, 50])
 def test_no_engine_holds_more_than_the_bound_and_problems_start_late(bound: int) -> None:
     policy = fake.FakePolicy(wild_respond, random.Random(0))
@@ -191,6 +206,29 @@ def test_the_engine_is_kept_full() -> None:
     )
     assert len(loads) > 50
     assert set(loads) == {32}
+
+
+def test_the_prm_waits_for_a_batch_unless_the_policy_is_idle() -> None:
+    policy = fake.FakePolicy(wild_respond, random.Random(0))
+    prm = fake.FakePrm(coarse_margin)
+    batches: list[tuple[int, int]] = []
+    collect = prm.collect
+
+    def counted() -> list:
+        batches.append((prm.unfinished, policy.unfinished))
+        return collect()
+
+    prm.collect = counted  # type: ignore[method-assign]
+    run(
+        searches(),
+        sampling=policy,
+        scoring=prm,
+        on_finished=fake.ignore,
+        max_in_flight=32,
+        score_batch=12,
+    )
+    assert all(n >= 12 or idle == 0 for n, idle in batches)
+    assert sum(n >= 12 for n, _ in batches) > 50
 
 
 def test_pools_and_searches_share_a_run() -> None:

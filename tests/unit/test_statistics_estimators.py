@@ -303,6 +303,10 @@ def test_vote_with_equal_weights_is_plurality_and_sums_tie_in_any_order() -> Non
         [[0] * 3 + [1] * 3], [[1] * 3 + [0] * 3], [[one + other]], [6], 2, 0
     )
     assert tied[0, 0, 0] == 0.5
+    # Without any weight every class that was drawn leads, however often it was drawn.
+    for labels in ([0, 0, 1], [1, 0, 0], [0, 1, 0]):
+        silent, _ = weighted_vote_at_k([labels], [labels], np.zeros((1, 1, 3)), [3], 2, 0)
+        assert silent[0, 0, 0] == 0.5
 
 
 def test_subsets_are_common_to_strategies_and_the_error_of_a_mean_is_right() -> None:

@@ -229,6 +229,8 @@ def test_efficiency_gain_flags_what_it_cannot_see() -> None:
     assert str(never) == "not reached"
     touching = efficiency_gain([4, 16], [0.4, 0.5], [4, 16], [0.5, 0.6])
     assert (touching.gain, touching.kind) == (4, "exact")
+    rounded = efficiency_gain([4, 16], [0.1 + 0.2, 0.3], [4, 16], [0.3, 0.6])
+    assert (rounded.gain, rounded.majority_budget, rounded.kind) == (1, 4, "exact")
 
 
 def test_efficiency_gain_takes_the_first_peak_and_skips_gaps() -> None:

@@ -56,7 +56,9 @@ def test_rows_come_back_sorted_by_key_and_once(cell: Partition) -> None:
 
 
 def test_equal_rows_make_one_part_whoever_writes_them(cell: Partition) -> None:
-    assert cell.append("samples", rows("a", range(5))) == cell.append("samples", rows("a", range(5)))
+    assert cell.append("samples", rows("a", range(5))) == cell.append(
+        "samples", rows("a", range(5))
+    )
     assert len(cell.parts("samples")) == 1
 
 

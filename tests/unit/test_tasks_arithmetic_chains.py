@@ -3,6 +3,9 @@ from __future__ import annotations
 import hashlib
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from compute_optimal.errors import StudyError
 from compute_optimal.tasks.arithmetic_chains import (
     MAX_VALUE,
@@ -14,8 +17,6 @@ from compute_optimal.tasks.arithmetic_chains import (
     split_of,
     stated_answer,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 PROBLEM = "Start with 37. Add 48. Double it. Decrease by 5. Divide by 3. What is the result?"
 # 37 + 48 = 85, * 2 = 170, - 5 = 165, / 3 = 55

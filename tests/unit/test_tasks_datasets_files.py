@@ -12,6 +12,7 @@ from typing import Any
 import pooch
 import pytest
 import requests
+
 from compute_optimal.config import TaskEntry, load_study
 from compute_optimal.errors import StudyError
 from compute_optimal.tasks import (

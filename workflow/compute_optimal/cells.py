@@ -23,8 +23,6 @@ from compute_optimal.store import Partition, Store, slug
 from compute_optimal.tasks import task_identity
 
 Pool = Literal["greedy", "evaluation", "difficulty"]
-SEARCH_METHODS = ("beam_search", "dvts")
-SCORED_METHODS = ("best_of_n", *SEARCH_METHODS)
 
 
 def pool_sizes(study: Study) -> dict[Pool, int]:
@@ -132,11 +130,11 @@ def searches(study: Study, task: str, policy: str, prm: str) -> list[SearchCell]
     """The searches of one (task, policy, PRM), by rising budget."""
     found = []
     if "beam_search" in study.methods:
-        for budget in study.budgets:
+        for budget in study.budgets_of_searches:
             spec = search_spec(study, task, policy, prm, "beam_search", budget)
             found.append(SearchCell("beam_search", budget, spec, 1))
     if "dvts" in study.methods:
-        budget = max(study.budgets)
+        budget = max(study.budgets_of_searches)
         spec = search_spec(study, task, policy, prm, "dvts", budget)
         found.append(SearchCell("dvts", budget, spec, budget // study.beam_width))
     return found

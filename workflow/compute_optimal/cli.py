@@ -97,6 +97,13 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--database", type=Path, required=True)
         command.add_argument("--outputs", type=Path, nargs="+", required=True)
 
+    command = verbs.add_parser("train-micro-model", help="train one model of the scale model")
+    command.set_defaults(run=_train_micro_model)
+    command.add_argument("--spec", type=json.loads, required=True, help="its recipe, JSON")
+    command.add_argument("--output", type=Path, required=True, help="folder beside the others")
+    command = verb("install-models", _install_models, "replace data/models by trained ones", study)
+    command.add_argument("folder", type=Path, help="folder of model folders")
+
     verb("results-folder", _results_folder, "print where a study's results lie", study)
     verb("lock", _lock, "pin the models of a study in the lock file", study)
     verb("plan", _plan, "what a study has in the store, and what the rest would cost", study)
@@ -229,6 +236,26 @@ def _study(options: argparse.Namespace) -> Any:
     from compute_optimal.config import load_study
 
     return load_study(options.config)
+
+
+def _train_micro_model(options: argparse.Namespace) -> None:
+    from compute_optimal.micro import recipes
+
+    name = options.spec["name"]
+    if name in recipes.POLICIES:
+        from compute_optimal.micro.policy_training import train_policy
+
+        train_policy(recipes.POLICIES[name], options.output)
+    else:
+        from compute_optimal.micro.prm_training import train_prm
+
+        train_prm(recipes.PRMS[name], options.output.parent, options.output)
+
+
+def _install_models(options: argparse.Namespace) -> None:
+    from compute_optimal.models import install_models
+
+    print("\n".join(install_models(_study(options), options.folder)))
 
 
 def _results_folder(options: argparse.Namespace) -> None:

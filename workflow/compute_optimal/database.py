@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,9 +111,7 @@ def _entries(study: Study) -> dict[str, pl.DataFrame]:
             for p in map(study.policy, origins)
         ],
         "prms": [(p.name, p.title, p.format, p.n_parameters) for p in map(study.prm, prms)],
-        "tasks": [
-            (task.name, task.title, task.n_problems) for task in map(study.task, tasks)
-        ],
+        "tasks": [(task.name, task.title, task.n_problems) for task in map(study.task, tasks)],
         "study_budgets": [(budget,) for budget in study.budgets],
     }
     return {

@@ -125,6 +125,31 @@ def lock_models(study: Study, *, api: HubApi | None = None) -> dict[str, LockEnt
     return lock
 
 
+def install_models(study: Study, trained: Path) -> list[str]:
+    """Put freshly trained folders in the place of those that the registry names, and lock them.
+
+    ``trained`` holds one folder a model, by name; models of the study without one are left alone.
+    Returns one line a model: whether its content changed. What was stored for a model that
+    changed stays in the store, but belongs to the old one.
+    """
+    lock, report = dict(study.lock), []
+    entries = [*map(study.policy, study.policies), *map(study.prm, study.prms)]
+    for entry in entries:
+        source = trained / entry.name
+        if entry.path is None or not source.is_dir():
+            continue
+        before, after = lock.get(entry.name), folder_sha256(source)
+        same = before is not None and before.sha256 == after
+        if not same:
+            shutil.rmtree(entry.path, ignore_errors=True)
+            shutil.copytree(source, entry.path)
+        lock[entry.name] = LockEntry(path=entry.path.as_posix(), sha256=after)
+        report.append(f"{entry.name}: {'the same weights' if same else f'new, sha256 {after}'}")
+    content = {name: pin.model_dump(exclude_none=True) for name, pin in lock.items()}
+    write_json(study.lock_file, content)
+    return report
+
+
 def folder_sha256(folder: Path) -> str:
     """Hash of the names and contents of the model files of a folder; other files do not count.
 

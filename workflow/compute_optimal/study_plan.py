@@ -6,10 +6,11 @@ torch or vLLM. Methods that take ``wildcards`` are input or params functions of 
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,9 +19,10 @@ import polars as pl
 
 from compute_optimal import cells
 from compute_optimal.charts.items import ITEMS, NOTEBOOKS, item_named
-from compute_optimal.config import Study, parse_study
+from compute_optimal.config import SEARCH_METHODS, Study, parse_study
 from compute_optimal.coverage import coverage, missing_cells
 from compute_optimal.errors import StudyError
+from compute_optimal.micro.recipes import POLICIES, PRMS
 from compute_optimal.spec import Spec, canonical, digest
 
 _PACKAGE = Path(__file__).parent
@@ -47,6 +49,7 @@ class Wildcards(Protocol):
     policy: str
     prm: str
     table: str
+    micro_prm: str
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,10 @@ class StudyPlan:
 
     @property
     def storage(self) -> str:
-        """Options of the commands that say where things lie."""
+        """Options of the commands that say where things lie.
+
+        Handed over as a resource, because a changed resource reruns nothing and a parameter would.
+        """
         study = self.study
         options = [
             f"--store={study.store.writable}",
@@ -124,7 +130,7 @@ class StudyPlan:
 
     @property
     def _searching_prms(self) -> tuple[str, ...]:
-        searched = set(cells.SEARCH_METHODS) & set(self.study.methods)
+        searched = set(SEARCH_METHODS) & set(self.study.methods)
         return self.study.prms if searched else ()
 
     # --- targets and inputs --------------------------------------------------------------------
@@ -227,6 +233,35 @@ class StudyPlan:
         """
         return f"{self.results}/{stem}-{digest(request)}.{ending}"
 
+    # --- the scale model's training ------------------------------------------------------------
+
+    @property
+    def micro_models(self) -> list[str]:
+        """Folders of all models of the scale model."""
+        return [f"{self.results}/models/{name}" for name in (*POLICIES, *PRMS)]
+
+    @property
+    def micro_policy_pattern(self) -> str:
+        """Names of its policies, as a wildcard's pattern."""
+        return "|".join(map(re.escape, POLICIES))
+
+    @property
+    def micro_prm_pattern(self) -> str:
+        """Names of its PRMs, as a wildcard's pattern."""
+        return "|".join(map(re.escape, PRMS))
+
+    def micro_prm_inputs(self, wildcards: Wildcards) -> list[str]:
+        """Policies that a PRM grows from and is trained on."""
+        recipe = PRMS[wildcards.micro_prm]
+        names = dict.fromkeys((recipe.base, *recipe.rollout_policies))
+        return [f"{self.results}/models/{name}" for name in names]
+
+    def micro_recipe(self, wildcards: Wildcards) -> str:
+        """Parameter of the training rules: the recipe, which determines the model."""
+        policy = getattr(wildcards, "micro_policy", None)
+        recipe = POLICIES[policy] if policy else PRMS[wildcards.micro_prm]
+        return canonical(asdict(recipe))
+
     # --- parameters and resources --------------------------------------------------------------
 
     def problems(self, wildcards: Wildcards) -> str:
@@ -268,7 +303,7 @@ class StudyPlan:
 
     def searching_engines(self, wildcards: Wildcards) -> int:
         """The same for ``search_trees``."""
-        return self._engines(wildcards, wildcards.prm, cells.SEARCH_METHODS)
+        return self._engines(wildcards, wildcards.prm, SEARCH_METHODS)
 
     @cached_property
     def _incomplete(self) -> set[tuple[str, str, str | None, str]]:

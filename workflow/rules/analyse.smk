@@ -17,6 +17,8 @@ rule estimate_accuracy:
         outcomes="<results>/{origin}/{task}/{policy}/outcomes-{digest}.parquet",
     log:
         "<logs>/estimate_accuracy/{origin}/{task}/{policy}-{digest}.log",
+    resources:
+        storage=plan.storage,
     params:
         spec=plan.estimates,
     shell:
@@ -27,7 +29,7 @@ rule estimate_accuracy:
         " --difficulty {output.difficulty:q}"
         " --curves {output.curves:q}"
         " --outcomes {output.outcomes:q}"
-        " {plan.storage}"
+        " {resources.storage}"
         " 2>&1 | tee {log:q}"
 
 
@@ -56,11 +58,13 @@ rule build_database:
         "<results>/study.duckdb",
     log:
         "<logs>/build_database.log",
+    resources:
+        storage=plan.storage,
     shell:
         "python -m compute_optimal build-database"
         " --study {input.study:q}"
         " --tables {input.problems:q} {input.estimates:q}"
         " --published {input.published:q}"
         " --output {output:q}"
-        " {plan.storage}"
+        " {resources.storage}"
         " 2>&1 | tee {log:q}"

@@ -15,15 +15,16 @@ rule draw_samples:
         "<logs>/draw_samples/{task}/{policy}-{digest}.log",
     benchmark:
         "<benchmarks>/draw_samples/{task}/{policy}-{digest}.jsonl"
+    resources:
+        storage=plan.storage,
+        engine=plan.sampling_engines,
     params:
         spec=plan.samples,
-    resources:
-        engine=plan.sampling_engines,
     shell:
         "python -m compute_optimal draw-samples"
         " --spec {params.spec:q}"
         " --output {output:q}"
-        " {plan.storage}"
+        " {resources.storage}"
         " 2>&1 | tee {log:q}"
 
 
@@ -36,15 +37,16 @@ rule score_steps:
         "<logs>/score_steps/{task}/{policy}/{prm}-{digest}.log",
     benchmark:
         "<benchmarks>/score_steps/{task}/{policy}/{prm}-{digest}.jsonl"
+    resources:
+        storage=plan.storage,
+        engine=plan.scoring_engines,
     params:
         spec=plan.scores,
-    resources:
-        engine=plan.scoring_engines,
     shell:
         "python -m compute_optimal score-steps"
         " --spec {params.spec:q}"
         " --output {output:q}"
-        " {plan.storage}"
+        " {resources.storage}"
         " 2>&1 | tee {log:q}"
 
 
@@ -55,13 +57,14 @@ rule search_trees:
         "<logs>/search_trees/{task}/{policy}/{prm}-{digest}.log",
     benchmark:
         "<benchmarks>/search_trees/{task}/{policy}/{prm}-{digest}.jsonl"
+    resources:
+        storage=plan.storage,
+        engine=plan.searching_engines,
     params:
         spec=plan.searches,
-    resources:
-        engine=plan.searching_engines,
     shell:
         "python -m compute_optimal search-trees"
         " --spec {params.spec:q}"
         " --output {output:q}"
-        " {plan.storage}"
+        " {resources.storage}"
         " 2>&1 | tee {log:q}"

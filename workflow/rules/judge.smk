@@ -14,14 +14,16 @@ rule grade_answers:
         "<results>/{origin}/{task}/{policy}/answers-{digest}.parquet",
     log:
         "<logs>/grade_answers/{origin}/{task}/{policy}-{digest}.log",
+    threads: plan.study.grading.workers
+    resources:
+        storage=plan.storage,
     params:
         spec=plan.answers,
-    threads: 2
     shell:
         "python -m compute_optimal grade-answers"
         " --spec {params.spec:q}"
         " --problems {input.problems:q}"
         " --workers {threads}"
         " --output {output:q}"
-        " {plan.storage}"
+        " {resources.storage}"
         " 2>&1 | tee {log:q}"

@@ -9,12 +9,14 @@ rule prepare_problems:
         "<results>/problems/{task}-{digest}.parquet",
     log:
         "<logs>/prepare_problems/{task}-{digest}.log",
+    retries: 3
+    resources:
+        storage=plan.storage,
     params:
         spec=plan.problems,
-    retries: 3
     shell:
         "python -m compute_optimal prepare-problems"
         " --spec {params.spec:q}"
         " --output {output:q}"
-        " {plan.storage}"
+        " {resources.storage}"
         " 2>&1 | tee {log:q}"

@@ -107,6 +107,7 @@ def against_flops(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
         _ACCURACY,
         [Block("", panels, prepare)] if panels else [],
         [style.handle(look, band=False) for look in looks.values()],
+        panel_height=2.3,
         columns=2,
     )
 

@@ -25,13 +25,13 @@ NOTEBOOKS = ("01_results",)
 
 @dataclass(frozen=True)
 class Item:
-    """One figure or table.
+    """One figure or table; exactly one of ``chart`` and ``table`` makes it.
 
     ``reference``: its number in the paper, empty if it is this study's own. ``query``: the file in
     ``workflow/sql``. ``task_rank``: which task it shows, counted from the paper's most discussed
     one; None for all tasks. ``aggregated``: whether it depends on the rule that turns scores into
-    an answer. ``intervals``: whether it draws them. ``needs``: tables beyond the common ones; without
-    them it says that it has not been run.
+    an answer. ``intervals``: whether a chart draws them. ``needs``: tables beyond the common ones;
+    without them the item says that it has not been run.
     """
 
     name: str

@@ -60,7 +60,7 @@ class Statistics(Checked):
         default=1000, ge=100, description="Resamplings behind each interval [count]"
     )
     vote_subsets: int = Field(
-        default=400, ge=10, description="Subsets of the pool behind each prm_vote estimate [count]"
+        default=100, ge=10, description="Subsets of the pool behind each prm_vote estimate [count]"
     )
     confidence: float = Field(
         default=0.95, gt=0.5, lt=1, description="Level of the intervals [fraction]"
@@ -120,6 +120,11 @@ class Study(Checked):
         min_length=1,
         description="Budgets N, ascending; searches need multiples of beam_width [samples]",
     )
+    search_budgets: tuple[int, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="Those of the budgets that searches are run at; null is all of them [samples]",
+    )
     beam_width: int = Field(
         default=4, gt=0, description="Continuations M of each kept path of a search [count]"
     )
@@ -161,6 +166,11 @@ class Study(Checked):
     _registry: Registry = PrivateAttr()
     _lock: Mapping[str, LockEntry] = PrivateAttr()
     _warnings: tuple[str, ...] = PrivateAttr(())
+
+    @property
+    def budgets_of_searches(self) -> tuple[int, ...]:
+        """Budgets of beam search and DVTS, ascending."""
+        return self.budgets if self.search_budgets is None else self.search_budgets
 
     @property
     def lock(self) -> Mapping[str, LockEntry]:
@@ -285,15 +295,25 @@ def _inconsistencies(study: Study) -> list[Finding]:
                 f"write {sorted({n for n in study.budgets if n > 0})}",
             )
         )
+    if strays := sorted(set(study.budgets_of_searches) - set(study.budgets)):
+        findings.append(
+            Finding(
+                "search_budgets", f"{strays} are not among budgets", "take them out or add them"
+            )
+        )
+    named = list(study.search_budgets or ())
+    if named != sorted(set(named)):
+        findings.append(Finding("search_budgets", "not ascending", "sort them, each once"))
     searches = [method for method in study.methods if method in SEARCH_METHODS]
+    key = "budgets" if study.search_budgets is None else "search_budgets"
     findings += [
         Finding(
-            f"budgets[{index}]",
+            f"{key}[{index}]",
             f"budget {budget} is not divisible by beam_width {study.beam_width}, "
             f"as {' and '.join(searches)} need",
             f"use {max(1, budget // study.beam_width) * study.beam_width}, or another beam_width",
         )
-        for index, budget in enumerate(study.budgets)
+        for index, budget in enumerate(study.budgets_of_searches)
         if searches and budget % study.beam_width
     ]
     if study.difficulty.medium >= study.difficulty.easy:

@@ -240,4 +240,3 @@ def _prepare_process(dtype: str | None, folder: Path) -> bool:
 
 def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
-

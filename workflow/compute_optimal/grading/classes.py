@@ -60,10 +60,10 @@ def _same_text(prints: Mapping[str, Fingerprint]) -> Iterator[Pair]:
 
 def _close_numbers(prints: Mapping[str, Fingerprint]) -> Iterator[Pair]:
     known = [(mark.numbers, form) for form, mark in prints.items() if mark.numbers]
-    known = sorted(item for item in known if item[0].count)
+    known = sorted(item for item in known if item[0].size)
     for place, (numbers, form) in enumerate(known):
         for others, other in itertools.islice(known, place + 1, None):
-            if others.count > numbers.count:
+            if others.size > numbers.size:
                 break
             if others.real - numbers.real > numbers.tolerance(numbers):
                 break
@@ -73,7 +73,9 @@ def _close_numbers(prints: Mapping[str, Fingerprint]) -> Iterator[Pair]:
 
 def _relations(prints: Mapping[str, Fingerprint]) -> Iterator[Pair]:
     # Two assignments to one variable differ if their numbers do; other relations are to be solved.
-    relations = [(form, mark.relation) for form, mark in prints.items() if mark.relation is not None]
+    relations = [
+        (form, mark.relation) for form, mark in prints.items() if mark.relation is not None
+    ]
     for (one, left), (other, right) in itertools.combinations(relations, 2):
         if not left or left != right:
             yield one, other

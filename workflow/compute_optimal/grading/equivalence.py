@@ -95,7 +95,7 @@ def equivalent(pair: tuple[str, str]) -> bool:
 class Numbers(NamedTuple):
     """Sums over the numbers in an answer; their order does not matter."""
 
-    count: int
+    size: int
     real: float
     imaginary: float
     wave: float  # of the sines: tells (1, 6) from (2, 5)
@@ -103,14 +103,13 @@ class Numbers(NamedTuple):
 
     def may_equal(self, other: Numbers) -> bool:
         tolerance = self.tolerance(other)
-        return self.count == other.count and all(
-            a == b or abs(a - b) <= tolerance
-            for a, b in zip(self[1:4], other[1:4], strict=True)
+        return self.size == other.size and all(
+            a == b or abs(a - b) <= tolerance for a, b in zip(self[1:4], other[1:4], strict=True)
         )
 
     def tolerance(self, other: Numbers) -> float:
         """Wider than the rounding to 6 decimals that math-verify compares decimals by."""
-        return 1e-5 * self.count + 1e-9 * min(self.magnitude, other.magnitude)
+        return 1e-5 * self.size + 1e-9 * min(self.magnitude, other.magnitude)
 
 
 class Fingerprint(NamedTuple):
@@ -154,7 +153,7 @@ def fingerprint(form: str) -> Fingerprint:
 def _numbers(values: list[complex | float]) -> Numbers:
     points = [complex(v) for v in values]
     return Numbers(
-        count=len(points),
+        size=len(points),
         real=sum(v.real for v in points),
         imaginary=sum(v.imag for v in points),
         wave=sum(math.sin(v.real) + math.sin(v.imag + 1) for v in points),

@@ -58,9 +58,9 @@ class WorkerPool:
     """Maps functions over items in ``workers`` processes, with a limit per item.
 
     ``seconds`` is processor time, so that a busy machine does not change results; the clock has a
-    wider limit, for what hangs without working. Workers are forked from a clean, single-threaded server
-    process that has the libraries loaded ("forkserver"): a new one costs milliseconds where a
-    spawned one imports for seconds, and forking the caller with its threads would be unsafe.
+    wider limit, for what hangs without working. Workers are forked from a clean, single-threaded
+    server process that has the libraries loaded ("forkserver"): a new one costs milliseconds where
+    a spawned one imports for seconds, and forking the caller with its threads would be unsafe.
     Leaving the context kills all workers; should the caller be killed, idle workers end at once
     and busy ones within ``seconds``.
     """

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     import torch
 
 _SAMPLING_BATCH = 256
-_MAX_NEW_TOKENS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +113,11 @@ def exact_labels(problem: Problem, steps: Sequence[str]) -> tuple[int, ...]:
 
 
 def sample(
-    policy_folder: Path, policy: str, starts: Sequence[tuple[Problem, str]], temperature: float
+    policy_folder: Path,
+    policy: str,
+    starts: Sequence[tuple[Problem, str]],
+    temperature: float,
+    max_new_tokens: int = 256,
 ) -> list[str]:
     """Continue each (problem, beginning of a solution); returns the new text alone, in order."""
     import torch
@@ -142,7 +145,7 @@ def sample(
                 do_sample=True,
                 temperature=temperature,
                 top_k=0,
-                max_new_tokens=_MAX_NEW_TOKENS,
+                max_new_tokens=max_new_tokens,
             )
         new_ids = token_ids[:, inputs["input_ids"].shape[1] :]
         for index, text in zip(

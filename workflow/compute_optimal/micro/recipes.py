@@ -93,9 +93,9 @@ POLICIES: dict[str, PolicyRecipe] = {
     recipe.name: recipe
     for recipe in (
         PolicyRecipe("micro-llama-0.1M", "micro-llama", _SMALL, Optimisation(3000, 32), 2, 10, 1),
-        PolicyRecipe("micro-llama-0.4M", "micro-llama", _LARGE, Optimisation(1500, 32), 2, 10, 2),
-        PolicyRecipe("micro-qwen-0.1M", "micro-qwen", _SMALL, Optimisation(3500, 32), 2, 10, 3),
-        PolicyRecipe("micro-qwen-0.4M", "micro-qwen", _LARGE, Optimisation(1500, 32), 2, 10, 4),
+        PolicyRecipe("micro-llama-0.4M", "micro-llama", _LARGE, Optimisation(3000, 16), 2, 10, 2),
+        PolicyRecipe("micro-qwen-0.1M", "micro-qwen", _SMALL, Optimisation(4000, 16), 2, 10, 3),
+        PolicyRecipe("micro-qwen-0.4M", "micro-qwen", _LARGE, Optimisation(3000, 16), 2, 10, 4),
     )
 }
 

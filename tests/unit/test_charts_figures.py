@@ -1,0 +1,478 @@
+"""Figures: what is drawn is what the database holds, legibly, in the same bytes each time."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from synthetic_study import POLICIES, PRMS, SyntheticStudy
+
+from compute_optimal.charts import ITEMS, Drawing, draw, draw_figure, style
+from compute_optimal.charts.grid import PAGE_HEIGHT, WIDTH, Block, Grid, Panel
+from compute_optimal.charts.query import run_query
+from compute_optimal.errors import StudyError
+from compute_optimal.tables.gains import gains_of
+
+pytestmark = pytest.mark.filterwarnings("ignore:Glyph:UserWarning")
+
+TASKS = (("math500", "MATH-500", 20), ("aime24", "AIME24", 8))
+PARAMETERS = {"task": "math500", "scoring": "prm_last", "voting": "prm_max"}
+FIGURES = [item.name for item in ITEMS if item.kind == "figure"]
+HOSTILE = (
+    "a_b$c$ & <script>x</script> | \\textbf{#%^~} \u202e\x00中文 with-a-very-long-name-Instruct"
+)
+STUDIES = {
+    "usual": SyntheticStudy(
+        tasks=TASKS,
+        policies=(*POLICIES[:2], POLICIES[5]),
+        prms=PRMS[:2],
+        missing=[
+            ("llama-3.2-1b", "rlhflow-mistral-8b", None),
+            ("llama-3.2-3b", "math-shepherd-7b", "dvts"),
+            ("llama-3.2-3b", None, "pass_at_1"),
+        ],
+        abilities={"math-shepherd-7b": 29.5, "rlhflow-mistral-8b": 33.4},
+    ),
+    "hostile": SyntheticStudy(
+        tasks=(("t", f"Ta$k {HOSTILE}", 6),),
+        policies=(("p", HOSTILE, "f", 10**9), POLICIES[0]),
+        prms=(("r", HOSTILE, "f", 10**9), PRMS[0]),
+        budgets=(4, 16),
+        abilities={"r": 50.0, "math-shepherd-7b": 52.0},
+    ),
+    "one of each": SyntheticStudy(
+        tasks=(("t", "Tiny", 1),), policies=POLICIES[:1], prms=PRMS[:1], budgets=(4,)
+    ),
+    "no PRM": SyntheticStudy(tasks=TASKS[:1], policies=POLICIES[:2], prms=()),
+    "all wrong": SyntheticStudy(
+        tasks=TASKS[1:], policies=POLICIES[:1], prms=PRMS[:2], all_wrong=True
+    ),
+    "nothing run": SyntheticStudy(
+        tasks=TASKS[1:], policies=POLICIES[:2], prms=PRMS[:2], missing=[(None, None, None)]
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("studies")
+    return {name: study.write(folder / f"{name}.duckdb") for name, study in STUDIES.items()}
+
+
+Drawn = Callable[..., Drawing]
+
+
+@pytest.fixture(scope="module")
+def drawn(databases: dict[str, Path]) -> Drawn:
+    """Each figure of each study, laid out once."""
+
+    @cache
+    def get(name: str, study: str = "usual") -> Drawing:
+        return draw(name, databases[study])
+
+    return get
+
+
+@pytest.fixture(scope="module")
+def database(databases: dict[str, Path]) -> Path:
+    return databases["usual"]
+
+
+def panel(figure: Figure, name: str) -> Axes:
+    return next(axes for axes in figure.axes if axes.get_label() == name)
+
+
+def texts(artist: Any) -> list[str]:
+    return [text.get_text() for text in artist.findobj(Text) if text.get_text()]
+
+
+def band_of(axes: Axes, method: str) -> Any:
+    return next(band for band in axes.collections if band.get_label() == method)
+
+
+# --- what is drawn ------------------------------------------------------------------------------
+
+
+def test_lines_and_bands_are_the_numbers_of_the_database(drawn: Drawn, database: Path) -> None:
+    figure = drawn("figure_4").sheet
+    rows = run_query("figure_4", database, PARAMETERS)
+    checked = 0
+    for axes in figure.axes:
+        policy, prm = str(axes.get_label()).split("|")
+        for line in axes.get_lines():
+            points = [
+                row
+                for row in rows
+                if (row["policy"], row["prm"], row["method"]) == (policy, prm, line.get_label())
+                and row["budget"] is not None
+            ]
+            assert list(line.get_xdata()) == [row["budget"] for row in points]
+            assert list(line.get_ydata()) == [100 * row["accuracy"] for row in points]
+            outline = band_of(axes, str(line.get_label())).get_paths()[0].vertices
+            corners = {(round(x, 6), round(y, 6)) for x, y in outline}
+            for row in points:
+                for end in (row["ci_low"], row["ci_high"]):
+                    assert (round(row["budget"], 6), round(100 * end, 6)) in corners
+            marked = [row["budget"] for row in points if row["at_study_budget"]]
+            assert [points[i]["budget"] for i in line.get_markevery()] == marked
+            checked += 1
+    assert checked == 5 * 5 - 1
+
+
+def test_every_axis_says_what_it_measures(drawn: Drawn) -> None:
+    for name in FIGURES:
+        figure = drawn(name).sheet
+        titles = {axes.get_xlabel() for axes in figure.axes} | {
+            axes.get_ylabel() for axes in figure.axes
+        }
+        assert any("(%)" in title for title in titles), name
+        if name in ("figure_4", "figure_7", "figure_8"):
+            assert "budget N (samples)" in titles
+
+
+def test_budgets_lie_on_a_binary_logarithmic_axis(drawn: Drawn) -> None:
+    axes = panel(drawn("figure_4").sheet, "llama-3.2-3b|math-shepherd-7b")
+    assert axes.get_xscale() == "log"
+    assert list(axes.get_xticks()) == [1, 4, 16, 64, 256]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "4", "16", "64", "256"]
+
+
+def test_what_has_not_been_run_says_so(drawn: Drawn) -> None:
+    figure = drawn("figure_4").sheet
+    absent = panel(figure, "llama-3.2-1b|rlhflow-mistral-8b")
+    assert "not run" in texts(absent)
+    assert not absent.get_lines()
+    assert "not run: DVTS" in texts(figure)
+    assert "not run" in texts(panel(drawn("figure_3").sheet, "llama-3.2-3b"))
+    for name in FIGURES:
+        figure = drawn(name, "nothing run").sheet
+        for axes in figure.axes:
+            assert any(text.startswith("not run") for text in texts(axes)), name
+            assert not axes.get_lines()
+            assert not axes.patches
+
+
+def test_a_panel_on_some_problems_says_how_many(tmp_path: Path) -> None:
+    import duckdb
+
+    path = SyntheticStudy(tasks=TASKS[:1], policies=POLICIES[:1], prms=PRMS[:1]).write(
+        tmp_path / "s.duckdb"
+    )
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("UPDATE curves SET n_problems = 15 WHERE method = 'dvts'")
+    assert "on 15 of 20 problems" in texts(draw("figure_4", path).sheet)
+
+
+def test_the_second_task_has_a_figure_of_its_own(drawn: Drawn, databases: dict[str, Path]) -> None:
+    assert any(text.startswith("AIME24") for text in texts(drawn("figure_5").sheet))
+    first, second = (
+        run_query("figure_4", databases["usual"], PARAMETERS | {"task": task})
+        for task in ("math500", "aime24")
+    )
+    heights = {
+        float(y)
+        for axes in drawn("figure_5").sheet.axes
+        for line in axes.get_lines()
+        for y in line.get_ydata()
+    }
+    assert heights <= {100 * row["accuracy"] for row in second if row["budget"]}
+    assert not heights <= {100 * row["accuracy"] for row in first if row["budget"]}
+    assert any("no second task" in text for text in texts(drawn("figure_5", "no PRM").sheet))
+
+
+def test_another_rule_draws_other_numbers(databases: dict[str, Path]) -> None:
+    lines = []
+    for voting in ("prm_max", "prm_vote"):
+        (axes,) = draw("figure_4", databases["one of each"], voting=voting).sheet.axes
+        lines += [line for line in axes.get_lines() if line.get_label() == "best_of_n"]
+    assert list(lines[0].get_ydata()) != list(lines[1].get_ydata())
+
+
+def test_bars_and_thresholds_of_pass_at_1(drawn: Drawn, database: Path) -> None:
+    figure = drawn("figure_3").sheet
+    rows = run_query("figure_3", database, PARAMETERS)
+    for policy in ("llama-3.2-1b", "qwen2.5-72b"):
+        axes = panel(figure, policy)
+        expected = [row for row in rows if row["policy"] == policy]
+        assert [bar.get_height() for bar in axes.patches] == pytest.approx(
+            [100 * (row["share"] or 0) for row in expected]
+        )
+        assert [line.get_xdata()[0] for line in axes.get_lines()] == [10, 50]
+        for row in expected:
+            label = f"{row['n']}\n{100 * row['share']:.0f}%" if row["n"] else "0"
+            assert label in texts(axes)
+    assert any("in the paper 76.2%" in text.replace("\n", " ") for text in texts(figure))
+
+
+def test_bars_of_figure_1_are_those_of_table_5(drawn: Drawn, database: Path) -> None:
+    figure = drawn("figure_1").sheet
+    rows = run_query("table_5", database, PARAMETERS)
+    axes = panel(figure, "math500")
+    by_size = ["llama-3.2-1b", "llama-3.2-3b", "qwen2.5-72b"]
+    gains = [gains_of([row for row in rows if row["policy"] == name]) for name in by_size]
+    expected = [e.value for g in gains for e in (g.cot, g.compute_optimal) if e is not None]
+    printed_only = [74.6]
+    assert [bar.get_width() for bar in axes.patches] == pytest.approx(expected + printed_only)
+    dashed = next(line for line in axes.get_lines() if line.get_linestyle() == "--")
+    assert gains[-1].cot is not None
+    assert dashed.get_xdata()[0] == pytest.approx(gains[-1].cot.value)
+    assert "GPT-4o†" in [label.get_text() for label in axes.get_yticklabels()]
+
+
+def test_difficulty_has_a_panel_per_bucket(drawn: Drawn, database: Path) -> None:
+    figure = drawn("figure_8").sheet
+    rows = run_query("figure_8", database, PARAMETERS)
+    for policy, bucket in itertools.product(("llama-3.2-1b", "qwen2.5-72b"), ("easy", "hard")):
+        axes = panel(figure, f"{policy}|{bucket}")
+        expected = [
+            100 * row["accuracy"]
+            for row in rows
+            if (row["policy"], row["bucket"], row["method"]) == (policy, bucket, "best_of_n")
+            and row["budget"] is not None
+        ]
+        drawn = [line for line in axes.get_lines() if line.get_label() == "best_of_n"]
+        assert [list(line.get_ydata()) for line in drawn] == ([expected] if expected else [])
+
+
+def test_flops_are_those_of_the_query(drawn: Drawn, database: Path) -> None:
+    figure = drawn("accuracy_against_flops").sheet
+    rows = run_query("accuracy_against_flops", database, PARAMETERS)
+    axes = panel(figure, "majority")
+    drawn = sorted(
+        x for line in axes.get_lines() for x in line.get_xdata() if len(line.get_xdata()) > 1
+    )
+    expected = [
+        row["flops"] for row in rows if row["method"] == "majority" and row["at_study_budget"]
+    ]
+    assert drawn == pytest.approx(sorted(expected))
+
+
+def test_unrecorded_prm_tokens_are_not_taken_for_none(tmp_path: Path) -> None:
+    import duckdb
+
+    path = SyntheticStudy(tasks=TASKS[:1], policies=POLICIES[:1], prms=PRMS[:1]).write(
+        tmp_path / "s.duckdb"
+    )
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("UPDATE curves SET prm_tokens = NULL")
+    figure = draw("accuracy_against_flops", path).sheet
+    assert "no record of the tokens that the PRM\nread" in texts(panel(figure, "dvts")) or any(
+        "no record" in text for text in texts(panel(figure, "dvts"))
+    )
+    assert panel(figure, "majority").get_lines()
+
+
+def test_ability_has_a_fit_from_three_prms_on(tmp_path: Path) -> None:
+    abilities = {"math-shepherd-7b": 29.5, "rlhflow-mistral-8b": 33.4, "skywork-1.5b": 48.0}
+    path = SyntheticStudy(
+        tasks=TASKS[:1], policies=POLICIES[:1], prms=PRMS[:3], abilities=abilities
+    ).write(tmp_path / "s.duckdb")
+    rows = run_query("figure_6", path, PARAMETERS)
+    axes = panel(draw("figure_6", path).sheet, "ability")
+    points = sorted(tuple(points.get_offsets()[0]) for points in axes.collections)
+    expected = sorted((row["ability"], 100 * row["accuracy"]) for row in rows)
+    assert np.allclose(points, expected)
+    (fit,) = axes.get_lines()
+    x, y = np.array(expected).T
+    design = np.stack([np.log(x), np.ones(3)], axis=1)
+    slope, intercept = np.linalg.solve(design.T @ design, design.T @ y)
+    assert np.allclose(fit.get_ydata(), slope * np.log(fit.get_xdata()) + intercept)
+
+
+# --- how it looks -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("study", "name"),
+    dict.fromkeys(
+        [
+            *itertools.product(("usual", "hostile"), FIGURES),
+            *itertools.product(STUDIES, ("figure_1", "figure_3", "figure_4", "figure_6")),
+        ]
+    ),
+)
+def test_text_is_legible_inside_the_sheet_and_apart(drawn: Drawn, study: str, name: str) -> None:
+    figure = drawn(name, study).sheet
+    renderer = laid_out(figure)
+    width, height = figure.bbox.width, figure.bbox.height
+    boxes = []
+    for text in visible_texts(figure):
+        assert text.get_fontsize() >= 7, text
+        box = text.get_window_extent(renderer)
+        inside = box.x0 >= -1 and box.y0 >= -1 and box.x1 <= width + 1 and box.y1 <= height + 1
+        assert inside, f"{text.get_text()!r} leaves the sheet"
+        if text in figure.texts:
+            boxes.append((text.get_text(), box))
+    for (one, box), (two, other) in itertools.combinations(boxes, 2):
+        assert not box.padded(-1).overlaps(other.padded(-1)), f"{one!r} and {two!r} overlap"
+
+
+@pytest.mark.parametrize("name", ["figure_3", "figure_4", "figure_8", "accuracy_against_flops"])
+def test_tick_labels_of_neighbouring_panels_do_not_meet(drawn: Drawn, name: str) -> None:
+    figure = drawn(name).sheet
+    renderer = laid_out(figure)
+    labels = [
+        text.get_window_extent(renderer).padded(-1)
+        for axes in figure.axes
+        for text in shown_labels(axes.xaxis)
+    ]
+    assert labels
+    assert not any(one.overlaps(two) for one, two in itertools.combinations(labels, 2))
+
+
+def laid_out(figure: Figure) -> Any:
+    """The renderer of a figure that has been drawn, so that extents are known."""
+    with mpl.rc_context(style.RC):
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        return canvas.get_renderer()
+
+
+def visible_texts(figure: Figure) -> Iterator[Text]:
+    """Texts that can be seen: matplotlib keeps labels of ticks beyond the limits."""
+    axes_parts = [axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)]
+    of_ticks = {text for axis in axes_parts for text in axis.findobj(Text)}
+    shown = {text for axis in axes_parts for text in [*shown_labels(axis), axis.label]}
+    for text in figure.findobj(Text):
+        if (
+            text.get_text().strip()
+            and text.get_visible()
+            and (text not in of_ticks or text in shown)
+        ):
+            yield text
+
+
+def shown_labels(axis: Any) -> list[Text]:
+    low, high = sorted(axis.get_view_interval())
+    return [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high
+            and tick.label1.get_visible() and tick.label1.get_text()]  # fmt: skip
+
+
+def test_methods_differ_in_colour_and_in_mark_or_dash() -> None:
+    looks = list(style.METHODS.values())
+    assert len({look.colour for look in looks}) == len(looks)
+    assert len({(look.marker, str(look.dash)) for look in looks}) == len(looks)
+
+
+def test_names_are_drawn_as_they_are(drawn: Drawn) -> None:
+    drawing = drawn("figure_4", "hostile")
+    shown = " ".join(text.replace("\n", " ") for text in texts(drawing.sheet))
+    assert "a_b$c$ & <script>" in shown
+    assert "\u202e" not in shown
+    svg = drawing.encoded("svg")
+    ET.fromstring(svg)
+    assert b"<script" not in svg
+
+
+def test_labels_are_wrapped_and_cut() -> None:
+    assert style.fit("short", 2, 7) == "short"
+    cut = style.fit("word " * 50, 1.5, 7)
+    assert cut.count("\n") == 1
+    assert cut.endswith("…")
+    assert style.one_line("a\x00b\u202ec\n d") == "a\ufffdb\ufffdc d"
+
+
+@pytest.mark.parametrize(
+    ("n", "text"),
+    [
+        (490_000_000, "490M"),
+        (72_700_000_000, "72.7B"),
+        (850_000, "850k"),
+        (12, "12"),
+        (None, "size unknown"),
+    ],
+)
+def test_sizes_are_written_as_people_do(n: int | None, text: str) -> None:
+    assert style.parameters_text(n) == text
+
+
+# --- pages and bytes ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("n_blocks", "n_panels"), [(4, 7), (1, 33), (3, 1), (1, 1)])
+def test_pages_hold_every_panel_once(n_blocks: int, n_panels: int) -> None:
+    blocks = [
+        Block(
+            f"block {b}",
+            [Panel(f"{b}/{p}", f"panel {p}", None) for p in range(n_panels)],
+            lambda _axes: None,
+        )
+        for b in range(n_blocks)
+    ]
+    grid = Grid("title", "subtitle", "x", "y", blocks)
+    expected = [f"{b}/{p}" for b in range(n_blocks) for p in range(n_panels)]
+    (sheet,) = grid.figures()
+    assert [axes.get_label() for axes in sheet.axes] == expected
+    assert sheet.get_size_inches() == pytest.approx((WIDTH, grid.height))
+    pages = grid.figures(PAGE_HEIGHT)
+    assert [axes.get_label() for page in pages for axes in page.axes] == expected
+    assert all(page.get_size_inches()[1] <= PAGE_HEIGHT + 1e-9 for page in pages)
+    assert (len(pages) == 1) == (grid.height <= PAGE_HEIGHT)
+    if len(pages) > 1 and n_blocks == 1:
+        assert "block 0 (continued)" in texts(pages[1])
+
+
+def test_files_are_the_same_bytes_again_and_bear_no_date(database: Path, tmp_path: Path) -> None:
+    formats = ("svg", "pdf", "png")
+    for folder in ("one", "two"):
+        draw_figure("figure_7", database, {s: tmp_path / folder / f"x.{s}" for s in formats})
+    for suffix in formats:
+        one, two = ((tmp_path / folder / f"x.{suffix}").read_bytes() for folder in ("one", "two"))
+        assert one == two, suffix
+        assert b"Date" not in one, suffix
+        assert b"atplotlib" not in one.split(b"<defs>")[0] or suffix != "svg"
+    assert b"<title>Figure 7" in (tmp_path / "one" / "x.svg").read_bytes()
+
+
+def test_bytes_do_not_depend_on_the_process(drawn: Drawn, database: Path) -> None:
+    program = (
+        "import hashlib, sys; from compute_optimal.charts import draw;"
+        "print(hashlib.sha256(draw('figure_3', sys.argv[1]).encoded('svg')).hexdigest())"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program, str(database)], capture_output=True, text=True, check=True
+    )
+    here = hashlib.sha256(drawn("figure_3").encoded("svg")).hexdigest()
+    assert result.stdout.strip() == here
+
+
+def test_a_notebook_gets_a_picture_with_a_description(drawn: Drawn) -> None:
+    picture, metadata = drawn("figure_3")._repr_png_()
+    assert picture.startswith(b"\x89PNG")
+    assert str(metadata["alt"]).startswith("Figure 3")
+
+
+def test_the_catalogue_is_read_without_plotting_libraries() -> None:
+    program = (
+        "import sys, compute_optimal.charts;"
+        "print(sorted({'matplotlib', 'duckdb', 'torch'} & set(sys.modules)))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"
+
+
+def test_wrong_requests_are_explained(database: Path, tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="is a table"):
+        draw("table_5", database)
+    with pytest.raises(StudyError, match="no figure or table"):
+        draw("figure_99", database)
+    with pytest.raises(StudyError, match="no task called"):
+        draw("figure_4", database, task="absent")
+    with pytest.raises(StudyError, match="unknown format"):
+        draw_figure("figure_3", database, {"gif": tmp_path / "x.gif"})

@@ -1,0 +1,116 @@
+"""What readers get besides figures: captions of the report, and the notebook."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import docutils.core
+import jinja2
+import nbformat
+import papermill
+import pytest
+from synthetic_study import POLICIES, PRMS, SyntheticStudy
+
+from compute_optimal.charts import ITEMS, NOTEBOOKS
+from compute_optimal.charts.items import REPORT_FOLDER
+
+NOTEBOOK_FOLDER = Path(__file__).parents[2] / "notebooks"
+WORKFLOW = Path(__file__).parents[2] / "workflow"
+CONFIGS: list[dict[str, Any]] = [
+    {},
+    {"name": "micro_", "tasks": ["t"], "policies": ["p"], "prms": ["r"], "budgets": [4, 16]},
+]
+
+
+def render(caption: Path, config: dict[str, Any]) -> str:
+    """A caption as Snakemake's report renders it, with its links between pages."""
+    environment = jinja2.Environment(
+        trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    snakemake = SimpleNamespace(config=config, wildcards=SimpleNamespace())
+    links = "\n\n.. _Workflow: javascript:show_panel('workflow')\n"
+    source = environment.from_string(caption.read_text(encoding="utf-8") + links)
+    text = source.render(snakemake=snakemake, categories={}, files=[])
+    # Level 2 and above: any warning is an error.
+    settings = {"halt_level": 2, "report_level": 2}
+    html: str = docutils.core.publish_parts(text, writer="html", settings_overrides=settings)[
+        "body"
+    ]
+    return html
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("name", ["workflow", *(item.name for item in ITEMS)])
+def test_captions_render(name: str, config: dict[str, Any]) -> None:
+    html = render(REPORT_FOLDER / f"{name}.rst", config)
+    assert len(re.sub("<[^>]*>", "", html)) > 200
+    assert "problematic" not in html
+
+
+def test_every_item_has_a_caption_and_every_caption_an_item() -> None:
+    assert {path.stem for path in REPORT_FOLDER.glob("*.rst")} == {
+        "workflow",
+        *(item.name for item in ITEMS),
+    }
+    for item in ITEMS:
+        assert item.caption.is_file()
+        assert (item.chart is None) != (item.table is None)
+    assert len({item.name for item in ITEMS}) == len(ITEMS)
+
+
+def test_captions_cite_the_item_they_describe() -> None:
+    for item in ITEMS:
+        if item.reference:
+            assert item.reference in " ".join(item.caption.read_text(encoding="utf-8").split())
+
+
+def test_notebooks_are_committed_without_outputs() -> None:
+    assert {path.stem for path in NOTEBOOK_FOLDER.glob("*.ipynb")} == set(NOTEBOOKS)
+    for name in NOTEBOOKS:
+        path = NOTEBOOK_FOLDER / f"{name}.ipynb"
+        notebook = nbformat.read(path, as_version=4)
+        nbformat.validate(notebook)
+        code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        assert all(cell.execution_count is None and not cell.outputs for cell in code)
+        tagged = [cell for cell in code if "parameters" in cell.metadata.get("tags", [])]
+        assert [cell.source for cell in tagged] == ['database = "../results/study.duckdb"']
+        # No logic of its own: nothing but imports and calls.
+        for cell in code:
+            assert not re.search(r"^\s*(def|class|for|while|if)\b", cell.source, re.MULTILINE)
+
+
+def test_notebook_runs_on_any_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = SyntheticStudy(
+        tasks=(("math500", "MATH-500", 8), ("aime24", "AIME24", 4)),
+        policies=POLICIES[:2],
+        prms=PRMS[:1],
+        budgets=(4, 16),
+    )
+    database = study.write(tmp_path / "study.duckdb")
+    paths = [str(WORKFLOW), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    executed = papermill.execute_notebook(
+        NOTEBOOK_FOLDER / "01_results.ipynb",
+        tmp_path / "executed.ipynb",
+        parameters={"database": str(database)},
+        progress_bar=False,
+        cwd=str(tmp_path),
+    )
+    kinds = [
+        kind
+        for cell in executed.cells
+        for output in cell.get("outputs", [])
+        for kind in output.get("data", {})
+    ]
+    assert kinds.count("image/png") == 6
+    assert kinds.count("text/markdown") == 2
+    assert not [
+        output
+        for cell in executed.cells
+        for output in cell.get("outputs", [])
+        if output.output_type in ("stream", "error")
+    ]

@@ -1,0 +1,127 @@
+import json
+import os
+import tarfile
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from compute_optimal.grading.official import (
+    grade_official,
+    official_answer,
+    official_equal,
+    official_form,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        (r"\boxed{2} and \boxed{3}", "3"),
+        (r"so \boxed{\frac12}.", r"\frac{1}{2}"),
+        (r"$\boxed 5$.", "5"),
+        ("The answer is 12.", "12"),
+        ("then 3 apples and 1,234 pears, roughly", "1234"),
+        ("no idea", ""),
+        (r"\boxed{\text{east}}", ""),
+    ],
+)
+def test_official_extraction(text: str, answer: str) -> None:
+    assert official_answer(text) == answer
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer", "equal"),
+    [
+        ("50", "0.5", True),
+        ("200", "2", True),
+        ("2.04", "204", True),
+        ("20400", "204", True),
+        ("1,2", "12", True),
+        ("(1,2)", "[1,2]", True),
+        ("16384", "16385", True),
+        ("10000", "10001", True),
+        ("a+b", "b", True),
+        (r"\text{east}", r"\text{west}", True),
+        (r"\sqrt{51}", "7.1414", True),
+        (r"\frac{1}{2}", "1/2", True),
+        ("x=5", "5", True),
+        ("2x+3=y", "y-3=2x", True),
+        (
+            r"\begin{pmatrix} 1/2 \\ 2 \end{pmatrix}",
+            r"\begin{pmatrix} 0.5 \\ 2 \end{pmatrix}",
+            True,
+        ),
+        ("16384", "16387", False),
+        (r"11{,}111", "11111", False),
+        ("-2,1", "1,-2", False),
+        (r"1\pm\sqrt{19}", r"1+\sqrt{19},1-\sqrt{19}", False),
+        ("−5", "-5", False),
+        (r"\sqrt{51}", "7.2", False),
+        ("x^2", "x^3", False),
+    ],
+)
+def test_official_verdicts(gold: str, answer: str, equal: bool) -> None:
+    assert official_equal((official_form(gold), official_form(answer))) == equal
+
+
+def test_official_table() -> None:
+    answers = pl.DataFrame(
+        {"problem_id": ["p"] * 4, "answer": ["0.5", r"\frac12", "", None], "count": [1, 2, 3, 4]}
+    )
+    graded = grade_official({"p": r"\frac{1}{2}"}, answers)
+    assert graded.rows() == [
+        ("p", None, None, False, "no_answer"),
+        ("p", "", "", False, "graded"),
+        ("p", "0.5", "0.5", True, "graded"),
+        ("p", r"\frac12", r"\frac{1}{2}", True, "graded"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [r"\text{" * 50_000, "boxed{" * 50_000, "{" * 200_000, "1" * 300_000, "he answer is " * 9_000],
+)
+def test_official_extraction_is_linear(text: str) -> None:
+    began = time.process_time()
+    official_form(official_answer(text))
+    assert time.process_time() - began < 3
+
+
+MIRROR = os.environ.get("MIRROR")
+ARCHIVE = "rollouts-qwen2.5-1.5b-math-shepherd.tar.gz"
+
+
+@pytest.mark.skipif(
+    MIRROR is None or not (Path(MIRROR) / ARCHIVE).exists(),
+    reason=f"needs the environment variable MIRROR: a folder with {ARCHIVE} and test500.jsonl",
+)
+def test_agrees_with_the_verdicts_that_the_official_code_stored() -> None:
+    """Rollouts of the official code, each with the answer it found and whether it was right."""
+    assert MIRROR is not None
+    lines = (Path(MIRROR) / "test500.jsonl").read_text().splitlines()
+    golds = {p["problem"]: p["answer"] for p in map(json.loads, lines)}
+    rows = []
+    with tarfile.open(Path(MIRROR) / ARCHIVE) as archive:
+        members = sorted(m.name for m in archive.getmembers() if m.name.endswith(".jsonl"))
+        # A fifth of the problems is enough, and quick.
+        for name in (name for name in members if name.split("question_")[1].startswith("1")):
+            member = archive.extractfile(name)
+            assert member is not None
+            record = json.loads(member.read())
+            if len(record["output"]) == 1:
+                output = record["output"][0]
+                text = output["text"].replace(" ки", "")
+                right = bool(record["result"]["majority_vote"])
+                rows.append((record["question"], text, output["extracted_answer"], right))
+    assert len(rows) > 300
+    n_found = sum(official_answer(text) == stored for _, text, stored, _ in rows)
+    assert n_found >= 0.99 * len(rows)
+    answers = pl.DataFrame(
+        {"problem_id": [row[0] for row in rows], "answer": [row[2] for row in rows]}
+    )
+    graded = grade_official(golds, answers)
+    correct = {(p, a): c for p, a, _, c, _ in graded.iter_rows()}
+    n_agreed = sum(correct[question, stored] == right for question, _, stored, right in rows)
+    assert n_agreed >= 0.99 * len(rows)

@@ -1,0 +1,308 @@
+"""The named queries against a made-up database, and against plain Python over its tables."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from synthetic_study import POLICIES, PRMS, SyntheticStudy
+
+from compute_optimal.charts import ITEMS
+from compute_optimal.charts.query import SQL_FOLDER, has_tables, run_query
+from compute_optimal.errors import StudyError
+
+TASKS = (("aime24", "AIME24", 9), ("math500", "MATH-500", 20))
+PARAMETERS = {"task": "math500", "scoring": "prm_last", "voting": "prm_max"}
+POINTS = {
+    "policy", "policy_title", "family", "n_parameters", "prm", "prm_title", "prm_n_parameters",
+    "bucket", "n_expected", "method", "budget", "at_study_budget", "accuracy", "ci_low", "ci_high",
+    "n_problems", "tokens", "prm_tokens",
+}  # fmt: skip
+GAINS = {
+    "task", "task_title", "task_rank", "policy", "policy_title", "family", "n_parameters", "series",
+    "prm", "prm_title", "budget", "problem_ids", "accuracies", "ci_low", "ci_high", "chosen",
+    "printed",
+}  # fmt: skip
+COLUMNS = {
+    "accuracy_against_flops": POINTS | {"policy_flops", "prm_flops", "flops"},
+    "figure_1": GAINS | {"printed_accuracy"},
+    "figure_3": {
+        "policy", "policy_title", "bin", "n", "share", "n_problems", "n_expected", "n_samples",
+        "n_easy", "n_medium", "n_hard", "published_share",
+    },
+    "figure_4": POINTS,
+    "figure_6": {
+        "prm", "prm_title", "prm_n_parameters", "ability", "source", "budget", "accuracy", "n_runs",
+    },
+    "figure_7": POINTS,
+    "figure_8": POINTS,
+    "overview": {
+        "task", "task_title", "policy", "policy_title", "n_parameters", "origin", "n_problems",
+        "n_problems_of_task", "greedy", "greedy_low", "greedy_high", "sampled", "sampled_low",
+        "sampled_high", "samples_per_problem", "n_easy", "n_medium", "n_hard", "tokens_per_sample",
+        "cut_short", "without_answer", "timed_out",
+    },
+    "table_2": {
+        "policy", "policy_title", "family", "n_parameters", "prm", "prm_title", "prm_n_parameters",
+        "method", "rule", "budget", "accuracy", "ci_low", "ci_high", "n_problems", "printed",
+    },
+    "table_5": GAINS,
+    "tables": {"name"},
+    "tasks": {"task", "title", "n_problems"},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return SyntheticStudy(
+        tasks=TASKS,
+        policies=(*POLICIES[:2], POLICIES[5]),
+        prms=PRMS[:3],
+        missing=[
+            ("llama-3.2-1b", "skywork-1.5b", None),
+            ("llama-3.2-3b", None, "dvts"),
+            ("qwen2.5-72b", None, "pass_at_1"),
+        ],
+        abilities={"skywork-1.5b": 48.0, "math-shepherd-7b": 29.5},
+    ).write(tmp_path_factory.mktemp("study") / "study.duckdb")
+
+
+def select(database: Path, query: str) -> list[dict[str, Any]]:
+    with duckdb.connect(str(database), read_only=True) as connection:
+        result = connection.execute(query)
+        columns = [column[0] for column in result.description]
+        return [dict(zip(columns, row, strict=True)) for row in result.fetchall()]
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_a_query_returns_its_columns_and_the_same_rows_again(database: Path, name: str) -> None:
+    rows = run_query(name, database, PARAMETERS)
+    assert rows
+    assert set(rows[0]) == COLUMNS[name]
+    assert rows == run_query(name, database, PARAMETERS)
+
+
+def test_every_file_is_tested_and_used() -> None:
+    files = {path.stem for path in SQL_FOLDER.glob("*.sql")} - {"macros"}
+    assert files == set(COLUMNS)
+    assert files - {"tables", "tasks"} == {item.query for item in ITEMS}
+
+
+def test_queries_leave_the_database_untouched(database: Path) -> None:
+    before = hashlib.sha256(database.read_bytes()).hexdigest()
+    for name in COLUMNS:
+        run_query(name, database, PARAMETERS)
+    assert hashlib.sha256(database.read_bytes()).hexdigest() == before
+
+
+def test_the_paper_decides_which_task_comes_first(database: Path) -> None:
+    assert [row["task"] for row in run_query("tasks", database)] == ["math500", "aime24"]
+
+
+def test_bins_of_pass_at_1_match_a_count_in_python(database: Path) -> None:
+    found = {
+        (row["policy"], row["bin"]): (row["n"], row["share"] or 0.0)
+        for row in run_query("figure_3", database, PARAMETERS)
+        if row["bin"] is not None
+    }
+    counts: Counter[tuple[str, int]] = Counter()
+    totals: Counter[str] = Counter()
+    for row in select(database, "SELECT * FROM difficulty WHERE task = 'math500'"):
+        upper_ends = [0.2, 0.4, 0.6, 0.8, 1.0]
+        counts[
+            row["policy"], next(i for i, end in enumerate(upper_ends) if row["pass_at_1"] <= end)
+        ] += 1
+        totals[row["policy"]] += 1
+    assert len(found) == 5 * len(totals)
+    for (policy, bin_), (n, share) in found.items():
+        assert n == counts[policy, bin_]
+        assert share == pytest.approx(n / totals[policy])
+
+
+def test_exact_bin_ends_belong_below(tmp_path: Path) -> None:
+    path = SyntheticStudy(tasks=TASKS[1:], policies=POLICIES[:1], prms=()).write(
+        tmp_path / "s.duckdb"
+    )
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("DELETE FROM difficulty")
+        for n_correct in range(6):
+            connection.execute(
+                "INSERT INTO difficulty VALUES ('math500', 'llama-3.2-1b', ?, ?, 5, 'easy')",
+                [str(n_correct), n_correct / 5],
+            )
+    rows = run_query("figure_3", path, PARAMETERS)
+    assert [row["n"] for row in rows] == [2, 1, 1, 1, 1]
+
+
+def test_curves_are_thinned_to_powers_of_two_and_study_budgets(database: Path) -> None:
+    rows = run_query("figure_4", database, PARAMETERS)
+    pool = {row["budget"] for row in rows if row["method"] == "majority"}
+    assert pool == {1, 2, 4, 8, 16, 32, 64, 128, 256}
+    marked = {row["budget"] for row in rows if row["at_study_budget"]}
+    assert marked == {1, 4, 16, 64, 256}
+
+
+def test_points_are_those_of_the_curves(database: Path) -> None:
+    curves = {
+        (row["policy"], row["prm"], row["method"], row["budget"]): row
+        for row in select(
+            database,
+            "SELECT * FROM curves WHERE task = 'math500' AND bucket = 'all'"
+            " AND (voting IS NULL OR voting = 'majority' AND prm IS NULL"
+            " OR scoring = 'prm_last' AND voting = 'prm_max')",
+        )
+    }
+    rows = [row for row in run_query("figure_4", database, PARAMETERS) if row["budget"]]
+    for row in rows:
+        prm = row["prm"] if row["method"] in ("best_of_n", "beam_search", "dvts") else None
+        curve = curves[row["policy"], prm, row["method"], row["budget"]]
+        for column in ("accuracy", "ci_low", "ci_high", "n_problems"):
+            assert row[column] == curve[column]
+
+
+def test_what_has_not_been_run_has_a_row_without_budget(database: Path) -> None:
+    rows = run_query("figure_4", database, PARAMETERS)
+    absent = {(row["policy"], row["prm"], row["method"]) for row in rows if row["budget"] is None}
+    assert absent == {
+        *(
+            ("llama-3.2-1b", "skywork-1.5b", method)
+            for method in ("best_of_n", "beam_search", "dvts")
+        ),
+        *(("llama-3.2-3b", prm[0], "dvts") for prm in PRMS[:3]),
+    }
+
+
+def test_buckets_know_their_sizes(database: Path) -> None:
+    counts = Counter(
+        (row["policy"], row["bucket"])
+        for row in select(database, "SELECT * FROM difficulty WHERE task = 'math500'")
+    )
+    for row in run_query("figure_8", database, PARAMETERS):
+        known = row["policy"] != "qwen2.5-72b"
+        assert row["n_expected"] == (counts[row["policy"], row["bucket"]] if known else None)
+
+
+def test_a_single_prm_is_the_one_run_most_then_the_largest(database: Path) -> None:
+    assert {row["prm"] for row in run_query("figure_7", database, PARAMETERS)} == {
+        "rlhflow-mistral-8b"
+    }
+
+
+def test_flops_are_two_per_parameter_and_token(database: Path) -> None:
+    for row in run_query("accuracy_against_flops", database, PARAMETERS):
+        if row["budget"] is None:
+            continue
+        expected = 2 * row["n_parameters"] * row["tokens"]
+        if row["method"] not in ("cot", "majority"):
+            expected += 2 * row["prm_n_parameters"] * row["prm_tokens"]
+        assert row["flops"] == pytest.approx(expected)
+
+
+def test_compute_optimal_is_the_best_method_of_each_bucket(database: Path) -> None:
+    """Brute force over all strategies, PRMs and buckets in Python."""
+    accuracies: dict[Any, dict[str, float]] = defaultdict(dict)
+    for row in select(
+        database,
+        "SELECT * FROM outcomes WHERE task = 'math500' AND scoring = 'prm_last'"
+        " AND voting = 'prm_max'",
+    ):
+        key = (row["policy"], row["prm"], row["budget"], row["bucket"], row["method"])
+        accuracies[key][row["problem_id"]] = row["accuracy"]
+    best: dict[Any, dict[str, float]] = {}
+    for (policy, prm, budget, bucket, _), values in accuracies.items():
+        key = (policy, prm, budget, bucket)
+        if key not in best or sum(values.values()) > sum(best[key].values()):
+            best[key] = values
+    rows = [
+        row
+        for row in run_query("table_5", database, PARAMETERS)
+        if row["series"] == "compute_optimal"
+    ]
+    assert {row["budget"] for row in rows} == {1, 4, 16, 64, 256}
+    for row in rows:
+
+        def total(prm: str, budget: int, policy: str = row["policy"]) -> dict[str, float]:
+            parts = (values for key, values in best.items() if key[:3] == (policy, prm, budget))
+            return {problem: value for part in parts for problem, value in part.items()}
+
+        expected = total(row["prm"], row["budget"])
+        assert dict(zip(row["problem_ids"], row["accuracies"], strict=True)) == expected
+        at_top = {prm[0]: sum(total(prm[0], 256).values()) for prm in PRMS[:3]}
+        assert at_top[row["prm"]] == pytest.approx(max(at_top.values()))
+
+
+def test_a_method_that_lacks_problems_is_not_chosen(tmp_path: Path) -> None:
+    study = SyntheticStudy(tasks=TASKS[1:], policies=POLICIES[:1], prms=PRMS[:1])
+    path = study.write(tmp_path / "s.duckdb")
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("UPDATE outcomes SET accuracy = 1 WHERE method = 'dvts'")
+    chosen = [
+        row["chosen"] for row in run_query("table_5", path, PARAMETERS) if row["budget"] == 64
+    ]
+    assert any(set(methods.values()) == {"dvts"} for methods in chosen if methods)
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("DELETE FROM outcomes WHERE method = 'dvts' AND problem_id LIKE '%0'")
+        connection.execute("UPDATE outcomes SET bucket = 'easy'")
+    chosen = [
+        row["chosen"] for row in run_query("table_5", path, PARAMETERS) if row["budget"] == 64
+    ]
+    assert all("dvts" not in methods.values() for methods in chosen if methods)
+
+
+def test_printed_values_find_their_policies_and_tasks(database: Path) -> None:
+    of_policy = {
+        row["policy"]: row["printed"] for row in run_query("table_5", database, PARAMETERS)
+    }
+    assert of_policy["llama-3.2-1b"] == {
+        "cot": "26.0",
+        "majority": "39.0",
+        "compute_optimal": "66.2",
+        "performance_gain": "154.6",
+        "efficiency_gain": ">256.0",
+    }
+    # Table 3 prints 75.6 for the same cell; Table 5 goes first.
+    assert of_policy["llama-3.2-3b"] == {"compute_optimal": "78.2"}
+    aime = run_query("table_5", database, PARAMETERS | {"task": "aime24"})
+    assert next(row["printed"] for row in aime) == {"compute_optimal": "16.7"}
+
+
+def test_models_of_the_paper_that_the_study_lacks_are_listed_apart(database: Path) -> None:
+    rows = run_query("figure_1", database, PARAMETERS)
+    printed = [
+        (row["policy"], row["printed_accuracy"]) for row in rows if row["series"] == "printed"
+    ]
+    assert printed == [("GPT-4o", 74.6)]
+
+
+def test_prms_are_compared_on_the_runs_they_share(database: Path) -> None:
+    rows = {row["prm"]: row for row in run_query("figure_6", database, PARAMETERS)}
+    # llama-3.2-1b lacks one PRM and llama-3.2-3b lacks DVTS, so 2 + 3 runs are common to all.
+    assert {row["n_runs"] for row in rows.values()} == {5}
+    assert {row["budget"] for row in rows.values()} == {256}
+    (mean,) = select(
+        database,
+        "SELECT avg(accuracy) AS accuracy FROM curves WHERE task = 'math500' AND bucket = 'all'"
+        " AND prm = 'skywork-1.5b' AND scoring = 'prm_last' AND voting = 'prm_max'"
+        " AND budget = 256",
+    )
+    assert rows["skywork-1.5b"]["accuracy"] == pytest.approx(mean["accuracy"])
+    assert rows["rlhflow-mistral-8b"]["ability"] is None
+
+
+def test_a_database_that_does_not_fit_is_named(tmp_path: Path, database: Path) -> None:
+    with pytest.raises(StudyError, match="no database"):
+        run_query("overview", tmp_path / "absent.duckdb")
+    empty = tmp_path / "empty.duckdb"
+    duckdb.connect(str(empty)).close()
+    with pytest.raises(StudyError, match="does not fit"):
+        run_query("overview", empty)
+    text = tmp_path / "text.duckdb"
+    text.write_text("not a database")
+    with pytest.raises(StudyError, match="does not fit"):
+        run_query("overview", text)
+    assert has_tables(database, ["curves", "prm_ability"])
+    assert not has_tables(database, ["curves", "absent"])

@@ -1,0 +1,359 @@
+"""Tables: numbers against brute force, and text that nothing interprets."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from synthetic_study import POLICIES, PRMS, SyntheticStudy
+
+from compute_optimal.charts import ITEMS, render_table, tabulate
+from compute_optimal.charts.query import run_query
+from compute_optimal.errors import StudyError
+from compute_optimal.tables import Column, Compared, Estimate, Printed, Table
+from compute_optimal.tables.gains import efficiency_gain, gains_of
+from compute_optimal.tables.model import escape_latex, escape_markdown
+
+TASKS = (("math500", "MATH-500", 20), ("aime24", "AIME24", 8))
+PARAMETERS = {"task": "math500", "scoring": "prm_last", "voting": "prm_max"}
+TABLES = [item.name for item in ITEMS if item.kind == "table"]
+HOSTILE = "a_b$c$ | <script>x</script> \\input{/etc/passwd} #%&~^ [x](y) `z` \u202e\x00\n end"
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return SyntheticStudy(
+        tasks=TASKS,
+        policies=(*POLICIES[:2], POLICIES[4]),
+        prms=PRMS[:2],
+        missing=[("qwen2.5-7b", None, "dvts"), ("qwen2.5-7b", None, "cot")],
+    ).write(tmp_path_factory.mktemp("study") / "study.duckdb")
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    study = SyntheticStudy(
+        tasks=TASKS, policies=POLICIES[:2], prms=PRMS[:1], missing=[(None, None, None)]
+    )
+    return study.write(tmp_path_factory.mktemp("study") / "study.duckdb")
+
+
+def records(table: Table) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(table.csv())))
+
+
+# --- numbers ------------------------------------------------------------------------------------
+
+
+def dense_efficiency(voted: dict[int, float], scaled: dict[int, float]) -> tuple[float, str]:
+    """The definition of issue 11 by walking along the curve in small steps."""
+    target = max(voted.values())
+    at_best = min(n for n, value in voted.items() if value == target)
+    budgets = sorted(scaled)
+    grid = np.arange(500 * budgets[0], 500 * budgets[-1] + 1) / 500
+    reached = np.flatnonzero(np.interp(grid, budgets, [scaled[n] for n in budgets]) >= target)
+    if not len(reached):
+        return at_best / budgets[-1], "<"
+    return at_best / float(grid[reached[0]]), "=" if reached[0] else ">"
+
+
+@given(
+    voted=st.lists(st.integers(0, 100), min_size=4, max_size=4),
+    scaled=st.lists(st.integers(0, 100), min_size=4, max_size=4),
+)
+def test_efficiency_gain_matches_a_walk_along_the_curve(
+    voted: list[int], scaled: list[int]
+) -> None:
+    budgets = [4, 16, 64, 256]
+    gain, relation = efficiency_gain(budgets, voted, budgets, scaled)
+    expected, expected_relation = dense_efficiency(
+        dict(zip(budgets, map(float, voted), strict=True)),
+        dict(zip(budgets, map(float, scaled), strict=True)),
+    )
+    assert relation == expected_relation
+    assert gain == pytest.approx(expected, rel=1e-3)
+
+
+def test_efficiency_gain_of_worked_examples() -> None:
+    # Majority is best at 256 with 60; scaling passes 60 half-way between 4 and 16.
+    assert efficiency_gain([4, 256], [50, 60], [4, 16], [55, 65]) == (25.6, "=")
+    assert efficiency_gain([4, 256], [50, 60], [4, 16], [61, 65]) == (64.0, ">")
+    assert efficiency_gain([4, 256], [50, 60], [4, 16], [10, 59]) == (16.0, "<")
+    # A single sample is the same thing on both sides.
+    assert efficiency_gain([1, 4], [50, 40], [1, 4], [50, 70]) == (1.0, "=")
+
+
+def test_gains_are_those_of_the_definition(database: Path) -> None:
+    rows = [
+        row for row in run_query("table_5", database, PARAMETERS) if row["policy"] == "llama-3.2-1b"
+    ]
+    gains = gains_of(rows)
+    means = {(row["series"], row["budget"]): np.mean(row["accuracies"]) for row in rows}
+    cot, best = means["cot", 1], means["compute_optimal", 256]
+    assert gains.cot is not None
+    assert gains.cot.value == pytest.approx(100 * cot)
+    assert isinstance(gains.performance_gain, Estimate)
+    assert gains.performance_gain.value == pytest.approx(100 * (best - cot) / cot)
+    assert isinstance(gains.efficiency_gain, Estimate)
+    expected, _ = dense_efficiency(
+        {n: v for (name, n), v in means.items() if name == "majority"},
+        {n: v for (name, n), v in means.items() if name == "compute_optimal"},
+    )
+    assert gains.efficiency_gain.value == pytest.approx(expected, rel=1e-3)
+    for estimate in (gains.cot, gains.compute_optimal, gains.performance_gain):
+        assert estimate is not None
+        assert estimate.low < estimate.value < estimate.high
+    assert gains == gains_of(rows)
+
+
+def test_the_interval_of_a_gain_is_paired(database: Path) -> None:
+    """If every problem gains the same share, resampling the problems cannot change it."""
+    first = run_query("table_5", database, PARAMETERS)[0]
+    values = np.linspace(0.1, 0.6, 12).tolist()
+    ids = [str(i) for i in range(12)]
+    base = {**first, "printed": None, "problem_ids": ids, "ci_low": None, "ci_high": None}
+    shuffled = np.random.default_rng(0).permutation(12)
+    better = {
+        "problem_ids": [ids[i] for i in shuffled],
+        "accuracies": [1.5 * values[i] for i in shuffled],
+    }
+    gains = gains_of(
+        [
+            {**base, "series": "cot", "budget": 1, "accuracies": values},
+            {**base, "series": "compute_optimal", "budget": 4, **better},
+        ]
+    )
+    gain = gains.performance_gain
+    assert isinstance(gain, Estimate)
+    assert (gain.value, gain.low, gain.high) == pytest.approx((50, 50, 50))
+    assert gains.majority is gains.efficiency_gain is None
+    assert gains.cot is not None
+    assert gains.cot.low < gains.cot.high
+
+
+def test_table_5_shows_printed_values_beside_its_own(database: Path) -> None:
+    table = tabulate("table_5", database)
+    row = records(table)[0]
+    assert row["policy"] == "Llama-3.2-1B-Instruct"
+    ours, theirs = float(row["cot_percent"]), 26.0
+    assert float(row["cot_percent_printed"]) == theirs
+    assert float(row["cot_percent_difference"]) == pytest.approx(ours - theirs)
+    inside = float(row["cot_percent_low"]) <= theirs <= float(row["cot_percent_high"])
+    assert row["cot_percent_printed_inside_interval"] == ("yes" if inside else "no")
+    assert row["efficiency_gain_times_printed"] == ">256"
+    assert row["efficiency_gain_times_difference"] == "not comparable"
+    below = table.markdown().splitlines()[5]
+    assert below.startswith("| printed† |")
+    assert (
+        f"26.0 ({ours - theirs:+.1f}, {'inside' if inside else 'outside'})".replace("-", "−")
+        in below
+    )
+
+
+def test_what_has_not_been_run_says_so(database: Path, empty: Path) -> None:
+    row = records(tabulate("table_5", database))[2]
+    assert row["policy"] == "Qwen2.5-7B-Instruct"
+    assert row["cot_percent"] == row["performance_gain_percent"] == "not run"
+    assert float(row["compute_optimal_percent"]) > 0
+    for name in TABLES:
+        for record in records(tabulate(name, empty)):
+            assert "not run" in record.values()
+            for field, value in record.items():
+                assert value, f"{name}: {field} is blank"
+                assert value != "0", f"{name}: {field} is 0"
+
+
+def test_a_cell_is_never_blank(database: Path) -> None:
+    for name in TABLES:
+        table = tabulate(name, database)
+        assert all(value for record in records(table) for value in record.values())
+        for text in table._text_rows(str, str):
+            assert text[0] == "printed†" or all(text)
+
+
+def test_without_prms_there_is_no_table_2(tmp_path: Path) -> None:
+    study = SyntheticStudy(tasks=TASKS[:1], policies=POLICIES[:1], prms=())
+    table = tabulate("table_2", study.write(tmp_path / "s.duckdb"))
+    assert "not run" in table.markdown()
+    assert "not run" in table.csv()
+
+
+def test_undefined_gains_are_named(tmp_path: Path) -> None:
+    study = SyntheticStudy(tasks=TASKS[:1], policies=POLICIES[:1], prms=PRMS[:1], all_wrong=True)
+    row = records(tabulate("table_5", study.write(tmp_path / "s.duckdb")))[0]
+    assert row["performance_gain_percent"] == "undefined (CoT is 0)"
+    assert row["efficiency_gain_times"] == "undefined (majority is 0)"
+
+
+def test_table_2_has_every_rule_and_the_papers_rows(database: Path) -> None:
+    rows = records(tabulate("table_2", database))
+    expected = {
+        (row["method"], row["rule"], row["prm"]): row["accuracy"]
+        for row in run_query("table_2", database, PARAMETERS)
+        if row["policy"] == "llama-3.2-1b" and row["accuracy"] is not None
+    }
+    first = next(
+        row for row in rows if row["method"] == "best-of-N" and row["rule"] == "PRM-Avg-Vote"
+    )
+    key = ("best_of_n", "prm_avg prm_vote", "math-shepherd-7b")
+    assert float(first["math-shepherd-7b_percent"]) == pytest.approx(100 * expected[key])
+    absent = [
+        row for row in rows if row["policy"] == "Qwen2.5-7B-Instruct" and row["method"] == "DVTS"
+    ]
+    assert len(absent) == 7
+    assert all(row["math-shepherd-7b_percent"] == "not run" for row in absent)
+
+
+def test_overview_counts_difficulties(database: Path) -> None:
+    for row in records(tabulate("overview", database)):
+        n = sum(int(row[f"{name}_problems"]) for name in ("easy", "medium", "hard"))
+        assert n == int(row["problems"])
+
+
+def test_partial_coverage_is_visible() -> None:
+    from compute_optimal.tables.paper import overview
+
+    row = dict.fromkeys(
+        ["task_title", "policy_title", "n_parameters", "origin", "n_easy", "n_medium", "n_hard",
+         "greedy", "greedy_low", "greedy_high", "sampled", "sampled_low", "sampled_high",
+         "samples_per_problem", "tokens_per_sample", "cut_short", "without_answer", "timed_out"]
+    )  # fmt: skip
+    row |= {"task_title": "T", "policy_title": "P", "origin": "run"}
+    table = overview([{**row, "n_problems": 350, "n_problems_of_task": 500}], "title")
+    assert "350 of 500" in table.markdown()
+
+
+# --- comparison with printed numbers ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("26.0", Printed(26.0)),
+        (">256.0", Printed(256.0, ">")),
+        ("< 3", Printed(3.0, "<")),
+        ("about 2", None),
+        ("100-1000", None),
+    ],
+)
+def test_printed_numbers_are_read(text: str, expected: Printed | None) -> None:
+    assert Printed.parse(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("estimate", "printed", "inside"),
+    [
+        (Estimate(50, 40, 60), Printed(60), True),
+        (Estimate(50, 40, 60), Printed(60.1), False),
+        (Estimate(50, 40, 60), Printed(39), False),
+        (Estimate(50, 40, 60), Printed(64, ">"), False),
+        (Estimate(50, 40, 70), Printed(64, ">"), True),
+        (Estimate(64, 40, 64, ">", "=", ">"), Printed(64, ">"), True),
+        (Estimate(64, 40, 64, ">", "=", ">"), Printed(300), True),
+        (Estimate(0.5, 0.2, 3, "<", "<"), Printed(0.1), True),
+        (Estimate(50), Printed(50), None),
+        (None, Printed(50), None),
+        (Estimate(50, 40, 60), None, None),
+    ],
+)
+def test_an_interval_admits_a_printed_value(
+    estimate: Estimate | None, printed: Printed | None, inside: bool | None
+) -> None:
+    assert Compared(estimate, printed).inside is inside
+
+
+# --- text ---------------------------------------------------------------------------------------
+
+
+@given(st.text(max_size=60))
+def test_markdown_text_is_inert(text: str) -> None:
+    escaped = escape_markdown(text)
+    assert not set(escaped) & set("|<>`*_[]{}$~^\\\n\r\x00")
+    assert re.fullmatch(r"(?:[^&#]|&#\d+;)*", escaped)
+
+
+@given(st.text(max_size=60))
+def test_latex_text_is_inert(text: str) -> None:
+    escaped = escape_latex(text)
+    bare = re.sub(
+        r"\\(?:text[a-z]+\{(?:\\dag)?\}|ldots\{\}|[&%$#_{}])|\$\\(?:times|geq)\$|\$-\$|^\{\}",
+        "",
+        escaped,
+    )
+    assert not set(bare) & set("\\{}$&#%_~^<>|\n\r\x00")
+    assert not escaped.startswith(("[", "*"))
+
+
+@given(st.lists(st.text(max_size=20), min_size=2, max_size=2))
+def test_a_row_keeps_its_cells(cells: list[str]) -> None:
+    table = Table("t", [Column("a", "A"), Column("b", "B")], [cells])
+    assert table.markdown().splitlines()[4].count("|") == 3
+    (_, row) = csv.reader(io.StringIO(table.csv()))
+    assert len(row) == 2
+    line = table.latex().splitlines()[7]
+    assert len(re.findall(r"(?<!\\)&", line)) == 1
+    assert line.endswith(r" \\")
+
+
+def test_hostile_names_are_shown_and_not_obeyed(tmp_path: Path) -> None:
+    study = SyntheticStudy(
+        tasks=(("t", HOSTILE, 6),),
+        policies=(("p", HOSTILE, "f", 10**9),),
+        prms=(("r", HOSTILE, "f", 10**9),),
+        budgets=(4,),
+    )
+    path = study.write(tmp_path / "s.duckdb")
+    for name in TABLES:
+        outputs = {suffix: tmp_path / f"{name}.{suffix}" for suffix in ("csv", "md", "tex")}
+        render_table(name, path, outputs)
+        markdown, latex = outputs["md"].read_text(), outputs["tex"].read_text()
+        assert "<script" not in markdown
+        assert "script" in markdown
+        assert r"\input" not in "\n".join(latex.splitlines()[2:])
+        assert r"textbackslash{}input\{" in latex
+        assert latex.count("{") - latex.count(r"\{") == latex.count("}") - latex.count(r"\}")
+        for text in (markdown, latex, outputs["csv"].read_text()):
+            assert not set("\x00\u202e") & set(text)
+        body = [line for line in markdown.splitlines() if line.startswith("|")]
+        assert len({line.count("|") for line in body}) == 1
+
+
+def test_long_tables_break_over_pages() -> None:
+    rows = [[str(i)] for i in range(60)]
+    assert r"\begin{longtable}" in Table("t", [Column("a", "A")], rows).latex()
+    assert r"\begin{tabular}" in Table("t", [Column("a", "A")], rows[:3]).latex()
+
+
+def test_numbers_are_written_for_people_and_for_machines() -> None:
+    columns = [Column("x_percent", "x", "estimate"), Column("n", "n", "number", digits=0)]
+    table = Table("t", columns, [[Estimate(-1234.56, -2000, math.inf), 12345]])
+    assert "| −1,234.6 [−2,000.0, ∞] | 12,345 |" in table.markdown()
+    assert table.csv().splitlines()[1] == "-1234.56,-2000,inf,12345"
+
+
+def test_files_are_the_same_bytes_again(database: Path, tmp_path: Path) -> None:
+    for name in TABLES:
+        found = []
+        for folder in ("one", "two"):
+            outputs = {suffix: tmp_path / folder / f"x.{suffix}" for suffix in ("csv", "md", "tex")}
+            render_table(name, database, outputs)
+            found.append([path.read_bytes() for path in outputs.values()])
+        assert found[0] == found[1]
+
+
+def test_wrong_requests_are_explained(database: Path) -> None:
+    with pytest.raises(StudyError, match="is a figure"):
+        tabulate("figure_4", database)
+    with pytest.raises(StudyError, match="no figure or table"):
+        tabulate("table_99", database)
+    with pytest.raises(StudyError, match="no task called"):
+        tabulate("table_5", database, task="absent")
+    with pytest.raises(StudyError, match="unknown format"):
+        render_table("table_5", database, {"xlsx": Path("x.xlsx")})
