@@ -215,7 +215,7 @@ def test_bars_and_thresholds_of_pass_at_1(drawn: Drawn, database: Path) -> None:
         for row in expected:
             label = f"{row['n']}\n{100 * row['share']:.0f}%" if row["n"] else "0"
             assert label in texts(axes)
-    assert any("in the paper 76.2%" in text.replace("\n", " ") for text in texts(figure))
+    assert any("paper 76.2%" in text.replace("\n", " ") for text in texts(figure))
 
 
 def test_bars_of_figure_1_are_those_of_table_5(drawn: Drawn, database: Path) -> None:

@@ -44,6 +44,9 @@ def _parser() -> argparse.ArgumentParser:
     storage.add_argument("--registry", type=Path, default=Path("config/registry"))
     storage.add_argument("--lock-file", type=Path, default=Path("config/models.lock.json"))
     storage.add_argument("--mirror", type=Path, help="folder with files of tasks")
+    storage.add_argument(
+        "--part-seconds", type=float, default=30.0, help="how much work a crash may cost"
+    )
     storage.add_argument("--generate", choices=("never", "missing"), default="never")
 
     job = argparse.ArgumentParser(add_help=False, parents=[storage])
@@ -130,6 +133,7 @@ def _storage(options: argparse.Namespace) -> Any:
         lock=load_lock(options.lock_file),
         generate=options.generate,
         mirror=options.mirror,
+        part_seconds=options.part_seconds,
     )
 
 

@@ -53,9 +53,6 @@ Receipt = dict[str, Any]
 MAX_IN_FLIGHT = 512
 """Requests that an engine holds at once: twice its 256 slots, so that it never runs dry."""
 
-PART_SECONDS = 30.0
-"""A part is written about this often: the most that a crash can cost."""
-
 
 def draw_samples(request: Request, storage: Storage) -> Receipt:
     """Ensure the pools of one (task, policy).
@@ -73,17 +70,19 @@ def draw_samples(request: Request, storage: Storage) -> Receipt:
         problems = _texts(task, request, storage)
         with _open_policy(storage, jobs[0].spec) as policy:
             for job in jobs:
-                _draw_pool(job, problems, policy)
+                _draw_pool(job, problems, policy, storage)
     return _receipt(jobs)
 
 
-def _draw_pool(job: _Job, problems: Mapping[str, Problem], policy: _Policy) -> None:
+def _draw_pool(
+    job: _Job, problems: Mapping[str, Problem], policy: _Policy, storage: Storage
+) -> None:
     settings = SamplingSettings(**_sampling_settings(job.spec))
     searches = (
         draw(problems[key], policy.prompt_ids(problems[key]), indices, settings)
         for key, indices in job.missing.items()
     )
-    with _Parts([job]) as parts:
+    with _Parts([job], storage.part_seconds) as parts:
         run(
             searches,
             sampling=policy.engine,
@@ -112,7 +111,7 @@ def score_steps(request: Request, storage: Storage) -> Receipt:
                 score_samples(problems[key], texts[key], prm.encode, prm_context=prm.context)
                 for key in job.missing
             )
-            with _Parts([job]) as parts:
+            with _Parts([job], storage.part_seconds) as parts:
                 run(
                     searches,
                     scoring=prm.engine,
@@ -148,7 +147,7 @@ def search_trees(request: Request, storage: Storage) -> Receipt:
                             yield _search(job, problems[key], policy, prm)
 
             by_cell = {(job.spec["method"], job.spec.get("budget")): job for job in jobs}
-            with _Parts(jobs) as parts:
+            with _Parts(jobs, storage.part_seconds) as parts:
                 run(
                     searches(),
                     sampling=policy.engine,
@@ -329,12 +328,13 @@ def _search_rows(result: SearchResult) -> Rows:
 
 
 class _Parts:
-    """Buffers finished work and writes it as parts, every ``PART_SECONDS`` and at the end.
+    """Buffers finished work and writes it as parts, every so many seconds and at the end.
 
     Also at the end that an engine's death makes: what was finished by then is kept.
     """
 
-    def __init__(self, jobs: Sequence[_Job]) -> None:
+    def __init__(self, jobs: Sequence[_Job], seconds: float) -> None:
+        self._seconds = seconds
         self._run = uuid.uuid4().hex[:12]
         self._number = 0
         self._buffers: dict[str, tuple[Partition, Rows, list[Ledger]]] = {
@@ -369,7 +369,7 @@ class _Parts:
         speed = self._tokens / max(1e-9, time.monotonic() - self._started)
         self._progress.set_postfix_str(f"{speed:,.0f} tokens/s", refresh=False)
         self._progress.update(n_units)
-        if time.monotonic() - self._written > PART_SECONDS:
+        if time.monotonic() - self._written >= self._seconds:
             self.flush()
 
     def flush(self) -> None:

@@ -35,6 +35,8 @@ class Storage:
     lock: Mapping[str, LockEntry]
     generate: Literal["never", "missing"] = "never"
     mirror: Path | None = None
+    part_seconds: float = 30.0
+    """A part is written about this often: the most that a crash can cost."""
 
     @classmethod
     def of(cls, study: Study) -> Storage:

@@ -42,7 +42,7 @@ def small_against_large(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
         blocks,
         _legend(any(row["series"] == "printed" or row["printed"] for row in rows)),
         panel_height=0.1 + 0.32 * n_bars,
-        left=2.2,
+        left=2.35,
     )
 
 
@@ -55,7 +55,9 @@ def _block(task: Row, policies: Sequence[Gains], models: Sequence[Row]) -> Block
         axes.set_xlim(0, 109)
         axes.set_xticks(range(0, 101, 20))
         axes.set_ylim(len(names) - 0.4, -0.6)
-        axes.set_yticks(range(len(names)), [style.fit(name, 2.0, style.SMALL, 1) for name in names])
+        axes.set_yticks(
+            range(len(names)), [style.fit(name, 2.35, style.SMALL, 1) for name in names]
+        )
         axes.tick_params(axis="y", length=0)
         axes.grid(visible=False, axis="y")
 

@@ -80,5 +80,5 @@ def _panel(rows: Sequence[Row], top: float) -> Panel:
         note += f"; {first['n_problems']:,} of {first['n_expected']:,} problems"
     if first["published_share"] is not None:
         above = 100 * sum(row["share"] or 0 for row in rows if row["bin"] == 4)
-        note += f"; above 80%: {above:.1f}%, in the paper {first['published_share']:.1f}%"
+        note += f"; above 80%: {above:.1f}%, paper {first['published_share']:.1f}%"
     return Panel(first["policy"], first["policy_title"], paint, note=note)

@@ -50,8 +50,8 @@ def compute_optimal_gains(rows: Sequence[Row], title: str) -> Table:
     ]
     if any(gains.printed for gains in policies):
         notes.append(
-            f"{MARK} as the paper prints it in Table 5, else in Table 3, with the difference of this "
-            "study from it and whether it lies inside the interval."
+            f"{MARK} as the paper prints it in Table 5, else in Table 3, with the difference of "
+            "this study from it and whether it lies inside the interval."
         )
     return Table(title, columns, [_gains_row(gains) for gains in policies], notes)
 

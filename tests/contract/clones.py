@@ -1,0 +1,113 @@
+"""A copy of the repository with a tiny study whose every cell is in the shipped store."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PARTS = ("Snakefile", "workflow", "config", "profiles", "data", "notebooks")
+GENERATE = {"draw_samples", "score_steps", "search_trees"}
+
+TINY: dict[str, Any] = {
+    "name": "tiny",
+    "generate": "missing",
+    "tasks": ["arithmetic-chains"],
+    "problems": 5,
+    "policies": ["micro-llama-0.1M", "micro-qwen-0.1M"],
+    "prms": ["micro-qwen-math-prm-0.4M"],
+    "methods": ["cot", "majority", "best_of_n"],
+    "budgets": [2, 4],
+    "difficulty": {"n_samples": 4},
+    "statistics": {"bootstrap_replicates": 100},
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job that a dry run plans."""
+
+    rule: str
+    wildcards: dict[str, str]
+    engine: int | None
+
+
+@dataclass(frozen=True)
+class Clone:
+    """One working copy, driven as a user would: by commands."""
+
+    folder: Path
+
+    def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """A command in the clone; its output is captured."""
+        paths = [str(self.folder / "workflow"), *environment.pop("pythonpath", "").split()]
+        return subprocess.run(
+            [sys.executable, "-m", *command],
+            cwd=self.folder,
+            env=os.environ
+            | {
+                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+                "PYTHONPATH": ":".join(reversed(paths)),
+            }
+            | environment,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+
+    def snakemake(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Snakemake with the tiny study, up to the database unless told otherwise."""
+        return self.run(
+            "snakemake", "--configfile", "tiny.yaml", "--cores", "2", *arguments, **environment
+        )
+
+    def plan(self, target: str = "results/study.duckdb", **environment: str) -> list[Job]:
+        """The jobs of a dry run, in no order."""
+        done = self.snakemake("--dry-run", target, **environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+        output = done.stdout + done.stderr
+        jobs = []
+        for block in re.split(r"\n(?=(?:local)?rule \w+:)", output)[1:]:
+            rule = re.match(r"(?:local)?rule (\w+):", block)
+            assert rule
+            wildcards = re.search(r"\n    wildcards: (.*)", block)
+            pairs = wildcards[1].split(", ") if wildcards else []
+            engine = re.search(r"\n    resources: .*\bengine=(\d)", block)
+            jobs.append(
+                Job(
+                    rule[1],
+                    dict(pair.split("=", 1) for pair in pairs),
+                    int(engine[1]) if engine else None,
+                )
+            )
+        return jobs
+
+    def edit(self, file: str, change: Callable[[dict[str, Any]], None]) -> None:
+        """Change a YAML file of the clone."""
+        path = self.folder / file
+        content = yaml.safe_load(path.read_text())
+        change(content)
+        path.write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+def fresh_clone(folder: Path) -> Clone:
+    """Copy the repository's files to ``folder`` and add the tiny study."""
+    for part in PARTS:
+        source = ROOT / part
+        if source.is_dir():
+            unwanted = shutil.ignore_patterns("__pycache__", "*.egg-info")
+            shutil.copytree(source, folder / part, ignore=unwanted)
+        else:
+            shutil.copy2(source, folder / part)
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY, sort_keys=False))
+    return Clone(folder)

@@ -1,0 +1,31 @@
+"""Working copies of the repository, fresh ones and one in which a tiny study has been run."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from clones import Clone, fresh_clone
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Clone:
+    """A fresh clone; nothing has been run in it."""
+    return fresh_clone(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def finished_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run once: the tiny study up to its database."""
+    folder = tmp_path_factory.mktemp("finished")
+    done = fresh_clone(folder).snakemake("results/study.duckdb")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+@pytest.fixture
+def finished(finished_folder: Path, tmp_path: Path) -> Clone:
+    """A clone of its own in which the tiny study has been run."""
+    shutil.copytree(finished_folder, tmp_path / "clone")
+    return Clone(tmp_path / "clone")

@@ -1,0 +1,152 @@
+"""What Snakemake plans, and when: each test is a way in which such workflows are known to fail."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import Any
+
+import pytest
+from clones import GENERATE, TINY, Clone, Job
+
+NEW = "micro-new"
+
+
+def generation(jobs: list[Job]) -> list[Job]:
+    return [job for job in jobs if job.rule in GENERATE]
+
+
+def test_a_fresh_clone_plans_work_but_no_generation(clone: Clone) -> None:
+    jobs = clone.plan()
+    assert {job.rule for job in generation(jobs)} == {"draw_samples", "score_steps"}
+    assert [job for job in generation(jobs) if job.engine != 0] == []
+
+
+def test_the_default_study_is_all_in_the_shipped_store(clone: Clone) -> None:
+    (clone.folder / "tiny.yaml").write_bytes((clone.folder / "config/config.yaml").read_bytes())
+    jobs = clone.plan()
+    assert len(generation(jobs)) > 0
+    assert [job for job in generation(jobs) if job.engine != 0] == []
+
+
+def test_the_plan_is_made_without_torch_vllm_and_transformers(clone: Clone) -> None:
+    blocked = clone.folder / "blocked"
+    for name in ("torch", "vllm", "transformers", "tokenizers"):
+        (blocked / name).mkdir(parents=True)
+        (blocked / name / "__init__.py").write_text("raise ImportError('not in this environment')")
+    assert clone.plan(pythonpath=str(blocked))
+
+
+def test_a_second_run_does_nothing(finished: Clone) -> None:
+    done = finished.snakemake("results/study.duckdb")
+    assert done.returncode == 0
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_touching_every_file_of_the_workflow_plans_nothing(finished: Clone) -> None:
+    for path in (finished.folder / "workflow").rglob("*"):
+        if path.is_file():
+            os.utime(path)
+    os.utime(finished.folder / "Snakefile")
+    assert finished.plan() == []
+
+
+def test_editing_the_library_plans_analysis_and_no_generation(finished: Clone) -> None:
+    for path in (finished.folder / "workflow/compute_optimal").rglob("*.py"):
+        with path.open("a") as file:
+            file.write("\n# a remark\n")
+    jobs = finished.plan()
+    assert "estimate_accuracy" in {job.rule for job in jobs}
+    assert generation(jobs) == []
+
+
+def test_adding_a_policy_plans_its_jobs_and_the_aggregates(finished: Clone) -> None:
+    shutil.copytree(
+        finished.folder / "data/models/micro-qwen-0.1M", finished.folder / f"data/models/{NEW}"
+    )
+
+    def register(content: dict[str, Any]) -> None:
+        entry = content["policies"]["micro-qwen-0.1M"]
+        content["policies"][NEW] = {**entry, "path": f"data/models/{NEW}"}
+
+    finished.edit("config/registry/policies.yaml", register)
+    finished.edit("tiny.yaml", lambda content: content["policies"].append(NEW))
+    locked = finished.run("compute_optimal", "lock", "--config", "tiny.yaml")
+    assert locked.returncode == 0, locked.stderr
+    jobs = finished.plan()
+    own = [job for job in jobs if job.wildcards.get("policy") == NEW]
+    assert sorted(job.rule for job in own) == [
+        "draw_samples",
+        "estimate_accuracy",
+        "grade_answers",
+        "score_steps",
+    ]
+    assert all(job.engine == 1 for job in generation(own))
+    assert {job.rule for job in jobs if job not in own} == {"describe_study", "build_database"}
+
+
+def swap(content: dict[str, Any]) -> None:
+    content["policies"]["micro-qwen-0.1M"]["sampling"] |= {"temperature": 0.9, "top_p": 0.8}
+
+
+def swap_back(content: dict[str, Any]) -> None:
+    content["policies"]["micro-qwen-0.1M"]["sampling"] |= {"temperature": 0.8, "top_p": 0.9}
+
+
+@pytest.mark.parametrize("without_records", [False, True], ids=["", "without .snakemake"])
+def test_swapping_two_numbers_of_a_spec_is_seen(finished: Clone, without_records: bool) -> None:
+    finished.edit("config/registry/policies.yaml", swap)
+    if without_records:
+        shutil.rmtree(finished.folder / ".snakemake")
+    first = finished.plan()
+    assert {job.wildcards["policy"] for job in generation(first)} == {"micro-qwen-0.1M"}
+    assert all(job.engine == 1 for job in generation(first))
+    finished.edit("config/registry/policies.yaml", swap_back)
+    second = finished.plan()
+    digests = [
+        {job.wildcards["digest"] for job in generation(jobs) if job.rule == "draw_samples"}
+        for jobs in (first, second)
+    ]
+    assert digests[0] != digests[1]
+
+
+def test_a_changed_setting_of_the_analysis_is_seen_without_records_and_back_again(
+    finished: Clone,
+) -> None:
+    shutil.rmtree(finished.folder / ".snakemake")
+
+    def thresholds(easy: float) -> None:
+        finished.edit("tiny.yaml", lambda c: c["difficulty"].update(easy=easy))
+
+    thresholds(0.6)
+    done = finished.snakemake("results/study.duckdb")
+    assert done.returncode == 0, done.stdout + done.stderr
+    shutil.rmtree(finished.folder / ".snakemake")
+    thresholds(0.5)
+    rules = {job.rule for job in finished.plan()}
+    assert rules == {"estimate_accuracy", "describe_study", "build_database"}
+
+
+def test_a_miss_under_generate_never_is_listed_and_priced_before_anything_runs(
+    clone: Clone,
+) -> None:
+    clone.edit("tiny.yaml", lambda c: c.update(generate="never", budgets=[4, 512], problems=2))
+    done = clone.snakemake("results/study.duckdb")
+    output = done.stdout + done.stderr
+    assert done.returncode != 0
+    for policy in TINY["policies"]:
+        assert f"arithmetic-chains / {policy} / majority N=512" in output
+    assert "tokens to generate" in output
+    assert "generate: missing" in output
+    assert not (clone.folder / "results").exists()
+
+
+def test_a_flipped_byte_in_the_shipped_store_is_named_and_refused(clone: Clone) -> None:
+    part = next((clone.folder / "data/store/samples").rglob("samples-*.parquet"))
+    content = bytearray(part.read_bytes())
+    content[len(content) // 2] ^= 1
+    part.write_bytes(content)
+    done = clone.snakemake("results/study.duckdb")
+    assert done.returncode != 0
+    assert part.name in done.stdout + done.stderr
+    assert "damaged" in done.stdout + done.stderr

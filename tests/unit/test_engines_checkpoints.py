@@ -1,0 +1,166 @@
+"""Model folders, checked before an engine opens them; and the conversion of Skywork PRMs."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from compute_optimal.engines import convert_skywork, open_sampling_engine, open_scoring_engine
+from compute_optimal.engines.checkpoints import read_config, require_tensors, tensor_names
+from compute_optimal.errors import StudyError
+
+
+def write_tensors(path: Path, *names: str) -> None:
+    """A safetensors file of one-number tensors."""
+    header = {
+        name: {"dtype": "F32", "shape": [1], "data_offsets": [4 * i, 4 * i + 4]}
+        for i, name in enumerate(names)
+    }
+    text = json.dumps({"__metadata__": {"format": "pt"}, **header}).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(4 * len(names)))
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A folder that has all files of a model."""
+    (tmp_path / "config.json").write_text('{"architectures": ["Qwen2ForProcessRewardModel"]}')
+    (tmp_path / "tokenizer.json").write_text("{}")
+    write_tensors(tmp_path / "model.safetensors", "model.embed_tokens.weight", "score.0.weight")
+    return tmp_path
+
+
+def without_weights(model: Path) -> None:
+    (model / "model.safetensors").unlink()
+
+
+def with_pickle(model: Path) -> None:
+    without_weights(model)
+    (model / "pytorch_model.bin").write_bytes(b"\x80\x04.")
+
+
+BREAKAGES: list[tuple[Callable[[Path], Any], str]] = [
+    (lambda model: (model / "config.json").unlink(), r"no config\.json"),
+    (lambda model: (model / "config.json").write_text("{"), "not JSON"),
+    (lambda model: (model / "tokenizer.json").unlink(), r"no tokenizer\.json"),
+    (without_weights, "no weights"),
+    (with_pickle, r"pickle files \(pytorch_model\.bin\)"),
+]
+
+
+@pytest.mark.parametrize(("breakage", "message"), BREAKAGES)
+def test_what_a_model_folder_lacks_is_said_before_anything_is_loaded(
+    model: Path, breakage: Callable[[Path], Any], message: str
+) -> None:
+    assert read_config(model)["architectures"]
+    breakage(model)
+    for open_it in (
+        lambda: open_sampling_engine(model, context=8),
+        lambda: open_scoring_engine(model, "qwen_math", context=8),
+        lambda: convert_skywork(model, model.with_name("converted")),
+    ):
+        with pytest.raises(StudyError, match=message) as caught:
+            open_it()
+        assert str(model) in str(caught.value)
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="does not exist"):
+        open_sampling_engine(tmp_path / "absent", context=8)
+
+
+def test_a_machine_without_an_engine_says_how_to_get_one(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+    with pytest.raises(StudyError, match=r"No engine(.|\n)*make engine"):
+        open_sampling_engine(model, context=8)
+
+
+def test_a_prm_without_its_head_is_refused(model: Path) -> None:
+    assert tensor_names(model) == {"model.embed_tokens.weight", "score.0.weight"}
+    with pytest.raises(StudyError, match=r"lacks(.|\n)*score\.0\.bias, score\.2\.bias"):
+        open_scoring_engine(model, "qwen_math", context=8)
+    write_tensors(model / "second.safetensors", "score.0.bias", "score.2.weight", "score.2.bias")
+    require_tensors(model, {"score.0.weight", "score.2.bias"})
+
+
+def test_a_damaged_weights_file_is_named(model: Path) -> None:
+    (model / "model.safetensors").write_bytes(b"\xff" * 20)
+    with pytest.raises(StudyError, match="damaged"):
+        tensor_names(model)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "cure"), [("Qwen2ForPrmModel", "convert_skywork"), ("BertModel", "format")]
+)
+def test_a_prm_of_another_architecture_is_refused(
+    model: Path, architecture: str, cure: str
+) -> None:
+    (model / "config.json").write_text(json.dumps({"architectures": [architecture]}))
+    with pytest.raises(StudyError, match=architecture) as caught:
+        open_scoring_engine(model, "skywork", context=8)
+    assert cure in str(caught.value)
+
+
+def test_a_causal_prm_needs_its_language_model_head_and_one_gpu(tmp_path: Path) -> None:
+    pytest.importorskip("transformers", reason="transformers comes with the engine (make engine)")
+    from tiny_tokenizers import save_byte_tokenizer
+
+    save_byte_tokenizer(tmp_path)
+    write_tensors(tmp_path / "model.safetensors", "model.embed_tokens.weight")
+
+    def configure(**settings: Any) -> None:
+        (tmp_path / "config.json").write_text(json.dumps(settings))
+
+    configure(architectures=["LlamaForCausalLM"], tie_word_embeddings=False)
+    with pytest.raises(StudyError, match=r"lacks(.|\n)*lm_head\.weight"):
+        open_scoring_engine(tmp_path, "rlhflow", context=8)
+    configure(architectures=["LlamaForCausalLM"], tie_word_embeddings=True)
+    with pytest.raises(StudyError, match="split over 2 GPUs"):
+        open_scoring_engine(tmp_path, "rlhflow", context=8, tensor_parallel=2)
+    configure(architectures=["LlamaModel"])
+    with pytest.raises(StudyError, match="must be a causal model"):
+        open_scoring_engine(tmp_path, "rlhflow", context=8)
+
+
+def test_a_skywork_checkpoint_becomes_a_token_classifier(tmp_path: Path) -> None:
+    torch: Any = pytest.importorskip("torch", reason="torch comes with the engine (make engine)")
+    from safetensors.torch import load_file, save_file
+
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.mkdir()
+    (source / "config.json").write_text(
+        '{"architectures": ["Qwen2ForPrmModel"], "auto_map": {"AutoModel": "code.py"}, "x": 1}'
+    )
+    for name in ("tokenizer.json", "tokenizer_config.json", "code.py"):
+        (source / name).write_text("{}")
+    body = {"model.norm.weight": torch.randn(4).bfloat16(), "lm_head.weight": torch.randn(2, 4)}
+    head = {"v_head.summary.weight": torch.randn(1, 4), "v_head.summary.bias": torch.randn(1)}
+    save_file(body, source / "model-1.safetensors")
+    with pytest.raises(StudyError, match=r"v_head\.summary\.bias, v_head\.summary\.weight"):
+        convert_skywork(source, target)
+    assert not target.exists()
+    save_file(head, source / "model-2.safetensors")
+    convert_skywork(source, target)
+    config = read_config(target)
+    assert config == {
+        "architectures": ["Qwen2ForTokenClassification"],
+        "id2label": {"0": "good"},
+        "label2id": {"good": 0},
+        "x": 1,
+    }
+    tensors = {}
+    for path in target.glob("*.safetensors"):
+        tensors |= load_file(path)
+    assert tensors.keys() == {"model.norm.weight", "score.weight", "score.bias"}
+    assert torch.equal(tensors["model.norm.weight"], body["model.norm.weight"])
+    assert torch.equal(tensors["score.weight"], head["v_head.summary.weight"])
+    assert torch.equal(tensors["score.bias"], head["v_head.summary.bias"])
+    assert not (target / "code.py").exists()
+    with pytest.raises(StudyError, match="exists"):
+        convert_skywork(source, target)
