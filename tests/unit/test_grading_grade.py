@@ -84,6 +84,11 @@ def test_integers_need_no_process() -> None:
     assert _by_answer(graded, "answer_class")["1999"] == "1{,}999"
 
 
+def test_an_answer_that_nobody_gave_may_be_graded_too() -> None:
+    graded = grade({"p": "1"}, _answers({("p", "1"): 0, ("p", "+1"): 2}), workers=0)
+    assert graded.rows() == [("p", "+1", "+1", True, "graded"), ("p", "1", "+1", True, "graded")]
+
+
 def test_nothing_to_grade() -> None:
     graded = grade({}, _answers({}), workers=0)
     assert graded.rows() == []

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("transformers", reason="transformers comes with the engine (make engine)")
 
+from official_prm_inputs import official_input
 from tiny_tokenizers import save_byte_tokenizer, save_piece_tokenizer
 
 from compute_optimal.errors import StudyError
@@ -40,64 +41,12 @@ def encode(tokenizers: dict[str, Any], name: str, question: str, steps: Sequence
     return prm_format(name).encode(tokenizers[name], question, steps)
 
 
-# --- the official way, for text without tags --------------------------------------------------
-
-
-def official_math_shepherd(tokenizer: Any, question: str, steps: Sequence[str]) -> PrmInput:
-    text = f"{question} " + "".join(f"{step} ки\n" for step in steps)
-    ids = [tokenizer.bos_token_id, *tokenizer(text, add_special_tokens=False)["input_ids"]]
-    tag = tokenizer("ки", add_special_tokens=False)["input_ids"][-1]
-    return PrmInput(tuple(ids), tuple(i for i, token in enumerate(ids) if token == tag))
-
-
-def official_rlhflow(tokenizer: Any, question: str, steps: Sequence[str]) -> PrmInput:
-    chat = []
-    for index, step in enumerate(steps):
-        text = f"{question} {step}" if index == 0 else step
-        chat += [("user", text), ("assistant", "<extra_0>")]
-    messages = [{"role": role, "content": content} for role, content in chat]
-    ids = list(tokenizer.apply_chat_template(messages, tokenize=True, return_dict=False))
-    signs = [i for i, token in enumerate(ids) if tokenizer.decode([token]) == "<extra_0>"]
-    (plus,) = tokenizer("+", add_special_tokens=False)["input_ids"]
-    for sign in signs:
-        ids[sign] = plus
-    return PrmInput(tuple(ids), tuple(sign - 1 for sign in signs))
-
-
-def official_skywork(tokenizer: Any, question: str, steps: Sequence[str]) -> PrmInput:
-    head = tokenizer("<|bos|>" + question + "\n", add_special_tokens=False)["input_ids"]
-    answer = "".join(step.replace("\n", " ") + "<extra_0>" for step in steps)
-    body = tokenizer(answer, add_special_tokens=False)["input_ids"]
-    tag = tokenizer.convert_tokens_to_ids("<extra_0>")
-    (newline,) = tokenizer("\n", add_special_tokens=False)["input_ids"]
-    positions = tuple(len(head) + i for i, token in enumerate(body) if token == tag)
-    return PrmInput((*head, *(newline if i == tag else i for i in body)), positions)
-
-
-def official_qwen_math(tokenizer: Any, question: str, steps: Sequence[str]) -> PrmInput:
-    system = "Please reason step by step, and put your final answer within \\boxed{}."
-    answer = "".join(step + "<extra_0>" for step in steps)
-    chat = [("system", system), ("user", question), ("assistant", answer)]
-    messages = [{"role": role, "content": content} for role, content in chat]
-    ids = tokenizer.apply_chat_template(messages, tokenize=True, return_dict=False)
-    tag = tokenizer.convert_tokens_to_ids("<extra_0>")
-    return PrmInput(tuple(ids), tuple(i for i, token in enumerate(ids) if token == tag))
-
-
-OFFICIAL = {
-    "math_shepherd": official_math_shepherd,
-    "rlhflow": official_rlhflow,
-    "skywork": official_skywork,
-    "qwen_math": official_qwen_math,
-}
-
-
 @pytest.mark.parametrize("name", PRM_FORMATS)
 @pytest.mark.parametrize("question", [QUESTION, "Was ist 🙂?"])
 def test_ids_and_positions_are_the_official_ones(
     tokenizers: dict[str, Any], name: str, question: str
 ) -> None:
-    expected = OFFICIAL[name](tokenizers[name], question, STEPS)
+    expected = official_input(name, tokenizers[name], question, STEPS, mark="<extra_0>")
     assert len(expected.positions) == len(STEPS)
     found = encode(tokenizers, name, question, STEPS)
     assert found.positions == expected.positions

@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
 
@@ -49,6 +49,9 @@ from compute_optimal.tasks import Problem
 
 Request = Mapping[str, Any]
 Receipt = dict[str, Any]
+
+SCORE_BATCH = 32
+"""Steps that a search lets the PRM score at once: it shares its device with the policy."""
 
 MAX_IN_FLIGHT = 512
 """Requests that an engine holds at once: twice its 256 slots, so that it never runs dry."""
@@ -159,6 +162,7 @@ def search_trees(request: Request, storage: Storage) -> Receipt:
                         result.ledgers,
                     ),
                     max_in_flight=MAX_IN_FLIGHT,
+                    score_batch=SCORE_BATCH,
                 )
     return _receipt(jobs)
 
@@ -308,22 +312,27 @@ def _sampling_settings(spec: Spec) -> dict[str, Any]:
 Rows = dict[str, list[dict[str, Any]]]
 
 
+def _row(record: Any) -> dict[str, Any]:
+    # asdict() would copy every value of every node.
+    return {field.name: getattr(record, field.name) for field in fields(record)}
+
+
 def _pool_rows(result: PoolResult) -> Rows:
     problem = {"problem_id": result.problem_id, "problem_hash": result.problem_hash}
-    return {"samples": [problem | asdict(sample) for sample in result.samples]}
+    return {"samples": [problem | _row(sample) for sample in result.samples]}
 
 
 def _score_rows(result: ScoresResult) -> Rows:
     problem = {"problem_id": result.problem_id, "problem_hash": result.problem_hash}
-    return {"step_scores": [problem | asdict(score) for score in result.scores]}
+    return {"step_scores": [problem | _row(score) for score in result.scores]}
 
 
 def _search_rows(result: SearchResult) -> Rows:
     problem = {"problem_id": result.problem_id, "problem_hash": result.problem_hash}
     # Nodes first: a problem counts as done once its paths are there.
     return {
-        "nodes": [problem | asdict(node) for node in result.nodes],
-        "paths": [problem | asdict(path) for path in result.paths],
+        "nodes": [problem | _row(node) for node in result.nodes],
+        "paths": [problem | _row(path) for path in result.paths],
     }
 
 

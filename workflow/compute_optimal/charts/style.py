@@ -39,7 +39,6 @@ METHODS: Mapping[str, Look] = {
     "compute_optimal": Look("Compute-optimal TTS", "compute-optimal", "#CC79A7", "*"),
     "pass_at_k": Look("Pass@N (reference)", "Pass@N", "#666666", "", (0, (1, 1.2))),
 }
-BUCKETS: Mapping[str, str] = {"easy": "#009E73", "medium": "#E69F00", "hard": "#D55E00"}
 INK, MUTED, FAINT, EMPTY = "#222222", "#555555", "#8C8C8C", "#F4F4F4"
 HALO: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.85}
 SERIES_MARKERS = "osD^vP*Xhd<>p8"

@@ -36,7 +36,7 @@ def convert_skywork(source: Path, target: Path) -> None:
     partial = target.with_name(f"{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    weight_map = {}
+    weight_map: dict[str, str] = {}
     for path in sorted(source.glob("*.safetensors")):
         tensors = {
             HEAD.get(name, name): tensor

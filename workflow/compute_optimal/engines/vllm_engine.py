@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import gc
 import importlib.util
+import logging
 import os
+import warnings
 from collections.abc import Hashable
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +32,7 @@ ENVIRONMENT = {
     "VLLM_LOGGING_LEVEL": "ERROR",
     "HF_HUB_OFFLINE": "1",
     "TOKENIZERS_PARALLELISM": "false",
+    "TORCH_CPP_LOG_LEVEL": "ERROR",
 }
 
 Result = TypeVar("Result", covariant=True)
@@ -100,7 +103,9 @@ class VllmEngine(Generic[Request, Result]):
         if arguments["runner"] == "pooling":
             arguments["pooler_config"] = PoolerConfig(task="token_classify", tok_pooling_type="ALL")
         try:
-            self._llm = LLM(**arguments)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", module=r"(vllm|torch)\.")
+                self._llm = LLM(**arguments)
         except Exception as error:
             raise StudyError(
                 f"vLLM cannot open the model: {_first_line(error)}", where=str(folder)
@@ -218,12 +223,18 @@ def _prepare_process(dtype: str | None, folder: Path) -> bool:
         )
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    logging.getLogger("torch._library.triton").setLevel(logging.ERROR)
     import torch
     from vllm.platforms import current_platform
 
-    on_gpu = not current_platform.is_cpu()
-    if on_gpu:
+    if current_platform.is_cuda_alike() or current_platform.is_xpu():
         return True
+    if not current_platform.is_cpu():
+        raise StudyError(
+            "vLLM finds no device it can use.",
+            where="open engine",
+            cure="Check the GPU driver, or install the CPU engine: make engine.",
+        )
     if dtype in ("bfloat16", "float16", "half"):
         raise StudyError(
             f"The registry asks for {dtype}, and this machine has no GPU that vLLM can use.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from compute_optimal.engines.requests import Completion, FinishReason, SampleRequest
@@ -16,7 +17,7 @@ class VllmSampling(VllmEngine[SampleRequest, Completion]):
     unit of reproducibility is the stored sample.)
     """
 
-    def __init__(self, folder: Any, **settings: Any) -> None:
+    def __init__(self, folder: Path, **settings: Any) -> None:
         super().__init__(folder, runner="generate", logprobs_mode="raw_logprobs", **settings)
 
     def submit(self, request: SampleRequest) -> None:

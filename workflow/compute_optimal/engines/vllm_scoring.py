@@ -33,13 +33,9 @@ class VllmScoring(VllmEngine[ScoreRequest, ScoreResult]):
     def __init__(
         self, folder: Path, format_name: str, *, tensor_parallel: int, **settings: Any
     ) -> None:
-        overrides = _head(folder, format_name, tensor_parallel)
+        head = _head(folder, format_name, tensor_parallel)
         super().__init__(
-            folder,
-            runner="pooling",
-            tensor_parallel=tensor_parallel,
-            **({"convert": "classify", "hf_overrides": overrides} if overrides else {}),
-            **settings,
+            folder, runner="pooling", tensor_parallel=tensor_parallel, **head, **settings
         )
 
     def submit(self, request: ScoreRequest) -> None:
@@ -94,7 +90,7 @@ class VllmScoring(VllmEngine[ScoreRequest, ScoreResult]):
 
 
 def _head(folder: Path, format_name: str, tensor_parallel: int) -> dict[str, Any]:
-    """Check the checkpoint against the format's head; what to tell vLLM to build that head.
+    """Check the checkpoint against the format's head; the arguments that make vLLM build it.
 
     Raises ``StudyError`` for the wrong architecture or missing weights.
     """
@@ -131,4 +127,7 @@ def _head(folder: Path, format_name: str, tensor_parallel: int) -> dict[str, Any
     if not config.get("tie_word_embeddings", False):
         require_tensors(folder, {"lm_head.weight"})
     good, bad = (tokenizer.convert_ids_to_tokens(sign) for sign in signs)
-    return {"classifier_from_token": [bad, good], "method": "from_2_way_softmax"}
+    return {
+        "convert": "classify",
+        "hf_overrides": {"classifier_from_token": [bad, good], "method": "from_2_way_softmax"},
+    }

@@ -83,7 +83,7 @@ def grade(
 
     names: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for (problem, form), spelled in spellings.items():
-        names[problem, class_of[problem, form]] += spelled
+        names[problem, class_of[problem, form]].update(spelled)
 
     rows: list[tuple[str, str | None, str | None, bool | None, Status]] = []
     for problem, answer, _ in table.iter_rows():
