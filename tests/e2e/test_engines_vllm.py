@@ -393,6 +393,26 @@ def test_a_broken_engine_says_why_after_handing_over_what_it_finished(
             engine.submit(policy.request("more", (5, 6)))
 
 
+def test_a_request_that_came_back_unusable_is_named_and_the_others_are_kept(
+    policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_sampling_engine(policy.folder, context=CONTEXT, kv_cache_gib=0.1) as engine:
+        engine.submit(policy.request("bad", (5, 6), max_tokens=1))
+        engine.submit(policy.request("good", (5, 6), max_tokens=1))
+        step = engine._engine.step
+
+        def step_with_an_abort() -> Any:
+            outputs = step()
+            outputs[0].outputs[0].finish_reason = "abort"
+            return outputs
+
+        monkeypatch.setattr(engine._engine, "step", step_with_an_abort)
+        assert [result.key for result in engine.collect()] == ["good"]
+        assert engine.unfinished == 1
+        with pytest.raises(StudyError, match=r"abort(.|\n)*'bad'"):
+            engine.collect()
+
+
 def test_engines_live_side_by_side_and_close_in_any_order(tmp_path: Path) -> None:
     policy_folder, prm_folder = tmp_path / "policy", tmp_path / "prm"
     make_policy(policy_folder)

@@ -77,7 +77,7 @@ def test_the_writable_store_wins_over_the_shipped_one(store: Store, tmp_path: Pa
     assert cell.read("samples")["text"].to_list() == ["own0", "shipped1"]
 
 
-def test_a_flipped_byte_is_named_and_refused(cell: Partition, tmp_path: Path) -> None:
+def test_a_flipped_byte_is_named_and_refused(cell: Partition) -> None:
     part = cell.append("samples", rows("a", range(3)))
     flip_a_byte(part)
     with pytest.raises(StudyError, match="damaged") as caught:
@@ -122,7 +122,7 @@ def test_a_foreign_part_in_a_shipped_store_is_refused(cell: Partition, tmp_path:
         cell.read("samples")
 
 
-def test_a_spec_that_does_not_belong_is_refused(cell: Partition, tmp_path: Path) -> None:
+def test_a_spec_that_does_not_belong_is_refused(cell: Partition) -> None:
     part = cell.append("samples", rows("a", range(1)))
     (part.parent / "spec.json").write_text(json.dumps({**SPEC, "seed": 1}))
     with pytest.raises(StudyError, match=r"spec\.json"):
@@ -143,7 +143,7 @@ def test_a_full_disk_is_said_and_leaves_what_was_there(
 ) -> None:
     cell.append("samples", rows("a", range(2)))
 
-    def full(descriptor: int) -> None:
+    def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(store_module.os, "fsync", full)

@@ -59,7 +59,11 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class ScoreRequest:
-    """Score ``token_ids`` with a PRM at ``positions`` (ascending indices into ``token_ids``)."""
+    """Score ``token_ids`` with a PRM at ``positions`` (ascending indices into ``token_ids``).
+
+    What follows the last position is not read. Ask only for positions that are not known yet: a
+    request for one alone can read the prefix that earlier requests left in the cache.
+    """
 
     key: Hashable
     token_ids: tuple[int, ...]
@@ -70,7 +74,8 @@ class ScoreRequest:
 class ScoreResult:
     """One margin a position: logit(good) - logit(bad) in float32; its sigmoid is the probability.
 
-    ``n_tokens`` is the length of the input; ``n_cached_tokens`` of them were not computed anew.
+    ``n_tokens`` is the length of the input up to the last position; ``n_cached_tokens`` of them
+    were not computed anew.
     """
 
     key: Hashable

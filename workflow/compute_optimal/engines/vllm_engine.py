@@ -32,7 +32,6 @@ ENVIRONMENT = {
     "VLLM_LOGGING_LEVEL": "ERROR",
     "HF_HUB_OFFLINE": "1",
     "TOKENIZERS_PARALLELISM": "false",
-    "TORCH_CPP_LOG_LEVEL": "ERROR",
 }
 
 Result = TypeVar("Result", covariant=True)
@@ -122,7 +121,8 @@ class VllmEngine(Generic[Request, Result]):
         """Advance the engine by one step and hand over what finished, possibly nothing.
 
         Raises ``StudyError`` when the engine broke or a request came back unusable. What finished
-        before is handed over first; the error follows with the next call.
+        in the same step is handed over first; the error follows with the next call, and with all
+        calls after it.
         """
         finished, self._ready = self._ready, []
         if not finished and self._failure is None and self._requests:
@@ -141,9 +141,11 @@ class VllmEngine(Generic[Request, Result]):
                 if not output.finished:
                     continue
                 try:
-                    finished.append(self._result(self._requests.pop(output.request_id), output))
+                    finished.append(self._result(self._requests[output.request_id], output))
                 except StudyError as error:
                     self._failure = self._failure or error
+                else:
+                    del self._requests[output.request_id]
         if self._failure is not None and not finished:
             raise self._failure
         return finished
@@ -241,7 +243,8 @@ def _prepare_process(dtype: str | None, folder: Path) -> bool:
             where=str(folder),
             cure="Run on a GPU machine, or set the entry's dtype to float32.",
         )
-    # vLLM binds threads only in processes of its own. auto would also keep one core idle.
+    # vLLM binds threads only in worker processes of its own, and then leaves one core idle. Here
+    # all allowed cores compute; OMP_NUM_THREADS=1 is faster where others use them as well.
     if "OMP_NUM_THREADS" not in os.environ and not _open_engines and not _closed_engines:
         torch.set_num_threads(len(os.sched_getaffinity(0)))
     # Nothing is compiled in eager mode but one helper of the sampler, for a minute.

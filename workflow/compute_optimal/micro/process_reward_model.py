@@ -44,23 +44,30 @@ class ProcessRewardModel:
     format_name: str
 
     @classmethod
-    def grow(cls, format_name: str, policy_folder: Path) -> ProcessRewardModel:
-        """A PRM with a fresh head on the body of a trained policy of the format's family.
+    def grow(cls, format_name: str, policy_folder: Path, n_new_layers: int) -> ProcessRewardModel:
+        """A PRM with fresh layers and a fresh head on top of a trained policy of its family.
 
-        Raises ``StudyError`` if the policy belongs to another family.
+        What the policy expects next is ready at its last layer only; layers above it can compare
+        that with what stands there. Raises ``StudyError`` if the policy is of another family.
         """
-        from transformers import AutoModel
+        from transformers import AutoConfig, AutoModel
 
         kind = KINDS[format_name]
-        body: Any = AutoModel.from_pretrained(policy_folder)
         tokenizer = build_tokenizer(kind.family, kind.extra_tokens)
-        if body.config.vocab_size + len(kind.extra_tokens) != len(tokenizer):
+        policy: Any = AutoModel.from_pretrained(policy_folder)
+        if policy.config.vocab_size + len(kind.extra_tokens) != len(tokenizer):
             raise StudyError(
                 f"a {format_name} PRM grows from a {kind.family} policy",
                 where=str(policy_folder),
                 cure="name another base policy in the recipe",
             )
-        body.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+        policy.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+        config: Any = AutoConfig.from_pretrained(policy_folder)
+        config.vocab_size = len(tokenizer)
+        config.num_hidden_layers += n_new_layers
+        config.layer_types = ["full_attention"] * config.num_hidden_layers
+        body: Any = AutoModel.from_config(config)
+        body.load_state_dict(policy.state_dict(), strict=False)
         return cls(_with_head(body, kind), tokenizer, format_name)
 
     @classmethod

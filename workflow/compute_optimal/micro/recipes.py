@@ -62,7 +62,7 @@ class PolicyRecipe:
 
 @dataclass(frozen=True, slots=True)
 class PrmRecipe:
-    """A PRM grown from a policy and trained on step labels of sampled solutions.
+    """A PRM grown from a policy by some layers, and trained on step labels of sampled solutions.
 
     ``labels`` says where they come from: ``exact`` from the checker of the task; ``noisy`` are
     these, each flipped with probability ``label_noise``; ``monte_carlo`` calls a step good if any
@@ -73,6 +73,7 @@ class PrmRecipe:
     name: str
     prm_format: Literal["qwen_math"]
     base: str
+    n_new_layers: int
     rollout_policies: tuple[str, ...]
     n_problems: int
     n_samples: int
@@ -106,6 +107,7 @@ PRMS: dict[str, PrmRecipe] = {
             name="micro-qwen-math-prm-0.1M",
             prm_format="qwen_math",
             base="micro-qwen-0.1M",
+            n_new_layers=2,
             rollout_policies=("micro-qwen-0.1M", "micro-llama-0.1M"),
             n_problems=2000,
             n_samples=2,
@@ -120,6 +122,7 @@ PRMS: dict[str, PrmRecipe] = {
             name="micro-qwen-math-prm-0.4M",
             prm_format="qwen_math",
             base="micro-qwen-0.4M",
+            n_new_layers=1,
             rollout_policies=("micro-qwen-0.1M", "micro-llama-0.1M"),
             n_problems=2000,
             n_samples=2,

@@ -70,20 +70,20 @@ class SelectionReport:
 class EfficiencyGain:
     """Budget of majority voting's highest point over the budget that buys the same accuracy.
 
-    ``kind``: "exact"; "lower_bound" if the compute-optimal curve is above at its smallest budget;
-    "not_reached" (``gain`` and ``optimal_budget`` NaN) if it never gets there.
+    ``kind``: "exact"; "lower_bound" if the compute-optimal curve is there at its smallest budget
+    already (unless that is one sample); "upper_bound" if it never gets there: the gain is less
+    than the one at its largest budget, and ``optimal_budget`` is NaN.
     """
 
     gain: float
-    kind: Literal["exact", "lower_bound", "not_reached"]
+    kind: Literal["exact", "lower_bound", "upper_bound"]
     majority_budget: float
     optimal_budget: float
     accuracy: float
 
     def __str__(self) -> str:
-        if self.kind == "not_reached":
-            return "not reached"
-        return f"{'>' if self.kind == 'lower_bound' else ''}{self.gain:.1f}x"
+        sign = {"exact": "", "lower_bound": ">", "upper_bound": "<"}[self.kind]
+        return f"{sign}{self.gain:.1f}x"
 
 
 def paper_rule(task: str, n_parameters: float, bucket: str, *, is_reasoning: bool = False) -> str:
@@ -235,24 +235,25 @@ def efficiency_gain(
     The definition of issue 11 of the official repository: the budget of majority's highest point
     (the smallest if it is reached more than once) divided by the budget where the optimal curve,
     linear between its budgets, first reaches that accuracy. NaN points are left out. Raises
-    ``ValueError`` if majority has no point.
+    ``ValueError`` if a curve has no point.
     """
     budget, accuracy = _curve(majority_budgets, majority_accuracy)
     optimal_budget, optimal = _curve(optimal_budgets, optimal_accuracy)
-    if not len(budget):
-        raise ValueError("the majority-voting curve has no points")
+    if not len(budget) or not len(optimal_budget):
+        raise ValueError("a curve has no points")
     peak = int(np.argmax(accuracy))
     target, peak_budget = float(accuracy[peak]), float(budget[peak])
     reached = np.flatnonzero(optimal >= target)
     if not len(reached):
-        return EfficiencyGain(np.nan, "not_reached", peak_budget, np.nan, target)
+        bound = peak_budget / float(optimal_budget[-1])
+        return EfficiencyGain(bound, "upper_bound", peak_budget, np.nan, target)
     after = int(reached[0])
     needed = float(optimal_budget[after])
     if after:
         step = (target - optimal[after - 1]) / (optimal[after] - optimal[after - 1])
         start = float(optimal_budget[after - 1])
         needed = start + float(step) * (needed - start)
-    is_bound = after == 0 and optimal[0] > target
+    is_bound = after == 0 and (optimal[0] > target or needed > 1)
     kind: Literal["lower_bound", "exact"] = "lower_bound" if is_bound else "exact"
     return EfficiencyGain(peak_budget / needed, kind, peak_budget, needed, target)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,11 +18,14 @@ from numpy.typing import NDArray
 from compute_optimal.charts.query import Row
 from compute_optimal.spec import seed_for
 from compute_optimal.statistics.intervals import bootstrap_means, bootstrap_weights, mean_interval
+from compute_optimal.statistics.selection import efficiency_gain
 from compute_optimal.tables.model import Estimate, Printed, Relation
 
 REPLICATES, CONFIDENCE = 1000, 0.95
 
 Bounded = tuple[float, Relation]
+
+_RELATIONS: dict[str, Relation] = {"exact": "=", "lower_bound": ">", "upper_bound": "<"}
 
 
 @dataclass(frozen=True)
@@ -127,39 +129,12 @@ def _efficiency_gain(
         return "undefined (majority is 0)"
 
     def gain(means: NDArray[np.float64]) -> Bounded:
-        return efficiency_gain(budgets[0], means[:split], budgets[1], means[split:])
+        found = efficiency_gain(budgets[0], means[:split], budgets[1], means[split:])
+        return found.gain, _RELATIONS[found.kind]
 
     return _estimate(
         gain(values.mean(axis=0)), [gain(means) for means in _resampled_means(values, seed)]
     )
-
-
-def efficiency_gain(
-    majority_budgets: Sequence[int],
-    majority: Sequence[float] | NDArray[np.float64],
-    budgets: Sequence[int],
-    accuracies: Sequence[float] | NDArray[np.float64],
-) -> Bounded:
-    """Budget at majority voting's highest point, over the budget that matches it.
-
-    The match is where ``accuracies`` first reach that accuracy, interpolated linearly between
-    budgets (official repository, issue 11). If they start above it the gain is larger (">") than
-    the one at their first budget; if they never reach it, smaller ("<") than the one at their last.
-    Accuracies are compared to 12 digits, so that rounding does not break a tie.
-    """
-    voted = [round(float(value), 12) for value in majority]
-    target = max(voted)
-    best = majority_budgets[voted.index(target)]
-    points = [(n, round(float(value), 12)) for n, value in zip(budgets, accuracies, strict=True)]
-    if points[0][1] >= target:
-        # At one sample the two coincide: this is equality, not a bound.
-        relation: Relation = "=" if points[0] == (1, target) else ">"
-        return best / points[0][0], relation
-    for (n_before, before), (n_after, after) in pairwise(points):
-        if after >= target:
-            matching = n_before + (n_after - n_before) * (target - before) / (after - before)
-            return best / matching, "="
-    return best / points[-1][0], "<"
 
 
 def _aligned(rows: Sequence[Row]) -> NDArray[np.float64]:
