@@ -89,7 +89,7 @@ def answers_of_adopted(request: Request, storage: Storage) -> pl.DataFrame:
     samples, paths = cell.read("adopted_samples"), cell.read("adopted_paths")
     _present(pl.concat([samples, paths], how="diagonal_relaxed"), cell.directory)
     frames = [
-        samples.with_columns(pool=pl.lit("evaluation")),
+        samples.drop("method", "prm").with_columns(pool=pl.lit("evaluation")),
         paths.rename({"path": "sample_index"}).with_columns(prm=pl.lit(spec["prm"])),
     ]
     return _conformed(pl.concat([f for f in frames if f.height], how="diagonal_relaxed"))

@@ -8,16 +8,20 @@ CREATE OR REPLACE TEMP MACRO name_key(name) AS replace(
     'distillqwen', 'distill'
 );
 
--- Tasks in order of importance: the paper's most discussed task first, then the largest.
+-- Tasks in order of importance: the study's own before adopted ones, the paper's most discussed
+-- task first, then the largest.
 CREATE OR REPLACE TEMP MACRO ranked_tasks() AS TABLE
 SELECT
     tasks.task,
     tasks.title,
     coalesce(counted.n_problems, tasks.n_problems) AS n_problems,
     row_number() OVER (
-        ORDER BY coalesce(printed.n_values, 0) DESC, tasks.n_problems DESC, tasks.task
+        ORDER BY
+            run.task IS NULL, coalesce(printed.n_values, 0) DESC, tasks.n_problems DESC, tasks.task
     ) AS task_rank
 FROM tasks
+-- Tasks of which only adopted rollouts are known come last.
+LEFT JOIN (SELECT DISTINCT task FROM cells) AS run ON run.task = tasks.task
 LEFT JOIN (
     SELECT name_key(task) AS task_key, count(*) AS n_values FROM published GROUP BY ALL
 ) AS printed ON printed.task_key = name_key(tasks.title)
@@ -54,6 +58,11 @@ CREATE OR REPLACE TEMP MACRO main_prm(task_) AS (
     )
 );
 
+-- What a study means to run, or holds: (task, policy, prm); prm is NULL for what needs none.
+CREATE OR REPLACE TEMP MACRO planned() AS TABLE
+SELECT DISTINCT task, policy, prm
+FROM (FROM (SELECT task, policy, prm FROM cells) UNION (SELECT task, policy, prm FROM curves));
+
 -- Every point of every policy, PRM, bucket and method that the study means to run. A method
 -- without results has one row whose budget is NULL: that is what "not run" is drawn from.
 -- n_expected: problems of the task or, in a bucket, of this difficulty for this policy.
@@ -88,7 +97,13 @@ panels AS (
         buckets.bucket,
         sizes.n_problems AS n_expected
     FROM policies
-    LEFT JOIN prms ON true
+    INNER JOIN (SELECT DISTINCT policy FROM planned() WHERE task = task_) AS shown
+        ON shown.policy = policies.policy
+    LEFT JOIN (
+        SELECT prms.*, planned.policy
+        FROM prms INNER JOIN planned() AS planned ON planned.prm = prms.prm
+        WHERE planned.task = task_
+    ) AS prms ON prms.policy = policies.policy
     CROSS JOIN (VALUES ('all'), ('easy'), ('medium'), ('hard')) AS buckets (bucket)
     LEFT JOIN sizes ON sizes.policy = policies.policy AND sizes.bucket = buckets.bucket
 ),
@@ -250,7 +265,8 @@ SELECT
     series.chosen,
     printed.printed
 FROM ranked_tasks() AS tasks
-CROSS JOIN policies
+INNER JOIN (SELECT DISTINCT task, policy FROM planned()) AS shown USING (task)
+INNER JOIN policies USING (policy)
 LEFT JOIN series USING (task, policy)
 LEFT JOIN prms USING (prm)
 LEFT JOIN curves

@@ -56,7 +56,8 @@ SELECT
     samples.without_answer,
     samples.timed_out
 FROM ranked_tasks() AS tasks
-CROSS JOIN policies
+INNER JOIN (SELECT DISTINCT task, policy FROM planned()) AS shown USING (task)
+INNER JOIN policies USING (policy)
 LEFT JOIN greedy USING (task, policy)
 LEFT JOIN sampled USING (task, policy)
 LEFT JOIN buckets USING (task, policy)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from compute_optimal.errors import StudyError
 from compute_optimal.micro.tokenizer import build_tokenizer
+from compute_optimal.policies.steps import STEP_DELIMITER
 from compute_optimal.prms import PrmInput
 
 if TYPE_CHECKING:
@@ -62,6 +63,10 @@ class ProcessRewardModel:
                 cure="name another base policy in the recipe",
             )
         policy.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+        # The format's tags stand where the policy is used to see the step delimiter.
+        (delimiter,) = tokenizer.encode(STEP_DELIMITER, add_special_tokens=False)
+        embeddings = policy.get_input_embeddings().weight.data
+        embeddings[-len(kind.extra_tokens) :] = embeddings[delimiter]
         config: Any = AutoConfig.from_pretrained(policy_folder)
         config.vocab_size = len(tokenizer)
         config.num_hidden_layers += n_new_layers
