@@ -52,9 +52,16 @@ include: "workflow/rules/present.smk"
 include: "workflow/rules/micro.smk"
 
 
+rule analysis:
+    input:
+        plan.description,
+        "<results>/study.duckdb",
+
+
 rule all:
     default_target: True
     input:
+        rules.analysis.input,
         plan.figures,
         plan.tables,
         plan.notebooks,

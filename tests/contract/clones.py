@@ -71,7 +71,7 @@ class Clone:
             "snakemake", "--configfile", "tiny.yaml", "--cores", "2", *arguments, **environment
         )
 
-    def plan(self, target: str = "results/study.duckdb", **environment: str) -> list[Job]:
+    def plan(self, target: str = "analysis", **environment: str) -> list[Job]:
         """The jobs of a dry run, in no order."""
         done = self.snakemake("--dry-run", target, **environment)
         assert done.returncode == 0, done.stdout + done.stderr

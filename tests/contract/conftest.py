@@ -19,7 +19,7 @@ def clone(tmp_path: Path) -> Clone:
 def finished_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run once: the tiny study up to its database."""
     folder = tmp_path_factory.mktemp("finished")
-    done = fresh_clone(folder).snakemake("results/study.duckdb")
+    done = fresh_clone(folder).snakemake("analysis")
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 

@@ -38,7 +38,7 @@ def test_the_plan_is_made_without_torch_vllm_and_transformers(clone: Clone) -> N
 
 
 def test_a_second_run_does_nothing(finished: Clone) -> None:
-    done = finished.snakemake("results/study.duckdb")
+    done = finished.snakemake("analysis")
     assert done.returncode == 0
     assert "Nothing to be done" in done.stdout + done.stderr
 
@@ -82,7 +82,11 @@ def test_adding_a_policy_plans_its_jobs_and_the_aggregates(finished: Clone) -> N
         "score_steps",
     ]
     assert all(job.engine == 1 for job in generation(own))
-    assert {job.rule for job in jobs if job not in own} == {"describe_study", "build_database"}
+    assert {job.rule for job in jobs if job not in own} == {
+        "describe_study",
+        "build_database",
+        "analysis",
+    }
 
 
 def swap(content: dict[str, Any]) -> None:
@@ -119,19 +123,19 @@ def test_a_changed_setting_of_the_analysis_is_seen_without_records_and_back_agai
         finished.edit("tiny.yaml", lambda c: c["difficulty"].update(easy=easy))
 
     thresholds(0.6)
-    done = finished.snakemake("results/study.duckdb")
+    done = finished.snakemake("analysis")
     assert done.returncode == 0, done.stdout + done.stderr
     shutil.rmtree(finished.folder / ".snakemake")
     thresholds(0.5)
     rules = {job.rule for job in finished.plan()}
-    assert rules == {"estimate_accuracy", "describe_study", "build_database"}
+    assert rules == {"estimate_accuracy", "describe_study", "build_database", "analysis"}
 
 
 def test_a_miss_under_generate_never_is_listed_and_priced_before_anything_runs(
     clone: Clone,
 ) -> None:
     clone.edit("tiny.yaml", lambda c: c.update(generate="never", budgets=[4, 512], problems=2))
-    done = clone.snakemake("results/study.duckdb")
+    done = clone.snakemake("analysis")
     output = done.stdout + done.stderr
     assert done.returncode != 0
     for policy in TINY["policies"]:
@@ -142,11 +146,12 @@ def test_a_miss_under_generate_never_is_listed_and_priced_before_anything_runs(
 
 
 def test_a_flipped_byte_in_the_shipped_store_is_named_and_refused(clone: Clone) -> None:
-    part = next((clone.folder / "data/store/samples").rglob("samples-*.parquet"))
+    folder = clone.folder / "data/store/samples"
+    part = next(folder.glob("*micro-qwen-0-1M.evaluation*/samples-*.parquet"))
     content = bytearray(part.read_bytes())
     content[len(content) // 2] ^= 1
     part.write_bytes(content)
-    done = clone.snakemake("results/study.duckdb")
+    done = clone.snakemake("analysis")
     assert done.returncode != 0
     assert part.name in done.stdout + done.stderr
     assert "damaged" in done.stdout + done.stderr

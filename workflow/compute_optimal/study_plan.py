@@ -219,7 +219,11 @@ class StudyPlan:
 
     @property
     def description(self) -> str:
-        """The study as the database holds it."""
+        """The study as the database holds it. Its name changes with anything that goes in.
+
+        It must be a target itself: Snakemake does not miss an input whose product exists, but it
+        does miss a target.
+        """
         return self._named("study", self._database(), "json")
 
     def _answer_table(self, origin: str, task: str, policy: str) -> str:
@@ -375,7 +379,12 @@ class StudyPlan:
             *(self.study.policy(name) for name in dict.fromkeys(p for _, _, p in self._judged)),
             *(self.study.prm(name) for name in self.study.prms),
         ]
-        return {"study": study, "entries": [entry.model_dump(mode="json") for entry in entries]}
+        return {
+            "study": study,
+            "entries": [entry.model_dump(mode="json") for entry in entries],
+            # Whatever else changes a result changes the name of a file that goes in.
+            "tables": [*self.problem_tables, *self.estimate_tables],
+        }
 
     def _pools(self, task: str, policy: str) -> dict[str, Any]:
         return {

@@ -48,6 +48,7 @@ SELECT
     totals.n_hard,
     printed.published_share
 FROM policies
+INNER JOIN (SELECT DISTINCT policy FROM planned() WHERE task = $task) AS shown USING (policy)
 INNER JOIN ranked_tasks() AS tasks ON tasks.task = $task
 LEFT JOIN totals USING (policy)
 LEFT JOIN range(5) AS bins (bin) ON totals.policy IS NOT NULL

@@ -50,8 +50,9 @@ study_rows AS (
         found.ci_low,
         found.ci_high,
         found.n_problems
-    FROM policies
-    CROSS JOIN prms
+    FROM (SELECT DISTINCT policy, prm FROM planned() WHERE task = $task) AS shown
+    INNER JOIN policies USING (policy)
+    INNER JOIN prms USING (prm)
     CROSS JOIN methods
     LEFT JOIN (
         SELECT answers.* FROM answers INNER JOIN budgets USING (policy, prm, method, budget)

@@ -244,7 +244,7 @@ def _prepare_process(dtype: str | None, folder: Path) -> bool:
             cure="Run on a GPU machine, or set the entry's dtype to float32.",
         )
     # vLLM binds threads only in worker processes of its own, and then leaves one core idle. Here
-    # all allowed cores compute; OMP_NUM_THREADS=1 is faster where others use them as well.
+    # all allowed cores compute, unbound, so that other programs can be moved out of the way.
     if "OMP_NUM_THREADS" not in os.environ and not _open_engines and not _closed_engines:
         torch.set_num_threads(len(os.sched_getaffinity(0)))
     # Nothing is compiled in eager mode but one helper of the sampler, for a minute.

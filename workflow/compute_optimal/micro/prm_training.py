@@ -51,9 +51,7 @@ def train_prm(recipe: PrmRecipe, models: Path, folder: Path) -> dict[str, Any]:
     with single_thread(recipe.seed):
         rollouts = label_rollouts(recipe, models)
         rollout_core_minutes = round((time.process_time() - started) / 60, 2)
-        prm = ProcessRewardModel.grow(
-            recipe.prm_format, models / recipe.base, recipe.n_new_layers
-        )
+        prm = ProcessRewardModel.grow(recipe.prm_format, models / recipe.base, recipe.n_new_layers)
         batches = _batches(recipe, prm, rollouts)
         report = optimise(
             prm.network, recipe.optimisation, (_loss(prm, batch) for batch in batches)

@@ -96,7 +96,6 @@ POLICIES: dict[str, PolicyRecipe] = {
         PolicyRecipe("micro-llama-0.1M", "micro-llama", _SMALL, Optimisation(3000, 32), 2, 10, 1),
         PolicyRecipe("micro-llama-0.4M", "micro-llama", _LARGE, Optimisation(3000, 16), 2, 10, 2),
         PolicyRecipe("micro-qwen-0.1M", "micro-qwen", _SMALL, Optimisation(4000, 16), 2, 10, 3),
-        PolicyRecipe("micro-qwen-0.4M", "micro-qwen", _LARGE, Optimisation(4000, 16, 2e-3), 2, 10, 5),
     )
 }
 
@@ -113,25 +112,10 @@ PRMS: dict[str, PrmRecipe] = {
             n_samples=2,
             temperature=1.0,
             labels="exact",
-            optimisation=Optimisation(steps=800, batch_size=32, learning_rate=1e-3),
+            optimisation=Optimisation(steps=800, batch_size=32, learning_rate=2e-3),
             min_operations=2,
             max_operations=10,
             seed=11,
-        ),
-        PrmRecipe(
-            name="micro-qwen-math-prm-0.4M",
-            prm_format="qwen_math",
-            base="micro-qwen-0.4M",
-            n_new_layers=1,
-            rollout_policies=("micro-qwen-0.1M", "micro-llama-0.1M"),
-            n_problems=2000,
-            n_samples=2,
-            temperature=1.0,
-            labels="exact",
-            optimisation=Optimisation(steps=800, batch_size=32, learning_rate=1e-3),
-            min_operations=2,
-            max_operations=10,
-            seed=12,
         ),
     )
 }
