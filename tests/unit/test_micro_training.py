@@ -98,7 +98,7 @@ def test_examples_are_prompt_solution_and_eos(models: Path) -> None:
 
 
 PRM = replace(
-    PRMS["micro-qwen-math-prm-0.4M"],
+    PRMS["micro-qwen-math-prm-0.1M"],
     base=QWEN.name,
     rollout_policies=(QWEN.name,),
     n_problems=12,
