@@ -24,7 +24,7 @@ TINY: dict[str, Any] = {
     "tasks": ["arithmetic-chains"],
     "problems": 5,
     "policies": ["micro-llama-0.1M", "micro-qwen-0.1M"],
-    "prms": ["micro-qwen-math-prm-0.1M"],
+    "prms": ["micro-qwen-math-prm-0.2M"],
     "methods": ["cot", "majority", "best_of_n"],
     "budgets": [2, 4],
     "difficulty": {"n_samples": 4},

@@ -23,7 +23,7 @@ pytest.importorskip("vllm", reason="no CPU engine in this environment: make engi
 pytestmark = pytest.mark.engine
 
 ROOT = Path(__file__).parents[2]
-POLICY, PRM = "micro-qwen-0.1M", "micro-qwen-math-prm-0.1M"
+POLICY, PRM = "micro-qwen-0.1M", "micro-qwen-math-prm-0.2M"
 
 
 def study(tmp_path: Path, **keys: Any) -> Study:

@@ -98,7 +98,7 @@ def test_examples_are_prompt_solution_and_eos(models: Path) -> None:
 
 
 PRM = replace(
-    PRMS["micro-qwen-math-prm-0.1M"],
+    PRMS["micro-qwen-math-prm-0.2M"],
     base=QWEN.name,
     rollout_policies=(QWEN.name,),
     n_problems=12,
@@ -193,7 +193,9 @@ def test_a_prm_starts_from_the_body_of_its_policy(models: Path) -> None:
     from transformers import AutoModelForCausalLM
 
     policy = AutoModelForCausalLM.from_pretrained(models / QWEN.name).state_dict()
-    grown = ProcessRewardModel.grow("qwen_math", models / QWEN.name).network.state_dict()
+    grown = ProcessRewardModel.grow(
+        "qwen_math", models / QWEN.name, n_new_layers=0
+    ).network.state_dict()
     for name, weights in policy.items():
         if name != "lm_head.weight":
             assert torch.equal(grown[name][: len(weights)], weights), name
@@ -204,7 +206,7 @@ def test_a_prm_starts_from_the_body_of_its_policy(models: Path) -> None:
 
 def test_a_prm_refuses_a_policy_of_another_family(models: Path) -> None:
     with pytest.raises(StudyError, match="grows from a micro-qwen policy"):
-        ProcessRewardModel.grow("qwen_math", models / LLAMA.name)
+        ProcessRewardModel.grow("qwen_math", models / LLAMA.name, n_new_layers=0)
 
 
 def test_exact_labels_end_at_the_first_error() -> None:

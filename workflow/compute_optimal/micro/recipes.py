@@ -103,7 +103,7 @@ PRMS: dict[str, PrmRecipe] = {
     recipe.name: recipe
     for recipe in (
         PrmRecipe(
-            name="micro-qwen-math-prm-0.1M",
+            name="micro-qwen-math-prm-0.2M",
             prm_format="qwen_math",
             base="micro-qwen-0.1M",
             n_new_layers=2,
