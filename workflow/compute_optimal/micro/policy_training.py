@@ -125,7 +125,7 @@ def optimise(
     started, history = time.process_time(), []
     for step, loss in zip(range(settings.steps), losses, strict=False):
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), settings.clip_norm)
         optimiser.step()
         schedule.step()
