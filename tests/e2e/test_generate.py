@@ -83,6 +83,12 @@ def pool(of: Study, name: cells.Pool = "evaluation") -> Partition:
     return cells.partition(store, cells.sample_spec(of, "arithmetic-chains", POLICY, name))
 
 
+def same_samples(one: pl.DataFrame, other: pl.DataFrame) -> bool:
+    """Equal to the token. A sum of log-probabilities depends on the batch in its last digits."""
+    close = (one["logprob_sum"] - other["logprob_sum"]).abs().max()
+    return one.drop("logprob_sum").equals(other.drop("logprob_sum")) and close < 1e-3
+
+
 def test_a_larger_pool_draws_only_the_additional_samples(tmp_path: Path) -> None:
     small, large = study(tmp_path, budgets=[2]), study(tmp_path, budgets=[2, 6])
     succeed("draw-samples", small, tmp_path)
@@ -90,12 +96,12 @@ def test_a_larger_pool_draws_only_the_additional_samples(tmp_path: Path) -> None
     succeed("draw-samples", large, tmp_path)
     both = pool(large).read("samples")
     assert both.height == 6 * 6
-    assert both.filter(pl.col("sample_index") < 2).equals(first)
+    assert same_samples(both.filter(pl.col("sample_index") < 2), first)
     assert sorted(pool(large).read("ledger")["sample_requests"]) == [6 * 2, 6 * 4]
 
     at_once = study(tmp_path / "other", budgets=[6])
     succeed("draw-samples", at_once, tmp_path)
-    assert pool(at_once).read("samples").equals(both)
+    assert same_samples(pool(at_once).read("samples"), both)
 
 
 def test_killed_in_the_middle_and_given_again_the_rows_are_those_of_an_undisturbed_run(
@@ -125,7 +131,7 @@ def test_killed_in_the_middle_and_given_again_the_rows_are_those_of_an_undisturb
     resumed = evaluation.read("samples")
     undisturbed = study(tmp_path / "other", problems=40, budgets=[16])
     succeed("draw-samples", undisturbed, tmp_path)
-    assert resumed.equals(pool(undisturbed).read("samples"))
+    assert same_samples(resumed, pool(undisturbed).read("samples"))
     spent = evaluation.read("ledger")["sample_requests"].sum()
     assert spent == 40 * 16
 
