@@ -160,6 +160,11 @@ class StudyPlan:
         files = (item_named(name).query, "macros", "tables", "tasks")
         return [f"workflow/sql/{file}.sql" for file in files]
 
+    def caption(self, wildcards: Wildcards) -> str:
+        """Caption of a figure or table; Snakemake's reporter takes no file name with wildcards."""
+        name = getattr(wildcards, "figure", None) or wildcards.table
+        return item_named(name).caption.read_text(encoding="utf-8")
+
     @property
     def problem_tables(self) -> list[str]:
         """Facts about the problems, one file a task."""

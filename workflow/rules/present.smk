@@ -13,7 +13,7 @@ rule draw_figure:
     output:
         svg=report(
             "<results>/figures/{figure}.svg",
-            caption="../report/{figure}.rst",
+            caption="../report/item.rst",
             category="Figures",
             labels={"figure": "{figure}"},
         ),
@@ -21,6 +21,8 @@ rule draw_figure:
         png="<results>/figures/{figure}.png",
     log:
         "<logs>/draw_figure/{figure}.log",
+    params:
+        caption=plan.caption,
     shell:
         "python -m compute_optimal draw-figure {wildcards.figure:q}"
         " --database {input.database:q}"
@@ -36,7 +38,7 @@ rule render_table:
     output:
         csv=report(
             "<results>/tables/{table}.csv",
-            caption="../report/{table}.rst",
+            caption="../report/item.rst",
             category="Tables",
             labels={"table": "{table}"},
         ),
@@ -44,6 +46,8 @@ rule render_table:
         tex="<results>/tables/{table}.tex",
     log:
         "<logs>/render_table/{table}.log",
+    params:
+        caption=plan.caption,
     shell:
         "python -m compute_optimal render-table {wildcards.table:q}"
         " --database {input.database:q}"
