@@ -13,8 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Protocol
 
+import jinja2
 import polars as pl
 
 from compute_optimal import cells
@@ -163,7 +165,9 @@ class StudyPlan:
     def caption(self, wildcards: Wildcards) -> str:
         """Caption of a figure or table; Snakemake's reporter takes no file name with wildcards."""
         name = getattr(wildcards, "figure", None) or wildcards.table
-        return item_named(name).caption.read_text(encoding="utf-8")
+        context = SimpleNamespace(config=self.study.model_dump(mode="json"), wildcards=wildcards)
+        template = jinja2.Template(item_named(name).caption.read_text(encoding="utf-8"))
+        return template.render(snakemake=context)
 
     @property
     def problem_tables(self) -> list[str]:

@@ -13,7 +13,7 @@ rule draw_figure:
     output:
         svg=report(
             "<results>/figures/{figure}.svg",
-            caption="../report/item.rst",
+            caption="../report/generic/item.rst",
             category="Figures",
             labels={"figure": "{figure}"},
         ),
@@ -38,7 +38,7 @@ rule render_table:
     output:
         csv=report(
             "<results>/tables/{table}.csv",
-            caption="../report/item.rst",
+            caption="../report/generic/item.rst",
             category="Tables",
             labels={"table": "{table}"},
         ),
