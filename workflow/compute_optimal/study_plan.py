@@ -167,7 +167,7 @@ class StudyPlan:
         name = getattr(wildcards, "figure", None) or wildcards.table
         context = SimpleNamespace(config=self.study.model_dump(mode="json"), wildcards=wildcards)
         template = jinja2.Template(item_named(name).caption.read_text(encoding="utf-8"))
-        return template.render(snakemake=context)
+        return str(template.render(snakemake=context))
 
     @property
     def problem_tables(self) -> list[str]:
