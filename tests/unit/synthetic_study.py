@@ -9,6 +9,10 @@ from pathlib import Path
 
 import duckdb
 import numpy as np
+import polars as pl
+
+from compute_optimal.estimate import OUTCOMES
+from compute_optimal.selection import select_strategies
 
 SCHEMA = {
     "problems": "task VARCHAR, problem_id VARCHAR, problem_hash VARCHAR, answer VARCHAR,"
@@ -26,6 +30,11 @@ SCHEMA = {
     " prm_tokens DOUBLE",
     "outcomes": "task VARCHAR, policy VARCHAR, prm VARCHAR, method VARCHAR, scoring VARCHAR,"
     " voting VARCHAR, budget INTEGER, problem_id VARCHAR, bucket VARCHAR, accuracy DOUBLE",
+    "selection": "task VARCHAR, policy VARCHAR, prm VARCHAR, scoring VARCHAR, voting VARCHAR,"
+    " budget INTEGER, rule VARCHAR, accuracy DOUBLE, ci_low DOUBLE, ci_high DOUBLE,"
+    " n_strategies INTEGER, n_problems INTEGER",
+    "settings": "confidence DOUBLE, replicates INTEGER, vote_subsets INTEGER, seed INTEGER,"
+    " beam_width INTEGER",
     "policies": "policy VARCHAR, title VARCHAR, family VARCHAR, n_parameters BIGINT,"
     " origin VARCHAR",
     "prms": "prm VARCHAR, title VARCHAR, format VARCHAR, n_parameters BIGINT",
@@ -99,6 +108,7 @@ class SyntheticStudy:
         self._rows["tasks"] += self.tasks
         self._rows["policies"] += [(*policy, "run") for policy in self.policies]
         self._rows["prms"] += self.prms
+        self._rows["settings"].append((0.95, 300, 100, 0, 4))
         for item, model, method, prm, task, metric, value in self.published:
             unit = "x" if metric.startswith("efficiency") else "%"
             row = (item, None, model, None, method, prm, None, task, metric, value, unit, None, "")
@@ -115,6 +125,7 @@ class SyntheticStudy:
                 ability = np.log10(n_parameters) - 9.7
                 chance = 1 / (1 + np.exp(hardness - 1.2 * ability - rng.normal(0, 0.4, n_problems)))
                 self._policy(rng, task, policy, ids, 0 * chance if self.all_wrong else chance)
+                self._selection(task, policy, n_parameters, ids)
         return self._store(path)
 
     def _is_missing(self, policy: str, prm: str | None, method: str) -> bool:
@@ -224,6 +235,26 @@ class SyntheticStudy:
                 (task, policy, prm, method, scoring, voting, budget, problem, bucket, value)
                 for problem, bucket, value in zip(ids, buckets, accuracy.tolist(), strict=True)
             ]
+
+    def _selection(self, task: str, policy: str, n_parameters: int, ids: list[str]) -> None:
+        """At the largest budget and by the usual rule only: all of them would take minutes."""
+        top = max(self.budgets)
+        mine = [
+            row[2:]
+            for row in self._rows["outcomes"]
+            if row[:2] == (task, policy) and row[4:7] == ("prm_last", "prm_max", top)
+        ]
+        chosen = select_strategies(
+            pl.DataFrame(mine, schema=OUTCOMES, orient="row"),
+            ids,
+            task=task,
+            n_parameters=n_parameters,
+            is_reasoning=False,
+            budgets=[top],
+            confidence=0.95,
+            seed=self.seed,
+        )
+        self._rows["selection"] += [(task, policy, *row) for row in chosen.iter_rows()]
 
     def _store(self, path: Path) -> Path:
         with duckdb.connect(str(path)) as connection:

@@ -108,8 +108,8 @@ def band_of(axes: Axes, method: str) -> Any:
 
 
 def test_lines_and_bands_are_the_numbers_of_the_database(drawn: Drawn, database: Path) -> None:
-    figure = drawn("figure_4").sheet
-    rows = run_query("figure_4", database, PARAMETERS)
+    figure = drawn("figure_10").sheet
+    rows = run_query("figure_10", database, PARAMETERS)
     checked = 0
     for axes in figure.axes:
         policy, prm = str(axes.get_label()).split("|")
@@ -140,19 +140,19 @@ def test_every_axis_says_what_it_measures(drawn: Drawn) -> None:
             axes.get_ylabel() for axes in figure.axes
         }
         assert any("(%)" in title for title in titles), name
-        if name in ("figure_4", "figure_7", "figure_8"):
+        if name in ("figure_10", "figure_7", "figure_8"):
             assert "budget N (samples)" in titles
 
 
 def test_budgets_lie_on_a_binary_logarithmic_axis(drawn: Drawn) -> None:
-    axes = panel(drawn("figure_4").sheet, "llama-3.2-3b|math-shepherd-7b")
+    axes = panel(drawn("figure_10").sheet, "llama-3.2-3b|math-shepherd-7b")
     assert axes.get_xscale() == "log"
     assert list(axes.get_xticks()) == [1, 4, 16, 64, 256]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "4", "16", "64", "256"]
 
 
 def test_what_has_not_been_run_says_so(drawn: Drawn) -> None:
-    figure = drawn("figure_4").sheet
+    figure = drawn("figure_10").sheet
     absent = panel(figure, "llama-3.2-1b|rlhflow-mistral-8b")
     assert "not run" in texts(absent)
     assert not absent.get_lines()
@@ -174,30 +174,30 @@ def test_a_panel_on_some_problems_says_how_many(tmp_path: Path) -> None:
     )
     with duckdb.connect(str(path)) as connection:
         connection.execute("UPDATE curves SET n_problems = 15 WHERE method = 'dvts'")
-    assert "on 15 of 20 problems" in texts(draw("figure_4", path).sheet)
+    assert "on 15 of 20 problems" in texts(draw("figure_10", path).sheet)
 
 
 def test_the_second_task_has_a_figure_of_its_own(drawn: Drawn, databases: dict[str, Path]) -> None:
-    assert any(text.startswith("AIME24") for text in texts(drawn("figure_5").sheet))
+    assert any(text.startswith("AIME24") for text in texts(drawn("figure_11").sheet))
     first, second = (
-        run_query("figure_4", databases["usual"], PARAMETERS | {"task": task})
+        run_query("figure_10", databases["usual"], PARAMETERS | {"task": task})
         for task in ("math500", "aime24")
     )
     heights = {
         float(y)
-        for axes in drawn("figure_5").sheet.axes
+        for axes in drawn("figure_11").sheet.axes
         for line in axes.get_lines()
         for y in line.get_ydata()
     }
     assert heights <= {100 * row["accuracy"] for row in second if row["budget"]}
     assert not heights <= {100 * row["accuracy"] for row in first if row["budget"]}
-    assert any("no second task" in text for text in texts(drawn("figure_5", "no PRM").sheet))
+    assert any("no second task" in text for text in texts(drawn("figure_11", "no PRM").sheet))
 
 
 def test_another_rule_draws_other_numbers(databases: dict[str, Path]) -> None:
     lines = []
     for voting in ("prm_max", "prm_vote"):
-        (axes,) = draw("figure_4", databases["one of each"], voting=voting).sheet.axes
+        (axes,) = draw("figure_10", databases["one of each"], voting=voting).sheet.axes
         lines += [line for line in axes.get_lines() if line.get_label() == "best_of_n"]
     assert list(lines[0].get_ydata()) != list(lines[1].get_ydata())
 
@@ -234,18 +234,35 @@ def test_bars_of_figure_1_are_those_of_table_5(drawn: Drawn, database: Path) -> 
 
 
 def test_difficulty_has_a_panel_per_bucket(drawn: Drawn, database: Path) -> None:
-    figure = drawn("figure_8").sheet
-    rows = run_query("figure_8", database, PARAMETERS)
-    for policy, bucket in itertools.product(("llama-3.2-1b", "qwen2.5-72b"), ("easy", "hard")):
-        axes = panel(figure, f"{policy}|{bucket}")
+    shown = (("figure_8", "llama-3.2-1b"), ("figure_9", "qwen2.5-72b"))
+    for (name, policy), bucket in itertools.product(shown, ("easy", "hard")):
+        rows = run_query(name, database, PARAMETERS)
+        axes = panel(drawn(name).sheet, f"{policy}|{bucket}")
         expected = [
             100 * row["accuracy"]
             for row in rows
             if (row["policy"], row["bucket"], row["method"]) == (policy, bucket, "best_of_n")
             and row["budget"] is not None
         ]
-        drawn = [line for line in axes.get_lines() if line.get_label() == "best_of_n"]
-        assert [list(line.get_ydata()) for line in drawn] == ([expected] if expected else [])
+        curves = [line for line in axes.get_lines() if line.get_label() == "best_of_n"]
+        assert [list(line.get_ydata()) for line in curves] == ([expected] if expected else [])
+
+
+def test_two_policies_stand_for_their_families(drawn: Drawn) -> None:
+    policies = {axes.get_label().split("|")[0] for axes in drawn("figure_4").sheet.axes}
+    assert policies == {"llama-3.2-3b", "qwen2.5-72b"}
+
+
+def test_selections_are_those_of_the_analysis(drawn: Drawn, database: Path) -> None:
+    axes = panel(drawn("optimism_gap").sheet, "qwen2.5-72b")
+    drawn_points = {line.get_label(): line.get_xdata()[0] for line in axes.get_lines()}
+    expected = {
+        f"{row['rule']}|{row['prm']}": 100 * row["accuracy"]
+        for row in run_query("optimism_gap", database, PARAMETERS)
+        if row["policy"] == "qwen2.5-72b" and row["rule"] not in (None, "optimism_gap")
+    }
+    assert drawn_points == pytest.approx(expected)
+    assert len(expected) == 3 * 3 + 2
 
 
 def test_flops_are_those_of_the_query(drawn: Drawn, database: Path) -> None:
@@ -301,7 +318,7 @@ def test_ability_has_a_fit_from_three_prms_on(tmp_path: Path) -> None:
     dict.fromkeys(
         [
             *itertools.product(("usual", "hostile"), FIGURES),
-            *itertools.product(STUDIES, ("figure_1", "figure_3", "figure_4", "figure_6")),
+            *itertools.product(STUDIES, ("figure_1", "figure_3", "figure_10", "figure_6")),
         ]
     ),
 )
@@ -321,7 +338,7 @@ def test_text_is_legible_inside_the_sheet_and_apart(drawn: Drawn, study: str, na
         assert not box.padded(-1).overlaps(other.padded(-1)), f"{one!r} and {two!r} overlap"
 
 
-@pytest.mark.parametrize("name", ["figure_3", "figure_4", "figure_8", "accuracy_against_flops"])
+@pytest.mark.parametrize("name", ["figure_3", "figure_10", "figure_8", "accuracy_against_flops"])
 def test_tick_labels_of_neighbouring_panels_do_not_meet(drawn: Drawn, name: str) -> None:
     figure = drawn(name).sheet
     renderer = laid_out(figure)
@@ -369,7 +386,7 @@ def test_methods_differ_in_colour_and_in_mark_or_dash() -> None:
 
 
 def test_names_are_drawn_as_they_are(drawn: Drawn) -> None:
-    drawing = drawn("figure_4", "hostile")
+    drawing = drawn("figure_10", "hostile")
     shown = " ".join(text.replace("\n", " ") for text in texts(drawing.sheet))
     assert "a_b$c$ & <script>" in shown
     assert "\u202e" not in shown
@@ -473,6 +490,6 @@ def test_wrong_requests_are_explained(database: Path, tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="no figure or table"):
         draw("figure_99", database)
     with pytest.raises(StudyError, match="no task called"):
-        draw("figure_4", database, task="absent")
+        draw("figure_10", database, task="absent")
     with pytest.raises(StudyError, match="unknown format"):
         draw_figure("figure_3", database, {"gif": tmp_path / "x.gif"})

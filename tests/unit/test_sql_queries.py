@@ -25,7 +25,7 @@ POINTS = {
 GAINS = {
     "task", "task_title", "task_rank", "policy", "policy_title", "family", "n_parameters", "series",
     "prm", "prm_title", "budget", "problem_ids", "accuracies", "ci_low", "ci_high", "chosen",
-    "printed",
+    "printed", "replicates", "confidence", "seed",
 }  # fmt: skip
 COLUMNS = {
     "accuracy_against_flops": POINTS | {"policy_flops", "prm_flops", "flops"},
@@ -35,6 +35,13 @@ COLUMNS = {
         "n_easy", "n_medium", "n_hard", "published_share",
     },
     "figure_4": POINTS,
+    "figure_9": POINTS,
+    "figure_10": POINTS,
+    "optimism_gap": {
+        "policy", "policy_title", "family", "n_parameters", "prm", "prm_title", "prm_n_parameters",
+        "rule", "budget", "accuracy", "ci_low", "ci_high", "n_strategies", "n_problems",
+    },
+    "settings": {"confidence", "replicates", "vote_subsets", "seed", "beam_width"},
     "figure_6": {
         "prm", "prm_title", "prm_n_parameters", "ability", "source", "budget", "accuracy", "n_runs",
     },
@@ -89,7 +96,7 @@ def test_a_query_returns_its_columns_and_the_same_rows_again(database: Path, nam
 def test_every_file_is_tested_and_used() -> None:
     files = {path.stem for path in SQL_FOLDER.glob("*.sql")} - {"macros"}
     assert files == set(COLUMNS)
-    assert files - {"tables", "tasks"} == {item.query for item in ITEMS}
+    assert files - {"settings", "tables", "tasks"} == {item.query for item in ITEMS}
 
 
 def test_queries_leave_the_database_untouched(database: Path) -> None:
@@ -139,7 +146,7 @@ def test_exact_bin_ends_belong_below(tmp_path: Path) -> None:
 
 
 def test_curves_are_thinned_to_powers_of_two_and_study_budgets(database: Path) -> None:
-    rows = run_query("figure_4", database, PARAMETERS)
+    rows = run_query("figure_10", database, PARAMETERS)
     pool = {row["budget"] for row in rows if row["method"] == "majority"}
     assert pool == {1, 2, 4, 8, 16, 32, 64, 128, 256}
     marked = {row["budget"] for row in rows if row["at_study_budget"]}
@@ -156,7 +163,7 @@ def test_points_are_those_of_the_curves(database: Path) -> None:
             " OR scoring = 'prm_last' AND voting = 'prm_max')",
         )
     }
-    rows = [row for row in run_query("figure_4", database, PARAMETERS) if row["budget"]]
+    rows = [row for row in run_query("figure_10", database, PARAMETERS) if row["budget"]]
     for row in rows:
         prm = row["prm"] if row["method"] in ("best_of_n", "beam_search", "dvts") else None
         curve = curves[row["policy"], prm, row["method"], row["budget"]]
@@ -165,7 +172,7 @@ def test_points_are_those_of_the_curves(database: Path) -> None:
 
 
 def test_what_has_not_been_run_has_a_row_without_budget(database: Path) -> None:
-    rows = run_query("figure_4", database, PARAMETERS)
+    rows = run_query("figure_10", database, PARAMETERS)
     absent = {(row["policy"], row["prm"], row["method"]) for row in rows if row["budget"] is None}
     assert absent == {
         *(
@@ -181,7 +188,10 @@ def test_buckets_know_their_sizes(database: Path) -> None:
         (row["policy"], row["bucket"])
         for row in select(database, "SELECT * FROM difficulty WHERE task = 'math500'")
     )
-    for row in run_query("figure_8", database, PARAMETERS):
+    rows = [*run_query("figure_8", database, PARAMETERS)]
+    rows += run_query("figure_9", database, PARAMETERS)
+    assert {row["policy"] for row in rows} == {"llama-3.2-1b", "llama-3.2-3b", "qwen2.5-72b"}
+    for row in rows:
         known = row["policy"] != "qwen2.5-72b"
         assert row["n_expected"] == (counts[row["policy"], row["bucket"]] if known else None)
 

@@ -75,7 +75,14 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--output", type=Path, required=True)
 
     command = verb("estimate-accuracy", _estimate_accuracy, "curves and outcomes", job)
-    for name in ("--problems", "--answers", "--difficulty", "--curves", "--outcomes"):
+    for name in (
+        "--problems",
+        "--answers",
+        "--difficulty",
+        "--curves",
+        "--outcomes",
+        "--selection",
+    ):
         command.add_argument(name, type=Path, required=True)
 
     command = verbs.add_parser("describe-study", help="write the study as the database holds it")
@@ -175,6 +182,7 @@ def _grade_answers(options: argparse.Namespace) -> None:
 
 def _estimate_accuracy(options: argparse.Namespace) -> None:
     from compute_optimal import estimate, judge
+    from compute_optimal.selection import select_strategies
 
     storage, spec = _storage(options), options.spec
     settings = estimate.Settings(**spec["settings"])
@@ -185,10 +193,21 @@ def _estimate_accuracy(options: argparse.Namespace) -> None:
     rated = estimate.difficulty(answers, ids, settings)
     buckets = dict(rated.select("problem_id", "bucket").unique().iter_rows())
     curves, outcomes = estimate.estimate(answers, scores, buckets, ids, settings)
+    chosen = select_strategies(
+        outcomes,
+        ids,
+        task=spec["task"],
+        n_parameters=spec["n_parameters"],
+        is_reasoning=spec["is_reasoning"],
+        budgets=settings.budgets,
+        confidence=settings.confidence,
+        seed=settings.seed,
+    )
     for frame, path in (
         (rated, options.difficulty),
         (curves, options.curves),
         (outcomes, options.outcomes),
+        (chosen, options.selection),
     ):
         write_parquet(_of_cell(frame, spec["task"], spec["policy"]), path)
         supersede(path)

@@ -16,7 +16,7 @@ from compute_optimal.coverage import coverage
 from compute_optimal.parts import SCHEMAS
 from compute_optimal.storage import Storage
 
-FILES = ("problems", "answers", "difficulty", "curves", "outcomes")
+FILES = ("problems", "answers", "difficulty", "curves", "outcomes", "selection")
 """Kinds of parquet files that go in; each file carries its task, policy and origin."""
 
 _LEDGER_KEYS: dict[str, pl.DataType] = {
@@ -36,6 +36,13 @@ _ENTRIES: dict[str, dict[str, pl.DataType]] = {
     "prms": {"prm": _TEXT, "title": _TEXT, "format": _TEXT, "n_parameters": _COUNT},
     "tasks": {"task": _TEXT, "title": _TEXT, "n_problems": _COUNT},
     "study_budgets": {"budget": _COUNT},
+    "settings": {
+        "confidence": pl.Float64(),
+        "replicates": _COUNT,
+        "vote_subsets": _COUNT,
+        "seed": _COUNT,
+        "beam_width": _COUNT,
+    },
 }
 
 _VIEWS = {
@@ -113,6 +120,15 @@ def _entries(study: Study) -> dict[str, pl.DataFrame]:
         "prms": [(p.name, p.title, p.format, p.n_parameters) for p in map(study.prm, prms)],
         "tasks": [(task.name, task.title, task.n_problems) for task in map(study.task, tasks)],
         "study_budgets": [(budget,) for budget in study.budgets],
+        "settings": [
+            (
+                study.statistics.confidence,
+                study.statistics.bootstrap_replicates,
+                study.statistics.vote_subsets,
+                study.seed,
+                study.beam_width,
+            )
+        ],
     }
     return {
         name: pl.DataFrame(rows[name], schema=_ENTRIES[name], orient="row") for name in _ENTRIES

@@ -30,14 +30,14 @@ from compute_optimal.spec import Spec, canonical, digest
 _PACKAGE = Path(__file__).parent
 _SOURCES = {
     "judge": ("judge.py", "grading"),
-    "analyse": ("estimate.py", "statistics"),
+    "analyse": ("estimate.py", "selection.py", "statistics"),
     "gather": ("database.py", "coverage.py"),
     "present": ("charts", "tables", "notebooks.py"),
 }
 """Sources behind the cheap rules, which run again when these change. The rules of the generate
 zone have none on purpose: there, only the spec counts."""
 
-ESTIMATES = ("difficulty", "curves", "outcomes")
+ESTIMATES = ("difficulty", "curves", "outcomes", "selection")
 
 RUN_TIME_KEYS = {"generate", "mirror", "store", "results", "registry", "lock_file"}
 """Keys of a study that say where and how to run; no result depends on them."""
@@ -159,7 +159,7 @@ class StudyPlan:
     def queries(self, wildcards: Wildcards) -> list[str]:
         """SQL files behind a figure or table."""
         name = getattr(wildcards, "figure", None) or wildcards.table
-        files = (item_named(name).query, "macros", "tables", "tasks")
+        files = (item_named(name).query, "macros", "settings", "tables", "tasks")
         return [f"workflow/sql/{file}.sql" for file in files]
 
     def caption(self, wildcards: Wildcards) -> str:
@@ -362,10 +362,13 @@ class StudyPlan:
 
     def _estimates(self, origin: str, task: str, policy: str) -> Spec:
         study = self.study
+        entry_of_policy = study.policy(policy)
         request: dict[str, Any] = {
             "answers": digest(self._answers(origin, task, policy)),
             "task": task,
             "policy": policy,
+            "n_parameters": entry_of_policy.n_parameters,
+            "is_reasoning": entry_of_policy.prompt == "deepseek-r1",
             "settings": {
                 "budgets": list(study.budgets),
                 "beam_width": study.beam_width,

@@ -1,7 +1,7 @@
 # Estimates per (task, policy), then one database of everything.
 #
 # in:  <results>/{origin}/{task}/{policy}/answers-{digest}.parquet, score receipts, the store
-# out: <results>/{origin}/{task}/{policy}/{difficulty,curves,outcomes}-{digest}.parquet
+# out: <results>/{origin}/{task}/{policy}/{difficulty,curves,outcomes,selection}-{digest}.parquet
 #      <results>/study-{digest}.json, <results>/study.duckdb
 
 
@@ -15,6 +15,7 @@ rule estimate_accuracy:
         difficulty="<results>/{origin}/{task}/{policy}/difficulty-{digest}.parquet",
         curves="<results>/{origin}/{task}/{policy}/curves-{digest}.parquet",
         outcomes="<results>/{origin}/{task}/{policy}/outcomes-{digest}.parquet",
+        selection="<results>/{origin}/{task}/{policy}/selection-{digest}.parquet",
     log:
         "<logs>/estimate_accuracy/{origin}/{task}/{policy}-{digest}.log",
     resources:
@@ -29,6 +30,7 @@ rule estimate_accuracy:
         " --difficulty {output.difficulty:q}"
         " --curves {output.curves:q}"
         " --outcomes {output.outcomes:q}"
+        " --selection {output.selection:q}"
         " {resources.storage}"
         " 2>&1 | tee {log:q}"
 

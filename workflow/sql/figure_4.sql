@@ -1,7 +1,7 @@
--- Figures 4 and 5: accuracy over budget for every policy and PRM of one task, by method.
+-- Figures 4 and 5: accuracy over budget for two policies and every PRM of one task, by method.
 -- One row per point; a method without results has one row whose budget is NULL.
 -- Parameters: task, scoring, voting.
 SELECT *
 FROM accuracy_points($task, $scoring, $voting)
-WHERE bucket = 'all'
+WHERE bucket = 'all' AND policy IN (FROM main_policies($task))
 ORDER BY family, n_parameters, policy, prm_n_parameters, prm, method, budget;

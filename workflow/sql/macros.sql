@@ -63,6 +63,27 @@ CREATE OR REPLACE TEMP MACRO planned() AS TABLE
 SELECT DISTINCT task, policy, prm
 FROM (FROM (SELECT task, policy, prm FROM cells) UNION (SELECT task, policy, prm FROM curves));
 
+-- The two policies of figures and tables that show no more: of each of the two families with the most
+-- policies the one nearest to 8B, which are Llama-3.1-8B and Qwen2.5-7B in the paper's grid.
+CREATE OR REPLACE TEMP MACRO main_policies(task_) AS TABLE
+SELECT policy
+FROM (
+    SELECT
+        policy,
+        family,
+        n_parameters,
+        count(*) OVER (PARTITION BY family) AS n_of_family,
+        row_number() OVER (
+            PARTITION BY family
+            ORDER BY abs(ln(n_parameters / 8e9)) NULLS LAST, policy
+        ) AS nearness
+    FROM policies
+    WHERE policy IN (SELECT policy FROM planned() WHERE task = task_)
+)
+WHERE nearness = 1
+ORDER BY n_of_family DESC, n_parameters DESC, family
+LIMIT 2;
+
 -- Every point of every policy, PRM, bucket and method that the study means to run. A method
 -- without results has one row whose budget is NULL: that is what "not run" is drawn from.
 -- n_expected: problems of the task or, in a bucket, of this difficulty for this policy.
@@ -203,6 +224,7 @@ INNER JOIN complete USING (task, policy, prm, budget);
 -- without results has one row whose series is NULL.
 -- prm: the one that does best at the largest budget. chosen: {bucket: method} at this budget.
 -- ci_low, ci_high: the analysis' own interval. printed: {measure: what the paper prints}.
+-- replicates, confidence, seed: the study's settings of intervals.
 CREATE OR REPLACE TEMP MACRO gain_series(scoring_, voting_) AS TABLE
 WITH
 optimal AS MATERIALIZED (FROM compute_optimal(scoring_, voting_)),
@@ -263,8 +285,12 @@ SELECT
     curves.ci_low,
     curves.ci_high,
     series.chosen,
-    printed.printed
+    printed.printed,
+    settings.replicates,
+    settings.confidence,
+    settings.seed
 FROM ranked_tasks() AS tasks
+CROSS JOIN settings
 INNER JOIN (SELECT DISTINCT task, policy FROM planned()) AS shown USING (task)
 INNER JOIN policies USING (policy)
 LEFT JOIN series USING (task, policy)

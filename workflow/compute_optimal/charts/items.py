@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from compute_optimal.charts import ability, accuracy, comparison, distribution
+from compute_optimal.charts import ability, accuracy, comparison, distribution, optimism
 from compute_optimal.charts.grid import Grid
 from compute_optimal.charts.query import Row
 from compute_optimal.errors import StudyError
@@ -84,14 +84,14 @@ ITEMS: tuple[Item, ...] = (
     Item(
         "figure_4",
         "Figure 4",
-        "Accuracy over budget for every policy and PRM",
+        "Accuracy over budget with every PRM, for one policy of each family",
         "figure_4",
         chart=accuracy.by_prm,
     ),
     Item(
         "figure_5",
         "Figure 5",
-        "Accuracy over budget for every policy and PRM, second task",
+        "Accuracy over budget with every PRM, second task",
         "figure_4",
         chart=accuracy.by_prm,
         task_rank=1,
@@ -114,10 +114,39 @@ ITEMS: tuple[Item, ...] = (
     ),
     Item(
         "figure_8",
-        "Figures 8 and 9",
-        "Accuracy over budget by difficulty",
+        "Figure 8",
+        "Accuracy over budget by difficulty, Llama policies",
         "figure_8",
         chart=accuracy.by_difficulty,
+    ),
+    Item(
+        "figure_9",
+        "Figure 9",
+        "Accuracy over budget by difficulty, other policies",
+        "figure_9",
+        chart=accuracy.by_difficulty,
+    ),
+    Item(
+        "figure_10",
+        "Figure 10",
+        "Accuracy over budget for every policy and PRM",
+        "figure_10",
+        chart=accuracy.by_prm,
+    ),
+    Item(
+        "figure_11",
+        "Figure 11",
+        "Accuracy over budget for every policy and PRM, second task",
+        "figure_10",
+        chart=accuracy.by_prm,
+        task_rank=1,
+    ),
+    Item(
+        "optimism_gap",
+        "",
+        "What compute-optimal selection gains, and what of it is optimism",
+        "optimism_gap",
+        chart=optimism.selections,
     ),
     Item(
         "accuracy_against_flops",

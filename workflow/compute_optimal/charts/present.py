@@ -99,7 +99,8 @@ def draw(
     if item.chart is None:
         raise StudyError(f"{name} is a table", cure="use render_table or tabulate")
     rows, subtitle = _rows(item, Path(database), task, scoring, voting)
-    if rows is None:
+    if not rows:
+        subtitle = subtitle if rows is None else f"{subtitle}: nothing of this kind in the study"
         return Drawing(grid_without_results(item.name, _title(item), subtitle))
     return Drawing(item.chart(rows, _title(item), subtitle))
 
@@ -167,7 +168,8 @@ def _rows(
     if item.aggregated:
         shown.append(f"score: {_SCORES[scoring]}; vote: {_RULES[voting]}")
     if item.chart is not None and item.intervals:
-        shown.append("95% intervals")
+        (settings,) = run_query("settings", database)
+        shown.append(f"{100 * settings['confidence']:.4g}% intervals")
     return run_query(item.query, database, parameters), "; ".join(shown)
 
 

@@ -107,9 +107,9 @@ def fit(text: str, width: float, size: float, lines: int = 2) -> str:
     return "\n".join(wrapped)
 
 
-def counted(n: int, noun: str) -> str:
+def counted(n: int, noun: str, plural: str | None = None) -> str:
     """A count with its noun: "1 problem", "2,000 problems"."""
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+    return f"{n:,} {noun if n == 1 else plural or f'{noun}s'}"
 
 
 def parameters_text(n: float | None) -> str:

@@ -10,22 +10,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compute_optimal.charts.query import Row
-from compute_optimal.spec import seed_for
 from compute_optimal.statistics.intervals import bootstrap_means, bootstrap_weights, mean_interval
 from compute_optimal.statistics.selection import efficiency_gain
 from compute_optimal.tables.model import Estimate, Printed, Relation
 
-REPLICATES, CONFIDENCE = 1000, 0.95
-
 Bounded = tuple[float, Relation]
 
 _RELATIONS: dict[str, Relation] = {"exact": "=", "lower_bound": ">", "upper_bound": "<"}
+
+
+class _Settings(NamedTuple):
+    """The study's own settings of intervals."""
+
+    replicates: int
+    confidence: float
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,7 @@ def gains_of(rows: Sequence[Row]) -> Gains:
     majority, optimal = series["majority"], series["compute_optimal"]
     top = optimal[max(optimal)] if optimal else None
     voted = majority[max(majority)] if majority else None
-    seed = seed_for("gains", str(first["task"]), str(first["policy"]))
+    settings = _Settings(first["replicates"], first["confidence"], first["seed"])
     printed = {
         measure: value
         for measure, text in (first["printed"] or {}).items()
@@ -75,49 +80,53 @@ def gains_of(rows: Sequence[Row]) -> Gains:
         n_parameters=first["n_parameters"],
         prm_title=top["prm_title"] if top else None,
         n_problems=max((len(row["problem_ids"]) for row in known), default=None),
-        cot=_accuracy(cot, seed),
-        majority=_accuracy(voted, seed),
+        cot=_accuracy(cot, settings),
+        majority=_accuracy(voted, settings),
         majority_budget=voted["budget"] if voted else None,
-        compute_optimal=_accuracy(top, seed),
+        compute_optimal=_accuracy(top, settings),
         budget=top["budget"] if top else None,
-        performance_gain=_performance_gain(cot, top, seed) if cot and top else None,
-        efficiency_gain=_efficiency_gain(majority, optimal, seed) if majority and optimal else None,
+        performance_gain=_performance_gain(cot, top, settings) if cot and top else None,
+        efficiency_gain=_efficiency_gain(majority, optimal, settings)
+        if majority and optimal
+        else None,
         chosen=dict(top["chosen"] or {}) if top else {},
         printed=printed,
     )
 
 
-def _accuracy(row: Row | None, seed: int) -> Estimate | None:
+def _accuracy(row: Row | None, settings: _Settings) -> Estimate | None:
     """Mean accuracy in %, with the interval of the analysis or, if it gives none, a bootstrap's."""
     if row is None:
         return None
     values = np.array(row["accuracies"], dtype=np.float64)[:, None]
     low, high = row["ci_low"], row["ci_high"]
     if low is None or high is None:
-        weights = bootstrap_weights(len(values), REPLICATES, seed)
-        interval = mean_interval(values, weights, CONFIDENCE)
+        weights = bootstrap_weights(len(values), settings.replicates, settings.seed)
+        interval = mean_interval(values, weights, settings.confidence)
         low, high = float(interval.low[0]), float(interval.high[0])
     return Estimate(100 * float(values.mean()), 100 * low, 100 * high)
 
 
-def _performance_gain(cot: Row, top: Row, seed: int) -> Estimate | str:
+def _performance_gain(cot: Row, top: Row, settings: _Settings) -> Estimate | str:
     """(TTS - CoT) / CoT in %, on the problems that both have."""
     pair = _aligned([cot, top])
     before, after = pair.mean(axis=0)
     if before == 0:
         return "undefined (CoT is 0)"
-    means = _resampled_means(pair, seed)
+    means = _resampled_means(pair, settings)
     with np.errstate(divide="ignore", invalid="ignore"):
         gains = 100 * (means[:, 1] - means[:, 0]) / means[:, 0]
     # A replicate in which CoT solves nothing is a gain without bound.
     replicates = np.where(np.isnan(gains), np.inf, gains)
     return _estimate(
-        (float(100 * (after - before) / before), "="), [(float(gain), "=") for gain in replicates]
+        (float(100 * (after - before) / before), "="),
+        [(float(gain), "=") for gain in replicates],
+        settings.confidence,
     )
 
 
 def _efficiency_gain(
-    majority: Mapping[int, Row], optimal: Mapping[int, Row], seed: int
+    majority: Mapping[int, Row], optimal: Mapping[int, Row], settings: _Settings
 ) -> Estimate | str:
     """Samples that majority voting needs for its best accuracy, as a multiple of TTS's."""
     budgets = sorted(majority), sorted(optimal)
@@ -133,7 +142,9 @@ def _efficiency_gain(
         return found.gain, _RELATIONS[found.kind]
 
     return _estimate(
-        gain(values.mean(axis=0)), [gain(means) for means in _resampled_means(values, seed)]
+        gain(values.mean(axis=0)),
+        [gain(means) for means in _resampled_means(values, settings)],
+        settings.confidence,
     )
 
 
@@ -144,15 +155,17 @@ def _aligned(rows: Sequence[Row]) -> NDArray[np.float64]:
     return np.array([[of_row[problem] for of_row in of_rows] for problem in sorted(shared)])
 
 
-def _resampled_means(values: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
+def _resampled_means(values: NDArray[np.float64], settings: _Settings) -> NDArray[np.float64]:
     """Means [replicates, columns] over problems drawn with replacement, shared by all columns."""
-    return bootstrap_means(values, bootstrap_weights(len(values), REPLICATES, seed))
+    return bootstrap_means(
+        values, bootstrap_weights(len(values), settings.replicates, settings.seed)
+    )
 
 
-def _estimate(value: Bounded, replicates: Sequence[Bounded]) -> Estimate:
+def _estimate(value: Bounded, replicates: Sequence[Bounded], confidence: float) -> Estimate:
     """Percentile interval whose ends are replicates, so that a bound stays recognisable."""
     ordered = sorted(replicates)
-    tail = (1 - CONFIDENCE) / 2
+    tail = (1 - confidence) / 2
     low = ordered[int(tail * len(ordered))]
     high = ordered[-1 - int(tail * len(ordered))]
     return Estimate(value[0], low[0], high[0], value[1], low[1], high[1])

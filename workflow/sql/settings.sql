@@ -1,0 +1,2 @@
+-- The settings of the statistics: one row.
+SELECT * FROM settings;
