@@ -40,7 +40,14 @@ micro: $(ENGINE)/.done ## train the scale model anew, run its study, and ship bo
 	snakemake --cores $(CORES) train_micro_models; \
 	python -m compute_optimal install-models results/models; \
 	snakemake --cores $(CORES) --config generate=missing; \
-	python -m compute_optimal publish
+	python -m compute_optimal publish --prune
+
+.PHONY: fetch publish
+fetch: $(CORE)/.done ## bring a study's stored results here (FROM=address, or the study's store.remotes)
+	$(CORE)/bin/python -m compute_optimal fetch --config $(CONFIG) $(if $(FROM),--from '$(FROM)')
+
+publish: $(CORE)/.done ## send a study's stored results to a folder or an address (TO=..., CONFIG=...)
+	$(CORE)/bin/python -m compute_optimal publish --config $(CONFIG) $(if $(TO),--to '$(TO)')
 
 # The report is made anew only if something newer than it lies in its folder.
 define run_study

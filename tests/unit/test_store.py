@@ -9,7 +9,8 @@ import pytest
 
 from compute_optimal import store as store_module
 from compute_optimal.errors import StudyError
-from compute_optimal.store import Partition, Store, publish, verify
+from compute_optimal.sharing import publish
+from compute_optimal.store import Partition, Store, verify
 
 SPEC = {"kind": "samples", "seed": 0}
 
@@ -32,6 +33,10 @@ def store(tmp_path: Path) -> Store:
 @pytest.fixture
 def cell(store: Store) -> Partition:
     return store.partition("samples", "task.policy", SPEC)
+
+
+def ship(cell: Partition, folder: Path) -> None:
+    publish([(cell, ["samples"])], str(folder / "shipped"))
 
 
 def the_part(folder: Path, table: str = "samples") -> Path:
@@ -70,7 +75,7 @@ def test_an_empty_partition_reads_as_empty(cell: Partition) -> None:
 def test_the_writable_store_wins_over_the_shipped_one(store: Store, tmp_path: Path) -> None:
     cell = store.partition("samples", "task.policy", SPEC)
     cell.append("samples", rows("a", range(2), "shipped"))
-    publish(cell, ["samples"], tmp_path / "shipped")
+    ship(cell, tmp_path)
     the_part(tmp_path / "store").unlink()
     assert cell.read("samples")["text"].to_list() == ["shipped0", "shipped1"]
     cell.append("samples", rows("a", range(1), "own"))
@@ -89,7 +94,7 @@ def test_a_flipped_byte_in_a_shipped_part_is_found_by_read_and_by_verify(
     cell: Partition, tmp_path: Path
 ) -> None:
     cell.append("samples", rows("a", range(3)))
-    publish(cell, ["samples"], tmp_path / "shipped")
+    ship(cell, tmp_path)
     assert verify(tmp_path / "shipped") == []
     the_part(tmp_path / "store").unlink()
     flip_a_byte(the_part(tmp_path / "shipped"))
@@ -103,7 +108,7 @@ def test_a_part_that_was_replaced_and_renamed_does_not_pass(
     cell: Partition, tmp_path: Path
 ) -> None:
     cell.append("samples", rows("a", range(3)))
-    publish(cell, ["samples"], tmp_path / "shipped")
+    ship(cell, tmp_path)
     shipped = the_part(tmp_path / "shipped")
     forged = cell.append("samples", rows("a", range(3), "forged"))
     forged.rename(shipped.parent / forged.name)
@@ -115,7 +120,7 @@ def test_a_part_that_was_replaced_and_renamed_does_not_pass(
 
 def test_a_foreign_part_in_a_shipped_store_is_refused(cell: Partition, tmp_path: Path) -> None:
     cell.append("samples", rows("a", range(3)))
-    publish(cell, ["samples"], tmp_path / "shipped")
+    ship(cell, tmp_path)
     added = cell.append("samples", rows("b", range(3)))
     added.rename(the_part(tmp_path / "shipped").parent / added.name)
     with pytest.raises(StudyError, match="not in the manifest"):
@@ -127,15 +132,6 @@ def test_a_spec_that_does_not_belong_is_refused(cell: Partition) -> None:
     (part.parent / "spec.json").write_text(json.dumps({**SPEC, "seed": 1}))
     with pytest.raises(StudyError, match=r"spec\.json"):
         cell.read("samples")
-
-
-def test_publishing_again_replaces_the_old_part(cell: Partition, tmp_path: Path) -> None:
-    cell.append("samples", rows("a", range(2)))
-    publish(cell, ["samples"], tmp_path / "shipped")
-    cell.append("samples", rows("a", range(2, 4)))
-    publish(cell, ["samples"], tmp_path / "shipped")
-    assert verify(tmp_path / "shipped") == []
-    assert pl.read_parquet(the_part(tmp_path / "shipped")).height == 4
 
 
 def test_a_full_disk_is_said_and_leaves_what_was_there(

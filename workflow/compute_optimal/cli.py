@@ -117,8 +117,17 @@ def _parser() -> argparse.ArgumentParser:
     verb("results-folder", _results_folder, "print where a study's results lie", study)
     verb("lock", _lock, "pin the models of a study in the lock file", study)
     verb("plan", _plan, "what a study has in the store, and what the rest would cost", study)
-    command = verb("publish", _publish, "copy a study's cells into the shipped store", study)
-    command.add_argument("--to", type=Path, default=Path("data/store"))
+    command = verb("publish", _publish, "send a study's cells to a folder or an address", study)
+    command.add_argument("--to", default="data/store", help="such as s3://bucket/folder")
+    command.add_argument("--prune", action="store_true", help="and remove what is not the study's")
+    command = verb("fetch", _fetch, "bring what the store lacks of a study", study)
+    command.add_argument(
+        "--from",
+        dest="source",
+        action="append",
+        metavar="ADDRESS",
+        help="folder or address that was published to; default: the study's store.remotes",
+    )
     command = verb("adopt", _adopt, "take the rollouts of a registered collection", study)
     command.add_argument("collection", help="its name in config/registry/adopted.yaml")
     command.add_argument("--source", type=Path, help="archive or folder; default: the mirror's")
@@ -302,15 +311,25 @@ def _plan(options: argparse.Namespace) -> None:
     print(f"tokens needed: {cells['tokens_needed'].sum():,}")
 
 
-def _publish(options: argparse.Namespace) -> None:
+def _cells(options: argparse.Namespace) -> Any:
     from compute_optimal.cells import all_partitions
     from compute_optimal.storage import Storage
-    from compute_optimal.store import publish
 
     study = _study(options)
-    for cell, tables in all_partitions(study, Storage.of(study).store):
-        for part in publish(cell, tables, options.to):
-            print(f"{part} ({part.stat().st_size:,} bytes)")
+    return all_partitions(study, Storage.of(study).store)
+
+
+def _publish(options: argparse.Namespace) -> None:
+    from compute_optimal.sharing import publish
+
+    print(publish(_cells(options), options.to, prune=options.prune).summary("sent"))
+
+
+def _fetch(options: argparse.Namespace) -> None:
+    from compute_optimal.sharing import fetch
+
+    for address in options.source or _study(options).store.remotes:
+        print(fetch(_cells(options), address).summary("fetched"))
 
 
 def _adopt(options: argparse.Namespace) -> None:

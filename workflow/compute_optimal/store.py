@@ -4,7 +4,7 @@ Layout of one root::
 
     <kind>/<readable-slug>-<digest of the spec>/spec.json
                                                /<table>-<sha256, 16 digits>.parquet
-    manifest.json        (shipped roots only: sha256, bytes and rows of every part)
+    manifest*.json       (published roots only: sha256, bytes and rows of every part)
 
 A part's name carries the hash of its bytes, so damage is seen on every read. Parts are written
 under a temporary name and moved, so a crash loses at most the part in flight, and two writers of
@@ -19,6 +19,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -42,8 +43,15 @@ KEYS: dict[str, tuple[str, ...]] = {
 }
 """Columns that identify a row, for every table the store may hold."""
 
-MANIFEST = "manifest.json"
-_PART = re.compile(r"^(?P<table>[a-z_]+)-(?P<sha>[0-9a-f]{16})\.parquet$")
+MANIFESTS = "manifest*.json"
+"""Files of a published root that list its parts; together they are its manifest."""
+
+PART = re.compile(r"^(?P<table>[a-z_]+)-(?P<sha>[0-9a-f]{16})\.parquet$")
+"""Name of a part: its table and the first digits of the sha256 of its bytes."""
+
+Manifest = dict[str, dict[str, Any]]
+"""Part (path relative to its root) -> sha256, bytes, rows and, where it joins several parts of the
+publisher's own store, ``joins``: the first digits of their sha256."""
 
 
 def sha256_of(path: Path) -> str:
@@ -122,21 +130,34 @@ class Root:
     path: Path
     writable: bool
 
-    def manifest(self) -> dict[str, dict[str, Any]]:
-        """Part path (relative to the root) -> sha256, bytes, rows."""
-        file = self.path / MANIFEST
-        if self.writable or not file.exists():
+    def manifest(self) -> Manifest:
+        """All that the manifests of a published root list."""
+        if self.writable:
             return {}
-        try:
-            parts = json.loads(file.read_bytes())["parts"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise StudyError(
-                "the manifest of the shipped store is not readable",
-                where=str(file),
-                cure="restore it from version control",
-            ) from error
-        assert isinstance(parts, dict)
+        parts: Manifest = {}
+        for file in sorted(self.path.glob(MANIFESTS)):
+            parts |= parse_manifest(file.read_bytes(), str(file))
         return parts
+
+
+def parse_manifest(content: bytes, where: str) -> Manifest:
+    """The parts that one manifest file lists. Raises ``StudyError`` where it is not whole.
+
+    A file called ``manifest-<digits>.json`` carries the first digits of its own sha256.
+    """
+    own = re.search(r"manifest-([0-9a-f]{16})\.json$", where)
+    try:
+        parts = json.loads(content)["parts"]
+        whole = own is None or hashlib.sha256(content).hexdigest().startswith(own[1])
+        if whole and all(len(entry["sha256"]) == 64 for entry in parts.values()):
+            return dict(parts)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        pass
+    raise StudyError(
+        "a manifest is damaged, or was cut short when it was written",
+        where=where,
+        cure="publish again, which replaces it; the shipped one is in version control",
+    )
 
 
 class Partition:
@@ -147,10 +168,11 @@ class Partition:
         self.directory = f"{kind}/{name}-{digest(spec)}"
         self._roots = roots
 
-    def parts(self, table: str) -> list[Path]:
+    def parts(self, table: str, *, listed_only: bool = False) -> list[Path]:
         """Files that hold rows of ``table``: writable root first, then shipped ones.
 
-        Raises ``StudyError`` where a shipped folder and its manifest disagree.
+        Raises ``StudyError`` where a shipped folder and its manifest disagree; with
+        ``listed_only`` the parts in which they agree are returned instead.
         """
         found: list[Path] = []
         for root in self._roots:
@@ -158,7 +180,7 @@ class Partition:
             here = {
                 path.name: path
                 for path in (folder.iterdir() if folder.is_dir() else ())
-                if (match := _PART.match(path.name)) and match["table"] == table
+                if (match := PART.match(path.name)) and match["table"] == table
             }
             if here:
                 self._check_spec(folder)
@@ -169,6 +191,9 @@ class Partition:
                     if Path(name).parent.as_posix() == self.directory
                     and Path(name).name.startswith(f"{table}-")
                 }
+                if listed_only:
+                    here = {name: here[name] for name in listed & here.keys()}
+                    listed &= here.keys()
                 if lost := sorted(listed - here.keys()):
                     raise StudyError(
                         f"a shipped part is missing: {lost[0]}",
@@ -179,7 +204,7 @@ class Partition:
                     raise StudyError(
                         f"a part is not in the manifest: {foreign[0]}",
                         where=str(folder),
-                        cure=f"remove it, or list it in {root.path / MANIFEST} by publishing it",
+                        cure=f"publish to {root.path} again, which lists it, or remove it",
                     )
             found += [here[name] for name in sorted(here)]
         return found
@@ -198,7 +223,7 @@ class Partition:
             )
 
     def _verified(self, path: Path) -> Path:
-        match = _PART.match(path.name)
+        match = PART.match(path.name)
         assert match is not None
         actual = sha256_of(path)
         listed = next(
@@ -219,14 +244,22 @@ class Partition:
             )
         return path
 
-    def read(self, table: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    def read(
+        self,
+        table: str,
+        columns: Sequence[str] | None = None,
+        *,
+        parts: Sequence[Path] | None = None,
+    ) -> pl.DataFrame:
         """Rows of ``table``, each key once, sorted by key. Empty (no columns) if there are none.
 
-        Where two roots hold the same key, the writable one wins. Every byte read is checked.
+        ``parts`` are those to read, all by default. Where two roots hold the same key, the
+        writable one wins. Every byte read is checked.
         """
         keys = KEYS[table]
         wanted = None if columns is None else list(dict.fromkeys([*keys, *columns]))
-        frames = [pl.read_parquet(self._verified(p), columns=wanted) for p in self.parts(table)]
+        parts = self.parts(table) if parts is None else parts
+        frames = [pl.read_parquet(self._verified(part), columns=wanted) for part in parts]
         if not frames:
             return pl.DataFrame()
         frame = pl.concat(frames, how="diagonal_relaxed")
@@ -237,16 +270,43 @@ class Partition:
 
         Raises ``StudyError`` on a full disk; parts that were written before stay.
         """
-        root = next(root for root in self._roots if root.writable)
-        return _write_part(root.path / self.directory, self.spec, table, frame)
+        return write_part(self._writable_folder(), table, frame)
+
+    @contextlib.contextmanager
+    def receive(self, name: str) -> Iterator[IO[bytes]]:
+        """Open a part of the writable root that was made elsewhere, under its own name.
+
+        It appears when the block ends; an error within leaves nothing.
+        """
+        with atomic_write(self._writable_folder() / name) as file:
+            yield file
+
+    def require_room(self, n_bytes: int) -> None:
+        """Raise ``StudyError`` where the writable root has no room for so much more."""
+        folder = self._writable_root
+        present = next(f for f in (folder, *folder.absolute().parents) if f.is_dir())
+        if n_bytes > (free := shutil.disk_usage(present).free):
+            raise StudyError(
+                f"{n_bytes / 1e6:,.1f} MB are needed, and {free / 1e6:,.1f} MB are free",
+                where=str(folder),
+                cure="free some space, or name a folder on a larger disk as store.writable",
+            )
+
+    @property
+    def _writable_root(self) -> Path:
+        return next(root.path for root in self._roots if root.writable)
+
+    def _writable_folder(self) -> Path:
+        folder = self._writable_root / self.directory
+        if not (spec_file := folder / "spec.json").exists():
+            write_json(spec_file, self.spec)
+        return folder
 
 
-def _write_part(folder: Path, spec: Spec, table: str, frame: pl.DataFrame) -> Path:
+def write_part(folder: Path, table: str, frame: pl.DataFrame) -> Path:
+    """Write ``frame`` into ``folder`` under a name that carries its hash; returns the file."""
     missing = [key for key in KEYS[table] if key not in frame.columns]
     assert not missing, f"rows of {table} lack the key columns {missing}"
-    spec_file = folder / "spec.json"
-    if not spec_file.exists():
-        write_json(spec_file, spec)
     staged = folder / f".staged-{os.getpid()}-{table}"
     try:
         write_parquet(frame, staged)
@@ -266,35 +326,6 @@ class Store:
     def partition(self, kind: str, name: str, spec: Spec) -> Partition:
         """The partition of ``spec``, whether or not anything is stored in it."""
         return Partition(self.roots, kind, name, spec)
-
-
-def publish(partition: Partition, tables: Sequence[str], shipped: Path) -> list[Path]:
-    """Copy a partition into a shipped root, one part a table, and list the parts in its manifest.
-
-    Parts that stood there before are replaced. Returns the new parts.
-    """
-    folder = shipped / partition.directory
-    frames = {table: partition.read(table) for table in tables}
-    manifest = Root(shipped, False).manifest()
-    written: list[Path] = []
-    for table, frame in frames.items():
-        if frame.is_empty():
-            continue
-        part = _write_part(folder, partition.spec, table, frame)
-        for old in [
-            name for name in manifest if name.startswith(f"{partition.directory}/{table}-")
-        ]:
-            del manifest[old]
-            if shipped / old != part:
-                (shipped / old).unlink(missing_ok=True)
-        manifest[f"{partition.directory}/{part.name}"] = {
-            "sha256": sha256_of(part),
-            "bytes": part.stat().st_size,
-            "rows": frame.height,
-        }
-        written.append(part)
-    write_json(shipped / MANIFEST, {"parts": manifest})
-    return written
 
 
 def verify(shipped: Path) -> list[str]:

@@ -25,7 +25,9 @@ from compute_optimal.config import SEARCH_METHODS, Study, parse_study
 from compute_optimal.coverage import coverage, missing_cells
 from compute_optimal.errors import StudyError
 from compute_optimal.micro.recipes import POLICIES, PRMS
+from compute_optimal.sharing import fetch
 from compute_optimal.spec import Spec, canonical, digest
+from compute_optimal.storage import Storage
 
 _PACKAGE = Path(__file__).parent
 _SOURCES = {
@@ -90,10 +92,15 @@ class StudyPlan:
     def announce(self) -> None:
         """Say what is worth knowing before any job starts, or refuse to start.
 
-        Raises ``StudyError`` for a study that may not generate what it lacks.
+        What is not stored is first looked for in the study's remotes. Raises ``StudyError`` for a
+        study that may not generate what it lacks.
         """
         for warning in self.study.warnings:
             print(f"note: {warning}", file=sys.stderr)
+        for remote in self.study.store.remotes:
+            if missing_cells(self.study):
+                partitions = cells.all_partitions(self.study, Storage.of(self.study).store)
+                print(fetch(partitions, remote).summary("fetched"), file=sys.stderr)
         if self.study.generate == "never" and (error := missing_cells(self.study)):
             raise error
 

@@ -83,6 +83,11 @@ class StoreFolders(Checked):
     shipped: Folder = Field(
         default=Path("data/store"), description="Read-only folder of shipped results"
     )
+    remotes: tuple[str, ...] = Field(
+        default=(),
+        description="Folders or addresses of published stores, such as s3://bucket/folder; when a "
+        "run starts, what the two folders lack is fetched from the first that has it",
+    )
 
 
 class Study(Checked):

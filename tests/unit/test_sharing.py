@@ -1,0 +1,408 @@
+"""Publish and fetch: nothing is lost, nothing unchecked is kept, and both go on where they stopped.
+
+Every case runs on a folder and in fsspec's memory, and on a local S3 server where the packages of
+requirements/sharing-test.in are installed.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import polars as pl
+import pytest
+
+from compute_optimal import cli, sharing, store
+from compute_optimal.errors import StudyError
+from compute_optimal.sharing import Transfer, fetch, publish
+from compute_optimal.store import Partition, Store, verify
+
+ROOT = Path(__file__).parents[2]
+SPECS = {name: {"kind": "samples", "name": name} for name in ("one", "two", "three")}
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    """Address of a bucket on a server of this process."""
+    absent = [m for m in ("s3fs", "moto", "flask_cors") if not importlib.util.find_spec(m)]
+    if absent:
+        pytest.skip(f"no local S3 server: {', '.join(absent)} not installed (sharing-test.in)")
+    from moto.server import ThreadedMotoServer  # type: ignore[import-not-found,unused-ignore]
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patch.setenv(key, "test")
+        fsspec.filesystem("s3").mkdir("bucket")
+        yield "s3://bucket"
+    server.stop()
+
+
+@pytest.fixture(params=["folder", "memory", "s3"])
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty place to publish to."""
+    name = f"study{next(_numbers)}"
+    if request.param == "folder":
+        return str(tmp_path / "published" / name)
+    if request.param == "memory":
+        return f"memory://{name}/store"
+    return f"{request.getfixturevalue('s3')}/{name}"
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Callable[[str], Store]:
+    """Stores of several people, by name."""
+    return lambda name: Store(tmp_path / name)
+
+
+def cells_of(store: Store, *names: str) -> list[tuple[Partition, tuple[str, ...]]]:
+    return [
+        (store.partition("samples", name, SPECS[name]), ("samples", "ledger"))
+        for name in names or SPECS
+    ]
+
+
+def draw(store: Store, name: str, indices: range) -> None:
+    rows = pl.DataFrame(
+        {
+            "problem_hash": [name] * len(indices),
+            "sample_index": list(indices),
+            "text": [f"{name} {i}" for i in indices],
+        }
+    )
+    cells_of(store, name)[0][0].append("samples", rows)
+
+
+def drawn(store: Store, name: str) -> list[int]:
+    rows = cells_of(store, name)[0][0].read("samples")
+    return [] if rows.is_empty() else rows["sample_index"].to_list()
+
+
+def files(address: str) -> dict[str, bytes]:
+    """Everything at an address, by its name there."""
+    fs, root = fsspec.core.url_to_fs(address)
+    fs.invalidate_cache()
+    return {path[len(root) + 1 :]: fs.cat_file(path) for path in fs.find(root)}
+
+
+def parts(address: str) -> list[str]:
+    return sorted(name for name in files(address) if name.endswith(".parquet"))
+
+
+def change(address: str, name: str, content: bytes | None) -> None:
+    fs, root = fsspec.core.url_to_fs(f"{address}/{name}")
+    if content is None:
+        fs.rm_file(root)
+    else:
+        fs.pipe_file(root, content)
+
+
+def manifest(address: str) -> tuple[str, dict[str, Any]]:
+    ((name, content),) = [f for f in files(address).items() if f[0].startswith("manifest")]
+    return name, json.loads(content)["parts"]
+
+
+def counts(transfer: Transfer) -> tuple[int, int]:
+    return transfer.n_parts, transfer.n_present
+
+
+Machines = Callable[[str], Store]
+
+
+def test_what_one_publishes_another_fetches(address: str, machine: Machines) -> None:
+    here, there = machine("here"), machine("there")
+    draw(here, "one", range(4))
+    draw(here, "one", range(2, 6))
+    draw(here, "two", range(3))
+    sent = publish(cells_of(here), address)
+    # What is new of a table is one part, with each row once.
+    assert counts(sent) == (2, 0)
+    assert sorted(entry["rows"] for entry in manifest(address)[1].values()) == [3, 6]
+    fetched = fetch(cells_of(there), address)
+    assert counts(fetched) == (2, 0)
+    assert [Path(name).name.rpartition("-")[0] for name in fetched.absent] == ["three"]
+    assert [drawn(there, name) for name in SPECS] == [[0, 1, 2, 3, 4, 5], [0, 1, 2], []]
+    # Neither moves anything twice, nor to where it came from.
+    assert counts(fetch(cells_of(there), address)) == (0, 2)
+    assert counts(fetch(cells_of(here), address)) == (0, 2)
+    before = files(address)
+    assert counts(publish(cells_of(there), address)) == (0, 2)
+    assert counts(publish(cells_of(here), address)) == (0, 2)
+    assert files(address) == before
+
+
+def test_only_new_rows_are_sent_and_only_the_studys_are_fetched(
+    address: str, machine: Machines
+) -> None:
+    here, there = machine("here"), machine("there")
+    draw(here, "one", range(4))
+    publish(cells_of(here), address)
+    draw(here, "one", range(8))
+    draw(here, "two", range(2))
+    assert counts(publish(cells_of(here), address)) == (2, 1)
+    assert counts(fetch(cells_of(there, "one"), address)) == (2, 0)
+    assert (drawn(there, "one"), drawn(there, "two")) == (list(range(8)), [])
+
+
+def test_two_publishers_at_once_lose_nothing(
+    address: str, machine: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = machine("one"), machine("other")
+    draw(one, "one", range(2))
+    publish(cells_of(one), address)
+    draw(one, "one", range(2, 4))
+    draw(other, "one", range(3, 6))
+    draw(other, "two", range(2))
+    listing = sharing._Address.list_parts
+
+    def overtaken(*arguments: Any) -> None:
+        # The other begins and ends between this one's look at the manifests and its own.
+        monkeypatch.setattr(sharing._Address, "list_parts", listing)
+        publish(cells_of(other), address)
+        listing(*arguments)
+
+    monkeypatch.setattr(sharing._Address, "list_parts", overtaken)
+    publish(cells_of(one), address)
+    third = machine("third")
+    fetch(cells_of(third), address)
+    assert (drawn(third, "one"), drawn(third, "two")) == (list(range(6)), [0, 1])
+    # The next publication leaves one manifest.
+    publish(cells_of(third), address)
+    manifest(address)
+
+
+def test_an_interrupted_upload_goes_on(
+    address: str, machine: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = machine("here")
+    for name in SPECS:
+        draw(here, name, range(3))
+    sending = sharing._Address.send
+    sent: list[str] = []
+
+    def cut(self: Any, name: str, file: Path) -> None:
+        if len(sent) == 1:
+            # Half a part, as a connection that dies leaves it on a file system.
+            change(address, name, file.read_bytes()[:100])
+            sent.append(name)
+        if len(sent) > 1:
+            raise StudyError("cannot write: the connection is gone")
+        sent.append(name)
+        sending(self, name, file)
+
+    monkeypatch.setattr(sharing, "_AT_ONCE", 1)
+    monkeypatch.setattr(sharing._Address, "send", cut)
+    with pytest.raises(StudyError, match="the connection is gone"):
+        publish(cells_of(here), address)
+    with pytest.raises(StudyError, match="no store is published there"):
+        fetch(cells_of(machine("there")), address)
+    monkeypatch.undo()
+    assert counts(publish(cells_of(here), address)) == (2, 1)
+    fetch(cells_of(machine("there")), address)
+    assert [drawn(machine("there"), name) for name in SPECS] == [[0, 1, 2]] * 3
+
+
+def test_an_interrupted_fetch_goes_on_and_keeps_no_half_part(
+    address: str, machine: Machines, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    here, there = machine("here"), machine("there")
+    for name in SPECS:
+        draw(here, name, range(3))
+    publish(cells_of(here), address)
+    reading = sharing._Address._chunks
+    begun: list[str] = []
+
+    def cut(self: Any, name: str) -> Iterator[bytes]:
+        begun.append(name)
+        for chunk in reading(self, name):
+            if len(begun) > 1:
+                yield chunk[:100]
+                raise StudyError("cannot read: the connection is gone")
+            yield chunk
+
+    monkeypatch.setattr(sharing, "_AT_ONCE", 1)
+    monkeypatch.setattr(sharing._Address, "_chunks", cut)
+    with pytest.raises(StudyError, match="the connection is gone"):
+        fetch(cells_of(there), address)
+    monkeypatch.undo()
+    assert len(list((tmp_path / "there").rglob("*.parquet"))) == 1
+    assert not [p for p in (tmp_path / "there").rglob(".*") if p.is_file()]
+    assert counts(fetch(cells_of(there), address)) == (2, 1)
+    assert [drawn(there, name) for name in SPECS] == [[0, 1, 2]] * 3
+
+
+def test_a_changed_part_is_refused_by_name_with_both_hashes(
+    address: str, machine: Machines, tmp_path: Path
+) -> None:
+    here, there = machine("here"), machine("there")
+    draw(here, "one", range(3))
+    publish(cells_of(here), address)
+    ((name, entry),) = manifest(address)[1].items()
+    content = files(address)[name]
+    changed = content[:50] + bytes([content[50] ^ 1]) + content[51:]
+    change(address, name, changed)
+    with pytest.raises(StudyError, match="not what its manifest says") as caught:
+        fetch(cells_of(there), address)
+    (tmp_path / "changed").write_bytes(changed)
+    for told in (entry["sha256"], store.sha256_of(tmp_path / "changed"), f"{address}/{name}"):
+        assert told in str(caught.value)
+    assert not list((tmp_path / "there").rglob("*.parquet"))
+
+
+def test_a_manifest_that_lists_a_lost_part_is_told_and_mended(
+    address: str, machine: Machines
+) -> None:
+    here, there = machine("here"), machine("there")
+    draw(here, "one", range(3))
+    publish(cells_of(here), address)
+    (name,) = parts(address)
+    change(address, name, None)
+    with pytest.raises(StudyError, match="cannot read: FileNotFoundError") as caught:
+        fetch(cells_of(there), address)
+    assert name in str(caught.value)
+    assert counts(publish(cells_of(here), address)) == (1, 0)
+    fetch(cells_of(there), address)
+    assert drawn(there, "one") == [0, 1, 2]
+
+
+def test_a_manifest_cut_short_is_told_and_replaced(address: str, machine: Machines) -> None:
+    here, there = machine("here"), machine("there")
+    draw(here, "one", range(3))
+    publish(cells_of(here), address)
+    name, _ = manifest(address)
+    change(address, name, files(address)[name][:40])
+    with pytest.raises(StudyError, match="manifest is damaged") as caught:
+        fetch(cells_of(there), address)
+    assert name in str(caught.value)
+    publish(cells_of(here), address)
+    assert counts(fetch(cells_of(there), address)) == (1, 0)
+
+
+def test_pruning_leaves_exactly_the_cells_and_no_other_file_is_touched(
+    address: str, machine: Machines
+) -> None:
+    here = machine("here")
+    for name in SPECS:
+        draw(here, name, range(3))
+    publish(cells_of(here), address)
+    change(address, "README.md", b"ours")
+    removed = publish(cells_of(here, "two"), address, prune=True).removed
+    assert len(removed) == 4
+    _, listed = manifest(address)
+    assert set(listed) == set(parts(address))
+    assert [name.partition("/")[2].partition("-")[0] for name in listed] == ["two"]
+    assert files(address)["README.md"] == b"ours"
+    assert len(files(address)) == 4
+
+
+def test_a_published_folder_serves_as_shipped_store(machine: Machines, tmp_path: Path) -> None:
+    draw(machine("here"), "one", range(3))
+    folder = tmp_path / "shipped"
+    publish(cells_of(machine("here")), str(folder))
+    assert verify(folder) == []
+    both = Store(tmp_path / "empty", [folder])
+    assert drawn(both, "one") == [0, 1, 2]
+    # From a store into the folder behind it: an upload that broke off is no hindrance.
+    draw(both, "one", range(2, 5))
+    part, _ = cells_of(both, "one")[0]
+    left = part.read("samples").filter(pl.col("sample_index") > 2)
+    store.write_part(folder / part.directory, "samples", left)
+    with pytest.raises(StudyError, match="publish to .* again"):
+        drawn(both, "one")
+    # The very part that was sent is found again, so it is only listed.
+    assert counts(publish(cells_of(both), str(folder))) == (0, 2)
+    assert verify(folder) == []
+    assert drawn(Store(tmp_path / "none", [folder]), "one") == [0, 1, 2, 3, 4]
+
+
+def test_a_disk_without_room_is_told_before_anything_is_fetched(
+    address: str, machine: Machines, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    draw(machine("here"), "one", range(3))
+    publish(cells_of(machine("here")), address)
+    usage = store.shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(store.shutil, "disk_usage", lambda _: usage._replace(free=10))
+    with pytest.raises(StudyError, match="are needed, and 0.0 MB are free"):
+        fetch(cells_of(machine("there")), address)
+
+
+@pytest.mark.parametrize(
+    ("to", "told"),
+    [
+        ("nosuch://bucket/x", "cannot open: ValueError: Protocol not known: nosuch"),
+        ("{folder}/file/store", "cannot (list|write): NotADirectoryError"),
+        ("http://127.0.0.1:9/store", "cannot (list|write)"),
+    ],
+)
+def test_an_address_that_cannot_be_written_is_told(
+    to: str, told: str, machine: Machines, tmp_path: Path
+) -> None:
+    draw(machine("here"), "one", range(3))
+    (tmp_path / "file").write_text("a file where a folder should be")
+    where = to.format(folder=tmp_path)
+    with pytest.raises(StudyError, match=told) as caught:
+        publish(cells_of(machine("here")), where)
+    assert caught.value.where is not None
+    assert caught.value.where.startswith(where)
+
+
+def test_an_address_without_permission_is_told(
+    address: str, machine: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw(machine("here"), "one", range(3))
+    fs, _ = fsspec.core.url_to_fs(address)
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    # As root every folder can be written, so the driver is made to say it.
+    for name in ("pipe_file", "put_file"):
+        monkeypatch.setattr(fs, name, refuse)
+    with pytest.raises(StudyError, match="cannot write: PermissionError") as caught:
+        publish(cells_of(machine("here")), address)
+    assert "permissions" in str(caught.value)
+    monkeypatch.undo()
+    assert files(address) == {}
+
+
+def test_the_commands_and_a_run_restore_a_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from compute_optimal.config import load_study
+    from compute_optimal.coverage import missing_cells
+    from compute_optimal.study_plan import StudyPlan
+
+    monkeypatch.chdir(ROOT)
+    published = str(tmp_path / "published")
+    assert cli.main(["publish", "--to", published]) == 0
+    capsys.readouterr()
+    config = json.dumps(
+        load_study("config/config.yaml").model_dump(mode="json")
+        | {
+            "store": {
+                "writable": str(tmp_path / "mine"),
+                "shipped": str(tmp_path / "none"),
+                "remotes": [published],
+            }
+        }
+    )
+    (tmp_path / "study.yaml").write_text(config)
+    study = load_study(tmp_path / "study.yaml")
+    assert missing_cells(study) is not None
+    command = ["fetch", "--config", str(tmp_path / "study.yaml"), "--from"]
+    assert cli.main([*command, str(tmp_path / "nowhere")]) == 1
+    assert "no store is published there" in capsys.readouterr().err
+    StudyPlan(study).announce()
+    assert missing_cells(study) is None
+    assert cli.main([*command, published]) == 0
+    assert " 0 parts fetched" in capsys.readouterr().out
