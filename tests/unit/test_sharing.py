@@ -317,7 +317,7 @@ def test_a_published_folder_serves_as_shipped_store(machine: Machines, tmp_path:
     part, _ = cells_of(both, "one")[0]
     left = part.read("samples").filter(pl.col("sample_index") > 2)
     store.write_part(folder / part.directory, "samples", left)
-    with pytest.raises(StudyError, match="publish to .* again"):
+    with pytest.raises(StudyError, match=r"publish to .* again"):
         drawn(both, "one")
     # The very part that was sent is found again, so it is only listed.
     assert counts(publish(cells_of(both), str(folder))) == (0, 2)
@@ -332,7 +332,7 @@ def test_a_disk_without_room_is_told_before_anything_is_fetched(
     publish(cells_of(machine("here")), address)
     usage = store.shutil.disk_usage(tmp_path)
     monkeypatch.setattr(store.shutil, "disk_usage", lambda _: usage._replace(free=10))
-    with pytest.raises(StudyError, match="are needed, and 0.0 MB are free"):
+    with pytest.raises(StudyError, match=r"are needed, and 0.0 MB are free"):
         fetch(cells_of(machine("there")), address)
 
 
