@@ -34,6 +34,10 @@ study: $(CORE)/.done ## figures, tables, notebooks and report from the shipped s
 run: $(ENGINE)/.done ## the same with the CPU engine at hand: what is missing is generated (CONFIG=...)
 	@$(call run_study,$(ENGINE),--config generate=missing)
 
+.PHONY: plan
+plan: $(CORE)/.done ## what a study has, and what the rest would cost (CONFIG=... HARDWARE=...)
+	@$(CORE)/bin/python -m compute_optimal plan --config $(CONFIG) $(if $(HARDWARE),--hardware $(HARDWARE))
+
 .PHONY: micro
 micro: $(ENGINE)/.done ## train the scale model anew, run its study, and ship both in data/
 	export PATH="$(CURDIR)/$(ENGINE)/bin:$$PATH"; \

@@ -116,7 +116,12 @@ def _parser() -> argparse.ArgumentParser:
 
     verb("results-folder", _results_folder, "print where a study's results lie", study)
     verb("lock", _lock, "pin the models of a study in the lock file", study)
-    verb("plan", _plan, "what a study has in the store, and what the rest would cost", study)
+    command = verb("plan", _plan, "what is stored of a study, and what the rest would cost", study)
+    command.add_argument(
+        "--hardware", help="a GPU of config/registry/hardware.yaml; default: its first"
+    )
+    command.add_argument("--by", choices=("policy", "job", "cell"), default="policy")
+    command.add_argument("--output", type=Path, help="write every cell to this CSV file")
     command = verb("publish", _publish, "send a study's cells to a folder or an address", study)
     command.add_argument("--to", default="data/store", help="such as s3://bucket/folder")
     command.add_argument("--prune", action="store_true", help="and remove what is not the study's")
@@ -303,12 +308,14 @@ def _lock(options: argparse.Namespace) -> None:
 
 
 def _plan(options: argparse.Namespace) -> None:
-    from compute_optimal.coverage import coverage
+    from compute_optimal.config import hardware_named
+    from compute_optimal.cost import describe, plan
 
-    cells = coverage(_study(options))
-    with pl.Config(tbl_rows=-1, tbl_hide_dataframe_shape=True, fmt_str_lengths=60):
-        print(cells)
-    print(f"tokens needed: {cells['tokens_needed'].sum():,}")
+    planned = plan(_study(options), *hardware_named(options.hardware))
+    print(describe(planned, options.by))
+    if options.output:
+        planned.cells.write_csv(options.output)
+        print(f"every cell: {options.output}")
 
 
 def _cells(options: argparse.Namespace) -> Any:

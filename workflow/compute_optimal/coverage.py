@@ -13,15 +13,13 @@ from compute_optimal.errors import StudyError
 from compute_optimal.spec import Spec
 from compute_optimal.storage import Storage
 
-# ASSUME: a solution takes 400 tokens where nothing of its policy is stored yet. The paper's Table 4
-# fits 256 samples of about 400 tokens for Llama-3.2-3B on MATH-500.
-DEFAULT_SOLUTION_TOKENS = 400
-
 _POOL_METHOD = {"greedy": "cot", "evaluation": "majority", "difficulty": "difficulty"}
 
 
 @dataclass(frozen=True)
-class _Need:
+class Need:
+    """One cell of a study: the rows of ``table`` that it needs for each problem, and their spec."""
+
     task: str
     policy: str
     prm: str | None
@@ -32,19 +30,20 @@ class _Need:
     per_problem: int
 
 
-def _needs(study: Study) -> Iterator[_Need]:
+def needs(study: Study) -> Iterator[Need]:
+    """Every cell of a study, in the order of ``coverage``."""
     top = max(study.budgets)
     for task in study.tasks:
         for policy in study.policies:
             for pool, size in cells.pool_sizes(study).items():
                 spec = cells.sample_spec(study, task, policy, pool)
-                yield _Need(task, policy, None, _POOL_METHOD[pool], size, spec, "samples", size)
+                yield Need(task, policy, None, _POOL_METHOD[pool], size, spec, "samples", size)
             for prm in study.prms:
                 if "best_of_n" in study.methods:
                     spec = cells.score_spec(study, task, policy, prm)
-                    yield _Need(task, policy, prm, "best_of_n", top, spec, "step_scores", top)
+                    yield Need(task, policy, prm, "best_of_n", top, spec, "step_scores", top)
                 for search in cells.searches(study, task, policy, prm):
-                    yield _Need(
+                    yield Need(
                         task,
                         policy,
                         prm,
@@ -57,17 +56,19 @@ def _needs(study: Study) -> Iterator[_Need]:
 
 
 def coverage(study: Study, storage: Storage | None = None) -> pl.DataFrame:
-    """One row a cell: task, policy, prm, method, budget, status, n_stored, n_needed, tokens_needed.
+    """One row a cell: task, policy, prm, method, budget, status, n_stored, n_needed, row_tokens,
+    tokens_needed.
 
     Counts are rows (samples, scored samples, paths); ``status`` is stored, partial or missing;
-    ``tokens_needed`` estimates the tokens to generate (to score, for best_of_n) from what is
-    stored of the same policy. Reads keys, no texts; needs no network and no model.
+    ``row_tokens`` (of one row) and ``tokens_needed`` (of all that are missing) estimate the tokens
+    to generate (to score, for best_of_n) from what is stored of the same policy. Reads keys, no
+    texts; needs no network and no model.
     """
     storage = storage or Storage.of(study)
     facts = {name: storage.stored_facts(study.task(name), study.problems) for name in study.tasks}
     rows = []
     solution_tokens: dict[tuple[str, str], float] = {}
-    for need in _needs(study):
+    for need in needs(study):
         known = facts[need.task]
         limit = study.problems or study.task(need.task).n_problems
         n_problems = limit if known is None else known.height
@@ -90,7 +91,9 @@ def coverage(study: Study, storage: Storage | None = None) -> pl.DataFrame:
         if need.table == "samples" and isinstance(tokens, float):
             solution_tokens[need.task, need.policy] = tokens
         needed = n_problems * need.per_problem
-        each = solution_tokens.get((need.task, need.policy), DEFAULT_SOLUTION_TOKENS)
+        each = solution_tokens.get(
+            (need.task, need.policy), float(study.policy(need.policy).solution_tokens)
+        )
         missing = max(0, needed - stored)
         if need.table == "paths":
             # ASSUME: a search generates about what N independent samples would.
@@ -105,6 +108,7 @@ def coverage(study: Study, storage: Storage | None = None) -> pl.DataFrame:
                 "missing" if stored == 0 else "partial" if missing else "stored",
                 stored,
                 needed,
+                each,
                 round(missing * each),
             )
         )
@@ -120,6 +124,7 @@ def coverage(study: Study, storage: Storage | None = None) -> pl.DataFrame:
             "status": pl.String(),
             "n_stored": pl.Int64(),
             "n_needed": pl.Int64(),
+            "row_tokens": pl.Float64(),
             "tokens_needed": pl.Int64(),
         },
     )

@@ -276,7 +276,7 @@ def _open_policy(storage: Storage, spec: Spec) -> Iterator[_Policy]:
     folder = model_folder(entry, storage.lock)
     with closing(
         open_sampling_engine(
-            folder, context=entry.context, dtype=entry.dtype, tensor_parallel=entry.tensor_parallel
+            folder, context=entry.context, dtype=entry.dtype, tensor_parallel=max(1, entry.n_gpus)
         )
     ) as engine:
         yield _Policy(engine, load_tokenizer(folder), registry.prompt_family(entry.prompt))
@@ -294,7 +294,7 @@ def _open_prm(storage: Storage, spec: Spec) -> Iterator[_Prm]:
             entry.format,
             context=entry.context,
             dtype=entry.dtype,
-            tensor_parallel=entry.tensor_parallel,
+            tensor_parallel=max(1, entry.n_gpus),
         )
     ) as engine:
         yield _Prm(engine, partial(form.encode, tokenizer), entry.context)

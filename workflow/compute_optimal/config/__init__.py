@@ -4,6 +4,7 @@ The JSON schemas that editors complete from and the tables of ``config/README.md
 from the models by ``python -m compute_optimal.config``.
 """
 
+from compute_optimal.config.hardware import HardwareEntry, hardware_named
 from compute_optimal.config.registry import (
     AdoptedEntry,
     ChainParameters,
@@ -38,6 +39,7 @@ __all__ = [
     "ChainParameters",
     "Difficulty",
     "Grading",
+    "HardwareEntry",
     "LockEntry",
     "Method",
     "ModelEntry",
@@ -50,6 +52,7 @@ __all__ = [
     "StoreFolders",
     "Study",
     "TaskEntry",
+    "hardware_named",
     "load_lock",
     "load_registry",
     "load_study",

@@ -147,11 +147,33 @@ class ModelEntry(Entry):
     gated: bool = Field(
         default=False, description="Whether the hub wants an account that was granted access"
     )
-    tensor_parallel: int = Field(
-        default=1,
+    tensor_parallel: int | None = Field(
+        default=None,
         gt=0,
-        description="GPUs of 80 GB that one copy needs; no part of any result [count]",
+        description="GPUs that one copy is split over; null is the fewest of 80 GB of which its "
+        "weights fill less than half; no part of any result [count]",
     )
+
+    @property
+    def weight_bytes(self) -> int:
+        """Size of the weights in the number format they are run with."""
+        return self.n_parameters * (4 if self.dtype == "float32" else 2)
+
+    @property
+    def n_gpus(self) -> int:
+        """GPUs that one copy is split over; 0 for a model that runs as well on a CPU.
+
+        ASSUME: that is one of under 200 million parameters in float32 (half precision needs a
+        GPU). Half of the memory is left for the PRM of a search and for keys and values.
+        """
+        if self.tensor_parallel is not None:
+            return self.tensor_parallel
+        if self.dtype == "float32" and self.n_parameters < 200_000_000:
+            return 0
+        n_gpus = 1
+        while self.weight_bytes > n_gpus * 40e9:
+            n_gpus *= 2
+        return n_gpus
 
     @model_validator(mode="after")
     def _consistent(self) -> ModelEntry:
@@ -173,6 +195,11 @@ class PolicyEntry(ModelEntry):
     family: str = Field(description="Model family, for grouping in figures")
     prompt: str = Field(description="Name of its prompt family")
     sampling: Sampling = Field(default=Sampling(), description="How solutions are drawn")
+    solution_tokens: int = Field(
+        default=400,
+        gt=0,
+        description="Tokens of a solution that a plan reckons with until some are stored [tokens]",
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> PolicyEntry:

@@ -1,0 +1,123 @@
+"""Plans against numbers reckoned by hand, and against what a ledger recorded."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from compute_optimal import cells
+from compute_optimal.config import Study, hardware_named, load_study
+from compute_optimal.cost import Plan, describe, gpu_gib, gpu_memory_shares, plan
+from compute_optimal.errors import StudyError
+from compute_optimal.parts import SCHEMAS
+from compute_optimal.storage import Storage
+
+ROOT = Path(__file__).parents[2]
+POLICY, PRM = "Qwen2.5-0.5B-Instruct", "Skywork-PRM-1.5B"
+POLICY_SIZE, PRM_SIZE = 494_032_768, 1_543_715_841
+
+
+@pytest.fixture(autouse=True)
+def _in_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+
+def study(folder: Path, config: str = "one-gpu", **keys: Any) -> Study:
+    stores = {"writable": str(folder / "store"), "shipped": str(folder / "none")}
+    return load_study(ROOT / f"config/{config}.yaml", {"store": stores, **keys})
+
+
+def small(folder: Path) -> Study:
+    return study(folder, tasks=["AIME24"], policies=[POLICY], prms=[PRM], budgets=[4, 16])
+
+
+def planned(of: Study, hardware: str | None = None) -> Plan:
+    return plan(of, *hardware_named(hardware))
+
+
+def cell(of: Plan, method: str, budget: int) -> dict[str, Any]:
+    rows = of.cells.filter((pl.col("method") == method) & (pl.col("budget") == budget))
+    return rows.row(0, named=True)
+
+
+def test_tokens_flops_and_hours_are_those_reckoned_by_hand(tmp_path: Path) -> None:
+    of = planned(small(tmp_path), "A100-80GB")
+    # 30 problems, 400 tokens a solution; difficulty 64 samples, CoT 1, majority 16.
+    assert of.full_tokens == {
+        "pools": 30 * 400 * (64 + 1 + 16),
+        "beam_search": 30 * 400 * (4 + 16),
+        "dvts": 30 * 400 * 16,
+    }
+    assert of.separate_tokens == {
+        "pools": 30 * 400 * (64 + 1 + 2 * (4 + 16)),  # majority, and best-of-N with the one PRM
+        "beam_search": 30 * 400 * (4 + 16),
+        "dvts": 30 * 400 * (4 + 16),
+    }
+    beam = cell(of, "beam_search", 16)
+    tokens = 30 * 400 * 16
+    assert (beam["generated_tokens"], beam["scored_tokens"]) == (tokens, tokens)
+    assert beam["flops"] == pytest.approx(2 * tokens * (POLICY_SIZE + PRM_SIZE))
+    # The scheduler's 12,000 tokens/s bound the small policy; 0.4 of 19.5 TFLOP/s its float32 PRM.
+    seconds = tokens / 12_000 + 2 * PRM_SIZE * tokens / (0.4 * 19.5e12)
+    assert beam["hours"] == pytest.approx(seconds / 3600)
+    scored = cell(of, "best_of_n", 16)
+    assert (scored["generated_tokens"], scored["scored_tokens"]) == (0, tokens)
+    assert scored["flops"] == pytest.approx(2 * tokens * PRM_SIZE)
+
+
+def test_what_a_ledger_recorded_replaces_the_reckoning(tmp_path: Path) -> None:
+    of = small(tmp_path)
+    before = planned(of)
+    spec = cells.sample_spec(of, "AIME24", POLICY, "evaluation")
+    pool = cells.partition(Storage.of(of).store, spec)
+    sample = {"problem_id": "1", "problem_hash": "a", "sample_index": 0, "n_tokens": 100}
+    pool.append("samples", pl.DataFrame([sample], schema=SCHEMAS["samples"]))
+    counts = {name: 0 for name, kind in SCHEMAS["ledger"].items() if kind == pl.Int64()}
+    row = {**counts, "run": "r", "seconds": 50.0, "generated_tokens": 100, "engine": "vllm 0.33.0"}
+    pool.append("ledger", pl.DataFrame([row], schema=SCHEMAS["ledger"]))
+    after = planned(of)
+    majority = cell(after, "majority", 16)
+    assert majority["status"] == "partial"
+    assert majority["generated_tokens"] == (30 * 16 - 1) * 100
+    assert majority["hours"] == pytest.approx(0.5 * (30 * 16 - 1) * 100 / 3600)
+    # Cells without a ledger: 100 tokens a solution, and slower by the ratio of this one's seconds.
+    slower = 50.0 / (100 / 12_000)
+    for method in ("beam_search", "dvts"):
+        ratio = cell(after, method, 16)["hours"] / cell(before, method, 16)["hours"]
+        assert ratio == pytest.approx(slower * 100 / 400)
+
+
+def test_the_papers_grid_is_planned_in_seconds_and_says_what_it_needs(tmp_path: Path) -> None:
+    of = study(tmp_path, "paper")
+    start = time.process_time()
+    text = describe(planned(of), "policy")
+    assert time.process_time() - start < 5
+    assert "gated:     Llama-3.2-1B-Instruct, Llama-3.2-3B-Instruct" in text
+    assert "too large" not in text
+    assert "too large" in describe(planned(of, "RTX-4090-24GB"), "job")
+    fits = describe(planned(study(tmp_path), "RTX-4090-24GB"), "cell")
+    assert "too large" not in fits
+
+
+def test_models_are_split_by_size_and_share_a_gpu_within_its_memory(tmp_path: Path) -> None:
+    of = study(tmp_path, "paper")
+    split = {name: of.policy(name).n_gpus for name in of.policies}
+    assert split["Qwen2.5-14B-Instruct"] == 1
+    assert (split["Qwen2.5-32B-Instruct"], split["Qwen2.5-72B-Instruct"]) == (2, 4)
+    assert load_study("config/config.yaml").policy("micro-llama-0.1M").n_gpus == 0
+    for policy in map(of.policy, of.policies):
+        for prm in map(of.prm, of.prms):
+            shares = gpu_memory_shares([policy, prm], 80)
+            assert sum(shares) == pytest.approx(0.9)
+            assert shares[0] * 80 >= gpu_gib(policy, policy.n_gpus)
+            assert shares[1] * 80 >= gpu_gib(prm, prm.n_gpus)
+
+
+def test_unknown_hardware_is_answered_with_the_known(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="A100-40GB") as caught:
+        planned(small(tmp_path), "A100-40GB")
+    assert "A100-80GB" in str(caught.value)

@@ -1,0 +1,50 @@
+"""GPUs that a plan reckons with (``config/registry/hardware.yaml``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import Field
+
+from compute_optimal.config.reading import read_mapping, refuse, suggestion, validated
+from compute_optimal.config.registry import Checked
+from compute_optimal.errors import StudyError
+
+HARDWARE_FILE = Path("config/registry/hardware.yaml")
+
+
+class HardwareEntry(Checked):
+    """One kind of GPU."""
+
+    memory_gib: float = Field(gt=0, description="Memory of one GPU [GiB]")
+    half_tflops: float = Field(
+        gt=0, description="Dense peak rate in bfloat16 and float16 [10^12 FLOP/s]"
+    )
+    float32_tflops: float = Field(gt=0, description="Peak rate in float32 [10^12 FLOP/s]")
+    source: str = Field(description="Where the figures come from")
+
+
+class HardwareFile(Checked):
+    """GPUs by name; the first is the one that plans are made for unless another is named."""
+
+    hardware: dict[str, HardwareEntry] = Field(min_length=1, description="GPUs by name")
+
+
+def load_hardware(path: Path = HARDWARE_FILE) -> Mapping[str, HardwareEntry]:
+    """Every GPU of the table, in its order. Raises ``StudyError`` for a bad file."""
+    found = validated(HardwareFile, read_mapping(path))
+    refuse(found if isinstance(found, list) else [], str(path))
+    assert isinstance(found, HardwareFile)
+    return found.hardware
+
+
+def hardware_named(name: str | None, path: Path = HARDWARE_FILE) -> tuple[str, HardwareEntry]:
+    """A GPU of the table, the first for None. Raises ``StudyError`` for an unknown name."""
+    table = load_hardware(path)
+    name = name or next(iter(table))
+    if name not in table:
+        raise StudyError(
+            f"there is no hardware called {name}", where=str(path), cure=suggestion(name, table)
+        )
+    return name, table[name]
