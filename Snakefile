@@ -62,6 +62,7 @@ rule all:
     default_target: True
     input:
         rules.analysis.input,
+        plan.claims,
         plan.figures,
         plan.tables,
         plan.notebooks,

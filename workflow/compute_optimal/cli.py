@@ -107,6 +107,12 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--database", type=Path, required=True)
         command.add_argument("--outputs", type=Path, nargs="+", required=True)
 
+    command = verbs.add_parser("judge-claims", help="the paper's claims: csv, md, tex, html")
+    command.set_defaults(run=_judge_claims)
+    command.add_argument("--claims", type=Path, required=True)
+    command.add_argument("--database", type=Path, required=True)
+    command.add_argument("--outputs", type=Path, nargs="+", required=True)
+
     command = verbs.add_parser("train-micro-model", help="train one model of the scale model")
     command.set_defaults(run=_train_micro_model)
     command.add_argument("--spec", type=json.loads, required=True, help="its recipe, JSON")
@@ -267,6 +273,16 @@ def _run_notebook(options: argparse.Namespace) -> None:
 
     outputs = _by_ending(options.outputs)
     run_notebook(Path(options.name), options.database, outputs["ipynb"], outputs["html"])
+
+
+def _judge_claims(options: argparse.Namespace) -> None:
+    from compute_optimal.charts.present import SCORING, VOTING
+    from compute_optimal.claims import judge_claims, write_claims
+    from compute_optimal.config import load_claims
+
+    common = {"scoring": SCORING, "voting": VOTING}
+    judgements = judge_claims(load_claims(options.claims), options.database, common)
+    write_claims(judgements, _by_ending(options.outputs))
 
 
 def _study(options: argparse.Namespace) -> Any:

@@ -35,6 +35,7 @@ _SOURCES = {
     "analyse": ("estimate.py", "selection.py", "statistics"),
     "gather": ("database.py", "coverage.py"),
     "present": ("charts", "tables", "notebooks.py"),
+    "claims": ("claims", "charts/query.py", "statistics/intervals.py", "tables/model.py"),
 }
 """Sources behind the cheap rules, which run again when these change. The rules of the generate
 zone have none on purpose: there, only the spec counts."""
@@ -158,6 +159,17 @@ class StudyPlan:
     def notebooks(self) -> list[str]:
         """All notebooks, executed and exported."""
         return [f"{self.results}/notebooks/{name}.html" for name in NOTEBOOKS]
+
+    @property
+    def claims(self) -> list[str]:
+        """The verdicts on the paper's claims, in all formats."""
+        return [f"{self.results}/claims.{end}" for end in ("csv", "md", "tex", "html")]
+
+    @property
+    def claim_queries(self) -> list[str]:
+        """SQL files behind the verdicts."""
+        files = sorted(Path("workflow/sql/claims").glob("*.sql"))
+        return [*(file.as_posix() for file in files), "workflow/sql/macros.sql"]
 
     def _files(self, kind: str, folder: str, endings: Sequence[str]) -> list[str]:
         names = [item.name for item in ITEMS if item.kind == kind]

@@ -1,8 +1,41 @@
-# Every figure, table and notebook is a query on the database and a definition in the package.
+# Every figure, table and notebook is a query on the database and a definition in the package; a
+# verdict is a query and a rule.
 #
-# in:  <results>/study.duckdb, workflow/sql/*.sql, notebooks/*.ipynb
-# out: <results>/figures/{figure}.{svg,pdf,png}, <results>/tables/{table}.{csv,md,tex},
+# in:  <results>/study.duckdb, config/claims.yaml, workflow/sql/**/*.sql, notebooks/*.ipynb
+# out: <results>/claims.{csv,md,tex,html}
+#      <results>/figures/{figure}.{svg,pdf,png}, <results>/tables/{table}.{csv,md,tex},
 #      <results>/notebooks/{notebook}.{ipynb,html}
+
+
+rule judge_claims:
+    input:
+        database="<results>/study.duckdb",
+        claims="config/claims.yaml",
+        queries=plan.claim_queries,
+        code=plan.sources("claims"),
+    output:
+        csv=report(
+            "<results>/claims.csv",
+            caption="../report/claims.rst",
+            category="Claims",
+            labels={"verdicts": "table"},
+        ),
+        md="<results>/claims.md",
+        tex="<results>/claims.tex",
+        html=report(
+            "<results>/claims.html",
+            caption="../report/claims.rst",
+            category="Claims",
+            labels={"verdicts": "with every case"},
+        ),
+    log:
+        "<logs>/judge_claims.log",
+    shell:
+        "python -m compute_optimal judge-claims"
+        " --claims {input.claims:q}"
+        " --database {input.database:q}"
+        " --outputs {output:q}"
+        " 2>&1 | tee {log:q}"
 
 
 rule draw_figure:

@@ -303,3 +303,19 @@ LEFT JOIN curves
         AND curves.budget = series.budget
         AND curves.bucket = 'all'
 LEFT JOIN printed ON printed.task = tasks.task AND printed.policy = policies.policy;
+
+-- The numbers that the paper prints, each as a number. Names of models are shortened to keys, so
+-- that one model has one key wherever it stands. budget is NULL where the paper does not say.
+CREATE OR REPLACE TEMP MACRO printed_numbers() AS TABLE
+SELECT
+    item,
+    model,
+    name_key(model) AS model_key,
+    try_cast(rtrim(params, 'B') AS DOUBLE) AS billions,
+    if(method = 'TTS', 'compute-optimal TTS', method) AS method,
+    prm,
+    task,
+    metric,
+    value::VARCHAR AS printed,
+    try_cast(regexp_extract(value::VARCHAR, '[0-9.]+(e[0-9]+)?') AS DOUBLE) AS number
+FROM published;

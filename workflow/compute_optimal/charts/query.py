@@ -14,7 +14,7 @@ SQL_FOLDER = Path(__file__).parents[2] / "sql"
 
 
 def run_query(
-    name: str, database: Path, parameters: Mapping[str, str] | None = None
+    name: str, database: Path, parameters: Mapping[str, str | float] | None = None
 ) -> tuple[Row, ...]:
     """Rows of ``workflow/sql/<name>.sql`` on the DuckDB file ``database``, opened read-only.
 

@@ -4,6 +4,7 @@ The JSON schemas that editors complete from and the tables of ``config/README.md
 from the models by ``python -m compute_optimal.config``.
 """
 
+from compute_optimal.config.claims import Claim, ClaimRule, ClaimScale, load_claims
 from compute_optimal.config.hardware import HardwareEntry, hardware_named
 from compute_optimal.config.registry import (
     AdoptedEntry,
@@ -37,6 +38,9 @@ __all__ = [
     "SEARCH_METHODS",
     "AdoptedEntry",
     "ChainParameters",
+    "Claim",
+    "ClaimRule",
+    "ClaimScale",
     "Difficulty",
     "Grading",
     "HardwareEntry",
@@ -53,6 +57,7 @@ __all__ = [
     "Study",
     "TaskEntry",
     "hardware_named",
+    "load_claims",
     "load_lock",
     "load_registry",
     "load_study",

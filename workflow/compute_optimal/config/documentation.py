@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from compute_optimal.config.claims import Claim, ClaimsFile
 from compute_optimal.config.registry import (
     REGISTRY_FILES,
     AdoptedEntry,
@@ -31,6 +32,7 @@ _TABLES: dict[str, type[BaseModel]] = {
     "prompt": PromptFamily,
     "prm": PrmEntry,
     "adopted": AdoptedEntry,
+    "claim": Claim,
 }
 
 
@@ -39,7 +41,7 @@ def documentation(root: Path) -> dict[Path, str]:
 
     Raises ``StudyError`` where config/README.md lacks the markers of a table.
     """
-    schemas: dict[str, type[BaseModel]] = {"study": Study}
+    schemas: dict[str, type[BaseModel]] = {"study": Study, "claims": ClaimsFile}
     schemas |= {f"registry-{name}": model for name, model in REGISTRY_FILES.items()}
     files = {root / _SCHEMAS / f"{k}.schema.json": _schema(v) for k, v in schemas.items()}
     readme = root / _README

@@ -348,8 +348,8 @@ def _lookup(entries: Mapping[str, T], name: str, kind: str) -> T:
 
 def load_registry(folder: Path) -> Registry:
     """Read every registry file of ``folder``. Raises ``StudyError``, one for each bad file."""
-    policies = _read(folder, "policies", PoliciesFile)
-    prms = _read(folder, "prms", PrmsFile).prms
+    policies = read_entries(folder / "policies.yaml", PoliciesFile)
+    prms = read_entries(folder / "prms.yaml", PrmsFile).prms
     refuse(
         [
             Finding(
@@ -367,11 +367,11 @@ def load_registry(folder: Path) -> Registry:
         str(folder / "policies.yaml"),
     )
     return Registry(
-        tasks=_read(folder, "tasks", TasksFile).tasks,
+        tasks=read_entries(folder / "tasks.yaml", TasksFile).tasks,
         prompts=policies.prompts,
         policies=policies.policies,
         prms=prms,
-        adopted=_read(folder, "adopted", AdoptedFile).adopted,
+        adopted=read_entries(folder / "adopted.yaml", AdoptedFile).adopted,
     )
 
 
@@ -383,8 +383,8 @@ def load_lock(path: Path) -> dict[str, LockEntry]:
     return {name: entry for name, entry in entries.items() if isinstance(entry, LockEntry)}
 
 
-def _read(folder: Path, stem: str, model: type[File]) -> File:
-    path = folder / f"{stem}.yaml"
+def read_entries(path: Path, model: type[File]) -> File:
+    """A file of named entries; each is told its key as its name. Raises ``StudyError``."""
     content = read_mapping(path)
     check_secrets(content, str(path))
     entries = [

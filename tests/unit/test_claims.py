@@ -1,0 +1,279 @@
+"""Verdicts: every kind of rule with data that make it hold, fail and stay open."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pytest
+from synthetic_study import SyntheticStudy
+
+from compute_optimal.claims import claims_page, claims_table, judge_claims
+from compute_optimal.claims import judge as judging
+from compute_optimal.config import Claim, ClaimRule, load_claims
+from compute_optimal.errors import StudyError
+
+ROOT = Path(__file__).parents[2]
+CLAIMS = load_claims(ROOT / "config/claims.yaml")
+PARAMETERS = {"scoring": "prm_last", "voting": "prm_max"}
+
+
+def with_the_papers_numbers(path: Path) -> Path:
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("DELETE FROM published")
+        connection.execute(
+            "INSERT INTO published SELECT * FROM read_csv(?, all_varchar = true)",
+            [str(ROOT / "data/published/paper.csv")],
+        )
+    return path
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("study")
+    study = SyntheticStudy(abilities={"math-shepherd-7b": 47.0, "qwen-math-7b": 73.5})
+    return with_the_papers_numbers(study.write(folder / "study.duckdb"))
+
+
+@pytest.fixture(scope="module")
+def verdicts(database: Path) -> Mapping[str, judging.Judgement]:
+    return {found.claim.name: found for found in judge_claims(CLAIMS, database, PARAMETERS)}
+
+
+def claim(scale: str, **rule: Any) -> Claim:
+    return Claim(
+        name="c", statement="s", where="w", scale=scale, query="averages", rule=ClaimRule(**rule)
+    )
+
+
+def rows(
+    *differences: float, n: int = 200, noise: float = 0.2, x: Sequence[float] = ()
+) -> list[dict[str, Any]]:
+    """Cases whose values exceed their references by ``differences`` on average."""
+    rng = np.random.default_rng(0)
+    found = []
+    for i, difference in enumerate(differences):
+        reference = rng.uniform(0.3, 0.5, n)
+        spread = rng.normal(0, noise, n)
+        found.append(
+            {
+                "case_name": f"case {i}",
+                "task": "t",
+                "problem_ids": [str(j) for j in range(n)],
+                "value": (reference + difference + spread - spread.mean()).tolist(),
+                "reference": reference.tolist(),
+                "x": x[i] if x else None,
+                "x_unit": "tenfold",
+                "trend": "",
+            }
+        )
+    return found
+
+
+# --- rules ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rule", "differences", "verdict", "reason"),
+    [
+        ({}, [0.1, 0.1], "reproduced", "on its side"),
+        ({}, [-0.1, -0.1], "not reproduced", "contradicted"),
+        ({}, [0.01, 0.0], "not reproduced", "undecided"),
+        # One strong case carries the mean, but not a claim about each.
+        ({}, [0.3, -0.05], "reproduced", "on its side"),
+        ({"across": "each"}, [0.3, -0.05], "not reproduced", "contradicted in 1 of 2"),
+        ({"across": "each"}, [0.3, 0.1], "reproduced", "holds in all 2"),
+        ({"across": "each"}, [0.3, 0.0], "not reproduced", "undecided in 1 of 2"),
+        ({"margin": 5}, [0.1], "reproduced", "on its side"),
+        ({"margin": 15}, [0.1], "not reproduced", "contradicted"),
+        ({"expect": "equal", "margin": 5}, [0.01], "reproduced", "on its side"),
+        ({"expect": "equal", "margin": 5}, [0.2], "not reproduced", "contradicted"),
+        ({"expect": "equal", "margin": 1}, [0.0], "not reproduced", "undecided"),
+        ({"measure": "relative", "margin": 10}, [0.1], "reproduced", "on its side"),
+    ],
+)
+def test_a_difference_is_judged_by_its_interval(
+    rule: dict[str, Any], differences: list[float], verdict: str, reason: str
+) -> None:
+    found = judging._judged(claim("study", **rule), rows(*differences))
+    assert found.verdict == verdict
+    assert reason in found.reason
+    if rule.get("across") != "each":
+        assert found.low < found.estimate < found.high
+
+
+@pytest.mark.parametrize(
+    ("expect", "differences", "verdict", "reason"),
+    [
+        ("falls", [0.3, 0.2, 0.1], "reproduced", "on its side"),
+        ("rises", [0.3, 0.2, 0.1], "not reproduced", "contradicted"),
+        ("falls", [0.1, 0.1, 0.1], "not reproduced", "undecided"),
+    ],
+)
+def test_a_trend_is_judged_by_the_interval_of_its_slope(
+    expect: str, differences: list[float], verdict: str, reason: str
+) -> None:
+    found = judging._judged(claim("study", expect=expect), rows(*differences, x=[0, 1, 2]))
+    assert (found.verdict, reason in found.reason) == (verdict, True)
+    slope = 100 * (differences[-1] - differences[0]) / 2
+    assert found.estimate == pytest.approx(slope)
+    assert found.unit == "points per tenfold"
+
+
+def test_each_trend_has_a_level_of_its_own() -> None:
+    cases = rows(0.3, 0.2, 0.6, 0.5, x=[0, 1, 5, 6])
+    for row, trend in zip(cases, "aabb", strict=True):
+        row["trend"] = trend
+    assert judging._judged(claim("study", expect="falls"), cases).estimate == pytest.approx(-10)
+    lonely = judging._judged(claim("study", expect="falls"), rows(0.1, x=[0]))
+    assert lonely.verdict == "untested"
+
+
+def test_pairs_narrow_the_interval() -> None:
+    """If every problem gains the same, resampling problems cannot change the gain much."""
+    paired, noisy = (judging._judged(claim("study"), rows(0.1, noise=noise)) for noise in (0, 0.5))
+    assert paired.high - paired.low < 0.5 * (noisy.high - noisy.low)
+
+
+def test_data_without_spread_prove_little() -> None:
+    """Nothing solved by anyone: no difference was seen, but 20 problems could have hidden one."""
+    blank = rows(0.0, n=20)
+    for row in blank:
+        row["value"] = row["reference"] = [0.0] * 20
+    found = judging._judged(claim("study", expect="equal", margin=5), blank)
+    assert (found.verdict, found.estimate) == ("not reproduced", 0)
+    assert "undecided" in found.reason
+    relative = judging._judged(claim("study", measure="relative"), blank)
+    assert (relative.verdict, relative.cases[0].n_problems) == ("untested", 20)
+
+
+def test_without_enough_problems_nothing_is_tested() -> None:
+    assert judging._judged(claim("study"), []).verdict == "untested"
+    few = judging._judged(claim("study"), rows(0.5, n=9))
+    assert (few.verdict, few.estimate) == ("untested", None)
+    assert "fewer than 10 problems" in few.reason
+
+
+@pytest.mark.parametrize(
+    ("rule", "values", "verdict"),
+    [
+        ({"expect": "above"}, [(2, 1), (3, 1)], "consistent"),
+        ({"expect": "above"}, [(2, 1), (1, 1)], "inconsistent"),
+        ({"expect": "at_least"}, [(2, 1), (1, 1)], "consistent"),
+        ({"expect": "equal", "margin": 0.1}, [(1.05, 1)], "consistent"),
+        ({"expect": "equal", "margin": 0.1}, [(1.2, 1)], "inconsistent"),
+    ],
+)
+def test_printed_numbers_are_checked_one_by_one(
+    rule: dict[str, Any], values: list[tuple[float, float]], verdict: str
+) -> None:
+    cases = [{"case_name": "x", "value": a, "reference": b} for a, b in values]
+    assert judging._judged(claim("printed", **rule), cases).verdict == verdict
+    assert judging._judged(claim("printed", **rule), []).verdict == "untested"
+
+
+# --- the paper against itself --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "failing"),
+    [
+        (
+            "printed_twice",
+            [
+                "Llama-3.2-3B-Instruct, MATH-500, compute-optimal TTS: Figure 1 against Table 3",
+                "Llama-3.2-3B-Inst., MATH-500, compute-optimal TTS: Table 3 against Table 5",
+                "Qwen2.5-1.5B-Inst., MATH-500, compute-optimal TTS: Table 3 against Table 5",
+            ],
+        ),
+        ("averages", ["Table 6: Qwen2.5-7B-Inst. w/ 7B PRM (Ours)"]),
+        ("efficiency_bounds", ["Llama-3.2-1B-Inst.: >256.0", "Qwen2.5-1.5B-Inst.: >256.0"]),
+        (
+            "efficiency_below_one",
+            ["Qwen2.5-32B-Inst. (would need N = 320 if majority voting were best at N = 256)"],
+        ),
+        ("flops_reduction", ["DeepSeek-R1 / DeepSeek-R1-Distill-7B: at least 100"]),
+        ("larger_budget", ["Llama-3.2-1B-Inst. (N=512) on AIME24"]),
+        ("printed_1b_405b", ["Llama-3.1-405B-Inst. on AIME24"]),
+        ("printed_r1_distill_1_5b", ["o1-mini on AIME24"]),
+        ("printed_r1_distill_7b", ["DeepSeek-R1 on MATH-500"]),
+        ("inference_flops_with_prm", ["Llama-3.1-405B-Inst. against Llama-3.2-3B-Inst."]),
+        ("inference_flops_active", ["DeepSeek-R1 against DeepSeek-R1-Distill-7B"]),
+    ],
+)
+def test_the_papers_inconsistencies_come_out(
+    verdicts: Mapping[str, judging.Judgement], name: str, failing: list[str]
+) -> None:
+    found = verdicts[name]
+    assert found.verdict == "inconsistent"
+    assert sorted(case.name for case in found.cases if not case.holds) == sorted(failing)
+
+
+def test_the_rest_of_the_paper_agrees_with_itself(
+    verdicts: Mapping[str, judging.Judgement],
+) -> None:
+    consistent = {name for name, found in verdicts.items() if found.verdict == "consistent"}
+    assert consistent == {
+        "performance_gains", "headline_numbers", "flops_totals", "inference_flops",
+        "printed_gains_by_size", "printed_3b_405b", "printed_half_b_gpt_4o",
+        "printed_r1_distill_7b_average", "printed_long_cot", "printed_voting_skywork",
+        "printed_voting_qwen",
+    }  # fmt: skip
+    assert len(verdicts["performance_gains"].cases) == 10
+
+
+# --- the file, and what is written ---------------------------------------------------------------
+
+
+def test_every_claim_of_the_file_is_judged(verdicts: Mapping[str, judging.Judgement]) -> None:
+    assert list(verdicts) == [claim.name for claim in CLAIMS]
+    for found in verdicts.values():
+        if found.claim.scale == "printed":
+            assert found.verdict in ("consistent", "inconsistent")
+        else:
+            assert found.verdict in ("reproduced", "not reproduced", "untested")
+
+
+def test_an_unknown_query_is_named(database: Path) -> None:
+    wrong = CLAIMS[0].model_copy(update={"query": "avrages"})
+    with pytest.raises(StudyError, match="no query called avrages") as error:
+        judge_claims([wrong], database, PARAMETERS)
+    assert "did you mean averages" in str(error.value.cure)
+
+
+def test_the_file_of_claims_is_checked(tmp_path: Path) -> None:
+    path = tmp_path / "claims.yaml"
+    path.write_text(
+        "claims:\n  a: {statement: s, where: w, scale: papr, query: q, rule: {expect: more}}\n"
+    )
+    with pytest.raises(StudyError, match="2 things are wrong"):
+        load_claims(path)
+
+
+def test_the_table_and_the_page_show_every_claim(
+    verdicts: Mapping[str, judging.Judgement],
+) -> None:
+    found = [*verdicts.values()]
+    read = [*csv.DictReader(io.StringIO(claims_table(found).csv()))]
+    assert [(row["name"], row["verdict"]) for row in read] == [
+        (one.claim.name, one.verdict) for one in found
+    ]
+    page = claims_page(found)
+    assert page.count("<section") == len(found)
+    assert "<script" not in page
+    assert "http" not in page
+
+
+def test_names_cannot_act_on_the_page() -> None:
+    hostile = rows(0.1)
+    hostile[0]["case_name"] = "<script>x</script>\u202e<img src=x onerror=y>"
+    page = claims_page([judging._judged(claim("study"), hostile)])
+    assert "<script" not in page
+    assert "<img" not in page
+    assert "\u202e" not in page
+    assert "&lt;script&gt;" in page

@@ -1,0 +1,286 @@
+"""From a claim and its query's rows to a verdict that respects the interval.
+
+A query (``workflow/sql/claims``) gives one row a case. Common columns: ``case_name``, ``value`` and
+``reference``. On printed numbers both are numbers. On measured ones both are lists of accuracies
+(fractions) of the same problems, and ``task`` and ``problem_ids`` say which; a query for a rule of
+trend also has ``x``, ``x_unit``, and ``trend``, which groups the cases that share a line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from compute_optimal.charts.query import SQL_FOLDER, Row, has_tables, run_query
+from compute_optimal.config import Claim
+from compute_optimal.config.reading import suggestion
+from compute_optimal.errors import StudyError
+from compute_optimal.spec import seed_for
+from compute_optimal.statistics.estimators import FloatArray
+from compute_optimal.statistics.intervals import (
+    bootstrap_means,
+    bootstrap_weights,
+    percentile_interval,
+)
+
+Verdict = Literal["reproduced", "not reproduced", "untested", "consistent", "inconsistent"]
+
+REPLICATES, CONFIDENCE = 1000, 0.95
+MINIMUM_PROBLEMS = 10
+"""ASSUME: a case with fewer problems says nothing; its bootstrap interval is far too short."""
+
+_ROUNDING = 1e-9
+_UNDEFINED = "a relative difference from 0 is undefined"
+_OPTIONAL_TABLES = ("prm_ability", "selection")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One comparison. ``holds`` is None where the interval does not decide.
+
+    ``value`` and ``reference`` are printed numbers or mean accuracies in %; ``difference`` is what
+    the rule looks at, with its limits (None for printed numbers).
+    """
+
+    name: str
+    value: float
+    reference: float
+    difference: float
+    low: float | None
+    high: float | None
+    holds: bool | None
+    n_problems: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A claim with its verdict. ``estimate``: what was judged, in ``unit``; None if it is none."""
+
+    claim: Claim
+    verdict: Verdict
+    reason: str
+    cases: tuple[Case, ...] = ()
+    estimate: float | None = None
+    low: float | None = None
+    high: float | None = None
+    unit: str = ""
+
+
+def judge_claims(
+    claims: Sequence[Claim], database: Path, parameters: Mapping[str, str]
+) -> tuple[Judgement, ...]:
+    """Every claim judged on the study's database, in their order.
+
+    ``parameters`` ("scoring", "voting") are common to all queries. Raises ``StudyError`` for a
+    claim whose query does not exist, before any is judged, or does not fit the database.
+    """
+    known = {path.stem: path for path in (SQL_FOLDER / "claims").glob("*.sql")}
+    for claim in claims:
+        if claim.query not in known:
+            raise StudyError(
+                f"there is no query called {claim.query}",
+                where=f"config/claims.yaml, key claims.{claim.name}.query",
+                cure=suggestion(claim.query, known),
+            )
+    absent = [table for table in _OPTIONAL_TABLES if not has_tables(database, [table])]
+    found = []
+    for claim in claims:
+        # A query that asks for a table that this study has not is not run.
+        text = known[claim.query].read_text(encoding="utf-8")
+        rows: Sequence[Row] = ()
+        if not any(table in text for table in absent):
+            of_claim = {**parameters, **claim.parameters, "scale": claim.scale}
+            rows = run_query(f"claims/{claim.query}", database, of_claim)
+        found.append(_judged(claim, rows))
+    return tuple(found)
+
+
+def _judged(claim: Claim, rows: Sequence[Row]) -> Judgement:
+    if claim.scale == "printed":
+        return _judged_on_print(claim, rows)
+    tested = [row for row in rows if len(row["problem_ids"]) >= MINIMUM_PROBLEMS]
+    if not tested:
+        few = f"fewer than {MINIMUM_PROBLEMS} problems" if rows else "nothing of it has been run"
+        return Judgement(claim, "untested", f"{few}; needs {claim.needs or 'results'}")
+    if claim.rule.expect in ("rises", "falls"):
+        return _judged_by_trend(claim, tested)
+    return _judged_by_difference(claim, tested)
+
+
+def _judged_on_print(claim: Claim, rows: Sequence[Row]) -> Judgement:
+    rule = claim.rule
+    cases = []
+    for row in rows:
+        value, reference = float(row["value"]), float(row["reference"])
+        difference = value - reference
+        if rule.measure == "relative":
+            difference *= 100 / reference
+        holds = {
+            "above": difference > rule.margin + _ROUNDING,
+            "at_least": difference >= rule.margin - _ROUNDING,
+            "equal": abs(difference) <= rule.margin + _ROUNDING,
+        }[rule.expect]
+        cases.append(Case(row["case_name"], value, reference, difference, None, None, holds))
+    if not cases:
+        return Judgement(claim, "untested", "the printed numbers it needs are not in the database")
+    failing = sum(not case.holds for case in cases)
+    if failing:
+        return Judgement(claim, "inconsistent", f"fails in {failing} of {len(cases)}", tuple(cases))
+    return Judgement(claim, "consistent", f"holds in all {len(cases)}", tuple(cases))
+
+
+def _judged_by_difference(claim: Claim, rows: Sequence[Row]) -> Judgement:
+    rule = claim.rule
+    estimates, replicates = _differences(rows, relative=rule.measure == "relative")
+    cases = _measured_cases(claim, rows, estimates, replicates)
+    unit = "%" if rule.measure == "relative" else "points"
+    if not np.isfinite(estimates).all():
+        return Judgement(claim, "untested", _UNDEFINED, cases)
+    if rule.across == "each" and len(cases) > 1:
+        verdict, reason = _verdict_on_each(cases)
+        return Judgement(claim, verdict, reason, cases, unit=unit)
+    mean = estimates.mean(keepdims=True)
+    of_mean = _limits(mean, replicates.mean(axis=1, keepdims=True), [_n_problems(rows)])
+    return _by_interval(claim, cases, float(mean[0]), of_mean, unit)
+
+
+def _judged_by_trend(claim: Claim, rows: Sequence[Row]) -> Judgement:
+    """Least-squares slope over x, with a level of its own for each trend."""
+    x = np.array([row["x"] for row in rows], dtype=np.float64)
+    trends = np.array([str(row["trend"]) for row in rows])
+    for trend in set(trends):
+        x[trends == trend] -= x[trends == trend].mean()
+    spread = float((x**2).sum())
+    relative = claim.rule.measure == "relative"
+    estimates, replicates = _differences(rows, relative=relative)
+    cases = _measured_cases(claim, rows, estimates, replicates)
+    if spread < _ROUNDING:
+        needs = claim.needs or "more models"
+        return Judgement(claim, "untested", f"nothing to compare; needs {needs}", cases)
+    if not np.isfinite(estimates).all():
+        return Judgement(claim, "untested", _UNDEFINED, cases)
+    # Deviations of x sum to 0 within a trend, so levels drop out.
+    slope = (estimates @ x / spread)[None]
+    of_slope = _limits(slope, (replicates @ x / spread)[:, None], [_n_problems(rows)])
+    unit = f"{'%' if relative else 'points'} per {rows[0]['x_unit']}"
+    return _by_interval(claim, cases, float(slope[0]), of_slope, unit)
+
+
+def _measured_cases(
+    claim: Claim, rows: Sequence[Row], estimates: FloatArray, replicates: FloatArray
+) -> tuple[Case, ...]:
+    """The cases with their own intervals; a case alone says nothing about a trend."""
+    sizes = [len(row["problem_ids"]) for row in rows]
+    low, high = _limits(estimates, replicates, sizes)
+    is_trend = claim.rule.expect in ("rises", "falls")
+    return tuple(
+        Case(
+            name=row["case_name"],
+            value=100 * float(np.mean(row["value"])),
+            reference=100 * float(np.mean(row["reference"])),
+            difference=float(estimates[i]),
+            low=float(low[i]),
+            high=float(high[i]),
+            holds=None if is_trend else _holds(claim, float(low[i]), float(high[i])),
+            n_problems=sizes[i],
+        )
+        for i, row in enumerate(rows)
+    )
+
+
+def _differences(rows: Sequence[Row], *, relative: bool) -> tuple[FloatArray, FloatArray]:
+    """Difference of every case [cases], and its replicates [replicates, cases].
+
+    Cases of one task share the resampled problems, so they and their differences are paired.
+    In percentage points, or in % of the reference.
+    """
+    problems: dict[str, list[str]] = {}
+    for row in rows:
+        problems.setdefault(row["task"], []).extend(row["problem_ids"])
+    index = {
+        task: {name: i for i, name in enumerate(dict.fromkeys(ids))}
+        for task, ids in problems.items()
+    }
+    weights = {
+        task: bootstrap_weights(len(names), REPLICATES, seed_for("claims", task))
+        for task, names in index.items()
+    }
+    estimates, replicates = [], []
+    for row in rows:
+        columns = [index[row["task"]][name] for name in row["problem_ids"]]
+        pair = np.array([row["value"], row["reference"]], dtype=np.float64).T
+        every = np.vstack([np.ones(len(columns)), weights[row["task"]][:, columns]])
+        value, reference = bootstrap_means(pair, every).T
+        difference = 100 * (value - reference)
+        if relative:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                difference = difference / reference
+        estimates.append(difference[0])
+        replicates.append(difference[1:])
+    return np.array(estimates), np.array(replicates).T
+
+
+def _limits(
+    estimates: FloatArray, replicates: FloatArray, n_problems: Sequence[int]
+) -> tuple[FloatArray, FloatArray]:
+    """Limits [columns] of an interval from replicates [replicates, columns].
+
+    Where no replicate differs the bootstrap knows no uncertainty. There the limits allow for the
+    largest share of unseen problems that n equal ones leave possible, each off by all of 100.
+    """
+    finite = np.where(np.isfinite(replicates), replicates, np.nan)
+    low, high = percentile_interval(finite, n_problems, CONFIDENCE)
+    flat = np.ptp(np.nan_to_num(finite), axis=0) < _ROUNDING
+    unseen = 100 * (1 - ((1 - CONFIDENCE) / 2) ** (1 / np.asarray(n_problems)))
+    return np.where(flat, estimates - unseen, low), np.where(flat, estimates + unseen, high)
+
+
+def _n_problems(rows: Sequence[Row]) -> int:
+    return len({(row["task"], name) for row in rows for name in row["problem_ids"]})
+
+
+def _holds(claim: Claim, low: float, high: float) -> bool | None:
+    """Whether an interval lies wholly on the claim's side (True) or wholly on the other (False)."""
+    margin = claim.rule.margin
+    if claim.rule.expect == "equal":
+        if -margin <= low and high <= margin:
+            return True
+        return False if low > margin or high < -margin else None
+    if claim.rule.expect == "falls":
+        low, high = -high, -low
+    if low > margin:
+        return True
+    return False if high < margin else None
+
+
+def _verdict_on_each(cases: Sequence[Case]) -> tuple[Verdict, str]:
+    against = sum(case.holds is False for case in cases)
+    held = sum(case.holds is True for case in cases)
+    if held == len(cases):
+        return "reproduced", f"holds in all {held}"
+    if against:
+        return "not reproduced", f"contradicted in {against} of {len(cases)}"
+    return "not reproduced", f"undecided in {len(cases) - held} of {len(cases)}"
+
+
+def _by_interval(
+    claim: Claim,
+    cases: tuple[Case, ...],
+    estimate: float,
+    limits: tuple[FloatArray, FloatArray],
+    unit: str,
+) -> Judgement:
+    low, high = (float(limit[0]) for limit in limits)
+    holds = _holds(claim, low, high)
+    verdict: Verdict = "reproduced" if holds else "not reproduced"
+    sign = "±" if claim.rule.expect == "equal" else ""
+    reason = {
+        True: "the interval is on its side",
+        False: "contradicted: the interval is on the other side",
+        None: f"undecided: the interval holds {sign}{claim.rule.margin:g}",
+    }[holds]
+    return Judgement(claim, verdict, reason, cases, estimate, low, high, unit)
