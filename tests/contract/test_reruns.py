@@ -76,6 +76,7 @@ def test_adding_a_policy_plans_its_jobs_and_the_aggregates(finished: Clone) -> N
     jobs = finished.plan()
     own = [job for job in jobs if job.wildcards.get("policy") == NEW]
     assert sorted(job.rule for job in own) == [
+        "check_steps",
         "draw_samples",
         "estimate_accuracy",
         "grade_answers",
@@ -84,6 +85,7 @@ def test_adding_a_policy_plans_its_jobs_and_the_aggregates(finished: Clone) -> N
     assert all(job.engine == 1 for job in generation(own))
     assert {job.rule for job in jobs if job not in own} == {
         "describe_study",
+        "examine_prms",
         "build_database",
         "analysis",
     }

@@ -260,10 +260,12 @@ class SyntheticStudy:
         with duckdb.connect(str(path)) as connection:
             if self.abilities:
                 connection.execute(
-                    "CREATE TABLE prm_ability (prm VARCHAR, ability DOUBLE, source VARCHAR)"
+                    "CREATE TABLE prm_ability (prm VARCHAR, ability DOUBLE, ci_low DOUBLE,"
+                    " ci_high DOUBLE, source VARCHAR, task VARCHAR, policy VARCHAR)"
                 )
                 connection.executemany(
-                    "INSERT INTO prm_ability VALUES (?, ?, 'made up')", [*self.abilities.items()]
+                    "INSERT INTO prm_ability VALUES (?, ?, ?, ?, 'made up', NULL, NULL)",
+                    [(prm, value, value - 3, value + 4) for prm, value in self.abilities.items()],
                 )
             for table, columns in SCHEMA.items():
                 connection.execute(f"CREATE TABLE {table} ({columns})")

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from synthetic_study import POLICIES, PRMS, SyntheticStudy
@@ -300,9 +301,15 @@ def test_ability_has_a_fit_from_three_prms_on(tmp_path: Path) -> None:
     ).write(tmp_path / "s.duckdb")
     rows = run_query("figure_6", path, PARAMETERS)
     axes = panel(draw("figure_6", path).sheet, "ability")
-    points = sorted(tuple(points.get_offsets()[0]) for points in axes.collections)
+    marks = [mark for mark in axes.collections if isinstance(mark, PathCollection)]
+    points = sorted(tuple(mark.get_offsets()[0]) for mark in marks)
     expected = sorted((row["ability"], 100 * row["accuracy"]) for row in rows)
     assert np.allclose(points, expected)
+    bars = [bar for bar in axes.collections if isinstance(bar, LineCollection)]
+    spans = sorted(tuple(np.ptp(bar.get_segments()[0], axis=0)) for bar in bars)
+    assert [span for span in spans if not span[1]] == [(7, 0)] * 3
+    assert len([span for span in spans if span[1]]) == 3
+    assert any("Spearman's ρ" in text for text in texts(axes))
     (fit,) = axes.get_lines()
     x, y = np.array(expected).T
     design = np.stack([np.log(x), np.ones(3)], axis=1)

@@ -43,7 +43,8 @@ COLUMNS = {
     },
     "settings": {"confidence", "replicates", "vote_subsets", "seed", "beam_width"},
     "figure_6": {
-        "prm", "prm_title", "prm_n_parameters", "ability", "source", "budget", "accuracy", "n_runs",
+        "prm", "prm_title", "prm_n_parameters", "ability", "ability_low", "ability_high", "source",
+        "budget", "accuracy", "n_runs", "accuracies",
     },
     "figure_7": POINTS,
     "figure_8": POINTS,

@@ -74,6 +74,14 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--workers", type=int, default=1)
     command.add_argument("--output", type=Path, required=True)
 
+    command = verb("check-steps", _check_steps, "which steps of a pool are right", job)
+    command.add_argument("--output", type=Path, required=True)
+
+    command = verb("examine-prms", _examine_prms, "what PRMs say about checked steps", job)
+    command.add_argument("--problems", type=Path, required=True)
+    command.add_argument("--steps", type=Path, nargs="+", required=True)
+    command.add_argument("--rates", type=Path, required=True)
+
     command = verb("estimate-accuracy", _estimate_accuracy, "curves and outcomes", job)
     for name in (
         "--problems",
@@ -94,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--study", type=Path, required=True)
     command.add_argument("--tables", type=Path, nargs="+", required=True)
     command.add_argument("--published", type=Path, required=True)
+    command.add_argument("--processbench", type=Path, required=True)
     command.add_argument("--output", type=Path, required=True)
 
     for name, run, help_text in (
@@ -233,6 +242,34 @@ def _estimate_accuracy(options: argparse.Namespace) -> None:
         supersede(path)
 
 
+def _check_steps(options: argparse.Namespace) -> None:
+    from compute_optimal.step_truth import check_solutions
+
+    spec = options.spec
+    checked = check_solutions(spec, _storage(options))
+    write_parquet(_of_cell(checked, spec["task"]["name"], spec["policy"]), options.output)
+    supersede(options.output)
+
+
+def _examine_prms(options: argparse.Namespace) -> None:
+    from compute_optimal import judge, prm_ability
+
+    storage, spec = _storage(options), options.spec
+    problems = pl.read_parquet(options.problems)
+    checked = pl.concat([pl.read_parquet(path) for path in options.steps])
+    scores = {
+        prm: {
+            policy: judge.scores_of({"scores": {prm: score}}, storage, problems)[prm]
+            for policy, score in of_policies.items()
+        }
+        for prm, of_policies in spec["scores"].items()
+    }
+    settings = prm_ability.Settings(**spec["settings"])
+    rates = prm_ability.examine(checked, scores, problems["problem_id"].to_list(), settings)
+    write_parquet(rates, options.rates)
+    supersede(options.rates)
+
+
 def _of_cell(frame: pl.DataFrame, task: str, policy: str) -> pl.DataFrame:
     return frame.select(pl.lit(task).alias("task"), pl.lit(policy).alias("policy"), pl.all())
 
@@ -249,7 +286,14 @@ def _build_database(options: argparse.Namespace) -> None:
     where = {"registry": str(options.registry), "lock_file": str(options.lock_file)}
     described = json.loads(options.study.read_bytes())["study"]
     study = parse_study({**described, **where}, where=str(options.study))
-    build(study, _storage(options), options.tables, options.published, options.output)
+    build(
+        study,
+        _storage(options),
+        options.tables,
+        options.published,
+        options.processbench,
+        options.output,
+    )
 
 
 def _by_ending(paths: Sequence[Path]) -> dict[str, Path]:

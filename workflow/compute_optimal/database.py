@@ -14,10 +14,15 @@ from compute_optimal import cells
 from compute_optimal.config import Study
 from compute_optimal.coverage import coverage
 from compute_optimal.parts import SCHEMAS
+from compute_optimal.prm_ability import RATES
+from compute_optimal.published import load_processbench
 from compute_optimal.storage import Storage
 
 FILES = ("problems", "answers", "difficulty", "curves", "outcomes", "selection")
 """Kinds of parquet files that go in; each file carries its task, policy and origin."""
+
+STEP_FILES = {"prm_rates": RATES}
+"""Kinds that only tasks with checkable steps have, with their columns."""
 
 _LEDGER_KEYS: dict[str, pl.DataType] = {
     **dict.fromkeys(("task", "policy", "prm", "what", "kind"), pl.String()),
@@ -63,21 +68,45 @@ _VIEWS = {
     "curves": """
         SELECT c.*, c.budget * s.prm_tokens AS prm_tokens
         FROM curve_points c LEFT JOIN prm_costs s USING (task, policy, prm)""",
+    # Ability to find the first error: F1, in %. Measured rows have a task and, unless they are over
+    # all policies, a policy; published ones have neither. Figure 6 of the paper is about MATH.
+    "prm_ability": """
+        SELECT prm, 100 * value AS ability, 100 * ci_low AS ci_low, 100 * ci_high AS ci_high,
+               'exact check of the steps' AS source, task, policy
+        FROM prm_rates WHERE measure = 'f1'
+        UNION ALL
+        SELECT registry_prm, f1, NULL, NULL, 'ProcessBench ' || subset, NULL, NULL
+        FROM processbench WHERE subset = 'MATH'""",
 }
 
 
 def build(
-    study: Study, storage: Storage, files: Sequence[Path], published: Path, output: Path
+    study: Study,
+    storage: Storage,
+    files: Sequence[Path],
+    published: Path,
+    processbench: Path,
+    output: Path,
 ) -> None:
     """Write the database of ``study`` from its parquet files, atomically."""
-    by_kind = {kind: [str(f) for f in files if f.name.startswith(f"{kind}-")] for kind in FILES}
+    by_kind = {
+        kind: [str(f) for f in files if f.name.startswith(f"{kind}-")]
+        for kind in (*FILES, *STEP_FILES)
+    }
     by_kind["problems"] = [str(f) for f in files if f.parent.name == "problems"]
     frames: dict[str, pl.DataFrame] = {
         "cells": coverage(study, storage),
         "ledger": _ledger(study, storage),
         **_entries(study),
         "published": pl.read_csv(published),
+        "processbench": load_processbench(processbench),
+        **{
+            kind: pl.DataFrame(schema=columns)
+            for kind, columns in STEP_FILES.items()
+            if not by_kind[kind]
+        },
     }
+    by_kind = {kind: paths for kind, paths in by_kind.items() if kind not in frames}
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent) as folder:
         scratch = Path(folder) / output.name

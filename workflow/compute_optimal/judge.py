@@ -54,14 +54,16 @@ def answers_of_run(request: Request, storage: Storage, problems: pl.DataFrame) -
     frames = []
     for name, pool in request["pools"].items():
         cell = partition(storage.store, pool["spec"])
-        rows = _present(cell.read("samples", ["text", "n_tokens", "finish_reason"]), cell.directory)
-        rows = rows.filter(
-            pl.col("problem_hash").is_in(known), pl.col("sample_index") < pool["n"]
-        ).with_columns(pool=pl.lit(name))
+        rows = cell.read("samples", ["text", "n_tokens", "finish_reason"])
+        rows = (
+            stored_rows(rows, cell.directory)
+            .filter(pl.col("problem_hash").is_in(known), pl.col("sample_index") < pool["n"])
+            .with_columns(pool=pl.lit(name))
+        )
         frames.append(rows)
     for search in request["searches"]:
         cell = partition(storage.store, search["spec"])
-        spent = _present(cell.read("nodes", ["n_tokens"]), cell.directory)
+        spent = stored_rows(cell.read("nodes", ["n_tokens"]), cell.directory)
         spent = spent.group_by("problem_hash", "subtree").agg(n_tokens_tree=pl.sum("n_tokens"))
         rows = cell.read("paths", ["text", "n_tokens", "ended_by", "margins"])
         rows = rows.filter(
@@ -87,7 +89,7 @@ def answers_of_adopted(request: Request, storage: Storage) -> pl.DataFrame:
     spec = request["adopted"]
     cell = partition(storage.store, spec)
     samples, paths = cell.read("adopted_samples"), cell.read("adopted_paths")
-    _present(pl.concat([samples, paths], how="diagonal_relaxed"), cell.directory)
+    stored_rows(pl.concat([samples, paths], how="diagonal_relaxed"), cell.directory)
     frames = [
         samples.drop("method", "prm").with_columns(pool=pl.lit("evaluation")),
         paths.rename({"path": "sample_index"}).with_columns(prm=pl.lit(spec["prm"])),
@@ -109,7 +111,7 @@ def scores_of(
     found = {}
     for prm, spec in request["scores"].items():
         cell = partition(storage.store, spec)
-        rows = _present(cell.read("step_scores", ["margins"]), cell.directory)
+        rows = stored_rows(cell.read("step_scores", ["margins"]), cell.directory)
         found[prm] = rows.join(
             problems.select("problem_id", "problem_hash"), on="problem_hash"
         ).select("problem_id", "sample_index", "margins")
@@ -144,7 +146,8 @@ def grade_answers(
     ).sort(_POSITION)
 
 
-def _present(rows: pl.DataFrame, where: str) -> pl.DataFrame:
+def stored_rows(rows: pl.DataFrame, where: str) -> pl.DataFrame:
+    """Rows that a receipt speaks of. Raises ``StudyError`` where the store has lost them."""
     if rows.is_empty():
         raise StudyError(
             "the store holds no rows here, although its receipt says so",

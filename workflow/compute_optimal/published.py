@@ -89,7 +89,7 @@ def load_published(folder: Path) -> Published:
     Raises ``StudyError`` where a file is missing, has other columns, or holds a number or a model
     name that cannot be read.
     """
-    paper_file, processbench_file = folder / "paper.csv", folder / "processbench.csv"
+    paper_file = folder / "paper.csv"
     paper = _read(paper_file, _PAPER).rename({"value": "printed"})
     _check(paper_file, paper, "model", pl.col("model").is_in([*POLICY_NAMES, *OTHER_MODELS]))
     _check(paper_file, paper, "prm", pl.col("prm").is_in([*PRM_NAMES, *OTHER_PRMS]))
@@ -111,20 +111,22 @@ def load_published(folder: Path) -> Published:
         registry_prm=_registered("prm", PRM_NAMES),
     )
 
-    processbench = _read(processbench_file, _PROCESSBENCH)
-    _check(processbench_file, processbench, "prm", pl.col("prm").is_in(list(PRM_NAMES)))
-    _check(processbench_file, processbench, "f1", pl.col("f1").str.contains(rf"^{_NUMBER}$"))
-    _check(processbench_file, processbench, "params", pl.col("params").str.contains(_SIZE))
-    return Published(
-        paper,
-        processbench.select(
-            "prm",
-            "subset",
-            pl.col("f1").cast(pl.Float64),
-            _n_parameters().alias("n_parameters"),
-            _registered("prm", PRM_NAMES).alias("registry_prm"),
-            "source",
-        ),
+    return Published(paper, load_processbench(folder / "processbench.csv"))
+
+
+def load_processbench(file: Path) -> pl.DataFrame:
+    """Published F1 on ProcessBench, as in ``Published.processbench``; errors as above."""
+    processbench = _read(file, _PROCESSBENCH)
+    _check(file, processbench, "prm", pl.col("prm").is_in(list(PRM_NAMES)))
+    _check(file, processbench, "f1", pl.col("f1").str.contains(rf"^{_NUMBER}$"))
+    _check(file, processbench, "params", pl.col("params").str.contains(_SIZE))
+    return processbench.select(
+        "prm",
+        "subset",
+        pl.col("f1").cast(pl.Float64),
+        _n_parameters().alias("n_parameters"),
+        _registered("prm", PRM_NAMES).alias("registry_prm"),
+        "source",
     )
 
 

@@ -28,12 +28,15 @@ from compute_optimal.micro.recipes import POLICIES, PRMS
 from compute_optimal.sharing import fetch
 from compute_optimal.spec import Spec, canonical, digest
 from compute_optimal.storage import Storage
+from compute_optimal.tasks import step_checker
 
 _PACKAGE = Path(__file__).parent
 _SOURCES = {
     "judge": ("judge.py", "grading"),
+    "check": ("step_truth.py", "tasks"),
     "analyse": ("estimate.py", "selection.py", "statistics"),
-    "gather": ("database.py", "coverage.py"),
+    "examine": ("prm_ability.py", "statistics"),
+    "gather": ("database.py", "coverage.py", "published.py"),
     "present": ("charts", "tables", "notebooks.py"),
     "claims": ("claims", "charts/query.py", "statistics/intervals.py", "tables/model.py"),
 }
@@ -138,6 +141,12 @@ class StudyPlan:
     def _scoring_prms(self) -> tuple[str, ...]:
         return self.study.prms if "best_of_n" in self.study.methods else ()
 
+    @cached_property
+    def _examined_tasks(self) -> tuple[str, ...]:
+        """Tasks on which PRMs can be measured: scored ones whose steps can be checked."""
+        scored = self.study.tasks if self._scoring_prms else ()
+        return tuple(task for task in scored if step_checker(self.study.task(task)))
+
     @property
     def _searching_prms(self) -> tuple[str, ...]:
         searched = set(SEARCH_METHODS) & set(self.study.methods)
@@ -207,6 +216,25 @@ class StudyPlan:
             files += [self._named(f"{folder}/{kind}", request, "parquet") for kind in ESTIMATES]
         return files
 
+    @property
+    def ability_tables(self) -> list[str]:
+        """What the PRMs are able to see, one file a task whose steps can be checked."""
+        return [
+            self._named(f"run/{task}/prm_rates", self._examination(task), "parquet")
+            for task in self._examined_tasks
+        ]
+
+    def step_tables(self, wildcards: Wildcards) -> list[str]:
+        """The checked steps of all policies on a task."""
+        return [
+            self._named(
+                f"run/{wildcards.task}/{policy}/steps",
+                self._checks(wildcards.task, policy),
+                "parquet",
+            )
+            for policy in self.study.policies
+        ]
+
     def answer_table(self, wildcards: Wildcards) -> str:
         """The graded answers of a (task, policy)."""
         return self._answer_table(wildcards.origin, wildcards.task, wildcards.policy)
@@ -237,12 +265,14 @@ class StudyPlan:
         """Receipts of all step scores of a (task, policy)."""
         if wildcards.origin == "adopted":
             return []
-        task, policy = wildcards.task, wildcards.policy
+        return self._score_receipts(wildcards.task, wildcards.policy)
+
+    def task_score_receipts(self, wildcards: Wildcards) -> list[str]:
+        """Receipts of all step scores of a task."""
         return [
-            self._named(
-                f"run/{task}/{policy}/{prm}/scores", self._scores(task, policy, prm), "json"
-            )
-            for prm in self._scoring_prms
+            receipt
+            for policy in self.study.policies
+            for receipt in self._score_receipts(wildcards.task, policy)
         ]
 
     @property
@@ -253,6 +283,14 @@ class StudyPlan:
         does miss a target.
         """
         return self._named("study", self._database(), "json")
+
+    def _score_receipts(self, task: str, policy: str) -> list[str]:
+        return [
+            self._named(
+                f"run/{task}/{policy}/{prm}/scores", self._scores(task, policy, prm), "json"
+            )
+            for prm in self._scoring_prms
+        ]
 
     def _answer_table(self, origin: str, task: str, policy: str) -> str:
         request = self._answers(origin, task, policy)
@@ -315,6 +353,14 @@ class StudyPlan:
     def answers(self, wildcards: Wildcards) -> str:
         """Parameter of ``grade_answers``."""
         return canonical(self._answers(wildcards.origin, wildcards.task, wildcards.policy))
+
+    def checks(self, wildcards: Wildcards) -> str:
+        """Parameter of ``check_steps``."""
+        return canonical(self._checks(wildcards.task, wildcards.policy))
+
+    def examination(self, wildcards: Wildcards) -> str:
+        """Parameter of ``examine_prms``."""
+        return canonical(self._examination(wildcards.task))
 
     def estimates(self, wildcards: Wildcards) -> str:
         """Parameter of ``estimate_accuracy``."""
@@ -379,6 +425,26 @@ class StudyPlan:
         ]
         return {**request, "pools": self._pools(task, policy), "searches": searches}
 
+    def _checks(self, task: str, policy: str) -> Spec:
+        pool = self._pools(task, policy)["evaluation"]
+        return {**self._task(task), "policy": policy, "n": pool["n"], "samples": pool["spec"]}
+
+    def _examination(self, task: str) -> Spec:
+        study = self.study
+        return {
+            "task": task,
+            "checks": {policy: digest(self._checks(task, policy)) for policy in study.policies},
+            "scores": {
+                prm: {p: cells.score_spec(study, task, p, prm) for p in study.policies}
+                for prm in self._scoring_prms
+            },
+            "settings": {
+                "replicates": study.statistics.bootstrap_replicates,
+                "confidence": study.statistics.confidence,
+                "seed": study.seed,
+            },
+        }
+
     def _estimates(self, origin: str, task: str, policy: str) -> Spec:
         study = self.study
         entry_of_policy = study.policy(policy)
@@ -414,7 +480,7 @@ class StudyPlan:
             "study": study,
             "entries": [entry.model_dump(mode="json") for entry in entries],
             # Whatever else changes a result changes the name of a file that goes in.
-            "tables": [*self.problem_tables, *self.estimate_tables],
+            "tables": [*self.problem_tables, *self.estimate_tables, *self.ability_tables],
         }
 
     def _pools(self, task: str, policy: str) -> dict[str, Any]:

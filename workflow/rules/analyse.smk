@@ -2,6 +2,7 @@
 #
 # in:  <results>/{origin}/{task}/{policy}/answers-{digest}.parquet, score receipts, the store
 # out: <results>/{origin}/{task}/{policy}/{difficulty,curves,outcomes,selection}-{digest}.parquet
+#      <results>/run/{task}/prm_rates-{digest}.parquet (tasks whose steps can be checked)
 #      <results>/study-{digest}.json, <results>/study.duckdb
 
 
@@ -35,6 +36,30 @@ rule estimate_accuracy:
         " 2>&1 | tee {log:q}"
 
 
+rule examine_prms:
+    input:
+        problems=plan.task_table,
+        steps=plan.step_tables,
+        receipts=plan.task_score_receipts,
+        code=plan.sources("examine"),
+    output:
+        rates="<results>/run/{task}/prm_rates-{digest}.parquet",
+    log:
+        "<logs>/examine_prms/{task}-{digest}.log",
+    resources:
+        storage=plan.storage,
+    params:
+        spec=plan.examination,
+    shell:
+        "python -m compute_optimal examine-prms"
+        " --spec {params.spec:q}"
+        " --problems {input.problems:q}"
+        " --steps {input.steps:q}"
+        " --rates {output.rates:q}"
+        " {resources.storage}"
+        " 2>&1 | tee {log:q}"
+
+
 rule describe_study:
     output:
         "<results>/study-{digest}.json",
@@ -54,7 +79,9 @@ rule build_database:
         study=plan.description,
         problems=plan.problem_tables,
         estimates=plan.estimate_tables,
+        abilities=plan.ability_tables,
         published="data/published/paper.csv",
+        processbench="data/published/processbench.csv",
         code=plan.sources("gather"),
     output:
         "<results>/study.duckdb",
@@ -65,8 +92,9 @@ rule build_database:
     shell:
         "python -m compute_optimal build-database"
         " --study {input.study:q}"
-        " --tables {input.problems:q} {input.estimates:q}"
+        " --tables {input.problems:q} {input.estimates:q} {input.abilities:q}"
         " --published {input.published:q}"
+        " --processbench {input.processbench:q}"
         " --output {output:q}"
         " {resources.storage}"
         " 2>&1 | tee {log:q}"

@@ -3,6 +3,7 @@
 #
 # in:  <results>/problems/{task}-{digest}.parquet, receipts of the generate zone, the store
 # out: <results>/{origin}/{task}/{policy}/answers-{digest}.parquet
+#      <results>/run/{task}/{policy}/steps-{digest}.parquet (tasks whose steps can be checked)
 
 
 rule grade_answers:
@@ -24,6 +25,26 @@ rule grade_answers:
         " --spec {params.spec:q}"
         " --problems {input.problems:q}"
         " --workers {threads}"
+        " --output {output:q}"
+        " {resources.storage}"
+        " 2>&1 | tee {log:q}"
+
+
+rule check_steps:
+    input:
+        receipt=plan.sample_receipt,
+        code=plan.sources("check"),
+    output:
+        "<results>/run/{task}/{policy}/steps-{digest}.parquet",
+    log:
+        "<logs>/check_steps/{task}/{policy}-{digest}.log",
+    resources:
+        storage=plan.storage,
+    params:
+        spec=plan.checks,
+    shell:
+        "python -m compute_optimal check-steps"
+        " --spec {params.spec:q}"
         " --output {output:q}"
         " {resources.storage}"
         " 2>&1 | tee {log:q}"

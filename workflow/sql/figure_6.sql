@@ -1,6 +1,7 @@
 -- Figure 6: accuracy of test-time scaling against the ability of the PRM to find wrong steps.
--- One row per PRM. ability: F1 on steps, in % (table prm_ability). accuracy: mean over policies and
--- search methods at the largest budget that all of them share, as a fraction; NULL if not run.
+-- One row per PRM. ability: F1 of finding the first error, in % (view prm_ability), with its interval
+-- where it was measured. accuracy: mean over policies and methods at the largest budget that all of
+-- them share, as a fraction; NULL if not run. accuracies: the same by problem.
 -- Parameters: task, scoring, voting.
 WITH
 points AS (
@@ -37,17 +38,39 @@ means AS (
     INNER JOIN budget_of USING (budget)
     SEMI JOIN shared USING (policy, method)
     GROUP BY points.prm
+),
+by_problem AS (
+    SELECT outcomes.prm, outcomes.problem_id, round(avg(outcomes.accuracy), 12) AS accuracy
+    FROM outcomes
+    SEMI JOIN shared USING (policy, method)
+    INNER JOIN budget_of USING (budget)
+    WHERE outcomes.task = $task AND outcomes.scoring = $scoring AND outcomes.voting = $voting
+    GROUP BY ALL
+),
+problems_of AS (
+    SELECT prm, list(accuracy ORDER BY problem_id) AS accuracies FROM by_problem GROUP BY prm
+),
+abilities AS (
+    -- What was measured on this very task, over all policies, before what others published.
+    SELECT prm, ability, ci_low, ci_high, source
+    FROM prm_ability
+    WHERE policy IS NULL AND (task = $task OR task IS NULL)
+    QUALIFY row_number() OVER (PARTITION BY prm ORDER BY task IS NULL, source) = 1
 )
 SELECT
     prms.prm,
     prms.title AS prm_title,
     prms.n_parameters AS prm_n_parameters,
-    prm_ability.ability,
-    prm_ability.source,
+    abilities.ability,
+    abilities.ci_low AS ability_low,
+    abilities.ci_high AS ability_high,
+    abilities.source,
     means.budget,
     means.accuracy,
-    means.n_runs
+    means.n_runs,
+    problems_of.accuracies
 FROM prms
-LEFT JOIN prm_ability USING (prm)
+LEFT JOIN abilities USING (prm)
 LEFT JOIN means USING (prm)
+LEFT JOIN problems_of USING (prm)
 ORDER BY prms.n_parameters, prms.prm;

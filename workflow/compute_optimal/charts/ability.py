@@ -10,20 +10,34 @@ import numpy as np
 from compute_optimal.charts import style
 from compute_optimal.charts.grid import Block, Grid, Panel
 from compute_optimal.charts.query import Row
+from compute_optimal.spec import seed_for
+from compute_optimal.statistics.estimators import FloatArray
+from compute_optimal.statistics.intervals import bootstrap_weights, mean_interval
+from compute_optimal.statistics.ranks import rank_correlation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _LEAST_FOR_FIT = 3
+_REPLICATES = 1000
 _COLOUR = style.METHODS["best_of_n"].colour
 
 
 def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
-    """One point per PRM, its area in proportion to its parameters, and Y = a ln(X) + b."""
+    """One point per PRM, its area in proportion to its parameters, and Y = a ln(X) + b.
+
+    Intervals over problems: of the accuracy always, of the ability where it was measured.
+    """
     points = [row for row in rows if row["ability"] and row["accuracy"] is not None]
     x = np.array([row["ability"] for row in points], dtype=np.float64)
     y = np.array([100 * row["accuracy"] for row in points], dtype=np.float64)
-    low, high = style.percent_limits([*y], least_span=6)
+    accuracies = [_accuracy_interval(row) for row in points]
+    abilities = [
+        (row["ability"] if row["ability_low"] is None else row["ability_low"],
+         row["ability"] if row["ability_high"] is None else row["ability_high"])
+        for row in points
+    ]  # fmt: skip
+    low, high = style.percent_limits([*y, *(end for ends in accuracies for end in ends)])
     largest = max((row["prm_n_parameters"] or 0 for row in points), default=0) or 1
 
     def prepare(axes: Axes) -> None:
@@ -40,11 +54,17 @@ def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
             axes.text(
                 0.98,
                 0.04,
-                f"Y = {slope:.2f} ln(X) {sign} {abs(intercept):.2f}".replace("-", "−"),
+                f"Y = {slope:.2f} ln(X) {sign} {abs(intercept):.2f}".replace("-", "−")
+                + _rank_text(x, y),
                 transform=axes.transAxes,
                 ha="right",
                 color=style.MUTED,
             )
+        for (left, right), (bottom, top), ability, accuracy in zip(
+            abilities, accuracies, x, y, strict=True
+        ):
+            axes.hlines(accuracy, left, right, color=_COLOUR, alpha=0.45, linewidth=1.0)
+            axes.vlines(ability, bottom, top, color=_COLOUR, alpha=0.45, linewidth=1.0)
         for number, (row, ability, accuracy) in enumerate(zip(points, x, y, strict=True), start=1):
             area = 25 + 375 * (row["prm_n_parameters"] or 0) / largest
             axes.scatter(
@@ -85,6 +105,22 @@ def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
         [Block("", [panel], prepare)],
         [_legend_entry(number, row) for number, row in enumerate(points, start=1)],
     )
+
+
+def _accuracy_interval(row: Row) -> tuple[float, float]:
+    """Ends of the interval of a row's mean accuracy over problems, in %."""
+    values = np.array(row["accuracies"], dtype=np.float64)[:, None]
+    weights = bootstrap_weights(len(values), _REPLICATES, seed_for("figure_6", "accuracy"))
+    interval = mean_interval(values, weights)
+    return 100 * float(interval.low[0]), 100 * float(interval.high[0])
+
+
+def _rank_text(x: FloatArray, y: FloatArray) -> str:
+    found = rank_correlation(x, y)
+    if found is None:
+        return ""
+    rho = f"{found.rho:.2f}".replace("-", "−")
+    return f"\nSpearman's ρ = {rho} ({style.counted(len(x), 'PRM')}, p = {found.p_value:.2g})"
 
 
 def _legend_entry(number: int, row: Row) -> tuple[Any, str]:

@@ -102,7 +102,6 @@ ITEMS: tuple[Item, ...] = (
         "Accuracy against the ability of the PRM",
         "figure_6",
         chart=ability.accuracy_by_ability,
-        intervals=False,
         needs=("prm_ability",),
     ),
     Item(

@@ -22,6 +22,7 @@ from compute_optimal.statistics.intervals import (
     pool_standard_error,
     wilson_interval,
 )
+from compute_optimal.statistics.ranks import RankCorrelation, rank_correlation
 from compute_optimal.statistics.selection import (
     EfficiencyGain,
     Estimate,
@@ -44,6 +45,7 @@ __all__ = [
     "Estimate",
     "Exclusion",
     "Interval",
+    "RankCorrelation",
     "Selection",
     "SelectionReport",
     "TrajectoryScores",
@@ -61,6 +63,7 @@ __all__ = [
     "performance_gain",
     "plurality_at_k",
     "pool_standard_error",
+    "rank_correlation",
     "select_cross_fitted",
     "select_fixed",
     "select_in_sample",

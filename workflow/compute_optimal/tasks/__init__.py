@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from compute_optimal.config import TaskEntry
+    from compute_optimal.tasks.arithmetic_chains import StepCheck
 
 TASK_VERSION = 1
 
@@ -54,6 +55,13 @@ def load_problems(task: TaskEntry, *, mirror: Path | None, downloads: Path) -> l
         assert task.parameters is not None
         return list(arithmetic_chains.generate(**task.parameters.model_dump()))
     return datasets.load(task, mirror=mirror, downloads=downloads)
+
+
+def step_checker(task: TaskEntry) -> Callable[[str, Sequence[str]], StepCheck] | None:
+    """The exact check of a problem's (text, steps), None for a task that has no such check."""
+    from compute_optimal.tasks import arithmetic_chains
+
+    return arithmetic_chains.check_steps if task.kind == "arithmetic_chains" else None
 
 
 def task_identity(task: TaskEntry) -> dict[str, Any]:

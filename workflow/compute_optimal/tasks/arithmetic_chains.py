@@ -76,9 +76,13 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class StepCheck:
-    """Which steps of a solution are right. ``first_error`` is the index of the first wrong one."""
+    """Which steps of a solution are right, and whether its last step states an answer.
+
+    ``first_error`` is the index of the first wrong step.
+    """
 
     correct: tuple[bool, ...]
+    finished: bool
 
     @property
     def first_error(self) -> int | None:
@@ -165,7 +169,8 @@ def check_steps(problem_text: str, steps: Sequence[str]) -> StepCheck:
             correct.append(index == len(chain.operations) and int(boxed) == value)
         else:
             correct.append(False)
-    return StepCheck(tuple(correct))
+    finished = bool(steps) and stated_answer(steps[-1]) is not None
+    return StepCheck(tuple(correct), finished)
 
 
 def stated_answer(step: str) -> str | None:
