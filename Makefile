@@ -38,6 +38,10 @@ run: $(ENGINE)/.done ## the same with the CPU engine at hand: what is missing is
 plan: $(CORE)/.done ## what a study has, and what the rest would cost (CONFIG=... HARDWARE=...)
 	@$(CORE)/bin/python -m compute_optimal plan --config $(CONFIG) $(if $(HARDWARE),--hardware $(HARDWARE))
 
+.PHONY: verify
+verify: $(CORE)/.done ## is what ships what it claims to be? Graded and computed anew, without a GPU
+	$(CORE)/bin/python -m compute_optimal verify --config $(CONFIG) --cores $(CORES)
+
 .PHONY: micro
 micro: $(ENGINE)/.done ## train the scale model anew, run its study, and ship both in data/
 	export PATH="$(CURDIR)/$(ENGINE)/bin:$$PATH"; \
@@ -58,7 +62,7 @@ define run_study
 	export PATH="$(CURDIR)/$(1)/bin:$$PATH"; \
 	snakemake --cores $(CORES) --configfile $(CONFIG) $(SNAKEMAKE_OPTIONS) $(2); \
 	results="$$(python -m compute_optimal results-folder --config $(CONFIG))"; \
-	if [ ! -e "$$results/report.html" ] || [ -n "$$(find "$$results" -type f -newer "$$results/report.html" -print -quit)" ]; then \
+	if [ ! -e "$$results/report.html" ] || [ -n "$$(find "$$results" -type f ! -name verify.html -newer "$$results/report.html" -print -quit)" ]; then \
 	  snakemake --cores 1 --configfile $(CONFIG) --report "$$results/report.html" --quiet; \
 	fi; \
 	echo "report: $$results/report.html"

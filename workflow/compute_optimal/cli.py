@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -137,8 +138,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--by", choices=("policy", "job", "cell"), default="policy")
     command.add_argument("--output", type=Path, help="write every cell to this CSV file")
-    command = verb("publish", _publish, "send a study's cells to a folder or an address", study)
-    command.add_argument("--to", default="data/store", help="such as s3://bucket/folder")
+    shipped = argparse.ArgumentParser(add_help=False, parents=[study])
+    shipped.add_argument("--expected", type=Path, default=Path("data/expected"))
+    shipped.add_argument("--cores", type=int, default=2)
+    command = verb("publish", _publish, "send a study's cells to a folder or an address", shipped)
+    command.add_argument(
+        "--to",
+        help="such as s3://bucket/folder; default: the shipped store, with the expected results",
+    )
     command.add_argument("--prune", action="store_true", help="and remove what is not the study's")
     command = verb("fetch", _fetch, "bring what the store lacks of a study", study)
     command.add_argument(
@@ -148,6 +155,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="ADDRESS",
         help="folder or address that was published to; default: the study's store.remotes",
     )
+    command = verb("verify", _verify, "check what ships with a study, without a GPU", shipped)
+    command.add_argument("--tier", type=int, choices=(0, 1), default=1)
+    command.add_argument("--page", type=Path, help="default: verify.html in the study's results")
     command = verb("adopt", _adopt, "take the rollouts of a registered collection", study)
     command.add_argument("collection", help="its name in config/registry/adopted.yaml")
     command.add_argument("--source", type=Path, help="archive or folder; default: the mirror's")
@@ -387,9 +397,18 @@ def _cells(options: argparse.Namespace) -> Any:
 
 
 def _publish(options: argparse.Namespace) -> None:
+    from compute_optimal.expected import recompute, write_expected
     from compute_optimal.sharing import publish
 
-    print(publish(_cells(options), options.to, prune=options.prune).summary("sent"))
+    study = _study(options)
+    to = options.to or str(study.store.shipped)
+    print(publish(_cells(options), to, prune=options.prune).summary("sent"))
+    if options.to is None:
+        print("computing the expected results from what ships now")
+        with tempfile.TemporaryDirectory() as folder:
+            files = recompute(study, Path(folder), cores=options.cores)
+        for path in write_expected(files, options.expected / study.name):
+            print(f"{path} ({path.stat().st_size:,} bytes)")
 
 
 def _fetch(options: argparse.Namespace) -> None:
@@ -397,6 +416,28 @@ def _fetch(options: argparse.Namespace) -> None:
 
     for address in options.source or _study(options).store.remotes:
         print(fetch(_cells(options), address).summary("fetched"))
+
+
+def _verify(options: argparse.Namespace) -> None:
+    from compute_optimal.store import atomic_write
+    from compute_optimal.verify import verify
+
+    study = _study(options)
+    with tempfile.TemporaryDirectory() as folder:
+        found = verify(
+            study, options.expected, Path(folder), tier=options.tier, cores=options.cores
+        )
+    page = options.page or study.results / "verify.html"
+    with atomic_write(page) as file:
+        file.write(found.html.encode())
+    print(f"{found.text}\npage: {page}")
+    if not found.passed:
+        raise StudyError(
+            "what ships with this study is not what it claims to be",
+            where=str(page),
+            cure="restore data/ from version control; if the change was meant, ship it: "
+            "python -m compute_optimal publish --prune",
+        )
 
 
 def _adopt(options: argparse.Namespace) -> None:

@@ -338,8 +338,18 @@ def verify(shipped: Path) -> list[str]:
             findings.append(f"{path} is missing")
         elif (actual := sha256_of(path)) != entry["sha256"]:
             findings.append(f"{path} has sha256 {actual}, the manifest says {entry['sha256']}")
+    for folder in sorted({(shipped / name).parent for name in manifest}):
+        if not _spec_is_of(folder):
+            findings.append(f"{folder / 'spec.json'} is missing or does not belong to its folder")
     on_disk = {p.relative_to(shipped).as_posix() for p in shipped.rglob("*.parquet")}
     findings += [
         f"{shipped / name} is not in the manifest" for name in sorted(on_disk - manifest.keys())
     ]
     return findings
+
+
+def _spec_is_of(folder: Path) -> bool:
+    try:
+        return folder.name.endswith(f"-{digest(json.loads((folder / 'spec.json').read_bytes()))}")
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,138 @@
+"""What an attacker may do to shipped results, and which tier of the verification finds it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+from clones import Clone, fresh_clone
+
+from compute_optimal.store import MANIFESTS, sha256_of
+
+LLAMA, QWEN = "micro-llama-0-1M", "micro-qwen-0-1M"
+MODEL = "data/models/micro-qwen-0.1M/model.safetensors"
+
+
+@pytest.fixture(scope="module")
+def published_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("published")
+    done = fresh_clone(folder).run("compute_optimal", "publish", "--config", "tiny.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+@pytest.fixture
+def published(published_folder: Path, tmp_path: Path) -> Clone:
+    shutil.copytree(published_folder, tmp_path / "clone")
+    return Clone(tmp_path / "clone")
+
+
+def verify(clone: Clone, tier: int) -> subprocess.CompletedProcess[str]:
+    return clone.run("compute_optimal", "verify", "--config", "tiny.yaml", "--tier", str(tier))
+
+
+def part(clone: Clone, kind: str, words: str, table: str) -> Path:
+    return next((clone.folder / "data/store" / kind).glob(f"*{words}*/{table}-*.parquet"))
+
+
+def doctor(path: Path, change: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
+    """Change a shipped part and mend its name and the manifest, as a careful attacker would."""
+    frame = change(pl.read_parquet(path))
+    path.unlink()
+    frame.write_parquet(path)
+    new = path.with_name(f"{path.name.split('-')[0]}-{sha256_of(path)[:16]}.parquet")
+    path.rename(new)
+    root = path.parents[2]
+    parts = {}
+    for manifest in root.glob(MANIFESTS):
+        parts |= json.loads(manifest.read_bytes())["parts"]
+        manifest.unlink()
+    del parts[path.relative_to(root).as_posix()]
+    parts[new.relative_to(root).as_posix()] = {
+        "sha256": sha256_of(new),
+        "bytes": new.stat().st_size,
+        "rows": frame.height,
+    }
+    (root / "manifest.json").write_text(json.dumps({"parts": parts}))
+
+
+def edit_answers(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.with_columns(pl.col("text").str.replace(r"\\boxed\{.*\}", r"\boxed{1}"))
+
+
+def swap_scores(frame: pl.DataFrame) -> pl.DataFrame:
+    """Each sample of a problem gets the scores of another one."""
+    return frame.with_columns(pl.col("margins", "status").reverse().over("problem_hash"))
+
+
+def add_sample(frame: pl.DataFrame) -> pl.DataFrame:
+    extra = frame.head(1).with_columns(sample_index=pl.lit(999, dtype=pl.Int64))
+    return pl.concat([frame, extra])
+
+
+def test_what_was_published_passes_both_tiers(published: Clone) -> None:
+    done = verify(published, tier=1)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "ok   curves.csv" in done.stdout
+    assert "identical, byte for byte" in (published.folder / "results/verify.html").read_text()
+
+
+def test_mended_manifests_hide_edits_from_tier_0_but_not_from_tier_1(published: Clone) -> None:
+    doctor(part(published, "samples", f"{LLAMA}.evaluation", "samples"), edit_answers)
+    doctor(part(published, "step_scores", QWEN, "step_scores"), swap_scores)
+    doctor(part(published, "samples", f"{QWEN}.difficulty", "samples"), add_sample)
+    assert verify(published, tier=0).returncode == 0
+    done = verify(published, tier=1)
+    assert done.returncode == 1
+    page = (published.folder / "results/verify.html").read_text()
+    findings = done.stdout
+    for name in ("rows.csv", "answers.csv", "curves.csv", "tables/table_5.csv"):
+        assert f"FAIL {name}" in findings
+    for words in (f"{LLAMA}.evaluation", f"{QWEN}.micro-qwen-math-prm", f"{QWEN}.difficulty"):
+        assert words in findings
+        assert words in page
+
+
+def test_a_removed_sample_is_a_missing_cell(published: Clone) -> None:
+    path = part(published, "samples", f"{QWEN}.evaluation", "samples")
+    doctor(path, lambda frame: frame.filter(pl.col("sample_index") != 1))
+    assert verify(published, tier=0).returncode == 0
+    done = verify(published, tier=1)
+    assert done.returncode == 1
+    assert "micro-qwen-0.1M / majority N=4" in done.stdout
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def of_store(clone: Clone) -> Path:
+    return part(clone, "samples", f"{QWEN}.evaluation", "samples")
+
+
+@pytest.mark.parametrize(
+    ("attack", "named"),
+    [
+        (lambda clone: flip(of_store(clone)), "samples-"),
+        (lambda clone: of_store(clone).unlink(), "is missing"),
+        (lambda clone: shutil.copy(of_store(clone), of_store(clone).parent / "x.parquet"), "x.par"),
+        (lambda clone: (of_store(clone).parent / "spec.json").write_text("{}"), "spec.json"),
+        (lambda clone: flip(clone.folder / "data/expected/tiny/tables/table_5.csv"), "table_5"),
+        (lambda clone: flip(clone.folder / MODEL), "has changed"),
+    ],
+    ids=["flipped byte", "lost part", "added part", "edited spec", "edited table", "edited model"],
+)  # fmt: skip
+def test_tier_0_names_what_was_damaged(
+    published: Clone, attack: Callable[[Clone], object], named: str
+) -> None:
+    attack(published)
+    done = verify(published, tier=0)
+    assert done.returncode == 1
+    assert named in done.stdout

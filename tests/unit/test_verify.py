@@ -1,0 +1,75 @@
+"""How shipped and recomputed tables are compared, and what the page makes of hostile text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from compute_optimal.expected import read_expected, read_manifest, write_expected
+from compute_optimal.verify import Check, Verification, compare
+
+HEADER = (
+    "task,policy,prm,method,scoring,voting,bucket,budget,n_problems,accuracy,monte_carlo_error\n"
+)
+MAJORITY = "t,p,,majority,,majority,all,4,50,{},\n"
+VOTE = "t,p,q,best_of_n,prm_last,prm_vote,all,4,50,{},{}\n"
+
+
+def curves(majority: str = "0.5", vote: str = "0.5", error: str = "0.01") -> dict[str, bytes]:
+    text = HEADER + MAJORITY.format(majority) + VOTE.format(vote, error)
+    return {"curves.csv": text.encode()}
+
+
+def test_equal_bytes_pass() -> None:
+    (check,) = compare(curves(), curves())
+    assert check.passed
+    assert check.remarks == ("identical, byte for byte",)
+
+
+def test_only_sampled_votes_may_differ_and_only_by_their_error() -> None:
+    assert compare(curves(vote="0.55"), curves())[0].passed
+    assert not compare(curves(vote="0.56"), curves())[0].passed
+    (check,) = compare(curves(majority="0.5001"), curves())
+    assert not check.passed
+    assert check.remarks == (
+        "t, p, majority, majority, all, 4: accuracy is 0.5001 as shipped, 0.5 found anew",
+    )
+
+
+def test_an_error_that_was_raised_by_hand_excuses_nothing() -> None:
+    assert not compare(curves(vote="0.9", error="0.5"), curves())[0].passed
+
+
+def test_last_digits_of_another_platform_pass_in_curves_and_nowhere_else() -> None:
+    assert compare(curves(majority="0.50000001"), curves())[0].passed
+    table = {"tables/x.csv": b"accuracy\n0.50000001\n"}
+    assert not compare(table, {"tables/x.csv": b"accuracy\n0.5\n"})[0].passed
+
+
+def test_a_table_edited_by_hand_is_found_also_with_its_manifest_mended(tmp_path: Path) -> None:
+    fresh = {"tables/table_5.csv": b"policy,accuracy\nA,31.0\nB,42.0\n"}
+    edited = {"tables/table_5.csv": b"policy,accuracy\nA,31.0\nB,43.0\n"}
+    write_expected(edited, tmp_path)
+    assert read_manifest(tmp_path).keys() == edited.keys()
+    (check,) = compare(read_expected(tmp_path), fresh)
+    assert check.remarks == ("row 2: accuracy is 43.0 as shipped, 42.0 found anew",)
+
+
+def test_rows_and_files_that_only_one_side_has() -> None:
+    extra = {"curves.csv": curves()["curves.csv"] + VOTE.format("0.1", "0").encode() * 2}
+    (check,) = compare(extra, curves())
+    assert [remark.endswith("ships, but is not found anew") for remark in check.remarks] == [
+        True
+    ] * 2
+    assert [c.passed for c in compare({"a.csv": b""}, {"b.csv": b""})] == [False, False]
+
+
+def test_bytes_that_are_no_table_fail_instead_of_crashing() -> None:
+    for content in (b"\xff\xfe", b'a,b\n"open', b"", b"\x00"):
+        assert not compare({"curves.csv": content}, curves())[0].passed
+
+
+def test_the_page_escapes_what_the_files_say() -> None:
+    evil = "</td><script>alert(1)</script>"
+    found = Verification("micro", (Check(1, evil, False, (evil,)),), (("claim",), (evil,)))
+    assert "<script" not in found.html
+    assert "1 of 1 checks failed" in found.html

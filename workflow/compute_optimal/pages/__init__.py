@@ -1,0 +1,1 @@
+"""Pages of the study: self-contained HTML files that need no network."""
