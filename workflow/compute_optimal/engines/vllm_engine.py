@@ -11,7 +11,7 @@ import importlib.util
 import logging
 import os
 import warnings
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar
@@ -62,7 +62,7 @@ class VllmEngine(Generic[Request, Result]):
         gpu_memory: float,
         **arguments: Any,
     ) -> None:
-        read_config(folder)
+        config = read_config(folder)
         on_gpu = _prepare_process(dtype, folder)
         self.folder = folder
         self.context = context
@@ -93,7 +93,9 @@ class VllmEngine(Generic[Request, Result]):
                 # A seeded request whose prompt is split over two steps crashes vLLM on a CPU.
                 "enable_chunked_prefill": False,
                 "max_num_batched_tokens": max(context, CPU_BATCHED_TOKENS),
-                "kv_cache_memory_bytes": int((kv_cache_gib or CPU_KV_CACHE_GIB) * GIB),
+                "kv_cache_memory_bytes": int(kv_cache_gib * GIB)
+                if kv_cache_gib is not None
+                else _useful_cache(config, n_tokens=max_num_seqs * context),
                 "block_size": CPU_BLOCK_SIZE,
             }
         from vllm import LLM
@@ -250,6 +252,20 @@ def _prepare_process(dtype: str | None, folder: Path) -> bool:
     # Nothing is compiled in eager mode but one helper of the sampler, for a minute.
     torch._dynamo.config.disable = True
     return False
+
+
+def _useful_cache(config: Mapping[str, Any], *, n_tokens: int) -> int:
+    """Bytes for keys and values of ``n_tokens`` in flight and as many again to be reused.
+
+    At most ``CPU_KV_CACHE_GIB``. Clearing memory that no request can fill took most of a small
+    model's loading time.
+    """
+    heads = config["num_attention_heads"]
+    head_size = config.get("head_dim") or config["hidden_size"] // heads
+    kv_heads = config.get("num_key_value_heads") or heads
+    float32 = 4
+    token = 2 * config["num_hidden_layers"] * kv_heads * head_size * float32
+    return min(int(CPU_KV_CACHE_GIB * GIB), 2 * n_tokens * token)
 
 
 def _first_line(error: BaseException) -> str:

@@ -51,6 +51,7 @@ class VllmSampling(VllmEngine[SampleRequest, Completion]):
                 logprobs=0,
                 flat_logprobs=True,
                 output_kind=RequestOutputKind.FINAL_ONLY,
+                skip_clone=True,  # made for this request alone
             )
         except Exception as error:
             raise StudyError(
