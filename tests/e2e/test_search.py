@@ -1,0 +1,130 @@
+"""Beam search and DVTS with a real policy and a real PRM, through the command of their rule."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+from micro_study import PRM, ROOT, TASK, command, searches, study, succeed
+
+from compute_optimal.config import Study
+from compute_optimal.engines import open_scoring_engine
+from compute_optimal.policies.prompts import load_tokenizer
+from compute_optimal.policies.steps import split_steps
+from compute_optimal.prms import prm_format
+from compute_optimal.search import ScoresResult, run, score_samples
+from compute_optimal.storage import Storage
+
+pytest.importorskip("vllm", reason="no CPU engine in this environment: make engine")
+pytestmark = pytest.mark.engine
+
+N_PROBLEMS, M = 5, 4
+KEYS = {
+    "problems": N_PROBLEMS,
+    "methods": ["beam_search", "dvts"],
+    "budgets": [4, 16],
+    "search_budgets": [4, 16],
+}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    of = study(folder, **KEYS)
+    succeed("search-trees", of, folder)
+    return of
+
+
+def test_trees_are_whole_and_give_n_over_m_answers(undisturbed: Study) -> None:
+    for search, cell in searches(undisturbed):
+        nodes, paths, ledger = (cell.read(table) for table in ("nodes", "paths", "ledger"))
+        tree = ["problem_hash", "subtree"]
+        parents = nodes.select(*tree, parent="node", of="depth", fate_of="fate", ended="finished")
+        grown = nodes.join(parents, on=[*tree, "parent"], how="left", validate="m:1")
+        later = grown.filter(pl.col("depth") > 1)
+        assert nodes.filter(pl.col("depth") == 1)["parent"].null_count() == len(grown) - len(later)
+        assert (later["of"] + 1 == later["depth"]).all()
+        assert set(later["fate_of"]) == {"kept"}
+        assert not later["ended"].any()
+        width = search.budget if search.method == "beam_search" else M
+        first = nodes.filter(pl.col("depth") == 1).group_by(tree).len()["len"]
+        assert set(first) == {width}
+        assert set(later.group_by(*tree, "parent").len()["len"] % M) == {0}
+
+        n_answers = paths.group_by("problem_hash").len()["len"]
+        assert len(n_answers) == N_PROBLEMS
+        assert n_answers.max() == search.budget // M
+        if search.method == "dvts":
+            assert n_answers.min() == search.budget // M
+        for row in paths.iter_rows(named=True):
+            assert len(split_steps(row["text"])) == len(row["margins"])
+        assert nodes["n_tokens"].sum() == ledger["generated_tokens"].sum()
+        assert ledger["prompt_tokens_cached"].sum() > 0
+        assert ledger["prm_tokens_computed"].sum() > 0
+
+
+def test_scores_gathered_step_by_step_are_those_of_the_whole_paths(undisturbed: Study) -> None:
+    storage = Storage.of(undisturbed)
+    problems = {
+        problem.problem_hash: problem
+        for problem in storage.problems(undisturbed.task(TASK), N_PROBLEMS)
+    }
+    folder, prm = ROOT / f"data/models/{PRM}", undisturbed.prm(PRM)
+    tokenizer, form = load_tokenizer(folder), prm_format(prm.format)
+    rows = pl.concat([cell.read("paths") for _, cell in searches(undisturbed)]).with_row_index()
+    whole: list[ScoresResult] = []
+    with open_scoring_engine(folder, prm.format, context=prm.context, dtype=prm.dtype) as engine:
+        run(
+            (
+                score_samples(
+                    problems[key],
+                    dict(group.select("index", "text").iter_rows()),
+                    lambda question, steps: form.encode(tokenizer, question, steps),
+                    prm_context=prm.context,
+                )
+                for (key,), group in rows.group_by("problem_hash")
+            ),
+            scoring=engine,
+            on_finished=whole.append,
+            max_in_flight=64,
+        )
+    at_once = {score.sample_index: score.margins for result in whole for score in result.scores}
+    assert len(at_once) == rows.height
+    for index, margins in rows.select("index", "margins").iter_rows():
+        assert margins == pytest.approx(at_once[index], abs=1e-3)
+
+
+def test_killed_and_given_again_a_search_grows_the_same_trees(
+    undisturbed: Study, tmp_path: Path
+) -> None:
+    of = study(tmp_path, **KEYS)
+    process = subprocess.Popen(
+        command("search-trees", of, tmp_path, "--part-seconds=0"),
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 300
+    while not any(cell.parts("paths") for _, cell in searches(of)):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    kept = sum(cell.read("paths", []).height for _, cell in searches(of))
+    assert not (tmp_path / "search-trees.json").exists()
+
+    succeed("search-trees", of, tmp_path)
+    for (search, resumed), (_, expected) in zip(searches(of), searches(undisturbed), strict=True):
+        for table, inexact in (("nodes", "margin"), ("paths", "margins")):
+            one, other = resumed.read(table), expected.read(table)
+            assert one.drop(inexact).equals(other.drop(inexact)), search
+            values = [frame[inexact].explode().to_list() for frame in (one, other)]
+            assert values[0] == pytest.approx(values[1], abs=1e-3)
+    assert 0 < kept < sum(cell.read("paths", []).height for _, cell in searches(of))
