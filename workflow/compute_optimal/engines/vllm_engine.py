@@ -264,7 +264,7 @@ def _useful_cache(config: Mapping[str, Any], *, n_tokens: int) -> int:
     head_size = config.get("head_dim") or config["hidden_size"] // heads
     kv_heads = config.get("num_key_value_heads") or heads
     float32 = 4
-    token = 2 * config["num_hidden_layers"] * kv_heads * head_size * float32
+    token: int = 2 * config["num_hidden_layers"] * kv_heads * head_size * float32
     return min(int(CPU_KV_CACHE_GIB * GIB), 2 * n_tokens * token)
 
 
