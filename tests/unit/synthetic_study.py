@@ -27,7 +27,7 @@ SCHEMA = {
     "curves": "task VARCHAR, policy VARCHAR, prm VARCHAR, method VARCHAR, scoring VARCHAR,"
     " voting VARCHAR, bucket VARCHAR, budget INTEGER, accuracy DOUBLE, ci_low DOUBLE,"
     " ci_high DOUBLE, monte_carlo_error DOUBLE, n_problems INTEGER, tokens DOUBLE,"
-    " prm_tokens DOUBLE",
+    " prm_tokens DOUBLE, seconds DOUBLE",
     "outcomes": "task VARCHAR, policy VARCHAR, prm VARCHAR, method VARCHAR, scoring VARCHAR,"
     " voting VARCHAR, budget INTEGER, problem_id VARCHAR, bucket VARCHAR, accuracy DOUBLE",
     "selection": "task VARCHAR, policy VARCHAR, prm VARCHAR, scoring VARCHAR, voting VARCHAR,"
@@ -39,6 +39,12 @@ SCHEMA = {
     " origin VARCHAR",
     "prms": "prm VARCHAR, title VARCHAR, format VARCHAR, n_parameters BIGINT",
     "tasks": "task VARCHAR, title VARCHAR, n_problems INTEGER",
+    "unit_costs": "task VARCHAR, policy VARCHAR, prm VARCHAR, method VARCHAR, budget INTEGER,"
+    " seconds DOUBLE, generated_tokens DOUBLE, discarded_tokens DOUBLE,"
+    " prompt_tokens_computed DOUBLE, prompt_tokens_cached DOUBLE, prm_tokens_computed DOUBLE,"
+    " prm_tokens_cached DOUBLE",
+    "pretraining": "model VARCHAR, parameters DOUBLE, active_parameters DOUBLE,"
+    " training_tokens DOUBLE, source VARCHAR",
     "published": 'item VARCHAR, "group" VARCHAR, model VARCHAR, params VARCHAR, method VARCHAR,'
     " prm VARCHAR, budget VARCHAR, task VARCHAR, metric VARCHAR, value VARCHAR, unit VARCHAR,"
     " note VARCHAR, source VARCHAR",
@@ -78,7 +84,18 @@ PUBLISHED = (
     ("Table 5", "Llama-3.2-1B-Inst.", "compute-optimal TTS", "", "MATH-500",
      "efficiency_gain_over_majority", ">256.0"),
     ("Table 5", "Llama-3.2-3B-Inst.", "compute-optimal TTS", "", "MATH-500", "accuracy", "78.2"),
+    ("Table 3", "GPT-4o", "CoT", "", "MATH-500", "accuracy", "74.6"),
+    ("Table 3", "GPT-4o", "CoT", "", "Avg", "accuracy", "42.0"),
+    ("Table 4", "DeepSeek-R1", "CoT", "", "", "pretraining_FLOPS", "5.96e25"),
+    ("Table 4", "DeepSeek-R1", "CoT", "", "", "inference_FLOPS", "4.03e18"),
+    ("Table 6", "Qwen2.5-7B-Inst. w/ 72B PRM (Ours)", "compute-optimal TTS", "72B PRM", "MATH-500",
+     "accuracy", "91.0"),
+    ("Table 6", "Satori-Qwen-7B", "CoT", "", "MATH-500", "accuracy", "83.6"),
 )  # fmt: skip
+PRETRAINING = (
+    ("Llama-3.2-3B-Instruct", 3e9, None, 9e12, "made up"),
+    ("DeepSeek-R1", 671e9, 37e9, 14.8e12, "made up"),
+)
 AGGREGATIONS = tuple(
     (scoring, voting)
     for scoring in ("prm_min", "prm_last", "prm_avg")
@@ -108,6 +125,7 @@ class SyntheticStudy:
         self._rows["tasks"] += self.tasks
         self._rows["policies"] += [(*policy, "run") for policy in self.policies]
         self._rows["prms"] += self.prms
+        self._rows["pretraining"] += PRETRAINING
         self._rows["settings"].append((0.95, 300, 100, 0, 4))
         for item, model, method, prm, task, metric, value in self.published:
             unit = "x" if metric.startswith("efficiency") else "%"
@@ -164,11 +182,17 @@ class SyntheticStudy:
             if method != "pass_at_k":
                 self._rows["cells"] += [
                     (task, policy, prm, method, budget, "missing" if missing else "stored",
-                     0 if missing else budget * len(ids), budget * len(ids), 0)
+                     0 if missing else budget * len(ids), budget * len(ids),
+                     320 * budget * len(ids) if missing else 0)
                     for budget in budgets
                 ]  # fmt: skip
             if missing:
                 continue
+            if method != "pass_at_k":
+                each = 320 if prm is None else 256
+                self._rows["unit_costs"].append(
+                    (task, policy, prm, method, None, 0.3, each, 10, 40, 40, each if prm else 0, 0)
+                )
             rules: list[tuple[str | None, str | None]] = [(None, None)] if prm is None else []
             if prm is not None:
                 rules += AGGREGATIONS
@@ -228,7 +252,7 @@ class SyntheticStudy:
             self._rows["curves"].append(
                 (task, policy, prm, method, scoring, voting, bucket, budget, mean,
                  max(0.0, mean - half), min(1.0, mean + half), 0.0, n, tokens,
-                 tokens if prm else None)
+                 tokens if prm else None, tokens / 1000)
             )  # fmt: skip
         if method != "pass_at_k" and (budget in self.budgets or budget == 1):
             self._rows["outcomes"] += [

@@ -20,12 +20,17 @@ PARAMETERS = {"task": "math500", "scoring": "prm_last", "voting": "prm_max"}
 POINTS = {
     "policy", "policy_title", "family", "n_parameters", "prm", "prm_title", "prm_n_parameters",
     "bucket", "n_expected", "method", "budget", "at_study_budget", "accuracy", "ci_low", "ci_high",
-    "n_problems", "tokens", "prm_tokens",
+    "n_problems", "tokens", "prm_tokens", "seconds", "tokens_needed",
 }  # fmt: skip
 GAINS = {
     "task", "task_title", "task_rank", "policy", "policy_title", "family", "n_parameters", "series",
     "prm", "prm_title", "budget", "problem_ids", "accuracies", "ci_low", "ci_high", "chosen",
     "printed", "replicates", "confidence", "seed",
+}  # fmt: skip
+FRONTIER = {
+    "task", "task_title", "task_rank", "policy", "policy_title", "family", "n_parameters", "series",
+    "prm_title", "budget", "accuracy", "ci_low", "ci_high", "model", "section", "printed", "method",
+    "printed_prm", "printed_rank",
 }  # fmt: skip
 COLUMNS = {
     "accuracy_against_flops": POINTS | {"policy_flops", "prm_flops", "flops"},
@@ -58,7 +63,15 @@ COLUMNS = {
         "policy", "policy_title", "family", "n_parameters", "prm", "prm_title", "prm_n_parameters",
         "method", "rule", "budget", "accuracy", "ci_low", "ci_high", "n_problems", "printed",
     },
+    "table_3": FRONTIER,
+    "table_4": {
+        "policy", "policy_title", "family", "n_parameters", "training_tokens",
+        "pretraining_parameters", "active_parameters", "series", "prm_title", "prm_n_parameters",
+        "budget", "n_problems", "generated_tokens", "prm_tokens", "policy_tokens_computed",
+        "prm_tokens_computed", "model", "method", "printed", "printed_rank",
+    },
     "table_5": GAINS,
+    "table_6": FRONTIER | {"prm", "prm_n_parameters"},
     "tables": {"name"},
     "tasks": {"task", "title", "n_problems"},
 }  # fmt: skip
@@ -244,6 +257,37 @@ def test_compute_optimal_is_the_best_method_of_each_bucket(database: Path) -> No
         assert dict(zip(row["problem_ids"], row["accuracies"], strict=True)) == expected
         at_top = {prm[0]: sum(total(prm[0], 256).values()) for prm in PRMS[:3]}
         assert at_top[row["prm"]] == pytest.approx(max(at_top.values()))
+
+
+def test_selection_in_the_database_agrees_with_table_5(database: Path) -> None:
+    """Two ways to the same number: the analysis, and the query that keeps single problems."""
+    optimal = {
+        row["policy"]: (row["prm_title"], sum(row["accuracies"]) / len(row["accuracies"]))
+        for row in run_query("table_5", database, PARAMETERS)
+        if row["series"] == "compute_optimal" and row["budget"] == 256
+    }
+    selected = {
+        row["policy"]: (row["prm_title"], row["accuracy"])
+        for row in run_query("table_3", database, PARAMETERS)
+        if row["series"] == "in_sample" and row["task"] == "math500"
+    }
+    assert {name: prm for name, (prm, _) in optimal.items()} == {
+        name: prm for name, (prm, _) in selected.items()
+    }
+    for policy, (_, accuracy) in optimal.items():
+        assert selected[policy][1] == pytest.approx(accuracy)
+
+
+def test_compute_of_table_4_is_that_of_the_chosen_methods(database: Path) -> None:
+    rows = run_query("table_4", database, PARAMETERS)
+    cot = next(row for row in rows if row["policy"] == "llama-3.2-1b" and row["series"] == "cot")
+    assert cot["generated_tokens"] == 20 * 320
+    assert cot["policy_tokens_computed"] == pytest.approx(20 * (320 + 40))
+    for row in rows:
+        if row["series"] == "compute_optimal":
+            per_problem = {320.0 * 256, 0.8 * 320 * 256}
+            low, high = 20 * min(per_problem), 20 * max(per_problem)
+            assert low <= row["generated_tokens"] == row["prm_tokens"] <= high
 
 
 def test_a_method_that_lacks_problems_is_not_chosen(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from synthetic_study import POLICIES, PRMS, SyntheticStudy
 from compute_optimal.charts import ITEMS, render_table, tabulate
 from compute_optimal.charts.query import run_query
 from compute_optimal.errors import StudyError
+from compute_optimal.published import load_published
 from compute_optimal.statistics.selection import efficiency_gain
 from compute_optimal.tables import Column, Compared, Estimate, Printed, Table
 from compute_optimal.tables.gains import gains_of
@@ -220,6 +221,42 @@ def test_partial_coverage_is_visible() -> None:
     row |= {"task_title": "T", "policy_title": "P", "origin": "run"}
     table = overview([{**row, "n_problems": 350, "n_problems_of_task": 500}], "title")
     assert "350 of 500" in table.markdown()
+
+
+def test_table_4_recounts_what_the_paper_prints() -> None:
+    """6ND of the shipped sizes and tokens gives every printed number."""
+    folder = Path(__file__).parents[2] / "data/published"
+    with (folder / "pretraining.csv").open(encoding="utf-8") as stream:
+        trained = {row["model"]: row for row in csv.DictReader(stream)}
+    paper = load_published(folder).paper.filter(item="Table 4", metric="pretraining_FLOPS")
+    assert paper.height == 4
+    for model, policy, value in paper.select("model", "policy", "value").iter_rows():
+        row = trained[policy or model.replace("-Inst.", "-Instruct")]
+        flops = 6 * float(row["parameters"]) * float(row["training_tokens"])
+        assert f"{flops:.2e}" == f"{value:.2e}"
+
+
+def test_printed_rows_are_recounted_with_prm_and_active_parameters(database: Path) -> None:
+    row = next(r for r in records(tabulate("table_4", database)) if r["model"] == "DeepSeek-R1†")
+    assert float(row["pretraining_flops_printed"]) == 5.96e25
+    assert float(row["pretraining_active_flops"]) == pytest.approx(6 * 37e9 * 14.8e12)
+    assert "2.22e17" in tabulate("table_4", database).markdown()
+
+
+def test_what_only_the_paper_ran_stands_below(database: Path) -> None:
+    found = records(tabulate("table_3", database))
+    gpt = next(row for row in found if row["model"] == "GPT-4o†")
+    assert gpt["math500_percent_printed"] == "74.6"
+    assert gpt["aime24_percent"] == "not printed"
+    llama = [row for row in found if row["model"] == "Llama-3.2-3B-Instruct"]
+    assert [row["method"] for row in llama] == [
+        "CoT", "compute-optimal TTS", "compute-optimal TTS, cross-fitted",
+    ]  # fmt: skip
+    assert [row["math500_percent_printed"] for row in llama] == [
+        "not printed", "75.6", "not printed",
+    ]  # fmt: skip
+    both = [float(llama[1][f"{name}_percent"]) for name in ("math500", "aime24")]
+    assert float(llama[1]["Avg_percent"]) == pytest.approx(sum(both) / 2)
 
 
 # --- comparison with printed numbers ------------------------------------------------------------

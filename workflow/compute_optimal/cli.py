@@ -104,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--tables", type=Path, nargs="+", required=True)
     command.add_argument("--published", type=Path, required=True)
     command.add_argument("--processbench", type=Path, required=True)
+    command.add_argument("--pretraining", type=Path, required=True)
     command.add_argument("--output", type=Path, required=True)
 
     for name, run, help_text in (
@@ -292,18 +293,17 @@ def _describe_study(options: argparse.Namespace) -> None:
 def _build_database(options: argparse.Namespace) -> None:
     from compute_optimal.config import parse_study
     from compute_optimal.database import build
+    from compute_optimal.published import load_processbench
 
     where = {"registry": str(options.registry), "lock_file": str(options.lock_file)}
     described = json.loads(options.study.read_bytes())["study"]
     study = parse_study({**described, **where}, where=str(options.study))
-    build(
-        study,
-        _storage(options),
-        options.tables,
-        options.published,
-        options.processbench,
-        options.output,
-    )
+    printed = {
+        "published": pl.read_csv(options.published),
+        "pretraining": pl.read_csv(options.pretraining),
+        "processbench": load_processbench(options.processbench),
+    }
+    build(study, _storage(options), options.tables, printed, options.output)
 
 
 def _by_ending(paths: Sequence[Path]) -> dict[str, Path]:

@@ -13,7 +13,7 @@ from compute_optimal.errors import StudyError
 from compute_optimal.spec import Spec
 from compute_optimal.storage import Storage
 
-_POOL_METHOD = {"greedy": "cot", "evaluation": "majority", "difficulty": "difficulty"}
+POOL_METHODS = {"greedy": "cot", "evaluation": "majority", "difficulty": "difficulty"}
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def needs(study: Study) -> Iterator[Need]:
         for policy in study.policies:
             for pool, size in cells.pool_sizes(study).items():
                 spec = cells.sample_spec(study, task, policy, pool)
-                yield Need(task, policy, None, _POOL_METHOD[pool], size, spec, "samples", size)
+                yield Need(task, policy, None, POOL_METHODS[pool], size, spec, "samples", size)
             for prm in study.prms:
                 if "best_of_n" in study.methods:
                     spec = cells.score_spec(study, task, policy, prm)

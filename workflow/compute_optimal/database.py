@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,9 @@ import polars as pl
 
 from compute_optimal import cells
 from compute_optimal.config import Study
-from compute_optimal.coverage import coverage
+from compute_optimal.coverage import POOL_METHODS, coverage
 from compute_optimal.parts import SCHEMAS
 from compute_optimal.prm_ability import RATES
-from compute_optimal.published import load_processbench
 from compute_optimal.storage import Storage
 
 FILES = ("problems", "answers", "difficulty", "curves", "outcomes", "selection")
@@ -25,9 +24,13 @@ STEP_FILES = {"prm_rates": RATES}
 """Kinds that only tasks with checkable steps have, with their columns."""
 
 _LEDGER_KEYS: dict[str, pl.DataType] = {
-    **dict.fromkeys(("task", "policy", "prm", "what", "kind"), pl.String()),
-    "n_units": pl.Int64(),
+    **dict.fromkeys(("task", "policy", "prm", "method", "kind"), pl.String()),
+    **dict.fromkeys(("budget", "n_units", "n_problems"), pl.Int64()),
 }
+_SPENT = (
+    "seconds", "generated_tokens", "discarded_tokens", "prompt_tokens_computed",
+    "prompt_tokens_cached", "prm_tokens_computed", "prm_tokens_cached",
+)  # fmt: skip
 
 _TEXT, _COUNT = pl.String(), pl.Int64()
 _ENTRIES: dict[str, dict[str, pl.DataType]] = {
@@ -66,8 +69,14 @@ _VIEWS = {
         SELECT task, policy, problem_id, pass_at_1, n_samples, bucket, pool
         FROM rated WHERE pool = bucket_pool""",
     "curves": """
-        SELECT c.*, c.budget * s.prm_tokens AS prm_tokens
-        FROM curve_points c LEFT JOIN prm_costs s USING (task, policy, prm)""",
+        SELECT
+            c.*,
+            c.budget * (r.prm_tokens_computed + r.prm_tokens_cached) AS prm_tokens,
+            c.budget * r.seconds AS seconds
+        FROM curve_points c
+        LEFT JOIN unit_costs r
+            ON r.task = c.task AND r.policy = c.policy AND r.prm IS NOT DISTINCT FROM c.prm
+            AND r.method = c.method AND coalesce(r.budget, c.budget) = c.budget""",
     # Ability to find the first error: F1, in %. Measured rows have a task and, unless they are over
     # all policies, a policy; published ones have neither. Figure 6 of the paper is about MATH.
     "prm_ability": """
@@ -79,16 +88,37 @@ _VIEWS = {
         FROM processbench WHERE subset = 'MATH'""",
 }
 
+UNIT_COSTS = f"""
+    WITH spent AS (
+        SELECT
+            task, policy, prm, method, budget,
+            coalesce(any_value(n_problems) * any_value(budget), any_value(n_units)) AS n,
+            {", ".join(f"sum({name}) / nullif(n, 0) AS {name}" for name in _SPENT)}
+        FROM ledger
+        GROUP BY task, policy, prm, method, budget
+    )
+    SELECT
+        s.task, s.policy, s.prm, s.method, if(s.method = 'beam_search', s.budget, NULL) AS budget,
+        {", ".join(f"s.{x} + if(s.method = 'best_of_n', p.{x}, 0) AS {x}" for x in _SPENT)}
+    FROM spent s
+    LEFT JOIN spent p ON p.task = s.task AND p.policy = s.policy AND p.method = 'majority'"""
+"""What a method costs per problem and unit of budget; ``budget`` is null where this holds for all.
+
+Best-of-N pays for its samples too, DVTS at a smaller N for a share of its subtrees.
+"""
+
 
 def build(
     study: Study,
     storage: Storage,
     files: Sequence[Path],
-    published: Path,
-    processbench: Path,
+    printed: Mapping[str, pl.DataFrame],
     output: Path,
 ) -> None:
-    """Write the database of ``study`` from its parquet files, atomically."""
+    """Write the database of ``study`` from its parquet files, atomically.
+
+    ``printed``: tables of numbers that others published.
+    """
     by_kind = {
         kind: [str(f) for f in files if f.name.startswith(f"{kind}-")]
         for kind in (*FILES, *STEP_FILES)
@@ -98,8 +128,7 @@ def build(
         "cells": coverage(study, storage),
         "ledger": _ledger(study, storage),
         **_entries(study),
-        "published": pl.read_csv(published),
-        "processbench": load_processbench(processbench),
+        **printed,
         **{
             kind: pl.DataFrame(schema=columns)
             for kind, columns in STEP_FILES.items()
@@ -125,11 +154,7 @@ def build(
                 database.execute(
                     f"CREATE TABLE {name} AS SELECT * FROM read_parquet(?)", [str(file)]
                 )
-            database.execute(
-                "CREATE TABLE prm_costs AS SELECT task, policy, prm, "
-                "sum(prm_tokens_computed + prm_tokens_cached) / nullif(any_value(n_units), 0) "
-                "AS prm_tokens FROM ledger WHERE kind = 'step_scores' GROUP BY ALL"
-            )
+            database.execute(f"CREATE TABLE unit_costs AS {UNIT_COSTS}")
             for name, query in _VIEWS.items():
                 database.execute(f"CREATE VIEW {name} AS {query}")
         scratch.replace(output)
@@ -169,30 +194,34 @@ def _ledger(study: Study, storage: Storage) -> pl.DataFrame:
     frames = []
     for task in study.tasks:
         for policy in study.policies:
-            jobs: list[tuple[str | None, str, str, Any]] = [
-                (None, pool, "samples", cells.sample_spec(study, task, policy, pool))
+            pair = task, policy
+            jobs: list[tuple[str | None, str, int | None, str, Any]] = [
+                (None, POOL_METHODS[pool], None, "samples", cells.sample_spec(study, *pair, pool))
                 for pool in cells.pool_sizes(study)
             ]
             for prm in study.prms:
                 if "best_of_n" in study.methods:
                     spec = cells.score_spec(study, task, policy, prm)
-                    jobs.append((prm, "best_of_n", "step_scores", spec))
+                    jobs.append((prm, "best_of_n", None, "step_scores", spec))
                 jobs += [
-                    (prm, f"{search.method} N={search.budget}", "paths", search.spec)
+                    (prm, search.method, search.budget, "paths", search.spec)
                     for search in cells.searches(study, task, policy, prm)
                 ]
-            for of_prm, what, table, spec in jobs:
+            for of_prm, method, budget, table, spec in jobs:
                 cell = cells.partition(storage.store, spec)
                 rows = cell.read("ledger")
                 if rows.height:
+                    units = cell.read(table, [])
                     frames.append(
                         rows.with_columns(
                             task=pl.lit(task),
                             policy=pl.lit(policy),
                             prm=pl.lit(of_prm, dtype=pl.String),
-                            what=pl.lit(what),
+                            method=pl.lit(method),
+                            budget=pl.lit(budget, dtype=pl.Int64),
                             kind=pl.lit(table),
-                            n_units=pl.lit(cell.read(table, []).height),
+                            n_units=pl.lit(units.height),
+                            n_problems=pl.lit(units["problem_hash"].n_unique()),
                         )
                     )
     empty = pl.DataFrame(schema={**SCHEMAS["ledger"], **_LEDGER_KEYS})

@@ -82,6 +82,7 @@ rule build_database:
         abilities=plan.ability_tables,
         published="data/published/paper.csv",
         processbench="data/published/processbench.csv",
+        pretraining="data/published/pretraining.csv",
         code=plan.sources("gather"),
     output:
         "<results>/study.duckdb",
@@ -95,6 +96,7 @@ rule build_database:
         " --tables {input.problems:q} {input.estimates:q} {input.abilities:q}"
         " --published {input.published:q}"
         " --processbench {input.processbench:q}"
+        " --pretraining {input.pretraining:q}"
         " --output {output:q}"
         " {resources.storage}"
         " 2>&1 | tee {log:q}"

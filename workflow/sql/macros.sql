@@ -30,6 +30,8 @@ LEFT JOIN (
     SELECT task, count(*) AS n_problems FROM problems GROUP BY ALL
 ) AS counted ON counted.task = tasks.task;
 
+CREATE OR REPLACE TEMP MACRO first_task() AS (SELECT task FROM ranked_tasks() WHERE task_rank = 1);
+
 -- Accuracy curves of one task under one aggregation of step scores and votes. Pool methods have a
 -- row for every k; powers of two and the study's budgets are enough on a logarithmic axis.
 CREATE OR REPLACE TEMP MACRO thinned_curves(task_, scoring_, voting_) AS TABLE
@@ -83,6 +85,33 @@ FROM (
 WHERE nearness = 1
 ORDER BY n_of_family DESC, n_parameters DESC, family
 LIMIT 2;
+
+-- What is planned and not in the store, with the tokens that it would take: to generate or, for
+-- best_of_n, to score.
+CREATE OR REPLACE TEMP MACRO prices() AS TABLE
+SELECT task, policy, prm, method, sum(tokens_needed)::BIGINT AS tokens_needed
+FROM cells
+WHERE status <> 'stored'
+GROUP BY ALL;
+
+-- Compute-optimal selection of every (task, policy) at the budget with the most strategies, with the
+-- PRM that does best in-sample: one row per rule.
+CREATE OR REPLACE TEMP MACRO best_selection(scoring_, voting_) AS TABLE
+WITH
+asked AS (
+    SELECT *
+    FROM selection
+    WHERE scoring = scoring_ AND voting = voting_ AND prm IS NOT NULL
+    QUALIFY
+        budget = first_value(budget) OVER (PARTITION BY task, policy ORDER BY budget DESC)
+),
+best AS (
+    SELECT task, policy, arg_max(prm, (round(accuracy, 12), prm)) AS prm
+    FROM asked
+    WHERE rule = 'in_sample'
+    GROUP BY ALL
+)
+SELECT asked.* FROM asked SEMI JOIN best USING (task, policy, prm);
 
 -- Every point of every policy, PRM, bucket and method that the study means to run. A method
 -- without results has one row whose budget is NULL: that is what "not run" is drawn from.
@@ -139,9 +168,17 @@ SELECT
     points.ci_high,
     points.n_problems,
     points.tokens,
-    points.prm_tokens
+    points.prm_tokens,
+    points.seconds,
+    prices.tokens_needed
 FROM panels
 CROSS JOIN methods
+LEFT JOIN prices() AS prices
+    ON
+        prices.task = task_
+        AND prices.policy = panels.policy
+        AND prices.method = methods.method
+        AND (prices.prm = panels.prm OR prices.prm IS NULL)
 LEFT JOIN points
     ON
         points.policy = panels.policy
@@ -170,6 +207,30 @@ INNER JOIN tasks ON name_key(published.task) IN (name_key(tasks.title), name_key
 WHERE published.item IN ('Table 3', 'Table 5')
 GROUP BY ALL
 HAVING measure IS NOT NULL;
+
+-- The accuracies that a table of the paper prints, in its order: one row per model, method and task
+-- (task_title: also 'Avg', the mean of two), with the study's task and policy of the same names.
+CREATE OR REPLACE TEMP MACRO printed_accuracies(item_) AS TABLE
+SELECT
+    tasks.task,
+    published.task AS task_title,
+    tasks.task_rank,
+    policies.policy,
+    'printed' AS series,
+    published.model,
+    published."group" AS section,
+    published.method,
+    published.prm AS printed_prm,
+    published.value::VARCHAR AS printed,
+    published.rowid AS printed_rank
+FROM published
+LEFT JOIN ranked_tasks() AS tasks
+    ON name_key(published.task) IN (name_key(tasks.title), name_key(tasks.task))
+LEFT JOIN policies
+    ON
+        name_key(split_part(published.model, ' w/', 1))
+        IN (name_key(policies.title), name_key(policies.policy))
+WHERE published.item = item_ AND published.metric = 'accuracy';
 
 -- Compute-optimal test-time scaling as the paper reports it (Equation 3): for each policy, PRM,
 -- difficulty bucket and budget the method that does best on the very problems it is scored on.

@@ -159,19 +159,25 @@ def _panel(name: str, title: str | None, rows: Sequence[Row]) -> Panel:
                 _curve(axes, style.METHODS[method], points, "budget", method)
 
     empty_bucket = rows[0]["n_expected"] == 0
+    price = style.price_text(_prices(rows).values())
     return Panel(
         name,
         title or "no PRM",
         None if nothing else paint,
-        absent="no problems in this bucket" if empty_bucket else style.NOT_RUN,
-        note="" if nothing else _gaps(curves, rows[0]["n_expected"]),
+        absent="no problems in this bucket" if empty_bucket else f"{style.NOT_RUN}{price}",
+        note="" if nothing else _gaps(curves, rows[0]["n_expected"], price),
     )
 
 
-def _gaps(curves: Mapping[str, Sequence[Row]], n_expected: int | None) -> str:
+def _prices(rows: Sequence[Row]) -> dict[str, int | None]:
+    """Tokens that the methods without results would take."""
+    return {row["method"]: row["tokens_needed"] for row in rows if row["budget"] is None}
+
+
+def _gaps(curves: Mapping[str, Sequence[Row]], n_expected: int | None, price: str) -> str:
     """What is missing of a panel: methods, and problems that the others lack."""
     missing = [style.METHODS[method].short for method, points in curves.items() if not points]
-    notes = [f"{style.NOT_RUN}: {', '.join(missing)}"] if missing else []
+    notes = [f"{style.NOT_RUN}: {', '.join(missing)}{price}"] if missing else []
     fewest = min(row["n_problems"] for points in curves.values() for row in points)
     if n_expected is not None and fewest < n_expected:
         notes.append(f"on {fewest:,} of {n_expected:,} problems")

@@ -15,7 +15,7 @@ from compute_optimal.charts import ability, accuracy, comparison, distribution, 
 from compute_optimal.charts.grid import Grid
 from compute_optimal.charts.query import Row
 from compute_optimal.errors import StudyError
-from compute_optimal.tables import paper
+from compute_optimal.tables import compute, frontier, paper
 from compute_optimal.tables.model import Table
 
 REPORT_FOLDER = Path(__file__).parents[2] / "report"
@@ -163,11 +163,34 @@ ITEMS: tuple[Item, ...] = (
         aggregated=False,
     ),
     Item(
+        "table_3",
+        "Table 3",
+        "Small policies with compute-optimal TTS against large ones with CoT",
+        "table_3",
+        table=frontier.against_large_models,
+        task_rank=None,
+    ),
+    Item(
+        "table_4",
+        "Table 4",
+        "FLOPs of small policies with compute-optimal TTS and of large ones with CoT",
+        "table_4",
+        table=compute.flops,
+    ),
+    Item(
         "table_5",
         "Table 5",
         "Compute-optimal TTS against CoT and majority voting",
         "table_5",
         table=paper.compute_optimal_gains,
+    ),
+    Item(
+        "table_6",
+        "Table 6",
+        "Compute-optimal TTS with each PRM against policies that think at length",
+        "table_6",
+        table=frontier.against_long_thinking,
+        task_rank=None,
     ),
 )
 

@@ -122,6 +122,12 @@ def parameters_text(n: float | None) -> str:
     return f"{n:.0f}"
 
 
+def price_text(tokens: Iterable[int | None]) -> str:
+    """What something that has not been run would take: " (about 1.2M tokens)"; empty if nothing."""
+    total = sum(n or 0 for n in tokens)
+    return f" (about {parameters_text(total)} tokens)" if total else ""
+
+
 def power_of_ten(exponent: int) -> str:
     """10 to a whole power in characters that need no formula: "10¹²"."""
     return "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))

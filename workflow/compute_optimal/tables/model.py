@@ -11,11 +11,11 @@ import csv
 import io
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from compute_optimal.charts.style import NOT_RUN, one_line
+from compute_optimal.charts.style import NOT_RUN, one_line, percent
 
 Relation = Literal["=", ">", "<"]
 MARK = "†"
@@ -44,7 +44,7 @@ class Printed:
     @classmethod
     def parse(cls, text: str) -> Printed | None:
         """The number in ``text``, or None if it holds none."""
-        match = re.fullmatch(r"\s*([<>]?)\s*(\d+(?:\.\d+)?)\s*", text)
+        match = re.fullmatch(r"\s*([<>]?)\s*(\d+(?:\.\d+)?(?:e\d+)?)\s*", text)
         if match is None:
             return None
         sign: Relation = ">" if match[1] == ">" else "<" if match[1] == "<" else "="
@@ -78,6 +78,18 @@ class Compared:
         return reaches and (theirs.relation == "<" or theirs.value <= high)
 
 
+def percent_of(
+    row: Mapping[str, Any] | None,
+    value: str = "accuracy",
+    low: str = "ci_low",
+    high: str = "ci_high",
+) -> Estimate | None:
+    """Fractions of a row as an estimate in %; None where there is none."""
+    if row is None or row[value] is None:
+        return None
+    return Estimate(100 * row[value], percent(row[low]), percent(row[high]))
+
+
 Cell = str | int | float | Estimate | Compared | Printed | None
 """None means that nothing has been run."""
 
@@ -91,6 +103,7 @@ class Column:
     kind: Literal["text", "number", "estimate", "compared"] = "text"
     digits: int = 1
     suffix: str = ""
+    scientific: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +232,8 @@ def _ampersands(cells: Sequence[str]) -> str:
 
 
 def _number(column: Column, value: float, relation: Relation = "=") -> str:
-    text = f"{value:,.{column.digits}f}" if math.isfinite(value) else "∞"
+    form = f".{column.digits}e" if column.scientific else f",.{column.digits}f"
+    text = format(value, form).replace("e+", "e") if math.isfinite(value) else "∞"
     return f"{_SIGNS[relation]}{text}{column.suffix}".replace("-", "−")
 
 
@@ -245,7 +259,7 @@ def _printed_text(column: Column, cell: Cell) -> str:
         return ""
     text = _number(column, cell.printed.value, cell.printed.relation)
     remarks = []
-    if cell.difference is not None:
+    if cell.difference is not None and not column.scientific:
         remarks.append(f"{cell.difference:+.{column.digits}f}".replace("-", "−"))
     if cell.inside is not None:
         remarks.append("inside" if cell.inside else "outside")

@@ -8,7 +8,16 @@ from itertools import groupby
 from compute_optimal.charts import style
 from compute_optimal.charts.query import Row
 from compute_optimal.tables.gains import Gains, gains_of
-from compute_optimal.tables.model import MARK, Cell, Column, Compared, Estimate, Printed, Table
+from compute_optimal.tables.model import (
+    MARK,
+    Cell,
+    Column,
+    Compared,
+    Estimate,
+    Printed,
+    Table,
+    percent_of,
+)
 
 _DIFFICULTIES = ("easy", "medium", "hard", "all", "unknown")
 _RULES = {
@@ -110,7 +119,7 @@ def voting_methods(rows: Sequence[Row], title: str) -> Table:
                     style.METHODS[cells[0]["method"]].short,
                     ", ".join(f"{budget:,}" for budget in budgets) or None,
                     name,
-                    *(Compared(_estimate(here.get(prm)), None) for prm in prms),
+                    *(Compared(percent_of(here.get(prm)), None) for prm in prms),
                 ]
             )
     printed = {
@@ -165,8 +174,8 @@ def _overview_row(row: Row) -> list[Cell]:
         style.parameters_text(row["n_parameters"]),
         row["origin"],
         None if n is None else f"{n:,}" if n == of_task else f"{n:,} of {of_task:,}",
-        _estimate(row, "greedy", "greedy_low", "greedy_high"),
-        _estimate(row, "sampled", "sampled_low", "sampled_high"),
+        percent_of(row, "greedy", "greedy_low", "greedy_high"),
+        percent_of(row, "sampled", "sampled_low", "sampled_high"),
         row["samples_per_problem"],
         row["n_easy"],
         row["n_medium"],
@@ -174,12 +183,3 @@ def _overview_row(row: Row) -> list[Cell]:
         row["tokens_per_sample"],
         *(style.percent(row[name]) for name in ("cut_short", "without_answer", "timed_out")),
     ]
-
-
-def _estimate(
-    row: Row | None, value: str = "accuracy", low: str = "ci_low", high: str = "ci_high"
-) -> Estimate | None:
-    """Fractions of a row as an estimate in %; None where there is none."""
-    if row is None or row[value] is None:
-        return None
-    return Estimate(100 * row[value], style.percent(row[low]), style.percent(row[high]))

@@ -1,0 +1,41 @@
+"""What methods cost, from the ledger of engine runs."""
+
+from __future__ import annotations
+
+import duckdb
+import pytest
+
+from compute_optimal.database import UNIT_COSTS
+
+LEDGER = (
+    # method, prm, budget, n_units, n_problems, seconds, generated, prompt computed, PRM computed
+    ("majority", None, None, 640, 10, 32.0, 6400, 640, 0),
+    ("majority", None, None, 640, 10, 32.0, 6400, 640, 0),
+    ("best_of_n", "r", None, 640, 10, 64.0, 0, 0, 64000),
+    ("beam_search", "r", 4, 10, 10, 20.0, 4000, 40, 8000),
+    ("beam_search", "r", 16, 40, 10, 40.0, 32000, 40, 48000),
+    ("dvts", "r", 16, 40, 10, 80.0, 16000, 40, 32000),
+)
+
+
+def test_rates_are_per_problem_and_unit_of_budget() -> None:
+    with duckdb.connect() as database:
+        database.execute(
+            "CREATE TABLE ledger AS SELECT 't' AS task, 'p' AS policy, method, prm, budget::BIGINT"
+            " AS budget, n_units, n_problems, seconds, generated AS generated_tokens, 0 AS"
+            " discarded_tokens, prompt AS prompt_tokens_computed, 0 AS prompt_tokens_cached, read"
+            " AS prm_tokens_computed, 0 AS prm_tokens_cached FROM (VALUES "
+            + ", ".join(str(row).replace("None", "NULL") for row in LEDGER)
+            + ") AS l (method, prm, budget, n_units, n_problems, seconds, generated, prompt, read)"
+        )
+        rows = database.execute(
+            f"SELECT method, budget, seconds, generated_tokens, prm_tokens_computed FROM ({UNIT_COSTS})"
+        ).fetchall()
+    rates = {(method, budget): tuple(rest) for method, budget, *rest in rows}
+    # 640 samples of 10 problems: a sample is 20 tokens; scoring one reads 100 more.
+    assert rates["majority", None] == pytest.approx((0.1, 20, 0))
+    assert rates["best_of_n", None] == pytest.approx((0.2, 20, 100))
+    # Searches: per problem and N. Those of beam search hold at their own budget only.
+    assert rates["beam_search", 4] == pytest.approx((0.5, 100, 200))
+    assert rates["beam_search", 16] == pytest.approx((0.25, 200, 300))
+    assert rates["dvts", None] == pytest.approx((0.5, 100, 200))

@@ -1,0 +1,42 @@
+-- Table 3: small policies with compute-optimal TTS and large ones with CoT, on every task.
+-- One row per task, policy and series (cot, in_sample, cross_fitted), with the PRM and budget of the
+-- latter two; a policy without results has one row whose series is NULL. Rows whose series is
+-- 'printed' hold what the paper's Table 3 prints for "model" (printed), and the policy of the study
+-- that it is, if it is one. Parameters: scoring, voting.
+WITH
+found AS (
+    SELECT task, policy, 'cot' AS series, NULL AS prm, budget, accuracy, ci_low, ci_high
+    FROM curves
+    WHERE method = 'cot' AND bucket = 'all'
+    UNION ALL
+    SELECT task, policy, rule, prm, budget, accuracy, ci_low, ci_high
+    FROM best_selection($scoring, $voting)
+    WHERE rule IN ('in_sample', 'cross_fitted')
+)
+SELECT
+    tasks.task,
+    tasks.title AS task_title,
+    tasks.task_rank,
+    policies.policy,
+    policies.title AS policy_title,
+    policies.family,
+    policies.n_parameters,
+    found.series,
+    prms.title AS prm_title,
+    found.budget,
+    found.accuracy,
+    found.ci_low,
+    found.ci_high,
+    NULL::VARCHAR AS model,
+    NULL::VARCHAR AS section,
+    NULL::VARCHAR AS printed
+FROM ranked_tasks() AS tasks
+INNER JOIN (SELECT DISTINCT task, policy FROM planned()) AS shown USING (task)
+INNER JOIN policies USING (policy)
+LEFT JOIN found USING (task, policy)
+LEFT JOIN prms USING (prm)
+UNION ALL BY NAME
+FROM printed_accuracies('Table 3')
+ORDER BY
+    series = 'printed' NULLS FIRST, family, n_parameters, policy,
+    list_position(['cot', 'in_sample', 'cross_fitted'], series), task_rank, printed_rank;

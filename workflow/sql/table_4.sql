@@ -1,0 +1,106 @@
+-- Table 4: FLOPs of small policies with compute-optimal TTS and of large ones with CoT, for one task.
+-- One row per policy and series (cot, compute_optimal): parameters, tokens that trained it, and over
+-- all problems the tokens that were generated, read as prompts and read by the PRM. NULL where it is
+-- not known; a policy without results has one row whose series is NULL. Rows whose series is
+-- 'printed' hold what the paper prints for a model, in FLOPs. Parameters: task, scoring, voting.
+WITH
+optimal AS (FROM compute_optimal($scoring, $voting) WHERE task = $task),
+best AS (
+    SELECT policy, any_value(prm) AS prm, any_value(budget) AS budget
+    FROM best_selection($scoring, $voting)
+    WHERE task = $task
+    GROUP BY ALL
+),
+-- How many problems each method answers.
+shares AS (
+    SELECT policy, prm, method, bucket, budget, count(*) AS n_problems
+    FROM optimal SEMI JOIN best USING (policy, prm, budget)
+    GROUP BY ALL
+    UNION ALL
+    SELECT policy, NULL, method, bucket, budget, n_problems
+    FROM curves
+    WHERE task = $task AND method = 'cot' AND bucket = 'all'
+),
+spent AS (
+    SELECT
+        shares.policy,
+        if(shares.method = 'cot', 'cot', 'compute_optimal') AS series,
+        shares.prm,
+        shares.budget,
+        sum(shares.n_problems) AS n_problems,
+        -- Tokens of a bucket are known for the buckets of difficulty; elsewhere those of all problems.
+        if(
+            count(curves.tokens) = count(*), sum(shares.n_problems * curves.tokens), NULL
+        ) AS generated_tokens,
+        if(
+            count(curves.prm_tokens) = count(*), sum(shares.n_problems * curves.prm_tokens), NULL
+        ) AS prm_tokens,
+        if(count(unit_costs.generated_tokens) = count(*), sum(
+            shares.n_problems * shares.budget
+            * (unit_costs.generated_tokens + unit_costs.prompt_tokens_computed)
+        ), NULL) AS policy_tokens_computed,
+        if(count(unit_costs.generated_tokens) = count(*), sum(
+            shares.n_problems * shares.budget * unit_costs.prm_tokens_computed
+        ), NULL) AS prm_tokens_computed
+    FROM shares
+    LEFT JOIN curves
+        ON
+            curves.task = $task
+            AND curves.policy = shares.policy
+            AND curves.prm IS NOT DISTINCT FROM shares.prm
+            AND curves.method = shares.method
+            AND curves.budget = shares.budget
+            AND curves.bucket = if(shares.bucket = 'unknown', 'all', shares.bucket)
+            AND (
+                curves.method = 'cot' OR (curves.scoring = $scoring AND curves.voting = $voting)
+            )
+    LEFT JOIN unit_costs
+        ON
+            unit_costs.task = $task
+            AND unit_costs.policy = shares.policy
+            AND unit_costs.prm IS NOT DISTINCT FROM shares.prm
+            AND unit_costs.method = shares.method
+            AND coalesce(unit_costs.budget, shares.budget) = shares.budget
+    GROUP BY ALL
+)
+SELECT
+    policies.policy,
+    policies.title AS policy_title,
+    policies.family,
+    policies.n_parameters,
+    pretraining.training_tokens,
+    pretraining.parameters AS pretraining_parameters,
+    pretraining.active_parameters,
+    spent.series,
+    prms.title AS prm_title,
+    prms.n_parameters AS prm_n_parameters,
+    spent.budget,
+    spent.n_problems,
+    spent.generated_tokens,
+    spent.prm_tokens,
+    spent.policy_tokens_computed,
+    spent.prm_tokens_computed,
+    NULL::VARCHAR AS model,
+    NULL::VARCHAR AS method,
+    NULL::MAP(VARCHAR, VARCHAR) AS printed
+FROM policies
+INNER JOIN (SELECT DISTINCT policy FROM planned() WHERE task = $task) AS shown USING (policy)
+LEFT JOIN spent USING (policy)
+LEFT JOIN prms USING (prm)
+LEFT JOIN pretraining
+    ON name_key(pretraining.model) IN (name_key(policies.title), name_key(policies.policy))
+UNION ALL BY NAME
+SELECT
+    published.model,
+    any_value(published.method) AS method,
+    any_value(pretraining.training_tokens) AS training_tokens,
+    any_value(pretraining.parameters) AS pretraining_parameters,
+    any_value(pretraining.active_parameters) AS active_parameters,
+    'printed' AS series,
+    map_from_entries(list((published.metric, published.value::VARCHAR))) AS printed,
+    min(published.rowid) AS printed_rank
+FROM published
+LEFT JOIN pretraining ON name_key(pretraining.model) = name_key(published.model)
+WHERE published.item = 'Table 4'
+GROUP BY published.model
+ORDER BY series = 'printed' NULLS FIRST, family, n_parameters, policy, series, printed_rank;
