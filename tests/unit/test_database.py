@@ -29,7 +29,8 @@ def test_rates_are_per_problem_and_unit_of_budget() -> None:
             + ") AS l (method, prm, budget, n_units, n_problems, seconds, generated, prompt, read)"
         )
         rows = database.execute(
-            f"SELECT method, budget, seconds, generated_tokens, prm_tokens_computed FROM ({UNIT_COSTS})"
+            "SELECT method, budget, seconds, generated_tokens, prm_tokens_computed"
+            f" FROM ({UNIT_COSTS})"
         ).fetchall()
     rates = {(method, budget): tuple(rest) for method, budget, *rest in rows}
     # 640 samples of 10 problems: a sample is 20 tokens; scoring one reads 100 more.
