@@ -108,7 +108,9 @@ def test_a_query_returns_its_columns_and_the_same_rows_again(database: Path, nam
 
 
 def test_every_file_is_tested_and_used() -> None:
-    files = {path.stem for path in SQL_FOLDER.glob("*.sql")} - {"macros"}
+    # What `make verify` asks is tested with it.
+    verified = {path.stem for path in SQL_FOLDER.glob("expected_*.sql")}
+    files = {path.stem for path in SQL_FOLDER.glob("*.sql")} - {"macros"} - verified
     assert files == set(COLUMNS)
     assert files - {"settings", "tables", "tasks"} == {item.query for item in ITEMS}
 
