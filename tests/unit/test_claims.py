@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import numpy as np
 import pytest
-from synthetic_study import SyntheticStudy
+from synthetic_study import POLICIES, PRMS, SyntheticStudy
 
 from compute_optimal.claims import claims_page, claims_table, judge_claims
 from compute_optimal.claims import judge as judging
@@ -36,7 +36,12 @@ def with_the_papers_numbers(path: Path) -> Path:
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("study")
-    study = SyntheticStudy(abilities={"math-shepherd-7b": 47.0, "qwen-math-7b": 73.5})
+    study = SyntheticStudy(
+        policies=(*POLICIES[:2], *POLICIES[4:]),
+        prms=(PRMS[0], PRMS[2], PRMS[3]),
+        budgets=(4, 256),
+        abilities={"math-shepherd-7b": 47.0, "qwen-math-7b": 73.5},
+    )
     return with_the_papers_numbers(study.write(folder / "study.duckdb"))
 
 
@@ -156,7 +161,9 @@ def test_without_enough_problems_nothing_is_tested() -> None:
     assert judging._judged(claim("study"), []).verdict == "untested"
     few = judging._judged(claim("study"), rows(0.5, n=9))
     assert (few.verdict, few.estimate) == ("untested", None)
-    assert "fewer than 10 problems" in few.reason
+    assert "0 of 1 cases have 10 problems or more" in few.reason
+    half = judging._judged(claim("paper", least_cases=2), rows(0.5))
+    assert (half.verdict, "1 of 2 cases" in half.reason) == ("untested", True)
 
 
 @pytest.mark.parametrize(
@@ -237,6 +244,52 @@ def test_every_claim_of_the_file_is_judged(verdicts: Mapping[str, judging.Judgem
             assert found.verdict in ("consistent", "inconsistent")
         else:
             assert found.verdict in ("reproduced", "not reproduced", "untested")
+    untested = {name for name, found in verdicts.items() if found.verdict == "untested"}
+    # The made-up study has no R1-Distill models.
+    assert {name for name in untested if "r1_distill" in name} == {
+        "paper_r1_distill_1_5b",
+        "paper_r1_distill_7b",
+    }
+
+
+def test_a_measured_claim_is_what_plain_python_finds(
+    database: Path, verdicts: Mapping[str, judging.Judgement]
+) -> None:
+    with duckdb.connect(str(database), read_only=True) as connection:
+        outcomes = connection.execute(
+            "SELECT task, policy, prm, method, problem_id, accuracy FROM outcomes WHERE bucket ="
+            " 'easy' AND budget = 256 AND scoring = 'prm_last' AND voting = 'prm_max'"
+        ).fetchall()
+    means: dict[tuple[str, str, str], dict[str, list[float]]] = {}
+    for task, policy, prm, method, _, accuracy in outcomes:
+        means.setdefault((task, policy, prm), {}).setdefault(method, []).append(accuracy)
+    differences = [
+        100 * (np.mean(of["best_of_n"]) - np.mean(of["beam_search"]))
+        for of in means.values()
+        if len(of["best_of_n"]) >= judging.MINIMUM_PROBLEMS
+    ]
+    found = verdicts["best_of_n_on_easy"]
+    assert len(found.cases) == len(differences)
+    assert found.estimate == pytest.approx(np.mean(differences))
+
+
+def test_a_study_that_ran_nothing_tests_nothing(tmp_path: Path) -> None:
+    study = SyntheticStudy(policies=POLICIES[:1], prms=PRMS[:1], missing=[(None, None, None)])
+    path = study.write(tmp_path / "s.duckdb")
+    measured = [claim for claim in CLAIMS if claim.scale != "printed"]
+    for found in judge_claims(measured, path, PARAMETERS):
+        assert found.verdict == "untested"
+        assert found.claim.needs in found.reason
+
+
+def test_a_parameter_that_is_wrong_is_named(database: Path) -> None:
+    (right,) = (claim for claim in CLAIMS if claim.name == "beam_on_hard")
+    lacking = right.model_copy(update={"parameters": {"first": "dvts"}})
+    with pytest.raises(StudyError, match="second needs a value"):
+        judge_claims([lacking], database, PARAMETERS)
+    unknown = right.model_copy(update={"parameters": {**right.parameters, "prm": "x"}})
+    with pytest.raises(StudyError, match="prm is no parameter"):
+        judge_claims([unknown], database, PARAMETERS)
 
 
 def test_an_unknown_query_is_named(database: Path) -> None:

@@ -380,3 +380,34 @@ SELECT
     value::VARCHAR AS printed,
     try_cast(regexp_extract(value::VARCHAR, '[0-9.]+(e[0-9]+)?') AS DOUBLE) AS number
 FROM published;
+
+-- Accuracies per problem that a claim is tested on. scale_ 'paper': models and tasks that the paper
+-- names, whoever drew their samples; 'study': what the study itself runs.
+CREATE OR REPLACE TEMP MACRO tested_outcomes(scale_) AS TABLE
+SELECT
+    outcomes.*,
+    policies.title AS policy_title,
+    policies.family,
+    policies.n_parameters,
+    tasks.title AS task_title,
+    prms.title AS prm_title,
+    prms.format AS prm_format
+FROM outcomes
+INNER JOIN policies USING (policy)
+INNER JOIN tasks USING (task)
+LEFT JOIN prms USING (prm)
+WHERE
+    if(
+        scale_ = 'paper',
+        name_key(policies.title) IN (SELECT name_key(model) FROM published)
+        AND name_key(tasks.title) IN (SELECT name_key(task) FROM published),
+        (outcomes.task, outcomes.policy) IN (SELECT (task, policy) FROM cells)
+    );
+
+-- Series of gain_series for the same.
+CREATE OR REPLACE TEMP MACRO tested_series(scale_, scoring_, voting_) AS TABLE
+SELECT *
+FROM gain_series(scoring_, voting_)
+WHERE
+    series IS NOT NULL
+    AND (task, policy) IN (SELECT (task, policy) FROM tested_outcomes(scale_));

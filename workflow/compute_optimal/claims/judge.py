@@ -8,6 +8,7 @@ trend also has ``x``, ``x_unit``, and ``trend``, which groups the cases that sha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,8 @@ MINIMUM_PROBLEMS = 10
 
 _ROUNDING = 1e-9
 _UNDEFINED = "a relative difference from 0 is undefined"
-_OPTIONAL_TABLES = ("prm_ability", "selection")
+_OPTIONAL_TABLES = ("prm_ability",)
+_PATTERNS = dict.fromkeys(("difficulty", "policies", "prms", "tasks"), ".*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,19 +95,40 @@ def judge_claims(
         text = known[claim.query].read_text(encoding="utf-8")
         rows: Sequence[Row] = ()
         if not any(table in text for table in absent):
-            of_claim = {**parameters, **claim.parameters, "scale": claim.scale}
+            of_claim = {**_PATTERNS, **parameters, **claim.parameters, "scale": claim.scale}
+            _check_parameters(claim, text, of_claim)
             rows = run_query(f"claims/{claim.query}", database, of_claim)
         found.append(_judged(claim, rows))
     return tuple(found)
+
+
+def _check_parameters(claim: Claim, query: str, given: Mapping[str, str | float]) -> None:
+    asked = set(re.findall(r"\$([a-z_]+)", query))
+    problems = {
+        "needs a value": asked - given.keys(),
+        f"is no parameter of the query {claim.query}": claim.parameters.keys() - asked,
+    }
+    for problem, names in problems.items():
+        if names:
+            raise StudyError(
+                f"{min(names)} {problem}",
+                where=f"config/claims.yaml, key claims.{claim.name}.parameters",
+                cure=f"the query takes {', '.join(sorted(asked)) or 'none'}",
+            )
 
 
 def _judged(claim: Claim, rows: Sequence[Row]) -> Judgement:
     if claim.scale == "printed":
         return _judged_on_print(claim, rows)
     tested = [row for row in rows if len(row["problem_ids"]) >= MINIMUM_PROBLEMS]
-    if not tested:
-        few = f"fewer than {MINIMUM_PROBLEMS} problems" if rows else "nothing of it has been run"
-        return Judgement(claim, "untested", f"{few}; needs {claim.needs or 'results'}")
+    if len(tested) < claim.rule.least_cases:
+        lacking = (
+            "nothing of it has been run"
+            if not rows
+            else f"{len(tested)} of {claim.rule.least_cases} cases have "
+            f"{MINIMUM_PROBLEMS} problems or more"
+        )
+        return Judgement(claim, "untested", f"{lacking}; needs {claim.needs or 'results'}")
     if claim.rule.expect in ("rises", "falls"):
         return _judged_by_trend(claim, tested)
     return _judged_by_difference(claim, tested)

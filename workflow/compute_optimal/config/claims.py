@@ -36,6 +36,12 @@ class ClaimRule(Checked):
         default="difference",
         description="Difference from the reference, or difference over the reference",
     )
+    least_cases: int = Field(
+        default=1,
+        ge=1,
+        description="Fewer cases with results leave the claim untested: 2 for one about both "
+        "benchmarks [count]",
+    )
 
 
 class Claim(Checked):
@@ -50,7 +56,9 @@ class Claim(Checked):
     )
     query: str = Field(pattern=r"^[a-z0-9_]+$", description="File in workflow/sql/claims")
     parameters: Mapping[str, str | float] = Field(
-        default={}, description="Values of the query's $names; patterns are regular expressions"
+        default={},
+        description="Values of the query's $names. Patterns are regular expressions; policies, "
+        "tasks, prms and difficulty match everything where they are left out",
     )
     rule: ClaimRule = Field(default=ClaimRule(), description="What decides it")
     printed: str = Field(default="", description="What the paper prints for it, in short")

@@ -1,0 +1,55 @@
+-- What a PRM adds to majority voting (best-of-N at the largest budget) for policies of the family that
+-- the PRM grew from, against what it adds for the others: one case for each task and PRM that has both.
+-- Formats tell the family: RLHFlow's PRMs are Llama models, Skywork's and Qwen's are Qwen models.
+-- Parameters: tasks, scoring, voting, scale.
+WITH
+found AS (
+    FROM tested_outcomes($scale)
+    WHERE
+        (method = 'majority' OR (method = 'best_of_n' AND scoring = $scoring AND voting = $voting))
+        AND regexp_full_match(task_title, $tasks)
+),
+gains AS (
+    SELECT
+        scored.task,
+        scored.task_title,
+        scored.prm_title,
+        scored.problem_id,
+        contains(
+            lower(scored.family), if(scored.prm_format = 'rlhflow', 'llama', 'qwen')
+        ) AS is_home,
+        scored.accuracy - voted.accuracy AS gain
+    FROM (
+        FROM found WHERE method = 'best_of_n'
+        QUALIFY budget = max(budget) OVER (PARTITION BY task, policy, prm)
+    ) AS scored
+    INNER JOIN found AS voted
+        ON
+            voted.task = scored.task
+            AND voted.policy = scored.policy
+            AND voted.problem_id = scored.problem_id
+            AND voted.budget = scored.budget
+            AND voted.method = 'majority'
+    WHERE scored.prm_format IN ('rlhflow', 'skywork', 'qwen_math')
+),
+pairs AS (
+    SELECT
+        task,
+        task_title,
+        prm_title,
+        problem_id,
+        avg(gain) FILTER (is_home) AS value,
+        avg(gain) FILTER (NOT is_home) AS reference
+    FROM gains
+    GROUP BY ALL
+    HAVING value IS NOT NULL AND reference IS NOT NULL
+)
+SELECT
+    concat_ws(', ', prm_title, task_title) AS case_name,
+    task,
+    list(problem_id ORDER BY problem_id) AS problem_ids,
+    list(value ORDER BY problem_id) AS value,
+    list(reference ORDER BY problem_id) AS reference
+FROM pairs
+GROUP BY task, task_title, prm_title
+ORDER BY case_name;

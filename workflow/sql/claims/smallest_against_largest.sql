@@ -1,0 +1,32 @@
+-- The smallest policy of each family with compute-optimal TTS at its largest budget against the CoT
+-- of the task's largest policy. Parameters: tasks, scoring, voting, scale.
+WITH
+series AS (
+    FROM tested_series($scale, $scoring, $voting) WHERE regexp_full_match(task_title, $tasks)
+),
+small AS (
+    FROM series
+    WHERE series = 'compute_optimal'
+    QUALIFY
+        row_number() OVER (
+            PARTITION BY task, family ORDER BY n_parameters, policy, budget DESC
+        ) = 1
+),
+large AS (
+    FROM series
+    WHERE series = 'cot'
+    QUALIFY row_number() OVER (PARTITION BY task ORDER BY n_parameters DESC, policy) = 1
+)
+SELECT
+    format(
+        '{}, N = {}, against {} on {}',
+        small.policy_title, small.budget, large.policy_title, small.task_title
+    ) AS case_name,
+    small.task,
+    small.problem_ids,
+    small.accuracies AS value,
+    large.accuracies AS reference
+FROM small
+INNER JOIN large USING (task, problem_ids)
+WHERE small.n_parameters < large.n_parameters
+ORDER BY small.task_rank, case_name;
