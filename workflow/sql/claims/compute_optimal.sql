@@ -7,7 +7,7 @@ series AS (
 ),
 top AS (
     FROM series
-    WHERE series = 'compute_optimal'
+    WHERE series = 'compute_optimal' AND budget > 1
     QUALIFY budget = max(budget) OVER (PARTITION BY task, policy)
 )
 SELECT

@@ -34,7 +34,7 @@ pairs AS (
             AND found.policy = prms_of.policy
             AND (found.prm = prms_of.prm OR found.prm IS NULL)
     GROUP BY ALL
-    HAVING value IS NOT NULL AND reference IS NOT NULL
+    HAVING value IS NOT NULL AND reference IS NOT NULL AND budget > 1
 )
 SELECT
     concat_ws(', ', policy_title, prm_title, task_title, 'N = ' || budget) AS case_name,

@@ -6,7 +6,7 @@ series AS (
 ),
 small AS (
     FROM series
-    WHERE series = 'compute_optimal'
+    WHERE series = 'compute_optimal' AND budget > 1
     QUALIFY
         row_number() OVER (
             PARTITION BY task, family ORDER BY n_parameters, policy, budget DESC
