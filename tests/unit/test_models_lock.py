@@ -207,6 +207,21 @@ def test_an_unlocked_model_does_not_run(hub: Hub, tmp_path: Path) -> None:
         assert identity(entry, {})["revision"] is None
 
 
+def test_errors_name_the_lock_file_that_is_used(tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "m")
+    file = tmp_path / "own.json"
+    for pins, told in (
+        ({}, "is not locked"),
+        ({"tiny": {"path": folder.as_posix(), "sha256": "c" * 64}}, "has changed"),
+        ({"tiny": {"path": "elsewhere", "sha256": "c" * 64}}, "in the lock"),
+    ):
+        file.write_text(json.dumps(pins))
+        with pytest.raises(StudyError, match=told) as caught:
+            model_folder(policy(path=folder), load_lock(file))
+        assert str(file) in str(caught.value)
+        assert "models.lock.json" not in str(caught.value)
+
+
 # --- identity and contradictions ------------------------------------------------------------------
 
 

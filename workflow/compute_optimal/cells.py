@@ -146,7 +146,18 @@ def task_spec(task: TaskEntry) -> dict[str, Any]:
 
 
 def adopted_spec(collection: AdoptedEntry) -> dict[str, Any]:
-    """Spec of a collection of adopted rollouts: the archive they came from."""
+    """Spec of a collection of adopted rollouts: the archive or hub commits they came from."""
+    if collection.hub:
+        return {
+            "kind": "adopted",
+            "task": collection.task,
+            "policy": collection.policy,
+            "prm": collection.prm,
+            "variant": collection.variant,
+            "beam_width": collection.beam_width,
+            "hub": [run.model_dump() for run in collection.hub],
+            "version": 1,
+        }
     return {
         "kind": "adopted",
         "task": collection.task,

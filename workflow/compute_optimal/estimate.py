@@ -309,7 +309,9 @@ def _summaries(
         values = curve.values[chosen]
         interval = mean_interval(values, weights[:, chosen], settings.confidence)
         known = np.maximum(interval.n_problems, 1)
-        tokens = np.nansum(np.where(np.isnan(values), np.nan, curve.tokens[chosen]), axis=0) / known
+        spent = np.where(np.isnan(values), np.nan, curve.tokens[chosen])
+        counted = np.count_nonzero(~np.isnan(spent), axis=0)
+        tokens = np.nansum(spent, axis=0) / np.maximum(counted, 1)
         for i, budget in enumerate(curve.budgets):
             if not interval.n_problems[i]:
                 continue
@@ -329,7 +331,8 @@ def _summaries(
                     float(interval.high[i]),
                     error,
                     int(interval.n_problems[i]),
-                    float(tokens[i]),
+                    # Adopted rollouts may not say what they cost.
+                    float(tokens[i]) if counted[i] else None,
                 )
             )
     return rows

@@ -88,13 +88,24 @@ def answers_of_adopted(request: Request, storage: Storage) -> pl.DataFrame:
     """The answers of one adopted collection. ``request``: adopted (its spec)."""
     spec = request["adopted"]
     cell = partition(storage.store, spec)
-    samples, paths = cell.read("adopted_samples"), cell.read("adopted_paths")
-    stored_rows(pl.concat([samples, paths], how="diagonal_relaxed"), cell.directory)
-    frames = [
-        samples.drop("method", "prm").with_columns(pool=pl.lit("evaluation")),
-        paths.rename({"path": "sample_index"}).with_columns(prm=pl.lit(spec["prm"])),
-    ]
-    return _conformed(pl.concat([f for f in frames if f.height], how="diagonal_relaxed"))
+    frames = []
+    if (samples := cell.read("adopted_samples")).height:
+        # The study's CoT is one greedy sample; whatever else was drawn alone is the pool.
+        greedy = pl.col("method") == "cot"
+        samples = samples.filter(~greedy | (pl.col("sample_index") == 0))
+        pool = pl.when(greedy).then(pl.lit("greedy")).otherwise(pl.lit("evaluation"))
+        frames.append(samples.with_columns(pool=pool).drop("method", "prm"))
+    if (paths := cell.read("adopted_paths")).height:
+        paths = paths.rename({"path": "sample_index"})
+        frames.append(paths.with_columns(prm=pl.lit(spec["prm"])))
+    if not frames:
+        raise StudyError(
+            f"no rollouts of {spec['policy']} on {spec['task']} have been adopted",
+            where=cell.directory,
+            cure="adopt its collection (python -m compute_optimal adopt NAME; the names are in "
+            "config/registry/adopted.yaml), or fetch a store that has it",
+        )
+    return _conformed(pl.concat(frames, how="diagonal_relaxed"))
 
 
 def scores_of(
@@ -107,7 +118,9 @@ def scores_of(
     if "adopted" in request:
         cell = partition(storage.store, request["adopted"]["spec"])
         rows = cell.read("adopted_samples", ["margins"])
-        return {} if rows.is_empty() else {request["adopted"]["prm"]: rows}
+        if rows.is_empty():
+            return {}
+        return {request["adopted"]["prm"]: rows.filter(method="best_of_n").drop("method")}
     found = {}
     for prm, spec in request["scores"].items():
         cell = partition(storage.store, spec)

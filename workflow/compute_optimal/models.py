@@ -10,19 +10,18 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
-from textwrap import shorten
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
-from compute_optimal.config import LockEntry, ModelEntry, Study
+from compute_optimal.config import LockEntry, LockFile, ModelEntry, Study
 from compute_optimal.config.registry import COMMIT
 from compute_optimal.errors import StudyError
+from compute_optimal.hub import Repository, ask, require_room
 from compute_optimal.store import sha256_of, write_json
 
 Lock = Mapping[str, LockEntry]
-T = TypeVar("T")
 
 MODEL_FILES = (
     "config.json",
@@ -40,9 +39,6 @@ MODEL_FILES = (
     "chat_template.jinja",
 )
 """What a model consists of here. Pickled weights and code are neither fetched nor read."""
-
-_SPARE = 2**30
-"""Free disk space that a download must leave [bytes]."""
 
 
 class HubApi(Protocol):
@@ -86,7 +82,7 @@ def model_folder(entry: ModelEntry, lock: Lock, *, api: HubApi | None = None) ->
     if pinned is None:
         raise StudyError(
             f"{entry.name} is not locked, so its results would not say what made them",
-            where="config/models.lock.json",
+            where=_place(lock),
             cure="lock the models of the study first: python -m compute_optimal lock",
         )
     if pinned.revision is not None:
@@ -98,7 +94,7 @@ def model_folder(entry: ModelEntry, lock: Lock, *, api: HubApi | None = None) ->
             f"the lock says {pinned.sha256}",
             where=str(entry.path),
             cure=f"restore the folder; or, to study it as it is now, take {entry.name} out of "
-            "config/models.lock.json and lock again: its results are then new ones",
+            f"{_place(lock)} and lock again: its results are then new ones",
         )
     return entry.path
 
@@ -110,7 +106,7 @@ def lock_models(study: Study, *, api: HubApi | None = None) -> dict[str, LockEnt
     if something was added. Models that are pinned keep their pin: a local folder is compared with
     it. Raises ``StudyError`` as ``model_folder`` does; what was pinned before the error is kept.
     """
-    lock = dict(study.lock)
+    lock = LockFile(study.lock, study.lock_file)
     entries = [*map(study.policy, study.policies), *map(study.prm, study.prms)]
     try:
         for entry in entries:
@@ -119,7 +115,7 @@ def lock_models(study: Study, *, api: HubApi | None = None) -> dict[str, LockEnt
             elif entry.path is not None:
                 model_folder(entry, lock)
     finally:
-        if lock != dict(study.lock):
+        if lock != study.lock:
             content = {name: pin.model_dump(exclude_none=True) for name, pin in lock.items()}
             write_json(study.lock_file, content)
     return lock
@@ -161,6 +157,10 @@ def folder_sha256(folder: Path) -> str:
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
+def _place(lock: Lock) -> str:
+    return str(lock.path) if isinstance(lock, LockFile) else "the lock file"
+
+
 def _pinned(entry: ModelEntry, lock: Lock) -> LockEntry | None:
     pinned = lock.get(entry.name)
     if pinned is None:
@@ -176,7 +176,7 @@ def _pinned(entry: ModelEntry, lock: Lock) -> LockEntry | None:
             raise StudyError(
                 f"the {key} of {entry.name} is {registered} in the registry and {locked} in the "
                 "lock",
-                where=f"config/models.lock.json, key {entry.name}",
+                where=f"{_place(lock)}, key {entry.name}",
                 cure="undo the change in the registry, or register the other model under a name "
                 "of its own",
             )
@@ -187,7 +187,9 @@ def _pin(entry: ModelEntry, api: HubApi | None) -> LockEntry:
     if entry.path is not None:
         return LockEntry(path=entry.path.as_posix(), sha256=folder_sha256(entry.path))
     hub = api or _hub()
-    info = _ask(entry, lambda: hub.model_info(str(entry.hub_id), revision=entry.revision))
+    info = ask(
+        _repository(entry), lambda: hub.model_info(str(entry.hub_id), revision=entry.revision)
+    )
     _require_weights(entry, [file.rfilename for file in info.siblings])
     return LockEntry(hub_id=entry.hub_id, revision=info.sha)
 
@@ -197,6 +199,10 @@ def _hub() -> HubApi:
 
     api: HubApi = HfApi()
     return api
+
+
+def _repository(entry: ModelEntry) -> Repository:
+    return Repository(entry.name, str(entry.hub_id), revision=entry.revision, gated=entry.gated)
 
 
 def _hub_folder(entry: ModelEntry, revision: str, api: HubApi) -> Path:
@@ -220,16 +226,16 @@ def _hub_folder(entry: ModelEntry, revision: str, api: HubApi) -> Path:
     except (LocalEntryNotFoundError, StudyError):
         # Not in the hub's cache, or only in part, as an interrupted download leaves it.
         _check_room(entry, revision, api)
-    folder = _ask(entry, lambda: download(local=False))
+    folder = ask(_repository(entry), lambda: download(local=False))
     _require_whole(folder)
     return folder
 
 
 def _check_room(entry: ModelEntry, revision: str, api: HubApi) -> None:
-    from huggingface_hub import constants, try_to_load_from_cache
+    from huggingface_hub import try_to_load_from_cache
 
-    info = _ask(
-        entry,
+    info = ask(
+        _repository(entry),
         lambda: api.model_info(str(entry.hub_id), revision=revision, files_metadata=True),
     )
     needed = sum(
@@ -240,62 +246,7 @@ def _check_room(entry: ModelEntry, revision: str, api: HubApi) -> None:
             try_to_load_from_cache(str(entry.hub_id), file.rfilename, revision=revision), str
         )
     )
-    cache = Path(constants.HF_HUB_CACHE)
-    present = next(folder for folder in (cache, *cache.absolute().parents) if folder.exists())
-    free = shutil.disk_usage(present).free
-    if needed + _SPARE > free:
-        raise StudyError(
-            f"{entry.name} needs {needed / 1e9:.1f} GB more, and {free / 1e9:.1f} GB are free "
-            f"({_SPARE / 1e9:.1f} GB of them stay free)",
-            where=str(cache),
-            cure="free some space, or set HF_HOME to a folder on a larger disk",
-        )
-
-
-def _ask(entry: ModelEntry, call: Callable[[], T]) -> T:
-    """Call the hub, with its errors in words of this study."""
-    from huggingface_hub import errors, get_token
-
-    where = f"https://huggingface.co/{entry.hub_id}"
-    grant = StudyError(
-        f"{entry.name} is gated, and the hub does not let you in",
-        where=where,
-        cure="accept its licence at that address, then give your token with `hf auth login` or "
-        "the environment variable HF_TOKEN",
-    )
-    if entry.gated and get_token() is None:
-        raise grant
-    try:
-        return call()
-    except errors.GatedRepoError:
-        raise grant from None
-    except errors.RevisionNotFoundError:
-        raise StudyError(
-            f"the hub has no such revision of {entry.name}",
-            where=f"{where}, revision {entry.revision or 'main'}",
-            cure="correct revision in the registry; a commit that was removed cannot be had again",
-        ) from None
-    except errors.RepositoryNotFoundError:
-        raise StudyError(
-            f"the hub has no model {entry.hub_id}, or hides it from you",
-            where=where,
-            cure="correct hub_id in the registry; for a private model give your token with "
-            "`hf auth login`",
-        ) from None
-    except errors.OfflineModeIsEnabled:
-        raise StudyError(
-            f"{entry.name} is not on this machine, and HF_HUB_OFFLINE forbids to fetch it",
-            where=where,
-            cure="unset HF_HUB_OFFLINE, or copy the hub's cache from a machine that has the model",
-        ) from None
-    except (errors.HTTPError, OSError) as error:  # type: ignore[attr-defined]
-        reason = shorten(str(error), width=200)
-        raise StudyError(
-            f"cannot fetch {entry.name}: {type(error).__name__}: {reason}",
-            where=where,
-            cure="check the network and run again; what was fetched is kept. Without a network, "
-            "copy the hub's cache from a machine that has the model",
-        ) from None
+    require_room(entry.name, needed)
 
 
 def _is_model(name: str) -> bool:

@@ -38,7 +38,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "nodes": ("problem_hash", "subtree", "node"),
     "paths": ("problem_hash", "subtree", "path"),
     "ledger": ("run", "part"),
-    "adopted_samples": ("problem_id", "sample_index"),
+    "adopted_samples": ("method", "problem_id", "sample_index"),
     "adopted_paths": ("method", "budget", "problem_id", "subtree", "path"),
 }
 """Columns that identify a row, for every table the store may hold."""

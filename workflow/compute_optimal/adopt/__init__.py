@@ -1,9 +1,10 @@
 """Adopt: take rollouts that others made into the study, as facts without their text.
 
-``official.read_official_output`` reads the output folders of the paper's official code; the
-result is an ``Adoption``. A row says what was answered, at which cost, with which step scores,
-and where that comes from; the texts stay where they are. Every file that was not adopted, or only
-in part, is a finding with its name and reason.
+``official.read_official_output`` reads the output folders of the paper's official code,
+``search_and_learn.read_search_and_learn`` completions that Hugging Face published; the result is
+an ``Adoption``. A row says what was answered, at which cost, with which step scores, and where
+that comes from; the texts stay where they are. Whatever was not adopted, or only in part, is a
+finding with its place and reason.
 """
 
 from __future__ import annotations
@@ -37,10 +38,11 @@ Within one (task, policy, prm, method) the key is (problem_id, sample_index). ``
 none scored. The facts:
 
 - ``answer``: extracted from the text by this study, null where there is none; ``official_answer``:
-  extracted by the official code, "" where it found none.
+  extracted by the official code, "" where it found none. Null, as the verdict, where the
+  collection does not say.
 - ``official_correct``: the official verdict on the majority vote of the record; it is about the
   row's own answer where ``n_answers``, the number of answers in the record, is 1.
-- ``n_tokens``: tokens generated for this solution; ``n_steps``: its steps.
+- ``n_tokens``: tokens generated for this solution, null where unknown; ``n_steps``: its steps.
 - ``step_scores``: probabilities as given, one per step, and ``margins``: their logits, with null
   elements where a score of 0 or 1 has none. Both are null where no PRM scored the solution, or
   where the scores do not fit its steps (then there is a finding).
@@ -65,7 +67,7 @@ Within one (task, policy, prm) the key is (method, budget, problem_id, subtree, 
 N, null for dvts, whose subtrees serve every N; ``beam_width`` is M. ``subtree`` numbers the
 independent searches of a problem: subtrees of dvts, repetitions of beam_search.
 ``n_tokens_tree``: tokens generated in the whole search, discarded candidates included; the same on
-each of its paths.
+each of its paths; null where unknown.
 """
 
 FINDINGS = pl.Schema(

@@ -12,10 +12,9 @@ one surviving beam is also one subtree of DVTS, which the official code runs as 
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -25,22 +24,11 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from compute_optimal.adopt import FINDINGS, PATHS, SAMPLES, Adoption
 from compute_optimal.adopt.archives import Limits, archive_sha256, read_members
+from compute_optimal.adopt.records import Reason, RecordError, logit, problem_matcher
 from compute_optimal.errors import StudyError
 from compute_optimal.grading.extraction import extract_answer
 from compute_optimal.policies.steps import STEP_DELIMITER, split_steps
 from compute_optimal.tasks import Problem
-
-Reason = Literal[
-    "unsafe",  # a link, a path that leads out, too large
-    "unrecognised",  # a file that is not part of the layout
-    "unknown name",  # a task, policy or PRM that the caller has no name for
-    "truncated",
-    "malformed",
-    "unmatched",  # the question is none of the problems
-    "duplicate",
-    "step scores",  # adopted without scores
-    "answer count",  # adopted with fewer answers than the folder name states
-]
 
 
 @dataclass(frozen=True)
@@ -137,11 +125,6 @@ class _Run:
     n_tokens: int
 
 
-class _RecordError(Exception):
-    def __init__(self, reason: Reason, detail: str) -> None:
-        self.reason, self.detail = reason, detail
-
-
 def read_official_output(
     source: Path,
     problems: Sequence[Problem],
@@ -162,7 +145,7 @@ def read_official_output(
     Raises ``StudyError`` where the source cannot be read, is damaged, or holds no record at all;
     whatever is wrong with one file becomes a finding.
     """
-    find_problem = _matcher(problems)
+    find_problem = problem_matcher(problems)
     findings: list[tuple[str, Reason, str, bool]] = []
     runs: dict[_Cell, dict[tuple[Problem, int], _Run]] = {}
     n_companions, found_layout = 0, False
@@ -173,10 +156,10 @@ def read_official_output(
         found_layout |= place is not None
         try:
             if member.content is None:
-                raise _RecordError("unsafe", member.refusal or "")
+                raise RecordError("unsafe", member.refusal or "")
             if place is None:
                 if not _COMPANION.fullmatch(member.name):
-                    raise _RecordError("unrecognised", "not a file of the official layout")
+                    raise RecordError("unrecognised", "not a file of the official layout")
                 n_companions += 1
                 continue
             cell = _cell(place, names)
@@ -185,8 +168,8 @@ def read_official_output(
             sha256 = hashlib.sha256(member.content).hexdigest()
             if first := runs.get(cell, {}).get(key):
                 what = "the same bytes" if first.sha256 == sha256 else "another result of the run"
-                raise _RecordError("duplicate", f"{what} in {first.member}, which is kept")
-        except _RecordError as error:
+                raise RecordError("duplicate", f"{what} in {first.member}, which is kept")
+        except RecordError as error:
             findings.append((member.name, error.reason, error.detail, False))
             continue
         answers, doubts = _facts(record, cell)
@@ -211,34 +194,14 @@ def read_official_output(
     )
 
 
-def _matcher(problems: Sequence[Problem]) -> Callable[[str], Problem]:
-    """Question -> problem; raises ``_RecordError`` where none or several would do."""
-    exact: dict[str, list[Problem]] = {}
-    normalised: dict[str, list[Problem]] = {}
-    for problem in problems:
-        exact.setdefault(problem.problem, []).append(problem)
-        normalised.setdefault(" ".join(problem.problem.split()), []).append(problem)
-
-    def find(question: str) -> Problem:
-        found = exact.get(question) or normalised.get(" ".join(question.split()), [])
-        if len(found) != 1:
-            ids = ", ".join(problem.problem_id for problem in found)
-            raise _RecordError(
-                "unmatched", f"its question is that of {ids}" if ids else "its question is unknown"
-            )
-        return found[0]
-
-    return find
-
-
 def _cell(place: re.Match[str], names: Names) -> _Cell:
     known = {"task": names.tasks, "policy": names.policies, "prm": names.prms}
     for kind, mapping in known.items():
         if place[kind] not in mapping:
-            raise _RecordError("unknown name", f"{kind} {place[kind]!r} has no registry name")
+            raise RecordError("unknown name", f"{kind} {place[kind]!r} has no registry name")
     width, kept = int(place["width"]), int(place["kept"])
     if kept == 0 or width == 0 or width % kept:
-        raise _RecordError("malformed", f"its folder states {kept} of {width} beams")
+        raise RecordError("malformed", f"its folder states {kept} of {width} beams")
     return _Cell(
         names.tasks[place["task"]],
         names.policies[place["policy"]],
@@ -250,21 +213,21 @@ def _cell(place: re.Match[str], names: Names) -> _Cell:
 
 
 def _parse(content: bytes, n_answers: int) -> _Record:
-    """Raises ``_RecordError``; the detail never repeats what the file says."""
+    """Raises ``RecordError``; the detail never repeats what the file says."""
     try:
         record = _Record.model_validate_json(content)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         if first["type"] != "json_invalid":
             where = ".".join(map(str, first["loc"]))
-            raise _RecordError("malformed", f"{where}: {first['msg']}") from None
+            raise RecordError("malformed", f"{where}: {first['msg']}") from None
         # The official code ends each file with a line break, after the object.
         cut = not content.endswith(b"\n")
-        raise _RecordError("truncated" if cut else "malformed", first["msg"]) from None
+        raise RecordError("truncated" if cut else "malformed", first["msg"]) from None
     if [answer.path_idx for answer in record.output] != list(range(len(record.output))):
-        raise _RecordError("malformed", "output: path_idx does not count from 0")
+        raise RecordError("malformed", "output: path_idx does not count from 0")
     if len(record.output) > n_answers:
-        raise _RecordError("malformed", f"{len(record.output)} answers, expected {n_answers}")
+        raise RecordError("malformed", f"{len(record.output)} answers, expected {n_answers}")
     return record
 
 
@@ -295,16 +258,10 @@ def _facts(record: _Record, cell: _Cell) -> tuple[list[dict[str, Any]], list[tup
                 "n_tokens": tokens if isinstance(tokens, int) else sum(tokens),
                 "n_steps": len(steps),
                 "step_scores": scores,
-                "margins": None if scores is None else [_logit(score) for score in scores],
+                "margins": None if scores is None else [logit(score) for score in scores],
             }
         )
     return answers, doubts
-
-
-def _logit(probability: float) -> float | None:
-    if not 0 < probability < 1:
-        return None
-    return math.log(probability) - math.log1p(-probability)
 
 
 _Rows = Iterator[dict[str, Any]]

@@ -112,6 +112,8 @@ def _model_of(annotation: Any) -> type[BaseModel] | None:
 
 def _kind(schema: dict[str, Any]) -> str:
     """What values a key takes, in words."""
+    if "$ref" in schema:
+        return "mapping"
     if "anyOf" in schema:
         return " or ".join(_kind(option) for option in schema["anyOf"])
     if "enum" in schema:

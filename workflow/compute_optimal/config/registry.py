@@ -238,16 +238,74 @@ class PromptFamily(Checked):
     source: str = Field(description="Where the wording comes from")
 
 
+class HubRollouts(Checked):
+    """One run of search-and-learn on the hub: a row a problem, with all its completions."""
+
+    hub_id: str = Field(pattern=_HUB_ID, description="Data set on the hub, owner/name")
+    revision: str = Field(pattern=COMMIT, description="Commit of the data set")
+    folder: str = Field(
+        pattern=r"^\w[\w.-]*$", description="Folder of the run; all its parquet files are read"
+    )
+    method: Literal["best_of_n", "beam_search", "dvts"] = Field(description="What was run")
+    budget: int = Field(gt=0, description="Budget N: completions a problem [samples]")
+
+
 class AdoptedEntry(Entry):
-    """Rollouts that others made with their own code; judged here, never generated."""
+    """Rollouts that others made with their own code; judged here, never generated.
+
+    They come from an archive (source, commit, file, sha256) or from the hub (hub).
+    """
 
     task: str = Field(description="Task they solve")
     policy: str = Field(description="Policy that wrote them")
     prm: str = Field(description="PRM that guided them")
-    source: str = Field(pattern="^https://", description="Repository they come from")
-    commit: str = Field(pattern=COMMIT, description="Commit of that repository")
-    file: str = Field(description="Archive of the rollouts, looked for in the mirror folder")
-    sha256: str = Field(pattern=SHA256, description="sha256 of the archive, hexadecimal")
+    variant: Literal["paper", "search-and-learn"] = Field(
+        default="paper", description="Whose method rules and sampling settings they follow"
+    )
+    source: str | None = Field(
+        default=None, pattern="^https://", description="Repository that an archive comes from"
+    )
+    commit: str | None = Field(
+        default=None, pattern=COMMIT, description="Commit of that repository"
+    )
+    file: str | None = Field(
+        default=None, description="Archive of the rollouts, looked for in the mirror folder"
+    )
+    sha256: str | None = Field(
+        default=None,
+        pattern=SHA256,
+        description="sha256 of the archive, or of the names and contents of a folder, hexadecimal",
+    )
+    beam_width: int = Field(default=4, gt=0, description="Beam width M of the hub's searches")
+    hub: list[HubRollouts] = Field(
+        default_factory=list, description="Runs of search-and-learn on the hub"
+    )
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> AdoptedEntry:
+        archive = (self.source, self.commit, self.file, self.sha256)
+        if (all(archive), bool(self.hub)) != (True, False) and (
+            any(archive),
+            bool(self.hub),
+        ) != (False, True):
+            raise ValueError("give either source, commit, file and sha256, or hub")
+        if self.hub and self.variant != "search-and-learn":
+            raise ValueError("rollouts in hub follow search-and-learn || set variant to it")
+        runs = [(run.method, run.budget if run.method == "beam_search" else 0) for run in self.hub]
+        if len(set(runs)) < len(runs):
+            raise ValueError(
+                "two runs of hub fill the same cell || name one run a budget of beam_search, and "
+                "one of every other method"
+            )
+        return self
+
+
+class LockFile(dict[str, "LockEntry"]):
+    """What pins each model, by name, and the file that says so."""
+
+    def __init__(self, entries: Mapping[str, LockEntry], path: Path) -> None:
+        super().__init__(entries)
+        self.path = path
 
 
 class LockEntry(Checked):
@@ -375,12 +433,13 @@ def load_registry(folder: Path) -> Registry:
     )
 
 
-def load_lock(path: Path) -> dict[str, LockEntry]:
+def load_lock(path: Path) -> LockFile:
     """The lock file: model name -> what pins it. Empty if there is no file yet."""
     content = read_mapping(path) if path.exists() else {}
     entries = {name: validated(LockEntry, entry, (name,)) for name, entry in content.items()}
     refuse([f for entry in entries.values() if isinstance(entry, list) for f in entry], str(path))
-    return {name: entry for name, entry in entries.items() if isinstance(entry, LockEntry)}
+    pins = {name: entry for name, entry in entries.items() if isinstance(entry, LockEntry)}
+    return LockFile(pins, path)
 
 
 def read_entries(path: Path, model: type[File]) -> File:

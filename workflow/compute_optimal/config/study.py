@@ -21,7 +21,7 @@ from compute_optimal.config.registry import (
     AdoptedEntry,
     Checked,
     Folder,
-    LockEntry,
+    LockFile,
     PolicyEntry,
     PrmEntry,
     PromptFamily,
@@ -169,7 +169,7 @@ class Study(Checked):
     )
 
     _registry: Registry = PrivateAttr()
-    _lock: Mapping[str, LockEntry] = PrivateAttr()
+    _lock: LockFile = PrivateAttr()
     _warnings: tuple[str, ...] = PrivateAttr(())
 
     @property
@@ -178,7 +178,7 @@ class Study(Checked):
         return self.budgets if self.search_budgets is None else self.search_budgets
 
     @property
-    def lock(self) -> Mapping[str, LockEntry]:
+    def lock(self) -> LockFile:
         """What the lock file held when the study was read: model name -> what pins it."""
         return self._lock
 

@@ -181,5 +181,10 @@ def _overview_row(row: Row) -> list[Cell]:
         row["n_medium"],
         row["n_hard"],
         row["tokens_per_sample"],
-        *(style.percent(row[name]) for name in ("cut_short", "without_answer", "timed_out")),
+        # Adopted rollouts may not say how their samples ended.
+        "not recorded"
+        if row["cut_short"] is None and row["samples_per_problem"] is not None
+        else style.percent(row["cut_short"]),
+        style.percent(row["without_answer"]),
+        style.percent(row["timed_out"]),
     ]

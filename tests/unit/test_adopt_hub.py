@@ -1,0 +1,336 @@
+"""Completions in the schema of search-and-learn, written here, become facts; failures are named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import polars as pl
+import pytest
+from huggingface_hub import constants, errors
+
+from compute_optimal import judge
+from compute_optimal.adopt import PATHS, SAMPLES, Adoption, collection
+from compute_optimal.adopt.archives import content_sha256
+from compute_optimal.adopt.search_and_learn import Run, read_search_and_learn
+from compute_optimal.cells import adopted_spec, partition
+from compute_optimal.config import AdoptedEntry, HubRollouts, TaskEntry
+from compute_optimal.errors import StudyError
+from compute_optimal.estimate import Settings, estimate
+from compute_optimal.storage import Storage
+from compute_optimal.store import Store
+from compute_optimal.tasks import Problem
+
+PROBLEMS = [
+    Problem("sum", "What is $2+2$?", "4", 1, "Algebra"),
+    Problem("power", "What is $2^3$?", "8", 3, "Number Theory"),
+]
+COMMIT = "a" * 40
+FOLDER = "run--n-4"
+
+
+def text(answer: int, end: str = "") -> str:
+    return f"## Step 1\n\nSo the answer is \\boxed{{{answer}}}.{end}"
+
+
+def row(number: int = 0, answers: tuple[int, ...] = (4, 5, 4, 6), **other: Any) -> dict[str, Any]:
+    return {
+        "problem": PROBLEMS[number].problem,
+        "solution": "because",
+        "unique_id": f"test/{number}.json",
+        "completions": [text(answer) for answer in answers],
+        "scores": [[0.5, 0.1 * (1 + index)] for index in range(len(answers))],
+        "completion_tokens": [10 + index for index in range(len(answers))],
+        "pred": "\\boxed{4}",
+        **other,
+    }
+
+
+def read(folder: Path, *rows: dict[str, Any], method: str = "best_of_n", **other: Any) -> Adoption:
+    file = folder / "train-00000-of-00001.parquet"
+    pl.DataFrame(list(rows), strict=False).write_parquet(file)
+    fields = {"task": "MATH-500", "policy": "tiny", "prm": "prm", "budget": 4, "beam_width": 2}
+    run = Run(**{**fields, **other}, method=method, files={"tiny/file": file})
+    return read_search_and_learn([run], PROBLEMS)
+
+
+def test_samples_are_facts_without_text(tmp_path: Path) -> None:
+    adoption = read(tmp_path, row(), row(1, (8, 8, 8, 8)))
+    assert adoption.samples.schema == SAMPLES
+    assert (adoption.n_records, adoption.findings.height, adoption.paths.height) == (2, 0, 0)
+    first = adoption.samples.row(1, named=True)
+    assert {key: first[key] for key in ("method", "problem_id", "sample_index", "answer")} == {
+        "method": "best_of_n",
+        "problem_id": "sum",
+        "sample_index": 1,
+        "answer": "5",
+    }
+    assert (first["n_tokens"], first["n_steps"], first["step_scores"]) == (11, 2, [0.5, 0.2])
+    assert first["margins"] == [0.0, pytest.approx(-1.3862943)]
+    assert first["member"] == "tiny/file, row 0"
+    assert not any("Step" in str(value) for value in first.values())
+
+
+def test_the_score_of_an_empty_piece_is_left_out(tmp_path: Path) -> None:
+    ends = row(completions=[text(4, "\n\n")] * 4, scores=[[0.5, 0.25, 0.9]] * 4)
+    assert read(tmp_path, ends).samples["step_scores"].to_list() == [[0.5, 0.25]] * 4
+
+
+def test_beam_searches_keep_all_answers_and_have_no_cost(tmp_path: Path) -> None:
+    # Searches fill the column of tokens with one number a row.
+    adoption = read(tmp_path, row(completion_tokens=0), method="beam_search")
+    assert adoption.paths.schema == PATHS
+    keys = ("budget", "beam_width", "subtree", "path", "answer", "n_tokens", "n_tokens_tree")
+    assert adoption.paths.select(keys).rows() == [
+        (4, 2, 0, path, answer, None, None) for path, answer in enumerate("4546")
+    ]
+
+
+def test_of_a_subtrees_siblings_the_best_is_its_answer(tmp_path: Path) -> None:
+    scores = [[0.5, 0.9], [0.5, 0.2], [0.5, 0.3], [0.5, 0.4]]
+    adoption = read(tmp_path, row(scores=scores, completion_tokens=-1), method="dvts")
+    assert adoption.paths.select("budget", "subtree", "path", "answer").rows() == [
+        (None, 0, 0, "4"),
+        (None, 1, 0, "6"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "detail", "adopted"),
+    [
+        ({"problem": "Unheard of?"}, "unmatched", "column problem: its question", False),
+        ({"problem": None}, "malformed", "column problem: null", False),
+        ({"completions": None}, "malformed", "column completions: empty", False),
+        ({"completions": [None] * 4}, "malformed", "column completions: empty, or", False),
+        ({"scores": [[0.5, 0.5]]}, "malformed", "column scores: 1 for 4 completions", False),
+        ({"completion_tokens": [1, 2, 3, -4]}, "malformed", "column completion_tokens", False),
+        ({"completions": [text(4)] * 5, "scores": [[0.5, 0.5]] * 5, "completion_tokens": [1] * 5},
+         "malformed", "column completions: 5, over 4", False),
+        ({"completions": [text(4)], "scores": [[0.5, 0.5]], "completion_tokens": [1]},
+         "answer count", "column completions: 1, expected 4", True),
+        ({"scores": [[0.5]] + [[0.5, 0.5]] * 3},
+         "step scores", "column scores: 1 for 2 pieces of completion 0", True),
+        ({"scores": [[0.5, 1.5]] + [[0.5, 0.5]] * 3}, "step scores", "not probabilities", True),
+    ],
+)  # fmt: skip
+def test_a_bad_row_is_named_with_its_column_and_the_others_are_adopted(
+    tmp_path: Path, changes: dict[str, Any], reason: str, detail: str, adopted: bool
+) -> None:
+    adoption = read(tmp_path, row(1, (8, 8, 8, 8)), row(**changes))
+    (finding,) = adoption.findings.rows(named=True)
+    assert (finding["member"], finding["reason"]) == ("tiny/file, row 1", reason)
+    assert detail in finding["detail"]
+    assert finding["adopted"] == adopted
+    assert adoption.n_records == 1 + adopted
+
+
+def test_a_problem_that_comes_twice_is_kept_once(tmp_path: Path) -> None:
+    adoption = read(tmp_path, row(), row(0, (5, 5, 5, 5)))
+    assert adoption.findings["reason"].to_list() == ["duplicate"]
+    assert adoption.samples.height == 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"completions": "one text"}, r"column completions holds String, expected List\(String\)"),
+        ({"scores": [0.5]}, "column scores holds"),
+        ({"completion_tokens": -1}, "column completion_tokens holds Int64"),
+    ],
+)
+def test_a_file_of_another_schema_is_refused_by_file_and_column(
+    tmp_path: Path, changes: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(StudyError, match=told) as caught:
+        read(tmp_path, row(**changes))
+    assert caught.value.where == "tiny/file"
+    without = {key: value for key, value in row().items() if key not in changes}
+    with pytest.raises(StudyError, match=f"column {next(iter(changes))} is missing"):
+        read(tmp_path, without)
+
+
+def test_a_file_that_is_cut_short_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "half.parquet").write_bytes(b"PAR1 and no more")
+    run = Run("MATH-500", "tiny", "prm", "dvts", 4, 2, {"half": tmp_path / "half.parquet"})
+    with pytest.raises(StudyError, match="not a parquet file") as caught:
+        read_search_and_learn([run], PROBLEMS)
+    assert caught.value.where == "half"
+
+
+# --- from the hub's cache to curves ---------------------------------------------------------------
+
+RUNS = (("best_of_n", "tiny/bon"), ("beam_search", "tiny/beam"), ("dvts", "tiny/dvts"))
+
+
+@pytest.fixture
+def entry() -> AdoptedEntry:
+    return AdoptedEntry(
+        name="tiny",
+        licence="MIT",
+        task="MATH-500",
+        policy="tiny",
+        prm="prm",
+        variant="search-and-learn",
+        beam_width=2,
+        hub=tuple(
+            HubRollouts(hub_id=name, revision=COMMIT, folder=FOLDER, method=method, budget=4)  # type: ignore[arg-type]
+            for method, name in RUNS
+        ),
+    )
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of the hub; every question to the hub itself fails."""
+    folder = tmp_path / "cache"
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    return folder
+
+
+def fill(cache: Path, method: str, name: str) -> Path:
+    place = f"datasets--{name.replace('/', '--')}/snapshots/{COMMIT}/{FOLDER}"
+    (cache / place).mkdir(parents=True)
+    tokens = {} if method == "best_of_n" else {"completion_tokens": -1}
+    rows = [row(**tokens), row(1, (8, 7, 8, 8), **tokens)]
+    for shard, one in enumerate(rows):
+        pl.DataFrame([one]).write_parquet(cache / place / f"train-0000{shard}-of-00002.parquet")
+    return cache / place
+
+
+def storage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Storage:
+    monkeypatch.setattr(Storage, "problems", lambda *_: PROBLEMS)
+    registry: Any = SimpleNamespace()
+    return Storage(Store(folder / "store"), registry, {})
+
+
+TASK = TaskEntry(
+    name="MATH-500",
+    licence="MIT",
+    kind="math500",
+    n_problems=2,
+    url="https://example.org/x",
+    sha256="0" * 64,
+    file="x",
+)
+
+
+def test_a_cached_collection_gives_curves_without_a_network(
+    entry: AdoptedEntry, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for method, name in RUNS:
+        fill(cache, method, name)
+    here = storage(tmp_path, monkeypatch)
+    told = collection.adopt(entry, TASK, here, None)
+    assert told.startswith("Method variant: search-and-learn.\n6 records adopted.")
+    spec = adopted_spec(entry)
+    assert spec["variant"] == "search-and-learn"
+    facts = here.facts(TASK, None)
+    found = judge.answers_of_adopted({"adopted": spec}, here)
+    graded = judge.grade_answers(facts, found, seconds=10, workers=1)
+    scores = judge.scores_of({"adopted": {"prm": "prm", "spec": spec}}, here, facts)
+    settings = Settings([2, 4], 2, 0.5, 0.1, 100, 20, 0.95, 0)
+    curves, _ = estimate(graded, scores, {}, facts["problem_id"].to_list(), settings)
+    last = curves.filter(bucket="all", scoring="prm_last", voting="prm_max")
+    # sum: of 4, 5, 4, 6 the last is scored best; power: of 8, 7, 8, 8 too.
+    assert last.filter(budget=4).select("method", "accuracy").rows() == [
+        ("best_of_n", 0.5),
+        ("beam_search", 0.5),
+        ("dvts", 0.5),
+    ]
+    tokens = dict(last.filter(budget=4).select("method", "tokens").iter_rows())
+    assert tokens == {"best_of_n": 46.0, "beam_search": None, "dvts": None}
+    again = partition(here.store, spec).read("adopted_samples")
+    collection.adopt(entry, TASK, here, None)
+    assert partition(here.store, spec).read("adopted_samples").equals(again)
+
+
+def test_what_is_not_in_the_cache_whole_is_asked_for(
+    entry: AdoptedEntry, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = storage(tmp_path, monkeypatch)
+    with pytest.raises(StudyError, match="HF_HUB_OFFLINE forbids") as caught:
+        collection.adopt(entry, TASK, here, None)
+    assert "https://huggingface.co/datasets/tiny/bon" in str(caught.value)
+    # An interrupted download: one shard of two.
+    place = fill(cache, *RUNS[0])
+    next(place.iterdir()).unlink()
+    with pytest.raises(StudyError, match="HF_HUB_OFFLINE forbids"):
+        collection.adopt(entry, TASK, here, None)
+    with pytest.raises(StudyError, match="is read from the hub"):
+        collection.adopt(entry, TASK, here, tmp_path)
+
+
+def test_the_hub_is_asked_for_the_pinned_commit_and_the_disk_for_room(
+    entry: AdoptedEntry, cache: Path
+) -> None:
+    asked: list[dict[str, Any]] = []
+
+    class Hub:
+        size = 1000
+
+        def snapshot_download(self, hub_id: str, **options: Any) -> str:
+            asked.append({"hub_id": hub_id, **options})
+            if options["local_files_only"]:
+                raise errors.LocalEntryNotFoundError("not here")
+            return str(fill(cache, "best_of_n", hub_id).parent)
+
+        def list_repo_tree(self, *_: Any, **__: Any) -> list[Any]:
+            return [SimpleNamespace(size=self.size)]
+
+    files = collection._hub_files("tiny", entry.hub[0], Hub())
+    shards = [f"tiny/bon@aaaaaaa/{FOLDER}/train-0000{n}-of-00002.parquet" for n in (0, 1)]
+    assert list(files) == shards
+    assert {(call["hub_id"], call["revision"], *call["allow_patterns"]) for call in asked} == {
+        ("tiny/bon", COMMIT, f"{FOLDER}/*.parquet")
+    }
+    Hub.size = 10**18
+    with pytest.raises(StudyError, match="GB more"):
+        collection._hub_files("tiny", entry.hub[1], Hub())
+
+
+# --- collections in archives ----------------------------------------------------------------------
+
+
+def test_greedy_rows_are_no_part_of_the_evaluation_pool(
+    entry: AdoptedEntry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = storage(tmp_path, monkeypatch)
+    samples = read(tmp_path, row()).samples
+    greedy = samples.head(2).with_columns(method=pl.lit("cot"), margins=None)
+    spec = adopted_spec(entry)
+    for rows in (samples, greedy):
+        partition(here.store, spec).append("adopted_samples", rows)
+    found = judge.answers_of_adopted({"adopted": spec}, here)
+    assert sorted(found.select("pool", "sample_index").iter_rows()) == [
+        *[("evaluation", index) for index in range(4)],
+        ("greedy", 0),
+    ]
+    scores = judge.scores_of({"adopted": {"prm": "prm", "spec": spec}}, here, pl.DataFrame())
+    assert scores["prm"]["margins"].null_count() == 0
+    with pytest.raises(StudyError, match="no rollouts of tiny on MATH-500 have been adopted"):
+        judge.answers_of_adopted({"adopted": {**spec, "version": 0}}, here)
+
+
+def test_a_folder_is_checked_like_an_archive(tmp_path: Path) -> None:
+    folder = tmp_path / "rollouts"
+    folder.mkdir()
+    (folder / "record.jsonl").write_text(json.dumps({}))
+    registered = AdoptedEntry(
+        name="mine",
+        licence="MIT",
+        task="MATH-500",
+        policy="tiny",
+        prm="prm",
+        source="https://example.org/x",
+        commit=COMMIT,
+        file="rollouts",
+        sha256=content_sha256(folder),
+    )
+    (folder / "record.jsonl").write_text(json.dumps([]))
+    with pytest.raises(StudyError, match="not the registered collection") as caught:
+        collection._from_archive(registered, None, tmp_path, PROBLEMS)
+    for told in (str(registered.sha256), content_sha256(folder), str(folder)):
+        assert told in str(caught.value)

@@ -1,0 +1,223 @@
+"""Completions that Hugging Face's search-and-learn published: parquet files, a row a problem.
+
+Columns that are read: ``problem``; ``completions``, a list of texts; ``scores``, for each of them
+a list with the PRM's score of every piece between blank lines, empty pieces included; and for
+best_of_n ``completion_tokens``, a list of counts (searches fill it with 0 or -1).
+
+Its methods differ from the paper's (temperature 0.8; N answers of a beam search, with copies; all
+M siblings of each DVTS subtree), which the collection's ``variant`` says. Of a subtree's siblings
+the one with the highest last score is adopted, as the paper's DVTS ends. Scores of empty pieces
+are left out, because a step is never empty here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from compute_optimal.adopt import FINDINGS, PATHS, SAMPLES, Adoption
+from compute_optimal.adopt.archives import archive_sha256
+from compute_optimal.adopt.records import Reason, RecordError, logit, problem_matcher
+from compute_optimal.errors import StudyError
+from compute_optimal.grading.extraction import extract_answer
+from compute_optimal.policies.steps import STEP_DELIMITER
+from compute_optimal.tasks import Problem
+
+_COLUMNS: dict[str, pl.DataType] = {
+    "problem": pl.String(),
+    "completions": pl.List(pl.String()),
+    "scores": pl.List(pl.List(pl.Float64())),
+}
+_TOKENS = {"completion_tokens": pl.List(pl.Int64())}
+_ROWS_AT_ONCE = 64
+"""Rows of 256 completions are long; so many are in memory at a time."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One published run: what was run, and its files by the name they are reported under."""
+
+    task: str
+    policy: str
+    prm: str
+    method: str
+    budget: int
+    beam_width: int
+    files: Mapping[str, Path]
+
+
+def read_search_and_learn(runs: Sequence[Run], problems: Sequence[Problem]) -> Adoption:
+    """Read every row of every run. Answers are extracted again, from the texts.
+
+    Raises ``StudyError``, naming file and column, where a file is no parquet or lacks a column or
+    has another type in it; a row that cannot be used becomes a finding with its number and column.
+    """
+    find_problem = problem_matcher(problems)
+    samples: list[dict[str, Any]] = []
+    paths: list[dict[str, Any]] = []
+    findings: list[tuple[str, Reason, str, bool]] = []
+    n_records = 0
+    for run in runs:
+        seen: dict[str, str] = {}
+        rows = samples if run.method == "best_of_n" else paths
+        for member, file in run.files.items():
+            sha256 = archive_sha256(file)
+            for number, row in enumerate(_rows(member, file, run)):
+                where = f"{member}, row {number}"
+                try:
+                    problem = _find(find_problem, row)
+                    if problem.problem_id in seen:
+                        raise RecordError(
+                            "duplicate", f"the problem of {seen[problem.problem_id]}, which is kept"
+                        )
+                    answers, doubts = _answers(row, run)
+                except RecordError as error:
+                    findings.append((where, error.reason, error.detail, False))
+                    continue
+                seen[problem.problem_id] = where
+                n_records += 1
+                findings += [(where, reason, detail, True) for reason, detail in doubts]
+                origin = {
+                    "task": run.task,
+                    "policy": run.policy,
+                    "prm": run.prm,
+                    "method": run.method,
+                    "problem_id": problem.problem_id,
+                    "problem_hash": problem.problem_hash,
+                    "archive_sha256": sha256,
+                    "member": where,
+                    "record_sha256": _sha256(row),
+                }
+                rows += [{**origin, **answer} for answer in _placed(answers, run)]
+    return Adoption(
+        samples=pl.DataFrame(samples, schema=SAMPLES, orient="row"),
+        paths=pl.DataFrame(paths, schema=PATHS, orient="row"),
+        findings=pl.DataFrame(findings, schema=FINDINGS, orient="row"),
+        n_records=n_records,
+        n_companions=0,
+    )
+
+
+def _rows(member: str, file: Path, run: Run) -> Iterator[dict[str, Any]]:
+    wanted = {**_COLUMNS, **(_TOKENS if run.method == "best_of_n" else {})}
+    try:
+        schema = pl.read_parquet_schema(file)
+        n_rows = pl.scan_parquet(file).select(pl.len()).collect().item()
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise StudyError(
+            f"not a parquet file that can be read: {str(error).splitlines()[0]}",
+            where=member,
+            cure="remove it from the hub's cache and adopt again, which fetches it anew",
+        ) from None
+    for column, kind in wanted.items():
+        found = schema.get(column)
+        if found is None or not _alike(found, kind):
+            raise StudyError(
+                f"column {column} is missing"
+                if found is None
+                else f"column {column} holds {found}, expected {kind}",
+                where=member,
+                cure="compare the folder in the registry with the data set: it must hold "
+                "completions, not evaluations",
+            )
+    for start in range(0, n_rows, _ROWS_AT_ONCE):
+        part = pl.scan_parquet(file).select(list(wanted)).slice(start, _ROWS_AT_ONCE)
+        yield from part.collect().cast(dict(wanted)).iter_rows(named=True)  # type: ignore[arg-type]
+
+
+def _alike(found: pl.DataType, wanted: pl.DataType) -> bool:
+    """Whether the types nest alike; widths of numbers may differ."""
+    if isinstance(wanted, pl.List) and isinstance(found, pl.List):
+        return _alike(found.inner, wanted.inner)  # type: ignore[arg-type]
+    if wanted.is_numeric():
+        return found.is_integer() if wanted.is_integer() else found.is_numeric()
+    return found == wanted
+
+
+def _find(find_problem: Any, row: Mapping[str, Any]) -> Problem:
+    if row["problem"] is None:
+        raise RecordError("malformed", "column problem: null")
+    try:
+        found = find_problem(row["problem"])
+    except RecordError as error:
+        raise RecordError(error.reason, f"column problem: {error.detail}") from None
+    assert isinstance(found, Problem)
+    return found
+
+
+def _answers(
+    row: Mapping[str, Any], run: Run
+) -> tuple[list[dict[str, Any]], list[tuple[Reason, str]]]:
+    """The facts of each completion of a row, and what is doubtful about it."""
+    completions, doubts = row["completions"], list[tuple[Reason, str]]()
+    lists = [name for name in ("completions", "scores", *_TOKENS) if name in row]
+    for name in lists:
+        if not row[name] or any(value is None for value in row[name]):
+            raise RecordError("malformed", f"column {name}: empty, or with a null")
+        if len(row[name]) != len(completions):
+            raise RecordError(
+                "malformed", f"column {name}: {len(row[name])} for {len(completions)} completions"
+            )
+    if len(completions) > run.budget:
+        raise RecordError("malformed", f"column completions: {len(completions)}, over {run.budget}")
+    if len(completions) < run.budget:
+        doubts.append(
+            ("answer count", f"column completions: {len(completions)}, expected {run.budget}")
+        )
+    tokens = row.get("completion_tokens", [None] * len(completions))
+    answers = []
+    for index, (text, scores, n_tokens) in enumerate(
+        zip(completions, row["scores"], tokens, strict=True)
+    ):
+        if n_tokens is not None and n_tokens < 0:
+            raise RecordError("malformed", f"column completion_tokens: {n_tokens} at {index}")
+        pieces = [piece.strip() for piece in text.split(STEP_DELIMITER)]
+        kept: list[float] | None = None
+        if len(scores) != len(pieces):
+            detail = f"column scores: {len(scores)} for {len(pieces)} pieces of completion {index}"
+            doubts.append(("step scores", detail))
+        elif not all(score is not None and 0 <= score <= 1 for score in scores):
+            doubts.append(("step scores", f"column scores: not probabilities, at {index}"))
+        else:
+            kept = [score for score, piece in zip(scores, pieces, strict=True) if piece]
+        answers.append(
+            {
+                "answer": extract_answer(text),
+                "official_answer": None,
+                "official_correct": None,
+                "n_answers": len(completions),
+                "n_tokens": n_tokens,
+                "n_steps": sum(map(bool, pieces)),
+                "step_scores": kept,
+                "margins": None if kept is None else [logit(score) for score in kept],
+            }
+        )
+    return answers, doubts
+
+
+def _placed(answers: list[dict[str, Any]], run: Run) -> Iterator[dict[str, Any]]:
+    """Answers with their keys."""
+    if run.method == "best_of_n":
+        for index, answer in enumerate(answers):
+            yield {"sample_index": index, **answer}
+        return
+    place = {"beam_width": run.beam_width, "n_tokens_tree": None}
+    if run.method == "beam_search":
+        for index, answer in enumerate(answers):
+            yield {**place, "budget": run.budget, "subtree": 0, "path": index, **answer}
+        return
+    for start in range(0, len(answers), run.beam_width):
+        siblings = answers[start : start + run.beam_width]
+        best = max(siblings, key=lambda answer: (answer["step_scores"] or [-1.0])[-1])
+        subtree = start // run.beam_width
+        yield {**place, "budget": None, "subtree": subtree, "path": 0, **best}
+
+
+def _sha256(row: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(row, ensure_ascii=True, sort_keys=True).encode()).hexdigest()
