@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from fnmatch import fnmatchcase
@@ -160,6 +161,27 @@ def test_an_interrupted_download_is_completed(hub: Hub) -> None:
     )
     with pytest.raises(StudyError, match=r"no whole model: model-2.safetensors missing"):
         model_folder(policy(), LOCK, api=hub)
+
+
+def test_the_hubs_own_cache_serves_offline_and_a_lost_blob_is_seen(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blobs by hash, links to them in the snapshot, and no stand-in for the hub's client."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(StudyError, match="HF_HUB_OFFLINE forbids"):
+        model_folder(policy(), LOCK)
+    blobs = hub.snapshot.parents[1] / "blobs"
+    blobs.mkdir(parents=True)
+    hub.snapshot.mkdir(parents=True)
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        blob = blobs / hashlib.sha256(name.encode()).hexdigest()
+        blob.write_bytes(FILES[name])
+        (hub.snapshot / name).symlink_to(Path("../../blobs") / blob.name)
+    assert model_folder(policy(), LOCK) == hub.snapshot
+    (hub.snapshot / "model.safetensors").resolve().unlink()
+    with pytest.raises(StudyError, match="HF_HUB_OFFLINE forbids") as caught:
+        model_folder(policy(), LOCK)
+    assert "copy the hub's cache" in str(caught.value)
 
 
 @pytest.mark.parametrize(

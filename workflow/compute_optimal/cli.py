@@ -6,6 +6,7 @@ A command prints a ``StudyError`` as what, where, do, and exits with status 1.
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import sys
 import tempfile
@@ -18,6 +19,9 @@ import polars as pl
 from compute_optimal.errors import StudyError
 from compute_optimal.store import supersede, write_json, write_parquet
 
+_OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+"""Errors of a disk that is full or may not be written, wherever they turn up."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status."""
@@ -26,6 +30,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.run(options)
     except StudyError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if error.errno not in _OF_THE_MACHINE:
+            raise
+        told = StudyError(
+            f"cannot write: {error.strerror}",
+            where=str(error.filename or Path.cwd()),
+            cure="free some space or mend the permissions, then give the same command again; "
+            "everything that was finished before is kept",
+        )
+        print(f"error: {told}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(

@@ -382,15 +382,19 @@ class _Parts:
             self.flush()
 
     def flush(self) -> None:
-        """Write what is buffered. Raises ``StudyError`` where the disk is full."""
+        """Write what is buffered.
+
+        Raises ``StudyError`` where the disk is full; what could not be written stays buffered, and
+        is tried once more when the run ends.
+        """
         now = time.monotonic()
         seconds, self._written = now - self._written, now
-        busy = [buffer for buffer in self._buffers.values() if buffer[1]]
+        busy = [buffer for buffer in self._buffers.values() if buffer[1] or buffer[2]]
         for where, rows, ledgers in busy:
             for table in list(rows):
-                where.append(table, pl.DataFrame(rows.pop(table), schema=SCHEMAS[table]))
+                where.append(table, pl.DataFrame(rows[table], schema=SCHEMAS[table]))
+                del rows[table]
             counts = {name: sum(getattr(x, name) for x in ledgers) for name in COUNTS}
-            ledgers.clear()
             row = {
                 "run": self._run,
                 "part": self._number,
@@ -402,6 +406,7 @@ class _Parts:
                 "package": __version__,
             }
             where.append("ledger", pl.DataFrame([row], schema=SCHEMAS["ledger"]))
+            ledgers.clear()
             self._number += 1
 
 

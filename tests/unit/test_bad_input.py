@@ -1,0 +1,197 @@
+"""What a user's machine and files can do wrong: one clear message, status 1, nothing lost."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+
+from compute_optimal import cli, generate
+from compute_optimal import store as store_module
+from compute_optimal.config import load_study
+from compute_optimal.errors import StudyError
+from compute_optimal.models import folder_sha256
+from compute_optimal.search.records import Ledger
+from compute_optimal.store import Store
+from compute_optimal.study_plan import StudyPlan
+
+ROOT = Path(__file__).parents[2]
+MODEL = "micro-llama-0.1M"
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A copy of a shipped model, which the test may spoil."""
+    return shutil.copytree(ROOT / "data/models" / MODEL, tmp_path / "model")
+
+
+@pytest.fixture
+def sampling(
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Run:
+    """Draw samples of that model for one problem; gives the error, which must be the only one."""
+    monkeypatch.chdir(ROOT)
+    registry, lock = tmp_path / "registry", tmp_path / "lock.json"
+    shutil.copytree("config/registry", registry)
+    policies = yaml.safe_load((registry / "policies.yaml").read_text())
+    policies["policies"][MODEL]["path"] = str(model)
+    (registry / "policies.yaml").write_text(yaml.safe_dump(policies))
+    lock.write_text(json.dumps({MODEL: {"path": str(model), "sha256": folder_sha256(model)}}))
+    config = {
+        "name": "bad-input",
+        "tasks": ["arithmetic-chains"],
+        "problems": 1,
+        "policies": [MODEL],
+        "methods": ["majority"],
+        "registry": str(registry),
+        "lock_file": str(lock),
+        "store": {"writable": str(tmp_path / "store"), "shipped": str(tmp_path / "none")},
+    }
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(config))
+    plan = StudyPlan(load_study(tmp_path / "study.yaml"))
+    place: Any = SimpleNamespace(task="arithmetic-chains", policy=MODEL)
+
+    def run(**changes: str) -> str:
+        options = {
+            "store": str(tmp_path / "store"),
+            "shipped": str(tmp_path / "none"),
+            "registry": str(registry),
+            "lock-file": str(lock),
+            "generate": "missing",
+        } | changes
+        told = [f"--{name}={value}" for name, value in options.items()]
+        output = tmp_path / "receipt-000000000000.json"
+        spec = plan.samples(place)
+        status = cli.main(["draw-samples", "--spec", spec, "--output", str(output), *told])
+        assert status == 1
+        assert not output.exists()
+        return one_error(capsys)
+
+    return run
+
+
+def one_error(capsys: pytest.CaptureFixture[str]) -> str:
+    found = capsys.readouterr().err
+    assert found.count("error: ") == 1
+    assert "Traceback" not in found
+    for part in ("  where: ", "  do:    "):
+        assert part in found
+    return found
+
+
+@pytest.mark.parametrize(
+    ("absent", "told"),
+    [
+        (None, "no whole model: *.safetensors, config.json, tokenizer.json missing"),
+        ("model.safetensors", "no whole model: *.safetensors missing"),
+        ("tokenizer.json", "no whole model: tokenizer.json missing"),
+        ("config.json", "no whole model: config.json missing"),
+    ],
+)
+def test_a_model_that_is_not_there_or_not_whole(
+    sampling: Run, model: Path, absent: str | None, told: str
+) -> None:
+    if absent is None:
+        shutil.rmtree(model)
+    else:
+        (model / absent).unlink()
+    error = sampling()
+    assert told in error
+    assert str(model) in error
+
+
+def test_a_model_that_was_changed(sampling: Run, model: Path) -> None:
+    with (model / "config.json").open("a") as file:
+        file.write("\n")
+    assert "has changed: its sha256 is" in sampling()
+
+
+@pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES, errno.ENOSPC, errno.EDQUOT])
+def test_a_store_that_cannot_be_written(
+    sampling: Run, code: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise OSError(code, os.strerror(code))
+
+    # As root every folder can be written, so the system is made to say it.
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    error = sampling()
+    assert f"cannot write: {os.strerror(code)}" in error
+    assert str(tmp_path / "store") in error
+
+
+def test_a_store_that_is_a_file(sampling: Run, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+    assert "cannot write" in sampling(store=str(tmp_path / "taken"))
+
+
+def test_results_that_cannot_be_written(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), "results/study.json")
+
+    monkeypatch.setattr(cli, "write_json", refuse)
+    assert cli.main(["describe-study", "--spec", "{}", "--output", "results/study.json"]) == 1
+    error = one_error(capsys)
+    assert "Read-only file system" in error
+    assert "results/study.json" in error
+
+
+def test_a_mirror_file_with_another_hash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    study = load_study("config/paper.yaml")
+    task = study.task("MATH-500")
+    mirror = tmp_path / "mirror"
+    mirror.mkdir()
+    (mirror / str(task.file)).write_text("{}\n")
+    spec = StudyPlan(study).problems(SimpleNamespace(task="MATH-500"))  # type: ignore[arg-type]
+    options = [f"--mirror={mirror}", f"--store={tmp_path}/store", f"--shipped={tmp_path}/none"]
+    output = f"--output={tmp_path}/MATH-500-000000000000.parquet"
+    assert cli.main(["prepare-problems", "--spec", spec, output, *options]) == 1
+    error = one_error(capsys)
+    for told in (str(task.sha256), store_module.sha256_of(mirror / str(task.file)), str(mirror)):
+        assert told in error
+
+
+def test_a_disk_that_fills_costs_nothing_that_was_computed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = {"kind": "samples", "seed": 0}
+    cell = Store(tmp_path).partition("samples", "task.policy", spec)
+    job: Any = SimpleNamespace(spec=spec, partition=cell, n_missing=6)
+
+    def rows(index: int) -> dict[str, Any]:
+        empty = dict.fromkeys(generate.SCHEMAS["samples"])
+        return {"samples": [{**empty, "problem_hash": "a", "sample_index": index}]}
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    ledger = Ledger(generated_tokens=5)
+    with generate._Parts([job], seconds=0) as parts:
+        parts.keep(job, rows(0), 1, [ledger])
+        with monkeypatch.context() as patch:
+            patch.setattr(store_module.os, "fsync", full)
+            with pytest.raises(StudyError, match="No space left on device") as caught:
+                parts.keep(job, rows(1), 1, [ledger])
+        assert str(tmp_path) in str(caught.value)
+        assert cell.read("samples")["sample_index"].to_list() == [0]
+    # There was room again when the run ended.
+    assert cell.read("samples")["sample_index"].to_list() == [0, 1]
+    assert cell.read("ledger")["generated_tokens"].to_list() == [5, 5]
