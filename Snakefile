@@ -37,7 +37,6 @@ wildcard_constraints:
     prm=r"[\w.-]+",
     figure=r"[\w-]+",
     table=r"[\w-]+",
-    notebook=r"[\w-]+",
 
 
 onstart:
@@ -65,4 +64,4 @@ rule all:
         plan.claims,
         plan.figures,
         plan.tables,
-        plan.notebooks,
+        plan.notebooks_as("html"),

@@ -125,13 +125,19 @@ def _parser() -> argparse.ArgumentParser:
     for name, run, help_text in (
         ("draw-figure", _draw_figure, "a figure of the catalogue: svg, pdf, png"),
         ("render-table", _render_table, "a table of the catalogue: csv, md, tex"),
-        ("run-notebook", _run_notebook, "a notebook, executed and exported to HTML"),
     ):
         command = verbs.add_parser(name, help=help_text, description=help_text)
         command.set_defaults(run=run)
-        command.add_argument("name", help="of the item, or the notebook's file")
+        command.add_argument("name", help="of the item")
         command.add_argument("--database", type=Path, required=True)
         command.add_argument("--outputs", type=Path, nargs="+", required=True)
+
+    command = verbs.add_parser("run-notebooks", help="notebooks, executed and exported to HTML")
+    command.set_defaults(run=_run_notebooks)
+    command.add_argument("notebooks", type=Path, nargs="+")
+    command.add_argument("--database", type=Path, required=True)
+    command.add_argument("--claims", type=Path, required=True, help="page of the verdicts")
+    command.add_argument("--outputs", type=Path, nargs="+", required=True)
 
     command = verbs.add_parser("judge-claims", help="the paper's claims: csv, md, tex, html")
     command.set_defaults(run=_judge_claims)
@@ -337,11 +343,11 @@ def _render_table(options: argparse.Namespace) -> None:
     render_table(options.name, options.database, _by_ending(options.outputs))
 
 
-def _run_notebook(options: argparse.Namespace) -> None:
-    from compute_optimal.notebooks import run_notebook
+def _run_notebooks(options: argparse.Namespace) -> None:
+    from compute_optimal.notebooks import run_notebooks
 
-    outputs = _by_ending(options.outputs)
-    run_notebook(Path(options.name), options.database, outputs["ipynb"], outputs["html"])
+    parameters = {"database": options.database, "claims": options.claims}
+    run_notebooks(options.notebooks, parameters, options.outputs[0].parent)
 
 
 def _judge_claims(options: argparse.Namespace) -> None:

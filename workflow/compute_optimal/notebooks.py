@@ -1,39 +1,74 @@
-"""Notebooks: executed with the study's database, exported to HTML."""
+"""Notebooks: executed one after the other in one kernel, exported to HTML."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from compute_optimal.errors import StudyError
 
+CELL_SECONDS = 600
 
-def run_notebook(notebook: Path, database: Path, executed: Path, html: Path) -> None:
-    """Execute ``notebook`` with its parameter ``database`` set, and export it.
 
-    Raises ``StudyError`` with the cell's own error where a cell fails; the half-executed notebook
-    is kept for a look.
+def run_notebooks(notebooks: Sequence[Path], parameters: Mapping[str, Path], folder: Path) -> None:
+    """Execute ``notebooks`` with their parameters set, and write each as .ipynb and .html.
+
+    A notebook is given those of ``parameters`` that it names in its cell tagged "parameters", as
+    absolute paths. Starting a kernel and importing the charts takes longer than most notebooks do,
+    so they share one; names are cleared in between. Raises ``StudyError`` with the cell's own error
+    where a cell fails; the half-executed notebook is kept for a look.
     """
     import nbformat
-    import papermill
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError
+
+    folder.mkdir(parents=True, exist_ok=True)
+    clear = nbformat.v4.new_code_cell("%reset -f")
+    # The one kernel that is sure to have this package: the running interpreter's.
+    client = NotebookClient(clear, kernel_name="python3", timeout=CELL_SECONDS)
+    with client.setup_kernel():
+        for path in notebooks:
+            notebook = _with_parameters(nbformat.read(path, as_version=4), parameters)
+            client.nb = nbformat.v4.new_notebook(cells=[clear])
+            client.reset_execution_trackers()
+            client.execute_cell(clear, 0)
+            client.nb = notebook
+            executed = folder / path.name
+            try:
+                for index, cell in enumerate(notebook.cells):
+                    client.execute_cell(cell, index)
+            except CellExecutionError as error:
+                raise StudyError(
+                    f"a cell failed: {error.ename}: {error.evalue}",
+                    where=f"{path}, cell {index + 1}",
+                    cure=f"look at {executed}",
+                ) from error
+            finally:
+                nbformat.write(notebook, executed)
+            executed.with_suffix(".html").write_text(_page(notebook), encoding="utf-8")
+
+
+def _with_parameters(notebook: Any, parameters: Mapping[str, Path]) -> Any:
+    """The notebook with a cell below the one tagged "parameters" that sets what that one names."""
+    import nbformat
+
+    cells = list(notebook.cells)
+    for index, cell in enumerate(cells):
+        if "parameters" in cell.metadata.get("tags", ()):
+            lines = [
+                f"{name} = {str(path.resolve())!r}"
+                for name, path in parameters.items()
+                if f"{name} =" in cell.source
+            ]
+            cells.insert(index + 1, nbformat.v4.new_code_cell("\n".join(lines)))
+            break
+    return nbformat.v4.new_notebook(cells=cells, metadata=notebook.metadata)
+
+
+def _page(notebook: Any) -> str:
     from nbconvert import HTMLExporter
 
-    executed.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        papermill.execute_notebook(
-            notebook,
-            executed,
-            parameters={"database": str(database.resolve())},
-            # The one kernel that is sure to have this package: the running interpreter's.
-            kernel_name="python3",
-            progress_bar=False,
-        )
-    except papermill.PapermillExecutionError as error:
-        raise StudyError(
-            f"a cell failed: {error.ename}: {error.evalue}",
-            where=f"{notebook}, cell {error.exec_count}",
-            cure=f"look at {executed}",
-        ) from error
     # Without the scripts that nbconvert links to on the network: the page must work offline.
     exporter: Any = HTMLExporter(
         exclude_input_prompt=True,
@@ -43,5 +78,4 @@ def run_notebook(notebook: Path, database: Path, executed: Path, html: Path) -> 
         mermaid_js_url="",
         jquery_url="",
     )
-    body, _ = exporter.from_notebook_node(nbformat.read(executed, as_version=4))
-    html.write_text(body, encoding="utf-8")
+    return str(exporter.from_notebook_node(notebook)[0])

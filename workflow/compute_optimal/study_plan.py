@@ -37,7 +37,8 @@ _SOURCES = {
     "analyse": ("estimate.py", "selection.py", "statistics"),
     "examine": ("prm_ability.py", "statistics"),
     "gather": ("database.py", "coverage.py", "published.py"),
-    "present": ("charts", "tables", "notebooks.py"),
+    "present": ("charts", "tables"),
+    "notebooks": ("charts", "tables", "notebooks.py"),
     "claims": ("claims", "charts/query.py", "statistics/intervals.py", "tables/model.py"),
 }
 """Sources behind the cheap rules, which run again when these change. The rules of the generate
@@ -164,10 +165,14 @@ class StudyPlan:
         """All tables, in all formats."""
         return self._files("table", "tables", ("csv", "md", "tex"))
 
+    def notebooks_as(self, ending: str) -> list[str]:
+        """All executed notebooks in one format, in order."""
+        return [f"{self.results}/notebooks/{name}.{ending}" for name in NOTEBOOKS]
+
     @property
-    def notebooks(self) -> list[str]:
-        """All notebooks, executed and exported."""
-        return [f"{self.results}/notebooks/{name}.html" for name in NOTEBOOKS]
+    def notebook_sources(self) -> list[str]:
+        """The notebooks as they are written, in order."""
+        return [f"notebooks/{name}.ipynb" for name in NOTEBOOKS]
 
     @property
     def claims(self) -> list[str]:
@@ -177,8 +182,12 @@ class StudyPlan:
     @property
     def claim_queries(self) -> list[str]:
         """SQL files behind the verdicts."""
-        files = sorted(Path("workflow/sql/claims").glob("*.sql"))
-        return [*(file.as_posix() for file in files), "workflow/sql/macros.sql"]
+        return [*_sql_files("claims/*.sql"), "workflow/sql/macros.sql", "workflow/sql/tables.sql"]
+
+    @property
+    def item_queries(self) -> list[str]:
+        """SQL files behind all figures and tables."""
+        return _sql_files("*.sql")
 
     def _files(self, kind: str, folder: str, endings: Sequence[str]) -> list[str]:
         names = [item.name for item in ITEMS if item.kind == kind]
@@ -505,3 +514,7 @@ class StudyPlan:
         paths = [_PACKAGE / name for name in _SOURCES[zone]]
         files = [f for path in paths for f in (path.rglob("*.py") if path.is_dir() else [path])]
         return sorted(file.relative_to(Path.cwd()).as_posix() for file in files)
+
+
+def _sql_files(pattern: str) -> list[str]:
+    return sorted(path.as_posix() for path in Path("workflow/sql").glob(pattern))

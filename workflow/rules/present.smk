@@ -4,7 +4,7 @@
 # in:  <results>/study.duckdb, config/claims.yaml, workflow/sql/**/*.sql, notebooks/*.ipynb
 # out: <results>/claims.{csv,md,tex,html}
 #      <results>/figures/{figure}.{svg,pdf,png}, <results>/tables/{table}.{csv,md,tex},
-#      <results>/notebooks/{notebook}.{ipynb,html}
+#      <results>/notebooks/*.{ipynb,html}
 
 
 rule judge_claims:
@@ -16,7 +16,7 @@ rule judge_claims:
     output:
         csv=report(
             "<results>/claims.csv",
-            caption="../report/claims.rst",
+            caption="../report/generic/claims.rst",
             category="Claims",
             labels={"verdicts": "table"},
         ),
@@ -24,7 +24,7 @@ rule judge_claims:
         tex="<results>/claims.tex",
         html=report(
             "<results>/claims.html",
-            caption="../report/claims.rst",
+            caption="../report/generic/claims.rst",
             category="Claims",
             labels={"verdicts": "with every case"},
         ),
@@ -88,22 +88,24 @@ rule render_table:
         " 2>&1 | tee {log:q}"
 
 
-rule run_notebook:
+rule run_notebooks:
     input:
+        notebooks=plan.notebook_sources,
         database="<results>/study.duckdb",
-        notebook="notebooks/{notebook}.ipynb",
-        code=plan.sources("present"),
+        claims="<results>/claims.html",
+        queries=plan.item_queries,
+        code=plan.sources("notebooks"),
     output:
-        executed="<results>/notebooks/{notebook}.ipynb",
+        executed=plan.notebooks_as("ipynb"),
         html=report(
-            "<results>/notebooks/{notebook}.html",
+            plan.notebooks_as("html"),
             category="Notebooks",
-            labels={"notebook": "{notebook}"},
         ),
     log:
-        "<logs>/run_notebook/{notebook}.log",
+        "<logs>/run_notebooks.log",
     shell:
-        "python -m compute_optimal run-notebook {input.notebook:q}"
+        "python -m compute_optimal run-notebooks {input.notebooks:q}"
         " --database {input.database:q}"
+        " --claims {input.claims:q}"
         " --outputs {output:q}"
         " 2>&1 | tee {log:q}"

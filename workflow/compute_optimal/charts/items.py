@@ -20,7 +20,16 @@ from compute_optimal.tables.model import Table
 
 REPORT_FOLDER = Path(__file__).parents[2] / "report"
 
-NOTEBOOKS = ("01_results",)
+NOTEBOOKS = (
+    "01_setting",
+    "02_difficulty",
+    "03_scaling",
+    "04_prms",
+    "05_compute_optimal",
+    "06_costs",
+    "07_verdicts",
+)
+"""The reader's path, in order: files in ``notebooks/``."""
 
 
 @dataclass(frozen=True)
