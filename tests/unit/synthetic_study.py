@@ -37,6 +37,11 @@ SCHEMA = {
     " beam_width INTEGER",
     "policies": "policy VARCHAR, title VARCHAR, family VARCHAR, n_parameters BIGINT,"
     " origin VARCHAR",
+    "cell_costs": "task VARCHAR, policy VARCHAR, prm VARCHAR, method VARCHAR, budget INTEGER,"
+    " kind VARCHAR,"
+    " generated_tokens BIGINT, discarded_tokens BIGINT, prompt_tokens_computed BIGINT,"
+    " prompt_tokens_cached BIGINT, prm_tokens_computed BIGINT, prm_tokens_cached BIGINT,"
+    " seconds DOUBLE, policy_seconds DOUBLE, prm_seconds DOUBLE",
     "prms": "prm VARCHAR, title VARCHAR, format VARCHAR, n_parameters BIGINT",
     "tasks": "task VARCHAR, title VARCHAR, n_problems INTEGER",
     "unit_costs": "task VARCHAR, policy VARCHAR, prm VARCHAR, method VARCHAR, budget INTEGER,"
@@ -178,6 +183,24 @@ class SyntheticStudy:
         ]
         for prm, method, prm_parameters in cells:
             missing = self._is_missing(policy, prm, method)
+            if method in ("cot", "dvts") and not missing:
+                searched = method == "dvts"
+                budget, kind = (64, "paths") if searched else (None, "samples")
+                row = (9000, 2000, 500, 4000, 700, 300) if searched else (900, 0, 500, 0, 0, 0)
+                self._rows["cell_costs"].append(
+                    (
+                        task,
+                        policy,
+                        prm,
+                        method,
+                        budget,
+                        kind,
+                        *row,
+                        9.0,
+                        None if searched else 8.0,
+                        0.5,
+                    )
+                )
             budgets = (1,) if method == "cot" else self.budgets
             if method != "pass_at_k":
                 self._rows["cells"] += [

@@ -1,13 +1,14 @@
-"""What methods cost, from the ledger of engine runs."""
+"""What cells and methods cost, from the ledger of engine runs."""
 
 from __future__ import annotations
 
 import duckdb
+import polars as pl
 import pytest
 
-from compute_optimal.database import UNIT_COSTS
+from compute_optimal.database import LEDGER, UNIT_COSTS, VIEWS
 
-LEDGER = (
+RUNS = (
     # method, prm, budget, n_units, n_problems, seconds, generated, prompt computed, PRM computed
     ("majority", None, None, 640, 10, 32.0, 6400, 640, 0),
     ("majority", None, None, 640, 10, 32.0, 6400, 640, 0),
@@ -25,7 +26,7 @@ def test_rates_are_per_problem_and_unit_of_budget() -> None:
             " AS budget, n_units, n_problems, seconds, generated AS generated_tokens, 0 AS"
             " discarded_tokens, prompt AS prompt_tokens_computed, 0 AS prompt_tokens_cached, read"
             " AS prm_tokens_computed, 0 AS prm_tokens_cached FROM (VALUES "
-            + ", ".join(str(row).replace("None", "NULL") for row in LEDGER)
+            + ", ".join(str(row).replace("None", "NULL") for row in RUNS)
             + ") AS l (method, prm, budget, n_units, n_problems, seconds, generated, prompt, read)"
         )
         rows = database.execute(
@@ -40,3 +41,37 @@ def test_rates_are_per_problem_and_unit_of_budget() -> None:
     assert rates["beam_search", 4] == pytest.approx((0.5, 100, 200))
     assert rates["beam_search", 16] == pytest.approx((0.25, 200, 300))
     assert rates["dvts", None] == pytest.approx((0.5, 100, 200))
+
+
+def test_costs_of_a_cell_add_up_over_runs_and_over_parts_that_lack_seconds_of_engines() -> None:
+    counts = {name: 1 for name, kind in LEDGER.items() if kind == pl.Int64()}
+    cell = {**counts, "task": "t", "policy": "p", "n_units": 8}
+    sampled = {**cell, "method": "cot", "budget": None, "kind": "samples", "seconds": 5.0}
+    searched = {**cell, "prm": "r", "method": "dvts", "budget": 4, "kind": "paths", "seconds": 5.0}
+    measured = {"policy_seconds": 3.0, "prm_seconds": 1.0}
+    ledger = pl.DataFrame(
+        [
+            {**sampled, "generated_tokens": 10},
+            {**sampled, "generated_tokens": 20, "policy_seconds": 4.0, "prm_seconds": 0.0},
+            {**searched, **measured},
+            {**searched, **measured},
+            {**searched, "budget": 8},
+        ],
+        schema=LEDGER,
+    )
+    with duckdb.connect() as database:
+        places = ", ".join("?" for _ in LEDGER)
+        types = {pl.String(): "VARCHAR", pl.Int64(): "BIGINT", pl.Float64(): "DOUBLE"}
+        columns = ", ".join(f"{name} {types[kind]}" for name, kind in LEDGER.items())
+        database.execute(f"CREATE TABLE ledger ({columns})")
+        database.executemany(f"INSERT INTO ledger VALUES ({places})", ledger.rows())
+        database.execute(f"CREATE VIEW cell_costs AS {VIEWS['cell_costs']}")
+        rows = database.execute(
+            "SELECT method, budget, n_units, generated_tokens, seconds, policy_seconds,"
+            " prm_seconds FROM cell_costs ORDER BY ALL"
+        ).fetchall()
+    assert rows == [
+        ("cot", None, 8, 30, 10.0, 9.0, 0.0),
+        ("dvts", 4, 8, 2, 10.0, 6.0, 2.0),
+        ("dvts", 8, 8, 1, 5.0, None, None),
+    ]

@@ -13,7 +13,7 @@ import polars as pl
 from compute_optimal import cells
 from compute_optimal.config import Study
 from compute_optimal.coverage import POOL_METHODS, coverage
-from compute_optimal.parts import SCHEMAS
+from compute_optimal.parts import COUNTS, SCHEMAS
 from compute_optimal.prm_ability import RATES
 from compute_optimal.storage import Storage
 
@@ -23,10 +23,13 @@ FILES = ("problems", "answers", "difficulty", "curves", "outcomes", "selection")
 STEP_FILES = {"prm_rates": RATES}
 """Kinds that only tasks with checkable steps have, with their columns."""
 
-_LEDGER_KEYS: dict[str, pl.DataType] = {
+LEDGER: dict[str, pl.DataType] = {
+    **SCHEMAS["ledger"],
     **dict.fromkeys(("task", "policy", "prm", "method", "kind"), pl.String()),
     **dict.fromkeys(("budget", "n_units", "n_problems"), pl.Int64()),
 }
+"""Columns of the table ``ledger``: those of the stored parts, and the cell they belong to."""
+
 _SPENT = (
     "seconds", "generated_tokens", "discarded_tokens", "prompt_tokens_computed",
     "prompt_tokens_cached", "prm_tokens_computed", "prm_tokens_cached",
@@ -53,7 +56,7 @@ _ENTRIES: dict[str, dict[str, pl.DataType]] = {
     },
 }
 
-_VIEWS = {
+VIEWS = {
     "pools": """
         SELECT task, policy, pool, problem_id, sample_index, answer, answer_class, correct, status,
                n_tokens, finish_reason
@@ -77,6 +80,19 @@ _VIEWS = {
         LEFT JOIN unit_costs r
             ON r.task = c.task AND r.policy = c.policy AND r.prm IS NOT DISTINCT FROM c.prm
             AND r.method = c.method AND coalesce(r.budget, c.budget) = c.budget""",
+    # What each cell cost, over all runs that made it. Seconds are wall time without loading; where
+    # only one engine ran, parts that do not say so cost that engine all their seconds.
+    "cell_costs": f"""
+        SELECT task, policy, prm, method, budget, kind, any_value(n_units) AS n_units,
+               {", ".join(f"sum({name})::BIGINT AS {name}" for name in COUNTS)},
+               sum(seconds) AS seconds,
+               sum(coalesce(policy_seconds,
+                   CASE kind WHEN 'samples' THEN seconds WHEN 'step_scores' THEN 0 END)
+               ) AS policy_seconds,
+               sum(coalesce(prm_seconds,
+                   CASE kind WHEN 'step_scores' THEN seconds WHEN 'samples' THEN 0 END)
+               ) AS prm_seconds
+        FROM ledger GROUP BY ALL""",
     # Ability to find the first error: F1, in %. Measured rows have a task and, unless they are over
     # all policies, a policy; published ones have neither. Figure 6 of the paper is about MATH.
     "prm_ability": """
@@ -155,7 +171,7 @@ def build(
                     f"CREATE TABLE {name} AS SELECT * FROM read_parquet(?)", [str(file)]
                 )
             database.execute(f"CREATE TABLE unit_costs AS {UNIT_COSTS}")
-            for name, query in _VIEWS.items():
+            for name, query in VIEWS.items():
                 database.execute(f"CREATE VIEW {name} AS {query}")
         scratch.replace(output)
 
@@ -224,5 +240,5 @@ def _ledger(study: Study, storage: Storage) -> pl.DataFrame:
                             n_problems=pl.lit(units["problem_hash"].n_unique()),
                         )
                     )
-    empty = pl.DataFrame(schema={**SCHEMAS["ledger"], **_LEDGER_KEYS})
+    empty = pl.DataFrame(schema=LEDGER)
     return pl.concat([empty, *frames], how="diagonal_relaxed")

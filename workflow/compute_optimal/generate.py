@@ -26,7 +26,7 @@ from compute_optimal.engines import engine_version, open_sampling_engine, open_s
 from compute_optimal.engines.requests import SamplingEngine, ScoringEngine
 from compute_optimal.errors import StudyError
 from compute_optimal.models import model_folder
-from compute_optimal.parts import COUNTS, SCHEMAS
+from compute_optimal.parts import COUNTS, ENGINE_SECONDS, SCHEMAS
 from compute_optimal.policies.prompts import load_tokenizer, prompt_ids
 from compute_optimal.prms import prm_format
 from compute_optimal.search.beam import beam_search
@@ -85,7 +85,7 @@ def _draw_pool(
         draw(problems[key], policy.prompt_ids(problems[key]), indices, settings)
         for key, indices in job.missing.items()
     )
-    with _Parts([job], storage.part_seconds) as parts:
+    with _Parts([job], storage.part_seconds, policy=policy.engine) as parts:
         run(
             searches,
             sampling=policy.engine,
@@ -114,7 +114,7 @@ def score_steps(request: Request, storage: Storage) -> Receipt:
                 score_samples(problems[key], texts[key], prm.encode, prm_context=prm.context)
                 for key in job.missing
             )
-            with _Parts([job], storage.part_seconds) as parts:
+            with _Parts([job], storage.part_seconds, prm=prm.engine) as parts:
                 run(
                     searches,
                     scoring=prm.engine,
@@ -150,7 +150,7 @@ def search_trees(request: Request, storage: Storage) -> Receipt:
                             yield _search(job, problems[key], policy, prm)
 
             by_cell = {(job.spec["method"], job.spec.get("budget")): job for job in jobs}
-            with _Parts(jobs, storage.part_seconds) as parts:
+            with _Parts(jobs, storage.part_seconds, policy=policy.engine, prm=prm.engine) as parts:
                 run(
                     searches(),
                     sampling=policy.engine,
@@ -342,8 +342,16 @@ class _Parts:
     Also at the end that an engine's death makes: what was finished by then is kept.
     """
 
-    def __init__(self, jobs: Sequence[_Job], seconds: float) -> None:
+    def __init__(
+        self,
+        jobs: Sequence[_Job],
+        seconds: float,
+        *,
+        policy: SamplingEngine | None = None,
+        prm: ScoringEngine | None = None,
+    ) -> None:
         self._seconds = seconds
+        self._engines = (policy, prm)
         self._run = uuid.uuid4().hex[:12]
         self._number = 0
         self._buffers: dict[str, tuple[Partition, Rows, list[Ledger]]] = {
@@ -362,6 +370,7 @@ class _Parts:
 
     def __enter__(self) -> _Parts:
         self._started = self._written = time.monotonic()
+        self._spent = self._engine_seconds()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -387,10 +396,16 @@ class _Parts:
         Raises ``StudyError`` where the disk is full; what could not be written stays buffered, and
         is tried once more when the run ends.
         """
-        now = time.monotonic()
-        seconds, self._written = now - self._written, now
+        now, spent = time.monotonic(), self._engine_seconds()
+        since = {"seconds": now - self._written} | {
+            name: spent[name] - self._spent[name] for name in ENGINE_SECONDS
+        }
         busy = [buffer for buffer in self._buffers.values() if buffer[1] or buffer[2]]
-        for where, rows, ledgers in busy:
+        if not busy:
+            return
+        self._written, self._spent = now, spent
+        work = [sum(map(_work, ledgers)) for _, _, ledgers in busy]
+        for (where, rows, ledgers), done in zip(busy, work, strict=True):
             for table in list(rows):
                 where.append(table, pl.DataFrame(rows[table], schema=SCHEMAS[table]))
                 del rows[table]
@@ -398,8 +413,8 @@ class _Parts:
             row = {
                 "run": self._run,
                 "part": self._number,
-                # Cells that share a run share its seconds evenly.
-                "seconds": seconds / len(busy),
+                # Cells that share a run share its seconds by their tokens.
+                **{name: value * done / sum(work) for name, value in since.items()},
                 **counts,
                 "engine": engine_version(),
                 "machine": f"{platform.system()} {platform.machine()}",
@@ -408,6 +423,15 @@ class _Parts:
             where.append("ledger", pl.DataFrame([row], schema=SCHEMAS["ledger"]))
             ledgers.clear()
             self._number += 1
+
+    def _engine_seconds(self) -> dict[str, float]:
+        clocks = (0.0 if engine is None else engine.seconds for engine in self._engines)
+        return dict(zip(ENGINE_SECONDS, clocks, strict=True))
+
+
+def _work(ledger: Ledger) -> int:
+    """Tokens that both engines computed; at least 1, for a problem that needed none."""
+    return max(1, ledger.generated_tokens + ledger.prm_tokens_computed)
 
 
 def _receipt(jobs: Sequence[_Job]) -> Receipt:

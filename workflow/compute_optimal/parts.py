@@ -8,6 +8,8 @@ import polars as pl
 
 from compute_optimal.search.records import Ledger
 
+ENGINE_SECONDS = ("policy_seconds", "prm_seconds")
+
 COUNTS = [field.name for field in fields(Ledger) if field.name != "subtree"]
 
 _INT, _REAL, _TEXT = pl.Int64(), pl.Float64(), pl.String()
@@ -56,10 +58,15 @@ SCHEMAS: dict[str, dict[str, pl.DataType]] = {
         "run": _TEXT,
         "part": _INT,
         "seconds": _REAL,
+        **dict.fromkeys(ENGINE_SECONDS, _REAL),
         **dict.fromkeys(COUNTS, _INT),
         "engine": _TEXT,
         "machine": _TEXT,
         "package": _TEXT,
     },
 }
-"""Columns of the parts that this zone writes. Margins are logits; token columns are counts."""
+"""Columns of the parts that this zone writes. Margins are logits; token columns are counts.
+
+In the ledger, ``seconds`` is wall time without loading, ``policy_seconds`` and ``prm_seconds`` what
+of it each engine took. Parts written before these two were recorded lack them.
+"""

@@ -164,6 +164,16 @@ ITEMS: tuple[Item, ...] = (
         chart=accuracy.against_flops,
     ),
     Item(
+        "cost_ledger",
+        "",
+        "What the cells cost: tokens and seconds of each engine",
+        "cost_ledger",
+        table=paper.cost_ledger,
+        task_rank=None,
+        aggregated=False,
+        needs=("cell_costs",),
+    ),
+    Item(
         "table_2",
         "Table 2",
         "Voting methods",

@@ -97,6 +97,10 @@ class SamplingEngine(Protocol):
     def unfinished(self) -> int:
         """Requests submitted and not yet collected."""
 
+    @property
+    def seconds(self) -> float:
+        """Wall time spent inside ``submit`` and ``collect`` so far."""
+
 
 class ScoringEngine(Protocol):
     """A PRM that scores steps."""
@@ -110,3 +114,7 @@ class ScoringEngine(Protocol):
     @property
     def unfinished(self) -> int:
         """Requests submitted and not yet collected."""
+
+    @property
+    def seconds(self) -> float:
+        """Wall time spent inside ``submit`` and ``collect`` so far."""

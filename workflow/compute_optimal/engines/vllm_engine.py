@@ -10,6 +10,7 @@ import gc
 import importlib.util
 import logging
 import os
+import time
 import warnings
 from collections.abc import Hashable, Mapping
 from pathlib import Path
@@ -70,6 +71,7 @@ class VllmEngine(Generic[Request, Result]):
         self._count = 0
         self._ready: list[Result] = []
         self._failure: StudyError | None = None
+        self._seconds = 0.0
         arguments |= {
             "model": str(folder),
             "tokenizer": str(folder),
@@ -119,6 +121,11 @@ class VllmEngine(Generic[Request, Result]):
         """Requests submitted and not yet collected."""
         return len(self._requests) + len(self._ready)
 
+    @property
+    def seconds(self) -> float:
+        """Wall time spent inside vLLM so far, loading not counted."""
+        return self._seconds
+
     def collect(self) -> list[Result]:
         """Advance the engine by one step and hand over what finished, possibly nothing.
 
@@ -128,6 +135,7 @@ class VllmEngine(Generic[Request, Result]):
         """
         finished, self._ready = self._ready, []
         if not finished and self._failure is None and self._requests:
+            started = time.perf_counter()
             try:
                 outputs = self._engine.step()
             except Exception as error:
@@ -139,6 +147,7 @@ class VllmEngine(Generic[Request, Result]):
                 )
                 self._failure.__cause__ = error
                 outputs = []
+            self._seconds += time.perf_counter() - started
             for output in outputs:
                 if not output.finished:
                     continue
@@ -195,6 +204,7 @@ class VllmEngine(Generic[Request, Result]):
 
         name = str(self._count)
         self._count += 1
+        started = time.perf_counter()
         try:
             inner: str = self._engine.add_request(name, tokens_input(token_ids), parameters)
         except Exception as error:
@@ -202,6 +212,7 @@ class VllmEngine(Generic[Request, Result]):
                 f"vLLM refuses the request: {_first_line(error)}",
                 where=f"{self.folder}, request {request.key!r}",
             ) from error
+        self._seconds += time.perf_counter() - started
         self._requests[name] = request
         return inner
 

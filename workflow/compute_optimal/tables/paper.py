@@ -188,3 +188,76 @@ def _overview_row(row: Row) -> list[Cell]:
         style.percent(row["without_answer"]),
         style.percent(row["timed_out"]),
     ]
+
+
+def cost_ledger(rows: Sequence[Row], title: str) -> Table:
+    """What generation cost, per task, policy and kind of cell, summed over PRMs."""
+    columns = [
+        Column("task", "Task"),
+        Column("policy", "Policy"),
+        Column("what", "Work"),
+        Column("prms", "PRMs", "number", digits=0),
+        Column("generated_tokens", "Generated tokens", "number", digits=0),
+        Column("discarded_percent", "Discarded (%)", "number"),
+        Column("prompt_tokens_computed", "Prompt tokens computed", "number", digits=0),
+        Column("prompt_tokens_cached_percent", "Prompt from cache (%)", "number"),
+        Column("prm_tokens_computed", "PRM tokens computed", "number", digits=0),
+        Column("prm_tokens_cached_percent", "PRM from cache (%)", "number"),
+        Column("policy_seconds", "Policy engine (s)", "number"),
+        Column("prm_seconds", "PRM engine (s)", "number"),
+        Column("seconds", "In all (s)", "number"),
+    ]
+    return Table(
+        title,
+        columns,
+        [_cost_row(row) for row in rows],
+        [
+            "Tokens are counted, not estimated; seconds are wall time without loading models, on "
+            "the machine that generated. Discarded: generated for steps that no answer contains. "
+            "From cache: share of all prompt or PRM input tokens that were read from the prefix "
+            "cache. PRMs: cells of how many PRMs are summed. DVTS at its largest N holds the "
+            "smaller ones."
+        ],
+    )
+
+
+def _cost_row(row: Row) -> list[Cell]:
+    def share(part: int, whole: int) -> Cell:
+        return 100 * part / whole if whole else "none"
+
+    def cached(kind: str) -> Cell:
+        computed, read = row[f"{kind}_tokens_computed"], row[f"{kind}_tokens_cached"]
+        return share(read, computed + read)
+
+    if row["kind"] == "paths":
+        work = f"{style.METHODS[row['method']].short}, N = {row['budget']:,}"
+    elif row["kind"] == "step_scores":
+        work = "scores of samples"
+    else:
+        pools = {"cot": "CoT, greedy", "majority": "samples"}
+        work = pools.get(row["method"], "samples for difficulty")
+    return [
+        row["task_title"],
+        row["policy_title"],
+        work,
+        row["n_prms"],
+        row["generated_tokens"],
+        share(row["discarded_tokens"], row["generated_tokens"]),
+        row["prompt_tokens_computed"],
+        cached("prompt"),
+        row["prm_tokens_computed"],
+        cached("prm"),
+        *(
+            "not measured" if row[name] is None else row[name]
+            for name in ("policy_seconds", "prm_seconds", "seconds")
+        ),
+    ]
+
+
+def _estimate(
+    row: Row | None, value: str = "accuracy", low: str = "ci_low", high: str = "ci_high"
+) -> Estimate | None:
+    """Fractions of a row as an estimate in %; None where there is none."""
+    if row is None or row[value] is None:
+        return None
+    return Estimate(100 * row[value], style.percent(row[low]), style.percent(row[high]))
