@@ -66,6 +66,9 @@ def test_trees_are_whole_and_give_n_over_m_answers(undisturbed: Study) -> None:
         assert nodes["n_tokens"].sum() == ledger["generated_tokens"].sum()
         assert ledger["prompt_tokens_cached"].sum() > 0
         assert ledger["prm_tokens_computed"].sum() > 0
+        engines = ledger["policy_seconds"] + ledger["prm_seconds"]
+        assert (engines > 0).all()
+        assert (engines <= ledger["seconds"]).all()
 
 
 def test_scores_gathered_step_by_step_are_those_of_the_whole_paths(undisturbed: Study) -> None:
