@@ -31,6 +31,7 @@ report: "workflow/report/workflow.rst"
 
 wildcard_constraints:
     digest="[0-9a-f]{12}",
+    shard=r"\d+-of-\d+",
     origin="run|adopted",
     task=r"[\w.-]+",
     policy=r"[\w.-]+",

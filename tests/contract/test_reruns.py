@@ -10,6 +10,7 @@ import pytest
 from clones import GENERATE, TINY, Clone, Job
 
 NEW = "micro-new"
+SHARDS = ("draw_samples_of_shard", "score_steps_of_shard", "search_trees_of_shard")
 
 
 def generation(jobs: list[Job]) -> list[Job]:
@@ -89,6 +90,30 @@ def test_adding_a_policy_plans_its_jobs_and_the_aggregates(finished: Clone) -> N
         "build_database",
         "analysis",
     }
+
+
+def test_a_large_cell_is_split_by_problems_into_jobs_of_their_own(finished: Clone) -> None:
+    # 5 problems: 4 + 4 + 1 samples each in the pools, 4 to be scored. Digests stay, so a cell that
+    # was finished whole is not made again: its shards only look into the store.
+    finished.edit(
+        "tiny.yaml", lambda c: c.update(samples_per_job=20, policies=TINY["policies"][:1])
+    )
+    jobs = [job for job in finished.plan() if job.rule in {*GENERATE, *SHARDS}]
+    assert sorted((job.rule, job.wildcards.get("shard", "")) for job in jobs) == [
+        ("draw_samples", ""),
+        *(("draw_samples_of_shard", f"{number}-of-3") for number in (1, 2, 3)),
+        ("score_steps", ""),
+    ]
+    assert all(job.engine == 0 for job in jobs)
+    finished.edit("tiny.yaml", lambda c: c.update(seed=1, samples_per_job=10))
+    jobs = [job for job in finished.plan() if job.rule in {*GENERATE, *SHARDS}]
+    shards = [job for job in jobs if job.rule in SHARDS]
+    assert sorted(job.wildcards["shard"] for job in shards if job.rule == SHARDS[0]) == [
+        f"{number}-of-5" for number in range(1, 6)
+    ]
+    assert [job.wildcards["shard"] for job in shards if job.rule == SHARDS[1]] != []
+    assert all(job.engine == 1 for job in shards)
+    assert all(job.engine == 0 for job in jobs if job.rule in GENERATE)
 
 
 def swap(content: dict[str, Any]) -> None:

@@ -36,7 +36,7 @@ def small(folder: Path) -> Study:
 
 
 def planned(of: Study, hardware: str | None = None) -> Plan:
-    return plan(of, *hardware_named(hardware))
+    return plan(of, *hardware_named(of, hardware))
 
 
 def cell(of: Plan, method: str, budget: int) -> dict[str, Any]:

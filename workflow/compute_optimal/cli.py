@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import errno
 import json
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -26,6 +27,8 @@ _OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status."""
     options = _parser().parse_args(arguments)
+    # A scheduler that ends a job sends SIGTERM first: time to write down what is finished.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         options.run(options)
     except StudyError as error:
@@ -155,9 +158,7 @@ def _parser() -> argparse.ArgumentParser:
     verb("results-folder", _results_folder, "print where a study's results lie", study)
     verb("lock", _lock, "pin the models of a study in the lock file", study)
     command = verb("plan", _plan, "what is stored of a study, and what the rest would cost", study)
-    command.add_argument(
-        "--hardware", help="a GPU of config/registry/hardware.yaml; default: its first"
-    )
+    command.add_argument("--hardware", help="a GPU of registry/hardware.yaml; default: the study's")
     command.add_argument("--by", choices=("policy", "job", "cell"), default="policy")
     command.add_argument("--output", type=Path, help="write every cell to this CSV file")
     shipped = argparse.ArgumentParser(add_help=False, parents=[study])
@@ -402,7 +403,8 @@ def _plan(options: argparse.Namespace) -> None:
     from compute_optimal.config import hardware_named
     from compute_optimal.cost import describe, plan
 
-    planned = plan(_study(options), *hardware_named(options.hardware))
+    study = _study(options)
+    planned = plan(study, *hardware_named(study, options.hardware))
     print(describe(planned, options.by))
     if options.output:
         planned.cells.write_csv(options.output)

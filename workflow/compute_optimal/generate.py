@@ -60,11 +60,12 @@ MAX_IN_FLIGHT = 512
 def draw_samples(request: Request, storage: Storage) -> Receipt:
     """Ensure the pools of one (task, policy).
 
-    ``request``: task, problems (limit or None), pools {name: {spec, n}}. Raises ``StudyError``
-    where something is missing and may not be, or cannot be, generated.
+    ``request``: task, problems (limit or None), pools {name: {spec, n}}; that of a shard, here as
+    below, also shard {number, of}, numbered from 1. Raises ``StudyError`` where something is
+    missing and may not be, or cannot be, generated.
     """
     task = storage.registry.task(request["task"]["name"])
-    hashes = storage.facts(task, request["problems"])["problem_hash"]
+    hashes = _problem_hashes(task, request, storage)
     jobs = [
         _Job.of(storage, pool["spec"], "samples", hashes, range(pool["n"]))
         for pool in request["pools"].values()
@@ -104,7 +105,7 @@ def score_steps(request: Request, storage: Storage) -> Receipt:
     ``draw_samples`` does, and where the samples themselves are not in the store.
     """
     task, spec = storage.registry.task(request["task"]["name"]), request["spec"]
-    hashes = storage.facts(task, request["problems"])["problem_hash"]
+    hashes = _problem_hashes(task, request, storage)
     job = _Job.of(storage, spec, "step_scores", hashes, range(request["n"]))
     if _to_do([job], storage):
         problems = _texts(task, request, storage)
@@ -133,7 +134,7 @@ def search_trees(request: Request, storage: Storage) -> Receipt:
     ``draw_samples`` does.
     """
     task = storage.registry.task(request["task"]["name"])
-    hashes = storage.facts(task, request["problems"])["problem_hash"]
+    hashes = _problem_hashes(task, request, storage)
     jobs = [
         _Job.of(storage, search["spec"], "paths", hashes, range(search["subtrees"]))
         for search in request["searches"]
@@ -213,6 +214,14 @@ class _Job:
     @property
     def n_missing(self) -> int:
         return sum(map(len, self.missing.values()))
+
+
+def _problem_hashes(task: TaskEntry, request: Request, storage: Storage) -> pl.Series:
+    """The problems of a request; of a shard every so-manyth, so that shards take equally long."""
+    hashes = storage.facts(task, request["problems"])["problem_hash"]
+    if shard := request.get("shard"):
+        hashes = hashes.gather_every(shard["of"], shard["number"] - 1)
+    return hashes
 
 
 def _to_do(jobs: Sequence[_Job], storage: Storage) -> bool:

@@ -21,6 +21,7 @@ import os
 import re
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -307,7 +308,8 @@ def write_part(folder: Path, table: str, frame: pl.DataFrame) -> Path:
     """Write ``frame`` into ``folder`` under a name that carries its hash; returns the file."""
     missing = [key for key in KEYS[table] if key not in frame.columns]
     assert not missing, f"rows of {table} lack the key columns {missing}"
-    staged = folder / f".staged-{os.getpid()}-{table}"
+    # Jobs on two machines of a cluster may have one process id and write here at once.
+    staged = folder / f".staged-{uuid.uuid4().hex}"
     try:
         write_parquet(frame, staged)
         part = folder / f"{table}-{sha256_of(staged)[:16]}.parquet"

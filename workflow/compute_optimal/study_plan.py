@@ -6,23 +6,26 @@ torch or vLLM. Methods that take ``wildcards`` are input or params functions of 
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import jinja2
 import polars as pl
 
 from compute_optimal import cells
 from compute_optimal.charts.items import ITEMS, NOTEBOOKS, item_named
-from compute_optimal.config import SEARCH_METHODS, Study, parse_study
-from compute_optimal.coverage import coverage, missing_cells
+from compute_optimal.config import SEARCH_METHODS, Study, hardware_named, parse_study
+from compute_optimal.cost import Plan, Resources, resources
+from compute_optimal.cost import plan as plan_of
+from compute_optimal.coverage import missing_cells
 from compute_optimal.errors import StudyError
 from compute_optimal.micro.recipes import POLICIES, PRMS
 from compute_optimal.sharing import fetch
@@ -46,8 +49,15 @@ zone have none on purpose: there, only the spec counts."""
 
 ESTIMATES = ("difficulty", "curves", "outcomes", "selection")
 
-RUN_TIME_KEYS = {"generate", "mirror", "store", "results", "registry", "lock_file"}
+RUN_TIME_KEYS = {
+    *("generate", "mirror", "store", "results", "registry", "lock_file"),
+    *("samples_per_job", "hardware"),
+}
 """Keys of a study that say where and how to run; no result depends on them."""
+
+
+Kind = Literal["samples", "scores", "searches"]
+"""What a job of the generate zone makes."""
 
 
 class Wildcards(Protocol):
@@ -348,16 +358,16 @@ class StudyPlan:
         return canonical(self._task(wildcards.task))
 
     def samples(self, wildcards: Wildcards) -> str:
-        """Parameter of ``draw_samples``."""
-        return canonical(self._samples(wildcards.task, wildcards.policy))
+        """Parameter of ``draw_samples`` and of its shards."""
+        return self._parameter("samples", wildcards)
 
     def scores(self, wildcards: Wildcards) -> str:
-        """Parameter of ``score_steps``."""
-        return canonical(self._scores(wildcards.task, wildcards.policy, wildcards.prm))
+        """Parameter of ``score_steps`` and of its shards."""
+        return self._parameter("scores", wildcards)
 
     def searches(self, wildcards: Wildcards) -> str:
-        """Parameter of ``search_trees``."""
-        return canonical(self._search(wildcards.task, wildcards.policy, wildcards.prm))
+        """Parameter of ``search_trees`` and of its shards."""
+        return self._parameter("searches", wildcards)
 
     def answers(self, wildcards: Wildcards) -> str:
         """Parameter of ``grade_answers``."""
@@ -380,26 +390,102 @@ class StudyPlan:
         """Parameter of ``describe_study``."""
         return canonical(self._database())
 
-    def sampling_engines(self, wildcards: Wildcards) -> int:
-        """Engines that ``draw_samples`` will open: 0 where the store holds everything."""
-        return self._engines(wildcards, None, ("cot", "majority", "difficulty"))
+    def engines(self, kind: Kind) -> Callable[[Wildcards], int]:
+        """Resource ``engine``: 1 for a job that will open engines, 0 where all is stored."""
+        return lambda wildcards: int(self._has_work(kind, wildcards))
 
-    def scoring_engines(self, wildcards: Wildcards) -> int:
-        """The same for ``score_steps``."""
-        return self._engines(wildcards, wildcards.prm, ("best_of_n",))
+    def gpus(self, kind: Kind) -> Callable[[Wildcards], int]:
+        """Resource ``gpu``: GPUs of a job, by the size of its models."""
+        return lambda wildcards: self._resources(kind, wildcards).gpus
 
-    def searching_engines(self, wildcards: Wildcards) -> int:
-        """The same for ``search_trees``."""
-        return self._engines(wildcards, wildcards.prm, SEARCH_METHODS)
+    def memory(self, kind: Kind) -> Callable[[Wildcards], int]:
+        """Resource ``mem_mb``: memory of the machine for a job."""
+        return lambda wildcards: self._resources(kind, wildcards).memory_mb
+
+    def minutes(self, kind: Kind) -> Callable[[Wildcards], int]:
+        """Resource ``runtime``: time limit of a job."""
+        return lambda wildcards: self._resources(kind, wildcards).minutes
 
     @cached_property
-    def _incomplete(self) -> set[tuple[str, str, str | None, str]]:
-        rows = coverage(self.study).filter(pl.col("status") != "stored")
-        return set(rows.select("task", "policy", "prm", "method").iter_rows())
+    def _planned(self) -> Plan:
+        return plan_of(self.study, *hardware_named(self.study))
 
-    def _engines(self, wildcards: Wildcards, prm: str | None, methods: Sequence[str]) -> int:
-        here = wildcards.task, wildcards.policy, prm
-        return int(any((*here, method) in self._incomplete for method in methods))
+    def _cells_of(self, kind: Kind, wildcards: Wildcards) -> pl.Expr:
+        """Which cells of the plan a job fills; all shards of a job fill the same."""
+        here = (pl.col("task") == wildcards.task) & (pl.col("policy") == wildcards.policy)
+        if kind == "samples":
+            return here & pl.col("prm").is_null()
+        searched = pl.col("method").is_in(SEARCH_METHODS)
+        return here & (pl.col("prm") == wildcards.prm) & (searched == (kind == "searches"))
+
+    def _has_work(self, kind: Kind, wildcards: Wildcards) -> bool:
+        # A job that has shards finds everything stored when its turn comes.
+        if not hasattr(wildcards, "shard") and self._n_shards(kind, wildcards) > 1:
+            return False
+        rows = self._planned.cells.filter(self._cells_of(kind, wildcards))
+        return bool((rows["status"] != "stored").any())
+
+    def _resources(self, kind: Kind, wildcards: Wildcards) -> Resources:
+        names = {
+            "samples": lambda: [wildcards.policy],
+            "scores": lambda: [wildcards.prm],
+            "searches": lambda: [wildcards.policy, wildcards.prm],
+        }[kind]()
+        rows = self._cells_of(kind, wildcards) & pl.lit(self._has_work(kind, wildcards))
+        return resources(self.study, self._planned, names, self._n_shards(kind, wildcards), rows)
+
+    # --- shards of large cells -----------------------------------------------------------------
+
+    def shards(self, kind: Kind) -> Callable[[Wildcards], list[str]]:
+        """Receipts of the shards that a job is split into; none for a job that is not."""
+
+        def receipts(wildcards: Wildcards) -> list[str]:
+            n_shards = self._n_shards(kind, wildcards)
+            if n_shards == 1 or hasattr(wildcards, "shard"):
+                return []
+            prm = "" if kind == "samples" else f"{wildcards.prm}/"
+            stem = f"run/{wildcards.task}/{wildcards.policy}/{prm}{kind}"
+            request = self._request(kind, wildcards)
+            return [
+                self._named(f"{stem}-{shard}-of-{n_shards}", request, "json")
+                for shard in range(1, n_shards + 1)
+            ]
+
+        return receipts
+
+    def _n_shards(self, kind: Kind, wildcards: Wildcards) -> int:
+        """Jobs that a cell's problems are split over: ``samples_per_job`` bounds each.
+
+        A function of the configuration alone, so that the graph stays the same while results
+        come in.
+        """
+        if self.study.samples_per_job is None:
+            return 1
+        n_problems = self.study.problems or self.study.task(wildcards.task).n_problems
+        per_problem = {
+            "samples": sum(cells.pool_sizes(self.study).values()),
+            "scores": max(self.study.budgets),
+            "searches": sum(
+                len([method for method in SEARCH_METHODS if method in self.study.methods]) * budget
+                for budget in self.study.budgets_of_searches
+            ),
+        }[kind]
+        shards = math.ceil(n_problems * per_problem / self.study.samples_per_job)
+        return max(1, min(n_problems, shards))
+
+    def _request(self, kind: Kind, wildcards: Wildcards) -> Spec:
+        task, policy = wildcards.task, wildcards.policy
+        if kind == "samples":
+            return self._samples(task, policy)
+        make = self._scores if kind == "scores" else self._search
+        return make(task, policy, wildcards.prm)
+
+    def _parameter(self, kind: Kind, wildcards: Wildcards) -> str:
+        request = dict(self._request(kind, wildcards))
+        if shard := getattr(wildcards, "shard", None):
+            number, n_shards = map(int, shard.split("-of-"))
+            request["shard"] = {"number": number, "of": n_shards}
+        return canonical(request)
 
     # --- requests ------------------------------------------------------------------------------
 

@@ -1,6 +1,8 @@
 # The expensive zone. Each job is one model load (search: one policy and one PRM); its command
 # looks into the store, makes what is missing and writes a receipt of what is now there.
 # `engine` is 0 for a job whose rows are all stored: a dry run shows what will be generated.
+# A study with `samples_per_job` splits large jobs by problems. Its shards fill the same partitions;
+# the rule itself then finds everything there.
 #
 # in:  the store; model folders
 # out: <results>/run/{task}/{policy}/samples-{digest}.json
@@ -9,6 +11,8 @@
 
 
 rule draw_samples:
+    input:
+        shards=plan.shards("samples"),
     output:
         "<results>/run/{task}/{policy}/samples-{digest}.json",
     log:
@@ -17,7 +21,10 @@ rule draw_samples:
         "<benchmarks>/draw_samples/{task}/{policy}-{digest}.jsonl"
     resources:
         storage=plan.storage,
-        engine=plan.sampling_engines,
+        engine=plan.engines("samples"),
+        gpu=plan.gpus("samples"),
+        mem_mb=plan.memory("samples"),
+        runtime=plan.minutes("samples"),
     params:
         spec=plan.samples,
     shell:
@@ -30,7 +37,8 @@ rule draw_samples:
 
 rule score_steps:
     input:
-        plan.sample_receipt,
+        samples=plan.sample_receipt,
+        shards=plan.shards("scores"),
     output:
         "<results>/run/{task}/{policy}/{prm}/scores-{digest}.json",
     log:
@@ -39,7 +47,10 @@ rule score_steps:
         "<benchmarks>/score_steps/{task}/{policy}/{prm}-{digest}.jsonl"
     resources:
         storage=plan.storage,
-        engine=plan.scoring_engines,
+        engine=plan.engines("scores"),
+        gpu=plan.gpus("scores"),
+        mem_mb=plan.memory("scores"),
+        runtime=plan.minutes("scores"),
     params:
         spec=plan.scores,
     shell:
@@ -51,6 +62,8 @@ rule score_steps:
 
 
 rule search_trees:
+    input:
+        shards=plan.shards("searches"),
     output:
         "<results>/run/{task}/{policy}/{prm}/searches-{digest}.json",
     log:
@@ -59,7 +72,10 @@ rule search_trees:
         "<benchmarks>/search_trees/{task}/{policy}/{prm}-{digest}.jsonl"
     resources:
         storage=plan.storage,
-        engine=plan.searching_engines,
+        engine=plan.engines("searches"),
+        gpu=plan.gpus("searches"),
+        mem_mb=plan.memory("searches"),
+        runtime=plan.minutes("searches"),
     params:
         spec=plan.searches,
     shell:
@@ -68,3 +84,30 @@ rule search_trees:
         " --output {output:q}"
         " {resources.storage}"
         " 2>&1 | tee {log:q}"
+
+
+use rule draw_samples as draw_samples_of_shard with:
+    output:
+        "<results>/run/{task}/{policy}/samples-{shard}-{digest}.json",
+    log:
+        "<logs>/draw_samples/{task}/{policy}-{shard}-{digest}.log",
+    benchmark:
+        "<benchmarks>/draw_samples/{task}/{policy}-{shard}-{digest}.jsonl"
+
+
+use rule score_steps as score_steps_of_shard with:
+    output:
+        "<results>/run/{task}/{policy}/{prm}/scores-{shard}-{digest}.json",
+    log:
+        "<logs>/score_steps/{task}/{policy}/{prm}-{shard}-{digest}.log",
+    benchmark:
+        "<benchmarks>/score_steps/{task}/{policy}/{prm}-{shard}-{digest}.jsonl"
+
+
+use rule search_trees as search_trees_of_shard with:
+    output:
+        "<results>/run/{task}/{policy}/{prm}/searches-{shard}-{digest}.json",
+    log:
+        "<logs>/search_trees/{task}/{policy}/{prm}-{shard}-{digest}.log",
+    benchmark:
+        "<benchmarks>/search_trees/{task}/{policy}/{prm}-{shard}-{digest}.jsonl"

@@ -1,17 +1,13 @@
-"""GPUs that a plan reckons with (``config/registry/hardware.yaml``)."""
+"""GPUs that a plan reckons with (``registry/hardware.yaml``)."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from pathlib import Path
 
 from pydantic import Field
 
 from compute_optimal.config.reading import read_mapping, refuse, suggestion, validated
 from compute_optimal.config.registry import Checked
+from compute_optimal.config.study import Study
 from compute_optimal.errors import StudyError
-
-HARDWARE_FILE = Path("config/registry/hardware.yaml")
 
 
 class HardwareEntry(Checked):
@@ -31,18 +27,17 @@ class HardwareFile(Checked):
     hardware: dict[str, HardwareEntry] = Field(min_length=1, description="GPUs by name")
 
 
-def load_hardware(path: Path = HARDWARE_FILE) -> Mapping[str, HardwareEntry]:
-    """Every GPU of the table, in its order. Raises ``StudyError`` for a bad file."""
+def hardware_named(study: Study, name: str | None = None) -> tuple[str, HardwareEntry]:
+    """The GPU called ``name``, or that which the study names, or the first of the table.
+
+    Raises ``StudyError`` for a bad file or an unknown name.
+    """
+    path = study.registry / "hardware.yaml"
     found = validated(HardwareFile, read_mapping(path))
     refuse(found if isinstance(found, list) else [], str(path))
     assert isinstance(found, HardwareFile)
-    return found.hardware
-
-
-def hardware_named(name: str | None, path: Path = HARDWARE_FILE) -> tuple[str, HardwareEntry]:
-    """A GPU of the table, the first for None. Raises ``StudyError`` for an unknown name."""
-    table = load_hardware(path)
-    name = name or next(iter(table))
+    table = found.hardware
+    name = name or study.hardware or next(iter(table))
     if name not in table:
         raise StudyError(
             f"there is no hardware called {name}", where=str(path), cure=suggestion(name, table)

@@ -149,6 +149,17 @@ class Study(Checked):
         default=Statistics(), description="Precision of estimates and intervals"
     )
     grading: Grading = Field(default=Grading(), description="Limits of the answer checker")
+    samples_per_job: int | None = Field(
+        default=None,
+        gt=0,
+        description="Cells with more samples than this are split, by problems, into jobs of their "
+        "own; null splits none [samples]",
+    )
+    hardware: str | None = Field(
+        default=None,
+        description="GPU of registry/hardware.yaml that plans, and what jobs ask of a cluster, are "
+        "reckoned for; null is the first",
+    )
     mirror: Folder | None = Field(
         default=None,
         description="Folder searched by sha256 for problem files before any download; null uses "
