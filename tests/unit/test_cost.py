@@ -111,7 +111,7 @@ def test_models_are_split_by_size_and_share_a_gpu_within_its_memory(tmp_path: Pa
     assert load_study("config/config.yaml").policy("micro-llama-0.1M").n_gpus == 0
     for policy in map(of.policy, of.policies):
         for prm in map(of.prm, of.prms):
-            shares = gpu_memory_shares([policy, prm], 80)
+            shares = gpu_memory_shares(policy, prm, 80)
             assert sum(shares) == pytest.approx(0.9)
             assert shares[0] * 80 >= gpu_gib(policy, policy.n_gpus)
             assert shares[1] * 80 >= gpu_gib(prm, prm.n_gpus)

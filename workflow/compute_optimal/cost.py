@@ -64,20 +64,21 @@ def gpu_gib(entry: ModelEntry, n_gpus: int) -> float:
     return split / n_gpus / GIB + ENGINE_OVERHEAD_GIB
 
 
-def gpu_memory_shares(entries: Sequence[ModelEntry], memory_gib: float) -> list[float]:
-    """Share of the memory of each GPU for each of the engines that share it, in order.
+def gpu_memory_shares(
+    policy: ModelEntry, prm: ModelEntry, memory_gib: float
+) -> tuple[float, float]:
+    """Shares of each GPU's memory for the policy and the PRM of a search, which run on the same.
 
-    Each gets what it needs at least. Of what is left the first, the policy, gets three quarters:
-    its 256 solutions grow side by side, while a PRM reads a few texts at a time. The shares add
-    up to ``GPU_MEMORY_SHARE``; where the least needs are over it, they are scaled down to it, and
-    the engine that then finds too little says so.
+    Each gets what it needs at least, the policy three quarters of what is left: its 256 solutions
+    grow side by side, while a PRM reads a few texts at a time. Together they take
+    ``GPU_MEMORY_SHARE``; where the least needs are over it, they are scaled down to it, and the
+    engine that then finds too little says so.
     """
-    least = [gpu_gib(entry, max(1, entry.n_gpus)) / memory_gib for entry in entries]
+    least = [gpu_gib(entry, max(1, entry.n_gpus)) / memory_gib for entry in (policy, prm)]
     left = GPU_MEMORY_SHARE - sum(least)
     if left < 0:
-        return [share * GPU_MEMORY_SHARE / sum(least) for share in least]
-    rest = [1.0] if len(entries) == 1 else [0.75, *[0.25 / (len(entries) - 1)] * len(entries)]
-    return [share + left * part for share, part in zip(least, rest, strict=False)]
+        return least[0] * GPU_MEMORY_SHARE / sum(least), least[1] * GPU_MEMORY_SHARE / sum(least)
+    return least[0] + 0.75 * left, least[1] + 0.25 * left
 
 
 @dataclass(frozen=True)

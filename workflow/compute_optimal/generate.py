@@ -7,6 +7,7 @@ to resume: what was finished is found again by its keys.
 
 from __future__ import annotations
 
+import math
 import platform
 import time
 import uuid
@@ -22,7 +23,13 @@ from tqdm import tqdm
 from compute_optimal import __version__
 from compute_optimal.cells import partition
 from compute_optimal.config import PromptFamily, TaskEntry
-from compute_optimal.engines import engine_version, open_sampling_engine, open_scoring_engine
+from compute_optimal.cost import GPU_MEMORY_SHARE, gpu_memory_shares
+from compute_optimal.engines import (
+    engine_version,
+    gpu_memory_gib,
+    open_sampling_engine,
+    open_scoring_engine,
+)
 from compute_optimal.engines.requests import SamplingEngine, ScoringEngine
 from compute_optimal.errors import StudyError
 from compute_optimal.models import model_folder
@@ -141,7 +148,11 @@ def search_trees(request: Request, storage: Storage) -> Receipt:
     ]
     if _to_do(jobs, storage):
         problems = _texts(task, request, storage)
-        with _open_policy(storage, jobs[0].spec) as policy, _open_prm(storage, jobs[0].spec) as prm:
+        shares = _gpu_shares(storage, jobs[0].spec)
+        with (
+            _open_policy(storage, jobs[0].spec, shares["policy"]) as policy,
+            _open_prm(storage, jobs[0].spec, shares["prm"]) as prm,
+        ):
 
             def searches() -> Iterator[Search[SearchResult]]:
                 # Problem by problem over all methods and budgets, so that prompts are cached.
@@ -278,21 +289,35 @@ class _Prm:
     context: int
 
 
+def _gpu_shares(storage: Storage, spec: Spec) -> dict[str, float]:
+    """Shares of GPU memory for the policy and the PRM of a search, which run on the same GPUs."""
+    policy = storage.registry.policy(spec["policy"]["name"])
+    prm = storage.registry.prm(spec["prm"]["name"])
+    shares = gpu_memory_shares(policy, prm, gpu_memory_gib() or math.inf)
+    return dict(zip(("policy", "prm"), shares, strict=True))
+
+
 @contextmanager
-def _open_policy(storage: Storage, spec: Spec) -> Iterator[_Policy]:
+def _open_policy(
+    storage: Storage, spec: Spec, gpu_memory: float = GPU_MEMORY_SHARE
+) -> Iterator[_Policy]:
     registry = storage.registry
     entry = registry.policy(spec["policy"]["name"])
     folder = model_folder(entry, storage.lock)
     with closing(
         open_sampling_engine(
-            folder, context=entry.context, dtype=entry.dtype, tensor_parallel=max(1, entry.n_gpus)
+            folder,
+            context=entry.context,
+            dtype=entry.dtype,
+            tensor_parallel=max(1, entry.n_gpus),
+            gpu_memory=gpu_memory,
         )
     ) as engine:
         yield _Policy(engine, load_tokenizer(folder), registry.prompt_family(entry.prompt))
 
 
 @contextmanager
-def _open_prm(storage: Storage, spec: Spec) -> Iterator[_Prm]:
+def _open_prm(storage: Storage, spec: Spec, gpu_memory: float = GPU_MEMORY_SHARE) -> Iterator[_Prm]:
     registry = storage.registry
     entry = registry.prm(spec["prm"]["name"])
     folder = model_folder(entry, storage.lock)
@@ -304,6 +329,7 @@ def _open_prm(storage: Storage, spec: Spec) -> Iterator[_Prm]:
             context=entry.context,
             dtype=entry.dtype,
             tensor_parallel=max(1, entry.n_gpus),
+            gpu_memory=gpu_memory,
         )
     ) as engine:
         yield _Prm(engine, partial(form.encode, tokenizer), entry.context)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -23,6 +24,18 @@ def engine_version() -> str:
         with suppress(PackageNotFoundError):
             return f"{package} {version(package)}"
     return "none"
+
+
+def gpu_memory_gib() -> float | None:
+    """Memory of the first GPU [GiB]; None where there is no GPU that vLLM can use."""
+    if importlib.util.find_spec("vllm") is None:
+        return None
+    from vllm.platforms import current_platform
+
+    if not current_platform.is_cuda_alike():
+        return None
+    # Asked of the driver: opening the device here would forbid forking workers.
+    return float(current_platform.get_device_total_memory()) / 2**30
 
 
 def open_sampling_engine(

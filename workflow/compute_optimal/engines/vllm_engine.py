@@ -111,7 +111,9 @@ class VllmEngine(Generic[Request, Result]):
                 self._llm = LLM(**arguments)
         except Exception as error:
             raise StudyError(
-                f"vLLM cannot open the model: {_first_line(error)}", where=str(folder)
+                f"vLLM cannot open the model: {_first_line(error)}",
+                where=str(folder),
+                cure=_cure(error),
             ) from error
         self._engine = self._llm.llm_engine
         _open_engines.append(self)
@@ -277,6 +279,18 @@ def _useful_cache(config: Mapping[str, Any], *, n_tokens: int) -> int:
     float32 = 4
     token: int = 2 * config["num_hidden_layers"] * kv_heads * head_size * float32
     return min(int(CPU_KV_CACHE_GIB * GIB), 2 * n_tokens * token)
+
+
+def _cure(error: BaseException) -> str | None:
+    """What to do about an engine that does not open; None where only the message can say."""
+    text = str(error).lower()
+    if not any(sign in text for sign in ("memory", "kv cache", "cache blocks")):
+        return None
+    return (
+        "Too little memory for the model. In its registry entry, lower context (keys and values of "
+        "one sequence must fit) or raise tensor_parallel (more GPUs for one copy); make sure that "
+        "no other program uses the GPU; or take a GPU with more memory: make plan shows the need."
+    )
 
 
 def _first_line(error: BaseException) -> str:
