@@ -1,0 +1,165 @@
+"""A slice of the micro study through sbatch, disturbed in the ways that clusters disturb jobs.
+
+SLURM runs on this machine (``one_node_cluster``), with the profile that users run. Each
+disturbance strikes while samples are being drawn; the same command, given again, must end in what
+an undisturbed run ends in. ``make test-slurm`` runs these tests.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+import yaml
+from clones import TINY, Clone, fresh_clone
+from one_node_cluster import OneNodeCluster, absent
+from polars.testing import assert_frame_equal
+
+pytest.importorskip("vllm", reason="no CPU engine in this environment: make engine")
+plugin = pytest.importorskip(
+    "snakemake_executor_plugin_slurm", reason="the plugins of requirements/cluster.lock are absent"
+)
+pytestmark = [
+    pytest.mark.slurm,
+    pytest.mark.skipif(absent() is not None, reason=f"no SLURM here: {absent()}"),
+]
+
+POLICY = "micro-qwen-0.1M"
+SLICE = TINY | {
+    "problems": 10,
+    "policies": [POLICY],
+    "budgets": [4, 32],
+    "store": {"writable": "store", "shipped": "none"},
+}
+QUICK = (  # a cluster of one answers at once
+    *("--slurm-init-seconds-before-status-checks", "1"),
+    *("--seconds-between-status-checks", "1", "--latency-wait", "5"),
+    # There is no accounting database that sacct, the default, could ask.
+    *("--slurm-status-command", "squeue"),
+)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OneNodeCluster]:
+    with OneNodeCluster(tmp_path_factory.mktemp("cluster")) as running:
+        yield running
+
+
+def start(clone: Clone, cluster: OneNodeCluster, *options: str) -> subprocess.Popen[bytes]:
+    """Snakemake with the slice and the SLURM profile."""
+    plugins = Path(plugin.__file__).parents[1]
+    with (clone.folder / "snakemake.out").open("ab") as output:
+        return subprocess.Popen(
+            [
+                *(sys.executable, "-m", "snakemake", "--workflow-profile", "profiles/slurm"),
+                *("--configfile", "tiny.yaml", *QUICK, *options, "analysis"),
+            ],
+            cwd=clone.folder,
+            env=cluster.environment
+            | {
+                "PATH": f"{Path(sys.executable).parent}:{cluster.environment['PATH']}",
+                "PYTHONPATH": f"{clone.folder}/workflow:{plugins}",
+            },
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+
+
+def finish(clone: Clone, cluster: OneNodeCluster, *options: str) -> None:
+    status = start(clone, cluster, *options).wait(600)
+    assert status == 0, (clone.folder / "snakemake.out").read_text()[-5000:]
+
+
+def sliced(folder: Path) -> Clone:
+    clone = fresh_clone(folder)
+    (clone.folder / "tiny.yaml").write_text(yaml.safe_dump(SLICE))
+    return clone
+
+
+@pytest.fixture(scope="module")
+def undisturbed(cluster: OneNodeCluster, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    clone = sliced(tmp_path_factory.mktemp("undisturbed"))
+    finish(clone, cluster)
+    return clone
+
+
+def rows(clone: Clone, table: str) -> pl.DataFrame:
+    """All rows of a table of the store, each as often as it was drawn."""
+    parts = (clone.folder / "store").glob(f"*/*/{table}-*.parquet")
+    frames = [pl.read_parquet(part).with_columns(cell=pl.lit(part.parent.name)) for part in parts]
+    return pl.concat(frames).sort("cell", "problem_hash", "sample_index")
+
+
+def results(clone: Clone) -> dict[str, pl.DataFrame]:
+    files = (clone.folder / "results").rglob("*.parquet")
+    return {file.relative_to(clone.folder).as_posix(): pl.read_parquet(file) for file in files}
+
+
+def until(ready: Callable[[], object], what: str, seconds: float = 180) -> None:
+    deadline = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < deadline, f"no {what} within {seconds:.0f} s"
+        time.sleep(0.05)
+
+
+def jobs(cluster: OneNodeCluster, state: str, rule: str = "") -> list[str]:
+    """Ids of the jobs in a state, of one rule; the plugin writes the rule into the comment."""
+    lines = cluster.run("squeue", "-h", "-t", state, "-o", "%A %k").splitlines()
+    return [line.split()[0] for line in lines if rule in line]
+
+
+def cancel(cluster: OneNodeCluster, job: str) -> None:
+    cluster.run("scancel", job)
+
+
+def exceed_the_time_limit(cluster: OneNodeCluster, job: str) -> None:
+    # SLURM counts in minutes: the job's processes are stopped until it finds them over their limit.
+    cluster.run("scontrol", "update", f"JobId={job}", "TimeLimit=1")
+    for line in cluster.run("scontrol", "listpids", job).splitlines()[1:]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(line.split()[0]), signal.SIGSTOP)
+    until(lambda: job not in jobs(cluster, "R,CG"), "end of the stopped job")
+    assert "TIMEOUT" in cluster.run("scontrol", "show", "job", job)
+
+
+def drain_the_node(cluster: OneNodeCluster, job: str) -> None:
+    cluster.run("scontrol", "update", f"NodeName={cluster.node}", "State=DRAIN", "Reason=test")
+    until(lambda: job not in jobs(cluster, "R,CG"), "end of the job that the node still had")
+    until(lambda: jobs(cluster, "PD"), "job that waits for the node")
+    cluster.run("scancel", *jobs(cluster, "PD"))
+
+
+@pytest.mark.parametrize("disturb", [cancel, exceed_the_time_limit, drain_the_node])
+def test_a_disturbed_run_given_again_ends_like_an_undisturbed_one(
+    disturb: Callable[[OneNodeCluster, str], None],
+    cluster: OneNodeCluster,
+    undisturbed: Clone,
+    tmp_path: Path,
+) -> None:
+    clone = sliced(tmp_path)
+    process = start(clone, cluster, "--retries", "0")
+    until(lambda: list((clone.folder / "store").glob("samples/*/samples-*.parquet")), "first part")
+    (job,) = jobs(cluster, "R", "draw_samples")
+    disturb(cluster, job)
+    assert process.wait(300) != 0
+    assert not (clone.folder / "results/study.duckdb").exists()
+    kept = rows(clone, "samples").height
+    cluster.run("scontrol", "update", f"NodeName={cluster.node}", "State=RESUME")
+
+    finish(clone, cluster)
+    assert 0 < kept <= rows(clone, "samples").height
+    for table in ("samples", "step_scores"):
+        # Rows that were drawn twice, lost or drawn otherwise would show.
+        assert_frame_equal(rows(clone, table), rows(undisturbed, table), abs_tol=1e-3)
+    mine, theirs = results(clone), results(undisturbed)
+    assert mine.keys() == theirs.keys()
+    for name, table in theirs.items():
+        assert_frame_equal(mine[name], table, abs_tol=1e-6)
