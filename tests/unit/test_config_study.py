@@ -47,7 +47,10 @@ def test_defaults_are_the_papers() -> None:
     assert (sampling.max_tokens, sampling.max_step_tokens) == (8192, 2048)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda p: p.stem)
+STUDIES = sorted(path for path in (ROOT / "config").glob("*.yaml") if path.stem != "claims")
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda p: p.stem)
 def test_shipped_studies_are_valid(path: Path) -> None:
     result = load_study(path)
     first_line = path.read_text().splitlines()[0]
