@@ -320,6 +320,8 @@ def test_the_table_and_the_page_show_every_claim(
     assert page.count("<section") == len(found)
     assert "<script" not in page
     assert "http" not in page
+    undecided = sum("undecided" in row["reason"] for row in read)
+    assert (f"{undecided} of them undecided" in page) == bool(undecided)
 
 
 def test_names_cannot_act_on_the_page() -> None:

@@ -71,6 +71,11 @@ class Judgement:
     high: float | None = None
     unit: str = ""
 
+    @property
+    def is_undecided(self) -> bool:
+        """Not reproduced for want of data, and not because the data say otherwise."""
+        return self.reason.startswith("undecided")
+
 
 def judge_claims(
     claims: Sequence[Claim], database: Path, parameters: Mapping[str, str]

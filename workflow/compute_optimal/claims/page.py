@@ -92,9 +92,11 @@ def claims_page(judgements: Sequence[Judgement]) -> str:
     All text is escaped; there are no scripts, and nothing is loaded.
     """
     counts = Counter(found.verdict for found in judgements)
+    n_undecided = sum(found.is_undecided for found in judgements)
+    remarks = {"not reproduced": f", {n_undecided} of them undecided"} if n_undecided else {}
     tally = " · ".join(
         f'<span class="claims-verdict claims-{_class(verdict)}">{_MARKS[verdict]} '
-        f"{counts[verdict]} {verdict}</span>"
+        f"{counts[verdict]} {verdict}{remarks.get(verdict, '')}</span>"
         for verdict in get_args(Verdict)
     )
     parts = [_STYLE, '<div class="claims">', f'<p class="claims-tally">{tally}</p>']
@@ -102,7 +104,12 @@ def claims_page(judgements: Sequence[Judgement]) -> str:
         of_scale = [found for found in judgements if found.claim.scale == scale]
         if of_scale:
             parts += [f"<h2>{escape(heading)}</h2>", f"<p>{escape(explained)}</p>"]
-            parts += map(_claim, of_scale)
+            parts += [_claim(found) for found in of_scale if found.verdict != "untested"]
+            untested = [found for found in of_scale if found.verdict == "untested"]
+            if untested:
+                summary = f"{counted(len(untested), 'claim')} untested, and what each needs"
+                parts += [f"<details><summary>{summary}</summary>", *map(_claim, untested)]
+                parts += ["</details>"]
     parts += ["</div>"]
     return "\n".join(parts) + "\n"
 
