@@ -314,7 +314,10 @@ def test_greedy_rows_are_no_part_of_the_evaluation_pool(
         judge.answers_of_adopted({"adopted": {**spec, "version": 0}}, here)
 
 
-def test_a_folder_is_checked_like_an_archive(tmp_path: Path) -> None:
+def test_a_folder_of_the_mirror_is_checked_like_an_archive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIRROR", str(tmp_path))
     folder = tmp_path / "rollouts"
     folder.mkdir()
     (folder / "record.jsonl").write_text(json.dumps({}))
@@ -331,6 +334,6 @@ def test_a_folder_is_checked_like_an_archive(tmp_path: Path) -> None:
     )
     (folder / "record.jsonl").write_text(json.dumps([]))
     with pytest.raises(StudyError, match="not the registered collection") as caught:
-        collection._from_archive(registered, None, tmp_path, PROBLEMS)
+        collection._from_archive(registered, None, None, PROBLEMS)
     for told in (str(registered.sha256), content_sha256(folder), str(folder)):
         assert told in str(caught.value)

@@ -1,7 +1,7 @@
 """Publish and fetch: nothing is lost, nothing unchecked is kept, and both go on where they stopped.
 
 Every case runs on a folder and in fsspec's memory, and on a local S3 server where the packages of
-requirements/sharing-test.in are installed.
+requirements/test.in are installed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def s3() -> Iterator[str]:
     """Address of a bucket on a server of this process."""
     absent = [m for m in ("s3fs", "moto", "flask_cors") if not importlib.util.find_spec(m)]
     if absent:
-        pytest.skip(f"no local S3 server: {', '.join(absent)} not installed (sharing-test.in)")
+        pytest.skip(f"no local S3 server: {', '.join(absent)} not installed (requirements/test.in)")
     from moto.server import ThreadedMotoServer  # type: ignore[import-not-found,unused-ignore]
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)

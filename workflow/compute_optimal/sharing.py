@@ -190,12 +190,17 @@ def _new_part(
     new = [part for part in parts if not _digits([part]) <= there]
     if not new:
         return None
-    frame = cell.read(table, parts=new)
-    if both := [part for part in parts if f"{cell.directory}/{part.name}" in listed]:
-        frame = frame.join(cell.read(table, [], parts=both), on=KEYS[table], how="anti")
-    if frame.is_empty():
-        return None
-    part = write_part(scratch / cell.directory, table, frame.sort(KEYS[table]))
+    both = [part for part in parts if f"{cell.directory}/{part.name}" in listed]
+    if len(new) == 1 and not both:
+        # As it is: to write it anew would cost time and change nothing but its name.
+        frame, part = cell.read(table, [], parts=new), new[0]
+    else:
+        frame = cell.read(table, parts=new)
+        if both:
+            frame = frame.join(cell.read(table, [], parts=both), on=KEYS[table], how="anti")
+        if frame.is_empty():
+            return None
+        part = write_part(scratch / cell.directory, table, frame.sort(KEYS[table]))
     entry = {
         "sha256": sha256_of(part),
         "bytes": part.stat().st_size,

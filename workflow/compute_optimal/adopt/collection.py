@@ -18,6 +18,7 @@ from compute_optimal.errors import StudyError
 from compute_optimal.hub import Repository, ask, require_room
 from compute_optimal.storage import Storage
 from compute_optimal.tasks import Problem
+from compute_optimal.tasks.datasets import mirror_folder
 
 
 def adopt(entry: AdoptedEntry, task: TaskEntry, storage: Storage, source: Path | None) -> str:
@@ -54,13 +55,13 @@ def _from_archive(
     entry: AdoptedEntry, source: Path | None, mirror: Path | None, problems: list[Problem]
 ) -> Adoption:
     if source is None:
-        if mirror is None:
+        if (folder := mirror_folder(mirror)) is None:
             raise StudyError(
                 "where is the archive?",
                 where=f"adopted collection {entry.name}",
                 cure=f"give --source, or name a mirror folder that holds {entry.file}",
             )
-        source = mirror / str(entry.file)
+        source = folder / str(entry.file)
     if (actual := content_sha256(source)) != entry.sha256:
         raise StudyError(
             f"this is not the registered collection: its sha256 is {actual}, the registry says "

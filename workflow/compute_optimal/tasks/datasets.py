@@ -48,15 +48,20 @@ def load(task: TaskEntry, *, mirror: Path | None, downloads: Path) -> list[Probl
     return problems
 
 
+def mirror_folder(mirror: Path | None) -> Path | None:
+    """``mirror``, else the folder that the environment variable MIRROR names."""
+    named = os.environ.get("MIRROR")
+    return Path(named) if mirror is None and named else mirror
+
+
 def fetch(task: TaskEntry, *, mirror: Path | None, downloads: Path) -> bytes:
     """The bytes of a task's file, whose sha256 is the registry's.
 
-    Looked for in ``mirror`` (else the folder that the environment variable MIRROR names), first
-    under its own name and then under any; then in ``downloads``; then at its address.
+    Looked for in the mirror folder, first under its own name and then under any; then in
+    ``downloads``; then at its address.
     """
     assert task.file is not None
-    if mirror is None and (named := os.environ.get("MIRROR")):
-        mirror = Path(named)
+    mirror = mirror_folder(mirror)
     if mirror is not None and (found := _from_mirror(task, mirror)) is not None:
         return found
     kept = downloads / task.file
