@@ -12,6 +12,8 @@ import numpy as np
 import polars as pl
 
 from compute_optimal.estimate import OUTCOMES
+from compute_optimal.prm_ability import MEASURES
+from compute_optimal.prm_cases import DISAGREEMENT, FAILURES
 from compute_optimal.selection import select_strategies
 
 SCHEMA = {
@@ -314,6 +316,7 @@ class SyntheticStudy:
                     "INSERT INTO prm_ability VALUES (?, ?, ?, ?, 'made up', NULL, NULL)",
                     [(prm, value, value - 3, value + 4) for prm, value in self.abilities.items()],
                 )
+                self._checked_steps(connection)
             for table, columns in SCHEMA.items():
                 connection.execute(f"CREATE TABLE {table} ({columns})")
                 rows = self._rows[table]
@@ -332,3 +335,52 @@ class SyntheticStudy:
                 connection.execute(f"COPY {table} FROM '{source}' ({options})")
                 source.unlink()
         return path
+
+    def _checked_steps(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """What PRMs with an ability say about checked steps; text of steps is hostile."""
+        connection.execute(
+            "CREATE TABLE prm_rates (task VARCHAR, prm VARCHAR, policy VARCHAR, measure VARCHAR,"
+            " value DOUBLE, ci_low DOUBLE, ci_high DOUBLE, n BIGINT, n_problems BIGINT)"
+        )
+        connection.execute(
+            "CREATE TABLE prm_cases (task VARCHAR, failure VARCHAR, prm VARCHAR, policy VARCHAR,"
+            " problem_id VARCHAR, sample_index BIGINT, problem VARCHAR, gold VARCHAR,"
+            " position BIGINT, step VARCHAR, truth VARCHAR, margin DOUBLE, mark VARCHAR)"
+        )
+        connection.execute(
+            "CREATE TABLE prompts (prompt VARCHAR, policies VARCHAR, system VARCHAR,"
+            " user_suffix VARCHAR, template_arguments VARCHAR, source VARCHAR)"
+        )
+        connection.execute(
+            "INSERT INTO prompts VALUES ('a', 'one, two', ?, '', 'date = 1', 'b.py:3'),"
+            " ('b', 'three', NULL, ?, '', 'c')",
+            ["Solve:\n\n## Step 1: [a_b]\n$\\boxed{x}$ | <b> #1 100%", "\nuse \\boxed{}."],
+        )
+        task = self.tasks[0][0]
+        policies = [None, *(policy[0] for policy in self.policies)]
+        for number, prm in enumerate(self.abilities):
+            connection.executemany(
+                "INSERT INTO prm_rates VALUES (?, ?, ?, ?, ?, ?, ?, 40, 20)",
+                [
+                    # All PRMs but the first give every step the same score.
+                    (task, prm, policy, measure, *(
+                        (None, None, None) if number and measure == "length_bias"
+                        else (0.1 * number + 0.02 * i, 0.0, 0.5)
+                    ))
+                    for policy in policies
+                    for i, measure in enumerate(MEASURES)
+                ],
+            )  # fmt: skip
+            if number:
+                continue
+            steps = ["1+1=2", "$x^{2$ <script>\u202e_a & \\frac{", "2+2=5 " * 40, "end"]
+            truths = ("right", "right", "wrong", "after")
+            connection.executemany(
+                "INSERT INTO prm_cases VALUES (?, ?, ?, ?, 'p1', 3, ?, '7', ?, ?, ?, ?, ?)",
+                [
+                    (task, failure, prm, self.policies[0][0], "Start $1 & <b>. " * 20, i + 1, step,
+                     truth, i - 1.5, "first error" if truth == "wrong" else None)
+                    for failure in (*FAILURES, DISAGREEMENT)
+                    for i, (step, truth) in enumerate(zip(steps, truths, strict=True))
+                ],
+            )  # fmt: skip

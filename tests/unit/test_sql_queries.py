@@ -64,6 +64,17 @@ COLUMNS = {
         "sampled_high", "samples_per_problem", "n_easy", "n_medium", "n_hard", "tokens_per_sample",
         "cut_short", "without_answer", "timed_out",
     },
+    "prm_cases": {
+        "failure", "prm", "prm_title", "n_solutions", "policy_title", "problem_id", "sample_index",
+        "problem", "gold", "position", "step", "truth", "mark", "score",
+    },
+    "prm_failures": {
+        "prm", "prm_title", "prm_n_parameters", "policy", "policy_title", "measure", "value",
+        "ci_low", "ci_high", "n", "n_problems",
+    },
+    "prompts": {
+        "prompt", "policies", "system", "user_suffix", "template_arguments", "source",
+    },
     "table_2": {
         "policy", "policy_title", "family", "n_parameters", "prm", "prm_title", "prm_n_parameters",
         "method", "rule", "budget", "accuracy", "ci_low", "ci_high", "n_problems", "printed",

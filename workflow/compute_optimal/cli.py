@@ -100,6 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--problems", type=Path, required=True)
     command.add_argument("--steps", type=Path, nargs="+", required=True)
     command.add_argument("--rates", type=Path, required=True)
+    command.add_argument("--cases", type=Path, required=True)
 
     command = verb("estimate-accuracy", _estimate_accuracy, "curves and outcomes", job)
     for name in (
@@ -285,7 +286,7 @@ def _check_steps(options: argparse.Namespace) -> None:
 
 
 def _examine_prms(options: argparse.Namespace) -> None:
-    from compute_optimal import judge, prm_ability
+    from compute_optimal import judge, prm_ability, prm_cases
 
     storage, spec = _storage(options), options.spec
     problems = pl.read_parquet(options.problems)
@@ -298,9 +299,13 @@ def _examine_prms(options: argparse.Namespace) -> None:
         for prm, of_policies in spec["scores"].items()
     }
     settings = prm_ability.Settings(**spec["settings"])
-    rates = prm_ability.examine(checked, scores, problems["problem_id"].to_list(), settings)
-    write_parquet(rates, options.rates)
-    supersede(options.rates)
+    ids = problems["problem_id"].to_list()
+    for frame, path in (
+        (prm_ability.examine(checked, scores, ids, settings), options.rates),
+        (prm_cases.choose(checked, scores, ids), options.cases),
+    ):
+        write_parquet(frame, path)
+        supersede(path)
 
 
 def _of_cell(frame: pl.DataFrame, task: str, policy: str) -> pl.DataFrame:

@@ -15,12 +15,13 @@ from compute_optimal.config import Study
 from compute_optimal.coverage import POOL_METHODS, coverage
 from compute_optimal.parts import COUNTS, SCHEMAS
 from compute_optimal.prm_ability import RATES
+from compute_optimal.prm_cases import CASES
 from compute_optimal.storage import Storage
 
 FILES = ("problems", "answers", "difficulty", "curves", "outcomes", "selection")
 """Kinds of parquet files that go in; each file carries its task, policy and origin."""
 
-STEP_FILES = {"prm_rates": RATES}
+STEP_FILES = {"prm_rates": RATES, "prm_cases": CASES}
 """Kinds that only tasks with checkable steps have, with their columns."""
 
 LEDGER: dict[str, pl.DataType] = {
@@ -47,6 +48,14 @@ _ENTRIES: dict[str, dict[str, pl.DataType]] = {
     "prms": {"prm": _TEXT, "title": _TEXT, "format": _TEXT, "n_parameters": _COUNT},
     "tasks": {"task": _TEXT, "title": _TEXT, "n_problems": _COUNT},
     "study_budgets": {"budget": _COUNT},
+    "prompts": {
+        "prompt": _TEXT,
+        "policies": _TEXT,
+        "system": _TEXT,
+        "user_suffix": _TEXT,
+        "template_arguments": _TEXT,
+        "source": _TEXT,
+    },
     "settings": {
         "confidence": pl.Float64(),
         "replicates": _COUNT,
@@ -182,6 +191,7 @@ def _entries(study: Study) -> dict[str, pl.DataFrame]:
     origins |= {entry.policy: "adopted" for entry in adopted if entry.policy not in origins}
     prms = dict.fromkeys([*study.prms, *(entry.prm for entry in adopted)])
     tasks = dict.fromkeys([*study.tasks, *(entry.task for entry in adopted)])
+    asked = [*map(study.policy, study.policies)]
     rows: dict[str, list[tuple[Any, ...]]] = {
         "policies": [
             (p.name, p.title, p.family, p.n_parameters, origins[p.name])
@@ -190,6 +200,17 @@ def _entries(study: Study) -> dict[str, pl.DataFrame]:
         "prms": [(p.name, p.title, p.format, p.n_parameters) for p in map(study.prm, prms)],
         "tasks": [(task.name, task.title, task.n_problems) for task in map(study.task, tasks)],
         "study_budgets": [(budget,) for budget in study.budgets],
+        "prompts": [
+            (
+                prompt.name,
+                ", ".join(p.title for p in asked if p.prompt == prompt.name),
+                prompt.system,
+                prompt.user_suffix,
+                ", ".join(f"{name} = {value}" for name, value in prompt.template_arguments.items()),
+                prompt.source,
+            )
+            for prompt in study.prompts
+        ],
         "settings": [
             (
                 study.statistics.confidence,

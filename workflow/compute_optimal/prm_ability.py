@@ -203,15 +203,22 @@ def examine(
     """
     rows = []
     for prm, of_policies in scores.items():
-        verdicts = {
-            policy: Verdicts.of(checked.filter(policy=policy), found, problem_ids)
-            for policy, found in of_policies.items()
-        }
+        verdicts = verdicts_of(checked, of_policies, problem_ids)
         rows += [{"prm": prm, **row} for row in measure(verdicts, len(problem_ids), settings)]
     task = pl.lit(checked["task"].first()).alias("task")
     return pl.DataFrame(rows, {k: v for k, v in RATES.items() if k != "task"}).select(
         task, pl.all()
     )
+
+
+def verdicts_of(
+    checked: pl.DataFrame, scores: Mapping[str, pl.DataFrame], problem_ids: Sequence[str]
+) -> dict[str, Verdicts]:
+    """Policy -> verdicts of one PRM; ``checked`` holds the solutions of all policies."""
+    return {
+        policy: Verdicts.of(checked.filter(policy=policy), found, problem_ids)
+        for policy, found in scores.items()
+    }
 
 
 def measure(

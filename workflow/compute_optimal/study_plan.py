@@ -38,7 +38,7 @@ _SOURCES = {
     "judge": ("judge.py", "grading"),
     "check": ("step_truth.py", "tasks"),
     "analyse": ("estimate.py", "selection.py", "statistics"),
-    "examine": ("prm_ability.py", "statistics"),
+    "examine": ("prm_ability.py", "prm_cases.py", "statistics"),
     "gather": ("database.py", "coverage.py", "published.py"),
     "present": ("charts", "tables"),
     "notebooks": ("charts", "tables", "notebooks.py"),
@@ -237,10 +237,11 @@ class StudyPlan:
 
     @property
     def ability_tables(self) -> list[str]:
-        """What the PRMs are able to see, one file a task whose steps can be checked."""
+        """What the PRMs see and miss, of each task whose steps can be checked."""
         return [
-            self._named(f"run/{task}/prm_rates", self._examination(task), "parquet")
+            self._named(f"run/{task}/{kind}", self._examination(task), "parquet")
             for task in self._examined_tasks
+            for kind in ("prm_rates", "prm_cases")
         ]
 
     def step_tables(self, wildcards: Wildcards) -> list[str]:
@@ -570,6 +571,7 @@ class StudyPlan:
             *(self.study.task(name) for name in self.tasks),
             *(self.study.policy(name) for name in dict.fromkeys(p for _, _, p in self._judged)),
             *(self.study.prm(name) for name in self.study.prms),
+            *self.study.prompts,
         ]
         return {
             "study": study,

@@ -2,7 +2,7 @@
 #
 # in:  <results>/{origin}/{task}/{policy}/answers-{digest}.parquet, score receipts, the store
 # out: <results>/{origin}/{task}/{policy}/{difficulty,curves,outcomes,selection}-{digest}.parquet
-#      <results>/run/{task}/prm_rates-{digest}.parquet (tasks whose steps can be checked)
+#      <results>/run/{task}/{prm_rates,prm_cases}-{digest}.parquet (tasks whose steps can be checked)
 #      <results>/study-{digest}.json, <results>/study.duckdb
 
 
@@ -44,6 +44,7 @@ rule examine_prms:
         code=plan.sources("examine"),
     output:
         rates="<results>/run/{task}/prm_rates-{digest}.parquet",
+        cases="<results>/run/{task}/prm_cases-{digest}.parquet",
     log:
         "<logs>/examine_prms/{task}-{digest}.log",
     resources:
@@ -56,6 +57,7 @@ rule examine_prms:
         " --problems {input.problems:q}"
         " --steps {input.steps:q}"
         " --rates {output.rates:q}"
+        " --cases {output.cases:q}"
         " {resources.storage}"
         " 2>&1 | tee {log:q}"
 

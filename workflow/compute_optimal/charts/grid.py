@@ -42,11 +42,15 @@ class Panel:
 
 @dataclass(frozen=True)
 class Block:
-    """Panels that share their axes, which ``prepare`` sets (scales, limits, ticks)."""
+    """Panels that share their axes, which ``prepare`` sets (scales, limits, ticks).
+
+    ``x_title`` replaces the figure's title of the x axis.
+    """
 
     title: str
     panels: Sequence[Panel]
     prepare: Paint
+    x_title: str | None = None
 
 
 @dataclass(frozen=True)
@@ -247,7 +251,8 @@ class Grid:
                     (0.17 - self.left) / self._panel_width, 0.5, transform=axes.transAxes
                 )
             if column >= band.n_below:
-                axes.set_xlabel(self.x_title, labelpad=1.5)
+                own = band.block.x_title
+                axes.set_xlabel(self.x_title if own is None else own, labelpad=1.5)
 
 
 def grid_without_results(name: str, title: str, reason: str) -> Grid:

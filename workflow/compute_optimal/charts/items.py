@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from compute_optimal.charts import ability, accuracy, comparison, distribution, optimism
+from compute_optimal.charts import ability, accuracy, comparison, distribution, failures, optimism
 from compute_optimal.charts.grid import Grid
 from compute_optimal.charts.query import Row
 from compute_optimal.errors import StudyError
-from compute_optimal.tables import compute, frontier, paper
+from compute_optimal.tables import compute, frontier, paper, prms, prompts
 from compute_optimal.tables.model import Table
 
 REPORT_FOLDER = Path(__file__).parents[2] / "report"
@@ -62,6 +62,8 @@ class Item:
     def caption(self) -> Path:
         return REPORT_FOLDER / f"{self.name}.rst"
 
+
+_STEP_TRUTH = ("prm_rates", "prm_cases")
 
 ITEMS: tuple[Item, ...] = (
     Item(
@@ -150,6 +152,65 @@ ITEMS: tuple[Item, ...] = (
         task_rank=1,
     ),
     Item(
+        "figure_12",
+        "Figure 12",
+        "Two PRMs choose from the same samples",
+        "prm_cases",
+        chart=failures.examples("disagreement"),
+        aggregated=False,
+        intervals=False,
+        needs=_STEP_TRUTH,
+    ),
+    Item(
+        "figure_13",
+        "Figure 13",
+        "Over-criticism: a right step is scored as wrong",
+        "prm_cases",
+        chart=failures.examples("over_criticism"),
+        aggregated=False,
+        intervals=False,
+        needs=_STEP_TRUTH,
+    ),
+    Item(
+        "figure_14",
+        "Figures 14 and 15",
+        "Error neglect: a wrong step is scored as right",
+        "prm_cases",
+        chart=failures.examples("error_neglect"),
+        aggregated=False,
+        intervals=False,
+        needs=_STEP_TRUTH,
+    ),
+    Item(
+        "figure_16",
+        "Figure 16",
+        "Error localisation bias: another step is flagged than the wrong one",
+        "prm_cases",
+        chart=failures.examples("localisation_bias"),
+        aggregated=False,
+        intervals=False,
+        needs=_STEP_TRUTH,
+    ),
+    Item(
+        "figure_17",
+        "Figures 17 and 18",
+        "Scoring bias: length decides between two right steps",
+        "prm_cases",
+        chart=failures.examples("prefers_longer", "prefers_shorter"),
+        aggregated=False,
+        intervals=False,
+        needs=_STEP_TRUTH,
+    ),
+    Item(
+        "prm_failures",
+        "",
+        "How often PRMs fail, and how",
+        "prm_failures",
+        chart=failures.failure_rates,
+        aggregated=False,
+        needs=_STEP_TRUTH,
+    ),
+    Item(
         "optimism_gap",
         "",
         "What compute-optimal selection gains, and what of it is optimism",
@@ -210,6 +271,25 @@ ITEMS: tuple[Item, ...] = (
         "table_6",
         table=frontier.against_long_thinking,
         task_rank=None,
+    ),
+    Item(
+        "prm_ability",
+        "",
+        "PRMs against the exact check of every step",
+        "prm_failures",
+        table=prms.failures,
+        aggregated=False,
+        needs=_STEP_TRUTH,
+    ),
+    Item(
+        "table_7",
+        "Tables 7 and 8",
+        "The prompts in use",
+        "prompts",
+        table=prompts.prompts,
+        task_rank=None,
+        aggregated=False,
+        needs=("prompts",),
     ),
 )
 

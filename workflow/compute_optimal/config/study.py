@@ -214,6 +214,12 @@ class Study(Checked):
         """Prompt family of policies."""
         return self._registry.prompt_family(name)
 
+    @property
+    def prompts(self) -> tuple[PromptFamily, ...]:
+        """Prompt families that the study's policies are asked with."""
+        names = dict.fromkeys(self.policy(name).prompt for name in self.policies)
+        return tuple(map(self.prompt_family, names))
+
     def adopted_collection(self, name: str) -> AdoptedEntry:
         """Registry entry of a collection of adopted rollouts."""
         return self._registry.adopted_collection(name)
