@@ -317,6 +317,31 @@ def test_ability_has_a_fit_from_three_prms_on(tmp_path: Path) -> None:
     assert np.allclose(fit.get_ydata(), slope * np.log(fit.get_xdata()) + intercept)
 
 
+def test_bars_of_an_example_are_its_scores(drawn: Drawn, database: Path) -> None:
+    rows = run_query("prm_cases", database, PARAMETERS)
+    figure = drawn("figure_14").sheet
+    axes = panel(figure, "math-shepherd-7b|error_neglect")
+    steps = [r for r in rows if (r["prm"], r["failure"]) == ("math-shepherd-7b", "error_neglect")]
+    assert [bar.get_width() for bar in axes.patches] == [row["score"] for row in steps]
+    assert steps[1]["score"] == pytest.approx(100 / (1 + np.exp(0.5)))
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    assert labels[1] == "$x^{2$ <script>\N{REPLACEMENT CHARACTER}_a & \\frac{"
+    other = panel(figure, "rlhflow-mistral-8b|error_neglect")
+    assert "no such case in 40 solutions" in texts(other)
+    assert len(drawn("figure_17").sheet.axes) == 4
+
+
+def test_failures_are_drawn_with_their_intervals(drawn: Drawn, database: Path) -> None:
+    rows = run_query("prm_failures", database, PARAMETERS)
+    axes = panel(drawn("prm_failures").sheet, "over_criticism")
+    expected = [100 * row["value"] for row in rows if row["measure"] == "over_criticism"]
+    assert [line.get_xdata()[0] for line in axes.get_lines()] == pytest.approx(expected)
+    spans = [bar.get_segments()[0][:, 0].tolist() for bar in axes.collections]
+    assert spans == [[0.0, 50.0]] * len(expected)
+    flat = panel(drawn("prm_failures").sheet, "length_bias")
+    assert not [line for line in flat.get_lines() if "rlhflow" in str(line.get_label())]
+
+
 # --- how it looks -------------------------------------------------------------------------------
 
 

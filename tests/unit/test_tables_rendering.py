@@ -36,6 +36,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
         policies=(*POLICIES[:2], POLICIES[4]),
         prms=PRMS[:2],
         missing=[("qwen2.5-7b", None, "dvts"), ("qwen2.5-7b", None, "cot")],
+        abilities={prm[0]: 40.0 for prm in PRMS[:2]},
     ).write(tmp_path_factory.mktemp("study") / "study.duckdb")
 
 
@@ -49,6 +50,37 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def records(table: Table) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(table.csv())))
+
+
+# --- PRMs and prompts -----------------------------------------------------------------------------
+
+
+def test_abilities_of_prms_are_those_of_the_query(database: Path) -> None:
+    rows = run_query("prm_failures", database, PARAMETERS)
+    found = records(tabulate("prm_ability", database))
+    assert [(row["prm"], row["policy"]) for row in found] == [
+        (prm[1], policy)
+        for prm in PRMS[:2]
+        for policy in ("all", *(POLICIES[i][1] for i in (0, 1, 4)))
+    ]
+    f1 = [100 * row["value"] for row in rows if row["measure"] == "f1"]
+    assert [float(row["f1_percent"]) for row in found] == pytest.approx(f1)
+    assert {row["length_bias_correlation"] for row in found[4:]} == {"undefined"}
+
+
+def test_prompts_keep_their_lines_and_their_characters(database: Path) -> None:
+    table = tabulate("table_7", database)
+    text = [row for row in records(table) if (row["prompt"], row["part"]) == ("a", "system")]
+    assert [(row["line"], row["text"]) for row in text] == [
+        ("1", "Solve:"), ("3", "## Step 1: [a_b]"), ("4", r"$\boxed{x}$ | <b> #1 100%"),
+    ]  # fmt: skip
+    assert r"\#\# Step 1: [a\_b] \\" in table.latex()
+    assert r"\$\textbackslash{}boxed\{x\}\$ \textbar{}" in table.latex()
+    assert "&#36;&#92;boxed&#123;x&#125;&#36; &#124; &#60;b&#62;" in table.markdown()
+    assert [
+        row["text"] for row in records(table)
+        if row["prompt"] == "b" and row["part"] in ("system", "user")
+    ] == ["none", "{problem}", r"use \boxed{}."]  # fmt: skip
 
 
 # --- numbers ------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ def prompts(rows: Sequence[Row], title: str) -> Table:
             for part, text in parts.items()
             if text
             for number, line in enumerate(text.split("\n"), start=1)
+            if line
         ]
     return Table(
         title,
@@ -37,6 +38,7 @@ def prompts(rows: Sequence[Row], title: str) -> Table:
         [
             "System and user: the two turns, line by line, around which the policy's own chat "
             "template is put; {problem} is the text of the problem. Template: values for variables "
-            "of the chat template. Source: where the wording comes from."
+            "of the chat template. Source: where the wording comes from. Blank "
+            "lines have a number, but no row."
         ],
     )
