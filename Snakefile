@@ -66,3 +66,4 @@ rule all:
         plan.figures,
         plan.tables,
         plan.notebooks_as("html"),
+        plan.browser,

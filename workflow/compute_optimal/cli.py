@@ -143,6 +143,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--claims", type=Path, required=True, help="page of the verdicts")
     command.add_argument("--outputs", type=Path, nargs="+", required=True)
 
+    command = verb("build-browser", _build_browser, "a page of solutions and trees", storage)
+    command.add_argument("--study", type=Path, required=True)
+    command.add_argument("--database", type=Path, required=True)
+    command.add_argument("--output", type=Path, required=True)
+
     command = verbs.add_parser("judge-claims", help="the paper's claims: csv, md, tex, html")
     command.set_defaults(run=_judge_claims)
     command.add_argument("--claims", type=Path, required=True)
@@ -317,20 +322,33 @@ def _describe_study(options: argparse.Namespace) -> None:
     supersede(options.output)
 
 
-def _build_database(options: argparse.Namespace) -> None:
+def _described_study(options: argparse.Namespace) -> Any:
     from compute_optimal.config import parse_study
-    from compute_optimal.database import build
-    from compute_optimal.published import load_processbench
 
     where = {"registry": str(options.registry), "lock_file": str(options.lock_file)}
     described = json.loads(options.study.read_bytes())["study"]
-    study = parse_study({**described, **where}, where=str(options.study))
+    return parse_study({**described, **where}, where=str(options.study))
+
+
+def _build_database(options: argparse.Namespace) -> None:
+    from compute_optimal.database import build
+    from compute_optimal.published import load_processbench
+
     printed = {
         "published": pl.read_csv(options.published),
         "pretraining": pl.read_csv(options.pretraining),
         "processbench": load_processbench(options.processbench),
     }
-    build(study, _storage(options), options.tables, printed, options.output)
+    build(_described_study(options), _storage(options), options.tables, printed, options.output)
+
+
+def _build_browser(options: argparse.Namespace) -> None:
+    from compute_optimal.pages.browser import browser_page
+    from compute_optimal.store import atomic_write
+
+    page = browser_page(_described_study(options), _storage(options), options.database)
+    with atomic_write(options.output) as file:
+        file.write(page.encode())
 
 
 def _by_ending(paths: Sequence[Path]) -> dict[str, Path]:

@@ -54,14 +54,13 @@ def recompute(study: Study, folder: Path, *, cores: int) -> Files:
     description = folder / "study.json"
     write_json(description, content)
     plan = StudyPlan.from_config(content)
-    tables = [file for file in plan.tables if file.endswith(".csv")]
     log = folder / "snakemake.log"
     with log.open("wb") as stream:
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "snakemake", "--configfile", str(description)),
                 *("--cores", str(cores), "--drop-metadata"),
-                *(plan.description, f"{plan.results}/{DATABASE}", *tables),
+                *(plan.description, f"{plan.results}/{DATABASE}", *_tables(plan)),
             ],
             # The rules say `python`; they must mean the interpreter that runs this.
             env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
@@ -94,10 +93,12 @@ def _results(plan: StudyPlan) -> dict[str, bytes]:
     found = {
         f"{name}.csv": _csv(run_query(f"expected_{name}", results / DATABASE)) for name in _QUERIES
     }
-    files = [*(Path(file) for file in plan.tables if file.endswith(".csv")), results / CLAIMS]
-    return found | {
-        file.relative_to(results).as_posix(): file.read_bytes() for file in files if file.exists()
-    }
+    files = map(Path, _tables(plan))
+    return found | {file.relative_to(results).as_posix(): file.read_bytes() for file in files}
+
+
+def _tables(plan: StudyPlan) -> list[str]:
+    return [file for file in (*plan.tables, *plan.claims) if file.endswith(".csv")]
 
 
 def _rows(study: Study, store: Store) -> bytes:

@@ -42,6 +42,7 @@ _SOURCES = {
     "gather": ("database.py", "coverage.py", "published.py"),
     "present": ("charts", "tables"),
     "notebooks": ("charts", "tables", "notebooks.py"),
+    "browse": ("judge.py", *(f"pages/browser.{end}" for end in ("py", "html", "css", "js"))),
     "claims": ("claims", "charts/query.py", "statistics/intervals.py", "tables/model.py"),
 }
 """Sources behind the cheap rules, which run again when these change. The rules of the generate
@@ -198,6 +199,11 @@ class StudyPlan:
     def item_queries(self) -> list[str]:
         """SQL files behind all figures and tables."""
         return _sql_files("*.sql")
+
+    @property
+    def browser(self) -> str:
+        """The rollout browser."""
+        return f"{self.results}/browser.html"
 
     def _files(self, kind: str, folder: str, endings: Sequence[str]) -> list[str]:
         names = [item.name for item in ITEMS if item.kind == kind]

@@ -2,7 +2,7 @@
 # verdict is a query and a rule.
 #
 # in:  <results>/study.duckdb, config/claims.yaml, workflow/sql/**/*.sql, notebooks/*.ipynb
-# out: <results>/claims.{csv,md,tex,html}
+# out: <results>/claims.{csv,md,tex,html}, <results>/browser.html
 #      <results>/figures/{figure}.{svg,pdf,png}, <results>/tables/{table}.{csv,md,tex},
 #      <results>/notebooks/*.{ipynb,html}
 
@@ -108,4 +108,33 @@ rule run_notebooks:
         " --database {input.database:q}"
         " --claims {input.claims:q}"
         " --outputs {output:q}"
+        " 2>&1 | tee {log:q}"
+
+
+rule build_browser:
+    input:
+        study=plan.description,
+        database="<results>/study.duckdb",
+        queries=[
+            "workflow/sql/browser_problems.sql",
+            "workflow/sql/browser_answers.sql",
+        ],
+        code=plan.sources("browse"),
+    output:
+        report(
+            "<results>/browser.html",
+            caption="../report/browser.rst",
+            category="Rollouts",
+            labels={"page": "browser"},
+        ),
+    log:
+        "<logs>/build_browser.log",
+    resources:
+        storage=plan.storage,
+    shell:
+        "python -m compute_optimal build-browser"
+        " --study {input.study:q}"
+        " --database {input.database:q}"
+        " --output {output:q}"
+        " {resources.storage}"
         " 2>&1 | tee {log:q}"

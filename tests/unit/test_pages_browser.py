@@ -1,0 +1,99 @@
+"""The rollout browser, from made-up engines to the page, with a hostile policy too."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from searched_study import browser_page, data_of, run_study
+
+HOSTILE = (
+    "</script><script>document.title='taken'</script>",
+    "<!--<script><img src=x onerror=\"document.title='taken'\">",
+    "NUL \x00, override \u202eedirrevo\u202c, separators \u2028 \u2029, mark \ufeff",
+    "]]> &lt;b&gt; {{ 7 * 7 }} <svg onload=alert(1)>",
+)
+
+
+class Markup(HTMLParser):
+    """Every tag of a page, and the content of its scripts."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+
+def test_trees_paths_and_votes_are_there_and_fit_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = data_of(browser_page(*run_study(tmp_path, monkeypatch)))
+    (cell,) = data["cells"]
+    assert data["budgets"] == [4, 16]
+    problem = cell["problems"][0]
+    assert data["texts"][problem["text"]].startswith("Start with")
+    assert [len(problem["samples"]), problem["nPool"]] == [16, 16]
+    for sample in problem["samples"]:
+        assert len(sample["steps"]) == len(sample["scores"][0]["margins"])
+    found = {(s["method"], s["budget"]): s for s in problem["searches"]}
+    assert found.keys() == {("beam_search", 4), ("beam_search", 16), ("dvts", None)}
+    for search in found.values():
+        nodes = {(node[0], node[2]): node for node in search["nodes"]}
+        assert {data["fates"][node[6]] for node in nodes.values()} > {"kept"}
+        for path in search["paths"]:
+            margins, node = [], nodes[path["subtree"], path["leaf"]]
+            while node:
+                margins.insert(0, node[5])
+                node = node[3] is not None and nodes[node[0], node[3]]
+            assert margins == path["scores"]["margins"]
+
+
+def test_what_a_hostile_policy_writes_is_data_and_never_markup(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = browser_page(*run_study(tmp_path, monkeypatch, sentences=HOSTILE, problems=1))
+    # In the file: plain ASCII without control characters, and the tags of the template only.
+    assert re.fullmatch(r"[\n\x20-\x7e]*", page)
+    tags = Markup(page).tags
+    assert [tag for tag, _ in tags if tag in ("script", "style", "img", "svg")] == [
+        "style",
+        "script",
+        "script",
+    ]
+    assert not [name for _, names in tags for name in names if name.startswith("on")]
+    # What runs is what the policy names; the data are whole.
+    blocks = re.findall(r"<(script|style)>(.*?)</\1>", page, re.DOTALL)
+    (rules,) = [a["content"] for _, a in tags if a.get("http-equiv") == "Content-Security-Policy"]
+    assert rules is not None
+    assert rules.startswith("default-src 'none'")
+    for _, content in blocks:
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert f"'sha256-{digest}'" in rules
+    texts = data_of(page)["texts"]
+    for sentence in HOSTILE:
+        assert any(text.startswith(sentence) for text in texts)
+
+
+def test_the_script_makes_no_markup_of_strings() -> None:
+    script = Path("workflow/compute_optimal/pages/browser.js").read_text(encoding="utf-8")
+    unsafe = r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(|Function\(|\bfetch\b|http:"
+    assert re.findall(unsafe, script.replace("http://www.w3.org/2000/svg", "")) == []
+
+
+def test_a_page_that_would_be_too_large_shows_less(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options, database = run_study(tmp_path, monkeypatch)
+    monkeypatch.setattr("compute_optimal.pages.browser.SIZE_LIMIT", 1)
+    data = data_of(browser_page(options, database))
+    assert (data["problemsPerBucket"], data["budgets"], data["allBudgets"]) == (1, [4], [4, 16])
+    (cell,) = data["cells"]
+    assert {len(problem["samples"]) for problem in cell["problems"]} == {4}
+    assert {s["budget"] for p in cell["problems"] for s in p["searches"]} == {4, None}
