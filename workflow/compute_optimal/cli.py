@@ -103,15 +103,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--cases", type=Path, required=True)
 
     command = verb("estimate-accuracy", _estimate_accuracy, "curves and outcomes", job)
-    for name in (
-        "--problems",
-        "--answers",
-        "--difficulty",
-        "--curves",
-        "--outcomes",
-        "--selection",
-    ):
+    for name in ("--problems", "--answers"):
         command.add_argument(name, type=Path, required=True)
+    command.add_argument("--outputs", type=Path, nargs="+", required=True)
 
     command = verbs.add_parser("describe-study", help="write the study as the database holds it")
     command.set_defaults(run=_describe_study)
@@ -250,6 +244,7 @@ def _grade_answers(options: argparse.Namespace) -> None:
 
 def _estimate_accuracy(options: argparse.Namespace) -> None:
     from compute_optimal import estimate, judge
+    from compute_optimal.score_quality import examine_scores
     from compute_optimal.selection import select_strategies
 
     storage, spec = _storage(options), options.spec
@@ -271,13 +266,16 @@ def _estimate_accuracy(options: argparse.Namespace) -> None:
         confidence=settings.confidence,
         seed=settings.seed,
     )
-    for frame, path in (
-        (rated, options.difficulty),
-        (curves, options.curves),
-        (outcomes, options.outcomes),
-        (chosen, options.selection),
-    ):
-        write_parquet(_of_cell(frame, spec["task"], spec["policy"]), path)
+    tables = {
+        "difficulty": rated,
+        "curves": curves,
+        "outcomes": outcomes,
+        "selection": chosen,
+        **examine_scores(answers, scores, ids, settings),
+    }
+    for path in options.outputs:
+        kind = path.name.rsplit("-", 1)[0]
+        write_parquet(_of_cell(tables[kind], spec["task"], spec["policy"]), path)
         supersede(path)
 
 

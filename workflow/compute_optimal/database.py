@@ -18,7 +18,10 @@ from compute_optimal.prm_ability import RATES
 from compute_optimal.prm_cases import CASES
 from compute_optimal.storage import Storage
 
-FILES = ("problems", "answers", "difficulty", "curves", "outcomes", "selection")
+FILES = (
+    "problems", "answers", "difficulty", "curves", "outcomes", "selection", "picks", "calibration",
+    "score_quality", "run_to_run",
+)  # fmt: skip
 """Kinds of parquet files that go in; each file carries its task, policy and origin."""
 
 STEP_FILES = {"prm_rates": RATES, "prm_cases": CASES}

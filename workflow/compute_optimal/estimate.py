@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from compute_optimal.answer_grid import AnswerGrid, margins_of
 from compute_optimal.statistics.difficulty import BUCKETS, bucket_of
 from compute_optimal.statistics.estimators import (
     FloatArray,
@@ -22,7 +23,6 @@ from compute_optimal.statistics.estimators import (
     best_of_k,
     pass_at_k,
     plurality_at_k,
-    trajectory_scores,
     weighted_vote_at_k,
 )
 from compute_optimal.statistics.intervals import bootstrap_weights, mean_interval
@@ -56,44 +56,6 @@ class _Curve:
     values: FloatArray
     tokens: FloatArray
     errors: FloatArray | None = None
-
-
-@dataclass(frozen=True)
-class _Group:
-    """Answers of a pool or a search as arrays [problems, n], NaN or -1 where there is none."""
-
-    correct: FloatArray
-    classes: IntArray
-    n_tokens: FloatArray
-    rows: NDArray[np.int64]
-    columns: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, answers: pl.DataFrame, problem_ids: Sequence[str]) -> _Group:
-        """``answers``: problem_id, position (0, 1, ... within a problem), and what is judged."""
-        index = {name: row for row, name in enumerate(problem_ids)}
-        rows = np.array([index[name] for name in answers["problem_id"]], dtype=np.int64)
-        columns = answers["position"].to_numpy()
-        shape = len(problem_ids), int(columns.max(initial=-1)) + 1
-        correct, n_tokens = np.full(shape, np.nan), np.full(shape, np.nan)
-        classes = np.full(shape, -1, dtype=np.int64)
-        # ASSUME: an answer that could not be graded in time counts as wrong; the table of answers
-        # keeps it apart, and its number is reported.
-        correct[rows, columns] = answers["correct"].fill_null(False).to_numpy()
-        n_tokens[rows, columns] = answers["n_tokens"].cast(pl.Float64).to_numpy()
-        labels = answers["answer_class"].rank("dense").fill_null(0).cast(pl.Int64) - 1
-        classes[rows, columns] = labels.to_numpy()
-        return cls(correct, classes, n_tokens, rows, columns)
-
-    def scores(self, margins: pl.Series, scoring: Scoring) -> tuple[FloatArray, FloatArray]:
-        """Ranking scores and vote weights [problems, n] from one list of margins a row."""
-        n_steps = margins.list.len().fill_null(0).to_numpy()
-        flat = margins.explode(empty_as_null=False, keep_nulls=False).cast(pl.Float64).to_numpy()
-        found = trajectory_scores(flat, n_steps, scoring)
-        ranking, weight = (np.full(self.correct.shape, np.nan) for _ in range(2))
-        ranking[self.rows, self.columns] = found.ranking
-        weight[self.rows, self.columns] = found.vote_weight
-        return ranking, weight
 
 
 def difficulty(
@@ -188,7 +150,7 @@ def _curves(
 ) -> Iterator[_Curve]:
     greedy = answers.filter(pool="greedy").with_columns(position=pl.col("sample_index"))
     if greedy.height:
-        group = _Group.of(greedy, problem_ids)
+        group = AnswerGrid.of(greedy, problem_ids)
         yield _Curve(None, "cot", None, None, [1], group.correct, group.n_tokens)
     pool = answers.filter(pool="evaluation").with_columns(position=pl.col("sample_index"))
     if pool.height:
@@ -206,7 +168,7 @@ def _pool_curves(
     problem_ids: Sequence[str],
     settings: Settings,
 ) -> Iterator[_Curve]:
-    group = _Group.of(pool, problem_ids)
+    group = AnswerGrid.of(pool, problem_ids)
     size = group.correct.shape[1]
     every = np.arange(1, size + 1)
     tokens = np.nanmean(np.where(np.isnan(group.n_tokens), 0, group.n_tokens), axis=1)[:, None]
@@ -220,9 +182,7 @@ def _pool_curves(
     powers = {2**i for i in range(size.bit_length())} | {*settings.budgets, size}
     votes = np.array(sorted(k for k in powers if k <= size))
     for prm, found in scores.items():
-        margins = pool.select("problem_id", "sample_index").join(
-            found, on=["problem_id", "sample_index"], how="left", maintain_order="left"
-        )["margins"]
+        margins = margins_of(pool, found)
         scored = [group.scores(margins, scoring) for scoring in SCORINGS]
         means, errors = weighted_vote_at_k(
             group.classes,
@@ -247,7 +207,7 @@ def _search_curves(
     paths = paths.with_columns(
         position=pl.int_range(pl.len()).over("problem_id", order_by=["subtree", "sample_index"])
     )
-    group = _Group.of(paths, problem_ids)
+    group = AnswerGrid.of(paths, problem_ids)
     trees = paths.group_by("problem_id", "subtree").agg(pl.first("n_tokens_tree"))
     per_tree = trees.group_by("problem_id").agg(pl.mean("n_tokens_tree"))
     mean_tree = dict(per_tree.iter_rows())
@@ -272,7 +232,7 @@ def _search_curves(
         yield curve(scoring, "prm_vote", _voted(group, weight, sizes, settings))
 
 
-def _best(group: _Group, ranking: FloatArray, sizes: IntArray | None) -> FloatArray:
+def _best(group: AnswerGrid, ranking: FloatArray, sizes: IntArray | None) -> FloatArray:
     if sizes is not None:
         return best_of_k(group.correct, ranking, sizes)
     counts = np.count_nonzero(~np.isnan(group.correct), axis=1)
@@ -280,7 +240,7 @@ def _best(group: _Group, ranking: FloatArray, sizes: IntArray | None) -> FloatAr
 
 
 def _voted(
-    group: _Group, weight: FloatArray | None, sizes: IntArray | None, settings: Settings
+    group: AnswerGrid, weight: FloatArray | None, sizes: IntArray | None, settings: Settings
 ) -> FloatArray:
     counts = np.count_nonzero(~np.isnan(group.correct), axis=1)
     asked = np.unique(np.maximum(counts, 1)) if sizes is None else sizes

@@ -37,7 +37,13 @@ _PACKAGE = Path(__file__).parent
 _SOURCES = {
     "judge": ("judge.py", "grading"),
     "check": ("step_truth.py", "tasks"),
-    "analyse": ("estimate.py", "selection.py", "statistics"),
+    "analyse": (
+        "estimate.py",
+        "answer_grid.py",
+        "selection.py",
+        "score_quality.py",
+        "statistics",
+    ),
     "examine": ("prm_ability.py", "prm_cases.py", "statistics"),
     "gather": ("database.py", "coverage.py", "published.py"),
     "present": ("charts", "tables"),
@@ -48,7 +54,10 @@ _SOURCES = {
 """Sources behind the cheap rules, which run again when these change. The rules of the generate
 zone have none on purpose: there, only the spec counts."""
 
-ESTIMATES = ("difficulty", "curves", "outcomes", "selection")
+ESTIMATES = (
+    "difficulty", "curves", "outcomes", "selection", "picks", "calibration", "score_quality",
+    "run_to_run",
+)  # fmt: skip
 
 RUN_TIME_KEYS = {
     *("generate", "mirror", "store", "results", "registry", "lock_file"),

@@ -1,7 +1,8 @@
 # Estimates per (task, policy), then one database of everything.
 #
 # in:  <results>/{origin}/{task}/{policy}/answers-{digest}.parquet, score receipts, the store
-# out: <results>/{origin}/{task}/{policy}/{difficulty,curves,outcomes,selection}-{digest}.parquet
+# out: <results>/{origin}/{task}/{policy}/{difficulty,curves,outcomes,selection,picks,
+#      calibration,score_quality,run_to_run}-{digest}.parquet
 #      <results>/run/{task}/{prm_rates,prm_cases}-{digest}.parquet (tasks whose steps can be checked)
 #      <results>/study-{digest}.json, <results>/study.duckdb
 
@@ -17,6 +18,10 @@ rule estimate_accuracy:
         curves="<results>/{origin}/{task}/{policy}/curves-{digest}.parquet",
         outcomes="<results>/{origin}/{task}/{policy}/outcomes-{digest}.parquet",
         selection="<results>/{origin}/{task}/{policy}/selection-{digest}.parquet",
+        picks="<results>/{origin}/{task}/{policy}/picks-{digest}.parquet",
+        calibration="<results>/{origin}/{task}/{policy}/calibration-{digest}.parquet",
+        score_quality="<results>/{origin}/{task}/{policy}/score_quality-{digest}.parquet",
+        run_to_run="<results>/{origin}/{task}/{policy}/run_to_run-{digest}.parquet",
     log:
         "<logs>/estimate_accuracy/{origin}/{task}/{policy}-{digest}.log",
     resources:
@@ -28,10 +33,7 @@ rule estimate_accuracy:
         " --spec {params.spec:q}"
         " --problems {input.problems:q}"
         " --answers {input.answers:q}"
-        " --difficulty {output.difficulty:q}"
-        " --curves {output.curves:q}"
-        " --outcomes {output.outcomes:q}"
-        " --selection {output.selection:q}"
+        " --outputs {output:q}"
         " {resources.storage}"
         " 2>&1 | tee {log:q}"
 

@@ -66,7 +66,7 @@ def best_of_k(correct: ArrayLike, scores: ArrayLike, budgets: ArrayLike) -> Floa
             np.argsort(-np.take_along_axis(score[rows], columns, axis=1), axis=1, kind="stable"),
             axis=1,
         )
-        shared = _mean_over_ties(
+        shared = mean_over_ties(
             np.take_along_axis(score[rows], order, axis=1),
             np.take_along_axis(truth[rows], order, axis=1),
         )
@@ -268,7 +268,7 @@ def _pools(correct: FloatArray) -> Iterator[tuple[IntArray, IntArray]]:
         yield rows, columns[rows, :size]
 
 
-def _mean_over_ties(scores: FloatArray, values: FloatArray) -> FloatArray:
+def mean_over_ties(scores: FloatArray, values: FloatArray) -> FloatArray:
     """``values`` averaged over runs of equal scores; rows are sorted by score, NaN equals NaN."""
     starts = np.ones(scores.shape, dtype=bool)
     left, right = scores[:, :-1], scores[:, 1:]
