@@ -46,6 +46,14 @@ SCHEMA = {
     " seconds DOUBLE, policy_seconds DOUBLE, prm_seconds DOUBLE",
     "prms": "prm VARCHAR, title VARCHAR, format VARCHAR, n_parameters BIGINT",
     "tasks": "task VARCHAR, title VARCHAR, n_problems INTEGER",
+    "picks": "task VARCHAR, policy VARCHAR, prm VARCHAR, scoring VARCHAR, measure VARCHAR,"
+    " budget INTEGER, value DOUBLE, ci_low DOUBLE, ci_high DOUBLE, n_problems INTEGER",
+    "calibration": "task VARCHAR, policy VARCHAR, prm VARCHAR, scoring VARCHAR, bin INTEGER,"
+    " n_samples INTEGER, score DOUBLE, value DOUBLE, ci_low DOUBLE, ci_high DOUBLE",
+    "score_quality": "task VARCHAR, policy VARCHAR, prm VARCHAR, scoring VARCHAR, measure VARCHAR,"
+    " value DOUBLE, ci_low DOUBLE, ci_high DOUBLE, n_problems INTEGER",
+    "run_to_run": "task VARCHAR, policy VARCHAR, prm VARCHAR, method VARCHAR, scoring VARCHAR,"
+    " voting VARCHAR, budget INTEGER, standard_error DOUBLE",
     "unit_costs": "task VARCHAR, policy VARCHAR, prm VARCHAR, method VARCHAR, budget INTEGER,"
     " seconds DOUBLE, generated_tokens DOUBLE, discarded_tokens DOUBLE,"
     " prompt_tokens_computed DOUBLE, prompt_tokens_cached DOUBLE, prm_tokens_computed DOUBLE,"
@@ -91,6 +99,10 @@ PUBLISHED = (
     ("Table 5", "Llama-3.2-1B-Inst.", "compute-optimal TTS", "", "MATH-500",
      "efficiency_gain_over_majority", ">256.0"),
     ("Table 5", "Llama-3.2-3B-Inst.", "compute-optimal TTS", "", "MATH-500", "accuracy", "78.2"),
+    ("Table 1", "Mistral-PRM-Data", "", "RLHFlow-PRM-Mistral-8B", "PRM training data",
+     "avg_tokens_per_response", "236.9"),
+    ("Table 1", "Mistral-PRM-Data", "", "RLHFlow-PRM-Mistral-8B", "PRM training data",
+     "avg_tokens_per_step", "46.6"),
     ("Table 3", "GPT-4o", "CoT", "", "MATH-500", "accuracy", "74.6"),
     ("Table 3", "GPT-4o", "CoT", "", "Avg", "accuracy", "42.0"),
     ("Table 4", "DeepSeek-R1", "CoT", "", "", "pretraining_FLOPS", "5.96e25"),
@@ -218,6 +230,14 @@ class SyntheticStudy:
                 self._rows["unit_costs"].append(
                     (task, policy, prm, method, None, 0.3, each, 10, 40, 40, each if prm else 0, 0)
                 )
+            if method == "best_of_n":
+                self._scores(rng, task, policy, prm, chance)
+            if method in ("majority", "best_of_n"):
+                rule = (None, "majority") if prm is None else ("prm_last", "prm_max")
+                self._rows["run_to_run"] += [
+                    (task, policy, prm, method, *rule, n, 0.3 / np.sqrt(len(ids)))
+                    for n in self.budgets
+                ]
             rules: list[tuple[str | None, str | None]] = [(None, None)] if prm is None else []
             if prm is not None:
                 rules += AGGREGATIONS
@@ -284,6 +304,30 @@ class SyntheticStudy:
                 (task, policy, prm, method, scoring, voting, budget, problem, bucket, value)
                 for problem, bucket, value in zip(ids, buckets, accuracy.tolist(), strict=True)
             ]
+
+    def _scores(
+        self, rng: np.random.Generator, task: str, policy: str, prm: str | None, chance: np.ndarray
+    ) -> None:
+        key, n = (task, policy, prm, "prm_last"), len(chance)
+        for budget in self._ks("best_of_n"):
+            growth = np.log2(budget)
+            for measure, value in (
+                ("score", min(0.98, 0.4 + 0.06 * growth)),
+                ("tokens", 320 + 8 * growth),
+                ("steps", 8.0),
+            ):
+                ends = 0.95 * value, min(1.0, 1.05 * value) if measure == "score" else 1.05 * value
+                self._rows["picks"].append((*key, measure, budget, value, *ends, n))
+        for tenth in range(10):
+            middle, right = (tenth + 0.5) / 10, float(np.mean(chance)) * (tenth + 1) / 10
+            row = (*key, tenth, 100, middle, right, 0.9 * right, min(1.0, 1.1 * right))
+            self._rows["calibration"].append(row)
+        # No discrimination where nothing is right.
+        measures = ["calibration_error", "tied_pairs", "unscored"]
+        measures += ["discrimination"] if np.any(chance > 0) else []
+        for measure in measures:
+            value = float(rng.uniform(0.1, 0.8))
+            self._rows["score_quality"].append((*key, measure, value, 0.9 * value, value, n))
 
     def _selection(self, task: str, policy: str, n_parameters: int, ids: list[str]) -> None:
         """At the largest budget and by the usual rule only: all of them would take minutes."""

@@ -140,7 +140,8 @@ def test_every_axis_says_what_it_measures(drawn: Drawn) -> None:
         titles = {axes.get_xlabel() for axes in figure.axes} | {
             axes.get_ylabel() for axes in figure.axes
         }
-        assert any("(%)" in title for title in titles), name
+        units = ("(%)", "(± points)")
+        assert any(unit in title for title in titles for unit in units), name
         if name in ("figure_10", "figure_7", "figure_8"):
             assert "budget N (samples)" in titles
 
@@ -155,9 +156,10 @@ def test_budgets_lie_on_a_binary_logarithmic_axis(drawn: Drawn) -> None:
 def test_what_has_not_been_run_says_so(drawn: Drawn) -> None:
     figure = drawn("figure_10").sheet
     absent = panel(figure, "llama-3.2-1b|rlhflow-mistral-8b")
-    assert "not run" in texts(absent)
+    # Three methods at 4 + 16 + 64 + 256 samples of 320 tokens for each of 20 problems.
+    assert texts(absent)[0] == f"not run (about {3 * 340 * 20 * 320 / 1e6:.3g}M tokens)"
     assert not absent.get_lines()
-    assert "not run: DVTS" in texts(figure)
+    assert any(text.startswith("not run: DVTS (about") for text in texts(figure))
     assert "not run" in texts(panel(drawn("figure_3").sheet, "llama-3.2-3b"))
     for name in FIGURES:
         figure = drawn(name, "nothing run").sheet
@@ -264,6 +266,23 @@ def test_selections_are_those_of_the_analysis(drawn: Drawn, database: Path) -> N
     }
     assert drawn_points == pytest.approx(expected)
     assert len(expected) == 3 * 3 + 2
+
+
+def test_scores_are_drawn_beside_the_truth(drawn: Drawn, database: Path) -> None:
+    axes = panel(drawn("over_optimisation").sheet, "qwen2.5-72b|math-shepherd-7b")
+    rows = [
+        row
+        for row in run_query("over_optimisation", database, PARAMETERS)
+        if (row["policy"], row["prm"]) == ("qwen2.5-72b", "math-shepherd-7b")
+    ]
+    heights = {line.get_label(): list(line.get_ydata()) for line in axes.get_lines()}
+    for name in ("accuracy", "score"):
+        assert heights[name] == pytest.approx([100 * row[name] for row in rows])
+    bins = panel(drawn("calibration").sheet, "math-shepherd-7b").get_lines()
+    assert {line.get_label() for line in bins} >= {"llama-3.2-1b", "qwen2.5-72b"}
+    lines = panel(drawn("run_to_run").sheet, "llama-3.2-1b").get_lines()
+    again = next(line for line in lines if line.get_label() == "majority|0")
+    assert list(again.get_ydata()) == pytest.approx([100 * 1.959964 * 0.3 / 20**0.5] * 4)
 
 
 def test_flops_are_those_of_the_query(drawn: Drawn, database: Path) -> None:

@@ -32,7 +32,22 @@ FRONTIER = {
     "prm_title", "budget", "accuracy", "ci_low", "ci_high", "model", "section", "printed", "method",
     "printed_prm", "printed_rank",
 }  # fmt: skip
+PAIRS = {
+    "policy", "policy_title", "family", "n_parameters", "prm", "prm_title", "prm_n_parameters",
+}  # fmt: skip
 COLUMNS = {
+    "accuracy_against_seconds": POINTS,
+    "calibration": PAIRS | {"bin", "n_samples", "score", "accuracy", "ci_low", "ci_high"},
+    "over_optimisation": PAIRS
+    | {"budget", "accuracy", "ci_low", "ci_high", "score", "score_low", "score_high"},
+    "run_to_run": {
+        "policy", "policy_title", "family", "n_parameters", "method", "budget", "run_to_run",
+        "half_interval", "confidence", "prm_title",
+    },
+    "score_quality": PAIRS | {"measure", "value", "ci_low", "ci_high", "n_problems"},
+    "table_1": PAIRS
+    | {f"tokens_of_{kind}{end}" for kind in ("sample", "pick") for end in ("", "_low", "_high")}
+    | {"steps_of_sample", "steps_of_pick", "budget", "per_response", "per_step"},
     "accuracy_against_flops": POINTS | {"policy_flops", "prm_flops", "flops"},
     "cost_ledger": {
         "task", "task_title", "policy", "policy_title", "kind", "method", "budget", "n_prms",

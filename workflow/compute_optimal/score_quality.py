@@ -26,6 +26,7 @@ from compute_optimal.statistics.intervals import (
     difference_interval,
     percentile_interval,
     pool_standard_error,
+    wilson_interval,
 )
 from compute_optimal.statistics.ranking import ranks_with_ties
 
@@ -169,6 +170,11 @@ class _Bins:
             replicates = (weights @ self.right) / (weights @ self.counts)
         n_problems = np.count_nonzero(self.counts, axis=0)
         low, high = percentile_interval(replicates, n_problems, settings.confidence)
+        # All right or all wrong: the bootstrap sees no spread, and few problems are no certainty.
+        flat = (right == 0) | (right == counts)
+        low[flat], high[flat] = wilson_interval(
+            n_problems[flat] * (right[flat] > 0), n_problems[flat], settings.confidence
+        )
         for i in np.flatnonzero(counts).tolist():
             shares = right[i] / counts[i], low[i], high[i]
             yield i, int(counts[i]), float(scores[i] / counts[i]), *map(float, shares)

@@ -113,6 +113,20 @@ best AS (
 )
 SELECT asked.* FROM asked SEMI JOIN best USING (task, policy, prm);
 
+-- Every policy and PRM that are planned together on a task, in the order of tables.
+CREATE OR REPLACE TEMP MACRO pairs(task_) AS TABLE
+SELECT
+    policies.policy,
+    policies.title AS policy_title,
+    policies.family,
+    policies.n_parameters,
+    prms.prm,
+    prms.title AS prm_title,
+    prms.n_parameters AS prm_n_parameters
+FROM (SELECT DISTINCT policy, prm FROM planned() WHERE task = task_) AS planned
+INNER JOIN policies USING (policy)
+INNER JOIN prms USING (prm);
+
 -- Every point of every policy, PRM, bucket and method that the study means to run. A method
 -- without results has one row whose budget is NULL: that is what "not run" is drawn from.
 -- n_expected: problems of the task or, in a bucket, of this difficulty for this policy.

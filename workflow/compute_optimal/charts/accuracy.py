@@ -55,16 +55,32 @@ def by_difficulty(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
 
 
 def against_flops(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
-    """A panel per method, a line per policy over 2 N D FLOPs per problem, CoT as single points."""
+    """Accuracy over 2 N D FLOPs per problem."""
+    counted = f"{subtitle}; {_prm_text(rows)}; 2 N D FLOPs of policy and PRM"
+    absent = "no record of the tokens that the PRM read"
+    return _against(rows, title, counted, "flops", "FLOPs per problem", absent)
+
+
+def against_seconds(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
+    """Accuracy over measured seconds per problem."""
+    counted = f"{subtitle}; {_prm_text(rows)}; as measured where the cells were made"
+    absent = "no record of the time it took"
+    return _against(rows, title, counted, "seconds", "engine seconds per problem (s)", absent)
+
+
+def _against(
+    rows: Sequence[Row], title: str, subtitle: str, cost: str, cost_title: str, unpriced: str
+) -> Grid:
+    """A panel per method, a line per policy over what it costs, CoT as single points."""
     policies = [of_policy[0] for of_policy in _groups(rows, "policy")]
     by_size = sorted(policies, key=lambda row: (row["n_parameters"] or 0, row["policy"]))
     looks = {
         row["policy"]: style.series_look(_policy_title(row), position, len(by_size))
         for position, row in enumerate(by_size)
     }
-    drawn = [row for row in rows if row["budget"] is not None and row["flops"]]
+    drawn = [row for row in rows if row["budget"] is not None and row[cost]]
     low, high = style.percent_limits(_ends(drawn))
-    exponents = style.decades(row["flops"] for row in drawn)
+    exponents = style.decades(row[cost] for row in drawn)
 
     def prepare(axes: Axes) -> None:
         axes.set_xscale("log")
@@ -80,14 +96,14 @@ def against_flops(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
 
     def panel(method: str) -> Panel:
         of_method = [row for row in drawn if row["method"] == method and row["at_study_budget"]]
-        unpriced = any(row["method"] == method and row["budget"] is not None for row in rows)
+        ran = any(row["method"] == method and row["budget"] is not None for row in rows)
 
         def paint(axes: Axes) -> None:
             for policy, look in looks.items():
                 for points, hollow in ((of_method, False), (greedy, True)):
                     mine = [row for row in points if row["policy"] == policy]
                     if mine:
-                        line = _curve(axes, look, mine, "flops", policy, bars=True)
+                        line = _curve(axes, look, mine, cost, policy, bars=True)
                         if hollow:
                             line.set(markerfacecolor="white", markeredgecolor=look.colour)
 
@@ -95,15 +111,15 @@ def against_flops(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
             method,
             style.METHODS[method].label,
             paint if of_method else None,
-            absent="no record of the tokens that the PRM read" if unpriced else style.NOT_RUN,
+            absent=unpriced if ran else style.NOT_RUN,
         )
 
     studied = {row["method"] for row in rows}
     panels = [panel(method) for method in _LINES if method in studied and method != "pass_at_k"]
     return Grid(
         title,
-        f"{subtitle}; {_prm_text(rows)}; 2 N D FLOPs of policy and PRM; hollow: CoT",
-        "FLOPs per problem",
+        f"{subtitle}; hollow: CoT",
+        cost_title,
         _ACCURACY,
         [Block("", panels, prepare)] if panels else [],
         [style.handle(look, band=False) for look in looks.values()],

@@ -11,11 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from compute_optimal.charts import ability, accuracy, comparison, distribution, failures, optimism
+from compute_optimal.charts import (
+    ability,
+    accuracy,
+    comparison,
+    distribution,
+    failures,
+    optimism,
+    scores,
+)
 from compute_optimal.charts.grid import Grid
 from compute_optimal.charts.query import Row
 from compute_optimal.errors import StudyError
 from compute_optimal.tables import compute, frontier, paper, prms, prompts
+from compute_optimal.tables import scores as score_tables
 from compute_optimal.tables.model import Table
 
 REPORT_FOLDER = Path(__file__).parents[2] / "report"
@@ -211,6 +220,34 @@ ITEMS: tuple[Item, ...] = (
         needs=_STEP_TRUTH,
     ),
     Item(
+        "accuracy_against_seconds",
+        "",
+        "Accuracy against measured time",
+        "accuracy_against_seconds",
+        chart=accuracy.against_seconds,
+    ),
+    Item(
+        "over_optimisation",
+        "",
+        "Best-of-N as N grows: what the PRM thinks of its pick, and what it is",
+        "over_optimisation",
+        chart=scores.over_optimisation,
+    ),
+    Item(
+        "calibration",
+        "",
+        "Whether a score is the chance of being right",
+        "calibration",
+        chart=scores.calibration,
+    ),
+    Item(
+        "run_to_run",
+        "",
+        "How much of an accuracy is chance: other seeds, and other problems",
+        "run_to_run",
+        chart=scores.run_to_run,
+    ),
+    Item(
         "optimism_gap",
         "",
         "What compute-optimal selection gains, and what of it is optimism",
@@ -233,6 +270,20 @@ ITEMS: tuple[Item, ...] = (
         task_rank=None,
         aggregated=False,
         needs=("cell_costs",),
+    ),
+    Item(
+        "score_quality",
+        "",
+        "What the scores of a PRM are worth",
+        "score_quality",
+        table=score_tables.score_quality,
+    ),
+    Item(
+        "table_1",
+        "Table 1",
+        "Tokens per response and step",
+        "table_1",
+        table=score_tables.lengths,
     ),
     Item(
         "table_2",

@@ -1,0 +1,16 @@
+-- Calibration: of the samples whose score lies in each tenth of 0..1, the share that is right.
+-- One row per policy, PRM and tenth (bin) with samples; a pair without results has one row whose bin
+-- is NULL. Parameters: task, scoring.
+SELECT
+    pairs.*,
+    found.bin,
+    found.n_samples,
+    found.score,
+    found.value AS accuracy,
+    found.ci_low,
+    found.ci_high
+FROM pairs($task) AS pairs
+LEFT JOIN (
+    SELECT * FROM calibration WHERE task = $task AND scoring = $scoring
+) AS found USING (policy, prm)
+ORDER BY prm_n_parameters, prm, family, n_parameters, policy, bin;

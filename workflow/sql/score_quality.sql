@@ -1,0 +1,9 @@
+-- What the scores of each PRM are worth for each policy: one row per policy, PRM and measure (see
+-- compute_optimal.score_quality); a pair without results has one row whose measure is NULL.
+-- Parameters: task, scoring.
+SELECT pairs.*, found.measure, found.value, found.ci_low, found.ci_high, found.n_problems
+FROM pairs($task) AS pairs
+LEFT JOIN (
+    SELECT * FROM score_quality WHERE task = $task AND scoring = $scoring
+) AS found USING (policy, prm)
+ORDER BY family, n_parameters, policy, prm_n_parameters, prm, measure;
