@@ -85,6 +85,7 @@ class FakePolicy:
     log: list[SampleRequest] = field(default_factory=list)
     peak: int = 0
     n_collected: int = 0
+    seconds: float = 0.0
 
     def submit(self, request: SampleRequest) -> None:
         assert request.max_tokens >= 1
@@ -132,6 +133,7 @@ class FakePrm:
     pending: list[ScoreRequest] = field(default_factory=list)
     log: list[ScoreRequest] = field(default_factory=list)
     peak: int = 0
+    seconds: float = 0.0
 
     def submit(self, request: ScoreRequest) -> None:
         self.pending.append(request)
