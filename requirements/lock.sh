@@ -13,3 +13,12 @@ uv pip compile core.in test.in -c core.lock --universal --python-version 3.11 "$
 uv pip compile core.in test.in engine-cpu.in -c test.lock --override overrides.txt \
   --python-version 3.11 --python-platform x86_64-manylinux_2_28 --no-emit-package torch \
   "${common[@]}" -o engine-cpu.lock
+
+# The engine for GPUs takes the torch that PyPI has, with CUDA.
+uv pip compile core.in engine-cuda.in -c core.lock \
+  --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+  "${common[@]}" -o engine-cuda.lock
+
+# Executor plugins, on top of any of the others.
+uv pip compile core.in cluster.in -c core.lock --universal --python-version 3.11 \
+  "${common[@]}" -o cluster.lock

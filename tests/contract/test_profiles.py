@@ -1,0 +1,102 @@
+"""Profiles: the same graph on every kind of machine, and what its jobs ask for there."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from clones import Clone
+
+ROOT = Path(__file__).parents[2]
+PLUGIN = {
+    "slurm": "snakemake_executor_plugin_slurm",
+    "kubernetes": "snakemake_executor_plugin_cluster_generic",
+}
+
+
+@pytest.mark.parametrize("profile", ["gpu", "slurm", "kubernetes"])
+def test_jobs_ask_for_what_their_models_need(profile: str, clone: Clone) -> None:
+    plugin = find_spec(PLUGIN.get(profile, "snakemake"))
+    if plugin is None or plugin.origin is None:
+        pytest.skip("the plugins of requirements/cluster.lock are absent")
+    done = clone.run(
+        *("snakemake", "analysis", "--dry-run", "--workflow-profile", f"profiles/{profile}"),
+        *("--configfile", "config/paper.yaml", "--config", "samples_per_job=64000"),
+        *("policies=[Qwen2.5-72B-Instruct]", "prms=[Skywork-PRM-1.5B]", "tasks=[MATH-500]"),
+        pythonpath=str(Path(plugin.origin).parents[1]),
+    )
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output
+    asked: dict[str, dict[str, str]] = {}
+    for block in re.split(r"\n(?=(?:local)?rule \w+:)", output)[1:]:
+        rule = block.split("rule ")[1].split(":")[0]
+        found = re.search(r"\n    resources: (.*)", block)
+        asked[rule] = dict(re.findall(r"\b(gpu|mem_mb|runtime)=(\d+)", found[1])) if found else {}
+    # 321 samples of each of 500 problems, in jobs of at most 64,000.
+    assert output.count("rule draw_samples_of_shard:") == 3
+    assert asked["draw_samples_of_shard"]["gpu"] == "4"
+    assert asked["score_steps_of_shard"]["gpu"] == "1"
+    assert int(asked["search_trees_of_shard"]["mem_mb"]) > 145_000
+    assert asked["draw_samples"]["gpu"] == "0", "its shards have left it nothing to generate"
+
+
+def profile_of(name: str) -> Any:
+    return yaml.safe_load((ROOT / f"profiles/{name}/profile.yaml").read_text())
+
+
+@pytest.mark.parametrize("profile", ["gpu", "slurm", "kubernetes"])
+def test_profiles_keep_what_the_default_one_sets(profile: str) -> None:
+    # A workflow profile replaces the default one; it does not extend it.
+    kept = {key: value for key, value in profile_of("default").items() if key != "resources"}
+    assert kept.items() <= profile_of(profile).items()
+
+
+KUBECTL = """#!/bin/sh
+# Stands in for kubectl: keeps the manifest, and runs the job as the cluster would.
+cd "$(dirname "$0")"
+case $1 in
+create) name=job-$$; cat > $name.yaml
+  folder=$(sed -n 's/ *workingDir: //p' $name.yaml)
+  script=$(sed -n 's/ *command: .sh, "\\(.*\\)"./\\1/p' $name.yaml)
+  (cd "$folder" && sh "$script") > $name.log 2>&1 && echo Complete > $name || echo Failed > $name
+  echo $name ;;
+get) cat $2 ;;
+esac
+"""
+
+
+def test_the_kubernetes_profile_makes_jobs_that_run(clone: Clone) -> None:
+    pytest.importorskip(PLUGIN["kubernetes"], reason="requirements/cluster.lock is not installed")
+    tools = clone.folder / "tools"
+    tools.mkdir()
+    (tools / "kubectl").write_text(KUBECTL)
+    (tools / "kubectl").chmod(0o755)
+    plugins = Path(str(find_spec(PLUGIN["kubernetes"]).origin)).parents[1]  # type: ignore[union-attr]
+    done = clone.run(
+        *("snakemake", "--configfile", "tiny.yaml", "--workflow-profile", "profiles/kubernetes"),
+        *("--seconds-between-status-checks", "1", "--latency-wait", "1"),
+        *("--until", "prepare_problems", "--", "analysis"),
+        pythonpath=str(plugins),
+        PATH=f"{tools}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (job,) = [yaml.safe_load(path.read_text()) for path in tools.glob("*.yaml")]
+    assert list((clone.folder / "results/problems").glob("*.parquet"))
+    pod = job["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["resources"]["limits"] == {"memory": "4000M", "nvidia.com/gpu": 0}
+    assert job["spec"]["activeDeadlineSeconds"] == 60 * 60
+    documents = yaml.safe_load_all((ROOT / "profiles/kubernetes/study.yaml").read_text())
+    driver = {document["kind"]: document for document in documents}
+    theirs = driver["Job"]["spec"]["template"]["spec"]
+    assert pod["volumes"][0] == theirs["volumes"][0]
+    assert container["volumeMounts"][0] == theirs["containers"][0]["volumeMounts"][0]
+    assert container["image"] == theirs["containers"][0]["image"]
+    claim = pod["volumes"][0]["persistentVolumeClaim"]["claimName"]
+    assert driver["PersistentVolumeClaim"]["metadata"]["name"] == claim
