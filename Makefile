@@ -101,6 +101,13 @@ core: $(CORE)/.done ## the light environment only
 engine engine-cpu: $(ENGINE)/.done ## the environment with the CPU engine only
 engine-cuda: $(CUDA)/.done ## the environment with the engine for NVIDIA GPUs only
 
+.PHONY: bench
+bench: $(ENGINE)/.done ## benchmarks: searches, PRM scoring, memory (some minutes; results in benchmarks/results)
+	export PATH="$(CURDIR)/$(ENGINE)/bin:$$PATH"; \
+	for name in search_throughput search_lockstep prm_scoring search_memory; do \
+	  python benchmarks/$$name.py; \
+	done
+
 .PHONY: container
 container: ## an engine's environment as an Apptainer image (IMAGE=engine-cpu or engine-cuda)
 	apptainer build container/$(IMAGE).sif container/$(IMAGE).def

@@ -18,6 +18,8 @@ from array import array
 from collections.abc import Iterator, Sequence
 from typing import Generic, TypeVar
 
+from workbench import write_result
+
 from compute_optimal.engines.requests import (
     Completion,
     FinishReason,
@@ -135,9 +137,18 @@ def main() -> None:
     seconds = time.process_time() - started - policy.seconds - prm.seconds
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     n_requests = policy.n_requests + prm.n_requests
-    print(f"{arguments.problems} problems, {n_nodes:,} nodes, {policy.n_tokens:,} tokens")
-    print(f"peak memory {peak / 1024:,.0f} MB, {(peak - before) / 1024:,.0f} MB more than at start")
-    print(f"{n_requests:,} requests, {1e6 * seconds / n_requests:.1f} us each without engines")
+    write_result(
+        "search_memory",
+        {
+            **vars(arguments),
+            "nodes": n_nodes,
+            "generated_tokens": policy.n_tokens,
+            "peak_megabytes": round(peak / 1024),
+            "megabytes_more_than_at_start": round((peak - before) / 1024),
+            "requests": n_requests,
+            "microseconds_per_request": round(1e6 * seconds / n_requests, 1),
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,6 +27,7 @@ class Tokenizer(Protocol):
     bos_token_id: int | None
     unk_token_id: int | None
 
+    def __hash__(self) -> int: ...
     def __call__(self, text: str | list[str], **options: Any) -> Mapping[str, Any]: ...
     def convert_tokens_to_ids(self, tokens: str) -> int | None: ...
     def convert_ids_to_tokens(self, ids: int) -> str | None: ...
@@ -143,29 +145,13 @@ def chat_ids(
     Raises ``StudyError`` when the tokenizer has no chat template, when the template refuses the
     conversation, or when it does not show every content exactly once and in order.
     """
-    from jinja2 import TemplateError
-
-    _template(tokenizer)
-    # Private-use characters: no template has them, and contents are not rendered.
-    slots = [f"\ue000{index}\ue001" for index in range(len(turns))]
-    messages = [
-        {"role": role, "content": slot} for (role, _), slot in zip(turns, slots, strict=True)
-    ]
-    try:
-        text: str = tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=generation_prompt, **(arguments or {})
-        )
-    except TemplateError as error:
-        raise StudyError(
-            f"The chat template refuses the conversation: {error}", where=tokenizer.name_or_path
-        ) from error
-    if re.findall("\ue000\\d+\ue001", text) != slots:
-        raise StudyError(
-            "The chat template does not show each turn exactly once and in order.",
-            where=tokenizer.name_or_path,
-            cure="Check the chat template that came with the model.",
-        )
-    structure = tokenizer(re.split("\ue000\\d+\ue001", text), add_special_tokens=False)["input_ids"]
+    structure = _structure(
+        tokenizer,
+        _template(tokenizer),
+        tuple(role for role, _ in turns),
+        generation_prompt,
+        tuple((arguments or {}).items()),
+    )
     contents = encode_texts(tokenizer, [content.strip() for _, content in turns], never=never)
     ids: list[int] = []
     spans: list[range] = []
@@ -180,6 +166,39 @@ def chat_ids(
             "The chat template yields two begin-of-sequence tokens.", where=tokenizer.name_or_path
         )
     return ids, spans
+
+
+@lru_cache(maxsize=256)
+def _structure(
+    tokenizer: Tokenizer,
+    template: str,  # noqa: ARG001 a tokenizer given another template renders anew
+    roles: tuple[str, ...],
+    generation_prompt: bool,
+    arguments: tuple[tuple[str, str], ...],
+) -> list[list[int]]:
+    """Ids before, between and after the contents of turns with these roles."""
+    from jinja2 import TemplateError
+
+    # Private-use characters: no template has them, and contents are not rendered.
+    slots = [f"\ue000{index}\ue001" for index in range(len(roles))]
+    messages = [{"role": role, "content": slot} for role, slot in zip(roles, slots, strict=True)]
+    try:
+        text: str = tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=generation_prompt, **dict(arguments)
+        )
+    except TemplateError as error:
+        raise StudyError(
+            f"The chat template refuses the conversation: {error}", where=tokenizer.name_or_path
+        ) from error
+    if re.findall("\ue000\\d+\ue001", text) != slots:
+        raise StudyError(
+            "The chat template does not show each turn exactly once and in order.",
+            where=tokenizer.name_or_path,
+            cure="Check the chat template that came with the model.",
+        )
+    parts = re.split("\ue000\\d+\ue001", text)
+    ids: list[list[int]] = tokenizer(parts, add_special_tokens=False)["input_ids"]
+    return ids
 
 
 def prompt_ids(tokenizer: Tokenizer, family: PromptFamily, problem: str) -> tuple[int, ...]:

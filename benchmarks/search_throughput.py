@@ -1,0 +1,105 @@
+"""Search throughput as a share of the engine's raw throughput on the same prompts and lengths.
+
+    PYTHONPATH=workflow python benchmarks/search_throughput.py --problems 20 --budget 16
+
+The raw arm gives the policy all requests of the search at once, so that nothing waits for anything;
+they draw the same tokens, because each carries its seed. Once with a scorer that costs nothing (the
+hash of the input), once with a real PRM on the same two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from workbench import (
+    POLICY,
+    PRM,
+    Bench,
+    Recorded,
+    drain,
+    open_bench,
+    ratio,
+    take_turns,
+    write_result,
+)
+
+from compute_optimal.engines.requests import ScoreRequest, ScoreResult
+from compute_optimal.generate import MAX_IN_FLIGHT, SCORE_BATCH
+from compute_optimal.search import SearchResult, run
+from compute_optimal.spec import seed_for
+
+
+class FreeScorer:
+    """Answers at once with numbers hashed from the input."""
+
+    seconds = 0.0
+
+    def __init__(self) -> None:
+        self._answers: list[ScoreResult] = []
+
+    def submit(self, request: ScoreRequest) -> None:
+        draws = [seed_for(*request.token_ids[-8:], position) for position in request.positions]
+        margins = tuple((draw % 1000) / 100 - 5 for draw in draws)
+        self._answers.append(ScoreResult(request.key, margins, len(request.token_ids), 0))
+
+    def collect(self) -> list[ScoreResult]:
+        answers, self._answers = self._answers, []
+        return answers
+
+    @property
+    def unfinished(self) -> int:
+        return len(self._answers)
+
+
+def search(bench: Bench, policy: Any, scorer: Any, budget: int) -> list[SearchResult]:
+    results: list[SearchResult] = []
+    run(
+        (
+            bench.search(method, problem, budget, "paper")
+            for problem in bench.problems
+            for method in ("beam_search", "dvts")
+        ),
+        sampling=policy,
+        scoring=scorer,
+        on_finished=results.append,
+        max_in_flight=MAX_IN_FLIGHT,
+        score_batch=SCORE_BATCH,
+    )
+    return results
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--problems", type=int, default=20)
+    parser.add_argument("--budget", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    figures: dict[str, Any] = {"policy": POLICY, "prm": PRM, **vars(arguments)}
+    with open_bench(arguments.problems) as bench:
+        for name, scorer in (("free scorer", FreeScorer()), ("PRM", bench.prm)):
+            recorded = Recorded(bench.policy)
+            search(bench, recorded, scorer, arguments.budget)  # also warms the engines up
+            seconds = take_turns(
+                bench,
+                {
+                    "search": lambda scorer=scorer: search(
+                        bench, bench.policy, scorer, arguments.budget
+                    ),
+                    "raw": lambda recorded=recorded: drain(bench.policy, recorded.requests),
+                },
+                arguments.rounds,
+            )
+            figures[name] = {
+                "requests": len(recorded.requests),
+                "generated_tokens": recorded.n_tokens,
+                "search_tokens_per_second": round(recorded.n_tokens / min(seconds["search"])),
+                "raw_tokens_per_second": round(recorded.n_tokens / min(seconds["raw"])),
+                "share_of_raw": round(ratio(seconds, "raw", "search"), 2),
+                "seconds": seconds,
+            }
+    write_result("search_throughput", figures)
+
+
+if __name__ == "__main__":
+    main()
