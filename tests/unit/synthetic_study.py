@@ -15,6 +15,7 @@ from compute_optimal.estimate import OUTCOMES
 from compute_optimal.prm_ability import MEASURES
 from compute_optimal.prm_cases import DISAGREEMENT, FAILURES
 from compute_optimal.selection import select_strategies
+from compute_optimal.spec import canonical
 
 SCHEMA = {
     "problems": "task VARCHAR, problem_id VARCHAR, problem_hash VARCHAR, answer VARCHAR,"
@@ -39,6 +40,9 @@ SCHEMA = {
     " beam_width INTEGER",
     "policies": "policy VARCHAR, title VARCHAR, family VARCHAR, n_parameters BIGINT,"
     " origin VARCHAR",
+    "ledger": "task VARCHAR, policy VARCHAR, prm VARCHAR, method VARCHAR, budget INTEGER,"
+    " kind VARCHAR, n_units INTEGER, spec VARCHAR, engine VARCHAR, package VARCHAR,"
+    " machine VARCHAR",
     "cell_costs": "task VARCHAR, policy VARCHAR, prm VARCHAR, method VARCHAR, budget INTEGER,"
     " kind VARCHAR,"
     " generated_tokens BIGINT, discarded_tokens BIGINT, prompt_tokens_computed BIGINT,"
@@ -215,6 +219,13 @@ class SyntheticStudy:
                         0.5,
                     )
                 )
+                spec = {"policy": {"revision": f"sha256:{'a' * 64}"}, "seed": 7, "dtype": "float32"}
+                spec |= {"prm": {"name": prm, "revision": "b" * 40}} if searched else {}
+                text = canonical({**spec, "task": task, "method": method})
+                self._rows["ledger"] += [
+                    (task, policy, prm, method, budget, kind, 50, text, engine, "0.1.0", "a CPU")
+                    for engine in ("vllm 1", "vllm 2", "vllm 1")
+                ]
             budgets = (1,) if method == "cot" else self.budgets
             if method != "pass_at_k":
                 self._rows["cells"] += [

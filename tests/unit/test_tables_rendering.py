@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 import re
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pytest
 from hypothesis import given
@@ -18,6 +20,7 @@ from compute_optimal.charts import ITEMS, render_table, tabulate
 from compute_optimal.charts.query import run_query
 from compute_optimal.errors import StudyError
 from compute_optimal.published import load_published
+from compute_optimal.spec import digest
 from compute_optimal.statistics.selection import efficiency_gain
 from compute_optimal.tables import Column, Compared, Estimate, Printed, Table
 from compute_optimal.tables.gains import gains_of
@@ -240,6 +243,25 @@ def test_overview_counts_difficulties(database: Path) -> None:
     for row in records(tabulate("overview", database)):
         n = sum(int(row[f"{name}_problems"]) for name in ("easy", "medium", "hard"))
         assert n == int(row["problems"])
+
+
+def test_every_cell_says_how_it_was_made(database: Path) -> None:
+    rows = records(tabulate("provenance", database))
+    (sampled,) = (row for row in rows if row["policy"] == "Llama-3.2-1B-Instruct"
+                  and row["task"] == "MATH-500" and row["prm"] == "none")  # fmt: skip
+    assert sampled["what"] == "samples for CoT"
+    assert sampled["policy_revision"] == "sha256:aaaaaaaaaaaa"
+    assert (sampled["seed"], sampled["temperature"]) == ("7", "not recorded")
+    assert sampled["engine"] == "vllm 1; vllm 2"
+    with duckdb.connect(str(database), read_only=True) as connection:
+        (spec,) = connection.execute(
+            "SELECT DISTINCT spec FROM ledger WHERE task = 'math500' AND method = 'cot'"
+            " AND policy = 'llama-3.2-1b'"
+        ).fetchone()
+    assert sampled["digest"] == digest(json.loads(spec))
+    searched = [row for row in rows if row["prm"] != "none"]
+    assert {row["prm_revision"] for row in searched} == {"b" * 12}
+    assert {row["what"] for row in searched} == {"DVTS, N = 64"}
 
 
 def test_partial_coverage_is_visible() -> None:

@@ -16,6 +16,7 @@ from compute_optimal.coverage import POOL_METHODS, coverage
 from compute_optimal.parts import COUNTS, SCHEMAS
 from compute_optimal.prm_ability import RATES
 from compute_optimal.prm_cases import CASES
+from compute_optimal.spec import canonical
 from compute_optimal.storage import Storage
 
 FILES = (
@@ -29,10 +30,11 @@ STEP_FILES = {"prm_rates": RATES, "prm_cases": CASES}
 
 LEDGER: dict[str, pl.DataType] = {
     **SCHEMAS["ledger"],
-    **dict.fromkeys(("task", "policy", "prm", "method", "kind"), pl.String()),
+    **dict.fromkeys(("task", "policy", "prm", "method", "kind", "spec"), pl.String()),
     **dict.fromkeys(("budget", "n_units", "n_problems"), pl.Int64()),
 }
-"""Columns of the table ``ledger``: those of the stored parts, and the cell they belong to."""
+"""Columns of the table ``ledger``: those of the stored parts, and the cell they belong to, whose
+spec is canonical JSON."""
 
 _SPENT = (
     "seconds", "generated_tokens", "discarded_tokens", "prompt_tokens_computed",
@@ -260,6 +262,7 @@ def _ledger(study: Study, storage: Storage) -> pl.DataFrame:
                             method=pl.lit(method),
                             budget=pl.lit(budget, dtype=pl.Int64),
                             kind=pl.lit(table),
+                            spec=pl.lit(canonical(spec)),
                             n_units=pl.lit(units.height),
                             n_problems=pl.lit(units["problem_hash"].n_unique()),
                         )

@@ -23,7 +23,7 @@ from compute_optimal.charts import (
 from compute_optimal.charts.grid import Grid
 from compute_optimal.charts.query import Row
 from compute_optimal.errors import StudyError
-from compute_optimal.tables import compute, frontier, paper, prms, prompts
+from compute_optimal.tables import compute, frontier, paper, prms, prompts, provenance
 from compute_optimal.tables import scores as score_tables
 from compute_optimal.tables.model import Table
 
@@ -284,6 +284,16 @@ ITEMS: tuple[Item, ...] = (
         "Tokens per response and step",
         "table_1",
         table=score_tables.lengths,
+    ),
+    Item(
+        "provenance",
+        "",
+        "How each number was made: specifications, versions and seeds",
+        "provenance",
+        table=provenance.cells,
+        task_rank=None,
+        aggregated=False,
+        needs=("ledger",),
     ),
     Item(
         "table_2",
