@@ -55,6 +55,7 @@ def test_captions_render(name: str, config: dict[str, Any]) -> None:
 def test_every_item_has_a_caption_and_every_caption_an_item() -> None:
     assert {path.stem for path in REPORT_FOLDER.glob("*.rst")} == {
         "workflow",
+        "browser",
         *(item.name for item in ITEMS),
     }
     for item in ITEMS:
