@@ -73,15 +73,18 @@ def draw_samples(request: Request, storage: Storage) -> Receipt:
     """
     task = storage.registry.task(request["task"]["name"])
     hashes = _problem_hashes(task, request, storage)
-    jobs = [
-        _Job.of(storage, pool["spec"], "samples", hashes, range(pool["n"]))
-        for pool in request["pools"].values()
-    ]
+    pools = request["pools"].values()
+
+    def job_of(pool: Mapping[str, Any]) -> _Job:
+        return _Job.of(storage, pool["spec"], "samples", hashes, range(pool["n"]))
+
+    jobs = [job_of(pool) for pool in pools]
     if _to_do(jobs, storage):
         problems = _texts(task, request, storage)
         with _open_policy(storage, jobs[0].spec) as policy:
-            for job in jobs:
-                _draw_pool(job, problems, policy, storage)
+            for pool in pools:
+                # Looked up anew: another run may have filled it in the meantime.
+                _draw_pool(job_of(pool), problems, policy, storage)
     return _receipt(jobs)
 
 

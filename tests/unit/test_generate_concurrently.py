@@ -1,0 +1,123 @@
+"""Several commands on one store: two runs at once, and the shards of a cell."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import polars as pl
+import pytest
+from fake_engines import FakePolicy, prompt_ids
+
+from compute_optimal import cells, generate
+from compute_optimal.config import Study, load_study
+from compute_optimal.engines.requests import Completion, FinishReason, SampleRequest
+from compute_optimal.storage import Storage
+from compute_optimal.study_plan import StudyPlan
+
+ROOT = Path(__file__).parents[2]
+TASK, POLICY = "arithmetic-chains", "micro-llama-0.1M"
+N_PROBLEMS, DIFFICULTY, N = 5, 3, 4
+
+
+def respond(_: str, chance: random.Random, __: SampleRequest) -> tuple[str, FinishReason]:
+    return f"the answer is {chance.randrange(1000)}", "eos"
+
+
+@dataclass
+class Fakes:
+    """Engines that the commands open in turn; ``meanwhile`` happens in the first one's work."""
+
+    opened: list[FakePolicy]
+    meanwhile: Any = None
+
+    @contextmanager
+    def open(self, *_: object) -> Iterator[SimpleNamespace]:
+        fakes = self
+
+        class Engine(FakePolicy):
+            def collect(self) -> list[Completion]:
+                if (then := fakes.meanwhile) is not None:
+                    fakes.meanwhile = None
+                    then()
+                return super().collect()
+
+        engine = Engine(respond)
+        self.opened.append(engine)
+        yield SimpleNamespace(engine=engine, prompt_ids=prompt_ids)
+
+
+@pytest.fixture
+def fakes(monkeypatch: pytest.MonkeyPatch) -> Fakes:
+    monkeypatch.chdir(ROOT)
+    fakes = Fakes([])
+    monkeypatch.setattr(generate, "_open_policy", fakes.open)
+    return fakes
+
+
+def study(folder: Path) -> Study:
+    return load_study(
+        ROOT / "config/config.yaml",
+        {
+            "generate": "missing",
+            "policies": [POLICY],
+            "adopted": [],
+            "problems": N_PROBLEMS,
+            "methods": ["cot", "majority"],
+            "prms": [],
+            "budgets": [N],
+            "search_budgets": None,
+            "difficulty": {"n_samples": DIFFICULTY},
+            "store": {"writable": str(folder / "store"), "shipped": str(folder / "none")},
+        },
+    )
+
+
+def draw(of: Study, **keys: Any) -> Mapping[str, Any]:
+    wildcards = SimpleNamespace(task=TASK, policy=POLICY)
+    request = json.loads(StudyPlan(of).samples(wildcards)) | keys  # type: ignore[arg-type]
+    return generate.draw_samples(request, Storage.of(of))
+
+
+def pools(of: Study) -> dict[str, pl.DataFrame]:
+    store = Storage.of(of).store
+    return {
+        pool: cells.partition(store, cells.sample_spec(of, TASK, POLICY, pool)).read("samples")
+        for pool in cells.pool_sizes(of)
+    }
+
+
+def test_a_run_draws_nothing_that_another_has_finished_beyond_the_cell_both_are_in(
+    fakes: Fakes, tmp_path: Path
+) -> None:
+    of = study(tmp_path)
+    fakes.meanwhile = lambda: draw(of)
+    draw(of)
+    first, second = (len(engine.log) for engine in fakes.opened)
+    assert second == N_PROBLEMS * (DIFFICULTY + 1 + N), "the second run found nothing finished"
+    assert first == N_PROBLEMS * DIFFICULTY, "the first was in its first pool, and drew no other"
+    alone = study(tmp_path / "alone")
+    draw(alone)
+    for pool, rows in pools(alone).items():
+        assert rows.equals(pools(of)[pool])
+
+
+def test_shards_make_together_what_one_job_makes_and_each_problem_once(
+    fakes: Fakes, tmp_path: Path
+) -> None:
+    of, whole = study(tmp_path), study(tmp_path / "whole")
+    for number in (1, 2, 3):
+        draw(of, shard={"number": number, "of": 3})
+    n_drawn = [len(engine.log) for engine in fakes.opened]
+    assert n_drawn == [problems * (DIFFICULTY + 1 + N) for problems in (2, 2, 1)]
+    receipt = draw(of)
+    assert len(fakes.opened) == 3, "the job that gathers the shards opened an engine"
+    assert receipt == draw(whole)
+    for pool, rows in pools(whole).items():
+        assert rows.equals(pools(of)[pool])
