@@ -10,7 +10,12 @@ from typing import Any
 
 import pytest
 
-from compute_optimal.engines import convert_skywork, open_sampling_engine, open_scoring_engine
+from compute_optimal.engines import (
+    convert_skywork,
+    open_sampling_engine,
+    open_scoring_engine,
+    vllm_engine,
+)
 from compute_optimal.engines.checkpoints import read_config, require_tensors, tensor_names
 from compute_optimal.errors import StudyError
 
@@ -164,3 +169,18 @@ def test_a_skywork_checkpoint_becomes_a_token_classifier(tmp_path: Path) -> None
     assert not (target / "code.py").exists()
     with pytest.raises(StudyError, match="exists"):
         convert_skywork(source, target)
+
+
+@pytest.mark.parametrize(
+    ("message", "cured"),
+    [
+        ("No available memory for the cache blocks. Try increasing `gpu_memory_utilization`", True),
+        ("To serve at least one request with the model's max seq len, 2 GiB KV cache is", True),
+        ("CUDA out of memory. Tried to allocate 20.00 MiB", True),
+        ("Unknown architecture Foo", False),
+    ],
+)
+def test_too_little_memory_names_the_options_that_lower_it(message: str, cured: bool) -> None:
+    cure = vllm_engine._cure(RuntimeError(message))
+    assert (cure is not None) == cured
+    assert cure is None or ("context" in cure and "tensor_parallel" in cure)
