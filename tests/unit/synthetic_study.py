@@ -36,6 +36,7 @@ SCHEMA = {
     "selection": "task VARCHAR, policy VARCHAR, prm VARCHAR, scoring VARCHAR, voting VARCHAR,"
     " budget INTEGER, rule VARCHAR, accuracy DOUBLE, ci_low DOUBLE, ci_high DOUBLE,"
     " n_strategies INTEGER, n_problems INTEGER",
+    "study_budgets": "budget INTEGER",
     "settings": "confidence DOUBLE, replicates INTEGER, vote_subsets INTEGER, seed INTEGER,"
     " beam_width INTEGER",
     "policies": "policy VARCHAR, title VARCHAR, family VARCHAR, n_parameters BIGINT,"
@@ -149,6 +150,7 @@ class SyntheticStudy:
         self._rows["policies"] += [(*policy, "run") for policy in self.policies]
         self._rows["prms"] += self.prms
         self._rows["pretraining"] += PRETRAINING
+        self._rows["study_budgets"] += [(budget,) for budget in self.budgets]
         self._rows["settings"].append((0.95, 300, 100, 0, 4))
         for item, model, method, prm, task, metric, value in self.published:
             unit = "x" if metric.startswith("efficiency") else "%"

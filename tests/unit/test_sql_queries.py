@@ -55,6 +55,7 @@ COLUMNS = {
         "prm_tokens_computed", "prm_tokens_cached", "policy_seconds", "prm_seconds", "seconds",
     },
     "figure_1": GAINS | {"printed_accuracy"},
+    "figure_2": {"budget", "beam_width"},
     "figure_3": {
         "policy", "policy_title", "bin", "n", "share", "n_problems", "n_expected", "n_samples",
         "n_easy", "n_medium", "n_hard", "published_share",

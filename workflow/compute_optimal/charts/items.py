@@ -18,6 +18,7 @@ from compute_optimal.charts import (
     distribution,
     failures,
     optimism,
+    schematic,
     scores,
 )
 from compute_optimal.charts.grid import Grid
@@ -91,6 +92,16 @@ ITEMS: tuple[Item, ...] = (
         "figure_1",
         chart=comparison.small_against_large,
         task_rank=None,
+    ),
+    Item(
+        "figure_2",
+        "Figure 2",
+        "Best-of-N, beam search and DVTS",
+        "figure_2",
+        chart=schematic.methods,
+        task_rank=None,
+        aggregated=False,
+        intervals=False,
     ),
     Item(
         "figure_3",
