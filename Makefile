@@ -83,6 +83,10 @@ test-slurm: $(ENGINE)/.done ## the SLURM profile on a cluster of this machine al
 	$(ENGINE)/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements/cluster.lock
 	$(ENGINE)/bin/python -m pytest $(PYTEST_OPTIONS) -m slurm tests/slurm
 
+.PHONY: bench-analysis
+bench-analysis: $(CORE)/.done ## what the analysis costs at the size of the paper: seconds, memory, slopes
+	$(CORE)/bin/python benchmarks/analysis.py
+
 .PHONY: lint
 lint: $(TEST_ENVIRONMENT)/.done ## ruff, snakefmt, snakemake --lint, mypy
 	export PATH="$(CURDIR)/$(TEST_ENVIRONMENT)/bin:$$PATH"; \

@@ -98,9 +98,7 @@ def run_study(
     command("grade-answers", *options, spec=plan.answers(cell))
     estimates = [file for file in plan.estimate_tables if file != answers]
     options = ["--problems", problems, "--answers", answers]
-    for file in estimates:
-        options += [f"--{Path(file).name.partition('-')[0]}", file]
-    command("estimate-accuracy", *options, spec=plan.estimates(cell))
+    command("estimate-accuracy", *options, "--outputs", *estimates, spec=plan.estimates(cell))
     command("describe-study", "--output", plan.description, spec=plan.database, stored=False)
     database = folder / "results" / "study.duckdb"
     command(
