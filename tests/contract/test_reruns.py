@@ -38,6 +38,15 @@ def test_the_plan_is_made_without_torch_vllm_and_transformers(clone: Clone) -> N
     assert clone.plan(pythonpath=str(blocked))
 
 
+def test_the_papers_whole_grid_is_planned(clone: Clone) -> None:
+    (clone.folder / "tiny.yaml").write_bytes((clone.folder / "config/paper.yaml").read_bytes())
+    jobs = generation(clone.plan())
+    # 2 tasks x 12 policies, and each with 7 PRMs.
+    counts = {rule: sum(job.rule == rule for job in jobs) for rule in GENERATE}
+    assert counts == {"draw_samples": 24, "score_steps": 168, "search_trees": 168}
+    assert all(job.engine == 1 for job in jobs)
+
+
 def test_a_second_run_does_nothing(finished: Clone) -> None:
     done = finished.snakemake("analysis")
     assert done.returncode == 0

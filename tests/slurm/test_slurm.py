@@ -140,6 +140,7 @@ def drain_the_node(cluster: OneNodeCluster, job: str) -> None:
     until(lambda: job not in jobs(cluster, "R,CG"), "end of the job that the node still had")
     until(lambda: jobs(cluster, "PD"), "job that waits for the node")
     cluster.run("scancel", *jobs(cluster, "PD"))
+    cluster.run("scontrol", "update", f"NodeName={cluster.node}", "State=RESUME")
 
 
 @pytest.mark.parametrize("disturb", [cancel, exceed_the_time_limit, drain_the_node])
@@ -159,7 +160,6 @@ def test_a_disturbed_run_given_again_ends_like_an_undisturbed_one(
     assert process.wait(300) != 0
     assert not (clone.folder / target).exists()
     assert rows(clone, "samples").height > 0
-    cluster.run("scontrol", "update", f"NodeName={cluster.node}", "State=RESUME")
 
     finish(clone, cluster, target)
     assert (clone.folder / target).read_bytes() == receipt.read_bytes()

@@ -99,7 +99,7 @@ def run_study(
     estimates = [file for file in plan.estimate_tables if file != answers]
     options = ["--problems", problems, "--answers", answers]
     command("estimate-accuracy", *options, "--outputs", *estimates, spec=plan.estimates(cell))
-    command("describe-study", "--output", plan.description, spec=plan.database, stored=False)
+    command("describe-study", "--output", plan.description, spec=plan.database(), stored=False)
     database = folder / "results" / "study.duckdb"
     command(
         "build-database",

@@ -401,9 +401,8 @@ class StudyPlan:
         """Parameter of ``estimate_accuracy``."""
         return canonical(self._estimates(wildcards.origin, wildcards.task, wildcards.policy))
 
-    @property
-    def database(self) -> str:
-        """Parameter of ``describe_study``."""
+    def database(self, _: Wildcards | None = None) -> str:
+        """Parameter of ``describe_study``; a function, for Snakemake expands braces in texts."""
         return canonical(self._database())
 
     def engines(self, kind: Kind) -> Callable[[Wildcards], int]:
