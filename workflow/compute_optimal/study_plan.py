@@ -240,7 +240,7 @@ class StudyPlan:
         """Facts about the problems of one task."""
         return self._named(f"problems/{task}", self._task(task), "parquet")
 
-    @property
+    @cached_property
     def estimate_tables(self) -> list[str]:
         """What is judged and estimated of every (task, policy)."""
         files = []
@@ -601,15 +601,26 @@ class StudyPlan:
         }
 
     def _searches(self, task: str, policy: str, prm: str) -> list[dict[str, Any]]:
-        return [
-            {
-                "method": search.method,
-                "budget": search.budget,
-                "subtrees": search.subtrees,
-                "spec": search.spec,
-            }
-            for search in cells.searches(self.study, task, policy, prm)
-        ]
+        return self._searches_of_all[task, policy, prm]
+
+    @cached_property
+    def _searches_of_all(self) -> dict[tuple[str, str, str], list[dict[str, Any]]]:
+        # Made once: each is part of the names of several files, which are asked for many times.
+        study = self.study
+        return {
+            (task, policy, prm): [
+                {
+                    "method": search.method,
+                    "budget": search.budget,
+                    "subtrees": search.subtrees,
+                    "spec": search.spec,
+                }
+                for search in cells.searches(study, task, policy, prm)
+            ]
+            for task in study.tasks
+            for policy in study.policies
+            for prm in study.prms
+        }
 
     def sources(self, zone: str) -> list[str]:
         """Source files of the package that a cheap rule depends on."""
