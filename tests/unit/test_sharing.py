@@ -32,7 +32,7 @@ def s3() -> Iterator[str]:
     """Address of a bucket on a server of this process."""
     absent = [m for m in ("s3fs", "moto", "flask_cors") if not importlib.util.find_spec(m)]
     if absent:
-        pytest.skip(f"no local S3 server: {', '.join(absent)} not installed (requirements/test.in)")
+        pytest.skip(f"no local S3 server: {', '.join(absent)} not installed (make test-s3)")
     from moto.server import ThreadedMotoServer  # type: ignore[import-not-found,unused-ignore]
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
