@@ -7,6 +7,7 @@ a cluster up until interrupted: ``python tests/slurm/one_node_cluster.py FOLDER`
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import secrets
@@ -135,6 +136,7 @@ class OneNodeCluster:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._end_jobs()
         for daemon in reversed(self._daemons):
             daemon.terminate()
             try:
@@ -143,6 +145,12 @@ class OneNodeCluster:
                 daemon.kill()
                 daemon.wait()
         CONFIGURED.unlink(missing_ok=True)
+
+    def _end_jobs(self) -> None:
+        # Without their daemons, jobs would stay for ever.
+        with contextlib.suppress(subprocess.SubprocessError, RuntimeError, TimeoutError):
+            self.run("scancel", "--user", getpass.getuser())
+            self._await(lambda: not self.run("squeue", "-h"), "end of all jobs")
 
     def _start(self, *command: str) -> None:
         with (self.folder / f"{command[0]}.out").open("wb") as output:
