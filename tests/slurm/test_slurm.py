@@ -142,7 +142,8 @@ def drain_the_node(cluster: OneNodeCluster, job: str) -> None:
     # The job that the node has may end; the next waits for the node, until someone gives it up.
     cluster.run("scontrol", "update", f"NodeName={cluster.node}", "State=DRAIN", "Reason=test")
     await_end(cluster, job, "COMPLETED")
-    until(lambda: jobs(cluster, "PENDING", "grade_answers"), "job that waits for the node")
+    reasons = ("squeue", "-h", "-t", "PENDING", "-o", "%r")
+    until(lambda: "DRAINED" in cluster.run(*reasons), "job that waits for the node")
     cluster.run("scancel", *jobs(cluster, "PENDING"))
     cluster.run("scontrol", "update", f"NodeName={cluster.node}", "State=RESUME")
 
