@@ -9,7 +9,7 @@ import pytest
 
 from compute_optimal.errors import StudyError
 from compute_optimal.micro import policy_training, prm_training
-from compute_optimal.micro.process_reward_model import ProcessRewardModel
+from compute_optimal.micro.process_reward_model import KINDS, ProcessRewardModel
 from compute_optimal.micro.recipes import (
     POLICIES,
     PRMS,
@@ -19,7 +19,7 @@ from compute_optimal.micro.recipes import (
     PrmRecipe,
 )
 from compute_optimal.policies.steps import STEP_DELIMITER
-from compute_optimal.prms import PrmInput, prm_format
+from compute_optimal.prms import PRM_FORMATS, PrmInput, prm_format
 from compute_optimal.tasks import Problem
 from compute_optimal.tasks.arithmetic_chains import generate, solution_steps
 
@@ -160,14 +160,19 @@ def test_monte_carlo_labels_are_whether_the_answer_is_still_reached() -> None:
 
 
 @pytest.mark.usefixtures("slips_at_the_second_step")
-def test_a_prm_is_trained_and_read_back(models: Path, tmp_path: Path) -> None:
-    written = prm_training.train_prm(PRM, models, tmp_path)["measured"]
+@pytest.mark.parametrize("name", PRM_FORMATS)
+def test_a_prm_of_each_format_is_trained_and_read_back(
+    name: str, models: Path, tmp_path: Path
+) -> None:
+    base = LLAMA if KINDS[name].family == "micro-llama" else QWEN
+    recipe = replace(PRM, prm_format=name, base=base.name)
+    written = prm_training.train_prm(recipe, models, tmp_path)["measured"]
     assert written["n_rollouts"] == 12
     assert written["loss"][-1][1] < written["loss"][0][1]
-    prm = ProcessRewardModel.load("qwen_math", tmp_path)
+    prm = ProcessRewardModel.load(name, tmp_path)
     problem = generate(1, 0, 3, 3)[0].problem
     steps = solution_steps(problem, "plain")
-    encoded = prm_format("qwen_math").encode(prm.tokenizer, problem, steps)
+    encoded = prm_format(name).encode(prm.tokenizer, problem, steps)
     margins = prm.score(encoded)
     assert len(margins) == len(steps)
     # Causal: a prefix has the scores of the whole.
@@ -189,19 +194,28 @@ def test_sampling_continues_what_it_is_given(models: Path) -> None:
     assert all(together)
 
 
-def test_a_prm_starts_from_the_body_of_its_policy(models: Path) -> None:
+@pytest.mark.parametrize(
+    ("prm_format_name", "head"),
+    [
+        ("math_shepherd", set()),
+        ("rlhflow", set()),
+        ("skywork", {"weight", "bias"}),
+        ("qwen_math", {"0.weight", "0.bias", "2.weight", "2.bias"}),
+    ],
+)
+def test_a_prm_starts_from_the_body_of_its_policy(
+    prm_format_name: str, head: set[str], models: Path
+) -> None:
     from transformers import AutoModelForCausalLM
 
-    policy = AutoModelForCausalLM.from_pretrained(models / QWEN.name).state_dict()
-    grown = ProcessRewardModel.grow(
-        "qwen_math", models / QWEN.name, n_new_layers=0
-    ).network.state_dict()
+    base = LLAMA if KINDS[prm_format_name].family == "micro-llama" else QWEN
+    policy = AutoModelForCausalLM.from_pretrained(models / base.name).state_dict()
+    prm = ProcessRewardModel.grow(prm_format_name, models / base.name, n_new_layers=0)
+    grown = prm.network.state_dict()
     for name, weights in policy.items():
         if name != "lm_head.weight":
             assert torch.equal(grown[name][: len(weights)], weights), name
-    assert {name for name in grown if name.startswith("score.")} == {
-        *("score.0.weight", "score.0.bias", "score.2.weight", "score.2.bias"),
-    }
+    assert {name for name in grown if name.startswith("score.")} == {f"score.{x}" for x in head}
 
 
 def test_a_prm_refuses_a_policy_of_another_family(models: Path) -> None:

@@ -14,35 +14,57 @@ from typing import TYPE_CHECKING, Any
 from compute_optimal.errors import StudyError
 from compute_optimal.micro.tokenizer import build_tokenizer
 from compute_optimal.policies.steps import STEP_DELIMITER
-from compute_optimal.prms import PrmInput
+from compute_optimal.prms import PrmInput, math_shepherd, prm_format, qwen_math
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 
 @dataclass(frozen=True, slots=True)
 class PrmKind:
-    """What a PRM format needs of a model: its base family, own tokens, and serving class."""
+    """What a PRM format needs of a model: its base family, own tokens, and serving class.
+
+    ``n_labels`` 0 stands for a language-model head that weighs the format's two signs.
+    ``tags`` are ordinary tokens that the policy does not have, ``special_tokens`` special ones.
+    """
 
     family: str
-    extra_tokens: tuple[str, ...]
     served_as: str
     n_labels: int
+    special_tokens: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    bos: str | None = None
+
+    def tokenizer(self) -> PreTrainedTokenizerFast:
+        """The tokenizer of the base family, with the format's tokens at the end."""
+        return build_tokenizer(
+            self.family, special_tokens=self.special_tokens, tags=self.tags, bos=self.bos
+        )
 
 
 KINDS: dict[str, PrmKind] = {
-    "qwen_math": PrmKind("micro-qwen", ("<extra_0>",), "Qwen2ForProcessRewardModel", 2),
+    "math_shepherd": PrmKind("micro-llama", "MistralForCausalLM", 0, tags=(math_shepherd.TAG,)),
+    "rlhflow": PrmKind("micro-llama", "LlamaForCausalLM", 0),
+    "skywork": PrmKind("micro-qwen", "Qwen2ForTokenClassification", 1, bos="<|endoftext|>"),
+    "qwen_math": PrmKind(
+        "micro-qwen", "Qwen2ForProcessRewardModel", 2, special_tokens=(qwen_math.TAG,)
+    ),
 }
 
 
 @dataclass(frozen=True)
 class ProcessRewardModel:
-    """A backbone ``model`` and its head ``score``, in one module so that their names are saved."""
+    """A backbone ``model`` and, if it has one, its head ``score``, in one module of those names.
+
+    ``signs`` are the ids of (good, bad) of a PRM that answers with its language-model head, whose
+    rows are those of the input embeddings; None for the others.
+    """
 
     network: torch.nn.ModuleDict
     tokenizer: PreTrainedTokenizerBase
     format_name: str
+    signs: tuple[int, int] | None
 
     @classmethod
     def grow(cls, format_name: str, policy_folder: Path, n_new_layers: int) -> ProcessRewardModel:
@@ -51,29 +73,27 @@ class ProcessRewardModel:
         What the policy expects next is ready at its last layer only; layers above it can compare
         that with what stands there. Raises ``StudyError`` if the policy is of another family.
         """
-        from transformers import AutoConfig, AutoModel
+        from transformers import AutoModel
 
         kind = KINDS[format_name]
-        tokenizer = build_tokenizer(kind.family, kind.extra_tokens)
+        tokenizer = kind.tokenizer()
         policy: Any = AutoModel.from_pretrained(policy_folder)
-        if policy.config.vocab_size + len(kind.extra_tokens) != len(tokenizer):
+        n_new = len(kind.special_tokens) + len(kind.tags)
+        if policy.config.vocab_size + n_new != len(tokenizer):
             raise StudyError(
                 f"a {format_name} PRM grows from a {kind.family} policy",
                 where=str(policy_folder),
                 cure="name another base policy in the recipe",
             )
         policy.resize_token_embeddings(len(tokenizer), mean_resizing=False)
-        # The format's tags stand where the policy is used to see the step delimiter.
-        (delimiter,) = tokenizer.encode(STEP_DELIMITER, add_special_tokens=False)
-        embeddings = policy.get_input_embeddings().weight.data
-        embeddings[-len(kind.extra_tokens) :] = embeddings[delimiter]
-        config: Any = AutoConfig.from_pretrained(policy_folder)
-        config.vocab_size = len(tokenizer)
-        config.num_hidden_layers += n_new_layers
-        config.layer_types = ["full_attention"] * config.num_hidden_layers
-        body: Any = AutoModel.from_config(config)
+        if n_new:
+            # The format's tags stand where the policy is used to see the step delimiter.
+            (delimiter,) = tokenizer.encode(STEP_DELIMITER, add_special_tokens=False)
+            embeddings = policy.get_input_embeddings().weight.data
+            embeddings[-n_new:] = embeddings[delimiter]
+        body: Any = AutoModel.from_config(_grown_config(kind, policy.config, n_new_layers))
         body.load_state_dict(policy.state_dict(), strict=False)
-        return cls(_with_head(body, kind), tokenizer, format_name)
+        return cls._assemble(body, tokenizer, format_name)
 
     @classmethod
     def load(cls, format_name: str, folder: Path) -> ProcessRewardModel:
@@ -81,12 +101,29 @@ class ProcessRewardModel:
         from safetensors.torch import load_file
         from transformers import AutoConfig, AutoModel, AutoTokenizer
 
-        kind = KINDS[format_name]
         body: Any = AutoModel.from_config(AutoConfig.from_pretrained(folder))
-        network = _with_head(body, kind)
-        network.load_state_dict(load_file(folder / "model.safetensors"))
-        network.eval()
-        return cls(network, AutoTokenizer.from_pretrained(folder), format_name)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        prm = cls._assemble(body, tokenizer, format_name)
+        prm.network.load_state_dict(load_file(folder / "model.safetensors"))
+        prm.network.eval()
+        return prm
+
+    @classmethod
+    def _assemble(
+        cls, body: torch.nn.Module, tokenizer: Any, format_name: str
+    ) -> ProcessRewardModel:
+        from torch import nn
+
+        size, n_labels = body.config.hidden_size, KINDS[format_name].n_labels
+        parts: dict[str, nn.Module] = {"model": body}
+        if n_labels == 1:
+            parts["score"] = nn.Linear(size, 1)
+        elif n_labels:
+            parts["score"] = nn.Sequential(
+                nn.Linear(size, size), nn.ReLU(), nn.Linear(size, n_labels)
+            )
+        signs = prm_format(format_name).sign_ids(tokenizer)
+        return cls(nn.ModuleDict(parts), tokenizer, format_name, signs)
 
     def save(self, folder: Path) -> None:
         from safetensors.torch import save_file
@@ -94,22 +131,22 @@ class ProcessRewardModel:
         kind = KINDS[self.format_name]
         folder.mkdir(parents=True, exist_ok=True)
         config: Any = self.network["model"].config
-        config.architectures, config.num_labels = [kind.served_as], kind.n_labels
+        config.architectures = [kind.served_as]
+        if kind.n_labels:
+            config.num_labels = kind.n_labels
         config.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
         save_file(self.network.state_dict(), folder / "model.safetensors", {"format": "pt"})
 
-    def logits(self, token_ids: torch.Tensor) -> torch.Tensor:
-        """Label logits (sequences, tokens, labels) of right-padded ids (sequences, tokens)."""
-        body: Any = self.network["model"]
-        hidden = body(input_ids=token_ids, use_cache=False).last_hidden_state
-        logits: torch.Tensor = self.network["score"](hidden)
-        return logits
-
     def margins(self, token_ids: torch.Tensor) -> torch.Tensor:
-        """Logit margins good - bad (sequences, tokens); label 1 is the good one."""
-        logits = self.logits(token_ids)
-        return logits[..., 1] - logits[..., 0]
+        """Logit margins good - bad (sequences, tokens) of right-padded ids (sequences, tokens)."""
+        body: Any = self.network["model"]
+        hidden: torch.Tensor = body(input_ids=token_ids, use_cache=False).last_hidden_state
+        if self.signs is not None:
+            good, bad = body.get_input_embeddings().weight[list(self.signs)]
+            return hidden @ (good - bad)
+        logits: torch.Tensor = self.network["score"](hidden)
+        return logits[..., 1] - logits[..., 0] if logits.shape[-1] == 2 else logits[..., 0]
 
     def score(self, encoded: PrmInput) -> tuple[float, ...]:
         """The logit margin of each step of one encoded solution."""
@@ -120,10 +157,26 @@ class ProcessRewardModel:
         return tuple(margins[list(encoded.positions)].tolist())
 
 
-def _with_head(body: torch.nn.Module, kind: PrmKind) -> torch.nn.ModuleDict:
-    from torch import nn
+def _grown_config(kind: PrmKind, policy: Any, n_new_layers: int) -> Any:
+    """The configuration of a policy with more layers, as the class that serves the format.
 
-    config: Any = body.config
-    size = config.hidden_size
-    head = nn.Sequential(nn.Linear(size, size), nn.ReLU(), nn.Linear(size, kind.n_labels))
-    return nn.ModuleDict({"model": body, "score": head})
+    Llama, Mistral and Qwen2 name the same weights alike, so that only the class changes.
+    """
+    from transformers import LlamaConfig, MistralConfig, Qwen2Config
+
+    classes = {"Llama": LlamaConfig, "Mistral": MistralConfig, "Qwen2": Qwen2Config}
+    config_class = next(c for name, c in classes.items() if kind.served_as.startswith(name))
+    shared = (
+        *("vocab_size", "hidden_size", "intermediate_size", "num_attention_heads"),
+        *("num_key_value_heads", "max_position_embeddings", "tie_word_embeddings"),
+        *("initializer_range", "rms_norm_eps", "eos_token_id", "pad_token_id", "dtype"),
+        "rope_parameters",
+    )
+    config: Any = config_class(
+        **{name: getattr(policy, name) for name in shared},
+        num_hidden_layers=policy.num_hidden_layers + n_new_layers,
+        bos_token_id=policy.bos_token_id,
+    )
+    if kind.served_as.startswith("Mistral"):
+        config.sliding_window = None
+    return config

@@ -71,7 +71,7 @@ class PrmRecipe:
     """
 
     name: str
-    prm_format: Literal["qwen_math"]
+    prm_format: Literal["math_shepherd", "rlhflow", "skywork", "qwen_math"]
     base: str
     n_new_layers: int
     rollout_policies: tuple[str, ...]
@@ -96,23 +96,75 @@ POLICIES: dict[str, PolicyRecipe] = {
         PolicyRecipe("micro-llama-0.1M", "micro-llama", _SMALL, Optimisation(3000, 32), 2, 10, 1),
         PolicyRecipe("micro-llama-0.4M", "micro-llama", _LARGE, Optimisation(3000, 16), 2, 10, 2),
         PolicyRecipe("micro-qwen-0.1M", "micro-qwen", _SMALL, Optimisation(4000, 16), 2, 10, 3),
+        PolicyRecipe("micro-qwen-0.4M", "micro-qwen", _LARGE, Optimisation(5000, 16), 2, 10, 5),
     )
 }
+
+_PRM = Optimisation(steps=1500, batch_size=32, learning_rate=2e-3)
 
 PRMS: dict[str, PrmRecipe] = {
     recipe.name: recipe
     for recipe in (
+        # As Math-Shepherd: labels from completions of the policy's own solutions.
+        PrmRecipe(
+            name="micro-math-shepherd-prm-0.2M",
+            prm_format="math_shepherd",
+            base="micro-llama-0.1M",
+            n_new_layers=2,
+            rollout_policies=("micro-llama-0.1M",),
+            n_problems=2000,
+            n_samples=2,
+            temperature=1.0,
+            labels="monte_carlo",
+            n_completions=2,
+            optimisation=_PRM,
+            min_operations=2,
+            max_operations=10,
+            seed=12,
+        ),
+        # As RLHFlow's PRM on Deepseek data: a Llama that was shown another family's solutions.
+        PrmRecipe(
+            name="micro-rlhflow-prm-0.2M",
+            prm_format="rlhflow",
+            base="micro-llama-0.1M",
+            n_new_layers=2,
+            rollout_policies=("micro-qwen-0.1M",),
+            n_problems=4000,
+            n_samples=2,
+            temperature=1.0,
+            labels="exact",
+            optimisation=_PRM,
+            min_operations=2,
+            max_operations=10,
+            seed=13,
+        ),
+        PrmRecipe(
+            name="micro-skywork-prm-0.2M",
+            prm_format="skywork",
+            base="micro-qwen-0.1M",
+            n_new_layers=2,
+            rollout_policies=("micro-qwen-0.1M",),
+            n_problems=4000,
+            n_samples=2,
+            temperature=1.0,
+            labels="noisy",
+            label_noise=0.15,
+            optimisation=_PRM,
+            min_operations=2,
+            max_operations=10,
+            seed=14,
+        ),
         PrmRecipe(
             name="micro-qwen-math-prm-0.2M",
             prm_format="qwen_math",
             base="micro-qwen-0.1M",
             n_new_layers=2,
             rollout_policies=("micro-qwen-0.1M", "micro-llama-0.1M"),
-            n_problems=2000,
+            n_problems=4000,
             n_samples=2,
             temperature=1.0,
             labels="exact",
-            optimisation=Optimisation(steps=800, batch_size=32, learning_rate=2e-3),
+            optimisation=_PRM,
             min_operations=2,
             max_operations=10,
             seed=11,

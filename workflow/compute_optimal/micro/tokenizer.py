@@ -80,9 +80,17 @@ FAMILIES: dict[str, TokenizerFamily] = {
 }
 
 
-def build_tokenizer(family: str, extra_tokens: Sequence[str] = ()) -> PreTrainedTokenizerFast:
-    """The tokenizer of a family, with further special tokens (such as ``<extra_0>``) at the end.
+def build_tokenizer(
+    family: str,
+    *,
+    special_tokens: Sequence[str] = (),
+    tags: Sequence[str] = (),
+    bos: str | None = None,
+) -> PreTrainedTokenizerFast:
+    """The tokenizer of a family, with a PRM's own tokens at the end.
 
+    ``special_tokens`` (such as ``<extra_0>``) cannot come from a text, ``tags`` (such as ``ки``)
+    can. ``bos`` replaces the family's own begin-of-sequence token; it must exist.
     Raises ``KeyError`` for a family that is not in ``FAMILIES``.
     """
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
@@ -91,9 +99,9 @@ def build_tokenizer(family: str, extra_tokens: Sequence[str] = ()) -> PreTrained
 
     settings = FAMILIES[family]
     vocabulary, merges = _vocabulary()
-    special_tokens = [*settings.special_tokens, *extra_tokens]
+    special_tokens = [*settings.special_tokens, *special_tokens]
     arguments = {
-        "bos_token": settings.bos,
+        "bos_token": bos or settings.bos,
         "eos_token": settings.eos,
         "pad_token": settings.pad,
         "unk_token": None,
@@ -105,7 +113,9 @@ def build_tokenizer(family: str, extra_tokens: Sequence[str] = ()) -> PreTrained
     if family == "micro-qwen":
         # transformers 5 reads the tokenizer of a Qwen2 model with this class, whatever its files
         # say, so it has to be made with it; it brings the same pieces, and NFC normalisation.
-        return Qwen2Tokenizer(vocab=vocabulary, merges=merges, **arguments)
+        fast = Qwen2Tokenizer(vocab=vocabulary, merges=merges, **arguments)
+        fast.add_tokens(list(tags))
+        return fast
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -117,6 +127,7 @@ def build_tokenizer(family: str, extra_tokens: Sequence[str] = ()) -> PreTrained
     tokenizer.add_special_tokens(
         [AddedToken(token, special=True, normalized=False) for token in special_tokens]
     )
+    tokenizer.add_tokens([AddedToken(tag, normalized=False) for tag in tags])
     if settings.bos is not None:
         tokenizer.post_processor = TemplateProcessing(
             single=f"{settings.bos} $A",
