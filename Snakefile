@@ -36,8 +36,6 @@ wildcard_constraints:
     task=r"[\w.-]+",
     policy=r"[\w.-]+",
     prm=r"[\w.-]+",
-    figure=r"[\w-]+",
-    table=r"[\w-]+",
 
 
 onstart:
@@ -63,7 +61,7 @@ rule all:
     input:
         rules.analysis.input,
         plan.claims,
-        plan.figures,
-        plan.tables,
+        rules.draw_figures.output,
+        rules.render_tables.output,
         plan.notebooks_as("html"),
         plan.browser,

@@ -112,7 +112,10 @@ def test_qwen_template_is_chatml_without_a_default_system_turn() -> None:
 
 
 def test_special_tokens_come_after_the_ids_of_the_family() -> None:
-    base, extended = TOKENIZERS["micro-qwen"], build_tokenizer("micro-qwen", special_tokens=["<extra_0>"])
+    base, extended = (
+        TOKENIZERS["micro-qwen"],
+        build_tokenizer("micro-qwen", special_tokens=["<extra_0>"]),
+    )
     assert extended.convert_tokens_to_ids("<extra_0>") == len(base)
     assert {**base.get_vocab(), "<extra_0>": len(base)} == extended.get_vocab()
 

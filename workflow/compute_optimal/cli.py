@@ -121,14 +121,14 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--output", type=Path, required=True)
 
     for name, run, help_text in (
-        ("draw-figure", _draw_figure, "a figure of the catalogue: svg, pdf, png"),
-        ("render-table", _render_table, "a table of the catalogue: csv, md, tex"),
+        ("draw-figures", _draw_figures, "figures of the catalogue: svg, pdf, png"),
+        ("render-tables", _render_tables, "tables of the catalogue: csv, md, tex"),
     ):
         command = verbs.add_parser(name, help=help_text, description=help_text)
         command.set_defaults(run=run)
-        command.add_argument("name", help="of the item")
+        command.add_argument("names", nargs="*", help="of the items; default: all")
         command.add_argument("--database", type=Path, required=True)
-        command.add_argument("--outputs", type=Path, nargs="+", required=True)
+        command.add_argument("--folder", type=Path, required=True)
 
     command = verbs.add_parser("run-notebooks", help="notebooks, executed and exported to HTML")
     command.set_defaults(run=_run_notebooks)
@@ -353,16 +353,22 @@ def _by_ending(paths: Sequence[Path]) -> dict[str, Path]:
     return {path.suffix[1:]: path for path in paths}
 
 
-def _draw_figure(options: argparse.Namespace) -> None:
+def _draw_figures(options: argparse.Namespace) -> None:
+    from compute_optimal.charts.items import ITEMS
     from compute_optimal.charts.present import draw_figure
 
-    draw_figure(options.name, options.database, _by_ending(options.outputs))
+    for name in options.names or [item.name for item in ITEMS if item.kind == "figure"]:
+        outputs = {end: options.folder / f"{name}.{end}" for end in ("svg", "pdf", "png")}
+        draw_figure(name, options.database, outputs)
 
 
-def _render_table(options: argparse.Namespace) -> None:
+def _render_tables(options: argparse.Namespace) -> None:
+    from compute_optimal.charts.items import ITEMS
     from compute_optimal.charts.present import render_table
 
-    render_table(options.name, options.database, _by_ending(options.outputs))
+    for name in options.names or [item.name for item in ITEMS if item.kind == "table"]:
+        outputs = {end: options.folder / f"{name}.{end}" for end in ("csv", "md", "tex")}
+        render_table(name, options.database, outputs)
 
 
 def _run_notebooks(options: argparse.Namespace) -> None:

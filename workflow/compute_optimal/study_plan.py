@@ -10,18 +10,16 @@ import math
 import re
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, Literal, Protocol
 
-import jinja2
 import polars as pl
 
 from compute_optimal import cells
-from compute_optimal.charts.items import ITEMS, NOTEBOOKS, item_named
+from compute_optimal.charts.items import ITEMS, NOTEBOOKS
 from compute_optimal.config import SEARCH_METHODS, Study, hardware_named, parse_study
 from compute_optimal.cost import Plan, Resources, resources
 from compute_optimal.cost import plan as plan_of
@@ -78,7 +76,6 @@ class Wildcards(Protocol):
     task: str
     policy: str
     prm: str
-    table: str
     micro_prm: str
 
 
@@ -178,13 +175,13 @@ class StudyPlan:
 
     @property
     def figures(self) -> list[str]:
-        """All figures, in all formats."""
-        return self._files("figure", "figures", ("svg", "pdf", "png"))
+        """Names of all figures."""
+        return [item.name for item in ITEMS if item.kind == "figure"]
 
     @property
     def tables(self) -> list[str]:
-        """All tables, in all formats."""
-        return self._files("table", "tables", ("csv", "md", "tex"))
+        """Names of all tables."""
+        return [item.name for item in ITEMS if item.kind == "table"]
 
     def notebooks_as(self, ending: str) -> list[str]:
         """All executed notebooks in one format, in order."""
@@ -214,23 +211,6 @@ class StudyPlan:
     def browser(self) -> str:
         """The rollout browser."""
         return f"{self.results}/browser.html"
-
-    def _files(self, kind: str, folder: str, endings: Sequence[str]) -> list[str]:
-        names = [item.name for item in ITEMS if item.kind == kind]
-        return [f"{self.results}/{folder}/{name}.{end}" for name in names for end in endings]
-
-    def queries(self, wildcards: Wildcards) -> list[str]:
-        """SQL files behind a figure or table."""
-        name = getattr(wildcards, "figure", None) or wildcards.table
-        files = (item_named(name).query, "macros", "settings", "tables", "tasks")
-        return [f"workflow/sql/{file}.sql" for file in files]
-
-    def caption(self, wildcards: Wildcards) -> str:
-        """Caption of a figure or table; Snakemake's reporter takes no file name with wildcards."""
-        name = getattr(wildcards, "figure", None) or wildcards.table
-        context = SimpleNamespace(config=self.study.model_dump(mode="json"), wildcards=wildcards)
-        template = jinja2.Template(item_named(name).caption.read_text(encoding="utf-8"))
-        return str(template.render(snakemake=context))
 
     @property
     def problem_tables(self) -> list[str]:

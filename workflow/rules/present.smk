@@ -1,9 +1,10 @@
 # Every figure, table and notebook is a query on the database and a definition in the package; a
-# verdict is a query and a rule.
+# verdict is a query and a rule. One job draws all figures and one renders all tables: starting a
+# process for each took longer than the drawing.
 #
 # in:  <results>/study.duckdb, config/claims.yaml, workflow/sql/**/*.sql, notebooks/*.ipynb
 # out: <results>/claims.{csv,md,tex,html}, <results>/browser.html
-#      <results>/figures/{figure}.{svg,pdf,png}, <results>/tables/{table}.{csv,md,tex},
+#      <results>/figures/*.{svg,pdf,png}, <results>/tables/*.{csv,md,tex},
 #      <results>/notebooks/*.{ipynb,html}
 
 
@@ -38,53 +39,59 @@ rule judge_claims:
         " 2>&1 | tee {log:q}"
 
 
-rule draw_figure:
+rule draw_figures:
     input:
         database="<results>/study.duckdb",
-        queries=plan.queries,
+        queries=plan.item_queries,
         code=plan.sources("present"),
     output:
-        svg=report(
-            "<results>/figures/{figure}.svg",
-            caption="../report/generic/item.rst",
-            category="Figures",
-            labels={"figure": "{figure}"},
-        ),
-        pdf="<results>/figures/{figure}.pdf",
-        png="<results>/figures/{figure}.png",
+        svg=[
+            report(
+                f"<results>/figures/{name}.svg",
+                caption=f"../report/{name}.rst",
+                category="Figures",
+                labels={"figure": name},
+            )
+            for name in plan.figures
+        ],
+        pdf=expand("<results>/figures/{name}.pdf", name=plan.figures),
+        png=expand("<results>/figures/{name}.png", name=plan.figures),
     log:
-        "<logs>/draw_figure/{figure}.log",
+        "<logs>/draw_figures.log",
     params:
-        caption=plan.caption,
+        folder=f"{plan.results}/figures",
     shell:
-        "python -m compute_optimal draw-figure {wildcards.figure:q}"
+        "python -m compute_optimal draw-figures"
         " --database {input.database:q}"
-        " --outputs {output:q}"
+        " --folder {params.folder:q}"
         " 2>&1 | tee {log:q}"
 
 
-rule render_table:
+rule render_tables:
     input:
         database="<results>/study.duckdb",
-        queries=plan.queries,
+        queries=plan.item_queries,
         code=plan.sources("present"),
     output:
-        csv=report(
-            "<results>/tables/{table}.csv",
-            caption="../report/generic/item.rst",
-            category="Tables",
-            labels={"table": "{table}"},
-        ),
-        md="<results>/tables/{table}.md",
-        tex="<results>/tables/{table}.tex",
+        csv=[
+            report(
+                f"<results>/tables/{name}.csv",
+                caption=f"../report/{name}.rst",
+                category="Tables",
+                labels={"table": name},
+            )
+            for name in plan.tables
+        ],
+        md=expand("<results>/tables/{name}.md", name=plan.tables),
+        tex=expand("<results>/tables/{name}.tex", name=plan.tables),
     log:
-        "<logs>/render_table/{table}.log",
+        "<logs>/render_tables.log",
     params:
-        caption=plan.caption,
+        folder=f"{plan.results}/tables",
     shell:
-        "python -m compute_optimal render-table {wildcards.table:q}"
+        "python -m compute_optimal render-tables"
         " --database {input.database:q}"
-        " --outputs {output:q}"
+        " --folder {params.folder:q}"
         " 2>&1 | tee {log:q}"
 
 
