@@ -13,6 +13,7 @@ from compute_optimal.grading.official import (
     official_equal,
     official_form,
 )
+from compute_optimal.judge import ANSWERS, grade_answers
 
 
 @pytest.mark.parametrize(
@@ -77,6 +78,23 @@ def test_official_table() -> None:
         ("p", "0.5", "0.5", True, "graded"),
         ("p", r"\frac12", r"\frac{1}{2}", True, "graded"),
     ]
+
+
+def test_the_evaluation_pool_is_judged_by_the_official_rules_too() -> None:
+    problems = pl.DataFrame({"problem_id": ["p", "q"], "answer": ["50", "x+1"]})
+    rows = [
+        ("evaluation", "p", "0.5"), ("evaluation", "p", None), ("evaluation", "q", "1+x"),
+        ("greedy", "p", "0.5"),
+    ]  # fmt: skip
+    answers = pl.DataFrame(rows, ["pool", "problem_id", "answer"], orient="row")
+    missing = [pl.lit(None, kind).alias(n) for n, kind in ANSWERS.items() if n not in answers]
+    graded = grade_answers(problems, answers.with_columns(missing), seconds=10, workers=1)
+    assert set(graded.select("pool", "answer", "correct", "official_correct").rows()) == {
+        ("evaluation", "0.5", False, True),
+        ("evaluation", None, False, False),
+        ("evaluation", "1+x", True, True),
+        ("greedy", "0.5", False, None),
+    }
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,11 @@ COLUMNS = {
         "prm_tokens_computed", "prm_tokens_cached", "policy_seconds", "prm_seconds", "seconds",
     },
     "figure_1": GAINS | {"printed_accuracy"},
+    "grader_sensitivity": {
+        "task", "task_title", "policy", "policy_title", "n_pairs", "n_right_here_only",
+        "n_right_official_only", "accuracies", "official_accuracies", "replicates", "confidence",
+        "seed",
+    },
     "figure_2": {"budget", "beam_width"},
     "figure_3": {
         "policy", "policy_title", "bin", "n", "share", "n_problems", "n_expected", "n_samples",

@@ -245,6 +245,22 @@ def test_overview_counts_difficulties(database: Path) -> None:
         assert n == int(row["problems"])
 
 
+def test_another_grader_moves_accuracy_by_the_answers_that_it_judges_differently(
+    database: Path,
+) -> None:
+    """The made-up official verdicts of one policy are laxer in one problem."""
+    measured = [row for row in records(tabulate("grader_sensitivity", database))
+                if row["answers"] != "not run"]  # fmt: skip
+    assert {row["right_here_only"] for row in measured} == {"0"}
+    assert {row["right_officially_only"] for row in measured} == {"0", "1"}
+    for row in measured:
+        keys = "difference_points", "accuracy_percent", "official_accuracy_percent"
+        difference, here, official = (float(row[key]) for key in keys)
+        assert difference == pytest.approx(official - here, abs=1e-6)
+        assert (difference > 0) == (row["judged_differently"] == "1")
+        assert float(row["difference_points_low"]) <= difference
+
+
 def test_every_cell_says_how_it_was_made(database: Path) -> None:
     rows = records(tabulate("provenance", database))
     (sampled,) = (row for row in rows if row["policy"] == "Llama-3.2-1B-Instruct"

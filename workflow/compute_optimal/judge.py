@@ -16,6 +16,7 @@ from compute_optimal.cells import partition
 from compute_optimal.errors import StudyError
 from compute_optimal.grading import grade
 from compute_optimal.grading.extraction import extract_answer
+from compute_optimal.grading.official import grade_official
 from compute_optimal.storage import Storage
 
 Request = Mapping[str, Any]
@@ -134,10 +135,12 @@ def scores_of(
 def grade_answers(
     problems: pl.DataFrame, answers: pl.DataFrame, *, seconds: float, workers: int
 ) -> pl.DataFrame:
-    """Add ``answer_class``, ``correct`` and ``status`` to a table of ``ANSWERS``.
+    """Add ``answer_class``, ``correct``, ``status`` and ``official_correct`` to ``ANSWERS``.
 
     Each different answer of a problem is graded once, in worker processes with a limit of
-    ``seconds``. Raises ``StudyError`` where an answer belongs to no problem.
+    ``seconds``. ``official_correct``: what the official rules say of an answer of the evaluation
+    pool, null where they could not decide in time and for all other answers. Raises
+    ``StudyError`` where an answer belongs to no problem.
     """
     if stray := sorted(set(answers["problem_id"]) - set(problems["problem_id"])):
         raise StudyError(
@@ -145,18 +148,28 @@ def grade_answers(
             where="grade-answers",
             cure="compare the task in the registry with what the answers were made for",
         )
+    golds = dict(zip(problems["problem_id"], problems["answer"], strict=True))
     graded = grade(
-        dict(zip(problems["problem_id"], problems["answer"], strict=True)),
+        golds,
         answers.group_by("problem_id", "answer").agg(count=pl.len()).sort("problem_id", "answer"),
         seconds=seconds,
         workers=workers,
     )
-    return answers.join(
-        graded.select("problem_id", "answer", "answer_class", "correct", "status"),
-        on=["problem_id", "answer"],
-        how="left",
-        nulls_equal=True,
-    ).sort(_POSITION)
+    pool = answers.filter(pool="evaluation")
+    again = grade_official(golds, pool, seconds=seconds, workers=workers).select(
+        "problem_id", "answer", pool=pl.lit("evaluation"), official_correct="correct"
+    )
+    key = ["problem_id", "answer"]
+    return (
+        answers.join(
+            graded.select(*key, "answer_class", "correct", "status"),
+            on=key,
+            how="left",
+            nulls_equal=True,
+        )
+        .join(again, on=["pool", *key], how="left", nulls_equal=True)
+        .sort(_POSITION)
+    )
 
 
 def stored_rows(rows: pl.DataFrame, where: str) -> pl.DataFrame:

@@ -26,6 +26,7 @@ from compute_optimal.cost import plan as plan_of
 from compute_optimal.coverage import missing_cells
 from compute_optimal.errors import StudyError
 from compute_optimal.grading import GRADER
+from compute_optimal.grading.official import OFFICIAL_GRADER
 from compute_optimal.micro.recipes import POLICIES, PRMS
 from compute_optimal.sharing import fetch
 from compute_optimal.spec import Spec, canonical, digest
@@ -505,6 +506,7 @@ class StudyPlan:
             **self._task(task),
             "policy": policy,
             "grader": GRADER,
+            "second_grader": OFFICIAL_GRADER,
             "seconds": self.study.grading.seconds,
         }
         if origin == "adopted":

@@ -24,7 +24,7 @@ from compute_optimal.charts import (
 from compute_optimal.charts.grid import Grid
 from compute_optimal.charts.query import Row
 from compute_optimal.errors import StudyError
-from compute_optimal.tables import compute, frontier, paper, prms, prompts, provenance
+from compute_optimal.tables import compute, frontier, graders, paper, prms, prompts, provenance
 from compute_optimal.tables import scores as score_tables
 from compute_optimal.tables.model import Table
 
@@ -295,6 +295,15 @@ ITEMS: tuple[Item, ...] = (
         "Tokens per response and step",
         "table_1",
         table=score_tables.lengths,
+    ),
+    Item(
+        "grader_sensitivity",
+        "",
+        "How much depends on the grader",
+        "grader_sensitivity",
+        table=graders.sensitivity,
+        task_rank=None,
+        aggregated=False,
     ),
     Item(
         "provenance",

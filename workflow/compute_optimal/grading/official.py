@@ -9,10 +9,11 @@ and its parser of formulas are not copied: verdicts on rare answers may differ.
 from __future__ import annotations
 
 import cmath
+import functools
 import math
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from compute_optimal.grading.equivalence import LONGEST_ANSWER
 from compute_optimal.grading.workers import WorkerPool
@@ -97,16 +98,9 @@ def official_form(answer: str) -> str:
 
 def official_equal(pair: tuple[str, str]) -> bool:
     """Whether (gold, answer), two normal forms, are equal. To be run in a worker."""
+    if (plain := _plainly_equal(pair)) is not None:
+        return plain
     gold, answer = pair
-    if gold.lower() == answer.lower():
-        return True
-    x, y = _decimal(gold), _decimal(answer)
-    if x is not None and y is not None:
-        return any(
-            math.isclose(y, x * factor, rel_tol=RELATIVE_TOLERANCE) for factor in (1, 100, 0.01)
-        )
-    if not answer:
-        return False
     bare = [re.sub(r"[\[\](){}]", "", text).lower() for text in pair]
     if bare[0] == bare[1]:
         return True
@@ -138,21 +132,36 @@ def grade_official(
     forms = {answer: official_form(answer) for answer in answers["answer"].drop_nulls().unique()}
     golds = {problem: official_form(gold) for problem, gold in gold_by_problem.items()}
     keys = answers.select("problem_id", "answer").unique().sort("problem_id", "answer").rows()
-    pairs = sorted({(golds[p], forms[answer]) for p, answer in keys if answer is not None})
+    pairs = {(golds[p], forms[answer]) for p, answer in keys if answer is not None}
+    decided = {pair: _plainly_equal(pair) for pair in pairs}
+    open_pairs = sorted(pair for pair, verdict in decided.items() if verdict is None)
     with WorkerPool(workers=workers, seconds=seconds) as pool:
-        decided = dict(zip(pairs, pool.map(official_equal, pairs), strict=True))
+        for pair, verdict in zip(open_pairs, pool.map(official_equal, open_pairs), strict=True):
+            decided[pair] = verdict.value if verdict else None
     rows: list[tuple[str, str | None, str | None, bool | None, str]] = []
     for problem, answer in keys:
         if answer is None:
             rows.append((problem, None, None, False, "no_answer"))
             continue
-        verdict = decided[golds[problem], forms[answer]]
-        correct = verdict.value if verdict else None
-        status = "graded" if verdict else "timeout"
+        correct = decided[golds[problem], forms[answer]]
+        status = "timeout" if correct is None else "graded"
         rows.append((problem, answer, forms[answer], correct, status))
     text = pl.String()
     schema = {"problem_id": text, "answer": text, "answer_class": text}
     return pl.DataFrame(rows, {**schema, "correct": pl.Boolean(), "status": text}, orient="row")
+
+
+def _plainly_equal(pair: tuple[str, str]) -> bool | None:
+    """The verdict on (gold, answer) where it takes no algebra, which a worker is started for."""
+    gold, answer = pair
+    if gold.lower() == answer.lower():
+        return True
+    x, y = _decimal(gold), _decimal(answer)
+    if x is not None and y is not None:
+        return any(
+            math.isclose(y, x * factor, rel_tol=RELATIVE_TOLERANCE) for factor in (1, 100, 0.01)
+        )
+    return None if answer else False
 
 
 def _braced(text: str) -> str:
@@ -182,14 +191,21 @@ def _rows(text: str) -> list[str]:
     return re.split(r"\\\\|&", inside[1]) if inside else []
 
 
+@functools.lru_cache(maxsize=64)
+def _formula(text: str) -> Any:
+    """A formula in sympy's terms. Reading costs more than comparing, and answers share a gold."""
+    from math_verify.parser import latex2sympy
+
+    return latex2sympy(text)
+
+
 def _same_value(gold: str, answer: str) -> bool:
     import sympy
-    from math_verify.parser import latex2sympy
 
     if any(len(text) > LONGEST_ANSWER or _UNREADABLE.search(text) for text in (gold, answer)):
         return False
     try:
-        x, y = latex2sympy(gold), latex2sympy(answer)
+        x, y = _formula(gold), _formula(answer)
         if not (isinstance(x, sympy.Expr) and isinstance(y, sympy.Expr)):
             return False
         if x.is_number and y.is_number:
