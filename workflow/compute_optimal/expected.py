@@ -98,7 +98,8 @@ def _results(plan: StudyPlan) -> dict[str, bytes]:
 
 
 def _tables(plan: StudyPlan) -> list[str]:
-    return [file for file in (*plan.tables, *plan.claims) if file.endswith(".csv")]
+    tables = [f"{plan.results}/tables/{name}.csv" for name in plan.tables]
+    return [*tables, *(file for file in plan.claims if file.endswith(".csv"))]
 
 
 def _rows(study: Study, store: Store) -> bytes:
