@@ -416,6 +416,21 @@ class SyntheticStudy:
             ["Solve:\n\n## Step 1: [a_b]\n$\\boxed{x}$ | <b> #1 100%", "\nuse \\boxed{}."],
         )
         task = self.tasks[0][0]
+        connection.execute(
+            "CREATE TABLE pruning (task VARCHAR, policy VARCHAR, prm VARCHAR, method VARCHAR,"
+            " budget BIGINT, problem_id VARCHAR, outcome VARCHAR, depth BIGINT)"
+        )
+        first = self.prms[0][0]
+        connection.executemany(
+            "INSERT INTO pruning VALUES (?, ?, ?, 'dvts', ?, ?, ?, ?)",
+            [
+                (task, self.policies[0][0], first, budget, f"p{i}", outcome, depth)
+                for budget in (4, 16)
+                for i, (outcome, depth) in enumerate(
+                    (("pruned", 1), ("pruned", 3), ("not_written", 2), ("found", 4))
+                )
+            ],
+        )
         policies = [None, *(policy[0] for policy in self.policies)]
         for number, prm in enumerate(self.abilities):
             connection.executemany(

@@ -93,6 +93,8 @@ COLUMNS = {
         "prm", "prm_title", "prm_n_parameters", "policy", "policy_title", "measure", "value",
         "ci_low", "ci_high", "n", "n_problems",
     },
+    "pruning": PAIRS
+    | {"method", "budget", "depth", "n_problems", "n_pruned", "n_not_written", "confidence"},
     "prompts": {
         "prompt", "policies", "system", "user_suffix", "template_arguments", "source",
     },
@@ -407,3 +409,11 @@ def test_a_database_that_does_not_fit_is_named(tmp_path: Path, database: Path) -
         run_query("overview", text)
     assert has_tables(database, ["curves", "prm_ability"])
     assert not has_tables(database, ["curves", "absent"])
+
+
+def test_a_path_that_was_pruned_stays_pruned_at_later_depths(database: Path) -> None:
+    rows = [row for row in run_query("pruning", database, {"task": TASKS[0][0]}) if row["method"]]
+    assert {row["budget"] for row in rows} == {4, 16}
+    of_largest = [row for row in rows if row["budget"] == 16]
+    assert [row["n_pruned"] for row in of_largest] == [1, 1, 2, 2]
+    assert {(row["n_problems"], row["n_not_written"]) for row in rows} == {(4, 1)}

@@ -93,8 +93,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--workers", type=int, default=1)
     command.add_argument("--output", type=Path, required=True)
 
-    command = verb("check-steps", _check_steps, "which steps of a pool are right", job)
-    command.add_argument("--output", type=Path, required=True)
+    command = verb("check-steps", _check_steps, "which steps of a policy are right", job)
+    command.add_argument("--steps", type=Path, required=True)
+    command.add_argument("--pruning", type=Path, required=True)
 
     command = verb("examine-prms", _examine_prms, "what PRMs say about checked steps", job)
     command.add_argument("--problems", type=Path, required=True)
@@ -126,10 +127,9 @@ def _parser() -> argparse.ArgumentParser:
     ):
         command = verbs.add_parser(name, help=help_text, description=help_text)
         command.set_defaults(run=run)
+        command.add_argument("names", nargs="*", help="of the items; default: all")
         command.add_argument("--database", type=Path, required=True)
-        command.add_argument(
-            "--outputs", type=Path, nargs="+", required=True, help="files, each named by its item"
-        )
+        command.add_argument("--folder", type=Path, required=True)
 
     command = verbs.add_parser("run-notebooks", help="notebooks, executed and exported to HTML")
     command.set_defaults(run=_run_notebooks)
@@ -281,12 +281,15 @@ def _estimate_accuracy(options: argparse.Namespace) -> None:
 
 
 def _check_steps(options: argparse.Namespace) -> None:
-    from compute_optimal.step_truth import check_solutions
+    from compute_optimal.step_truth import check_searches, check_solutions
 
-    spec = options.spec
-    checked = check_solutions(spec, _storage(options))
-    write_parquet(_of_cell(checked, spec["task"]["name"], spec["policy"]), options.output)
-    supersede(options.output)
+    spec, storage = options.spec, _storage(options)
+    for frame, path in (
+        (check_solutions(spec, storage), options.steps),
+        (check_searches(spec, storage), options.pruning),
+    ):
+        write_parquet(_of_cell(frame, spec["task"]["name"], spec["policy"]), path)
+        supersede(path)
 
 
 def _examine_prms(options: argparse.Namespace) -> None:
@@ -354,22 +357,21 @@ def _by_ending(paths: Sequence[Path]) -> dict[str, Path]:
     return {path.suffix[1:]: path for path in paths}
 
 
-def _by_name(paths: Sequence[Path]) -> dict[str, dict[str, Path]]:
-    names = dict.fromkeys(path.stem for path in paths)
-    return {name: _by_ending([path for path in paths if path.stem == name]) for name in names}
-
-
 def _draw_figures(options: argparse.Namespace) -> None:
+    from compute_optimal.charts.items import ITEMS
     from compute_optimal.charts.present import draw_figure
 
-    for name, outputs in _by_name(options.outputs).items():
+    for name in options.names or [item.name for item in ITEMS if item.kind == "figure"]:
+        outputs = {end: options.folder / f"{name}.{end}" for end in ("svg", "pdf", "png")}
         draw_figure(name, options.database, outputs)
 
 
 def _render_tables(options: argparse.Namespace) -> None:
+    from compute_optimal.charts.items import ITEMS
     from compute_optimal.charts.present import render_table
 
-    for name, outputs in _by_name(options.outputs).items():
+    for name in options.names or [item.name for item in ITEMS if item.kind == "table"]:
+        outputs = {end: options.folder / f"{name}.{end}" for end in ("csv", "md", "tex")}
         render_table(name, options.database, outputs)
 
 

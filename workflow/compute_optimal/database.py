@@ -16,6 +16,7 @@ from compute_optimal.coverage import POOL_METHODS, coverage
 from compute_optimal.parts import COUNTS, SCHEMAS
 from compute_optimal.prm_ability import RATES
 from compute_optimal.prm_cases import CASES
+from compute_optimal.pruning import PRUNING
 from compute_optimal.spec import canonical
 from compute_optimal.storage import Storage
 
@@ -25,7 +26,7 @@ FILES = (
 )  # fmt: skip
 """Kinds of parquet files that go in; each file carries its task, policy and origin."""
 
-STEP_FILES = {"prm_rates": RATES, "prm_cases": CASES}
+STEP_FILES = {"prm_rates": RATES, "prm_cases": CASES, "pruning": PRUNING}
 """Kinds that only tasks with checkable steps have, with their columns."""
 
 LEDGER: dict[str, pl.DataType] = {

@@ -12,8 +12,9 @@ from compute_optimal.cells import partition
 from compute_optimal.errors import StudyError
 from compute_optimal.judge import Request, stored_rows
 from compute_optimal.policies.steps import split_steps
+from compute_optimal.pruning import Check, pruned_paths
 from compute_optimal.storage import Storage
-from compute_optimal.tasks import step_checker
+from compute_optimal.tasks import Problem, step_checker
 
 CHECKED: dict[str, pl.DataType] = {
     "problem_id": pl.String(),
@@ -34,15 +35,7 @@ def check_solutions(request: Request, storage: Storage) -> pl.DataFrame:
     how many samples of each problem. Raises ``StudyError`` for a task without an exact check, and
     where the store has lost rows that a receipt speaks of.
     """
-    task = storage.registry.task(request["task"]["name"])
-    check = step_checker(task)
-    if check is None:
-        raise StudyError(
-            "the steps of this task cannot be checked exactly",
-            where=task.name,
-            cure="take arithmetic-chains; for other tasks abilities are taken from ProcessBench",
-        )
-    problems = storage.problems(task, request["problems"])
+    problems, check = _checkable(request, storage)
     facts = pl.DataFrame(
         {
             "problem_id": [p.problem_id for p in problems],
@@ -73,3 +66,23 @@ def check_solutions(request: Request, storage: Storage) -> pl.DataFrame:
         .sort("position", "sample_index")
         .select(*CHECKED)
     )
+
+
+def check_searches(request: Request, storage: Storage) -> pl.DataFrame:
+    """What became of the right paths of all searches of a policy: a table of ``PRUNING``.
+
+    ``request``: task, problems, and searches (see ``pruned_paths``); raises as above.
+    """
+    return pruned_paths(request, storage, *_checkable(request, storage))
+
+
+def _checkable(request: Request, storage: Storage) -> tuple[list[Problem], Check]:
+    task = storage.registry.task(request["task"]["name"])
+    check = step_checker(task)
+    if check is None:
+        raise StudyError(
+            "the steps of this task cannot be checked exactly",
+            where=task.name,
+            cure="take arithmetic-chains; for other tasks abilities are taken from ProcessBench",
+        )
+    return storage.problems(task, request["problems"]), check

@@ -36,7 +36,7 @@ from compute_optimal.tasks import step_checker
 _PACKAGE = Path(__file__).parent
 _SOURCES = {
     "judge": ("judge.py", "grading"),
-    "check": ("step_truth.py", "tasks"),
+    "check": ("step_truth.py", "pruning.py", "tasks"),
     "analyse": (
         "estimate.py",
         "answer_grid.py",
@@ -234,12 +234,19 @@ class StudyPlan:
 
     @property
     def ability_tables(self) -> list[str]:
-        """What the PRMs see and miss, of each task whose steps can be checked."""
-        return [
+        """What PRMs see and miss, and what searches lost, where steps can be checked."""
+        examined = [
             self._named(f"run/{task}/{kind}", self._examination(task), "parquet")
             for task in self._examined_tasks
             for kind in ("prm_rates", "prm_cases")
         ]
+        searched = [
+            self._named(f"run/{task}/{policy}/pruning", self._checks(task, policy), "parquet")
+            for task in (self.study.tasks if self._searching_prms else ())
+            if step_checker(self.study.task(task))
+            for policy in self.study.policies
+        ]
+        return [*examined, *searched]
 
     def step_tables(self, wildcards: Wildcards) -> list[str]:
         """The checked steps of all policies on a task."""
@@ -267,8 +274,10 @@ class StudyPlan:
 
     def answer_receipts(self, wildcards: Wildcards) -> list[str]:
         """Receipts of all answers of a (task, policy)."""
-        if wildcards.origin == "adopted":
-            return []
+        return [] if wildcards.origin == "adopted" else self.run_receipts(wildcards)
+
+    def run_receipts(self, wildcards: Wildcards) -> list[str]:
+        """Receipts of the pools and searches of a (task, policy)."""
         task, policy = wildcards.task, wildcards.policy
         searches = [
             self._named(
@@ -512,16 +521,25 @@ class StudyPlan:
         if origin == "adopted":
             entry = self.study.adopted_collection(self.collections[task, policy])
             return {**request, "adopted": cells.adopted_spec(entry)}
-        searches = [
+        searches = self._searches_of(task, policy)
+        return {**request, "pools": self._pools(task, policy), "searches": searches}
+
+    def _searches_of(self, task: str, policy: str) -> list[dict[str, Any]]:
+        return [
             {"prm": prm, **search}
             for prm in self._searching_prms
             for search in self._searches(task, policy, prm)
         ]
-        return {**request, "pools": self._pools(task, policy), "searches": searches}
 
     def _checks(self, task: str, policy: str) -> Spec:
         pool = self._pools(task, policy)["evaluation"]
-        return {**self._task(task), "policy": policy, "n": pool["n"], "samples": pool["spec"]}
+        return {
+            **self._task(task),
+            "policy": policy,
+            "n": pool["n"],
+            "samples": pool["spec"],
+            "searches": self._searches_of(task, policy),
+        }
 
     def _examination(self, task: str) -> Spec:
         study = self.study

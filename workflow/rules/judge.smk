@@ -3,7 +3,8 @@
 #
 # in:  <results>/problems/{task}-{digest}.parquet, receipts of the generate zone, the store
 # out: <results>/{origin}/{task}/{policy}/answers-{digest}.parquet
-#      <results>/run/{task}/{policy}/steps-{digest}.parquet (tasks whose steps can be checked)
+#      <results>/run/{task}/{policy}/{steps,pruning}-{digest}.parquet (tasks whose steps can be
+#      checked)
 
 
 rule grade_answers:
@@ -32,10 +33,11 @@ rule grade_answers:
 
 rule check_steps:
     input:
-        receipt=plan.sample_receipt,
+        receipts=plan.run_receipts,
         code=plan.sources("check"),
     output:
-        "<results>/run/{task}/{policy}/steps-{digest}.parquet",
+        steps="<results>/run/{task}/{policy}/steps-{digest}.parquet",
+        pruning="<results>/run/{task}/{policy}/pruning-{digest}.parquet",
     log:
         "<logs>/check_steps/{task}/{policy}-{digest}.log",
     resources:
@@ -45,6 +47,7 @@ rule check_steps:
     shell:
         "python -m compute_optimal check-steps"
         " --spec {params.spec:q}"
-        " --output {output:q}"
+        " --steps {output.steps:q}"
+        " --pruning {output.pruning:q}"
         " {resources.storage}"
         " 2>&1 | tee {log:q}"

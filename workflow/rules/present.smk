@@ -58,10 +58,12 @@ rule draw_figures:
         png=expand("<results>/figures/{name}.png", name=plan.figures),
     log:
         "<logs>/draw_figures.log",
+    params:
+        folder=f"{plan.results}/figures",
     shell:
         "python -m compute_optimal draw-figures"
         " --database {input.database:q}"
-        " --outputs {output:q}"
+        " --folder {params.folder:q}"
         " 2>&1 | tee {log:q}"
 
 
@@ -84,10 +86,12 @@ rule render_tables:
         tex=expand("<results>/tables/{name}.tex", name=plan.tables),
     log:
         "<logs>/render_tables.log",
+    params:
+        folder=f"{plan.results}/tables",
     shell:
         "python -m compute_optimal render-tables"
         " --database {input.database:q}"
-        " --outputs {output:q}"
+        " --folder {params.folder:q}"
         " 2>&1 | tee {log:q}"
 
 

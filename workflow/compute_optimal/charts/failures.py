@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from compute_optimal.charts import style
 from compute_optimal.charts.grid import Block, Grid, Paint, Panel
 from compute_optimal.charts.query import Row
+from compute_optimal.statistics.intervals import wilson_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -126,6 +127,78 @@ def failure_rates(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
         left=1.85,
         columns=3,
     )
+
+
+def pruned_paths(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
+    """Problems whose right path has been pruned, over steps: a panel per PRM and policy."""
+    drawn = [row for row in rows if row["method"] is not None]
+    deepest = max((row["depth"] for row in drawn), default=1)
+    searches = sorted({(row["method"], row["budget"]) for row in drawn})
+    largest = dict(searches)  # the last one of each method
+    looks = {
+        (method, budget): style.METHODS[method]
+        if budget == largest[method]
+        else style.METHODS[method]._replace(dash=(0, (1, 1.2)))
+        for method, budget in searches
+    }
+
+    def curve(points: Sequence[Row]) -> tuple[list[float], list[float], list[float]]:
+        pruned = [row["n_pruned"] for row in points]
+        n = [row["n_problems"] for row in points]
+        low, high = wilson_interval(pruned, n, points[0]["confidence"])
+        shares = [100 * x / of for x, of in zip(pruned, n, strict=True)]
+        return shares, (100 * low).tolist(), (100 * high).tolist()
+
+    def panel(group: Sequence[Row]) -> Panel:
+        curves = {
+            key: [*points]
+            for key, points in groupby(group, key=lambda row: (row["method"], row["budget"]))
+            if key[0] is not None
+        }
+
+        def paint(axes: Axes) -> None:
+            for key, points in curves.items():
+                depths = [row["depth"] for row in points]
+                marked = [True] * len(depths)
+                label = f"{key[0]}|{key[1]}"
+                style.draw_curve(axes, looks[key], depths, *curve(points), marked, label)
+
+        missed = [
+            f"{style.METHODS[method].short} {100 * row['n_not_written'] / row['n_problems']:.0f}%"
+            for (method, budget), (row, *_) in curves.items()
+            if budget == largest[method]
+        ]
+        first = group[0]
+        return Panel(
+            f"{first['policy']}|{first['prm']}",
+            first["prm_title"],
+            paint if curves else None,
+            note=f"not written: {', '.join(missed)}" if missed else "",
+        )
+
+    ends = [end for row in drawn for end in curve([row])[2]]
+    top = style.percent_limits([0.0, *ends], least_span=2.0)[1]
+
+    def prepare(axes: Axes) -> None:
+        axes.set_xlim(0.6, deepest + 0.4)
+        axes.set_xticks(style.thinned(range(1, deepest + 1)))
+        axes.set_ylim(0, top)
+        axes.locator_params(axis="y", nbins=5)
+
+    def title_of(row: Row) -> str:
+        return f"{row['policy_title']} ({style.parameters_text(row['n_parameters'])})"
+
+    blocks = []
+    for _, of_policy in groupby(rows, key=lambda row: row["policy"]):
+        block = [*of_policy]
+        panels = [panel([*group]) for _, group in groupby(block, key=lambda row: row["prm"])]
+        blocks.append(Block(title_of(block[0]), panels, prepare))
+    legend = [
+        (style.handle(look)[0], f"{look.label}, N = {budget:,}")
+        for (_, budget), look in looks.items()
+    ]
+    y_title = "right path pruned (%)"
+    return Grid(title, subtitle, "depth (steps)", y_title, blocks, legend)
 
 
 def examples(*failures: str) -> Chart:

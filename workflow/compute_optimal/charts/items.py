@@ -231,6 +231,15 @@ ITEMS: tuple[Item, ...] = (
         needs=_STEP_TRUTH,
     ),
     Item(
+        "pruning",
+        "",
+        "When searches prune the right path",
+        "pruning",
+        chart=failures.pruned_paths,
+        aggregated=False,
+        needs=("pruning",),
+    ),
+    Item(
         "accuracy_against_seconds",
         "",
         "Accuracy against measured time",

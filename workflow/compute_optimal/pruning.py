@@ -1,0 +1,122 @@
+"""When a search lost the right path, for tasks of which every step can be checked exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import polars as pl
+
+from compute_optimal.cells import partition
+from compute_optimal.judge import Request, stored_rows
+from compute_optimal.policies.steps import STEP_DELIMITER, split_steps
+from compute_optimal.storage import Storage
+from compute_optimal.tasks import Problem
+from compute_optimal.tasks.arithmetic_chains import StepCheck
+
+Check = Callable[[str, Sequence[str]], StepCheck]
+
+PRUNING: dict[str, pl.DataType] = {
+    "prm": pl.String(),
+    "method": pl.String(),
+    "budget": pl.Int64(),
+    "problem_id": pl.String(),
+    "outcome": pl.String(),
+    "depth": pl.Int64(),
+}
+"""One row per search and problem. A right path has right steps only, from the first one on.
+
+``outcome``: "found" (a right path was kept to its end), "pruned" (at ``depth`` steps right paths
+were among the candidates and none was kept), "not_written" (at ``depth`` none was among them).
+DVTS is taken at its largest N, over all of its subtrees.
+"""
+
+_TREE = ["problem_hash", "subtree"]
+
+
+def pruned_paths(
+    request: Request, storage: Storage, problems: Sequence[Problem], check: Check
+) -> pl.DataFrame:
+    """What became of the right paths of one (task, policy): a table of ``PRUNING``.
+
+    ``request``: searches [{prm, method, budget, spec, subtrees}]. Raises ``StudyError`` where the
+    store has lost rows that a receipt speaks of.
+    """
+    texts = {problem.problem_hash: problem.problem for problem in problems}
+    known: dict[tuple[str, str], bool] = {}
+
+    def is_right(problem_hash: str, path: str) -> bool:
+        # Searches of one policy meet the same paths again and again.
+        if (problem_hash, path) not in known:
+            steps = split_steps(path)
+            correct = check(texts[problem_hash], steps).correct
+            known[problem_hash, path] = bool(steps) and all(correct)
+        return known[problem_hash, path]
+
+    ids = pl.DataFrame(
+        [(problem.problem_id, problem.problem_hash) for problem in problems],
+        ["problem_id", "problem_hash"],
+        orient="row",
+    )
+    found = [pl.DataFrame(schema=PRUNING)]
+    for search in request["searches"]:
+        cell = partition(storage.store, search["spec"])
+        nodes = cell.read("nodes", ["depth", "parent", "text", "fate", "finished"])
+        nodes = stored_rows(nodes, cell.directory).filter(
+            pl.col("problem_hash").is_in([*texts]), pl.col("subtree") < search["subtrees"]
+        )
+        found.append(
+            ids.join(outcomes(nodes, is_right), on="problem_hash", maintain_order="left")
+            .with_columns(
+                prm=pl.lit(search["prm"]),
+                method=pl.lit(search["method"]),
+                budget=pl.lit(search["budget"], dtype=pl.Int64),
+            )
+            .select(pl.col(name).cast(kind) for name, kind in PRUNING.items())
+        )
+    return pl.concat(found)
+
+
+def outcomes(nodes: pl.DataFrame, is_right: Callable[[str, str], bool]) -> pl.DataFrame:
+    """``problem_hash``, ``outcome`` and ``depth`` of one search, from its ``nodes``.
+
+    ``is_right`` tells whether all steps of a path are right.
+    """
+    candidates = nodes.filter(pl.col("fate").is_in(["kept", "pruned"])).select(
+        *_TREE, "depth", "node", "parent", "text", "finished", kept=pl.col("fate") == "kept"
+    )
+    level = candidates.filter(depth=1).with_columns(path="text")
+    right = []
+    while level.height:
+        pairs = zip(level["problem_hash"], level["path"], strict=True)
+        level = level.filter(pl.Series([is_right(*pair) for pair in pairs], dtype=pl.Boolean))
+        right.append(level)
+        above = level.select(*_TREE, pl.col("depth") + 1, parent="node", above="path")
+        level = candidates.join(above, on=[*_TREE, "depth", "parent"]).with_columns(
+            path=pl.concat_str("above", "text", separator=STEP_DELIMITER)
+        )
+        level = level.drop("above")
+    last = pl.col("depth") == pl.col("depth").max()
+    reached = (
+        pl.concat(right or [candidates.clear()], how="diagonal")
+        .group_by("problem_hash")
+        .agg(
+            deepest=pl.col("depth").max(),
+            ended=(pl.col("kept") & pl.col("finished")).any(),
+            went_on=(pl.col("kept") & last).any(),
+        )
+    )
+    return (
+        nodes.select(pl.col("problem_hash").unique())
+        .join(reached, on="problem_hash", how="left")
+        .select(
+            "problem_hash",
+            outcome=pl.when("ended")
+            .then(pl.lit("found"))
+            .when(~pl.col("went_on"))
+            .then(pl.lit("pruned"))
+            .otherwise(pl.lit("not_written")),
+            depth=pl.when(pl.col("went_on") & ~pl.col("ended"))
+            .then(pl.col("deepest") + 1)
+            .otherwise(pl.col("deepest").fill_null(1)),
+        )
+    )
