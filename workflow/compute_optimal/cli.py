@@ -127,9 +127,10 @@ def _parser() -> argparse.ArgumentParser:
     ):
         command = verbs.add_parser(name, help=help_text, description=help_text)
         command.set_defaults(run=run)
-        command.add_argument("names", nargs="*", help="of the items; default: all")
         command.add_argument("--database", type=Path, required=True)
-        command.add_argument("--folder", type=Path, required=True)
+        command.add_argument(
+            "--outputs", type=Path, nargs="+", required=True, help="files, each named by its item"
+        )
 
     command = verbs.add_parser("run-notebooks", help="notebooks, executed and exported to HTML")
     command.set_defaults(run=_run_notebooks)
@@ -357,21 +358,22 @@ def _by_ending(paths: Sequence[Path]) -> dict[str, Path]:
     return {path.suffix[1:]: path for path in paths}
 
 
+def _by_name(paths: Sequence[Path]) -> dict[str, dict[str, Path]]:
+    names = dict.fromkeys(path.stem for path in paths)
+    return {name: _by_ending([path for path in paths if path.stem == name]) for name in names}
+
+
 def _draw_figures(options: argparse.Namespace) -> None:
-    from compute_optimal.charts.items import ITEMS
     from compute_optimal.charts.present import draw_figure
 
-    for name in options.names or [item.name for item in ITEMS if item.kind == "figure"]:
-        outputs = {end: options.folder / f"{name}.{end}" for end in ("svg", "pdf", "png")}
+    for name, outputs in _by_name(options.outputs).items():
         draw_figure(name, options.database, outputs)
 
 
 def _render_tables(options: argparse.Namespace) -> None:
-    from compute_optimal.charts.items import ITEMS
     from compute_optimal.charts.present import render_table
 
-    for name in options.names or [item.name for item in ITEMS if item.kind == "table"]:
-        outputs = {end: options.folder / f"{name}.{end}" for end in ("csv", "md", "tex")}
+    for name, outputs in _by_name(options.outputs).items():
         render_table(name, options.database, outputs)
 
 

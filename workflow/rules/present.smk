@@ -58,12 +58,10 @@ rule draw_figures:
         png=expand("<results>/figures/{name}.png", name=plan.figures),
     log:
         "<logs>/draw_figures.log",
-    params:
-        folder=f"{plan.results}/figures",
     shell:
         "python -m compute_optimal draw-figures"
         " --database {input.database:q}"
-        " --folder {params.folder:q}"
+        " --outputs {output:q}"
         " 2>&1 | tee {log:q}"
 
 
@@ -86,12 +84,10 @@ rule render_tables:
         tex=expand("<results>/tables/{name}.tex", name=plan.tables),
     log:
         "<logs>/render_tables.log",
-    params:
-        folder=f"{plan.results}/tables",
     shell:
         "python -m compute_optimal render-tables"
         " --database {input.database:q}"
-        " --folder {params.folder:q}"
+        " --outputs {output:q}"
         " 2>&1 | tee {log:q}"
 
 
