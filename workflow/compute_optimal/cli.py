@@ -301,7 +301,7 @@ def _examine_prms(options: argparse.Namespace) -> None:
     checked = pl.concat([pl.read_parquet(path) for path in options.steps])
     scores = {
         prm: {
-            policy: judge.scores_of({"scores": {prm: score}}, storage, problems)[prm]
+            policy: judge.scores_of_pool(score, storage, problems)
             for policy, score in of_policies.items()
         }
         for prm, of_policies in spec["scores"].items()

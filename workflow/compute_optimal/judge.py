@@ -122,14 +122,19 @@ def scores_of(
         if rows.is_empty():
             return {}
         return {request["adopted"]["prm"]: rows.filter(method="best_of_n").drop("method")}
-    found = {}
-    for prm, spec in request["scores"].items():
-        cell = partition(storage.store, spec)
-        rows = stored_rows(cell.read("step_scores", ["margins"]), cell.directory)
-        found[prm] = rows.join(
-            problems.select("problem_id", "problem_hash"), on="problem_hash"
-        ).select("problem_id", "sample_index", "margins")
-    return found
+    return {prm: scores_of_pool(spec, storage, problems) for prm, spec in request["scores"].items()}
+
+
+def scores_of_pool(spec: Request, storage: Storage, problems: pl.DataFrame) -> pl.DataFrame:
+    """Step scores of one PRM's cell: problem_id, sample_index, margins.
+
+    Raises ``StudyError`` where the store has lost rows that a receipt speaks of.
+    """
+    cell = partition(storage.store, spec)
+    rows = stored_rows(cell.read("step_scores", ["margins"]), cell.directory)
+    return rows.join(problems.select("problem_id", "problem_hash"), on="problem_hash").select(
+        "problem_id", "sample_index", "margins"
+    )
 
 
 def grade_answers(

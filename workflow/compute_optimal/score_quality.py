@@ -28,7 +28,7 @@ from compute_optimal.statistics.intervals import (
     pool_standard_error,
     wilson_interval,
 )
-from compute_optimal.statistics.ranking import ranks_with_ties
+from compute_optimal.statistics.ranks import ranks_with_ties
 
 N_BINS = 10
 HALVED = 500

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from compute_optimal.charts import (
@@ -27,8 +26,6 @@ from compute_optimal.errors import StudyError
 from compute_optimal.tables import compute, frontier, graders, paper, prms, prompts, provenance
 from compute_optimal.tables import scores as score_tables
 from compute_optimal.tables.model import Table
-
-REPORT_FOLDER = Path(__file__).parents[2] / "report"
 
 NOTEBOOKS = (
     "01_setting",
@@ -67,10 +64,6 @@ class Item:
     @property
     def kind(self) -> Literal["figure", "table"]:
         return "figure" if self.chart is not None else "table"
-
-    @property
-    def caption(self) -> Path:
-        return REPORT_FOLDER / f"{self.name}.rst"
 
 
 _STEP_TRUTH = ("prm_rates", "prm_cases")

@@ -60,7 +60,7 @@ class PolicyRecipe:
     seed: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PrmRecipe:
     """A PRM grown from a policy by some layers, and trained on step labels of sampled solutions.
 
@@ -73,15 +73,15 @@ class PrmRecipe:
     name: str
     prm_format: Literal["math_shepherd", "rlhflow", "skywork", "qwen_math"]
     base: str
-    n_new_layers: int
+    n_new_layers: int = 2
     rollout_policies: tuple[str, ...]
     n_problems: int
-    n_samples: int
-    temperature: float
+    n_samples: int = 2
+    temperature: float = 1.0
     labels: Literal["exact", "noisy", "monte_carlo"]
-    optimisation: Optimisation
-    min_operations: int
-    max_operations: int
+    optimisation: Optimisation = Optimisation(steps=1500, batch_size=32, learning_rate=2e-3)
+    min_operations: int = 2
+    max_operations: int = 10
     seed: int
     label_noise: float = 0.0
     n_completions: int = 0
@@ -100,8 +100,6 @@ POLICIES: dict[str, PolicyRecipe] = {
     )
 }
 
-_PRM = Optimisation(steps=1500, batch_size=32, learning_rate=2e-3)
-
 PRMS: dict[str, PrmRecipe] = {
     recipe.name: recipe
     for recipe in (
@@ -110,16 +108,10 @@ PRMS: dict[str, PrmRecipe] = {
             name="micro-math-shepherd-prm-0.2M",
             prm_format="math_shepherd",
             base="micro-llama-0.1M",
-            n_new_layers=2,
             rollout_policies=("micro-llama-0.1M",),
             n_problems=2000,
-            n_samples=2,
-            temperature=1.0,
             labels="monte_carlo",
             n_completions=2,
-            optimisation=_PRM,
-            min_operations=2,
-            max_operations=10,
             seed=12,
         ),
         # As RLHFlow's PRM on Deepseek data: a Llama that was shown another family's solutions.
@@ -127,46 +119,28 @@ PRMS: dict[str, PrmRecipe] = {
             name="micro-rlhflow-prm-0.2M",
             prm_format="rlhflow",
             base="micro-llama-0.1M",
-            n_new_layers=2,
             rollout_policies=("micro-qwen-0.1M",),
             n_problems=4000,
-            n_samples=2,
-            temperature=1.0,
             labels="exact",
-            optimisation=_PRM,
-            min_operations=2,
-            max_operations=10,
             seed=13,
         ),
         PrmRecipe(
             name="micro-skywork-prm-0.2M",
             prm_format="skywork",
             base="micro-qwen-0.1M",
-            n_new_layers=2,
             rollout_policies=("micro-qwen-0.1M",),
             n_problems=4000,
-            n_samples=2,
-            temperature=1.0,
             labels="noisy",
             label_noise=0.15,
-            optimisation=_PRM,
-            min_operations=2,
-            max_operations=10,
             seed=14,
         ),
         PrmRecipe(
             name="micro-qwen-math-prm-0.2M",
             prm_format="qwen_math",
             base="micro-qwen-0.1M",
-            n_new_layers=2,
             rollout_policies=("micro-qwen-0.1M", "micro-llama-0.1M"),
             n_problems=4000,
-            n_samples=2,
-            temperature=1.0,
             labels="exact",
-            optimisation=_PRM,
-            min_operations=2,
-            max_operations=10,
             seed=11,
         ),
     )

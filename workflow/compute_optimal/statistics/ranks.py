@@ -1,4 +1,4 @@
-"""Whether two quantities of a handful of things, such as PRMs, rise together."""
+"""Ranks: within problems, and whether two quantities of a handful of things rise together."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from compute_optimal.statistics.estimators import FloatArray
+from compute_optimal.statistics.estimators import FloatArray, mean_over_ties
 
 _MOST_PERMUTATIONS = 50_000
 
@@ -41,10 +41,18 @@ def rank_correlation(x: ArrayLike, y: ArrayLike, seed: int = 0) -> RankCorrelati
     return RankCorrelation(observed / scale, float(as_extreme.mean()))
 
 
+def ranks_with_ties(scores: FloatArray) -> FloatArray:
+    """Rank [problems, n] of each score in its row, from 1; ties share the mean, NaN stays NaN."""
+    order = np.argsort(scores, axis=1, kind="stable")
+    ordered = np.take_along_axis(scores, order, axis=1)
+    positions = np.broadcast_to(np.arange(1.0, scores.shape[1] + 1), scores.shape)
+    ranks = np.full(scores.shape, np.nan)
+    np.put_along_axis(ranks, order, mean_over_ties(ordered, positions), axis=1)
+    return np.where(np.isnan(scores), np.nan, ranks)
+
+
 def _centred_ranks(values: ArrayLike) -> FloatArray:
     """Ranks about their mean; equal values share the mean of their ranks."""
-    value = np.asarray(values, dtype=np.float64)
-    below = (value[:, None] > value).sum(axis=1)
-    up_to = (value[:, None] >= value).sum(axis=1)
-    ranks: FloatArray = (below + up_to) / 2 - len(value) / 2
-    return ranks
+    (ranks,) = ranks_with_ties(np.asarray(values, dtype=np.float64)[None])
+    centred: FloatArray = ranks - (len(ranks) + 1) / 2
+    return centred
