@@ -1,7 +1,37 @@
 """Settings for all tests."""
 
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
 
 # A deadline would make tests fail on a busy machine, and says nothing about correctness.
 settings.register_profile("study", deadline=None)
 settings.load_profile("study")
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # The workers fill the cores already. Threads of a second engine or pool on the same cores wait
+    # for one another most of the time.
+    for threads in ("OMP_NUM_THREADS", "POLARS_MAX_THREADS"):
+        os.environ.setdefault(threads, "1")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Divide the tests among the workers of ``--dist loadgroup``.
+
+    Those with an engine stay in one worker, where vLLM is imported once and no two engines compute
+    at a time; of the others, a file stays whole with its fixtures. The longest come first.
+    """
+    if config.getoption("dist", "no") != "loadgroup":
+        return
+    for item in items:
+        engine = item.get_closest_marker("engine")
+        item.add_marker(pytest.mark.xdist_group("engines" if engine else item.path.stem))
+    longest_first = ["e2e", "contract"]
+    items.sort(
+        key=lambda item: [name not in Path(item.path).parts for name in longest_first],
+    )

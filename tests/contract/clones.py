@@ -13,18 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from default_study import POLICIES, PRM, ROOT, TASK
 
-ROOT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "workflow", "config", "profiles", "data", "notebooks")
 GENERATE = {"draw_samples", "score_steps", "search_trees"}
 
 TINY: dict[str, Any] = {
     "name": "tiny",
     "generate": "missing",
-    "tasks": ["arithmetic-chains"],
+    "tasks": [TASK],
     "problems": 5,
-    "policies": ["micro-llama-0.1M", "micro-qwen-0.1M"],
-    "prms": ["micro-qwen-math-prm-0.2M"],
+    "policies": POLICIES[:2],
+    "prms": [PRM],
     "methods": ["cot", "majority", "best_of_n"],
     "budgets": [2, 4],
     "difficulty": {"n_samples": 4},

@@ -7,8 +7,11 @@ import shutil
 from typing import Any
 
 import pytest
-from clones import GENERATE, TINY, Clone, Job
+from clones import GENERATE, TASK, TINY, Clone, Job
 
+from compute_optimal.store import slug
+
+POLICY = TINY["policies"][1]
 NEW = "micro-new"
 SHARDS = ("draw_samples_of_shard", "score_steps_of_shard", "search_trees_of_shard")
 
@@ -72,11 +75,11 @@ def test_editing_the_library_plans_analysis_and_no_generation(finished: Clone) -
 
 def test_adding_a_policy_plans_its_jobs_and_the_aggregates(finished: Clone) -> None:
     shutil.copytree(
-        finished.folder / "data/models/micro-qwen-0.1M", finished.folder / f"data/models/{NEW}"
+        finished.folder / f"data/models/{POLICY}", finished.folder / f"data/models/{NEW}"
     )
 
     def register(content: dict[str, Any]) -> None:
-        entry = content["policies"]["micro-qwen-0.1M"]
+        entry = content["policies"][POLICY]
         content["policies"][NEW] = {**entry, "path": f"data/models/{NEW}"}
 
     finished.edit("config/registry/policies.yaml", register)
@@ -126,11 +129,11 @@ def test_a_large_cell_is_split_by_problems_into_jobs_of_their_own(finished: Clon
 
 
 def swap(content: dict[str, Any]) -> None:
-    content["policies"]["micro-qwen-0.1M"]["sampling"] |= {"temperature": 0.9, "top_p": 0.8}
+    content["policies"][POLICY]["sampling"] |= {"temperature": 0.9, "top_p": 0.8}
 
 
 def swap_back(content: dict[str, Any]) -> None:
-    content["policies"]["micro-qwen-0.1M"]["sampling"] |= {"temperature": 0.8, "top_p": 0.9}
+    content["policies"][POLICY]["sampling"] |= {"temperature": 0.8, "top_p": 0.9}
 
 
 @pytest.mark.parametrize("without_records", [False, True], ids=["", "without .snakemake"])
@@ -139,7 +142,7 @@ def test_swapping_two_numbers_of_a_spec_is_seen(finished: Clone, without_records
     if without_records:
         shutil.rmtree(finished.folder / ".snakemake")
     first = finished.plan()
-    assert {job.wildcards["policy"] for job in generation(first)} == {"micro-qwen-0.1M"}
+    assert {job.wildcards["policy"] for job in generation(first)} == {POLICY}
     assert all(job.engine == 1 for job in generation(first))
     finished.edit("config/registry/policies.yaml", swap_back)
     second = finished.plan()
@@ -175,7 +178,7 @@ def test_a_miss_under_generate_never_is_listed_and_priced_before_anything_runs(
     output = done.stdout + done.stderr
     assert done.returncode != 0
     for policy in TINY["policies"]:
-        assert f"arithmetic-chains / {policy} / majority N=512" in output
+        assert f"{TASK} / {policy} / majority N=512" in output
     assert "tokens to generate" in output
     assert "generate: missing" in output
     assert not (clone.folder / "results").exists()
@@ -183,7 +186,7 @@ def test_a_miss_under_generate_never_is_listed_and_priced_before_anything_runs(
 
 def test_a_flipped_byte_in_the_shipped_store_is_named_and_refused(clone: Clone) -> None:
     folder = clone.folder / "data/store/samples"
-    part = next(folder.glob("*micro-qwen-0-1M.evaluation*/samples-*.parquet"))
+    part = next(folder.glob(f"*{slug(POLICY)}.evaluation*/samples-*.parquet"))
     content = bytearray(part.read_bytes())
     content[len(content) // 2] ^= 1
     part.write_bytes(content)

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from clones import Clone, fresh_clone
+from clones import TINY, Clone, fresh_clone
 
-from compute_optimal.store import MANIFESTS, sha256_of
+from compute_optimal.store import MANIFESTS, sha256_of, slug
 
-LLAMA, QWEN = "micro-llama-0-1M", "micro-qwen-0-1M"
-MODEL = "data/models/micro-qwen-0.1M/model.safetensors"
+FIRST, SECOND = map(slug, TINY["policies"])
+PRM = slug(*TINY["prms"])
+MODEL = f"data/models/{TINY['policies'][1]}/model.safetensors"
 
 
 @pytest.fixture(scope="module")
@@ -83,9 +84,9 @@ def test_what_was_published_passes_both_tiers(published: Clone) -> None:
 
 
 def test_mended_manifests_hide_edits_from_tier_0_but_not_from_tier_1(published: Clone) -> None:
-    doctor(part(published, "samples", f"{LLAMA}.evaluation", "samples"), edit_answers)
-    doctor(part(published, "step_scores", f"{QWEN}.micro-qwen-math", "step_scores"), swap_scores)
-    doctor(part(published, "samples", f"{QWEN}.difficulty", "samples"), add_sample)
+    doctor(part(published, "samples", f"{FIRST}.evaluation", "samples"), edit_answers)
+    doctor(part(published, "step_scores", f"{SECOND}.{PRM}", "step_scores"), swap_scores)
+    doctor(part(published, "samples", f"{SECOND}.difficulty", "samples"), add_sample)
     assert verify(published, tier=0).returncode == 0
     done = verify(published, tier=1)
     assert done.returncode == 1
@@ -93,18 +94,18 @@ def test_mended_manifests_hide_edits_from_tier_0_but_not_from_tier_1(published: 
     findings = done.stdout
     for name in ("rows.csv", "answers.csv", "curves.csv", "tables/table_5.csv"):
         assert f"FAIL {name}" in findings
-    for words in (f"{LLAMA}.evaluation", f"{QWEN}.micro-qwen-math-prm", f"{QWEN}.difficulty"):
+    for words in (f"{FIRST}.evaluation", f"{SECOND}.{PRM}", f"{SECOND}.difficulty"):
         assert words in findings
         assert words in page
 
 
 def test_a_removed_sample_is_a_missing_cell(published: Clone) -> None:
-    path = part(published, "samples", f"{QWEN}.evaluation", "samples")
+    path = part(published, "samples", f"{SECOND}.evaluation", "samples")
     doctor(path, lambda frame: frame.filter(pl.col("sample_index") != 1))
     assert verify(published, tier=0).returncode == 0
     done = verify(published, tier=1)
     assert done.returncode == 1
-    assert "micro-qwen-0.1M / majority N=4" in done.stdout
+    assert f"{TINY['policies'][1]} / majority N=4" in done.stdout
 
 
 def flip(path: Path) -> None:
@@ -114,7 +115,7 @@ def flip(path: Path) -> None:
 
 
 def of_store(clone: Clone) -> Path:
-    return part(clone, "samples", f"{QWEN}.evaluation", "samples")
+    return part(clone, "samples", f"{SECOND}.evaluation", "samples")
 
 
 @pytest.mark.parametrize(

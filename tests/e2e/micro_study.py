@@ -8,14 +8,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from default_study import POLICIES, PRM, ROOT, TASK
+
 from compute_optimal import cells
 from compute_optimal.cli import main
 from compute_optimal.config import Study, load_study
 from compute_optimal.store import Partition, Store
 from compute_optimal.study_plan import StudyPlan
 
-ROOT = Path(__file__).parents[2]
-TASK, POLICY, PRM = "arithmetic-chains", "micro-qwen-0.1M", "micro-qwen-math-prm-0.2M"
+POLICY = POLICIES[-1]
 
 
 def study(tmp_path: Path, **keys: Any) -> Study:

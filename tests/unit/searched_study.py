@@ -12,6 +12,7 @@ from typing import Any
 
 import fake_engines
 import pytest
+from default_study import POLICIES, PRM, ROOT, TASK
 
 from compute_optimal import generate
 from compute_optimal.cli import main
@@ -19,8 +20,7 @@ from compute_optimal.config import parse_study
 from compute_optimal.engines.requests import FinishReason, SampleRequest
 from compute_optimal.study_plan import StudyPlan
 
-ROOT = Path(__file__).parents[2]
-TASK, POLICY, PRM = "arithmetic-chains", "micro-llama-0.1M", "micro-qwen-math-prm-0.2M"
+POLICY = POLICIES[0]
 SENTENCES = ("Add them.", "Take the first two.", "Start with the last.", "Carry on from there.")
 
 

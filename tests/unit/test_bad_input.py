@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from default_study import POLICIES, ROOT, TASK
 
 from compute_optimal import cli, generate
 from compute_optimal import store as store_module
@@ -24,8 +25,7 @@ from compute_optimal.search.records import Ledger
 from compute_optimal.store import Store
 from compute_optimal.study_plan import StudyPlan
 
-ROOT = Path(__file__).parents[2]
-MODEL = "micro-llama-0.1M"
+MODEL = POLICIES[0]
 Run = Callable[..., str]
 
 
@@ -52,7 +52,7 @@ def sampling(
     lock.write_text(json.dumps({MODEL: {"path": str(model), "sha256": folder_sha256(model)}}))
     config = {
         "name": "bad-input",
-        "tasks": ["arithmetic-chains"],
+        "tasks": [TASK],
         "problems": 1,
         "policies": [MODEL],
         "methods": ["majority"],
@@ -62,7 +62,7 @@ def sampling(
     }
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(config))
     plan = StudyPlan(load_study(tmp_path / "study.yaml"))
-    place: Any = SimpleNamespace(task="arithmetic-chains", policy=MODEL)
+    place: Any = SimpleNamespace(task=TASK, policy=MODEL)
 
     def run(**changes: str) -> str:
         options = {

@@ -17,6 +17,7 @@ from compute_optimal.micro.recipes import PROMPTING
 from compute_optimal.prms import PRM_FORMATS
 
 REGISTRY = Path(__file__).parents[2] / "config/registry"
+N_CHAINS = load_registry(REGISTRY).tasks["arithmetic-chains"].n_problems
 
 
 def n_parameters(
@@ -156,7 +157,7 @@ def changed(folder: Path, section: str, name: str, /, **keys: Any) -> Path:
         ("tasks", "AIME24", {"url": "http://x"}, ["AIME24.url"]),
         ("tasks", "AIME24", {"file": None}, ["AIME24", "needs url, sha256 and file"]),
         ("tasks", "AIME24", {"file": "../x"}, ["AIME24.file"]),
-        ("tasks", "arithmetic-chains", {"n_problems": 3}, ["n_problems is 3", "is 200"]),
+        ("tasks", "arithmetic-chains", {"n_problems": 3}, ["n_problems is 3", f"is {N_CHAINS}"]),
         ("tasks", "arithmetic-chains", {"parameters": None}, ["a generated task has parameters"]),
     ],
 )  # fmt: skip

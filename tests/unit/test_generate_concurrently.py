@@ -13,6 +13,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from default_study import POLICIES, ROOT, TASK
 from fake_engines import FakePolicy, prompt_ids
 
 from compute_optimal import cells, generate
@@ -21,8 +22,7 @@ from compute_optimal.engines.requests import Completion, FinishReason, SampleReq
 from compute_optimal.storage import Storage
 from compute_optimal.study_plan import StudyPlan
 
-ROOT = Path(__file__).parents[2]
-TASK, POLICY = "arithmetic-chains", "micro-llama-0.1M"
+POLICY = POLICIES[0]
 N_PROBLEMS, DIFFICULTY, N = 5, 3, 4
 
 

@@ -22,7 +22,17 @@ each = pytest.mark.parametrize("name", RECIPES)
 
 def test_every_recipe_is_shipped_and_nothing_else() -> None:
     assert {path.name for path in MODELS.iterdir()} == set(RECIPES)
-    assert sum(path.stat().st_size for path in MODELS.rglob("*")) < 12_000_000
+
+
+def test_models_and_store_stay_small_together() -> None:
+    files = [path for name in ("models", "store") for path in (MODELS.parent / name).rglob("*")]
+    assert sum(path.stat().st_size for path in files) < 40_000_000
+
+
+@each
+def test_little_but_weights_is_shipped(name: str) -> None:
+    sizes = {path.name: path.stat().st_size for path in (MODELS / name).iterdir()}
+    assert sum(sizes.values()) - sizes["model.safetensors"] < 50_000
 
 
 @each

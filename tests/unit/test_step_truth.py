@@ -22,7 +22,7 @@ def test_a_solution_is_right_where_its_answer_is_and_no_step_is_wrong(
     """What is right by its steps has the right answer; the reverse need not hold."""
     monkeypatch.chdir(ROOT)
     study = load_study(Path("config/config.yaml"))
-    task, policy = study.task("arithmetic-chains"), study.policies[0]
+    task, policy = study.task(study.tasks[0]), study.policies[0]
     request = {
         "task": cells.task_spec(task)["task"],
         "problems": 10,
