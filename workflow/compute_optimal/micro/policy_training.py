@@ -50,7 +50,7 @@ def train_policy(recipe: PolicyRecipe, folder: Path) -> dict[str, Any]:
             network,
             recipe.optimisation,
             (
-                _loss(network, batch, tokenizer.pad_token_id)
+                next_token_loss(network, batch, tokenizer.pad_token_id)
                 for batch in _batches(recipe, tokenizer)
             ),
         )
@@ -111,11 +111,15 @@ def single_thread(seed: int) -> Iterator[None]:
 def optimise(
     network: torch.nn.Module, settings: Optimisation, losses: Iterator[torch.Tensor]
 ) -> dict[str, Any]:
-    """Take ``settings.steps`` steps down the losses; returns the processor time and the losses."""
+    """Take ``settings.steps`` steps down the losses; returns the processor time and the losses.
+
+    Parameters that do not require a gradient stay as they are.
+    """
     import torch
 
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(
-        network.parameters(),
+        parameters,
         lr=settings.learning_rate,
         weight_decay=settings.weight_decay,
         betas=(0.9, 0.98),
@@ -126,7 +130,7 @@ def optimise(
     for step, loss in zip(range(settings.steps), losses, strict=False):
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), settings.clip_norm)
+        torch.nn.utils.clip_grad_norm_(parameters, settings.clip_norm)
         optimiser.step()
         schedule.step()
         if step % 100 == 0 or step == settings.steps - 1:
@@ -215,7 +219,7 @@ def _examples(
     ]
 
 
-def _loss(network: Any, batch: Sequence[Example], pad_id: int) -> torch.Tensor:
+def next_token_loss(network: Any, batch: Sequence[Example], pad_id: int) -> torch.Tensor:
     """Mean cross-entropy over the solution tokens; the head runs on their positions alone."""
     import torch
 

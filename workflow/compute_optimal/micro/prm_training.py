@@ -6,24 +6,33 @@ import random
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from compute_optimal.micro.growth import QUESTION_END
 from compute_optimal.micro.policy_training import (
+    Example,
+    next_token_loss,
     optimise,
     pad,
     prompt_text,
     single_thread,
     write_recipe,
 )
-from compute_optimal.micro.process_reward_model import ProcessRewardModel
+from compute_optimal.micro.process_reward_model import ProcessRewardModel, base_policy
 from compute_optimal.micro.recipes import POLICIES, PrmRecipe
 from compute_optimal.policies.steps import STEP_DELIMITER, split_steps
 from compute_optimal.prms import PrmInput, prm_format
 from compute_optimal.spec import seed_for
 from compute_optimal.tasks import Problem
-from compute_optimal.tasks.arithmetic_chains import check_steps, generate, stated_answer
+from compute_optimal.tasks.arithmetic_chains import (
+    STYLES,
+    check_steps,
+    generate,
+    solution_steps,
+    stated_answer,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -51,7 +60,16 @@ def train_prm(recipe: PrmRecipe, models: Path, folder: Path) -> dict[str, Any]:
     with single_thread(recipe.seed):
         rollouts = label_rollouts(recipe, models)
         rollout_core_minutes = round((time.process_time() - started) / 60, 2)
-        prm = ProcessRewardModel.grow(recipe.prm_format, models / recipe.base, recipe.n_new_layers)
+        policy, tokenizer = base_policy(recipe.prm_format, models / recipe.base)
+        adaptation = optimise(
+            policy,
+            recipe.adaptation,
+            (
+                next_token_loss(policy, batch, tokenizer.pad_token_id)
+                for batch in _references(recipe, tokenizer)
+            ),
+        )
+        prm = ProcessRewardModel.grow(recipe.prm_format, policy, tokenizer)
         batches = _batches(recipe, prm, rollouts)
         report = optimise(
             prm.network, recipe.optimisation, (_loss(prm, batch) for batch in batches)
@@ -59,6 +77,8 @@ def train_prm(recipe: PrmRecipe, models: Path, folder: Path) -> dict[str, Any]:
     prm.save(folder)
     labels = [label for rollout in rollouts for label in rollout.labels]
     report |= {
+        "adaptation_core_minutes": adaptation["core_minutes"],
+        "adaptation_loss": adaptation["loss"],
         "rollout_core_minutes": rollout_core_minutes,
         "n_rollouts": len(rollouts),
         "n_steps": len(labels),
@@ -183,6 +203,30 @@ def _label_by_completion(
 def _reaches(text: str, problem: Problem) -> bool:
     steps = split_steps(text)
     return bool(steps) and stated_answer(steps[-1]) == problem.answer
+
+
+def _references(recipe: PrmRecipe, tokenizer: Any) -> Iterator[Sequence[Example]]:
+    """Endless batches of reference solutions in both styles, as the PRM's format has them.
+
+    In a PRM's input a policy meets another frame than the one it was trained in; what it expects
+    there is only worth comparing with once it knows that frame, and the other family's style.
+    """
+    encode = prm_format(recipe.prm_format).encode
+    (question_end,) = tokenizer.encode(QUESTION_END, add_special_tokens=False)
+    for batch in count():
+        problems = generate(
+            recipe.adaptation.batch_size,
+            seed_for("prm-adaptation", recipe.seed, batch),
+            recipe.min_operations,
+            recipe.max_operations,
+            split="training",
+        )
+        examples = []
+        for index, problem in enumerate(problems):
+            steps = solution_steps(problem.problem, STYLES[index % len(STYLES)])
+            token_ids = encode(tokenizer, problem.problem, steps).token_ids
+            examples.append(Example(token_ids, token_ids.index(question_end) + 1))
+        yield examples
 
 
 def _batches(

@@ -8,10 +8,12 @@ that serves the PRM.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compute_optimal.errors import StudyError
+from compute_optimal.micro.growth import grow
 from compute_optimal.micro.tokenizer import build_tokenizer
 from compute_optimal.policies.steps import STEP_DELIMITER
 from compute_optimal.prms import PrmInput, math_shepherd, prm_format, qwen_math
@@ -25,12 +27,14 @@ if TYPE_CHECKING:
 class PrmKind:
     """What a PRM format needs of a model: its base family, own tokens, and serving class.
 
+    ``config_class`` is the configuration of transformers that ``served_as`` is built from.
     ``n_labels`` 0 stands for a language-model head that weighs the format's two signs.
     ``tags`` are ordinary tokens that the policy does not have, ``special_tokens`` special ones.
     """
 
     family: str
     served_as: str
+    config_class: str
     n_labels: int
     special_tokens: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
@@ -44,13 +48,44 @@ class PrmKind:
 
 
 KINDS: dict[str, PrmKind] = {
-    "math_shepherd": PrmKind("micro-llama", "MistralForCausalLM", 0, tags=(math_shepherd.TAG,)),
-    "rlhflow": PrmKind("micro-llama", "LlamaForCausalLM", 0),
-    "skywork": PrmKind("micro-qwen", "Qwen2ForTokenClassification", 1, bos="<|endoftext|>"),
+    "math_shepherd": PrmKind(
+        "micro-llama", "MistralForCausalLM", "MistralConfig", 0, tags=(math_shepherd.TAG,)
+    ),
+    "rlhflow": PrmKind("micro-llama", "LlamaForCausalLM", "LlamaConfig", 0),
+    "skywork": PrmKind(
+        "micro-qwen", "Qwen2ForTokenClassification", "Qwen2Config", 1, bos="<|endoftext|>"
+    ),
     "qwen_math": PrmKind(
-        "micro-qwen", "Qwen2ForProcessRewardModel", 2, special_tokens=(qwen_math.TAG,)
+        *("micro-qwen", "Qwen2ForProcessRewardModel", "Qwen2Config", 2),
+        special_tokens=(qwen_math.TAG,),
     ),
 }
+
+
+def base_policy(format_name: str, folder: Path) -> tuple[Any, PreTrainedTokenizerFast]:
+    """The policy a PRM grows from, with rows for the format's own tokens, and the PRM's tokenizer.
+
+    Raises ``StudyError`` if the policy is of another family than the format's.
+    """
+    from transformers import AutoModelForCausalLM
+
+    kind = KINDS[format_name]
+    tokenizer = kind.tokenizer()
+    policy: Any = AutoModelForCausalLM.from_pretrained(folder)
+    n_new = len(kind.special_tokens) + len(kind.tags)
+    if policy.config.vocab_size + n_new != len(tokenizer):
+        raise StudyError(
+            f"a {format_name} PRM grows from a {kind.family} policy",
+            where=str(folder),
+            cure="name another base policy in the recipe",
+        )
+    policy.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    if n_new:
+        # The format's tags stand where the policy is used to see the step delimiter.
+        (delimiter,) = tokenizer.encode(STEP_DELIMITER, add_special_tokens=False)
+        embeddings = policy.get_input_embeddings().weight.data
+        embeddings[-n_new:] = embeddings[delimiter]
+    return policy, tokenizer
 
 
 @dataclass(frozen=True)
@@ -67,32 +102,13 @@ class ProcessRewardModel:
     signs: tuple[int, int] | None
 
     @classmethod
-    def grow(cls, format_name: str, policy_folder: Path, n_new_layers: int) -> ProcessRewardModel:
-        """A PRM with fresh layers and a fresh head on top of a trained policy of its family.
+    def grow(cls, format_name: str, policy: Any, tokenizer: Any) -> ProcessRewardModel:
+        """A PRM that compares what a policy expects with what stands there (``growth``).
 
-        What the policy expects next is ready at its last layer only; layers above it can compare
-        that with what stands there. Raises ``StudyError`` if the policy is of another family.
+        ``policy`` is a causal language model over the ids of ``tokenizer``, see ``base_policy``.
         """
-        from transformers import AutoModel
-
         kind = KINDS[format_name]
-        tokenizer = kind.tokenizer()
-        policy: Any = AutoModel.from_pretrained(policy_folder)
-        n_new = len(kind.special_tokens) + len(kind.tags)
-        if policy.config.vocab_size + n_new != len(tokenizer):
-            raise StudyError(
-                f"a {format_name} PRM grows from a {kind.family} policy",
-                where=str(policy_folder),
-                cure="name another base policy in the recipe",
-            )
-        policy.resize_token_embeddings(len(tokenizer), mean_resizing=False)
-        if n_new:
-            # The format's tags stand where the policy is used to see the step delimiter.
-            (delimiter,) = tokenizer.encode(STEP_DELIMITER, add_special_tokens=False)
-            embeddings = policy.get_input_embeddings().weight.data
-            embeddings[-n_new:] = embeddings[delimiter]
-        body: Any = AutoModel.from_config(_grown_config(kind, policy.config, n_new_layers))
-        body.load_state_dict(policy.state_dict(), strict=False)
+        body = grow(policy, tokenizer, partial(_grown_config, kind, policy.config))
         return cls._assemble(body, tokenizer, format_name)
 
     @classmethod
@@ -126,6 +142,7 @@ class ProcessRewardModel:
         return cls(nn.ModuleDict(parts), tokenizer, format_name, signs)
 
     def save(self, folder: Path) -> None:
+        """Write a Hugging Face folder. Weights take 16 bits (bfloat16), so that more PRMs ship."""
         from safetensors.torch import save_file
 
         kind = KINDS[self.format_name]
@@ -136,7 +153,11 @@ class ProcessRewardModel:
             config.num_labels = kind.n_labels
         config.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
-        save_file(self.network.state_dict(), folder / "model.safetensors", {"format": "pt"})
+        save_file(
+            {name: weights.bfloat16() for name, weights in self.network.state_dict().items()},
+            folder / "model.safetensors",
+            {"format": "pt"},
+        )
 
     def margins(self, token_ids: torch.Tensor) -> torch.Tensor:
         """Logit margins good - bad (sequences, tokens) of right-padded ids (sequences, tokens)."""
@@ -157,26 +178,22 @@ class ProcessRewardModel:
         return tuple(margins[list(encoded.positions)].tolist())
 
 
-def _grown_config(kind: PrmKind, policy: Any, n_new_layers: int) -> Any:
-    """The configuration of a policy with more layers, as the class that serves the format.
+def _grown_config(kind: PrmKind, policy: Any, **sizes: int) -> Any:
+    """The configuration of a grown policy, as the class that serves the format.
 
     Llama, Mistral and Qwen2 name the same weights alike, so that only the class changes.
     """
-    from transformers import LlamaConfig, MistralConfig, Qwen2Config
+    import transformers
 
-    classes = {"Llama": LlamaConfig, "Mistral": MistralConfig, "Qwen2": Qwen2Config}
-    config_class = next(c for name, c in classes.items() if kind.served_as.startswith(name))
     shared = (
-        *("vocab_size", "hidden_size", "intermediate_size", "num_attention_heads"),
-        *("num_key_value_heads", "max_position_embeddings", "tie_word_embeddings"),
+        *("vocab_size", "max_position_embeddings", "tie_word_embeddings", "rope_parameters"),
         *("initializer_range", "rms_norm_eps", "eos_token_id", "pad_token_id", "dtype"),
-        "rope_parameters",
     )
-    config: Any = config_class(
+    config: Any = getattr(transformers, kind.config_class)(
         **{name: getattr(policy, name) for name in shared},
-        num_hidden_layers=policy.num_hidden_layers + n_new_layers,
+        **sizes,
         bos_token_id=policy.bos_token_id,
     )
-    if kind.served_as.startswith("Mistral"):
+    if kind.config_class == "MistralConfig":
         config.sliding_window = None
     return config

@@ -62,24 +62,25 @@ class PolicyRecipe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrmRecipe:
-    """A PRM grown from a policy by some layers, and trained on step labels of sampled solutions.
+    """A PRM grown from a policy (``growth``), and trained on step labels of sampled solutions.
 
-    ``labels`` says where they come from: ``exact`` from the checker of the task; ``noisy`` are
-    these, each flipped with probability ``label_noise``; ``monte_carlo`` calls a step good if any
-    of ``n_completions`` completions from there reaches the answer (Math-Shepherd, arXiv 2312.08935,
-    hard estimation).
+    Before it grows, the policy learns the format's frame on reference solutions (``adaptation``).
+    ``labels`` says where the labels come from: ``exact`` from the checker of the task; ``noisy``
+    are these, each flipped with probability ``label_noise``; ``monte_carlo`` calls a step good if
+    any of ``n_completions`` completions from there reaches the answer (Math-Shepherd, arXiv
+    2312.08935, hard estimation).
     """
 
     name: str
     prm_format: Literal["math_shepherd", "rlhflow", "skywork", "qwen_math"]
     base: str
-    n_new_layers: int = 2
     rollout_policies: tuple[str, ...]
     n_problems: int
     n_samples: int = 2
     temperature: float = 1.0
     labels: Literal["exact", "noisy", "monte_carlo"]
-    optimisation: Optimisation = Optimisation(steps=1500, batch_size=32, learning_rate=2e-3)
+    adaptation: Optimisation = Optimisation(steps=300, batch_size=16, learning_rate=1e-3)
+    optimisation: Optimisation = Optimisation(steps=400, batch_size=32, learning_rate=2e-3)
     min_operations: int = 2
     max_operations: int = 10
     seed: int
@@ -88,15 +89,18 @@ class PrmRecipe:
 
 
 _SMALL = Architecture(hidden_size=64, intermediate_size=192, n_layers=2)
-_LARGE = Architecture(hidden_size=96, intermediate_size=256, n_layers=3)
+_MEDIUM = Architecture(hidden_size=96, intermediate_size=256, n_layers=3)
+_LARGE = Architecture(hidden_size=128, intermediate_size=384, n_layers=3)
 
 POLICIES: dict[str, PolicyRecipe] = {
     recipe.name: recipe
     for recipe in (
         PolicyRecipe("micro-llama-0.1M", "micro-llama", _SMALL, Optimisation(3000, 32), 2, 10, 1),
-        PolicyRecipe("micro-llama-0.4M", "micro-llama", _LARGE, Optimisation(3000, 16), 2, 10, 2),
+        PolicyRecipe("micro-llama-0.4M", "micro-llama", _MEDIUM, Optimisation(3000, 16), 2, 10, 2),
+        PolicyRecipe("micro-llama-0.7M", "micro-llama", _LARGE, Optimisation(5000, 16), 2, 10, 6),
         PolicyRecipe("micro-qwen-0.1M", "micro-qwen", _SMALL, Optimisation(4000, 16), 2, 10, 3),
-        PolicyRecipe("micro-qwen-0.4M", "micro-qwen", _LARGE, Optimisation(5000, 16), 2, 10, 5),
+        PolicyRecipe("micro-qwen-0.4M", "micro-qwen", _MEDIUM, Optimisation(5000, 16), 2, 10, 5),
+        PolicyRecipe("micro-qwen-0.7M", "micro-qwen", _LARGE, Optimisation(6000, 16), 2, 10, 7),
     )
 }
 
@@ -105,43 +109,64 @@ PRMS: dict[str, PrmRecipe] = {
     for recipe in (
         # As Math-Shepherd: labels from completions of the policy's own solutions.
         PrmRecipe(
-            name="micro-math-shepherd-prm-0.2M",
+            name="micro-math-shepherd-prm-0.9M",
             prm_format="math_shepherd",
-            base="micro-llama-0.1M",
+            base="micro-llama-0.4M",
             rollout_policies=("micro-llama-0.1M",),
-            n_problems=2000,
+            n_problems=1500,
             labels="monte_carlo",
             n_completions=2,
             seed=12,
         ),
         # As RLHFlow's PRM on Deepseek data: a Llama that was shown another family's solutions.
         PrmRecipe(
-            name="micro-rlhflow-prm-0.2M",
+            name="micro-rlhflow-prm-0.9M",
             prm_format="rlhflow",
-            base="micro-llama-0.1M",
+            base="micro-llama-0.4M",
             rollout_policies=("micro-qwen-0.1M",),
-            n_problems=4000,
+            n_problems=2000,
             labels="exact",
             seed=13,
         ),
+        # As Skywork's two: one recipe, two sizes.
         PrmRecipe(
-            name="micro-skywork-prm-0.2M",
+            name="micro-skywork-prm-0.5M",
             prm_format="skywork",
             base="micro-qwen-0.1M",
             rollout_policies=("micro-qwen-0.1M",),
-            n_problems=4000,
+            n_problems=2000,
             labels="noisy",
             label_noise=0.15,
             seed=14,
         ),
         PrmRecipe(
-            name="micro-qwen-math-prm-0.2M",
+            name="micro-skywork-prm-0.9M",
+            prm_format="skywork",
+            base="micro-qwen-0.4M",
+            rollout_policies=("micro-qwen-0.1M",),
+            n_problems=2000,
+            labels="noisy",
+            label_noise=0.15,
+            seed=15,
+        ),
+        # As Qwen2.5-Math-PRM's two: labels checked, solutions of both families.
+        PrmRecipe(
+            name="micro-qwen-math-prm-0.9M",
             prm_format="qwen_math",
-            base="micro-qwen-0.1M",
+            base="micro-qwen-0.4M",
             rollout_policies=("micro-qwen-0.1M", "micro-llama-0.1M"),
-            n_problems=4000,
+            n_problems=2000,
             labels="exact",
-            seed=11,
+            seed=16,
+        ),
+        PrmRecipe(
+            name="micro-qwen-math-prm-1.5M",
+            prm_format="qwen_math",
+            base="micro-qwen-0.7M",
+            rollout_policies=("micro-qwen-0.1M", "micro-llama-0.1M"),
+            n_problems=2000,
+            labels="exact",
+            seed=17,
         ),
     )
 }

@@ -17,7 +17,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
-from typing import Literal
+from typing import Literal, get_args
 
 from compute_optimal.errors import StudyError
 from compute_optimal.spec import seed_for
@@ -25,6 +25,7 @@ from compute_optimal.tasks import Problem
 
 Split = Literal["evaluation", "training"]
 Style = Literal["numbered", "plain"]
+STYLES: tuple[Style, ...] = get_args(Style)
 
 MAX_VALUE = 99
 _QUESTION = "What is the result?"
