@@ -9,7 +9,7 @@ import pytest
 
 from compute_optimal.errors import StudyError
 from compute_optimal.micro import policy_training, prm_training
-from compute_optimal.micro.process_reward_model import KINDS, ProcessRewardModel
+from compute_optimal.micro.process_reward_model import KINDS, ProcessRewardModel, base_policy
 from compute_optimal.micro.recipes import (
     POLICIES,
     PRMS,
@@ -75,14 +75,16 @@ def test_padding_and_masking_do_not_change_the_loss(models: Path) -> None:
     assert len({len(example.token_ids) for example in examples}) > 1
     total, n_tokens = 0.0, 0
     with torch.inference_mode():
-        batch_loss = policy_training._loss(network, examples, tokenizer.pad_token_id).item()
+        batch_loss = policy_training.next_token_loss(
+            network, examples, tokenizer.pad_token_id
+        ).item()
         for example in examples:
             ids = torch.tensor([example.token_ids])
             log_probabilities = network(input_ids=ids).logits[0].log_softmax(-1)
             for position in range(example.n_prompt, ids.shape[1]):
                 total -= log_probabilities[position - 1, ids[0, position]].item()
                 n_tokens += 1
-    assert batch_loss == pytest.approx(total / n_tokens, rel=1e-4)
+    assert loss.item() == pytest.approx(total / n_tokens, rel=1e-4)
 
 
 def test_examples_are_prompt_solution_and_eos(models: Path) -> None:
@@ -98,14 +100,15 @@ def test_examples_are_prompt_solution_and_eos(models: Path) -> None:
 
 
 PRM = replace(
-    PRMS["micro-qwen-math-prm-0.2M"],
+    PRMS["micro-qwen-math-prm-0.9M"],
     base=QWEN.name,
     rollout_policies=(QWEN.name,),
     n_problems=12,
     n_samples=1,
     min_operations=2,
     max_operations=4,
-    optimisation=replace(SHORT, steps=40, learning_rate=3e-3),
+    adaptation=replace(SHORT, steps=5),
+    optimisation=replace(SHORT, steps=60, learning_rate=5e-3),
 )
 
 
@@ -194,33 +197,25 @@ def test_sampling_continues_what_it_is_given(models: Path) -> None:
     assert all(together)
 
 
-@pytest.mark.parametrize(
-    ("prm_format_name", "head"),
-    [
-        ("math_shepherd", set()),
-        ("rlhflow", set()),
-        ("skywork", {"weight", "bias"}),
-        ("qwen_math", {"0.weight", "0.bias", "2.weight", "2.bias"}),
-    ],
-)
-def test_a_prm_starts_from_the_body_of_its_policy(
-    prm_format_name: str, head: set[str], models: Path
-) -> None:
-    from transformers import AutoModelForCausalLM
-
-    base = LLAMA if KINDS[prm_format_name].family == "micro-llama" else QWEN
-    policy = AutoModelForCausalLM.from_pretrained(models / base.name).state_dict()
-    prm = ProcessRewardModel.grow(prm_format_name, models / base.name, n_new_layers=0)
-    grown = prm.network.state_dict()
-    for name, weights in policy.items():
-        if name != "lm_head.weight":
-            assert torch.equal(grown[name][: len(weights)], weights), name
-    assert {name for name in grown if name.startswith("score.")} == {f"score.{x}" for x in head}
+@pytest.mark.parametrize("name", PRM_FORMATS)
+def test_a_policy_is_adapted_on_what_follows_the_question(name: str) -> None:
+    """Of both styles, in the PRM's own frame, the question's numbers not among what is learned."""
+    tokenizer = KINDS[name].tokenizer()
+    recipe = replace(PRM, prm_format=name)
+    examples = next(prm_training._references(recipe, tokenizer))
+    assert len(examples) == recipe.adaptation.batch_size
+    for index, example in enumerate(examples):
+        question = tokenizer.decode(example.token_ids[: example.n_prompt])
+        solution = tokenizer.decode(example.token_ids[example.n_prompt :])
+        assert question.endswith("What is the result?")
+        assert "What" not in solution
+        assert ("## Step 1:" in solution) == (index % 2 == 0)
+        assert "final answer is" in solution
 
 
 def test_a_prm_refuses_a_policy_of_another_family(models: Path) -> None:
     with pytest.raises(StudyError, match="grows from a micro-qwen policy"):
-        ProcessRewardModel.grow("qwen_math", models / LLAMA.name, n_new_layers=0)
+        base_policy("qwen_math", models / LLAMA.name)
 
 
 def test_exact_labels_end_at_the_first_error() -> None:
