@@ -75,9 +75,7 @@ def test_padding_and_masking_do_not_change_the_loss(models: Path) -> None:
     assert len({len(example.token_ids) for example in examples}) > 1
     total, n_tokens = 0.0, 0
     with torch.inference_mode():
-        batch_loss = policy_training.next_token_loss(
-            network, examples, tokenizer.pad_token_id
-        ).item()
+        loss = policy_training.next_token_loss(network, examples, tokenizer.pad_token_id)
         for example in examples:
             ids = torch.tensor([example.token_ids])
             log_probabilities = network(input_ids=ids).logits[0].log_softmax(-1)
