@@ -75,6 +75,7 @@ def made_up(size: Size, prms: tuple[str, ...], seed: int) -> tuple[pl.DataFrame,
         )
     answers = pl.concat(frames).with_columns(
         answer=pl.col("answer_class").cast(pl.String),
+        official_correct=pl.col("correct"),
         status=pl.lit("graded"),
         finish_reason=pl.lit("eos"),
         prm=pl.lit(None, pl.String),
@@ -117,7 +118,7 @@ def analyse(
         buckets = dict(rated.select("problem_id", "bucket").unique().iter_rows())
         curves, outcomes = estimate.estimate(answers, scores, buckets, ids, settings)
         entry = study.policy(policy)
-        chosen = timed(
+        chosen, held_out = timed(
             seconds,
             "selection",
             lambda: select_strategies(
@@ -125,7 +126,7 @@ def analyse(
                 ids,
                 task=TASK,
                 n_parameters=entry.n_parameters,
-                is_reasoning=False,
+                is_reasoning=entry.is_reasoning,
                 budgets=settings.budgets,
                 confidence=settings.confidence,
                 seed=settings.seed,
@@ -140,6 +141,7 @@ def analyse(
             "curves": curves,
             "outcomes": outcomes,
             "selection": chosen,
+            "held_out": held_out,
             **quality,
         }
         paths = []

@@ -181,23 +181,28 @@ def _pool_curves(
     # Weighted votes have no closed form: powers of two and the study's budgets only.
     powers = {2**i for i in range(size.bit_length())} | {*settings.budgets, size}
     votes = np.array(sorted(k for k in powers if k <= size))
-    for prm, found in scores.items():
-        margins = margins_of(pool, found)
-        scored = [group.scores(margins, scoring) for scoring in SCORINGS]
-        means, errors = weighted_vote_at_k(
-            group.classes,
-            group.correct,
-            np.stack([weight for _, weight in scored]),
-            votes,
-            settings.vote_subsets,
-            settings.seed,
+    scored = {
+        (prm, scoring): group.scores(margins, scoring)
+        for prm, found in scores.items()
+        for margins in (margins_of(pool, found),)
+        for scoring in SCORINGS
+    }
+    if not scored:
+        return
+    means, errors = weighted_vote_at_k(
+        group.classes,
+        group.correct,
+        np.stack([weight for _, weight in scored.values()]),
+        votes,
+        settings.vote_subsets,
+        settings.seed,
+    )
+    for (prm, scoring), mean, error in zip(scored, means, errors, strict=True):
+        best = best_of_k(group.correct, scored[prm, scoring][0], every)
+        yield _Curve(prm, "best_of_n", scoring, "prm_max", list(every), best, tokens * every)
+        yield _Curve(
+            prm, "best_of_n", scoring, "prm_vote", list(votes), mean, tokens * votes, error
         )
-        for scoring, (ranking, _), mean, error in zip(SCORINGS, scored, means, errors, strict=True):
-            best = best_of_k(group.correct, ranking, every)
-            yield _Curve(prm, "best_of_n", scoring, "prm_max", list(every), best, tokens * every)
-            yield _Curve(
-                prm, "best_of_n", scoring, "prm_vote", list(votes), mean, tokens * votes, error
-            )
 
 
 def _search_curves(
