@@ -44,16 +44,18 @@ def train_policy(recipe: PolicyRecipe, folder: Path) -> dict[str, Any]:
     import torch
 
     tokenizer = build_tokenizer(recipe.family)
-    with single_thread(recipe.seed):
-        network = _new_policy(recipe, tokenizer)
-        report = optimise(
-            network,
-            recipe.optimisation,
-            (
-                next_token_loss(network, batch, tokenizer.pad_token_id)
-                for batch in _batches(recipe, tokenizer)
-            ),
+    report: dict[str, Any] = {}
+    for run, settings in enumerate((recipe.optimisation, *recipe.more)):
+        with single_thread(recipe.seed + 1000 * run):
+            if run == 0:
+                network = _new_policy(recipe, tokenizer)
+            examples = _batches(recipe, settings.batch_size, run, tokenizer)
+            losses = (next_token_loss(network, batch, tokenizer.pad_token_id) for batch in examples)
+            measured = optimise(network, settings, losses)
+        report["core_minutes"] = round(
+            report.get("core_minutes", 0.0) + measured["core_minutes"], 2
         )
+        report["loss"] = [*report.get("loss", []), *measured["loss"]]
     network.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     report |= {"n_parameters": sum(p.numel() for p in network.parameters())}
@@ -180,16 +182,17 @@ def _new_policy(recipe: PolicyRecipe, tokenizer: PreTrainedTokenizerBase) -> Any
 
 
 def _batches(
-    recipe: PolicyRecipe, tokenizer: PreTrainedTokenizerBase
+    recipe: PolicyRecipe, size: int, run: int, tokenizer: PreTrainedTokenizerBase
 ) -> Iterator[Sequence[Example]]:
     """Endless batches of fresh problems. Within a chunk, batches hold examples of like length."""
     import torch
 
-    size = recipe.optimisation.batch_size
+    # Each run of the schedule sees problems of its own.
+    runs = (run,) if run else ()
     for chunk in count():
         problems = generate(
             size * _BATCHES_PER_CHUNK,
-            seed_for("policy-training", recipe.seed, chunk),
+            seed_for("policy-training", recipe.seed, *runs, chunk),
             recipe.min_operations,
             recipe.max_operations,
             split="training",
