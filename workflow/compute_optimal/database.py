@@ -26,7 +26,11 @@ FILES = (
 )  # fmt: skip
 """Kinds of parquet files that go in; each file carries its task, policy and origin."""
 
-STEP_FILES = {"prm_rates": RATES, "prm_cases": CASES, "pruning": PRUNING}
+STEP_FILES = {
+    "prm_rates": RATES,
+    "prm_cases": CASES,
+    "pruning": {"task": pl.String(), "policy": pl.String(), **PRUNING},
+}
 """Kinds that only tasks with checkable steps have, with their columns."""
 
 LEDGER: dict[str, pl.DataType] = {

@@ -107,8 +107,12 @@ def estimate(
     weights = bootstrap_weights(len(problem_ids), settings.bootstrap_replicates, settings.seed)
     labels = np.array([buckets.get(name, "unknown") for name in problem_ids])
     curves, outcomes = [], []
+    groups = {"all": np.arange(len(labels))} | {
+        bucket: np.flatnonzero(labels == bucket) for bucket in BUCKETS
+    }
+    parts = {bucket: (rows, weights[:, rows]) for bucket, rows in groups.items()}
     for curve in _curves(answers, scores, problem_ids, settings):
-        curves += _summaries(curve, labels, weights, settings)
+        curves += _summaries(curve, parts, settings)
         outcomes.append(_outcomes(curve, labels, problem_ids, settings))
     return (
         pl.DataFrame(curves, schema=CURVES, orient="row"),
@@ -266,13 +270,15 @@ def _at(counts: IntArray, values: FloatArray) -> FloatArray:
 
 
 def _summaries(
-    curve: _Curve, labels: NDArray[np.str_], weights: FloatArray, settings: Settings
+    curve: _Curve,
+    parts: Mapping[str, tuple[IntArray, FloatArray]],
+    settings: Settings,
 ) -> list[tuple[Any, ...]]:
+    """A row a bucket and budget; ``parts``: the problems of each bucket and their weights."""
     rows = []
-    for bucket in ("all", *BUCKETS):
-        chosen = np.ones(len(labels), bool) if bucket == "all" else labels == bucket
+    for bucket, (chosen, weights) in parts.items():
         values = curve.values[chosen]
-        interval = mean_interval(values, weights[:, chosen], settings.confidence)
+        interval = mean_interval(values, weights, settings.confidence)
         known = np.maximum(interval.n_problems, 1)
         spent = np.where(np.isnan(values), np.nan, curve.tokens[chosen])
         counted = np.count_nonzero(~np.isnan(spent), axis=0)

@@ -54,26 +54,32 @@ def best_of_k(correct: ArrayLike, scores: ArrayLike, budgets: ArrayLike) -> Floa
     ``correct`` and ``scores`` are [problems, n]. Samples that tie for the top share it equally;
     a NaN score (the sample could not be scored) ranks below every number.
     """
-    truth, score, ks = _floats(correct), _floats(scores), _budgets(budgets)
-    _check_shape(truth, scores=score)
-    result = np.full((len(truth), len(ks)), np.nan)
-    for rows, columns in _pools(truth):
+    truth = _floats(correct)
+    (expected,) = best_values(truth[None], scores, budgets)
+    return np.asarray(expected, dtype=np.float64)
+
+
+def best_values(values: ArrayLike, scores: ArrayLike, budgets: ArrayLike) -> FloatArray:
+    """``best_of_k`` of any values of the samples: [measures, problems, budgets].
+
+    ``values`` [measures, problems, n] are NaN in the same places.
+    """
+    value, score, ks = _floats(values), _floats(scores), _budgets(budgets)
+    _check_shape(value[0], scores=score)
+    result = np.full((*value.shape[:2], len(ks)), np.nan)
+    for rows, columns in _pools(value[0]):
         size = columns.shape[1]
         reachable = np.flatnonzero(ks <= size)
+        pool = rows[:, None], columns
         # argsort puts NaN last, and so below every number.
-        order = np.take_along_axis(
-            columns,
-            np.argsort(-np.take_along_axis(score[rows], columns, axis=1), axis=1, kind="stable"),
-            axis=1,
-        )
-        shared = mean_over_ties(
-            np.take_along_axis(score[rows], order, axis=1),
-            np.take_along_axis(truth[rows], order, axis=1),
-        )
+        order = np.argsort(-score[pool], axis=1)
+        ordered = np.take_along_axis(score[pool], order, axis=1)
         choose, k = binomials(size), ks[reachable]
         # The sample at rank i is the best of k if the other k - 1 come from the n - 1 - i below.
         is_best = choose[np.arange(size - 1, -1, -1)[:, None], k - 1] / choose[size, k]
-        result[np.ix_(rows, reachable)] = shared @ is_best
+        for found, measure in zip(result, value, strict=True):
+            shared = mean_over_ties(ordered, np.take_along_axis(measure[pool], order, axis=1))
+            found[np.ix_(rows, reachable)] = shared @ is_best
     return result
 
 
@@ -261,6 +267,9 @@ def _budgets(budgets: ArrayLike) -> IntArray:
 def _pools(correct: FloatArray) -> Iterator[tuple[IntArray, IntArray]]:
     """Rows with equally many samples, and the columns [rows, size] that hold them."""
     present = ~np.isnan(correct)
+    if present.all() and present.size:
+        yield np.arange(len(correct)), np.broadcast_to(np.arange(correct.shape[1]), correct.shape)
+        return
     sizes = present.sum(axis=1)
     columns = np.argsort(~present, axis=1, kind="stable")
     for size in np.unique(sizes[sizes > 0]):
@@ -273,6 +282,8 @@ def mean_over_ties(scores: FloatArray, values: FloatArray) -> FloatArray:
     starts = np.ones(scores.shape, dtype=bool)
     left, right = scores[:, :-1], scores[:, 1:]
     starts[:, 1:] = (left != right) & ~(np.isnan(left) & np.isnan(right))
+    if starts.all():
+        return values
     run = np.cumsum(starts.ravel()) - 1
     means: FloatArray = (np.bincount(run, values.ravel()) / np.bincount(run))[run]
     return means.reshape(scores.shape)
@@ -355,13 +366,21 @@ def _ways_drawn(drawn: IntArray, others: IntArray, n_rest: int, degree: int) -> 
     free = n_rest - (others[:, None] * reaches).sum(axis=0)
     state = choose[np.repeat(free, np.unique(t, return_counts=True)[1]), : degree + 1]
     first_row = np.searchsorted(t, np.arange(int(drawn[-1]) + 2))
-    for other in others[others >= 2]:
+    before, products = np.empty_like(state), np.empty_like(state)
+    # Small classes first: no power of x is then above the number of samples so far.
+    n_before = n_rest - int(others[others >= 2].sum())
+    for other in np.sort(others[others >= 2]).tolist():
         last_row = int(first_row[min(other, drawn[-1]) + 1])
-        before = state[:last_row].copy()
-        for i in range(1, min(int(other), int(drawn[-1]), degree) + 1):
+        before[:last_row] = state[:last_row]
+        for i in range(1, min(other, int(drawn[-1]), degree) + 1):
             rows = slice(int(first_row[i]), last_row)
             factor = choose[other, i] * np.where(t[rows] == i, tie[rows], 1.0)
-            state[rows, i:] += factor[:, None] * before[rows, :-i]
+            width = min(n_before, degree - i) + 1
+            # Written in place: to allocate each product takes longer than to compute it.
+            product = products[rows, :width]
+            np.multiply(factor[:, None], before[rows, :width], out=product)
+            state[rows, i : i + width] += product
+        n_before += other
     return np.add.reduceat(state * node_weight[:, None], first_row[drawn], axis=0)
 
 
