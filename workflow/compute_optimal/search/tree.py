@@ -275,6 +275,7 @@ class Tree:
         )
         ledger = self._ledger
         ledger.generated_tokens += n_tokens
+        ledger.shared_tokens += n_tokens if sample.shared else 0
         ledger.prompt_tokens_computed += sample.n_prompt_tokens - sample.n_cached_tokens
         ledger.prompt_tokens_cached += sample.n_cached_tokens
         flaw = self._rules.flaw(branch, expansion.forced)
@@ -303,7 +304,9 @@ class Tree:
         branch = expansion.samples[child]
         check_margins(scores.margins, len(branch.steps), self._problem)
         expansion.scores[branch.steps] = scores.margins
-        self._ledger.prm_tokens_computed += scores.n_tokens - scores.n_cached_tokens
+        n_computed = scores.n_tokens - scores.n_cached_tokens
+        self._ledger.prm_tokens_computed += n_computed
+        self._ledger.prm_tokens_shared += n_computed if scores.shared else 0
         self._ledger.prm_tokens_cached += scores.n_cached_tokens
 
     def _close_expansion(self, expansion: _Expansion) -> Requests:
