@@ -235,7 +235,7 @@ def _common_answers(storage: Storage, spec: Spec) -> Iterator[CommonAnswers]:
 def _search(job: _Job, problem: Problem, policy: _Policy, prm: _Prm) -> Search[SearchResult]:
     spec = job.spec
     settings = SearchSettings(
-        **_sampling_settings(spec),
+        **_sampling_settings(draw_spec(spec)),
         max_step_tokens=spec["max_step_tokens"],
         beam_width=spec["beam_width"],
         max_steps=spec["max_steps"],

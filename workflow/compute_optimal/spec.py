@@ -17,7 +17,7 @@ Spec = Mapping[str, Any]
 SAMPLE_VERSION = 1
 """Raised when the code that renders prompts or draws samples changes its output."""
 
-SEARCH_VERSION = 1
+SEARCH_VERSION = 2
 """Raised when the code that renders prompts or walks trees changes its output."""
 
 DIGEST_LENGTH = 12

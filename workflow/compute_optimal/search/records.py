@@ -32,7 +32,8 @@ its subtree's last step that had not ended (only search-and-learn's DVTS returns
 
 @dataclass(frozen=True, slots=True)
 class SamplingSettings:
-    """How a policy is sampled. ``spec_digest`` ties every seed to the spec of the cell.
+    """How a policy is sampled. ``spec_digest`` ties every seed to the spec of the pool, or of the
+    draws that searches have in common.
 
     ``max_tokens`` bounds the generated tokens of a whole solution, ``context`` those of prompt and
     solution together.
