@@ -119,7 +119,7 @@ engine-cuda: $(CUDA)/.done ## the environment with the engine for NVIDIA GPUs on
 .PHONY: bench
 bench: $(ENGINE)/.done ## benchmarks: searches, PRM scoring, memory (some minutes; results in benchmarks/results)
 	export PATH="$(CURDIR)/$(ENGINE)/bin:$$PATH"; \
-	for name in search_throughput search_lockstep prm_scoring search_memory; do \
+	for name in search_throughput search_lockstep prm_scoring search_memory common_draws; do \
 	  python benchmarks/$$name.py; \
 	done
 

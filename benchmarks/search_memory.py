@@ -4,7 +4,8 @@
 
 Engines are imitated: steps of about 40 tokens with fresh integers, as an engine hands them over,
 answered in random order; the processor time that they take is measured and taken off. ``--keep``
-holds all results until the end instead of dropping each as it is delivered.
+holds all results until the end instead of dropping each as it is delivered. ``--method all`` is a
+job of the study: beam search at 4, 16, ... N and DVTS at N, with answers in common.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import random
 import resource
 import time
 from array import array
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Generic, TypeVar
 
@@ -28,7 +30,15 @@ from compute_optimal.engines.requests import (
     ScoreResult,
 )
 from compute_optimal.prms import PrmInput
-from compute_optimal.search import Search, SearchResult, SearchSettings, beam_search, dvts, run
+from compute_optimal.search import (
+    CommonAnswers,
+    Search,
+    SearchResult,
+    SearchSettings,
+    beam_search,
+    dvts,
+    run,
+)
 from compute_optimal.tasks import Problem
 
 RequestT = TypeVar("RequestT", SampleRequest, ScoreRequest)
@@ -94,7 +104,7 @@ def main() -> None:
     parser.add_argument("--problems", type=int, default=500)
     parser.add_argument("--budget", type=int, default=256)
     parser.add_argument("--steps", type=int, default=10)
-    parser.add_argument("--method", choices=("beam_search", "dvts"), default="beam_search")
+    parser.add_argument("--method", choices=("beam_search", "dvts", "all"), default="beam_search")
     parser.add_argument("--max-in-flight", type=int, default=1024)
     parser.add_argument("--keep", action="store_true")
     arguments = parser.parse_args()
@@ -105,13 +115,19 @@ def main() -> None:
     def encode(_: str, steps: Sequence[str]) -> PrmInput:
         return PrmInput(position.token_ids, tuple(range(len(steps))))
 
+    widths = [4**power for power in range(1, 10) if 4**power <= arguments.budget]
+    budgets = {"all": widths, "beam_search": [arguments.budget], "dvts": []}[arguments.method]
+    common, n_unfinished = CommonAnswers(), Counter[str]()
+
     def searches() -> Iterator[Search[SearchResult]]:
         for i in range(arguments.problems):
             problem = Problem(f"p{i}", f"Problem {i}?", "0", None, None)
             prompt = tuple(range(1000, 1150))
-            if arguments.method == "beam_search":
-                yield beam_search(problem, prompt, arguments.budget, settings, encode)
-            else:
+            for budget in budgets:
+                n_unfinished[problem.problem_hash] += 1
+                yield beam_search(problem, prompt, budget, settings, encode)
+            if arguments.method != "beam_search":
+                n_unfinished[problem.problem_hash] += 1
                 subtrees = range(arguments.budget // settings.beam_width)
                 yield dvts(problem, prompt, subtrees, settings, encode)
 
@@ -122,6 +138,9 @@ def main() -> None:
     def receive(result: SearchResult) -> None:
         nonlocal n_nodes
         n_nodes += len(result.nodes)
+        n_unfinished[result.problem_hash] -= 1
+        if not n_unfinished[result.problem_hash]:
+            common.forget(result.problem_hash)
         if arguments.keep:
             results.append(result)
 
@@ -133,6 +152,7 @@ def main() -> None:
         scoring=prm,
         on_finished=receive,
         max_in_flight=arguments.max_in_flight,
+        common=common,
     )
     seconds = time.process_time() - started - policy.seconds - prm.seconds
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -40,10 +40,10 @@ def study(tmp_path: Path, **keys: Any) -> Study:
     )
 
 
-def arguments(verb: str, of: Study, tmp_path: Path, *options: str) -> list[str]:
+def arguments(verb: str, of: Study, tmp_path: Path, *options: str, prm: str = PRM) -> list[str]:
     """What the rule of this verb hands to the command; its receipt is ``tmp_path/VERB.json``."""
     plan = StudyPlan(of)
-    job: Any = SimpleNamespace(origin="run", task=TASK, policy=POLICY, prm=PRM)
+    job: Any = SimpleNamespace(origin="run", task=TASK, policy=POLICY, prm=prm)
     spec = {
         "draw-samples": plan.samples,
         "score-steps": plan.scores,
@@ -58,9 +58,9 @@ def command(verb: str, of: Study, tmp_path: Path, *options: str) -> list[str]:
     return [sys.executable, "-m", "compute_optimal", *arguments(verb, of, tmp_path, *options)]
 
 
-def succeed(verb: str, of: Study, tmp_path: Path) -> None:
+def succeed(verb: str, of: Study, tmp_path: Path, *, prm: str = PRM) -> None:
     """Run a command in this process, where vLLM is imported only once."""
-    assert main(arguments(verb, of, tmp_path)) == 0
+    assert main(arguments(verb, of, tmp_path, prm=prm)) == 0
 
 
 def pool(of: Study) -> Partition:
@@ -73,9 +73,9 @@ def scores(of: Study) -> Partition:
     return cells.partition(_store(of), cells.score_spec(of, TASK, POLICY, PRM))
 
 
-def searches(of: Study) -> Iterator[tuple[cells.SearchCell, Partition]]:
-    """All searches of the study, with what is stored of them."""
-    for search in cells.searches(of, TASK, POLICY, PRM):
+def searches(of: Study, prm: str = PRM) -> Iterator[tuple[cells.SearchCell, Partition]]:
+    """All searches of the study with a PRM, with what is stored of them."""
+    for search in cells.searches(of, TASK, POLICY, prm):
         yield search, cells.partition(_store(of), search.spec)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from default_study import STUDY
 from micro_study import PRM, ROOT, TASK, command, searches, study, succeed
 
 from compute_optimal.config import Study
@@ -24,11 +25,13 @@ pytest.importorskip("vllm", reason="no CPU engine in this environment: make engi
 pytestmark = pytest.mark.engine
 
 N_PROBLEMS, M = 5, 4
+SECOND = next(name for name in STUDY.prms if name != PRM)
 KEYS = {
     "problems": N_PROBLEMS,
     "methods": ["beam_search", "dvts"],
     "budgets": [4, 16],
     "search_budgets": [4, 16],
+    "prms": [PRM, SECOND],
 }
 
 
@@ -124,10 +127,36 @@ def test_killed_and_given_again_a_search_grows_the_same_trees(
     assert not (tmp_path / "search-trees.json").exists()
 
     succeed("search-trees", of, tmp_path)
-    for (search, resumed), (_, expected) in zip(searches(of), searches(undisturbed), strict=True):
-        for table, inexact in (("nodes", "margin"), ("paths", "margins")):
-            one, other = resumed.read(table), expected.read(table)
-            assert one.drop(inexact).equals(other.drop(inexact)), search
-            values = [frame[inexact].explode().to_list() for frame in (one, other)]
-            assert values[0] == pytest.approx(values[1], abs=1e-3)
+    require_same_trees(of, undisturbed, PRM)
     assert 0 < kept < sum(cell.read("paths", []).height for _, cell in searches(of))
+
+
+def test_the_second_prm_shares_what_the_first_made_the_policy_say(
+    undisturbed: Study, tmp_path: Path
+) -> None:
+    cold = study(tmp_path, **KEYS)
+    succeed("search-trees", cold, tmp_path, prm=SECOND)
+    succeed("search-trees", undisturbed, tmp_path, prm=SECOND)
+    require_same_trees(undisturbed, cold, SECOND)
+    generated, shared = (
+        {
+            of.store.writable: sum(
+                cell.read("ledger")[name].sum() for _, cell in searches(of, SECOND)
+            )
+            for of in (undisturbed, cold)
+        }
+        for name in ("generated_tokens", "shared_tokens")
+    )
+    warm, alone = undisturbed.store.writable, cold.store.writable
+    assert generated[warm] == generated[alone]
+    assert shared[warm] > shared[alone] > 0
+
+
+def require_same_trees(one: Study, other: Study, prm: str) -> None:
+    """Scores depend in their last digits on what else the engine was doing."""
+    for (search, first), (_, second) in zip(searches(one, prm), searches(other, prm), strict=True):
+        for table, inexact in (("nodes", "margin"), ("paths", "margins")):
+            frames = first.read(table), second.read(table)
+            assert frames[0].drop(inexact).equals(frames[1].drop(inexact)), search
+            values = [frame[inexact].explode().to_list() for frame in frames]
+            assert values[0] == pytest.approx(values[1], abs=1e-3)

@@ -20,7 +20,14 @@ from compute_optimal.engines.requests import (
     ScoreResult,
 )
 from compute_optimal.prms import PrmInput
-from compute_optimal.search import SearchResult, SearchSettings, beam_search, dvts, run
+from compute_optimal.search import (
+    CommonAnswers,
+    SearchResult,
+    SearchSettings,
+    beam_search,
+    dvts,
+    run,
+)
 from compute_optimal.tasks import Problem
 
 EOS, STEP_END, OVERSHOOT = 0, 1, 2
@@ -208,6 +215,7 @@ def search(
     subtrees: range = range(0),
     problems: int | list[Problem] = 1,
     settings: SearchSettings = SETTINGS,
+    common: CommonAnswers | None = None,
 ) -> tuple[list[SearchResult], FakePolicy, FakePrm]:
     policy, prm = FakePolicy(respond), FakePrm(margin)
     results: list[SearchResult] = []
@@ -219,5 +227,12 @@ def search(
     ]
     if subtrees:
         searches += [dvts(p, prompt_ids(p), subtrees, settings, encode) for p in everyone]
-    run(searches, sampling=policy, scoring=prm, on_finished=results.append, max_in_flight=10**6)
+    run(
+        searches,
+        sampling=policy,
+        scoring=prm,
+        on_finished=results.append,
+        max_in_flight=10**6,
+        common=common,
+    )
     return results, policy, prm

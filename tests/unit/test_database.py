@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import polars as pl
@@ -21,23 +22,39 @@ RUNS = (
     ("beam_search", "r", 16, 40, 10, 40.0, 32000, 40, 48000),
     ("dvts", "r", 16, 40, 10, 80.0, 16000, 40, 32000),
 )
+COLUMNS = (
+    "method", "prm", "budget", "n_units", "n_problems", "seconds", "generated_tokens",
+    "prompt_tokens_computed", "prm_tokens_computed",
+)  # fmt: skip
+
+
+def unit_costs(runs: list[dict[str, Any]]) -> dict[tuple[str, str, int | None], tuple[float, ...]]:
+    """Seconds, generated tokens and computed PRM tokens by method, PRM and budget."""
+    types = {pl.String(): "VARCHAR", pl.Int64(): "BIGINT", pl.Float64(): "DOUBLE"}
+    zeros = dict.fromkeys(("discarded_tokens", "prompt_tokens_cached", "prm_tokens_cached"), 0)
+    whole = [{"task": "t", "policy": "p", **zeros, **run} for run in runs]
+    frame = pl.DataFrame(whole, schema=LEDGER)
+    with duckdb.connect() as database:
+        columns = ", ".join(f"{name} {types[kind]}" for name, kind in LEDGER.items())
+        database.execute(f"CREATE TABLE ledger ({columns})")
+        places = ", ".join("?" for _ in LEDGER)
+        database.executemany(f"INSERT INTO ledger VALUES ({places})", frame.rows())
+        rows = database.execute(
+            "SELECT method, prm, budget, seconds, generated_tokens, prm_tokens_computed"
+            f" FROM ({UNIT_COSTS})"
+        ).fetchall()
+    return {(method, prm, budget): tuple(rest) for method, prm, budget, *rest in rows}
 
 
 def test_rates_are_per_problem_and_unit_of_budget() -> None:
-    with duckdb.connect() as database:
-        database.execute(
-            "CREATE TABLE ledger AS SELECT 't' AS task, 'p' AS policy, method, prm, budget::BIGINT"
-            " AS budget, n_units, n_problems, seconds, generated AS generated_tokens, 0 AS"
-            " discarded_tokens, prompt AS prompt_tokens_computed, 0 AS prompt_tokens_cached, read"
-            " AS prm_tokens_computed, 0 AS prm_tokens_cached FROM (VALUES "
-            + ", ".join(str(row).replace("None", "NULL") for row in RUNS)
-            + ") AS l (method, prm, budget, n_units, n_problems, seconds, generated, prompt, read)"
-        )
-        rows = database.execute(
-            "SELECT method, budget, seconds, generated_tokens, prm_tokens_computed"
-            f" FROM ({UNIT_COSTS})"
-        ).fetchall()
-    rates = {(method, budget): tuple(rest) for method, budget, *rest in rows}
+    kinds = {"majority": "samples", "best_of_n": "step_scores"}
+    found = unit_costs(
+        [
+            {**dict(zip(COLUMNS, run, strict=True)), "kind": kinds.get(run[0], "paths")}
+            for run in RUNS
+        ]
+    )
+    rates = {(method, budget): costs for (method, _, budget), costs in found.items()}
     # 640 samples of 10 problems: a sample is 20 tokens; scoring one reads 100 more.
     assert rates["majority", None] == pytest.approx((0.1, 20, 0))
     assert rates["best_of_n", None] == pytest.approx((0.2, 20, 100))
@@ -45,6 +62,25 @@ def test_rates_are_per_problem_and_unit_of_budget() -> None:
     assert rates["beam_search", 4] == pytest.approx((0.5, 100, 200))
     assert rates["beam_search", 16] == pytest.approx((0.25, 200, 300))
     assert rates["dvts", None] == pytest.approx((0.5, 100, 200))
+
+
+def test_a_cell_that_shared_its_tokens_is_not_faster_than_it_would_be_on_its_own() -> None:
+    cell = {"method": "dvts", "budget": 4, "n_units": 10, "n_problems": 10, "kind": "paths"}
+    counts = {"generated_tokens": 4000, "prm_tokens_computed": 8000}
+    found = unit_costs(
+        [
+            # 0.01 s a generated token, 0.0025 s a token that the first PRM read, 0.005 the second.
+            {**cell, **counts, "prm": "first", "seconds": 60.0, "prm_seconds": 20.0,
+             "shared_tokens": 0, "prm_tokens_shared": 0},
+            {**cell, **counts, "prm": "second", "seconds": 20.8, "prm_seconds": 20.0,
+             "shared_tokens": 3920, "prm_tokens_shared": 4000},
+            # Written before anything was shared, or timed apart.
+            {**cell, **counts, "prm": "old", "seconds": 70.0},
+        ]
+    )  # fmt: skip
+    assert found["dvts", "first", None] == pytest.approx((60 / 40, 100, 200))
+    assert found["dvts", "second", None] == pytest.approx(((40 + 40) / 40, 100, 200))
+    assert found["dvts", "old", None] == pytest.approx((70 / 40, 100, 200))
 
 
 def test_costs_of_a_cell_add_up_over_runs_and_over_parts_that_lack_seconds_of_engines() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import math
 import random
@@ -20,7 +21,14 @@ from hypothesis import strategies as st
 from compute_optimal.engines.requests import FinishReason
 from compute_optimal.errors import StudyError
 from compute_optimal.policies.steps import split_steps
-from compute_optimal.search import SearchResult, SearchSettings, beam_search, n_beams, run
+from compute_optimal.search import (
+    CommonAnswers,
+    SearchResult,
+    SearchSettings,
+    beam_search,
+    n_beams,
+    run,
+)
 from compute_optimal.spec import seed_for
 from compute_optimal.tasks import Problem
 
@@ -114,6 +122,33 @@ def letters_of(path_text: str) -> str:
     return "".join(LETTER_OF.get(step, "#") for step in split_steps(path_text))
 
 
+def test_searches_with_draws_in_common_each_have_the_enumerated_distribution() -> None:
+    settings = replace(SETTINGS, beam_width=2)
+    common = CommonAnswers()
+    results, policy, _ = search(
+        toy_respond,
+        toy_margin,
+        budgets=(2, 4),
+        subtrees=range(2),
+        problems=N_TRIES,
+        settings=settings,
+        common=common,
+    )
+    single = answers_distribution(2, 2)
+    pairs = {(a, b): p * q for (a, p), (b, q) in itertools.product(single.items(), repeat=2)}
+    exact = {2: single, 4: answers_distribution(4, 2), None: pairs}
+    for budget, distribution in exact.items():
+        answers = [[letters_of(p.text) for p in r.paths] for r in results if r.budget == budget]
+        seen = (
+            Counter(tuple((letters,) for letters in one) for one in answers)
+            if budget is None
+            else Counter(tuple(sorted(one)) for one in answers)
+        )
+        assert_matches(distribution, seen)
+    asked = sum(ledger.sample_requests for result in results for ledger in result.ledgers)
+    assert len(policy.log) < 0.7 * asked
+
+
 @pytest.mark.parametrize(("budget", "beam_width"), [(2, 2), (4, 2), (3, 3)])
 def test_beam_search_has_the_enumerated_distribution(budget: int, beam_width: int) -> None:
     settings = replace(SETTINGS, beam_width=beam_width)
@@ -148,26 +183,33 @@ def test_dvts_subtrees_are_independent_and_have_the_enumerated_distribution() ->
 
 
 def plain_beam_search(
-    p: Problem, budget: int, label: int, method: str, settings: SearchSettings, respond, margin
+    p: Problem, budget: int, first_number: int, settings: SearchSettings, respond, margin
 ) -> list[tuple[str, str]]:
     """(text, ended_by) of all answers: one request after the other, no engine, no state machine."""
-    slots = budget // settings.beam_width if method == "beam_search" else 1
-    place = (settings.spec_digest, p.problem_hash, method, label)
+    width = settings.beam_width
+    slots = budget // width
+    place = (settings.spec_digest, p.problem_hash)
     n_prompt = len(fake.prompt_ids(p))
 
     def room(tokens: int) -> int:
         total = min(settings.max_tokens, settings.context - n_prompt)
         return min(settings.max_step_tokens, total - tokens)
 
-    beam, done = [("", "", (), 0)], []  # lineage, text, steps, tokens
+    beam, done = [("", "", (), 0, first_number)], []  # history, text, steps, tokens, first number
     for depth in itertools.count(1):
         candidates = []
-        for lineage, text, steps, tokens in beam:
+        asked = set()
+        for history, text, steps, tokens, own in beam:
             valid = []
+            first = own
+            while (history, first) in asked:
+                first += 1
+            asked |= {(history, number) for number in range(first + width)}
             for attempt in range(3):
                 said = set()
-                for child in range(budget if depth == 1 else settings.beam_width):
-                    seed = seed_for(*place, lineage, attempt, child)
+                for number in range(first, first + (budget if depth == 1 else width)):
+                    draw = (*place, history, attempt, number)
+                    seed = seed_for(*draw)
                     request = fake.SampleRequest((), (), seed, room(tokens), 1.0, 1.0, -1)
                     new, reason = respond(text, random.Random(seed), request)
                     step, forced = new.strip(), depth == 1 and attempt > 0
@@ -178,7 +220,10 @@ def plain_beam_search(
                     said.add((step, reason == "eos"))
                     if len(fake.encode(p.problem, [*steps, step]).token_ids) > settings.prm_context:
                         continue
-                    name = f"{lineage}.{child}" if lineage else str(child)
+                    ids = (*fake.ids(new), *([fake.EOS] if reason == "eos" else []))
+                    packed = b"".join(token.to_bytes(4, "little") for token in ids)
+                    said_now = hashlib.sha256(bytes.fromhex(history) + packed).hexdigest()[:32]
+                    below = number // width * width if depth == 1 else own
                     used = tokens + len(new) + (reason == "eos")
                     end = (
                         "eos"
@@ -191,16 +236,17 @@ def plain_beam_search(
                         if room(used) < 1
                         else None
                     )
-                    valid.append((name, text + new, (*steps, step), used, end))
+                    tie = seed_for(*draw, "tie")
+                    valid.append((said_now, text + new, (*steps, step), used, below, end, tie))
                 if valid:
                     break
             candidates += valid
             if not valid:
                 done.append((steps, "stuck"))
-        candidates.sort(key=lambda c: (-margin(c[2]), seed_for(*place, c[0], "tie")))
+        candidates.sort(key=lambda c: (-margin(c[2]), c[-1]))
         kept = candidates[: slots - len(done)]
-        done += [(steps, end) for _, _, steps, _, end in kept if end]
-        beam = [c[:4] for c in kept if not c[4]]
+        done += [(c[2], c[5]) for c in kept if c[5]]
+        beam = [c[:5] for c in kept if not c[5]]
         if not beam:
             return [("\n\n".join(steps), end) for steps, end in done]
     raise AssertionError
@@ -235,12 +281,12 @@ def test_same_answers_as_a_plain_loop(name, shape, max_steps, max_tokens, prm_co
     by_method = {result.method: result for result in results}
     plain = (settings, wild_respond, coarse_margin)
     assert [(path.text, path.ended_by) for path in by_method["beam_search"].paths] == (
-        plain_beam_search(p, budget, budget, "beam_search", *plain)
+        plain_beam_search(p, budget, 0, *plain)
     )
     assert [(path.text, path.ended_by) for path in by_method["dvts"].paths] == [
         answer
         for subtree in range(budget // beam_width)
-        for answer in plain_beam_search(p, beam_width, subtree, "dvts", *plain)
+        for answer in plain_beam_search(p, beam_width, subtree * beam_width, *plain)
     ]
     for result in results:
         check_records(result, policy)

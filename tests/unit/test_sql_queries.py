@@ -51,8 +51,9 @@ COLUMNS = {
     "accuracy_against_flops": POINTS | {"policy_flops", "prm_flops", "flops"},
     "cost_ledger": {
         "task", "task_title", "policy", "policy_title", "kind", "method", "budget", "n_prms",
-        "generated_tokens", "discarded_tokens", "prompt_tokens_computed", "prompt_tokens_cached",
-        "prm_tokens_computed", "prm_tokens_cached", "policy_seconds", "prm_seconds", "seconds",
+        "generated_tokens", "shared_tokens", "discarded_tokens", "prompt_tokens_computed",
+        "prompt_tokens_cached", "prm_tokens_computed", "prm_tokens_cached", "policy_seconds",
+        "prm_seconds", "seconds",
     },
     "figure_1": GAINS | {"printed_accuracy"},
     "grader_sensitivity": {

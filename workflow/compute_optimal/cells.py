@@ -18,7 +18,7 @@ from typing import Any, Literal
 from compute_optimal.config import AdoptedEntry, Study, TaskEntry
 from compute_optimal.models import identity
 from compute_optimal.prms import prm_format
-from compute_optimal.spec import GENERATION_VERSION, Spec
+from compute_optimal.spec import SAMPLE_VERSION, SEARCH_VERSION, Spec
 from compute_optimal.store import Partition, Store, slug
 from compute_optimal.tasks import task_identity
 
@@ -52,7 +52,6 @@ def _policy_part(study: Study, policy: str) -> dict[str, Any]:
         "context": entry.context,
         "dtype": entry.dtype,
         "seed": study.seed,
-        "version": GENERATION_VERSION,
     }
 
 
@@ -80,6 +79,7 @@ def sample_spec(study: Study, task: str, policy: str, pool: Pool) -> dict[str, A
         "top_k": sampling.top_k,
         "max_tokens": sampling.max_tokens,
         **_policy_part(study, policy),
+        "version": SAMPLE_VERSION,
     }
 
 
@@ -112,7 +112,24 @@ def search_spec(
         **({"budget": budget} if method == "beam_search" else {}),
         **_policy_part(study, policy),
         **_prm_part(study, prm),
+        "version": SEARCH_VERSION,
     }
+
+
+_DECIDES_NO_DRAW = {
+    "kind", "method", "budget", "beam_width",
+    "prm", "format", "format_version", "prm_context", "prm_dtype",
+}  # fmt: skip
+
+
+def draw_spec(spec: Spec) -> dict[str, Any]:
+    """What of a search's spec decides which step follows a history, given the step's number.
+
+    Everything but the PRM, the method and its budget and width: these decide which histories are
+    continued, and how often. The searches of a (task, policy) have it in common.
+    """
+    kept = {key: value for key, value in spec.items() if key not in _DECIDES_NO_DRAW}
+    return {**kept, "kind": "draws"}
 
 
 @dataclass(frozen=True)
@@ -186,6 +203,16 @@ def partition(store: Store, spec: Spec) -> Partition:
     else:
         names = (spec["task"], spec["policy"], spec["prm"])
     return store.partition(kind, slug(*names), spec)
+
+
+def draws_partition(store: Store, draws: Spec, problem_hash: str) -> Partition:
+    """Where the draws of one problem lie that searches have in common (``draws``: ``draw_spec``).
+
+    Never shipped nor published: cells hold all that was said, and draws serve only to say the same
+    again without an engine.
+    """
+    name = slug(draws["task"], draws["policy"]["name"], problem_hash[:8])
+    return store.own_partition("draws", name, {**draws, "problem_hash": problem_hash})
 
 
 def all_partitions(study: Study, store: Store) -> Iterator[tuple[Partition, tuple[str, ...]]]:

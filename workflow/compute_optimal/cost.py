@@ -39,8 +39,21 @@ CPU_FLOPS = 8.4e10
 CPU_ENGINE_GIB = 3.0
 """Memory of a CPU engine beyond its weights: 2 GiB of keys and values, torch and vLLM [GiB]."""
 # ASSUME: compressed parquet holds a generated token in 1.5 bytes; a search stores each twice, as
-# nodes and as paths.
+# nodes and as paths, and twice more, as text and ids, where no other search has drawn it before.
 BYTES_PER_TOKEN = 1.5
+# ASSUME: of the tokens of a search, the share that no earlier search of the policy has drawn, by
+# the place of its PRM in the study (further ones as the last), in the order in which they run: beam
+# search by rising budget, then DVTS at the largest. Simulated by benchmarks/common_draws.py, with a
+# correlation of 0.5 between the scores that two PRMs give one path.
+NEW_TOKENS: dict[tuple[str, int], tuple[float, ...]] = {
+    ("beam_search", 4): (1.00, 0.82, 0.73, 0.72, 0.69, 0.69, 0.66),
+    ("beam_search", 16): (0.92, 0.74, 0.69, 0.66, 0.64, 0.62, 0.58),
+    ("beam_search", 64): (0.79, 0.62, 0.60, 0.56, 0.52, 0.53, 0.49),
+    ("beam_search", 256): (0.69, 0.52, 0.51, 0.50, 0.44, 0.49, 0.44),
+    ("dvts", 16): (0.51, 0.47, 0.44, 0.44, 0.42, 0.41, 0.39),
+    ("dvts", 64): (0.73, 0.66, 0.64, 0.60, 0.58, 0.56, 0.57),
+    ("dvts", 256): (0.83, 0.75, 0.71, 0.66, 0.67, 0.63, 0.63),
+}
 
 
 def flops(entry: ModelEntry, tokens: float) -> float:
@@ -141,13 +154,15 @@ def plan(
     measured = _Measured(study, storage, hardware, pairs)
     rows = []
     for need, row in pairs:
-        generated, scored = _tokens(need, row["tokens_needed"])
+        generated, scored = _tokens(study, need, row["tokens_needed"])
         models = _models(study, need)
         gpus = max(entry.n_gpus for entry in models)
         hours = measured.seconds(need, generated, scored) / 3600
         work = flops(models[0], generated) if generated else 0.0
         work += flops(models[-1], scored) if scored else 0.0
-        texts = 2 if need.table == "paths" else 1
+        stored_tokens = generated
+        if need.table == "paths":
+            stored_tokens = 2 * row["tokens_needed"] + 2 * generated
         rows.append(
             (
                 generated,
@@ -157,7 +172,7 @@ def plan(
                 gpus,
                 hours * gpus,
                 _gpu_memory(models),
-                generated * BYTES_PER_TOKEN * texts / 1e6,
+                stored_tokens * BYTES_PER_TOKEN / 1e6,
             )
         )
     incomplete = [need for need, row in pairs if row["status"] != "stored"]
@@ -211,12 +226,41 @@ def _gpu_memory(models: Sequence[ModelEntry]) -> float:
     return sum(gpu_gib(entry, max(1, entry.n_gpus)) for entry in models) / GPU_MEMORY_SHARE
 
 
-def _tokens(need: Need, tokens: int) -> tuple[int, int]:
-    """Tokens to generate and to score. A search's PRM reads each generated token about once."""
+def _tokens(study: Study, need: Need, tokens: int) -> tuple[int, int]:
+    """Tokens that the engines generate and score for ``tokens`` of a cell.
+
+    A search generates what no other has drawn. Its PRM reads each token about once that it has not
+    read in another search.
+    """
+    if need.table == "paths":
+        of_prms = _new_tokens(need.method, need.budget)
+        rank = study.prms.index(str(need.prm))
+        return (
+            round(tokens * of_prms[min(rank, len(of_prms) - 1)]),
+            round(tokens * of_prms[0]),
+        )
     return (
         0 if need.table == "step_scores" else tokens,
         0 if need.table == "samples" else tokens,
     )
+
+
+def _new_tokens(method: str, budget: int) -> tuple[float, ...]:
+    budgets = [known for of, known in NEW_TOKENS if of == method]
+    nearest = min(budgets, key=lambda known: abs(math.log(known / budget)))
+    return NEW_TOKENS[method, nearest]
+
+
+def _computed(need: Need, ledger: pl.DataFrame) -> tuple[int, int]:
+    """Tokens that the engines generated and scored by a ledger; ``_tokens`` after the fact."""
+
+    def total(name: str) -> int:
+        # Parts of an older make lack what was shared.
+        return int(ledger[name].sum()) if name in ledger.columns else 0
+
+    generated = total("generated_tokens") - total("shared_tokens")
+    read = total("prm_tokens_computed") - total("prm_tokens_shared")
+    return generated, read + (total("prm_tokens_cached") if need.table == "step_scores" else 0)
 
 
 class _Measured:
@@ -244,23 +288,21 @@ class _Measured:
                 continue
             on_gpu = self._on_gpu(need)
             ledger = ledger.filter(pl.col("engine").str.starts_with("vllm-cpu") != on_gpu)
-            generated = int(ledger["generated_tokens"].sum())
-            read = int((ledger["prm_tokens_computed"] + ledger["prm_tokens_cached"]).sum())
-            tokens = read if need.table == "step_scores" else generated
+            computed = _computed(need, ledger)
             seconds = float(ledger["seconds"].sum())
-            if tokens == 0 or seconds == 0:
+            if sum(computed) == 0 or seconds == 0:
                 continue
             for key in self._keys(need):
-                self._per_token.setdefault(key, seconds / tokens)
+                self._per_token.setdefault(key, seconds / sum(computed))
             sums[on_gpu][0] += seconds
-            sums[on_gpu][1] += self._reckoned(need, *_tokens(need, tokens))
+            sums[on_gpu][1] += self._reckoned(need, *computed)
         self._correction = {on: real / ours if ours else 1.0 for on, (real, ours) in sums.items()}
 
     def seconds(self, need: Need, generated: int, scored: int) -> float:
         """Estimated run time of what a cell lacks, without loading models [s]."""
         for key in self._keys(need):
             if key in self._per_token:
-                return self._per_token[key] * (generated or scored)
+                return self._per_token[key] * (generated + scored)
         return self._reckoned(need, generated, scored) * self._correction[self._on_gpu(need)]
 
     def _keys(self, need: Need) -> Iterator[tuple[object, ...]]:
@@ -295,8 +337,7 @@ def _against_separate_runs(
 ) -> tuple[dict[str, int], dict[str, int]]:
     """Generated tokens of the whole study, and of one run for each method, PRM and budget.
 
-    What no larger run contains counts the same on both sides: CoT, the pool that decides on
-    difficulty, and all of beam search.
+    CoT and the pool that decides on difficulty count the same on both sides.
     """
     pooled = ("majority" in study.methods) + len(study.prms) * ("best_of_n" in study.methods)
     runs = {
@@ -310,7 +351,7 @@ def _against_separate_runs(
             continue
         kind = "pools" if need.table == "samples" else need.method
         tokens = row["n_needed"] * row["row_tokens"]
-        full[kind] += round(tokens)
+        full[kind] += _tokens(study, need, round(tokens))[0]
         separate[kind] += round(tokens * runs.get(need.method, 1))
     return full, separate
 

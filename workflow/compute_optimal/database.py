@@ -104,7 +104,7 @@ VIEWS = {
     # only one engine ran, parts that do not say so cost that engine all their seconds.
     "cell_costs": f"""
         SELECT task, policy, prm, method, budget, kind, any_value(n_units) AS n_units,
-               {", ".join(f"sum({name})::BIGINT AS {name}" for name in COUNTS)},
+               {", ".join(f"coalesce(sum({name}), 0)::BIGINT AS {name}" for name in COUNTS)},
                sum(seconds) AS seconds,
                sum(coalesce(policy_seconds,
                    CASE kind WHEN 'samples' THEN seconds WHEN 'step_scores' THEN 0 END)
@@ -125,13 +125,43 @@ VIEWS = {
 }
 
 UNIT_COSTS = f"""
-    WITH spent AS (
+    WITH searched AS (
+        SELECT
+            *,
+            generated_tokens - coalesce(shared_tokens, 0) AS newly_generated,
+            prm_tokens_computed - coalesce(prm_tokens_shared, 0) AS newly_read
+        FROM ledger
+        WHERE kind = 'paths' AND prm_seconds IS NOT NULL
+    ),
+    policy_rates AS (
+        SELECT task, policy,
+               sum(seconds - prm_seconds) / nullif(sum(newly_generated), 0) AS seconds_per_token
+        FROM searched GROUP BY task, policy
+    ),
+    prm_rates AS (
+        SELECT task, policy, prm,
+               sum(prm_seconds) / nullif(sum(newly_read), 0) AS seconds_per_token
+        FROM searched GROUP BY task, policy, prm
+    ),
+    counted AS (
         SELECT
             task, policy, prm, method, budget,
             coalesce(any_value(n_problems) * any_value(budget), any_value(n_units)) AS n,
-            {", ".join(f"sum({name}) / nullif(n, 0) AS {name}" for name in _SPENT)}
+            {", ".join(f"sum({name}) AS {name}" for name in _SPENT)},
+            coalesce(sum(shared_tokens) + sum(prm_tokens_shared), 0) > 0 AS shares
         FROM ledger
         GROUP BY task, policy, prm, method, budget
+    ),
+    spent AS (
+        SELECT
+            c.task, c.policy, c.prm, c.method, c.budget,
+            if(c.shares, coalesce(c.generated_tokens * p.seconds_per_token
+                + c.prm_tokens_computed * r.seconds_per_token, c.seconds), c.seconds)
+                / nullif(c.n, 0) AS seconds,
+            {", ".join(f"c.{x} / nullif(c.n, 0) AS {x}" for x in _SPENT if x != "seconds")}
+        FROM counted c
+        LEFT JOIN policy_rates p USING (task, policy)
+        LEFT JOIN prm_rates r USING (task, policy, prm)
     )
     SELECT
         s.task, s.policy, s.prm, s.method, if(s.method = 'beam_search', s.budget, NULL) AS budget,
@@ -140,7 +170,10 @@ UNIT_COSTS = f"""
     LEFT JOIN spent p ON p.task = s.task AND p.policy = s.policy AND p.method = 'majority'"""
 """What a method costs per problem and unit of budget; ``budget`` is null where this holds for all.
 
-Best-of-N pays for its samples too, DVTS at a smaller N for a share of its subtrees.
+Best-of-N pays for its samples too, DVTS at a smaller N for a share of its subtrees. All is what the
+method costs on its own: tokens that searches had in common count for each, and a cell that shared
+any is given the seconds that they would have taken at the rate of the policy's and the PRM's
+searches, for its own clock ran for the others only.
 """
 
 

@@ -11,7 +11,9 @@ import math
 import platform
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields
 from functools import partial
@@ -21,7 +23,7 @@ import polars as pl
 from tqdm import tqdm
 
 from compute_optimal import __version__
-from compute_optimal.cells import partition
+from compute_optimal.cells import draw_spec, draws_partition, partition
 from compute_optimal.config import PromptFamily, TaskEntry
 from compute_optimal.cost import GPU_MEMORY_SHARE, gpu_memory_shares
 from compute_optimal.engines import (
@@ -37,6 +39,7 @@ from compute_optimal.parts import COUNTS, ENGINE_SECONDS, SCHEMAS
 from compute_optimal.policies.prompts import load_tokenizer, prompt_ids
 from compute_optimal.prms import prm_format
 from compute_optimal.search.beam import beam_search
+from compute_optimal.search.common_answers import CommonAnswers, Drawn, Place
 from compute_optimal.search.driver import Search, run
 from compute_optimal.search.dvts import dvts
 from compute_optimal.search.records import (
@@ -49,7 +52,7 @@ from compute_optimal.search.records import (
     SearchSettings,
 )
 from compute_optimal.search.sampling import draw, score_samples
-from compute_optimal.spec import Spec, digest
+from compute_optimal.spec import Spec, digest, seed_for
 from compute_optimal.storage import Storage
 from compute_optimal.store import Partition
 from compute_optimal.tasks import Problem
@@ -155,37 +158,84 @@ def search_trees(request: Request, storage: Storage) -> Receipt:
         with (
             _open_policy(storage, jobs[0].spec, shares["policy"]) as policy,
             _open_prm(storage, jobs[0].spec, shares["prm"]) as prm,
+            _Parts(jobs, storage.part_seconds, policy=policy.engine, prm=prm.engine) as parts,
+            _common_answers(storage, jobs[0].spec) as common,
         ):
 
             def searches() -> Iterator[Search[SearchResult]]:
-                # Problem by problem over all methods and budgets, so that prompts are cached.
-                for key in hashes.unique(maintain_order=True):
+                # Problem by problem over all methods and budgets: they have prompts and draws in
+                # common, and a problem can be forgotten when its last search ends.
+                for key in _in_turn(hashes, jobs[0].spec["prm"]["name"]):
                     for job in jobs:
                         if key in job.missing:
                             yield _search(job, problems[key], policy, prm)
 
             by_cell = {(job.spec["method"], job.spec.get("budget")): job for job in jobs}
-            with _Parts(jobs, storage.part_seconds, policy=policy.engine, prm=prm.engine) as parts:
-                run(
-                    searches(),
-                    sampling=policy.engine,
-                    scoring=prm.engine,
-                    on_finished=lambda result: parts.keep(
-                        by_cell[result.method, result.budget],
-                        _search_rows(result),
-                        len(result.ledgers),
-                        result.ledgers,
-                    ),
-                    max_in_flight=MAX_IN_FLIGHT,
-                    score_batch=SCORE_BATCH,
-                )
+            n_unfinished = Counter(key for job in jobs for key in job.missing)
+
+            def keep(result: SearchResult) -> None:
+                job = by_cell[result.method, result.budget]
+                parts.keep(job, _search_rows(result), len(result.ledgers), result.ledgers)
+                n_unfinished[result.problem_hash] -= 1
+                if not n_unfinished[result.problem_hash]:
+                    common.forget(result.problem_hash)
+
+            run(
+                searches(),
+                sampling=policy.engine,
+                scoring=prm.engine,
+                on_finished=keep,
+                max_in_flight=MAX_IN_FLIGHT,
+                score_batch=SCORE_BATCH,
+                common=common,
+            )
     return _receipt(jobs)
+
+
+def _in_turn(hashes: pl.Series, prm: str) -> list[str]:
+    """Problems from one on that depends on the PRM.
+
+    Jobs of several PRMs that run at the same time are then at different problems, and each finds
+    what the others have drawn.
+    """
+    keys = hashes.unique(maintain_order=True).to_list()
+    first = seed_for(prm) % max(1, len(keys))
+    return [*keys[first:], *keys[:first]]
+
+
+@contextmanager
+def _common_answers(storage: Storage, spec: Spec) -> Iterator[CommonAnswers]:
+    """Answers in common with all searches of the same draws that the store knows of."""
+    draws = draw_spec(spec)
+
+    def load(problem_hash: str) -> Iterable[tuple[Place, Drawn]]:
+        rows = draws_partition(storage.store, draws, problem_hash).read("draws")
+        if rows.is_empty():
+            return
+        for history, attempt, number, text, ids, reason, logprob in rows.select(
+            list(SCHEMAS["draws"])
+        ).iter_rows():
+            yield (history, attempt, number), Drawn(text, array("I", ids), reason, logprob)
+
+    def save(problem_hash: str, new: Mapping[Place, Drawn]) -> None:
+        rows = [
+            (*place, drawn.text, drawn.token_ids.tolist(), drawn.finish_reason, drawn.logprob_sum)
+            for place, drawn in sorted(new.items())
+        ]
+        frame = pl.DataFrame(rows, schema=SCHEMAS["draws"], orient="row")
+        draws_partition(storage.store, draws, problem_hash).append("draws", frame)
+
+    common = CommonAnswers(load, save)
+    try:
+        yield common
+    finally:
+        common.forget_all()
 
 
 def _search(job: _Job, problem: Problem, policy: _Policy, prm: _Prm) -> Search[SearchResult]:
     spec = job.spec
     settings = SearchSettings(
-        **_sampling_settings(spec),
+        **_sampling_settings(draw_spec(spec)),
         max_step_tokens=spec["max_step_tokens"],
         beam_width=spec["beam_width"],
         max_steps=spec["max_steps"],
@@ -421,7 +471,9 @@ class _Parts:
         for table, new in rows.items():
             buffered.setdefault(table, []).extend(new)
         costs.extend(ledgers)
-        self._tokens += sum(x.generated_tokens or x.prm_tokens_computed for x in ledgers)
+        self._tokens += sum(
+            x.generated_tokens - x.shared_tokens or x.prm_tokens_computed for x in ledgers
+        )
         speed = self._tokens / max(1e-9, time.monotonic() - self._started)
         self._progress.set_postfix_str(f"{speed:,.0f} tokens/s", refresh=False)
         self._progress.update(n_units)
@@ -451,7 +503,7 @@ class _Parts:
             row = {
                 "run": self._run,
                 "part": self._number,
-                # Cells that share a run share its seconds by their tokens.
+                # Cells of one run share its seconds by the tokens that were computed for them.
                 **{name: value * done / sum(work) for name, value in since.items()},
                 **counts,
                 "engine": engine_version(),
@@ -469,7 +521,8 @@ class _Parts:
 
 def _work(ledger: Ledger) -> int:
     """Tokens that both engines computed; at least 1, for a problem that needed none."""
-    return max(1, ledger.generated_tokens + ledger.prm_tokens_computed)
+    generated = ledger.generated_tokens - ledger.shared_tokens
+    return max(1, generated + ledger.prm_tokens_computed - ledger.prm_tokens_shared)
 
 
 def _receipt(jobs: Sequence[_Job]) -> Receipt:

@@ -54,6 +54,15 @@ SCHEMAS: dict[str, dict[str, pl.DataType]] = {
         "n_tokens": _INT,
         "ended_by": _TEXT,
     },
+    "draws": {
+        "history": _TEXT,
+        "attempt": _INT,
+        "number": _INT,
+        "text": _TEXT,
+        "token_ids": pl.List(pl.UInt32()),
+        "finish_reason": _TEXT,
+        "logprob_sum": _REAL,
+    },
     "ledger": {
         "run": _TEXT,
         "part": _INT,
@@ -68,5 +77,6 @@ SCHEMAS: dict[str, dict[str, pl.DataType]] = {
 """Columns of the parts that this zone writes. Margins are logits; token columns are counts.
 
 In the ledger, ``seconds`` is wall time without loading, ``policy_seconds`` and ``prm_seconds`` what
-of it each engine took. Parts written before these two were recorded lack them.
+of it each engine took. Parts written before these two were recorded lack them, and so do older ones
+the counts of what was shared.
 """

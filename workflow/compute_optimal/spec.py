@@ -14,8 +14,11 @@ from typing import Any
 
 Spec = Mapping[str, Any]
 
-GENERATION_VERSION = 1
-"""Raised when the code that renders prompts, draws samples or walks trees changes its output."""
+SAMPLE_VERSION = 1
+"""Raised when the code that renders prompts or draws samples changes its output."""
+
+SEARCH_VERSION = 2
+"""Raised when the code that renders prompts or walks trees changes its output."""
 
 DIGEST_LENGTH = 12
 

@@ -38,6 +38,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "step_scores": ("problem_hash", "sample_index"),
     "nodes": ("problem_hash", "subtree", "node"),
     "paths": ("problem_hash", "subtree", "path"),
+    "draws": ("history", "attempt", "number"),
     "ledger": ("run", "part"),
     "adopted_samples": ("method", "problem_id", "sample_index"),
     "adopted_paths": ("method", "budget", "problem_id", "subtree", "path"),
@@ -328,6 +329,10 @@ class Store:
     def partition(self, kind: str, name: str, spec: Spec) -> Partition:
         """The partition of ``spec``, whether or not anything is stored in it."""
         return Partition(self.roots, kind, name, spec)
+
+    def own_partition(self, kind: str, name: str, spec: Spec) -> Partition:
+        """The same of what is never shipped: it is looked for in the writable root only."""
+        return Partition(self.roots[:1], kind, name, spec)
 
 
 def verify(shipped: Path) -> list[str]:

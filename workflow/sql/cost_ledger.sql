@@ -10,6 +10,7 @@ SELECT
     costs.budget,
     count(costs.prm) AS n_prms,
     sum(costs.generated_tokens)::BIGINT AS generated_tokens,
+    sum(costs.shared_tokens)::BIGINT AS shared_tokens,
     sum(costs.discarded_tokens)::BIGINT AS discarded_tokens,
     sum(costs.prompt_tokens_computed)::BIGINT AS prompt_tokens_computed,
     sum(costs.prompt_tokens_cached)::BIGINT AS prompt_tokens_cached,

@@ -9,9 +9,30 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 FinishReason = Literal["eos", "stop", "length"]
+
+
+class DrawIdentity(NamedTuple):
+    """Which sample of all that a policy could draw: two requests with one identity have one answer.
+
+    ``draws``: digest of the spec of the draws; ``history``: digest of what was generated before, in
+    hexadecimal; ``number``: the samples of one history and attempt are independent of each other.
+    """
+
+    draws: str
+    problem_hash: str
+    history: str
+    attempt: int
+    number: int
+
+
+class ScoreIdentity(NamedTuple):
+    """Which input of a PRM: ``content`` is a digest of its ids and positions."""
+
+    problem_hash: str
+    content: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +41,7 @@ class SampleRequest:
 
     ``max_tokens`` counts generated tokens; ``top_k`` is -1 for off; ``temperature`` 0 is greedy.
     Generation also ends after the first of the ``stop`` strings, which the text then includes.
+    ``identity`` is None where no other request can ask for the same.
     """
 
     key: Hashable
@@ -30,6 +52,7 @@ class SampleRequest:
     top_p: float
     top_k: int
     stop: tuple[str, ...] = ()
+    identity: DrawIdentity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +68,8 @@ class Completion:
     ``finish_reason``: "eos" is an end-of-sequence token, "stop" a stop string, "length" means that
     ``max_tokens`` or the context was reached. ``logprob_sum`` is the sum of the natural logarithms
     of the probabilities of ``token_ids`` under the policy's own distribution (temperature 1).
-    ``n_cached_tokens`` of the ``n_prompt_tokens`` were read from the prefix cache.
+    ``n_cached_tokens`` of the ``n_prompt_tokens`` were read from the prefix cache. ``shared``: the
+    engine did nothing, because another request had asked for the same.
     """
 
     key: Hashable
@@ -55,6 +79,7 @@ class Completion:
     logprob_sum: float
     n_prompt_tokens: int
     n_cached_tokens: int
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +87,14 @@ class ScoreRequest:
     """Score ``token_ids`` with a PRM at ``positions`` (ascending indices into ``token_ids``).
 
     What follows the last position is not read. Ask only for positions that are not known yet: a
-    request for one alone can read the prefix that earlier requests left in the cache.
+    request for one alone can read the prefix that earlier requests left in the cache. ``identity``
+    as for samples.
     """
 
     key: Hashable
     token_ids: tuple[int, ...]
     positions: tuple[int, ...]
+    identity: ScoreIdentity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +102,14 @@ class ScoreResult:
     """One margin a position: logit(good) - logit(bad) in float32; its sigmoid is the probability.
 
     ``n_tokens`` is the length of the input up to the last position; ``n_cached_tokens`` of them
-    were not computed anew.
+    were not computed anew. ``shared`` as for samples; the counts are those of the first request.
     """
 
     key: Hashable
     margins: tuple[float, ...]
     n_tokens: int
     n_cached_tokens: int
+    shared: bool = False
 
 
 class SamplingEngine(Protocol):

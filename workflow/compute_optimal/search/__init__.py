@@ -8,6 +8,7 @@ of searches with a policy and a PRM::
 """
 
 from compute_optimal.search.beam import beam_search, n_beams
+from compute_optimal.search.common_answers import CommonAnswers, Drawn
 from compute_optimal.search.driver import Search, run
 from compute_optimal.search.dvts import dvts
 from compute_optimal.search.records import (
@@ -27,6 +28,8 @@ from compute_optimal.search.records import (
 from compute_optimal.search.sampling import draw, score_samples
 
 __all__ = [
+    "CommonAnswers",
+    "Drawn",
     "EndedBy",
     "Fate",
     "Ledger",

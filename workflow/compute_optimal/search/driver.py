@@ -3,6 +3,8 @@
 Requests of different problems, depths and budgets mix in the engines: a problem waits only for its
 own rounds, never for another problem. Which requests run together never changes a result, because
 each carries its own seed and a search decides only on complete rounds.
+
+Searches that ask for the same get one answer, if the run is given the answers in common.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from compute_optimal.engines.requests import (
     ScoringEngine,
 )
 from compute_optimal.errors import StudyError
+from compute_optimal.search.common_answers import CommonAnswers, Memory
 
 Result = TypeVar("Result")
 ResultCo = TypeVar("ResultCo", covariant=True)
@@ -62,11 +65,18 @@ class _Engine(Protocol[RequestContra, AnswerCo]):
 class _Lane(Generic[RequestT, AnswerT, Result]):
     """One engine with the requests that wait for it, those of the earliest problem first."""
 
-    def __init__(self, engine: _Engine[RequestT, AnswerT], bound: int) -> None:
-        self._engine, self._bound = engine, bound
+    def __init__(
+        self,
+        engine: _Engine[RequestT, AnswerT],
+        bound: int,
+        memory: Memory[RequestT, AnswerT] | None,
+    ) -> None:
+        self._engine, self._bound, self._memory = engine, bound, memory
         self._waiting: list[tuple[int, int, RequestT, Search[Result]]] = []
         self._numbers = count()
-        self._owners: dict[Hashable, tuple[int, Search[Result]]] = {}
+        self._owners: dict[Hashable, tuple[int, Search[Result], RequestT]] = {}
+        self._twins: dict[Hashable, list[tuple[int, Search[Result], RequestT]]] = {}
+        self._keys_of_twins: set[Hashable] = set()
 
     @property
     def in_flight(self) -> int:
@@ -79,17 +89,30 @@ class _Lane(Generic[RequestT, AnswerT, Result]):
     def put(self, order: int, request: RequestT, search: Search[Result]) -> None:
         heapq.heappush(self._waiting, (order, next(self._numbers), request, search))
 
-    def fill(self) -> None:
+    def fill(self) -> list[tuple[int, Search[Result], AnswerT]]:
+        """Give the engine what it has room for; answers that are known without asking it."""
+        known = []
         while self._waiting and len(self._owners) < self._bound:
             order, _, request, search = heapq.heappop(self._waiting)
-            if request.key in self._owners:
+            if request.key in self._owners or request.key in self._keys_of_twins:
                 raise StudyError(
                     "The same search was started twice in one run.",
                     where=f"request {request.key!r}",
                     cure="Give each problem once: problems with the same text are one problem.",
                 )
+            identity = request.identity
+            if self._memory is not None and identity is not None:
+                if (twins := self._twins.get(identity)) is not None:
+                    twins.append((order, search, request))
+                    self._keys_of_twins.add(request.key)
+                    continue
+                if (answer := self._memory.recall(request)) is not None:
+                    known.append((order, search, answer))
+                    continue
+                self._twins[identity] = []
             self._engine.submit(request)
-            self._owners[request.key] = (order, search)
+            self._owners[request.key] = (order, search, request)
+        return known
 
     def collect(self) -> list[tuple[int, Search[Result], AnswerT]]:
         answers = self._engine.collect()
@@ -98,7 +121,18 @@ class _Lane(Generic[RequestT, AnswerT, Result]):
             raise RuntimeError(f"the engine answered a request it was not given: {unknown[0]!r}")
         if not answers and self._owners and not self._engine.unfinished:
             raise RuntimeError(f"the engine lost {len(self._owners)} requests")
-        return [(*self._owners.pop(answer.key), answer) for answer in answers]
+        taken = []
+        for answer in answers:
+            order, search, request = self._owners.pop(answer.key)
+            taken.append((order, search, answer))
+            if self._memory is not None and request.identity is not None:
+                self._memory.remember(request, answer)
+                for order_, search_, twin in self._twins.pop(request.identity):
+                    self._keys_of_twins.remove(twin.key)
+                    same = self._memory.recall(twin)
+                    assert same is not None
+                    taken.append((order_, search_, same))
+        return taken
 
 
 def run(
@@ -109,6 +143,7 @@ def run(
     on_finished: Callable[[Result], None],
     max_in_flight: int,
     score_batch: int = 1,
+    common: CommonAnswers | None = None,
 ) -> None:
     """Serve searches to their end; ``on_finished`` gets each result the moment it is complete.
 
@@ -121,6 +156,9 @@ def run(
     than one pays where both share a device, because a PRM step of a few tokens costs as much as
     one of many.
 
+    With ``common``, a request that has the identity of an earlier one is answered as that was and
+    reaches no engine; while the earlier one runs it waits, and is not counted as live.
+
     An exception of an engine or of ``on_finished`` passes through unchanged; all results complete
     by then have been delivered. Raises ``StudyError`` where a search needs an engine that was not
     given, where two searches are the same, and where ``max_in_flight`` is below 1.
@@ -130,9 +168,9 @@ def run(
     policy: _Lane[SampleRequest, Completion, Result] | None = None
     prm: _Lane[ScoreRequest, ScoreResult, Result] | None = None
     if sampling is not None:
-        policy = _Lane(sampling, max_in_flight)
+        policy = _Lane(sampling, max_in_flight, common.draws if common else None)
     if scoring is not None:
-        prm = _Lane(scoring, max_in_flight)
+        prm = _Lane(scoring, max_in_flight, common.scores if common else None)
     lanes = [lane for lane in (policy, prm) if lane is not None]
 
     def put(order: int, search: Search[Result], requests: Requests) -> None:
@@ -157,12 +195,16 @@ def run(
             else:
                 put(*order_search, order_search[1].start())
         if policy:
-            policy.fill()
+            while known := policy.fill():
+                for order, search, completion in known:
+                    put(order, search, search.accept(completion))
             if policy.in_flight:
                 for order, search, completion in policy.collect():
                     put(order, search, search.accept(completion))
         if prm:
-            prm.fill()
+            while known_scores := prm.fill():
+                for order, search, scores in known_scores:
+                    put(order, search, search.accept(scores))
             starved = policy is None or not policy.in_flight
             if prm.in_flight and (starved or prm.in_flight >= min(score_batch, max_in_flight)):
                 for order, search, scores in prm.collect():

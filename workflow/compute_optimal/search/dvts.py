@@ -39,9 +39,9 @@ def dvts(
 ) -> TreeSearch:
     """Some subtrees of one problem's DVTS: one answer each (paper) or M (search-and-learn).
 
-    A subtree is the same whichever others are drawn with it: DVTS at N is the subtrees
-    ``range(n_beams(N, M))``, and a smaller N is the first of them. Raises ``StudyError`` where
-    the prompt fills the context.
+    Subtree s asks for draws of its own, those from number s M on, and so is the same whichever
+    others are drawn with it: DVTS at N is the subtrees ``range(n_beams(N, M))``, and a smaller N is
+    the first of them. Raises ``StudyError`` where the prompt fills the context.
     """
     width = settings.beam_width
     rules: Rules = PaperRules(beam_width=width, n_slots=n_beams(width, width))

@@ -32,7 +32,8 @@ its subtree's last step that had not ended (only search-and-learn's DVTS returns
 
 @dataclass(frozen=True, slots=True)
 class SamplingSettings:
-    """How a policy is sampled. ``spec_digest`` ties every seed to the spec of the cell.
+    """How a policy is sampled. ``spec_digest`` ties every seed to the spec of the pool, or of the
+    draws that searches have in common.
 
     ``max_tokens`` bounds the generated tokens of a whole solution, ``context`` those of prompt and
     solution together.
@@ -107,17 +108,24 @@ class Ledger:
     ``discarded_tokens`` of the ``generated_tokens`` are in no answer. Prompt and PRM tokens are
     split into those computed and those read from a prefix cache; this split depends on what else
     the engine was serving, so it is a measurement and not part of the reproducible result.
+
+    All counts are what this search would cost on its own. ``shared_tokens`` of the generated and
+    ``prm_tokens_shared`` of the computed PRM tokens cost nothing, because another search had asked
+    for the same: which of two that is depends on the order of their requests. Prompts of shared
+    samples count as cached.
     """
 
     subtree: int = 0
     sample_requests: int = 0
     generated_tokens: int = 0
+    shared_tokens: int = 0
     discarded_tokens: int = 0
     prompt_tokens_computed: int = 0
     prompt_tokens_cached: int = 0
     score_requests: int = 0
     prm_tokens_computed: int = 0
     prm_tokens_cached: int = 0
+    prm_tokens_shared: int = 0
     over_context: int = 0
 
 

@@ -4,23 +4,37 @@
 rounds, records. ``Rules`` holds what sets the variants apart. ``TreeSearch`` makes one search, as
 the driver wants it, of one tree (beam search) or of several independent ones (DVTS).
 
-The seed of a sample is hashed from its place in the tree (spec, problem, method, budget or
-subtree, child indices from the root, attempt, child), and all decisions wait for complete rounds,
-so a tree is the same for any batch composition, order of answers, shard and resume.
+A sample depends on what was said before it and on its number: its seed is hashed from (draws,
+problem, digest of the generated ids, attempt, number), and all decisions wait for complete rounds,
+so a tree is the same for any batch composition, order of answers, shard and resume. PRM, method
+and budget are not part of it: searches that have said the same so far ask for the same samples, and
+can have them in common (``common_answers.py``).
+
+Within one search no sample is asked for twice, so each search by itself draws independently:
+
+- first steps are numbered through: a beam search takes 0 ... N - 1, subtree s of DVTS the M from
+  s M on;
+- below, a path takes the M numbers among which its first step was, so that subtrees which say the
+  same stay apart, and a beam and a subtree that hold the same path draw the same;
+- paths of one beam that have said the same to the token take numbers that follow each other.
 """
 
 from __future__ import annotations
 
+import hashlib
 import heapq
 import math
+import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
 from compute_optimal.engines.requests import (
     Completion,
+    DrawIdentity,
     FinishReason,
     SampleRequest,
+    ScoreIdentity,
     ScoreRequest,
     ScoreResult,
 )
@@ -51,6 +65,8 @@ class Branch:
     with this node, there only while it is expanded; ``token_ids`` are its own, there until its
     fate is known. ``steps`` is one stripped step, none (white space only), or several where no
     stop string was set. ``n_path_tokens`` counts generated tokens from the root to here.
+    ``history`` is a digest of these, there once the node is expanded, and ``first_draw`` the number
+    from which on its children are drawn.
     """
 
     parent: Branch | None
@@ -65,6 +81,8 @@ class Branch:
     n_tokens: int = 0
     n_path_tokens: int = 0
     prompt_ids: tuple[int, ...] = ()
+    history: str = ""
+    first_draw: int = 0
     margins: tuple[float, ...] = ()
     fate: Fate = "pruned"
     ended_by: EndedBy | None = None
@@ -95,8 +113,8 @@ class Branch:
 def best(candidates: Iterable[Branch], k: int) -> list[Branch]:
     """The k candidates with the highest score, best first.
 
-    Ties go to the lower of two numbers hashed from the candidates' places in the tree: neither to
-    the first seen nor to the leftmost, which would favour some subtrees, but always the same way.
+    Ties go to the lower of two numbers hashed as the candidates' seeds are: neither to the first
+    seen nor to the leftmost, which would favour some subtrees, but always the same way.
     """
     return heapq.nsmallest(
         k, candidates, key=lambda branch: (-branch.score, branch.tie_break, branch.lineage)
@@ -146,6 +164,7 @@ class _Expansion:
 
     parent: Branch
     n_samples: int
+    first_draw: int
     attempt: int = 0
     samples: dict[int, Branch] = field(default_factory=dict)
     scores: dict[tuple[str, ...], tuple[float, ...] | None] = field(default_factory=dict)
@@ -161,7 +180,7 @@ class _Expansion:
 
 
 class Tree:
-    """One search tree of one problem. ``label`` is the budget or subtree in keys and seeds."""
+    """One search tree of one problem. ``label`` is the budget or subtree in keys."""
 
     def __init__(
         self,
@@ -181,7 +200,8 @@ class Tree:
         self._encode, self._rules = encode, rules
         self._place = (settings.spec_digest, problem.problem_hash, method, label)
         self._n_prompt_tokens, self._n_first_steps = len(prompt_ids), n_first_steps
-        self._root = Branch(parent=None, lineage="", prompt_ids=prompt_ids)
+        first_draw = subtree * settings.beam_width
+        self._root = Branch(parent=None, lineage="", prompt_ids=prompt_ids, first_draw=first_draw)
         self._round: list[_Expansion] = []
         self._live: dict[str, _Expansion] = {}
         self._nodes: list[Branch] = []
@@ -229,7 +249,12 @@ class Tree:
         )
 
     def _open_round(self, parents: list[Branch], n_samples: list[int]) -> Requests:
-        self._round = [_Expansion(*pair) for pair in zip(parents, n_samples, strict=True)]
+        self._round = []
+        taken: dict[str, int] = {}
+        for parent, n in zip(parents, n_samples, strict=True):
+            first = max(parent.first_draw, taken.get(parent.history, 0))
+            taken[parent.history] = first + n
+            self._round.append(_Expansion(parent, n, first))
         self._live = {expansion.parent.lineage: expansion for expansion in self._round}
         return [request for expansion in self._round for request in self._ask(expansion)]
 
@@ -238,29 +263,39 @@ class Tree:
         expansion.n_awaited = expansion.n_samples
         self._ledger.sample_requests += expansion.n_samples
         stop, room = self._rules.stop(parent.depth + 1), self._room(parent)
-        keys = [
-            (*self._place, parent.lineage, expansion.attempt, child)
-            for child in range(expansion.n_samples)
-        ]
+        identities = [self._identity(expansion, child) for child in range(expansion.n_samples)]
         return [
             SampleRequest(
-                key=key,
+                key=(*self._place, parent.lineage, expansion.attempt, child),
                 prompt_ids=parent.prompt_ids,
-                seed=seed_for(*key),
+                seed=seed_for(*identity),
                 max_tokens=room,
                 temperature=settings.temperature,
                 top_p=settings.top_p,
                 top_k=settings.top_k,
                 stop=stop,
+                identity=identity,
             )
-            for key in keys
+            for child, identity in enumerate(identities)
         ]
+
+    def _identity(self, expansion: _Expansion, child: int) -> DrawIdentity:
+        return DrawIdentity(
+            self._settings.spec_digest,
+            self._problem.problem_hash,
+            expansion.parent.history,
+            expansion.attempt,
+            expansion.first_draw + child,
+        )
 
     # --- from the engines to the tree ----------------------------------------------------------
 
     def _take_sample(self, expansion: _Expansion, child: int, sample: Completion) -> Requests:
         parent, n_tokens = expansion.parent, len(sample.token_ids)
         lineage = f"{parent.lineage}.{child}" if parent.lineage else str(child)
+        first_draw = parent.first_draw
+        if parent.parent is None:
+            first_draw += child - child % self._settings.beam_width
         branch = expansion.samples[child] = Branch(
             parent=parent,
             lineage=lineage,
@@ -272,9 +307,11 @@ class Tree:
             token_ids=sample.token_ids,
             n_tokens=n_tokens,
             n_path_tokens=parent.n_path_tokens + n_tokens,
+            first_draw=first_draw,
         )
         ledger = self._ledger
         ledger.generated_tokens += n_tokens
+        ledger.shared_tokens += n_tokens if sample.shared else 0
         ledger.prompt_tokens_computed += sample.n_prompt_tokens - sample.n_cached_tokens
         ledger.prompt_tokens_cached += sample.n_cached_tokens
         flaw = self._rules.flaw(branch, expansion.forced)
@@ -291,11 +328,16 @@ class Tree:
             return []
         expansion.n_awaited += 1
         self._ledger.score_requests += 1
+        positions = prm_input.positions[-len(branch.steps) :]
         return [
             ScoreRequest(
                 key=(*self._place, parent.lineage, expansion.attempt, child),
                 token_ids=prm_input.token_ids,
-                positions=prm_input.positions[-len(branch.steps) :],
+                positions=positions,
+                identity=ScoreIdentity(
+                    self._problem.problem_hash,
+                    _digest(prm_input.token_ids[: positions[-1] + 1], positions)[:16],
+                ),
             )
         ]
 
@@ -303,7 +345,9 @@ class Tree:
         branch = expansion.samples[child]
         check_margins(scores.margins, len(branch.steps), self._problem)
         expansion.scores[branch.steps] = scores.margins
-        self._ledger.prm_tokens_computed += scores.n_tokens - scores.n_cached_tokens
+        n_computed = scores.n_tokens - scores.n_cached_tokens
+        self._ledger.prm_tokens_computed += n_computed
+        self._ledger.prm_tokens_shared += n_computed if scores.shared else 0
         self._ledger.prm_tokens_cached += scores.n_cached_tokens
 
     def _close_expansion(self, expansion: _Expansion) -> Requests:
@@ -322,7 +366,7 @@ class Tree:
                 self._ledger.over_context += 1
             else:
                 branch.margins = margins
-                branch.tie_break = seed_for(*self._place, branch.lineage, "tie")
+                branch.tie_break = seed_for(*self._identity(expansion, branch.child), "tie")
                 branch.ended_by = self._rules.ended_by(branch) or self._limit(branch)
                 expansion.candidates.append(branch)
             seen.add(said)
@@ -358,6 +402,9 @@ class Tree:
             else:
                 assert branch.parent is not None
                 branch.prompt_ids = branch.parent.prompt_ids + branch.token_ids
+                # By nodes, so that it also says how many steps were drawn.
+                before = bytes.fromhex(branch.parent.history)
+                branch.history = _digest(before, branch.token_ids).hex()[:32]
                 survivors.append(branch)
         for expansion in self._round:
             expansion.parent.prompt_ids = ()
@@ -397,6 +444,14 @@ class Tree:
             n_tokens=leaf.n_path_tokens,
             ended_by=leaf.ended_by or "unfinished",
         )
+
+
+def _digest(*parts: bytes | tuple[int, ...]) -> bytes:
+    """Digest of ids, the same on any machine."""
+    content = hashlib.sha256()
+    for part in parts:
+        content.update(part if isinstance(part, bytes) else struct.pack(f"<{len(part)}I", *part))
+    return content.digest()
 
 
 def check_context(

@@ -198,6 +198,7 @@ def cost_ledger(rows: Sequence[Row], title: str) -> Table:
         Column("what", "Work"),
         Column("prms", "PRMs", "number", digits=0),
         Column("generated_tokens", "Generated tokens", "number", digits=0),
+        Column("shared_percent", "Shared (%)", "number"),
         Column("discarded_percent", "Discarded (%)", "number"),
         Column("prompt_tokens_computed", "Prompt tokens computed", "number", digits=0),
         Column("prompt_tokens_cached_percent", "Prompt from cache (%)", "number"),
@@ -213,7 +214,8 @@ def cost_ledger(rows: Sequence[Row], title: str) -> Table:
         [_cost_row(row) for row in rows],
         [
             "Tokens are counted, not estimated; seconds are wall time without loading models, on "
-            "the machine that generated. Discarded: generated for steps that no answer contains. "
+            "the machine that generated. Shared: asked for by an earlier search too, and "
+            "generated for that one only. Discarded: generated for steps that no answer contains. "
             "From cache: share of all prompt or PRM input tokens that were read from the prefix "
             "cache. PRMs: cells of how many PRMs are summed. DVTS at its largest N holds the "
             "smaller ones."
@@ -242,6 +244,7 @@ def _cost_row(row: Row) -> list[Cell]:
         work,
         row["n_prms"],
         row["generated_tokens"],
+        share(row["shared_tokens"], row["generated_tokens"]),
         share(row["discarded_tokens"], row["generated_tokens"]),
         row["prompt_tokens_computed"],
         cached("prompt"),
