@@ -37,7 +37,7 @@ def killed_in_the_middle(clone: Clone) -> None:
         start_new_session=True,
     )
     deadline = time.monotonic() + 300
-    while not list(clone.folder.glob("results/run/*/*/samples-*.json")):
+    while not list(clone.folder.glob("results/problems/*.parquet")):
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.02)

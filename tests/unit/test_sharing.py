@@ -379,7 +379,7 @@ def test_the_commands_and_a_run_restore_a_study(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from compute_optimal.config import load_study
-    from compute_optimal.coverage import missing_cells
+    from compute_optimal.coverage import coverage, missing_cells
     from compute_optimal.study_plan import StudyPlan
 
     monkeypatch.chdir(ROOT)
@@ -398,11 +398,11 @@ def test_the_commands_and_a_run_restore_a_study(
     )
     (tmp_path / "study.yaml").write_text(config)
     study = load_study(tmp_path / "study.yaml")
-    assert missing_cells(study) is not None
+    assert missing_cells(coverage(study)) is not None
     command = ["fetch", "--config", str(tmp_path / "study.yaml"), "--from"]
     assert cli.main([*command, str(tmp_path / "nowhere")]) == 1
     assert "no store is published there" in capsys.readouterr().err
     StudyPlan(study).announce()
-    assert missing_cells(study) is None
+    assert missing_cells(coverage(study)) is None
     assert cli.main([*command, published]) == 0
     assert " 0 parts fetched" in capsys.readouterr().out

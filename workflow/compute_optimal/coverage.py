@@ -130,9 +130,9 @@ def coverage(study: Study, storage: Storage | None = None) -> pl.DataFrame:
     )
 
 
-def missing_cells(study: Study) -> StudyError | None:
-    """The error that lists and prices what is missing, or None if all is stored."""
-    missing = coverage(study).filter(pl.col("status") != "stored")
+def missing_cells(covered: pl.DataFrame) -> StudyError | None:
+    """The error that lists and prices what ``coverage`` found missing, or None if all is stored."""
+    missing = covered.filter(pl.col("status") != "stored")
     if missing.is_empty():
         return None
     lines = [

@@ -49,7 +49,7 @@ def answers_of_run(request: Request, storage: Storage, problems: pl.DataFrame) -
     """The answers of one (task, policy): its pools and all searches that it took part in.
 
     ``request``: pools {name: {spec, n}}, searches [{prm, method, budget, spec, subtrees}].
-    Raises ``StudyError`` where the store has lost rows that a receipt speaks of.
+    Raises ``StudyError`` where the store has lost rows that were there when the job was planned.
     """
     known = problems["problem_hash"].implode()
     frames = []
@@ -128,7 +128,7 @@ def scores_of(
 def scores_of_pool(spec: Request, storage: Storage, problems: pl.DataFrame) -> pl.DataFrame:
     """Step scores of one PRM's cell: problem_id, sample_index, margins.
 
-    Raises ``StudyError`` where the store has lost rows that a receipt speaks of.
+    Raises ``StudyError`` where the store has lost rows that were there when the job was planned.
     """
     cell = partition(storage.store, spec)
     rows = stored_rows(cell.read("step_scores", ["margins"]), cell.directory)
@@ -178,10 +178,10 @@ def grade_answers(
 
 
 def stored_rows(rows: pl.DataFrame, where: str) -> pl.DataFrame:
-    """Rows that a receipt speaks of. Raises ``StudyError`` where the store has lost them."""
+    """Rows of a cell that was all stored. Raises ``StudyError`` where the store has lost them."""
     if rows.is_empty():
         raise StudyError(
-            "the store holds no rows here, although its receipt says so",
+            "the store holds no rows here, although all were stored",
             where=where,
             cure="the store was moved or emptied: give the command again with --forcerun "
             "draw_samples score_steps search_trees",

@@ -39,7 +39,7 @@ def pruned_paths(
     """What became of the right paths of one (task, policy): a table of ``PRUNING``.
 
     ``request``: searches [{prm, method, budget, spec, subtrees}]. Raises ``StudyError`` where the
-    store has lost rows that a receipt speaks of.
+    store has lost rows that were there when the job was planned.
     """
     texts = {problem.problem_hash: problem.problem for problem in problems}
     known: dict[tuple[str, str], bool] = {}

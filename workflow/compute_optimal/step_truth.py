@@ -33,7 +33,7 @@ def check_solutions(request: Request, storage: Storage) -> pl.DataFrame:
 
     ``request``: task and problems (see ``prepare_problems``), samples (the pool's spec) and n,
     how many samples of each problem. Raises ``StudyError`` for a task without an exact check, and
-    where the store has lost rows that a receipt speaks of.
+    where the store has lost rows that were there when the job was planned.
     """
     problems, check = _checkable(request, storage)
     facts = pl.DataFrame(

@@ -23,7 +23,7 @@ from compute_optimal.charts.items import ITEMS, NOTEBOOKS
 from compute_optimal.config import SEARCH_METHODS, Study, hardware_named, parse_study
 from compute_optimal.cost import Plan, Resources, resources
 from compute_optimal.cost import plan as plan_of
-from compute_optimal.coverage import missing_cells
+from compute_optimal.coverage import coverage, missing_cells
 from compute_optimal.errors import StudyError
 from compute_optimal.grading import GRADER
 from compute_optimal.grading.official import OFFICIAL_GRADER
@@ -121,11 +121,13 @@ class StudyPlan:
         """
         for warning in self.study.warnings:
             print(f"note: {warning}", file=sys.stderr)
+        covered = self._covered
         for remote in self.study.store.remotes:
-            if missing_cells(self.study):
+            if missing_cells(covered):
                 partitions = cells.all_partitions(self.study, Storage.of(self.study).store)
                 print(fetch(partitions, remote).summary("fetched"), file=sys.stderr)
-        if self.study.generate == "never" and (error := missing_cells(self.study)):
+                covered = coverage(self.study)
+        if self.study.generate == "never" and (error := missing_cells(covered)):
             raise error
 
     # --- what is judged ------------------------------------------------------------------------
@@ -267,10 +269,10 @@ class StudyPlan:
         """Facts about the problems of a job's task."""
         return self.problem_table(wildcards.task)
 
-    def sample_receipt(self, wildcards: Wildcards) -> str:
+    def sample_receipt(self, wildcards: Wildcards) -> list[str]:
         """Receipt of the pools of a (task, policy)."""
         task, policy = wildcards.task, wildcards.policy
-        return self._named(f"run/{task}/{policy}/samples", self._samples(task, policy), "json")
+        return self._receipt("samples", task, policy, None, self._samples(task, policy))
 
     def answer_receipts(self, wildcards: Wildcards) -> list[str]:
         """Receipts of all answers of a (task, policy)."""
@@ -279,13 +281,11 @@ class StudyPlan:
     def run_receipts(self, wildcards: Wildcards) -> list[str]:
         """Receipts of the pools and searches of a (task, policy)."""
         task, policy = wildcards.task, wildcards.policy
-        searches = [
-            self._named(
-                f"run/{task}/{policy}/{prm}/searches", self._search(task, policy, prm), "json"
-            )
-            for prm in self._searching_prms
-        ]
-        return [self.sample_receipt(wildcards), *searches]
+        receipts = self.sample_receipt(wildcards)
+        for prm in self._searching_prms:
+            request = self._search(task, policy, prm)
+            receipts += self._receipt("searches", task, policy, prm, request)
+        return receipts
 
     def score_receipts(self, wildcards: Wildcards) -> list[str]:
         """Receipts of all step scores of a (task, policy)."""
@@ -311,12 +311,24 @@ class StudyPlan:
         return self._named("study", self._database(), "json")
 
     def _score_receipts(self, task: str, policy: str) -> list[str]:
-        return [
-            self._named(
-                f"run/{task}/{policy}/{prm}/scores", self._scores(task, policy, prm), "json"
-            )
-            for prm in self._scoring_prms
-        ]
+        receipts = []
+        for prm in self._scoring_prms:
+            request = self._scores(task, policy, prm)
+            receipts += self._receipt("scores", task, policy, prm, request)
+        return receipts
+
+    def _receipt(
+        self, kind: Kind, task: str, policy: str, prm: str | None, request: Spec
+    ) -> list[str]:
+        """The receipt that a job waits for; none where all rows were stored before any job ran.
+
+        A receipt that exists stays an input: without it, what a job waits for would change as soon
+        as its cell is stored, and everything behind a generated cell would be made twice.
+        """
+        folder = f"run/{task}/{policy}" if prm is None else f"run/{task}/{policy}/{prm}"
+        receipt = self._named(f"{folder}/{kind}", request, "json")
+        waits = (kind, task, policy, prm) in self._unstored or Path(receipt).exists()
+        return [receipt] if waits else []
 
     def _answer_table(self, origin: str, task: str, policy: str) -> str:
         request = self._answers(origin, task, policy)
@@ -416,6 +428,17 @@ class StudyPlan:
     def _planned(self) -> Plan:
         return plan_of(self.study, *hardware_named(self.study))
 
+    @cached_property
+    def _covered(self) -> pl.DataFrame:
+        return coverage(self.study)
+
+    @cached_property
+    def _unstored(self) -> frozenset[tuple[Kind, str, str, str | None]]:
+        """Jobs (kind, task, policy, PRM) some of whose rows are not stored."""
+        lacking = self._covered.filter(pl.col("status") != "stored")
+        keys = lacking.select("method", "task", "policy", "prm").iter_rows()
+        return frozenset((_kind_of(method), *cell) for method, *cell in keys)
+
     def _cells_of(self, kind: Kind, wildcards: Wildcards) -> pl.Expr:
         """Which cells of the plan a job fills; all shards of a job fill the same."""
         here = (pl.col("task") == wildcards.task) & (pl.col("policy") == wildcards.policy)
@@ -428,8 +451,8 @@ class StudyPlan:
         # A job that has shards finds everything stored when its turn comes.
         if not hasattr(wildcards, "shard") and self._n_shards(kind, wildcards) > 1:
             return False
-        rows = self._planned.cells.filter(self._cells_of(kind, wildcards))
-        return bool((rows["status"] != "stored").any())
+        prm = None if kind == "samples" else wildcards.prm
+        return (kind, wildcards.task, wildcards.policy, prm) in self._unstored
 
     def _resources(self, kind: Kind, wildcards: Wildcards) -> Resources:
         names = {
@@ -629,6 +652,12 @@ class StudyPlan:
         paths = [_PACKAGE / name for name in _SOURCES[zone]]
         files = [f for path in paths for f in (path.rglob("*.py") if path.is_dir() else [path])]
         return sorted(file.relative_to(Path.cwd()).as_posix() for file in files)
+
+
+def _kind_of(method: str) -> Kind:
+    if method in SEARCH_METHODS:
+        return "searches"
+    return "scores" if method == "best_of_n" else "samples"
 
 
 def _sql_files(pattern: str) -> list[str]:

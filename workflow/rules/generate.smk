@@ -1,6 +1,7 @@
 # The expensive zone. Each job is one model load (search: one policy and one PRM); its command
 # looks into the store, makes what is missing and writes a receipt of what is now there.
-# `engine` is 0 for a job whose rows are all stored: a dry run shows what will be generated.
+# A cell whose rows are all stored has no job. `engine` is 0 for a job whose rows were stored since:
+# a dry run shows what will be generated.
 # A study with `samples_per_job` splits large jobs by problems. Its shards fill the same partitions;
 # the rule itself then finds everything there.
 #
