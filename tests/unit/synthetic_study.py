@@ -36,11 +36,13 @@ SCHEMA = {
     "selection": "task VARCHAR, policy VARCHAR, prm VARCHAR, scoring VARCHAR, voting VARCHAR,"
     " budget INTEGER, rule VARCHAR, accuracy DOUBLE, ci_low DOUBLE, ci_high DOUBLE,"
     " n_strategies INTEGER, n_problems INTEGER",
+    "held_out": "task VARCHAR, policy VARCHAR, scoring VARCHAR, voting VARCHAR, budget INTEGER,"
+    " problem_id VARCHAR, accuracy DOUBLE",
     "study_budgets": "budget INTEGER",
     "settings": "confidence DOUBLE, replicates INTEGER, vote_subsets INTEGER, seed INTEGER,"
     " beam_width INTEGER",
     "policies": "policy VARCHAR, title VARCHAR, family VARCHAR, n_parameters BIGINT,"
-    " origin VARCHAR",
+    " is_reasoning BOOLEAN, origin VARCHAR",
     "ledger": "task VARCHAR, policy VARCHAR, prm VARCHAR, method VARCHAR, budget INTEGER,"
     " kind VARCHAR, n_units INTEGER, spec VARCHAR, engine VARCHAR, package VARCHAR,"
     " machine VARCHAR",
@@ -147,7 +149,7 @@ class SyntheticStudy:
         """Write the database to ``path``, which must not exist; returns the path."""
         self._rows.update({table: [] for table in SCHEMA})
         self._rows["tasks"] += self.tasks
-        self._rows["policies"] += [(*policy, "run") for policy in self.policies]
+        self._rows["policies"] += [(*policy, False, "run") for policy in self.policies]
         self._rows["prms"] += self.prms
         self._rows["pretraining"] += PRETRAINING
         self._rows["study_budgets"] += [(budget,) for budget in self.budgets]
@@ -345,24 +347,25 @@ class SyntheticStudy:
             self._rows["score_quality"].append((*key, measure, value, 0.9 * value, value, n))
 
     def _selection(self, task: str, policy: str, n_parameters: int, ids: list[str]) -> None:
-        """At the largest budget and by the usual rule only: all of them would take minutes."""
-        top = max(self.budgets)
+        """At two budgets and by the usual rule only: all of them would take minutes."""
+        ends = sorted({min(self.budgets), max(self.budgets)})
         mine = [
             row[2:]
             for row in self._rows["outcomes"]
-            if row[:2] == (task, policy) and row[4:7] == ("prm_last", "prm_max", top)
+            if row[:2] == (task, policy) and row[4:6] == ("prm_last", "prm_max")
         ]
-        chosen = select_strategies(
+        chosen, held_out = select_strategies(
             pl.DataFrame(mine, schema=OUTCOMES, orient="row"),
             ids,
             task=task,
             n_parameters=n_parameters,
             is_reasoning=False,
-            budgets=[top],
+            budgets=ends,
             confidence=0.95,
             seed=self.seed,
         )
         self._rows["selection"] += [(task, policy, *row) for row in chosen.iter_rows()]
+        self._rows["held_out"] += [(task, policy, *row) for row in held_out.iter_rows()]
 
     def _store(self, path: Path) -> Path:
         with duckdb.connect(str(path)) as connection:

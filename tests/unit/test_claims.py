@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,15 @@ def claim(scale: str, **rule: Any) -> Claim:
     )
 
 
+def judged(
+    claim: Claim,
+    cases: Sequence[Mapping[str, Any]],
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> judging.Judgement:
+    return judging._judged(claim, cases, judging.Resampling(1000, confidence, seed))
+
+
 def rows(
     *differences: float, n: int = 200, noise: float = 0.2, x: Sequence[float] = ()
 ) -> list[dict[str, Any]]:
@@ -105,7 +115,7 @@ def rows(
 def test_a_difference_is_judged_by_its_interval(
     rule: dict[str, Any], differences: list[float], verdict: str, reason: str
 ) -> None:
-    found = judging._judged(claim("study", **rule), rows(*differences))
+    found = judged(claim("study", **rule), rows(*differences))
     assert found.verdict == verdict
     assert reason in found.reason
     if rule.get("across") != "each":
@@ -123,7 +133,7 @@ def test_a_difference_is_judged_by_its_interval(
 def test_a_trend_is_judged_by_the_interval_of_its_slope(
     expect: str, differences: list[float], verdict: str, reason: str
 ) -> None:
-    found = judging._judged(claim("study", expect=expect), rows(*differences, x=[0, 1, 2]))
+    found = judged(claim("study", expect=expect), rows(*differences, x=[0, 1, 2]))
     assert (found.verdict, reason in found.reason) == (verdict, True)
     slope = 100 * (differences[-1] - differences[0]) / 2
     assert found.estimate == pytest.approx(slope)
@@ -134,15 +144,54 @@ def test_each_trend_has_a_level_of_its_own() -> None:
     cases = rows(0.3, 0.2, 0.6, 0.5, x=[0, 1, 5, 6])
     for row, trend in zip(cases, "aabb", strict=True):
         row["trend"] = trend
-    assert judging._judged(claim("study", expect="falls"), cases).estimate == pytest.approx(-10)
-    lonely = judging._judged(claim("study", expect="falls"), rows(0.1, x=[0]))
+    assert judged(claim("study", expect="falls"), cases).estimate == pytest.approx(-10)
+    lonely = judged(claim("study", expect="falls"), rows(0.1, x=[0]))
     assert lonely.verdict == "untested"
 
 
 def test_pairs_narrow_the_interval() -> None:
     """If every problem gains the same, resampling problems cannot change the gain much."""
-    paired, noisy = (judging._judged(claim("study"), rows(0.1, noise=noise)) for noise in (0, 0.5))
+    paired, noisy = (judged(claim("study"), rows(0.1, noise=noise)) for noise in (0, 0.5))
     assert paired.high - paired.low < 0.5 * (noisy.high - noisy.low)
+
+
+def test_intervals_are_the_studys() -> None:
+    usual, narrow, other = (
+        judged(claim("study"), rows(0.1), confidence, seed)
+        for confidence, seed in ((0.95, 0), (0.6, 0), (0.95, 1))
+    )
+    assert narrow.high - narrow.low < 0.6 * (usual.high - usual.low)
+    assert other.low != usual.low
+    assert other.low == pytest.approx(usual.low, abs=0.5)
+
+
+def test_the_settings_come_from_the_database(database: Path, tmp_path: Path) -> None:
+    """At 60% the intervals are less than half as wide as at 95%, and the table says so."""
+    path = Path(shutil.copy(database, tmp_path / "study.duckdb"))
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("UPDATE settings SET confidence = 0.6")
+    asked = [claim for claim in CLAIMS if claim.name == "optimal_above_cot"]
+    (usual,), (narrow,) = (judge_claims(asked, p, PARAMETERS) for p in (database, path))
+    assert narrow.high - narrow.low < 0.6 * (usual.high - usual.low)
+    assert "the whole 60% interval" in claims_table([narrow]).markdown()
+
+
+def test_verdicts_do_not_rest_on_optimism(database: Path, tmp_path: Path) -> None:
+    """Right wherever problems choose for themselves, never where others choose for them."""
+    path = Path(shutil.copy(database, tmp_path / "study.duckdb"))
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("UPDATE outcomes SET accuracy = (prm IS NOT NULL)::INTEGER")
+        connection.execute("UPDATE held_out SET accuracy = 0")
+        connection.execute("UPDATE outcomes SET accuracy = 0.5 WHERE method IN ('cot', 'majority')")
+    names = ("small_beats_large", "optimal_above_cot", "optimal_above_majority")
+    asked = [claim for claim in CLAIMS if claim.name in (*names, "optimal_saves_budget")]
+    for found in judge_claims(asked, path, PARAMETERS):
+        assert "contradicted" in found.reason
+        assert (found.estimate, found.in_sample) == pytest.approx((-50, 50))
+        assert {(case.value, case.in_sample) for case in found.cases} == {(0, 100)}
+    (row,) = csv.DictReader(io.StringIO(claims_table([found]).csv()))
+    assert (float(row["measured"]), float(row["in_sample"])) == (-50, 50)
+    assert "in-sample, as in the paper: +50" in claims_page([found])
 
 
 def test_data_without_spread_prove_little() -> None:
@@ -150,19 +199,19 @@ def test_data_without_spread_prove_little() -> None:
     blank = rows(0.0, n=20)
     for row in blank:
         row["value"] = row["reference"] = [0.0] * 20
-    found = judging._judged(claim("study", expect="equal", margin=5), blank)
+    found = judged(claim("study", expect="equal", margin=5), blank)
     assert (found.verdict, found.estimate) == ("not reproduced", 0)
     assert "undecided" in found.reason
-    relative = judging._judged(claim("study", measure="relative"), blank)
+    relative = judged(claim("study", measure="relative"), blank)
     assert (relative.verdict, relative.cases[0].n_problems) == ("untested", 20)
 
 
 def test_without_enough_problems_nothing_is_tested() -> None:
-    assert judging._judged(claim("study"), []).verdict == "untested"
-    few = judging._judged(claim("study"), rows(0.5, n=9))
+    assert judged(claim("study"), []).verdict == "untested"
+    few = judged(claim("study"), rows(0.5, n=9))
     assert (few.verdict, few.estimate) == ("untested", None)
     assert "0 of 1 cases have 10 problems or more" in few.reason
-    half = judging._judged(claim("paper", least_cases=2), rows(0.5))
+    half = judged(claim("paper", least_cases=2), rows(0.5))
     assert (half.verdict, "1 of 2 cases" in half.reason) == ("untested", True)
 
 
@@ -180,8 +229,8 @@ def test_printed_numbers_are_checked_one_by_one(
     rule: dict[str, Any], values: list[tuple[float, float]], verdict: str
 ) -> None:
     cases = [{"case_name": "x", "value": a, "reference": b} for a, b in values]
-    assert judging._judged(claim("printed", **rule), cases).verdict == verdict
-    assert judging._judged(claim("printed", **rule), []).verdict == "untested"
+    assert judged(claim("printed", **rule), cases).verdict == verdict
+    assert judged(claim("printed", **rule), []).verdict == "untested"
 
 
 # --- the paper against itself --------------------------------------------------------------------
@@ -327,7 +376,7 @@ def test_the_table_and_the_page_show_every_claim(
 def test_names_cannot_act_on_the_page() -> None:
     hostile = rows(0.1)
     hostile[0]["case_name"] = "<script>x</script>\u202e<img src=x onerror=y>"
-    page = claims_page([judging._judged(claim("study"), hostile)])
+    page = claims_page([judged(claim("study"), hostile)])
     assert "<script" not in page
     assert "<img" not in page
     assert "\u202e" not in page

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import duckdb
 import polars as pl
 import pytest
+from synthetic_study import POLICIES, PRMS, TASKS, SyntheticStudy
 
-from compute_optimal.database import LEDGER, UNIT_COSTS, VIEWS
+from compute_optimal.charts.query import run_query
+from compute_optimal.database import LEDGER, STEP_FILES, UNIT_COSTS, VIEWS
 
 RUNS = (
     # method, prm, budget, n_units, n_problems, seconds, generated, prompt computed, PRM computed
@@ -75,3 +79,20 @@ def test_costs_of_a_cell_add_up_over_runs_and_over_parts_that_lack_seconds_of_en
         ("dvts", 4, 8, 2, 10.0, 6.0, 2.0),
         ("dvts", 8, 8, 1, 5.0, None, None),
     ]
+
+
+def test_without_checkable_steps_their_tables_are_empty_and_can_be_asked(tmp_path: Path) -> None:
+    study = SyntheticStudy(tasks=TASKS[1:], policies=POLICIES[:1], prms=PRMS[:1], budgets=(4,))
+    path = study.write(tmp_path / "study.duckdb")
+    with duckdb.connect(str(path)) as database:
+        for name, columns in STEP_FILES.items():
+            pl.DataFrame(schema=columns).write_parquet(tmp_path / f"{name}.parquet")
+            database.execute(
+                f"CREATE TABLE {name} AS FROM read_parquet(?)", [str(tmp_path / f"{name}.parquet")]
+            )
+        ability = VIEWS["prm_ability"].split("UNION ALL")[0]
+        database.execute(f"CREATE VIEW prm_ability AS {ability}")
+    measured = {"pruning": "n_pruned", "prm_cases": "score", "prm_failures": "value"}
+    for query, column in measured.items():
+        rows = run_query(query, path, {"task": TASKS[1][0]})
+        assert all(row[column] is None for row in rows)

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from compute_optimal.estimate import OUTCOMES
-from compute_optimal.selection import RULES, SELECTION, select_strategies
+from compute_optimal.selection import HELD_OUT, RULES, SELECTION, select_strategies
 
 IDS = [f"p{i}" for i in range(40)]
 EASY = dict.fromkeys(IDS[:20], "easy") | dict.fromkeys(IDS[20:], "hard")
@@ -26,6 +26,12 @@ def outcomes(chances: dict[tuple[str, str, int], dict[str, float]]) -> pl.DataFr
 
 
 def select(found: pl.DataFrame, budgets: tuple[int, ...] = (4,)) -> pl.DataFrame:
+    return _selected(found, budgets)[0]
+
+
+def _selected(
+    found: pl.DataFrame, budgets: tuple[int, ...] = (4,)
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     return select_strategies(
         found,
         IDS,
@@ -67,9 +73,13 @@ def test_equal_strategies_show_their_optimism() -> None:
     found = found.with_columns(
         accuracy=pl.Series(random.integers(0, 2, found.height).astype(float))
     )
-    rows = {row["rule"]: row for row in select(found).iter_rows(named=True) if row["prm"] is None}
+    selection, held_out = _selected(found)
+    rows = {row["rule"]: row for row in selection.iter_rows(named=True) if row["prm"] is None}
     assert rows["in_sample"]["accuracy"] > 0.55
     assert rows["cross_fitted"]["accuracy"] < rows["in_sample"]["accuracy"] - 0.05
+    # The single problems behind the cross-fitted number are no better than a coin.
+    assert held_out["problem_id"].to_list() == IDS
+    assert held_out["accuracy"].mean() == pytest.approx(rows["cross_fitted"]["accuracy"])
     gap = rows["optimism_gap"]
     assert gap["accuracy"] == pytest.approx(
         rows["in_sample"]["accuracy"] - rows["cross_fitted"]["accuracy"]
@@ -88,4 +98,5 @@ def test_one_prm_is_also_the_choice_among_all() -> None:
 def test_a_budget_without_runs_has_no_rows() -> None:
     found = outcomes({("r", "best_of_n", 4): {"easy": 1.0, "hard": 0.0}})
     assert set(select(found, (4, 16))["budget"]) == {4}
-    assert select(found.clear()).schema == pl.Schema(SELECTION)
+    selection, held_out = _selected(found.clear())
+    assert (selection.schema, held_out.schema) == (pl.Schema(SELECTION), pl.Schema(HELD_OUT))

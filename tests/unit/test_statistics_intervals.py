@@ -14,6 +14,7 @@ from compute_optimal.statistics import (
     bucket_probabilities,
     difference_interval,
     mean_interval,
+    percentile_interval,
     plurality_at_k,
     pool_standard_error,
     wilson_interval,
@@ -67,6 +68,44 @@ def test_coverage_holds_also_where_the_pool_is_exhausted(
         interval = mean_interval(values, weights)
         covered += (interval.low <= truth) & (truth <= interval.high)
     assert np.all(np.abs(covered / repetitions - 0.95) < 0.035), covered / repetitions
+
+
+def test_a_second_level_of_resampling_is_wrong_also_where_the_pool_is_exhausted() -> None:
+    """Pools resampled on top of problems, against ``mean_interval``, at k = 1 and at k = n.
+
+    At k = 1 the noise of the pools is counted twice and the interval too wide. At k = n a resampled
+    pool holds two thirds of the samples, some of them repeatedly: its best is the best of fewer, so
+    with a useful score the interval lies too low and misses the truth.
+    """
+    random = np.random.default_rng(5)
+    n_problems, n, replicates, repetitions = 400, 8, 100, 150
+
+    def draw(size: int) -> tuple[FloatArray, FloatArray]:
+        correct = (random.random((size, n)) < random.beta(0.7, 0.7, (size, 1))).astype(np.float64)
+        return correct, 1.5 * correct + random.normal(size=(size, n))
+
+    def mean_and_best(correct: FloatArray, score: FloatArray) -> FloatArray:
+        best = np.take_along_axis(correct, score.argmax(axis=-1)[..., None], axis=-1)[..., 0]
+        return np.stack([correct.mean(axis=-1), best], axis=-1)
+
+    sample = draw(50)
+    np.testing.assert_allclose(mean_and_best(*sample), best_of_k(*sample, [1, n]))
+    truth = mean_and_best(*draw(200_000)).mean(axis=0)
+    weights = bootstrap_weights(n_problems, replicates, 0)
+    covered, width = np.zeros((2, 2)), np.zeros((2, 2))
+    for _ in range(repetitions):
+        correct, score = draw(n_problems)
+        one = mean_interval(mean_and_best(correct, score), weights)
+        chosen = random.integers(0, n_problems, (replicates, n_problems))[..., None]
+        again = chosen, random.integers(0, n, (replicates, n_problems, n))
+        resampled = mean_and_best(correct[again], score[again]).mean(axis=1)
+        two = percentile_interval(resampled, n_problems)
+        for level, (low, high) in enumerate(((one.low, one.high), two)):
+            covered[level] += (low <= truth) & (truth <= high)
+            width[level] += high - low
+    assert np.all(covered[0] / repetitions > 0.89), covered / repetitions
+    assert covered[1, 1] / repetitions < 0.7, covered / repetitions
+    assert np.all(width[1] / width[0] > 1.03)
 
 
 def test_paired_differences_cover_and_are_narrower_than_unpaired() -> None:

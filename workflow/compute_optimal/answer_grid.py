@@ -55,6 +55,8 @@ def margins_of(pool: pl.DataFrame, scores: pl.DataFrame) -> pl.Series:
 
     ``pool`` and ``scores``: problem_id, sample_index; the latter with margins.
     """
-    return pool.select("problem_id", "sample_index").join(
-        scores, on=["problem_id", "sample_index"], how="left", maintain_order="left"
-    )["margins"]
+    keys = ["problem_id", "sample_index"]
+    # As they come from the store they are in one order.
+    if pool.select(keys).equals(scores.select(keys)):
+        return scores["margins"]
+    return pool.select(keys).join(scores, on=keys, how="left", maintain_order="left")["margins"]

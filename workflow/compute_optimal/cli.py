@@ -258,7 +258,7 @@ def _estimate_accuracy(options: argparse.Namespace) -> None:
     rated = estimate.difficulty(answers, ids, settings)
     buckets = dict(rated.select("problem_id", "bucket").unique().iter_rows())
     curves, outcomes = estimate.estimate(answers, scores, buckets, ids, settings)
-    chosen = select_strategies(
+    chosen, held_out = select_strategies(
         outcomes,
         ids,
         task=spec["task"],
@@ -273,6 +273,7 @@ def _estimate_accuracy(options: argparse.Namespace) -> None:
         "curves": curves,
         "outcomes": outcomes,
         "selection": chosen,
+        "held_out": held_out,
         **examine_scores(answers, scores, ids, settings),
     }
     for path in options.outputs:

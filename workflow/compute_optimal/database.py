@@ -21,12 +21,16 @@ from compute_optimal.spec import canonical
 from compute_optimal.storage import Storage
 
 FILES = (
-    "problems", "answers", "difficulty", "curves", "outcomes", "selection", "picks", "calibration",
-    "score_quality", "run_to_run",
+    "problems", "answers", "difficulty", "curves", "outcomes", "selection", "held_out", "picks",
+    "calibration", "score_quality", "run_to_run",
 )  # fmt: skip
 """Kinds of parquet files that go in; each file carries its task, policy and origin."""
 
-STEP_FILES = {"prm_rates": RATES, "prm_cases": CASES, "pruning": PRUNING}
+STEP_FILES = {
+    "prm_rates": RATES,
+    "prm_cases": CASES,
+    "pruning": {"task": pl.String(), "policy": pl.String(), **PRUNING},
+}
 """Kinds that only tasks with checkable steps have, with their columns."""
 
 LEDGER: dict[str, pl.DataType] = {
@@ -49,6 +53,7 @@ _ENTRIES: dict[str, dict[str, pl.DataType]] = {
         "title": _TEXT,
         "family": _TEXT,
         "n_parameters": _COUNT,
+        "is_reasoning": pl.Boolean(),
         "origin": _TEXT,
     },
     "prms": {"prm": _TEXT, "title": _TEXT, "format": _TEXT, "n_parameters": _COUNT},
@@ -200,7 +205,7 @@ def _entries(study: Study) -> dict[str, pl.DataFrame]:
     asked = [*map(study.policy, study.policies)]
     rows: dict[str, list[tuple[Any, ...]]] = {
         "policies": [
-            (p.name, p.title, p.family, p.n_parameters, origins[p.name])
+            (p.name, p.title, p.family, p.n_parameters, p.is_reasoning, origins[p.name])
             for p in map(study.policy, origins)
         ],
         "prms": [(p.name, p.title, p.format, p.n_parameters) for p in map(study.prm, prms)],

@@ -107,8 +107,12 @@ def estimate(
     weights = bootstrap_weights(len(problem_ids), settings.bootstrap_replicates, settings.seed)
     labels = np.array([buckets.get(name, "unknown") for name in problem_ids])
     curves, outcomes = [], []
+    groups = {"all": np.arange(len(labels))} | {
+        bucket: np.flatnonzero(labels == bucket) for bucket in BUCKETS
+    }
+    parts = {bucket: (rows, weights[:, rows]) for bucket, rows in groups.items()}
     for curve in _curves(answers, scores, problem_ids, settings):
-        curves += _summaries(curve, labels, weights, settings)
+        curves += _summaries(curve, parts, settings)
         outcomes.append(_outcomes(curve, labels, problem_ids, settings))
     return (
         pl.DataFrame(curves, schema=CURVES, orient="row"),
@@ -181,23 +185,28 @@ def _pool_curves(
     # Weighted votes have no closed form: powers of two and the study's budgets only.
     powers = {2**i for i in range(size.bit_length())} | {*settings.budgets, size}
     votes = np.array(sorted(k for k in powers if k <= size))
-    for prm, found in scores.items():
-        margins = margins_of(pool, found)
-        scored = [group.scores(margins, scoring) for scoring in SCORINGS]
-        means, errors = weighted_vote_at_k(
-            group.classes,
-            group.correct,
-            np.stack([weight for _, weight in scored]),
-            votes,
-            settings.vote_subsets,
-            settings.seed,
+    scored = {
+        (prm, scoring): group.scores(margins, scoring)
+        for prm, found in scores.items()
+        for margins in (margins_of(pool, found),)
+        for scoring in SCORINGS
+    }
+    if not scored:
+        return
+    means, errors = weighted_vote_at_k(
+        group.classes,
+        group.correct,
+        np.stack([weight for _, weight in scored.values()]),
+        votes,
+        settings.vote_subsets,
+        settings.seed,
+    )
+    for (prm, scoring), mean, error in zip(scored, means, errors, strict=True):
+        best = best_of_k(group.correct, scored[prm, scoring][0], every)
+        yield _Curve(prm, "best_of_n", scoring, "prm_max", list(every), best, tokens * every)
+        yield _Curve(
+            prm, "best_of_n", scoring, "prm_vote", list(votes), mean, tokens * votes, error
         )
-        for scoring, (ranking, _), mean, error in zip(SCORINGS, scored, means, errors, strict=True):
-            best = best_of_k(group.correct, ranking, every)
-            yield _Curve(prm, "best_of_n", scoring, "prm_max", list(every), best, tokens * every)
-            yield _Curve(
-                prm, "best_of_n", scoring, "prm_vote", list(votes), mean, tokens * votes, error
-            )
 
 
 def _search_curves(
@@ -261,13 +270,15 @@ def _at(counts: IntArray, values: FloatArray) -> FloatArray:
 
 
 def _summaries(
-    curve: _Curve, labels: NDArray[np.str_], weights: FloatArray, settings: Settings
+    curve: _Curve,
+    parts: Mapping[str, tuple[IntArray, FloatArray]],
+    settings: Settings,
 ) -> list[tuple[Any, ...]]:
+    """A row a bucket and budget; ``parts``: the problems of each bucket and their weights."""
     rows = []
-    for bucket in ("all", *BUCKETS):
-        chosen = np.ones(len(labels), bool) if bucket == "all" else labels == bucket
+    for bucket, (chosen, weights) in parts.items():
         values = curve.values[chosen]
-        interval = mean_interval(values, weights[:, chosen], settings.confidence)
+        interval = mean_interval(values, weights, settings.confidence)
         known = np.maximum(interval.n_problems, 1)
         spent = np.where(np.isnan(values), np.nan, curve.tokens[chosen])
         counted = np.count_nonzero(~np.isnan(spent), axis=0)

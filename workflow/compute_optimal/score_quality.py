@@ -19,6 +19,7 @@ from compute_optimal.statistics.estimators import (
     FloatArray,
     IntArray,
     best_of_k,
+    best_values,
     plurality_at_k,
 )
 from compute_optimal.statistics.intervals import (
@@ -89,11 +90,10 @@ def examine_scores(
                 ranking, score = grid.scores(margins, scoring)
                 key = prm, scoring
                 measured = {"score": score, "tokens": grid.n_tokens, "steps": steps}
-                for measure, values in measured.items():
-                    rows["picks"] += [
-                        (*key, measure, *row)
-                        for row in _picks(values, ranking, grid, budgets, weights, settings)
-                    ]
+                rows["picks"] += [
+                    (*key, *row)
+                    for row in _picks(measured, ranking, grid, budgets, weights, settings)
+                ]
                 bins = _Bins.of(score, grid.correct)
                 rows["calibration"] += [(*key, *row) for row in bins.rows(weights, settings)]
                 quality: dict[str, tuple[FloatArray, ...]] = {
@@ -122,7 +122,7 @@ def examine_scores(
 
 
 def _picks(
-    values: FloatArray,
+    measured: Mapping[str, FloatArray],
     ranking: FloatArray,
     grid: AnswerGrid,
     budgets: IntArray,
@@ -130,15 +130,16 @@ def _picks(
     settings: Settings,
 ) -> Iterator[tuple[object, ...]]:
     present = ~np.isnan(grid.correct)
-    known = np.where(present, np.nan_to_num(values), np.nan)
-    picked = best_of_k(known, ranking, budgets)
-    # Not scored at all: nothing is picked by score.
-    picked[~(present & ~np.isnan(ranking)).any(axis=1)] = np.nan
-    found = difference_interval(picked, np.zeros_like(picked), weights, settings.confidence)
-    for i, budget in enumerate(budgets.tolist()):
-        if found.n_problems[i]:
-            interval = (float(part[i]) for part in found[:3])
-            yield budget, *interval, int(found.n_problems[i])
+    known = np.where(present, np.nan_to_num(np.stack([*measured.values()])), np.nan)
+    unscored = ~(present & ~np.isnan(ranking)).any(axis=1)
+    for measure, picked in zip(measured, best_values(known, ranking, budgets), strict=True):
+        # Not scored at all: nothing is picked by score.
+        picked[unscored] = np.nan
+        found = difference_interval(picked, np.zeros_like(picked), weights, settings.confidence)
+        for i, budget in enumerate(budgets.tolist()):
+            if found.n_problems[i]:
+                interval = (float(part[i]) for part in found[:3])
+                yield measure, budget, *interval, int(found.n_problems[i])
 
 
 class _Bins:

@@ -12,7 +12,11 @@ import polars as pl
 from compute_optimal.statistics.difficulty import BUCKETS
 from compute_optimal.statistics.estimators import FloatArray
 from compute_optimal.statistics.intervals import bootstrap_weights
-from compute_optimal.statistics.selection import paper_rule, selection_report
+from compute_optimal.statistics.selection import (
+    paper_rule,
+    select_cross_fitted,
+    selection_report,
+)
 
 METHODS = ("best_of_n", "beam_search", "dvts")
 """What a strategy is chosen from: the paper's methods that use a PRM."""
@@ -37,6 +41,16 @@ SELECTION: dict[str, pl.DataType] = {
 """``prm`` is null where the PRM is chosen too. ``rule``: one of ``RULES``; the accuracy of
 ``optimism_gap`` is in-sample minus cross-fitted. Fractions."""
 
+HELD_OUT: dict[str, pl.DataType] = {
+    "scoring": pl.String(),
+    "voting": pl.String(),
+    "budget": pl.Int64(),
+    "problem_id": pl.String(),
+    "accuracy": pl.Float64(),
+}
+"""What the strategies give that other problems chose, PRM and all: the single problems behind the
+rule ``cross_fitted``. Fractions."""
+
 
 class _Key(NamedTuple):
     prm: str
@@ -56,8 +70,9 @@ def select_strategies(
     budgets: Sequence[int],
     confidence: float,
     seed: int,
-) -> pl.DataFrame:
-    """``SELECTION`` for every scoring, voting, budget and PRM, and for the choice of the PRM too.
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """``SELECTION`` for every scoring, voting, budget and PRM, and for the choice of the PRM too;
+    and ``HELD_OUT`` for the latter.
 
     ``outcomes``: as ``estimate.OUTCOMES``. A method that was not run at a budget, or lacks
     problems of a difficulty, is no candidate there.
@@ -80,6 +95,7 @@ def select_strategies(
     prms = list(dict.fromkeys(key.prm for key in values))
     rules = list(dict.fromkeys((key.scoring, key.voting) for key in values))
     found: list[tuple[object, ...]] = []
+    held_out: list[tuple[object, ...]] = []
     for (scoring, voting), budget in product(rules, budgets):
         here = {k: v for k, v in values.items() if k[2:] == (scoring, voting, budget)}
         for prm in (*prms, None) if len(prms) > 1 else prms:
@@ -113,7 +129,20 @@ def select_strategies(
                     found.append((prm, *row))
                     if len(prms) == 1:
                         found.append((None, *row))
-    return pl.DataFrame(found, schema=SELECTION, orient="row").fill_nan(None)
+            if prm is None or len(prms) == 1:
+                apart = select_cross_fitted(
+                    outcome[:, known], buckets[known], FOLDS, REPEATS, seed
+                ).accuracy
+                names = (problem_ids[row] for row in np.flatnonzero(known))
+                held_out += [
+                    (scoring, voting, budget, name, accuracy)
+                    for name, accuracy in zip(names, apart.tolist(), strict=True)
+                    if not np.isnan(accuracy)
+                ]
+    return (
+        pl.DataFrame(found, schema=SELECTION, orient="row").fill_nan(None),
+        pl.DataFrame(held_out, schema=HELD_OUT, orient="row"),
+    )
 
 
 def _fixed_rule(task: str, n_parameters: int | None, is_reasoning: bool) -> Mapping[str, str]:

@@ -55,8 +55,8 @@ _SOURCES = {
 zone have none on purpose: there, only the spec counts."""
 
 ESTIMATES = (
-    "difficulty", "curves", "outcomes", "selection", "picks", "calibration", "score_quality",
-    "run_to_run",
+    "difficulty", "curves", "outcomes", "selection", "held_out", "picks", "calibration",
+    "score_quality", "run_to_run",
 )  # fmt: skip
 
 RUN_TIME_KEYS = {
@@ -588,7 +588,7 @@ class StudyPlan:
             "task": task,
             "policy": policy,
             "n_parameters": entry_of_policy.n_parameters,
-            "is_reasoning": entry_of_policy.prompt == "deepseek-r1",
+            "is_reasoning": entry_of_policy.is_reasoning,
             "settings": {
                 "budgets": list(study.budgets),
                 "beam_width": study.beam_width,

@@ -65,6 +65,20 @@ CREATE OR REPLACE TEMP MACRO planned() AS TABLE
 SELECT DISTINCT task, policy, prm
 FROM (FROM (SELECT task, policy, prm FROM cells) UNION (SELECT task, policy, prm FROM curves));
 
+-- Every task and policy that are planned together, as tables over all tasks name and order them.
+CREATE OR REPLACE TEMP MACRO ranked_pairs() AS TABLE
+SELECT
+    tasks.task,
+    tasks.title AS task_title,
+    tasks.task_rank,
+    policies.policy,
+    policies.title AS policy_title,
+    policies.family,
+    policies.n_parameters
+FROM ranked_tasks() AS tasks
+INNER JOIN (SELECT DISTINCT task, policy FROM planned()) AS planned USING (task)
+INNER JOIN policies USING (policy);
+
 -- The two policies of figures and tables that show no more: of each of the two families with the most
 -- policies the one nearest to 8B, which are Llama-3.1-8B and Qwen2.5-7B in the paper's grid.
 CREATE OR REPLACE TEMP MACRO main_policies(task_) AS TABLE
@@ -344,13 +358,7 @@ printed AS (
     GROUP BY ALL
 )
 SELECT
-    tasks.task,
-    tasks.title AS task_title,
-    tasks.task_rank,
-    policies.policy,
-    policies.title AS policy_title,
-    policies.family,
-    policies.n_parameters,
+    shown.*,
     series.series,
     series.prm,
     prms.title AS prm_title,
@@ -364,10 +372,8 @@ SELECT
     settings.replicates,
     settings.confidence,
     settings.seed
-FROM ranked_tasks() AS tasks
+FROM ranked_pairs() AS shown
 CROSS JOIN settings
-INNER JOIN (SELECT DISTINCT task, policy FROM planned()) AS shown USING (task)
-INNER JOIN policies USING (policy)
 LEFT JOIN series USING (task, policy)
 LEFT JOIN prms USING (prm)
 LEFT JOIN curves
@@ -377,7 +383,7 @@ LEFT JOIN curves
         AND curves.method = series.series
         AND curves.budget = series.budget
         AND curves.bucket = 'all'
-LEFT JOIN printed ON printed.task = tasks.task AND printed.policy = policies.policy;
+LEFT JOIN printed ON printed.task = shown.task AND printed.policy = shown.policy;
 
 -- The numbers that the paper prints, each as a number. Names of models are shortened to keys, so
 -- that one model has one key wherever it stands. budget is NULL where the paper does not say.
@@ -418,10 +424,45 @@ WHERE
         (outcomes.task, outcomes.policy) IN (SELECT (task, policy) FROM cells)
     );
 
--- Series of gain_series for the same.
+-- Series of gain_series for the same, but compute-optimal TTS is what the strategies give that other
+-- problems chose, PRM and all. in_sample: its mean accuracy as the paper reports it, with the strategies
+-- that do best on these very problems; NULL for the other series.
 CREATE OR REPLACE TEMP MACRO tested_series(scale_, scoring_, voting_) AS TABLE
-SELECT *
-FROM gain_series(scoring_, voting_)
+WITH
+cross_fitted AS (
+    SELECT
+        task,
+        policy,
+        'compute_optimal' AS series,
+        budget,
+        list(problem_id ORDER BY problem_id) AS problem_ids,
+        list(accuracy ORDER BY problem_id) AS held_out
+    FROM held_out
+    WHERE scoring = scoring_ AND voting = voting_
+    GROUP BY ALL
+)
+SELECT
+    found.* REPLACE (coalesce(cross_fitted.held_out, found.accuracies) AS accuracies),
+    if(found.series = 'compute_optimal', list_avg(found.accuracies), NULL) AS in_sample
+FROM gain_series(scoring_, voting_) AS found
+LEFT JOIN cross_fitted USING (task, policy, series, budget, problem_ids)
 WHERE
-    series IS NOT NULL
-    AND (task, policy) IN (SELECT (task, policy) FROM tested_outcomes(scale_));
+    found.series IS NOT NULL
+    AND (found.series <> 'compute_optimal' OR cross_fitted.held_out IS NOT NULL)
+    AND (found.task, found.policy) IN (SELECT (task, policy) FROM tested_outcomes(scale_));
+
+-- Cases of a measured claim from pairs of accuracies (a table: task, task_title, policy_title, prm_title,
+-- budget, problem_id, value, reference): each task, policy and PRM at its largest budget.
+CREATE OR REPLACE TEMP MACRO cases_at_largest_budget(pairs_) AS TABLE
+SELECT
+    concat_ws(', ', policy_title, prm_title, task_title, 'N = ' || budget) AS case_name,
+    task,
+    list(problem_id ORDER BY problem_id) AS problem_ids,
+    list(value ORDER BY problem_id) AS value,
+    list(reference ORDER BY problem_id) AS reference
+FROM (
+    FROM query_table(pairs_)
+    WHERE value IS NOT NULL AND reference IS NOT NULL AND budget > 1
+    QUALIFY budget = max(budget) OVER (PARTITION BY task, policy_title, prm_title)
+)
+GROUP BY task, task_title, policy_title, prm_title, budget;

@@ -14,25 +14,14 @@ found AS (
     WHERE rule IN ('in_sample', 'cross_fitted')
 )
 SELECT
-    tasks.task,
-    tasks.title AS task_title,
-    tasks.task_rank,
-    policies.policy,
-    policies.title AS policy_title,
-    policies.family,
-    policies.n_parameters,
+    shown.*,
     found.series,
     prms.title AS prm_title,
     found.budget,
     found.accuracy,
     found.ci_low,
-    found.ci_high,
-    NULL::VARCHAR AS model,
-    NULL::VARCHAR AS section,
-    NULL::VARCHAR AS printed
-FROM ranked_tasks() AS tasks
-INNER JOIN (SELECT DISTINCT task, policy FROM planned()) AS shown USING (task)
-INNER JOIN policies USING (policy)
+    found.ci_high
+FROM ranked_pairs() AS shown
 LEFT JOIN found USING (task, policy)
 LEFT JOIN prms USING (prm)
 UNION ALL BY NAME

@@ -1,19 +1,14 @@
 -- Table 6: compute-optimal TTS with each PRM beside CoT, on every task, for the two policies that
--- stand for their families and for policies that reason at length (DeepSeek-R1-Distill).
+-- stand for their families and for policies that think at length (is_reasoning).
 -- One row per task, policy, series (cot, in_sample, cross_fitted) and PRM; a policy without results
 -- has one row whose series is NULL. Rows whose series is 'printed' hold what the paper's Table 6
 -- prints. Parameters: scoring, voting.
 WITH
 shown AS (
-    SELECT tasks.task, policies.policy
-    FROM ranked_tasks() AS tasks
-    CROSS JOIN policies
+    FROM ranked_pairs()
     WHERE
-        (tasks.task, policies.policy) IN (SELECT (task, policy) FROM planned())
-        AND (
-            policies.policy IN (FROM main_policies(first_task()))
-            OR policies.family ILIKE '%r1-distill%'
-        )
+        policy IN (FROM main_policies(first_task()))
+        OR policy IN (SELECT policy FROM policies WHERE is_reasoning)
 ),
 found AS (
     SELECT task, policy, 'cot' AS series, NULL AS prm, budget, accuracy, ci_low, ci_high
@@ -30,13 +25,7 @@ found AS (
     QUALIFY budget = first_value(budget) OVER (PARTITION BY task, policy, prm ORDER BY budget DESC)
 )
 SELECT
-    tasks.task,
-    tasks.title AS task_title,
-    tasks.task_rank,
-    policies.policy,
-    policies.title AS policy_title,
-    policies.family,
-    policies.n_parameters,
+    shown.*,
     found.series,
     prms.prm,
     prms.title AS prm_title,
@@ -44,13 +33,8 @@ SELECT
     found.budget,
     found.accuracy,
     found.ci_low,
-    found.ci_high,
-    NULL::VARCHAR AS model,
-    NULL::VARCHAR AS section,
-    NULL::VARCHAR AS printed
+    found.ci_high
 FROM shown
-INNER JOIN ranked_tasks() AS tasks USING (task)
-INNER JOIN policies USING (policy)
 LEFT JOIN found USING (task, policy)
 LEFT JOIN prms USING (prm)
 UNION ALL BY NAME

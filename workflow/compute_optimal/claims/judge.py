@@ -2,17 +2,19 @@
 
 A query (``workflow/sql/claims``) gives one row a case. Common columns: ``case_name``, ``value`` and
 ``reference``. On printed numbers both are numbers. On measured ones both are lists of accuracies
-(fractions) of the same problems, and ``task`` and ``problem_ids`` say which; a query for a rule of
-trend also has ``x``, ``x_unit``, and ``trend``, which groups the cases that share a line.
+(fractions) of the same problems, and ``task`` and ``problem_ids`` say which; where the value is
+compute-optimal TTS, held out, ``in_sample`` is the mean accuracy (a fraction) as the paper reports
+it. A query for a rule of trend also has ``x``, ``x_unit``, and ``trend``, which groups the cases
+that share a line.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -30,7 +32,6 @@ from compute_optimal.statistics.intervals import (
 
 Verdict = Literal["reproduced", "not reproduced", "untested", "consistent", "inconsistent"]
 
-REPLICATES, CONFIDENCE = 1000, 0.95
 MINIMUM_PROBLEMS = 10
 """ASSUME: a case with fewer problems says nothing; its bootstrap interval is far too short."""
 
@@ -40,12 +41,21 @@ _OPTIONAL_TABLES = ("prm_ability",)
 _PATTERNS = dict.fromkeys(("difficulty", "policies", "prms", "tasks"), ".*")
 
 
+class Resampling(NamedTuple):
+    """The study's settings of intervals (table ``settings``)."""
+
+    replicates: int
+    confidence: float
+    seed: int
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """One comparison. ``holds`` is None where the interval does not decide.
 
     ``value`` and ``reference`` are printed numbers or mean accuracies in %; ``difference`` is what
-    the rule looks at, with its limits (None for printed numbers).
+    the rule looks at, with its limits (None for printed numbers). ``in_sample``: what the value is,
+    in %, if strategies are chosen on the problems that they are scored on.
     """
 
     name: str
@@ -56,11 +66,16 @@ class Case:
     high: float | None
     holds: bool | None
     n_problems: int | None = None
+    in_sample: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A claim with its verdict. ``estimate``: what was judged, in ``unit``; None if it is none."""
+    """A claim with its verdict. ``estimate``: what was judged, in ``unit``; None if it is none.
+
+    ``in_sample``: the same from in-sample values, if the claim is on compute-optimal TTS.
+    ``confidence`` is that of all limits.
+    """
 
     claim: Claim
     verdict: Verdict
@@ -70,6 +85,8 @@ class Judgement:
     low: float | None = None
     high: float | None = None
     unit: str = ""
+    in_sample: float | None = None
+    confidence: float | None = None
 
     @property
     def is_undecided(self) -> bool:
@@ -93,6 +110,8 @@ def judge_claims(
                 where=f"config/claims.yaml, key claims.{claim.name}.query",
                 cure=suggestion(claim.query, known),
             )
+    (settings,) = run_query("settings", database)
+    resampling = Resampling(*(settings[name] for name in Resampling._fields))
     absent = [table for table in _OPTIONAL_TABLES if not has_tables(database, [table])]
     found = []
     for claim in claims:
@@ -103,7 +122,7 @@ def judge_claims(
             of_claim = {**_PATTERNS, **parameters, **claim.parameters, "scale": claim.scale}
             _check_parameters(claim, text, of_claim)
             rows = run_query(f"claims/{claim.query}", database, of_claim)
-        found.append(_judged(claim, rows))
+        found.append(replace(_judged(claim, rows, resampling), confidence=resampling.confidence))
     return tuple(found)
 
 
@@ -122,7 +141,7 @@ def _check_parameters(claim: Claim, query: str, given: Mapping[str, str | float]
             )
 
 
-def _judged(claim: Claim, rows: Sequence[Row]) -> Judgement:
+def _judged(claim: Claim, rows: Sequence[Row], resampling: Resampling) -> Judgement:
     if claim.scale == "printed":
         return _judged_on_print(claim, rows)
     tested = [row for row in rows if len(row["problem_ids"]) >= MINIMUM_PROBLEMS]
@@ -135,8 +154,8 @@ def _judged(claim: Claim, rows: Sequence[Row]) -> Judgement:
         )
         return Judgement(claim, "untested", f"{lacking}; needs {claim.needs or 'results'}")
     if claim.rule.expect in ("rises", "falls"):
-        return _judged_by_trend(claim, tested)
-    return _judged_by_difference(claim, tested)
+        return _judged_by_trend(claim, tested, resampling)
+    return _judged_by_difference(claim, tested, resampling)
 
 
 def _judged_on_print(claim: Claim, rows: Sequence[Row]) -> Judgement:
@@ -161,22 +180,22 @@ def _judged_on_print(claim: Claim, rows: Sequence[Row]) -> Judgement:
     return Judgement(claim, "consistent", f"holds in all {len(cases)}", tuple(cases))
 
 
-def _judged_by_difference(claim: Claim, rows: Sequence[Row]) -> Judgement:
+def _judged_by_difference(claim: Claim, rows: Sequence[Row], resampling: Resampling) -> Judgement:
     rule = claim.rule
-    estimates, replicates = _differences(rows, relative=rule.measure == "relative")
-    cases = _measured_cases(claim, rows, estimates, replicates)
+    relative = rule.measure == "relative"
+    estimates, replicates = _differences(rows, resampling, relative=relative)
+    cases = _measured_cases(claim, rows, estimates, replicates, resampling)
     unit = "%" if rule.measure == "relative" else "points"
     if not np.isfinite(estimates).all():
         return Judgement(claim, "untested", _UNDEFINED, cases)
     if rule.across == "each" and len(cases) > 1:
         verdict, reason = _verdict_on_each(cases)
         return Judgement(claim, verdict, reason, cases, unit=unit)
-    mean = estimates.mean(keepdims=True)
-    of_mean = _limits(mean, replicates.mean(axis=1, keepdims=True), [_n_problems(rows)])
-    return _by_interval(claim, cases, float(mean[0]), of_mean, unit)
+    weights = np.full(len(cases), 1 / len(cases))
+    return _by_interval(claim, cases, rows, weights, estimates, replicates, unit, resampling)
 
 
-def _judged_by_trend(claim: Claim, rows: Sequence[Row]) -> Judgement:
+def _judged_by_trend(claim: Claim, rows: Sequence[Row], resampling: Resampling) -> Judgement:
     """Least-squares slope over x, with a level of its own for each trend."""
     x = np.array([row["x"] for row in rows], dtype=np.float64)
     trends = np.array([str(row["trend"]) for row in rows])
@@ -184,26 +203,28 @@ def _judged_by_trend(claim: Claim, rows: Sequence[Row]) -> Judgement:
         x[trends == trend] -= x[trends == trend].mean()
     spread = float((x**2).sum())
     relative = claim.rule.measure == "relative"
-    estimates, replicates = _differences(rows, relative=relative)
-    cases = _measured_cases(claim, rows, estimates, replicates)
+    estimates, replicates = _differences(rows, resampling, relative=relative)
+    cases = _measured_cases(claim, rows, estimates, replicates, resampling)
     if spread < _ROUNDING:
         needs = claim.needs or "more models"
         return Judgement(claim, "untested", f"nothing to compare; needs {needs}", cases)
     if not np.isfinite(estimates).all():
         return Judgement(claim, "untested", _UNDEFINED, cases)
     # Deviations of x sum to 0 within a trend, so levels drop out.
-    slope = (estimates @ x / spread)[None]
-    of_slope = _limits(slope, (replicates @ x / spread)[:, None], [_n_problems(rows)])
     unit = f"{'%' if relative else 'points'} per {rows[0]['x_unit']}"
-    return _by_interval(claim, cases, float(slope[0]), of_slope, unit)
+    return _by_interval(claim, cases, rows, x / spread, estimates, replicates, unit, resampling)
 
 
 def _measured_cases(
-    claim: Claim, rows: Sequence[Row], estimates: FloatArray, replicates: FloatArray
+    claim: Claim,
+    rows: Sequence[Row],
+    estimates: FloatArray,
+    replicates: FloatArray,
+    resampling: Resampling,
 ) -> tuple[Case, ...]:
     """The cases with their own intervals; a case alone says nothing about a trend."""
     sizes = [len(row["problem_ids"]) for row in rows]
-    low, high = _limits(estimates, replicates, sizes)
+    low, high = _limits(estimates, replicates, sizes, resampling.confidence)
     is_trend = claim.rule.expect in ("rises", "falls")
     return tuple(
         Case(
@@ -215,12 +236,15 @@ def _measured_cases(
             high=float(high[i]),
             holds=None if is_trend else _holds(claim, float(low[i]), float(high[i])),
             n_problems=sizes[i],
+            in_sample=None if row.get("in_sample") is None else 100 * row["in_sample"],
         )
         for i, row in enumerate(rows)
     )
 
 
-def _differences(rows: Sequence[Row], *, relative: bool) -> tuple[FloatArray, FloatArray]:
+def _differences(
+    rows: Sequence[Row], resampling: Resampling, *, relative: bool
+) -> tuple[FloatArray, FloatArray]:
     """Difference of every case [cases], and its replicates [replicates, cases].
 
     Cases of one task share the resampled problems, so they and their differences are paired.
@@ -234,7 +258,9 @@ def _differences(rows: Sequence[Row], *, relative: bool) -> tuple[FloatArray, Fl
         for task, ids in problems.items()
     }
     weights = {
-        task: bootstrap_weights(len(names), REPLICATES, seed_for("claims", task))
+        task: bootstrap_weights(
+            len(names), resampling.replicates, seed_for("claims", resampling.seed, task)
+        )
         for task, names in index.items()
     }
     estimates, replicates = [], []
@@ -253,7 +279,7 @@ def _differences(rows: Sequence[Row], *, relative: bool) -> tuple[FloatArray, Fl
 
 
 def _limits(
-    estimates: FloatArray, replicates: FloatArray, n_problems: Sequence[int]
+    estimates: FloatArray, replicates: FloatArray, n_problems: Sequence[int], confidence: float
 ) -> tuple[FloatArray, FloatArray]:
     """Limits [columns] of an interval from replicates [replicates, columns].
 
@@ -261,9 +287,9 @@ def _limits(
     largest share of unseen problems that n equal ones leave possible, each off by all of 100.
     """
     finite = np.where(np.isfinite(replicates), replicates, np.nan)
-    low, high = percentile_interval(finite, n_problems, CONFIDENCE)
+    low, high = percentile_interval(finite, n_problems, confidence)
     flat = np.ptp(np.nan_to_num(finite), axis=0) < _ROUNDING
-    unseen = 100 * (1 - ((1 - CONFIDENCE) / 2) ** (1 / np.asarray(n_problems)))
+    unseen = 100 * (1 - ((1 - confidence) / 2) ** (1 / np.asarray(n_problems)))
     return np.where(flat, estimates - unseen, low), np.where(flat, estimates + unseen, high)
 
 
@@ -298,11 +324,23 @@ def _verdict_on_each(cases: Sequence[Case]) -> tuple[Verdict, str]:
 def _by_interval(
     claim: Claim,
     cases: tuple[Case, ...],
-    estimate: float,
-    limits: tuple[FloatArray, FloatArray],
+    rows: Sequence[Row],
+    weights: FloatArray,
+    estimates: FloatArray,
+    replicates: FloatArray,
     unit: str,
+    resampling: Resampling,
 ) -> Judgement:
+    """The verdict on one number, the sum of the cases' differences times ``weights`` [cases]."""
+    estimate = estimates @ weights
+    limits = _limits(
+        estimate[None], (replicates @ weights)[:, None], [_n_problems(rows)], resampling.confidence
+    )
     low, high = (float(limit[0]) for limit in limits)
+    optimistic = [
+        _in_sample_difference(case, relative=claim.rule.measure == "relative") for case in cases
+    ]
+    in_sample = None if None in optimistic else float(np.array(optimistic) @ weights)
     holds = _holds(claim, low, high)
     verdict: Verdict = "reproduced" if holds else "not reproduced"
     sign = "±" if claim.rule.expect == "equal" else ""
@@ -311,4 +349,11 @@ def _by_interval(
         False: "contradicted: the interval is on the other side",
         None: f"undecided: the interval holds {sign}{claim.rule.margin:g}",
     }[holds]
-    return Judgement(claim, verdict, reason, cases, estimate, low, high, unit)
+    return Judgement(claim, verdict, reason, cases, float(estimate), low, high, unit, in_sample)
+
+
+def _in_sample_difference(case: Case, *, relative: bool) -> float | None:
+    if case.in_sample is None:
+        return None
+    difference = case.in_sample - case.reference
+    return 100 * difference / case.reference if relative else difference

@@ -27,7 +27,7 @@ _SCALES: Mapping[ClaimScale, tuple[str, str]] = {
         "What follows from the printed numbers alone, without running anything.",
     ),
 }
-_HEADINGS = ("Case", "Value", "Reference", "Difference", "Problems", "Holds")
+_HEADINGS = ("Case", "Value", "In-sample", "Reference", "Difference", "Problems", "Holds")
 _MARKS: Mapping[Verdict, str] = {
     "reproduced": "✓",
     "not reproduced": "✗",
@@ -46,6 +46,7 @@ def claims_table(judgements: Sequence[Judgement]) -> Table:
         Column("reason", "Reason"),
         Column("rule", "Expected"),
         Column("measured", "Measured", "estimate"),
+        Column("in_sample", "In-sample", "number"),
         Column("unit", "Unit"),
         Column("cases", "Cases", "number", digits=0),
         Column("problems", "Problems", "number", digits=0),
@@ -63,6 +64,7 @@ def claims_table(judgements: Sequence[Judgement]) -> Table:
             found.reason,
             _rule(found),
             "–" if found.estimate is None else Estimate(found.estimate, found.low, found.high),
+            "–" if found.in_sample is None else found.in_sample,
             found.unit or "–",
             len(found.cases),
             max((case.n_problems or 0 for case in found.cases), default=0) or "–",
@@ -73,15 +75,19 @@ def claims_table(judgements: Sequence[Judgement]) -> Table:
         ]
         for found in judgements
     ]
+    levels = {f"{100 * found.confidence:g}% " for found in judgements if found.confidence}
     return Table(
         "The paper's claims",
         columns,
         rows,
         [
-            "Reproduced: the whole 95% interval (over problems, paired) lies on the claim's side "
-            "of its margin. Not reproduced: anything else; undecided where the interval holds the "
-            "margin. Consistent and inconsistent speak of the paper's printed numbers alone. "
-            "Points are percentage points."
+            f"Reproduced: the whole {'or '.join(levels)}interval (over problems, paired) lies on "
+            "the claim's side of its margin. Not reproduced: anything else; undecided where the "
+            "interval holds the margin. Consistent and inconsistent speak of the paper's printed "
+            "numbers alone. Points are percentage points. Compute-optimal TTS is judged on "
+            "held-out problems: the strategy of a problem is chosen on others. In-sample: the same "
+            "number if it is chosen on the very problems that it is scored on, as in the paper; "
+            "the verdict does not use it."
         ],
     )
 
@@ -142,6 +148,8 @@ def _class(verdict: Verdict) -> str:
 def _claim(found: Judgement) -> str:
     claim = found.claim
     prints = [f"the paper prints {claim.printed}"] if claim.printed else []
+    has_in_sample = any(case.in_sample is not None for case in found.cases)
+    headings = [name for name in _HEADINGS if has_in_sample or name != "In-sample"]
     lines = [
         '<section class="claims-row">',
         f'<p><span class="claims-verdict claims-{_class(found.verdict)}">{_MARKS[found.verdict]} '
@@ -152,9 +160,9 @@ def _claim(found: Judgement) -> str:
     if found.cases:
         lines += [
             f"<details><summary>{counted(len(found.cases), 'case')}</summary><table><thead><tr>",
-            *(f"<th>{heading}</th>" for heading in _HEADINGS),
+            *(f"<th>{heading}</th>" for heading in headings),
             "</tr></thead><tbody>",
-            *map(_case, sorted(found.cases, key=_failing_first)),
+            *(_case(case, has_in_sample) for case in sorted(found.cases, key=_failing_first)),
             "</tbody></table></details>",
         ]
     return "\n".join([*lines, "</section>"])
@@ -163,21 +171,27 @@ def _claim(found: Judgement) -> str:
 def _measured(found: Judgement) -> str:
     if found.estimate is None or found.low is None or found.high is None:
         return ""
-    text = f"{found.estimate:+.1f} [{found.low:+.1f}, {found.high:+.1f}] {found.unit}"
-    return _text(text.replace("-", "−"))
+    estimate, low, high = (
+        f"{number:+.1f}".replace("-", "−") for number in (found.estimate, found.low, found.high)
+    )
+    text = f"{estimate} [{low}, {high}] {found.unit}"
+    if found.in_sample is not None:
+        text += f"; in-sample, as in the paper: {found.in_sample:+.1f}".replace(": -", ": −")
+    return _text(text)
 
 
 def _failing_first(case: Case) -> int:
     return {False: 0, None: 1, True: 2}[case.holds]
 
 
-def _case(case: Case) -> str:
+def _case(case: Case, has_in_sample: bool) -> str:
     difference = _number(case.difference, sign=True)
     if case.low is not None and case.high is not None:
         difference += f" [{_number(case.low, sign=True)}, {_number(case.high, sign=True)}]"
     cells = [
         _text(case.name),
         _number(case.value),
+        *(["" if case.in_sample is None else _number(case.in_sample)] if has_in_sample else []),
         _number(case.reference),
         difference,
         "" if case.n_problems is None else f"{case.n_problems:,}",

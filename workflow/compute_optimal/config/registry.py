@@ -194,6 +194,11 @@ class PolicyEntry(ModelEntry):
 
     family: str = Field(description="Model family, for grouping in figures")
     prompt: str = Field(description="Name of its prompt family")
+    is_reasoning: bool = Field(
+        default=False,
+        description="Whether it thinks at length before it answers (DeepSeek-R1-Distill); the "
+        "paper's rule then takes best-of-N, and Table 6 shows it",
+    )
     sampling: Sampling = Field(default=Sampling(), description="How solutions are drawn")
     solution_tokens: int = Field(
         default=400,

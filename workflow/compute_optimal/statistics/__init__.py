@@ -7,6 +7,7 @@ from compute_optimal.statistics.difficulty import BUCKETS, bucket_of, bucket_pro
 from compute_optimal.statistics.estimators import (
     TrajectoryScores,
     best_of_k,
+    best_values,
     pass_at_k,
     plurality_at_k,
     trajectory_scores,
@@ -50,6 +51,7 @@ __all__ = [
     "SelectionReport",
     "TrajectoryScores",
     "best_of_k",
+    "best_values",
     "bootstrap_means",
     "bootstrap_weights",
     "bucket_of",

@@ -54,26 +54,32 @@ def best_of_k(correct: ArrayLike, scores: ArrayLike, budgets: ArrayLike) -> Floa
     ``correct`` and ``scores`` are [problems, n]. Samples that tie for the top share it equally;
     a NaN score (the sample could not be scored) ranks below every number.
     """
-    truth, score, ks = _floats(correct), _floats(scores), _budgets(budgets)
-    _check_shape(truth, scores=score)
-    result = np.full((len(truth), len(ks)), np.nan)
-    for rows, columns in _pools(truth):
+    truth = _floats(correct)
+    (expected,) = best_values(truth[None], scores, budgets)
+    return np.asarray(expected, dtype=np.float64)
+
+
+def best_values(values: ArrayLike, scores: ArrayLike, budgets: ArrayLike) -> FloatArray:
+    """``best_of_k`` of any values of the samples: [measures, problems, budgets].
+
+    ``values`` [measures, problems, n] are NaN in the same places.
+    """
+    value, score, ks = _floats(values), _floats(scores), _budgets(budgets)
+    _check_shape(value[0], scores=score)
+    result = np.full((*value.shape[:2], len(ks)), np.nan)
+    for rows, columns in _pools(value[0]):
         size = columns.shape[1]
         reachable = np.flatnonzero(ks <= size)
+        pool = rows[:, None], columns
         # argsort puts NaN last, and so below every number.
-        order = np.take_along_axis(
-            columns,
-            np.argsort(-np.take_along_axis(score[rows], columns, axis=1), axis=1, kind="stable"),
-            axis=1,
-        )
-        shared = mean_over_ties(
-            np.take_along_axis(score[rows], order, axis=1),
-            np.take_along_axis(truth[rows], order, axis=1),
-        )
+        order = np.argsort(-score[pool], axis=1)
+        ordered = np.take_along_axis(score[pool], order, axis=1)
         choose, k = binomials(size), ks[reachable]
         # The sample at rank i is the best of k if the other k - 1 come from the n - 1 - i below.
         is_best = choose[np.arange(size - 1, -1, -1)[:, None], k - 1] / choose[size, k]
-        result[np.ix_(rows, reachable)] = shared @ is_best
+        for found, measure in zip(result, value, strict=True):
+            shared = mean_over_ties(ordered, np.take_along_axis(measure[pool], order, axis=1))
+            found[np.ix_(rows, reachable)] = shared @ is_best
     return result
 
 
@@ -131,8 +137,8 @@ def weighted_vote_at_k(
     the same are exact (error 0). The error of a mean over problems is sqrt(sum of squares) /
     problems.
 
-    Weights are rounded to about 2**-46 (n = 256) of a problem's largest weight: their sums are
-    exact integers, so sums of the same weights tie in any order. Raises ``ValueError`` for a
+    Weights are rounded to 2**-45 (n = 256) of a problem's largest weight: their sums are exact
+    integers, so sums of the same weights tie in any order. Raises ``ValueError`` for a
     weight that is negative or infinite, or fewer than two subsets.
     """
     # ASSUME: the samples of a pool are in random order, as drawn. Were they sorted (say by score),
@@ -261,6 +267,9 @@ def _budgets(budgets: ArrayLike) -> IntArray:
 def _pools(correct: FloatArray) -> Iterator[tuple[IntArray, IntArray]]:
     """Rows with equally many samples, and the columns [rows, size] that hold them."""
     present = ~np.isnan(correct)
+    if present.all() and present.size:
+        yield np.arange(len(correct)), np.broadcast_to(np.arange(correct.shape[1]), correct.shape)
+        return
     sizes = present.sum(axis=1)
     columns = np.argsort(~present, axis=1, kind="stable")
     for size in np.unique(sizes[sizes > 0]):
@@ -273,6 +282,8 @@ def mean_over_ties(scores: FloatArray, values: FloatArray) -> FloatArray:
     starts = np.ones(scores.shape, dtype=bool)
     left, right = scores[:, :-1], scores[:, 1:]
     starts[:, 1:] = (left != right) & ~(np.isnan(left) & np.isnan(right))
+    if starts.all():
+        return values
     run = np.cumsum(starts.ravel()) - 1
     means: FloatArray = (np.bincount(run, values.ravel()) / np.bincount(run))[run]
     return means.reshape(scores.shape)
@@ -355,13 +366,21 @@ def _ways_drawn(drawn: IntArray, others: IntArray, n_rest: int, degree: int) -> 
     free = n_rest - (others[:, None] * reaches).sum(axis=0)
     state = choose[np.repeat(free, np.unique(t, return_counts=True)[1]), : degree + 1]
     first_row = np.searchsorted(t, np.arange(int(drawn[-1]) + 2))
-    for other in others[others >= 2]:
+    before, products = np.empty_like(state), np.empty_like(state)
+    # Small classes first: no power of x is then above the number of samples so far.
+    n_before = n_rest - int(others[others >= 2].sum())
+    for other in np.sort(others[others >= 2]).tolist():
         last_row = int(first_row[min(other, drawn[-1]) + 1])
-        before = state[:last_row].copy()
-        for i in range(1, min(int(other), int(drawn[-1]), degree) + 1):
+        before[:last_row] = state[:last_row]
+        for i in range(1, min(other, int(drawn[-1]), degree) + 1):
             rows = slice(int(first_row[i]), last_row)
             factor = choose[other, i] * np.where(t[rows] == i, tie[rows], 1.0)
-            state[rows, i:] += factor[:, None] * before[rows, :-i]
+            width = min(n_before, degree - i) + 1
+            # Written in place: to allocate each product takes longer than to compute it.
+            product = products[rows, :width]
+            np.multiply(factor[:, None], before[rows, :width], out=product)
+            state[rows, i : i + width] += product
+        n_before += other
     return np.add.reduceat(state * node_weight[:, None], first_row[drawn], axis=0)
 
 
@@ -387,76 +406,39 @@ def _vote(
 ) -> FloatArray:
     """Worth of the winner [strategies, orders, budgets] after the first k samples of each order.
 
-    Sums of a class only grow, so the largest sum after k samples is the largest sum any class has
-    reached at its own samples so far. With the class in the low bits of the sum, the running
-    maximum names the leader too. Orders in which sums ever tie are counted again by
-    ``_vote_with_ties``.
+    Sums are taken over the samples between one budget and the next, then over budgets. Weights
+    become integers that are small enough for float64 to add without rounding.
     """
-    n_orders, length = orders.shape
-    n_classes = int(label.max()) + 1
-    class_bits = n_classes.bit_length()
-    weight_bits = 62 - class_bits - length.bit_length()
+    ends, asked = np.unique(budgets, return_inverse=True)
+    drawn = orders[:, : ends[-1]]
+    n_orders, length = drawn.shape
+    # Class 0 collects samples without an answer.
+    shape = int(label.max()) + 2, len(ends), n_orders
+    part = np.searchsorted(ends, np.arange(length), side="right")
+    place = ((label[drawn] + 1) * len(ends) + part) * n_orders + np.arange(n_orders)[:, None]
+    places, samples = place.ravel(), drawn.ravel()
+
+    def by_class(values: FloatArray | None) -> FloatArray:
+        sums = np.bincount(places, values, shape[0] * shape[1] * shape[2]).reshape(shape)
+        return np.add.accumulate(sums[1:], axis=1, dtype=np.float64)
+
+    absent = by_class(None) == 0
+    of_class = np.zeros((2, shape[0] - 1))
+    answered = label >= 0
+    of_class[0, label[answered]] = worth[answered]
+    of_class[1] = 1
     largest_weight = weights.max(axis=1, keepdims=True)
-    scale = 2.0**weight_bits / np.where(largest_weight > 0, largest_weight, 1)
-    fixed = np.rint(weights * scale).astype(np.int64) << class_bits
-    # No answer is class 0 without weight: its sum is below that of every class.
-    fixed[:, label < 0] = 0
-    of_class = np.zeros(n_classes + 1)
-    of_class[label + 1] = np.where(label >= 0, worth, 0.0)
-
-    # Sorting (class, position) as one integer is several times faster than an argsort.
-    keys = np.sort((label[orders] + 1).astype(np.int32) * length + np.arange(length), axis=1)
-    by_class, position = np.divmod(keys, length)
-    at = (np.arange(n_orders)[:, None] * length + position).ravel()
-    sample = orders.ravel()[at].reshape(keys.shape)
-    starts = np.ones(keys.shape, dtype=bool)
-    starts[:, 1:] = by_class[:, 1:] != by_class[:, :-1]
-    first = np.flatnonzero(starts)[np.cumsum(starts) - 1].reshape(keys.shape)
-    first_vote = np.empty(keys.size, dtype=bool)
-    first_vote[at] = starts.ravel()
-    code = by_class.astype(np.int64)
-
+    weight_bits = 53 - length.bit_length()
+    fixed = np.rint(weights * 2.0**weight_bits / np.where(largest_weight > 0, largest_weight, 1))
     winner = np.empty((len(weights), n_orders, len(budgets)))
-    reached = np.empty(keys.shape, dtype=np.int64)
     for strategy, weight in enumerate(fixed):
-        drawn = weight[sample]
-        running = np.cumsum(drawn, axis=1)
-        running -= (running - drawn).ravel()[first]
-        running |= code
-        reached.ravel()[at] = running.ravel()
-        largest = np.maximum.accumulate(reached, axis=1)
-        leader = largest[:, budgets - 1] & ((1 << class_bits) - 1)
-        winner[strategy] = of_class[leader]
-        # Equal sums of two classes differ in the class bits only.
-        differs = (reached[:, 1:] ^ largest[:, :-1]).view(np.uint64) - np.uint64(1)
-        tied = np.flatnonzero((differs < (1 << class_bits) - 1).any(axis=1))
-        if len(tied):
-            adds = (weight[orders[tied]] > 0) | first_vote.reshape(keys.shape)[tied]
-            sums = np.where(label[orders[tied]] >= 0, reached[tied] >> class_bits, -1)
-            winner[strategy, tied] = _shared_wins(sums, adds, worth[orders[tied]], budgets)
+        sums = by_class(weight[samples])
+        # A class that was not drawn cannot lead, whereas one without weight can.
+        sums[absent] = -1
+        leads = (sums == np.maximum(sums.max(axis=0), 0)).astype(np.float64)
+        total, n_leaders = (of_class @ leads.reshape(len(leads), -1)).reshape(2, *shape[1:])
+        winner[strategy] = (total / np.maximum(n_leaders, 1))[asked].T
     return winner
-
-
-def _shared_wins(
-    reached: IntArray, adds: NDArray[np.bool_], worth: FloatArray, budgets: IntArray
-) -> FloatArray:
-    """Mean worth [orders, budgets] of the classes that lead after k samples.
-
-    ``reached`` [orders, positions] is the sum of each sample's class with that sample, -1 for no
-    answer; ``adds`` is False where a sample changes nothing: no weight, and its class has voted.
-    The leaders are the classes that reached the largest sum since it last rose.
-    """
-    rows, ends = np.arange(len(reached))[:, None], budgets - 1
-    largest = np.maximum.accumulate(reached, axis=1)
-    rises = np.diff(largest, axis=1, prepend=-1) > 0
-    leads = (reached == largest) & (reached >= 0) & adds
-    position = np.arange(reached.shape[1], dtype=np.int32)
-    since = np.maximum.accumulate(np.where(rises, position, 0), axis=1)[:, ends]
-    n_leads = np.cumsum(leads, axis=1, dtype=np.int32)
-    total = np.cumsum(leads * worth, axis=1)
-    n_leaders = n_leads[:, ends] - n_leads[rows, since] + 1
-    summed = total[:, ends] - total[rows, since] + worth[rows, since]
-    return np.where(largest[:, ends] >= 0, summed / n_leaders, 0.0)
 
 
 def _sigmoids(margins: FloatArray) -> tuple[FloatArray, FloatArray]:

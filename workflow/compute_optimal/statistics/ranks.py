@@ -43,7 +43,7 @@ def rank_correlation(x: ArrayLike, y: ArrayLike, seed: int = 0) -> RankCorrelati
 
 def ranks_with_ties(scores: FloatArray) -> FloatArray:
     """Rank [problems, n] of each score in its row, from 1; ties share the mean, NaN stays NaN."""
-    order = np.argsort(scores, axis=1, kind="stable")
+    order = np.argsort(scores, axis=1)
     ordered = np.take_along_axis(scores, order, axis=1)
     positions = np.broadcast_to(np.arange(1.0, scores.shape[1] + 1), scores.shape)
     ranks = np.full(scores.shape, np.nan)

@@ -335,7 +335,7 @@ class _Table:
         in_fold: FloatArray = np.eye(int(fold.max()) + 1)[fold]
         split = self.outcome[:, group.rows].T[:, :, None] * in_fold[:, None, :]
         weight = weights[:, group.rows]
-        sums: FloatArray = np.einsum("rp,psf->rsf", weight, split, optimize=True)
+        sums = (weight @ split.reshape(len(split), -1)).reshape(-1, *split.shape[1:])
         totals = weight @ in_fold
         train = sums.sum(axis=2, keepdims=True) - sums
         untrained = totals.sum(axis=1, keepdims=True) - totals == 0

@@ -15,6 +15,7 @@ SELECT
     top.task,
     top.problem_ids,
     top.accuracies AS value,
+    top.in_sample,
     other.accuracies AS reference,
     log10(top.n_parameters) AS x,
     'tenfold parameters' AS x_unit,

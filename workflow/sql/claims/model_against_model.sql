@@ -26,6 +26,7 @@ SELECT
     small.task,
     small.problem_ids,
     small.accuracies AS value,
+    small.in_sample,
     coalesce(
         large.accuracies, list_transform(small.accuracies, lambda _ : printed.number / 100)
     ) AS reference

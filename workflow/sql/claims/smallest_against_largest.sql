@@ -25,6 +25,7 @@ SELECT
     small.task,
     small.problem_ids,
     small.accuracies AS value,
+    small.in_sample,
     large.accuracies AS reference
 FROM small
 INNER JOIN large USING (task, problem_ids)

@@ -6,6 +6,7 @@ SELECT
     task,
     problem_ids,
     accuracies AS value,
+    in_sample,
     list_transform(accuracies, lambda _ : printed[$series]::DOUBLE / 100) AS reference
 FROM tested_series($scale, $scoring, $voting)
 WHERE

@@ -19,14 +19,5 @@ pairs AS (
         AND regexp_full_match(policy_title, $policies)
         AND regexp_full_match(task_title, $tasks)
     GROUP BY ALL
-    HAVING value IS NOT NULL AND reference IS NOT NULL AND budget > 1
 )
-SELECT
-    concat_ws(', ', policy_title, prm_title, task_title, 'N = ' || budget) AS case_name,
-    task,
-    list(problem_id ORDER BY problem_id) AS problem_ids,
-    list(value ORDER BY problem_id) AS value,
-    list(reference ORDER BY problem_id) AS reference
-FROM (FROM pairs QUALIFY budget = max(budget) OVER (PARTITION BY task, policy_title, prm_title))
-GROUP BY task, task_title, policy_title, prm_title, budget
-ORDER BY case_name;
+FROM cases_at_largest_budget('pairs') ORDER BY case_name;
