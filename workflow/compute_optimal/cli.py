@@ -366,16 +366,20 @@ def _by_name(paths: Sequence[Path]) -> dict[str, dict[str, Path]]:
 
 def _draw_figures(options: argparse.Namespace) -> None:
     from compute_optimal.charts.present import draw_figure
+    from compute_optimal.charts.query import opened
 
-    for name, outputs in _by_name(options.outputs).items():
-        draw_figure(name, options.database, outputs)
+    with opened(options.database):
+        for name, outputs in _by_name(options.outputs).items():
+            draw_figure(name, options.database, outputs)
 
 
 def _render_tables(options: argparse.Namespace) -> None:
     from compute_optimal.charts.present import render_table
+    from compute_optimal.charts.query import opened
 
-    for name, outputs in _by_name(options.outputs).items():
-        render_table(name, options.database, outputs)
+    with opened(options.database):
+        for name, outputs in _by_name(options.outputs).items():
+            render_table(name, options.database, outputs)
 
 
 def _run_notebooks(options: argparse.Namespace) -> None:
@@ -387,11 +391,13 @@ def _run_notebooks(options: argparse.Namespace) -> None:
 
 def _judge_claims(options: argparse.Namespace) -> None:
     from compute_optimal.charts.present import SCORING, VOTING
+    from compute_optimal.charts.query import opened
     from compute_optimal.claims import judge_claims, write_claims
     from compute_optimal.config import load_claims
 
     common = {"scoring": SCORING, "voting": VOTING}
-    judgements = judge_claims(load_claims(options.claims), options.database, common)
+    with opened(options.database):
+        judgements = judge_claims(load_claims(options.claims), options.database, common)
     write_claims(judgements, _by_ending(options.outputs))
 
 

@@ -6,7 +6,8 @@ The same database gives the same bytes: no dates, no random ids, no order that i
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 from compute_optimal.charts import style
 from compute_optimal.charts.grid import PAGE_HEIGHT, Grid, grid_without_results
 from compute_optimal.charts.items import Item, item_named
-from compute_optimal.charts.query import Row, has_tables, run_query
+from compute_optimal.charts.query import Row, has_tables, opened, run_query
 from compute_optimal.errors import StudyError
 from compute_optimal.tables.model import Table
 
@@ -56,7 +57,7 @@ class Drawing:
         with mpl.rc_context(style.RC):
             if suffix == "pdf":
                 metadata |= {"Creator": None, "Producer": None, "CreationDate": None}
-                with PdfPages(stream, metadata=metadata) as pages:
+                with _small_fonts(), PdfPages(stream, metadata=metadata) as pages:
                     for page in self.pages:
                         pages.savefig(page)
             else:
@@ -98,7 +99,8 @@ def draw(
     item = item_named(name)
     if item.chart is None:
         raise StudyError(f"{name} is a table", cure="use render_table or tabulate")
-    rows, subtitle = _rows(item, Path(database), task, scoring, voting)
+    with opened(Path(database)):
+        rows, subtitle = _rows(item, Path(database), task, scoring, voting)
     if not rows:
         subtitle = subtitle if rows is None else f"{subtitle}: nothing of this kind in the study"
         return Drawing(grid_without_results(item.name, _title(item), subtitle))
@@ -117,7 +119,8 @@ def tabulate(
     item = item_named(name)
     if item.table is None:
         raise StudyError(f"{name} is a figure", cure="use draw_figure or draw")
-    rows, subtitle = _rows(item, Path(database), task, scoring, voting)
+    with opened(Path(database)):
+        rows, subtitle = _rows(item, Path(database), task, scoring, voting)
     return item.table(rows or (), f"{_title(item)} ({subtitle})")
 
 
@@ -179,6 +182,23 @@ def _task_text(task: Row) -> str:
 
 def _title(item: Item) -> str:
     return f"{item.reference}: {item.title}" if item.reference else item.title
+
+
+@contextmanager
+def _small_fonts() -> Iterator[None]:
+    """Have fonts embedded without the tables that shape text.
+
+    In a PDF, glyphs are placed one by one, so nothing reads these tables; to parse those of
+    DejaVu Sans took longer than to draw the figure.
+    """
+    from fontTools.subset import Options
+
+    kept = Options._drop_tables_default
+    Options._drop_tables_default = [*kept, "GDEF", "GPOS", "GSUB", "MATH"]
+    try:
+        yield
+    finally:
+        Options._drop_tables_default = kept
 
 
 def _check_formats(outputs: Mapping[str, Path], known: tuple[str, ...]) -> None:

@@ -2,15 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from compute_optimal.errors import StudyError
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 Row = Mapping[str, Any]
 
 SQL_FOLDER = Path(__file__).parents[2] / "sql"
+
+_OPEN: dict[Path, DuckDBPyConnection] = {}
+
+
+@contextmanager
+def opened(database: Path) -> Iterator[DuckDBPyConnection]:
+    """The DuckDB file ``database``, opened read-only, with the macros of the study.
+
+    Queries within the block share the connection: opening one takes longer than most queries.
+    Raises ``StudyError`` for a missing file and for one that is no database of a study.
+    """
+    if database in _OPEN:
+        yield _OPEN[database]
+        return
+    import duckdb
+
+    if not database.is_file():
+        raise StudyError(
+            "there is no database of results", where=str(database), cure="build it: make"
+        )
+    try:
+        connection = duckdb.connect(str(database), read_only=True)
+        # Sums in parallel depend on scheduling in their last digits.
+        connection.execute("SET threads = 1")
+        connection.execute((SQL_FOLDER / "macros.sql").read_text(encoding="utf-8"))
+    except (duckdb.BinderException, duckdb.CatalogException, duckdb.IOException) as error:
+        raise _misfit(database, "the macros of the queries", error) from error
+    _OPEN[database] = connection
+    try:
+        with connection:
+            yield connection
+    finally:
+        del _OPEN[database]
 
 
 def run_query(
@@ -26,24 +63,21 @@ def run_query(
 
     query = (SQL_FOLDER / f"{name}.sql").read_text(encoding="utf-8")
     used = {key: value for key, value in (parameters or {}).items() if f"${key}" in query}
-    if not database.is_file():
-        raise StudyError(
-            "there is no database of results", where=str(database), cure="build it: make"
-        )
     try:
-        with duckdb.connect(str(database), read_only=True) as connection:
-            # Sums in parallel depend on scheduling in their last digits.
-            connection.execute("SET threads = 1")
-            connection.execute((SQL_FOLDER / "macros.sql").read_text(encoding="utf-8"))
+        with opened(database) as connection:
             result = connection.execute(query, used)
             columns = [column[0] for column in result.description or ()]
             return tuple(dict(zip(columns, row, strict=True)) for row in result.fetchall())
-    except (duckdb.BinderException, duckdb.CatalogException, duckdb.IOException) as error:
-        raise StudyError(
-            f"the database does not fit the query {name}: {str(error).splitlines()[0]}",
-            where=str(database),
-            cure="build it again with this version of the study: make",
-        ) from error
+    except (duckdb.BinderException, duckdb.CatalogException) as error:
+        raise _misfit(database, f"the query {name}", error) from error
+
+
+def _misfit(database: Path, what: str, error: Exception) -> StudyError:
+    return StudyError(
+        f"the database does not fit {what}: {str(error).splitlines()[0]}",
+        where=str(database),
+        cure="build it again with this version of the study: make",
+    )
 
 
 def has_tables(database: Path, tables: Sequence[str]) -> bool:
