@@ -401,8 +401,20 @@ SELECT
     try_cast(regexp_extract(value::VARCHAR, '[0-9.]+(e[0-9]+)?') AS DOUBLE) AS number
 FROM published;
 
--- Accuracies per problem that a claim is tested on. scale_ 'paper': models and tasks that the paper
--- names, whoever drew their samples; 'study': what the study itself runs.
+-- Tasks and policies that a claim is tested on. scale_ 'paper': those that the paper names, whoever drew
+-- their samples; 'study': what the study itself runs.
+CREATE OR REPLACE TEMP MACRO tested_pairs(scale_) AS TABLE
+SELECT task, policy
+FROM ranked_pairs()
+WHERE
+    if(
+        scale_ = 'paper',
+        name_key(policy_title) IN (SELECT name_key(model) FROM published)
+        AND name_key(task_title) IN (SELECT name_key(task) FROM published),
+        (task, policy) IN (SELECT (task, policy) FROM cells)
+    );
+
+-- Accuracies per problem of the same.
 CREATE OR REPLACE TEMP MACRO tested_outcomes(scale_) AS TABLE
 SELECT
     outcomes.*,
@@ -413,16 +425,10 @@ SELECT
     prms.title AS prm_title,
     prms.format AS prm_format
 FROM outcomes
+SEMI JOIN tested_pairs(scale_) USING (task, policy)
 INNER JOIN policies USING (policy)
 INNER JOIN tasks USING (task)
-LEFT JOIN prms USING (prm)
-WHERE
-    if(
-        scale_ = 'paper',
-        name_key(policies.title) IN (SELECT name_key(model) FROM published)
-        AND name_key(tasks.title) IN (SELECT name_key(task) FROM published),
-        (outcomes.task, outcomes.policy) IN (SELECT (task, policy) FROM cells)
-    );
+LEFT JOIN prms USING (prm);
 
 -- Series of gain_series for the same, but compute-optimal TTS is what the strategies give that other
 -- problems chose, PRM and all. in_sample: its mean accuracy as the paper reports it, with the strategies
@@ -449,7 +455,7 @@ LEFT JOIN cross_fitted USING (task, policy, series, budget, problem_ids)
 WHERE
     found.series IS NOT NULL
     AND (found.series <> 'compute_optimal' OR cross_fitted.held_out IS NOT NULL)
-    AND (found.task, found.policy) IN (SELECT (task, policy) FROM tested_outcomes(scale_));
+    AND (found.task, found.policy) IN (SELECT (task, policy) FROM tested_pairs(scale_));
 
 -- Cases of a measured claim from pairs of accuracies (a table: task, task_title, policy_title, prm_title,
 -- budget, problem_id, value, reference): each task, policy and PRM at its largest budget.
