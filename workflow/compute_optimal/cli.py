@@ -137,6 +137,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("notebooks", type=Path, nargs="+")
     command.add_argument("--database", type=Path, required=True)
     command.add_argument("--claims", type=Path, required=True, help="page of the verdicts")
+    command.add_argument("--figures", type=Path, nargs="+", required=True, help="their PNG files")
     command.add_argument("--outputs", type=Path, nargs="+", required=True)
 
     command = verb("build-browser", _build_browser, "a page of solutions and trees", storage)
@@ -385,7 +386,11 @@ def _render_tables(options: argparse.Namespace) -> None:
 def _run_notebooks(options: argparse.Namespace) -> None:
     from compute_optimal.notebooks import run_notebooks
 
-    parameters = {"database": options.database, "claims": options.claims}
+    parameters = {
+        "database": options.database,
+        "claims": options.claims,
+        "figures": options.figures[0].parent,
+    }
     run_notebooks(options.notebooks, parameters, options.outputs[0].parent)
 
 

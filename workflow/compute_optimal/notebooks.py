@@ -22,7 +22,17 @@ def run_notebooks(notebooks: Sequence[Path], parameters: Mapping[str, Path], fol
     import nbformat
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError
+    from nbconvert import HTMLExporter
 
+    # Without the scripts that nbconvert links to on the network: the page must work offline.
+    exporter: Any = HTMLExporter(
+        exclude_input_prompt=True,
+        embed_images=True,
+        require_js_url="",
+        mathjax_url="",
+        mermaid_js_url="",
+        jquery_url="",
+    )
     folder.mkdir(parents=True, exist_ok=True)
     clear = nbformat.v4.new_code_cell("%reset -f")
     # The one kernel that is sure to have this package: the running interpreter's.
@@ -46,7 +56,8 @@ def run_notebooks(notebooks: Sequence[Path], parameters: Mapping[str, Path], fol
                 ) from error
             finally:
                 nbformat.write(notebook, executed)
-            executed.with_suffix(".html").write_text(_page(notebook), encoding="utf-8")
+            page, _ = exporter.from_notebook_node(notebook)
+            executed.with_suffix(".html").write_text(page, encoding="utf-8")
 
 
 def _with_parameters(notebook: Any, parameters: Mapping[str, Path]) -> Any:
@@ -64,18 +75,3 @@ def _with_parameters(notebook: Any, parameters: Mapping[str, Path]) -> Any:
             cells.insert(index + 1, nbformat.v4.new_code_cell("\n".join(lines)))
             break
     return nbformat.v4.new_notebook(cells=cells, metadata=notebook.metadata)
-
-
-def _page(notebook: Any) -> str:
-    from nbconvert import HTMLExporter
-
-    # Without the scripts that nbconvert links to on the network: the page must work offline.
-    exporter: Any = HTMLExporter(
-        exclude_input_prompt=True,
-        embed_images=True,
-        require_js_url="",
-        mathjax_url="",
-        mermaid_js_url="",
-        jquery_url="",
-    )
-    return str(exporter.from_notebook_node(notebook)[0])

@@ -96,6 +96,7 @@ rule run_notebooks:
         notebooks=plan.notebook_sources,
         database="<results>/study.duckdb",
         claims="<results>/claims.html",
+        figures=rules.draw_figures.output.png,
         queries=plan.item_queries,
         code=plan.sources("notebooks"),
     output:
@@ -110,6 +111,7 @@ rule run_notebooks:
         "python -m compute_optimal run-notebooks {input.notebooks:q}"
         " --database {input.database:q}"
         " --claims {input.claims:q}"
+        " --figures {input.figures:q}"
         " --outputs {output:q}"
         " 2>&1 | tee {log:q}"
 

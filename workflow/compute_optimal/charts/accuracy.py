@@ -144,7 +144,13 @@ def _block(
     drawn = [row for row in rows if row["budget"] is not None and row["method"] in _LINES]
     low, high = style.percent_limits(_ends(drawn))
     budgets = sorted({row["budget"] for row in drawn})
-    ticks = style.thinned(sorted({row["budget"] for row in drawn if row["at_study_budget"]}))
+    ends: dict[tuple[object, ...], int] = {}
+    for row in drawn:
+        curve = row["policy"], row[key], row["method"]
+        ends[curve] = max(row["budget"], ends.get(curve, 0))
+    # A pool may end before the study's next budget.
+    marked = {row["budget"] for row in drawn if row["at_study_budget"]} | {*ends.values()}
+    ticks = style.thinned(sorted(marked))
 
     def prepare(axes: Axes) -> None:
         axes.set_xscale("log", base=2)
@@ -211,7 +217,7 @@ def _curve(
         [100 * row["accuracy"] for row in ordered],
         [style.percent(row["ci_low"]) for row in ordered],
         [style.percent(row["ci_high"]) for row in ordered],
-        [row["at_study_budget"] for row in ordered],
+        [row["at_study_budget"] or row is ordered[-1] for row in ordered],
         label,
         bars=bars,
     )

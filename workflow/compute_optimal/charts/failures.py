@@ -34,8 +34,10 @@ _TRUTHS: dict[str, tuple[str, dict[str, Any]]] = {
         {"facecolor": "white", "edgecolor": style.FAINT, "hatch": "/////"},
     ),
 }
-_STEP_WIDTH, _ROW_HEIGHT = 2.9, 0.165
-"""Inches for the text of a step, and for its bar."""
+_STEP_WIDTH, _ROW_HEIGHT, _NO_ROWS = 2.9, 0.165, 0.5
+"""Inches for the text of a step, for its bar, and for a panel without steps."""
+_MARGIN = 0.1
+"""Rows above the first bar and below the last one."""
 
 _PREFIXES = {
     "prefers_longer": "longer step preferred: ",
@@ -48,7 +50,7 @@ Chart = Callable[[Sequence[Row], str, str], Grid]
 def failure_rates(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
     """Each failure's rate, a row per PRM: all policies together, and each policy apart."""
     prms = {row["prm"]: row["prm_title"] for row in rows}
-    names = [style.fit(name, 1.55, style.TEXT, lines=1) for name in prms.values()]
+    names = [style.fit(name, 1.55, style.SMALL) for name in prms.values()]
     policies = {row["policy"]: row["policy_title"] for row in rows if row["policy"] is not None}
     looks = {
         policy: style.series_look(name, i, len(policies))
@@ -206,7 +208,6 @@ def examples(*failures: str) -> Chart:
 
     def chart(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
         shown = [row for row in rows if row["failure"] in failures]
-        most = max((row["position"] or 0 for row in shown), default=0)
         panels = [
             _example([*group])
             for _, group in groupby(shown, key=lambda row: (row["prm"], row["failure"]))
@@ -220,9 +221,9 @@ def examples(*failures: str) -> Chart:
             subtitle,
             "score of the step (%)",
             "",
-            [Block("", panels, lambda axes: _prepare(axes, max(most, 1)))],
+            [Block("", panels, _prepare)],
             _legend() if found else [],
-            panel_height=max(0.5, _ROW_HEIGHT * most),
+            panel_height=_NO_ROWS,
             left=_STEP_WIDTH + 0.15,
             columns=1,
         )
@@ -241,10 +242,9 @@ def _legend() -> list[tuple[Any, str]]:
     return [*bars, (threshold, "below: flagged as wrong")]
 
 
-def _prepare(axes: Axes, n_steps: int) -> None:
+def _prepare(axes: Axes) -> None:
     axes.set_xlim(0, 165)
     axes.set_xticks(range(0, 101, 25))
-    axes.set_ylim(n_steps - 0.4, -0.6)
     axes.set_yticks([])
     axes.grid(visible=False, axis="y")
 
@@ -262,12 +262,13 @@ def _example(steps: Sequence[Row]) -> Panel:
         return Panel(name, label, None, reason)
 
     def paint(axes: Axes) -> None:
+        axes.set_ylim(len(steps) - 0.5 + _MARGIN, -0.5 - _MARGIN)
         axes.set_yticks(
             range(len(steps)),
             [style.fit(row["step"], _STEP_WIDTH, style.TEXT, lines=1) for row in steps],
         )
         axes.tick_params(axis="y", length=0)
-        axes.vlines(50, -0.6, len(steps) - 0.4, color=style.INK, linestyle="--", linewidth=0.8)
+        axes.axvline(50, color=style.INK, linestyle="--", linewidth=0.8)
         for place, row in enumerate(steps):
             axes.barh(
                 place,
@@ -287,4 +288,5 @@ def _example(steps: Sequence[Row]) -> Panel:
         f"{label}; {where}",
         paint,
         note=f"{first['problem']} Answer: {first['gold']}.",
+        height=_ROW_HEIGHT * (len(steps) + 2 * _MARGIN),
     )

@@ -38,6 +38,8 @@ class Panel:
     paint: Paint | None
     absent: str = style.NOT_RUN
     note: str = ""
+    height: float | None = None
+    """Inches of the axes; None: as all others of the figure."""
 
 
 @dataclass(frozen=True)
@@ -148,15 +150,18 @@ class Grid:
             )
 
     def _band_height(self, band: _Band) -> float:
-        height = self.panel_height or _PANEL_HEIGHTS[self._columns]
         return (
             (_BLOCK_TITLE if band.title else 0.0)
             + band.text_height
-            + height
+            + self._panel_height(band)
             + _TICKS
             + _AXIS_TITLE
             + _ROW_GAP
         )
+
+    def _panel_height(self, band: _Band) -> float:
+        usual = self.panel_height or _PANEL_HEIGHTS[self._columns]
+        return max(usual if panel.height is None else panel.height for panel in band.panels)
 
     def _sheet(self, bands: Sequence[_Band]) -> Figure:
         import matplotlib as mpl
@@ -210,7 +215,7 @@ class Grid:
                 weight="bold",
             )
             top -= _BLOCK_TITLE
-        panel_height = self.panel_height or _PANEL_HEIGHTS[self._columns]
+        panel_height = self._panel_height(band)
         bottom = top - band.text_height - panel_height
         for column, panel in enumerate(band.panels):
             x = self.left + column * (self._panel_width + _GAP)

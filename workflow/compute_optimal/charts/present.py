@@ -39,6 +39,8 @@ class Drawing:
     """A figure that can be written to files and shown in a notebook."""
 
     grid: Grid
+    picture: Path | None = None
+    """Its PNG, where it has been drawn before."""
 
     def save(self, outputs: Mapping[str, Path]) -> None:
         """Write "svg" and "png" as one sheet each and "pdf" as pages for print."""
@@ -79,7 +81,8 @@ class Drawing:
         return [self.sheet] if self.grid.height <= PAGE_HEIGHT else self.grid.figures(PAGE_HEIGHT)
 
     def _repr_png_(self) -> tuple[bytes, dict[str, object]]:
-        return self.encoded("png"), {"alt": self.grid.title, "width": SCREEN_WIDTH}
+        content = self.encoded("png") if self.picture is None else self.picture.read_bytes()
+        return content, {"alt": self.grid.title, "width": SCREEN_WIDTH}
 
 
 def draw(
@@ -89,12 +92,14 @@ def draw(
     task: str | None = None,
     scoring: str = SCORING,
     voting: str = VOTING,
+    drawn: Path | str | None = None,
 ) -> Drawing:
     """The figure ``name`` of the catalogue.
 
     ``task``: another task than the figure's own. ``scoring`` and ``voting`` turn step scores into
-    answers. Raises ``StudyError`` for a name that is no figure, an unknown task, and a database
-    that is missing or lacks tables.
+    answers. ``drawn``: a folder with the PNG of this figure of this database, by these parameters,
+    which a notebook then shows instead of drawing it again. Raises ``StudyError`` for a name that
+    is no figure, an unknown task, and a database that is missing or lacks tables.
     """
     item = item_named(name)
     if item.chart is None:
@@ -103,8 +108,10 @@ def draw(
         rows, subtitle = _rows(item, Path(database), task, scoring, voting)
     if not rows:
         subtitle = subtitle if rows is None else f"{subtitle}: nothing of this kind in the study"
-        return Drawing(grid_without_results(item.name, _title(item), subtitle))
-    return Drawing(item.chart(rows, _title(item), subtitle))
+        grid = grid_without_results(item.name, _title(item), subtitle)
+    else:
+        grid = item.chart(rows, _title(item), subtitle)
+    return Drawing(grid, None if drawn is None else Path(drawn) / f"{name}.png")
 
 
 def tabulate(
