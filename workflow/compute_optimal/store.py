@@ -22,8 +22,9 @@ import re
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -134,12 +135,38 @@ class Root:
 
     def manifest(self) -> Manifest:
         """All that the manifests of a published root list."""
+        return self._listed[0]
+
+    def listed(self, directory: str) -> frozenset[str]:
+        """Names of the parts that the manifests list in one folder."""
+        return self._listed[1].get(directory, frozenset())
+
+    @property
+    def _listed(self) -> tuple[Manifest, Mapping[str, frozenset[str]]]:
         if self.writable:
-            return {}
-        parts: Manifest = {}
-        for file in sorted(self.path.glob(MANIFESTS)):
-            parts |= parse_manifest(file.read_bytes(), str(file))
-        return parts
+            return {}, {}
+        stats = [(file, file.stat()) for file in sorted(self.path.glob(MANIFESTS))]
+        return _read_manifests(
+            tuple((file, stat.st_mtime_ns, stat.st_size, stat.st_ino) for file, stat in stats)
+        )
+
+
+@lru_cache(maxsize=4)
+def _read_manifests(
+    files: tuple[tuple[Path, int, int, int], ...],
+) -> tuple[Manifest, Mapping[str, frozenset[str]]]:
+    """All that manifests list, as a whole and by folder. ``files``: with what tells a new version.
+
+    Every look into a partition asks for it, and it is as long as the store has partitions.
+    """
+    parts: Manifest = {}
+    for file, *_ in files:
+        parts |= parse_manifest(file.read_bytes(), str(file))
+    folders: dict[str, set[str]] = {}
+    for part in parts:
+        folder, _, name = part.rpartition("/")
+        folders.setdefault(folder, set()).add(name)
+    return parts, {folder: frozenset(names) for folder, names in folders.items()}
 
 
 def parse_manifest(content: bytes, where: str) -> Manifest:
@@ -188,10 +215,7 @@ class Partition:
                 self._check_spec(folder)
             if not root.writable:
                 listed = {
-                    Path(name).name
-                    for name in root.manifest()
-                    if Path(name).parent.as_posix() == self.directory
-                    and Path(name).name.startswith(f"{table}-")
+                    name for name in root.listed(self.directory) if name.startswith(f"{table}-")
                 }
                 if listed_only:
                     here = {name: here[name] for name in listed & here.keys()}

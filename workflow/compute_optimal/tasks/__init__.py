@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,12 +50,19 @@ def load_problems(task: TaskEntry, *, mirror: Path | None, downloads: Path) -> l
     Raises ``StudyError`` where the file cannot be had, has another sha256, or does not hold the
     number of problems that the registry states.
     """
-    from compute_optimal.tasks import arithmetic_chains, datasets
+    from compute_optimal.tasks import datasets
 
     if task.kind == "arithmetic_chains":
         assert task.parameters is not None
-        return list(arithmetic_chains.generate(**task.parameters.model_dump()))
+        return list(_chains(**task.parameters.model_dump()))
     return datasets.load(task, mirror=mirror, downloads=downloads)
+
+
+@lru_cache(maxsize=1)
+def _chains(**parameters: Any) -> tuple[Problem, ...]:
+    from compute_optimal.tasks import arithmetic_chains
+
+    return tuple(arithmetic_chains.generate(**parameters))
 
 
 def step_checker(task: TaskEntry) -> Callable[[str, Sequence[str]], StepCheck] | None:
