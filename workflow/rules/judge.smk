@@ -16,6 +16,9 @@ rule grade_answers:
         "<results>/{origin}/{task}/{policy}/answers-{digest}.parquet",
     log:
         "<logs>/grade_answers/{origin}/{task}/{policy}-{digest}.log",
+    # Before estimates, which take one core each: a job that wants all cores would wait for them, and
+    # they for it, one at a time.
+    priority: 1
     threads: plan.study.grading.workers
     resources:
         storage=plan.storage,
