@@ -131,6 +131,8 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--outputs", type=Path, nargs="+", required=True, help="files, each named by its item"
         )
+        if run is _draw_figures:
+            command.add_argument("--workers", type=int, default=1, help="processes that draw")
 
     command = verbs.add_parser("run-notebooks", help="notebooks, executed and exported to HTML")
     command.set_defaults(run=_run_notebooks)
@@ -366,12 +368,9 @@ def _by_name(paths: Sequence[Path]) -> dict[str, dict[str, Path]]:
 
 
 def _draw_figures(options: argparse.Namespace) -> None:
-    from compute_optimal.charts.present import draw_figure
-    from compute_optimal.charts.query import opened
+    from compute_optimal.charts.present import draw_figures
 
-    with opened(options.database):
-        for name, outputs in _by_name(options.outputs).items():
-            draw_figure(name, options.database, outputs)
+    draw_figures(options.database, _by_name(options.outputs), workers=options.workers)
 
 
 def _render_tables(options: argparse.Namespace) -> None:

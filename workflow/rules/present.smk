@@ -58,9 +58,11 @@ rule draw_figures:
         png=expand("<results>/figures/{name}.png", name=plan.figures),
     log:
         "<logs>/draw_figures.log",
+    threads: 2
     shell:
         "python -m compute_optimal draw-figures"
         " --database {input.database:q}"
+        " --workers {threads}"
         " --outputs {output:q}"
         " 2>&1 | tee {log:q}"
 

@@ -5,13 +5,16 @@ The same database gives the same bytes: no dates, no random ids, no order that i
 
 from __future__ import annotations
 
+import atexit
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from compute_optimal.charts import style
 from compute_optimal.charts.grid import PAGE_HEIGHT, Grid, grid_without_results
@@ -66,7 +69,9 @@ class Drawing:
                 metadata |= {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}[
                     suffix
                 ]
-                self.sheet.savefig(stream, format=suffix, metadata=metadata)
+                # A third faster than the default level, 3% larger.
+                options: Any = {"pil_kwargs": {"compress_level": 3}} if suffix == "png" else {}
+                self.sheet.savefig(stream, format=suffix, metadata=metadata, **options)
         return stream.getvalue()
 
     @cached_property
@@ -136,6 +141,35 @@ def draw_figure(
 ) -> None:
     """Write the figure ``name`` to ``outputs``: format ("svg", "pdf", "png") to path."""
     draw(name, database, task=task).save(outputs)
+
+
+def draw_figures(
+    database: Path, figures: Mapping[str, Mapping[str, Path]], *, workers: int
+) -> None:
+    """Write ``figures``, name to outputs as for ``draw_figure``, in ``workers`` processes."""
+    draw_one = partial(_draw_one, database)
+    if workers == 1:
+        with opened(database):
+            for figure in figures.items():
+                draw_one(figure)
+        return
+    # Not forked: the libraries at hand have threads of their own.
+    with ProcessPoolExecutor(
+        workers, get_context("spawn"), initializer=_keep_open, initargs=(database,)
+    ) as pool:
+        for _ in pool.map(draw_one, figures.items()):
+            pass
+
+
+def _draw_one(database: Path, figure: tuple[str, Mapping[str, Path]]) -> None:
+    draw_figure(figure[0], database, figure[1])
+
+
+def _keep_open(database: Path) -> None:
+    """Open ``database`` for as long as a worker lives."""
+    stack = ExitStack()
+    stack.enter_context(opened(database))
+    atexit.register(stack.close)
 
 
 def render_table(
