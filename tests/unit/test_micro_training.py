@@ -54,6 +54,32 @@ def test_training_lowers_the_loss_and_is_reproducible(
     assert again == (models / recipe.name / "model.safetensors").read_bytes()
 
 
+def test_a_second_run_of_the_schedule_goes_on_from_the_end_of_the_first(
+    models: Path, tmp_path: Path
+) -> None:
+    """In one go, and from the saved weights of the first run, it ends at the same weights."""
+    from transformers import AutoModelForCausalLM
+
+    recipe = replace(QWEN, more=(SHORT,))
+    written = policy_training.train_policy(recipe, tmp_path)
+    (_, first), (_, middle), (_, again), (_, last) = written["measured"]["loss"]
+    assert last < middle < first
+    assert again < 0.7 * first
+
+    network = AutoModelForCausalLM.from_pretrained(models / QWEN.name)
+    tokenizer = policy_training.build_tokenizer(QWEN.family)
+    with policy_training.single_thread(recipe.seed + 1000):
+        batches = policy_training._batches(recipe, SHORT.batch_size, 1, tokenizer)
+        losses = (
+            policy_training.next_token_loss(network, batch, tokenizer.pad_token_id)
+            for batch in batches
+        )
+        policy_training.optimise(network, SHORT, losses)
+    in_one_go = AutoModelForCausalLM.from_pretrained(tmp_path).state_dict()
+    for name, weights in network.state_dict().items():
+        assert torch.equal(weights, in_one_go[name]), name
+
+
 @pytest.mark.parametrize("recipe", [QWEN, LLAMA], ids=lambda recipe: recipe.family)
 def test_a_trained_folder_is_a_checkpoint_with_its_eos(recipe: PolicyRecipe, models: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
