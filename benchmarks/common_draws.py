@@ -16,9 +16,10 @@ import argparse
 import math
 import random
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
+from imitated import Imitation, search_settings, searches_of
 from workbench import write_result
 
 from compute_optimal.engines.requests import (
@@ -28,15 +29,7 @@ from compute_optimal.engines.requests import (
     ScoreResult,
 )
 from compute_optimal.prms import PrmInput
-from compute_optimal.search import (
-    CommonAnswers,
-    Search,
-    SearchResult,
-    SearchSettings,
-    beam_search,
-    dvts,
-    run,
-)
+from compute_optimal.search import CommonAnswers, SearchResult, run
 from compute_optimal.search.common_answers import Drawn, Place
 from compute_optimal.tasks import Problem
 
@@ -50,25 +43,15 @@ def normal(*of: object) -> float:
     return random.Random(repr(of)).gauss(0, 1)
 
 
-class Policy:
+class Policy(Imitation[SampleRequest]):
     """One id a step. From the sixth step on a solution ends with probability 0.2."""
 
-    seconds = 0.0
-
     def __init__(self, stock: float) -> None:
+        super().__init__()
         self._stock = stock
-        self._pending: list[SampleRequest] = []
-
-    @property
-    def unfinished(self) -> int:
-        return len(self._pending)
-
-    def submit(self, request: SampleRequest) -> None:
-        self._pending.append(request)
 
     def collect(self) -> list[Completion]:
-        due, self._pending = self._pending[:64], self._pending[64:]
-        return [self._answer(request) for request in due]
+        return [self._answer(request) for request in self._take(64)]
 
     def _answer(self, request: SampleRequest) -> Completion:
         chance = random.Random(request.seed)
@@ -80,28 +63,18 @@ class Policy:
         return Completion(request.key, text, (2 * step + ends,), reason, 0.0, 1, 0)  # type: ignore[arg-type]
 
 
-class Prm:
+class Prm(Imitation[ScoreRequest]):
     """Scores a path of steps by its quality and a bias of its own."""
 
-    seconds = 0.0
-
     def __init__(self, number: int, agreement: float) -> None:
+        super().__init__()
         self._weights = math.sqrt(agreement), math.sqrt(1 - agreement)
         self._number = number
-        self._pending: list[ScoreRequest] = []
-
-    @property
-    def unfinished(self) -> int:
-        return len(self._pending)
-
-    def submit(self, request: ScoreRequest) -> None:
-        self._pending.append(request)
 
     def collect(self) -> list[ScoreResult]:
-        due, self._pending = self._pending[:64], self._pending[64:]
         return [
             ScoreResult(request.key, (self._score(request.token_ids),), len(request.token_ids), 0)
-            for request in due
+            for request in self._take(64)
         ]
 
     def _score(self, path: tuple[int, ...]) -> float:
@@ -128,19 +101,13 @@ def shares(
     budgets: Sequence[int], n_prms: int, n_problems: int, agreement: float, stock: float
 ) -> tuple[dict[tuple[str, int], list[float]], float]:
     """Share of new tokens by method and budget, one for each PRM; and of all searches together."""
-    settings = SearchSettings("simulation", 0.7, 1.0, -1, 8192, 8192, 2048, 4, 40, 10**6)
+    settings = search_settings("simulation")
     drawn: dict[tuple[str, int], list[int]] = defaultdict(lambda: [0] * n_prms)
     new: dict[tuple[str, int], list[int]] = defaultdict(lambda: [0] * n_prms)
     for number in range(n_problems):
         problem = Problem(f"p{number}", str(number), "0", None, None)
         drawn_before: dict[Place, Drawn] = {}
         for rank in range(n_prms):
-
-            def searches(of: Problem = problem) -> Iterator[Search[SearchResult]]:
-                for budget in budgets:
-                    yield beam_search(of, (0,) * N_PROMPT, budget, settings, encode)
-                subtrees = range(max(budgets) // settings.beam_width)
-                yield dvts(of, (0,) * N_PROMPT, subtrees, settings, encode)
 
             def count(result: SearchResult, rank: int = rank) -> None:
                 cell = result.method, result.budget or max(budgets)
@@ -153,7 +120,7 @@ def shares(
                 lambda _, found, known=drawn_before: known.update(found),  # type: ignore[misc]
             )
             run(
-                searches(),
+                searches_of(problem, (0,) * N_PROMPT, budgets, max(budgets), settings, encode),
                 sampling=Policy(stock),
                 scoring=Prm(rank + 1, agreement),
                 on_finished=count,

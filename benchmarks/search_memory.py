@@ -18,8 +18,8 @@ import time
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Generic, TypeVar
 
+from imitated import Imitation, RequestT, search_settings, searches_of
 from workbench import write_result
 
 from compute_optimal.engines.requests import (
@@ -30,44 +30,26 @@ from compute_optimal.engines.requests import (
     ScoreResult,
 )
 from compute_optimal.prms import PrmInput
-from compute_optimal.search import (
-    CommonAnswers,
-    Search,
-    SearchResult,
-    SearchSettings,
-    beam_search,
-    dvts,
-    run,
-)
+from compute_optimal.search import CommonAnswers, Search, SearchResult, run
 from compute_optimal.tasks import Problem
 
-RequestT = TypeVar("RequestT", SampleRequest, ScoreRequest)
 
-
-class Imitation(Generic[RequestT]):
-    """Holds requests, hands over a random tenth of them a step, and counts its own seconds."""
+class Shuffled(Imitation[RequestT]):
+    """Hands over a random tenth of its requests a step, and counts its own seconds."""
 
     def __init__(self) -> None:
-        self.seconds, self.n_requests, self.n_tokens = 0.0, 0, 0
-        self._pending: list[RequestT] = []
+        super().__init__()
+        self.n_requests, self.n_tokens = 0, 0
         self._random = random.Random(0)
-
-    @property
-    def unfinished(self) -> int:
-        return len(self._pending)
-
-    def submit(self, request: RequestT) -> None:
-        self._pending.append(request)
 
     def _due(self) -> list[RequestT]:
         self._random.shuffle(self._pending)
-        n = len(self._pending) // 10 + 1
-        due, self._pending = self._pending[:n], self._pending[n:]
+        due = self._take(len(self._pending) // 10 + 1)
         self.n_requests += len(due)
         return due
 
 
-class Policy(Imitation[SampleRequest]):
+class Policy(Shuffled[SampleRequest]):
     def __init__(self, n_prompt: int, n_steps: int) -> None:
         super().__init__()
         self._n_prompt, self._n_steps = n_prompt, n_steps
@@ -88,7 +70,7 @@ class Policy(Imitation[SampleRequest]):
         return answers
 
 
-class Prm(Imitation[ScoreRequest]):
+class Prm(Shuffled[ScoreRequest]):
     def collect(self) -> list[ScoreResult]:
         started = time.process_time()
         answers = [
@@ -109,7 +91,7 @@ def main() -> None:
     parser.add_argument("--keep", action="store_true")
     arguments = parser.parse_args()
 
-    settings = SearchSettings("benchmark", 0.7, 1.0, -1, 8192, 8192, 2048, 4, 40, 10**6)
+    settings = search_settings("benchmark")
     position = PrmInput(tuple(range(500)), ())
 
     def encode(_: str, steps: Sequence[str]) -> PrmInput:
@@ -117,19 +99,16 @@ def main() -> None:
 
     widths = [4**power for power in range(1, 10) if 4**power <= arguments.budget]
     budgets = {"all": widths, "beam_search": [arguments.budget], "dvts": []}[arguments.method]
+    dvts_budget = None if arguments.method == "beam_search" else arguments.budget
     common, n_unfinished = CommonAnswers(), Counter[str]()
 
     def searches() -> Iterator[Search[SearchResult]]:
         for i in range(arguments.problems):
             problem = Problem(f"p{i}", f"Problem {i}?", "0", None, None)
             prompt = tuple(range(1000, 1150))
-            for budget in budgets:
+            for search in searches_of(problem, prompt, budgets, dvts_budget, settings, encode):
                 n_unfinished[problem.problem_hash] += 1
-                yield beam_search(problem, prompt, budget, settings, encode)
-            if arguments.method != "beam_search":
-                n_unfinished[problem.problem_hash] += 1
-                subtrees = range(arguments.budget // settings.beam_width)
-                yield dvts(problem, prompt, subtrees, settings, encode)
+                yield search
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     results: list[SearchResult] = []
