@@ -11,6 +11,7 @@ import pytest
 
 from compute_optimal.micro import growth
 from compute_optimal.micro.process_reward_model import KINDS, ProcessRewardModel, base_policy
+from compute_optimal.policies.prompts import single_id
 from compute_optimal.prms import PRM_FORMATS, prm_format
 from compute_optimal.tasks.arithmetic_chains import generate, solution_steps
 
@@ -67,7 +68,7 @@ def test_the_policy_is_kept_and_what_it_expects_is_brought_to_the_next_token(nam
     last = stream[n_layers - 1][:, :size]
     normed = policy.model.norm(last)
     assert torch.allclose(normed, hidden, atol=0.02)
-    symbols = [growth._token_id(prm.tokenizer, symbol) for symbol in growth.SYMBOLS]
+    symbols = [single_id(prm.tokenizer, symbol) for symbol in growth.SYMBOLS]
     first = size + 1 + len(symbols)
     expected = stream[n_layers][1:, first : first + len(symbols)] / growth._LOGIT_SCALE
     assert torch.allclose(expected, logits[:-1, symbols], atol=0.05)
@@ -84,8 +85,8 @@ def test_surprise_follows_from_the_logits_of_the_policy(name: str) -> None:
     ]
     with torch.inference_mode():
         logits = policy(torch.tensor([ids])).logits[0]
-    symbols = [growth._token_id(prm.tokenizer, symbol) for symbol in growth.SYMBOLS]
-    end = ids.index(growth._token_id(prm.tokenizer, growth.QUESTION_END))
+    symbols = [single_id(prm.tokenizer, symbol) for symbol in growth.SYMBOLS]
+    end = ids.index(single_id(prm.tokenizer, growth.QUESTION_END))
     for position in range(1, len(ids)):
         excess = (logits[position - 1, symbols] - logits[position - 1, ids[position]]).relu().sum()
         if position <= end or ids[position] not in symbols:

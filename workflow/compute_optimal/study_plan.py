@@ -69,6 +69,9 @@ RUN_TIME_KEYS = {
 Kind = Literal["samples", "scores", "searches"]
 """What a job of the generate zone makes."""
 
+Job = tuple[Kind, str, str, str | None]
+"""A job of the generate zone: kind, task, policy, and the PRM unless it draws samples."""
+
 
 class Wildcards(Protocol):
     """Snakemake's wildcards of a job."""
@@ -272,7 +275,7 @@ class StudyPlan:
     def sample_receipt(self, wildcards: Wildcards) -> list[str]:
         """Receipt of the pools of a (task, policy)."""
         task, policy = wildcards.task, wildcards.policy
-        return self._receipt("samples", task, policy, None, self._samples(task, policy))
+        return self._receipt("samples", task, policy)
 
     def answer_receipts(self, wildcards: Wildcards) -> list[str]:
         """Receipts of all answers of a (task, policy)."""
@@ -283,8 +286,7 @@ class StudyPlan:
         task, policy = wildcards.task, wildcards.policy
         receipts = self.sample_receipt(wildcards)
         for prm in self._searching_prms:
-            request = self._search(task, policy, prm)
-            receipts += self._receipt("searches", task, policy, prm, request)
+            receipts += self._receipt("searches", task, policy, prm)
         return receipts
 
     def score_receipts(self, wildcards: Wildcards) -> list[str]:
@@ -313,20 +315,17 @@ class StudyPlan:
     def _score_receipts(self, task: str, policy: str) -> list[str]:
         receipts = []
         for prm in self._scoring_prms:
-            request = self._scores(task, policy, prm)
-            receipts += self._receipt("scores", task, policy, prm, request)
+            receipts += self._receipt("scores", task, policy, prm)
         return receipts
 
-    def _receipt(
-        self, kind: Kind, task: str, policy: str, prm: str | None, request: Spec
-    ) -> list[str]:
+    def _receipt(self, kind: Kind, task: str, policy: str, prm: str | None = None) -> list[str]:
         """The receipt that a job waits for; none where all rows were stored before any job ran.
 
         A receipt that exists stays an input: without it, what a job waits for would change as soon
         as its cell is stored, and everything behind a generated cell would be made twice.
         """
-        folder = f"run/{task}/{policy}" if prm is None else f"run/{task}/{policy}/{prm}"
-        receipt = self._named(f"{folder}/{kind}", request, "json")
+        stem = _receipt_stem(kind, task, policy, prm)
+        receipt = self._named(stem, self._request(kind, task, policy, prm), "json")
         waits = (kind, task, policy, prm) in self._unstored or Path(receipt).exists()
         return [receipt] if waits else []
 
@@ -433,8 +432,8 @@ class StudyPlan:
         return coverage(self.study)
 
     @cached_property
-    def _unstored(self) -> frozenset[tuple[Kind, str, str, str | None]]:
-        """Jobs (kind, task, policy, PRM) some of whose rows are not stored."""
+    def _unstored(self) -> frozenset[Job]:
+        """Jobs some of whose rows are not stored."""
         lacking = self._covered.filter(pl.col("status") != "stored")
         keys = lacking.select("method", "task", "policy", "prm").iter_rows()
         return frozenset((_kind_of(method), *cell) for method, *cell in keys)
@@ -451,8 +450,7 @@ class StudyPlan:
         # A job that has shards finds everything stored when its turn comes.
         if not hasattr(wildcards, "shard") and self._n_shards(kind, wildcards) > 1:
             return False
-        prm = None if kind == "samples" else wildcards.prm
-        return (kind, wildcards.task, wildcards.policy, prm) in self._unstored
+        return _job(kind, wildcards) in self._unstored
 
     def _resources(self, kind: Kind, wildcards: Wildcards) -> Resources:
         names = {
@@ -472,9 +470,8 @@ class StudyPlan:
             n_shards = self._n_shards(kind, wildcards)
             if n_shards == 1 or hasattr(wildcards, "shard"):
                 return []
-            prm = "" if kind == "samples" else f"{wildcards.prm}/"
-            stem = f"run/{wildcards.task}/{wildcards.policy}/{prm}{kind}"
-            request = self._request(kind, wildcards)
+            job = _job(kind, wildcards)
+            stem, request = _receipt_stem(*job), self._request(*job)
             return [
                 self._named(f"{stem}-{shard}-of-{n_shards}", request, "json")
                 for shard in range(1, n_shards + 1)
@@ -502,15 +499,14 @@ class StudyPlan:
         shards = math.ceil(n_problems * per_problem / self.study.samples_per_job)
         return max(1, min(n_problems, shards))
 
-    def _request(self, kind: Kind, wildcards: Wildcards) -> Spec:
-        task, policy = wildcards.task, wildcards.policy
-        if kind == "samples":
+    def _request(self, kind: Kind, task: str, policy: str, prm: str | None) -> Spec:
+        if prm is None:
             return self._samples(task, policy)
         make = self._scores if kind == "scores" else self._search
-        return make(task, policy, wildcards.prm)
+        return make(task, policy, prm)
 
     def _parameter(self, kind: Kind, wildcards: Wildcards) -> str:
-        request = dict(self._request(kind, wildcards))
+        request = dict(self._request(*_job(kind, wildcards)))
         if shard := getattr(wildcards, "shard", None):
             number, n_shards = map(int, shard.split("-of-"))
             request["shard"] = {"number": number, "of": n_shards}
@@ -652,6 +648,15 @@ class StudyPlan:
         paths = [_PACKAGE / name for name in _SOURCES[zone]]
         files = [f for path in paths for f in (path.rglob("*.py") if path.is_dir() else [path])]
         return sorted(file.relative_to(Path.cwd()).as_posix() for file in files)
+
+
+def _job(kind: Kind, wildcards: Wildcards) -> Job:
+    prm = None if kind == "samples" else wildcards.prm
+    return kind, wildcards.task, wildcards.policy, prm
+
+
+def _receipt_stem(kind: Kind, task: str, policy: str, prm: str | None) -> str:
+    return "/".join(["run", task, policy, *([prm] if prm else []), kind])
 
 
 def _kind_of(method: str) -> Kind:

@@ -24,9 +24,10 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from compute_optimal.policies.prompts import Tokenizer, single_id
+
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedTokenizerBase
 
 SYMBOLS = "0123456789+-*/="
 """What an equation is written with; each is one token."""
@@ -42,6 +43,8 @@ MIN_UNITS = 256
 """Units a layer's MLP must have: a pair of symbols takes one, and there are 210."""
 
 _HEAD = 32
+_SLOWEST = _HEAD // 2 - 1
+"""The rotary pair of a head that hardly turns: the same at any distance."""
 _CONSTANT = 0
 _SAID = slice(1, 1 + len(SYMBOLS))
 _EXPECTED = slice(1 + len(SYMBOLS), 1 + 2 * len(SYMBOLS))
@@ -57,7 +60,7 @@ _WEIGHT = 10.0
 
 def grow(
     policy: Any,
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: Tokenizer,
     configure: Callable[..., Any],
 ) -> Any:
     """The grown body: a transformers base model of the configuration that ``configure`` makes.
@@ -84,7 +87,7 @@ def grow(
         _set_embeddings(body, policy, tokenizer)
         for layer, trained in zip(body.layers, policy.model.layers, strict=False):
             _set_policy_layer(layer, trained, size)
-        question_end = body.embed_tokens.weight[_token_id(tokenizer, QUESTION_END)]
+        question_end = body.embed_tokens.weight[single_id(tokenizer, QUESTION_END)]
         _watch_for_question_end(body.layers[0], size, question_end)
         _compare_with_expectation(body.layers[n_layers], policy, tokenizer)
         _look_for_surprise(body.layers[n_layers + 1], size)
@@ -93,15 +96,15 @@ def grow(
     return body
 
 
-def _set_embeddings(body: Any, policy: Any, tokenizer: PreTrainedTokenizerBase) -> None:
+def _set_embeddings(body: Any, policy: Any, tokenizer: Tokenizer) -> None:
     size = policy.config.hidden_size
     weight = body.embed_tokens.weight
     weight.zero_()
     weight[:, :size] = policy.get_input_embeddings().weight
     weight[:, size + _CONSTANT] = _FAINT
     for lane, symbol in enumerate(SYMBOLS, start=size + _SAID.start):
-        weight[_token_id(tokenizer, symbol), lane] = _FAINT
-    weight[_token_id(tokenizer, QUESTION_END), size + _ENDED] = _FAINT
+        weight[single_id(tokenizer, symbol), lane] = _FAINT
+    weight[single_id(tokenizer, QUESTION_END), size + _ENDED] = _FAINT
 
 
 def _set_policy_layer(layer: Any, trained: Any, size: int) -> None:
@@ -121,15 +124,14 @@ def _watch_for_question_end(layer: Any, size: int, embedding: torch.Tensor) -> N
     """
     reads = _LOUD * _FAINT / embedding.square().mean().sqrt()
     attention, head = layer.self_attn, size
-    slow = head + _HEAD // 2 - 1  # the slowest pair: the same at any distance
     layer.input_layernorm.weight[size:] = _LOUD
-    attention.q_proj.weight[slow, size + _CONSTANT] = _SHARPNESS
-    attention.k_proj.weight[slow, size + _ENDED] = _SHARPNESS
+    attention.q_proj.weight[head + _SLOWEST, size + _CONSTANT] = _SHARPNESS
+    attention.k_proj.weight[head + _SLOWEST, size + _ENDED] = _SHARPNESS
     attention.v_proj.weight[head, size + _ENDED] = 1.0
     attention.o_proj.weight[size + _ENDED, head] = _FAINT / reads
 
 
-def _compare_with_expectation(layer: Any, policy: Any, tokenizer: PreTrainedTokenizerBase) -> None:
+def _compare_with_expectation(layer: Any, policy: Any, tokenizer: Tokenizer) -> None:
     size = policy.config.hidden_size
     for parameter in layer.parameters():
         parameter.zero_()
@@ -140,7 +142,7 @@ def _compare_with_expectation(layer: Any, policy: Any, tokenizer: PreTrainedToke
     _look_back_by_one(attention, size + _CONSTANT, policy.config.rope_parameters["rope_theta"])
     embeddings = policy.get_input_embeddings().weight
     for index, symbol in enumerate(SYMBOLS):
-        row = embeddings[_token_id(tokenizer, symbol)]
+        row = embeddings[single_id(tokenizer, symbol)]
         attention.v_proj.weight[index, :size] = _LOGIT_SCALE * row
         attention.o_proj.weight[size + _EXPECTED.start + index, index] = 1.0
 
@@ -174,13 +176,12 @@ def _look_back_by_one(attention: Any, constant: int, theta: float) -> None:
     query[: n_pairs - 1] = _SHARPNESS * frequencies.cos()
     query[n_pairs : 2 * n_pairs - 1] = -_SHARPNESS * frequencies.sin()
     # A little less than the sum, so that rounding to 16 bits leaves distance 1 above 0.
-    query[n_pairs - 1] = -_SHARPNESS * (n_pairs - 1 - 0.1)
+    query[_SLOWEST] = -_SHARPNESS * (n_pairs - 1 - 0.1)
     key[:n_pairs] = _SHARPNESS
 
 
 def _look_for_surprise(layer: Any, size: int) -> None:
     attention = layer.self_attn
-    slow = _HEAD // 2 - 1
     for name, parameter in layer.named_parameters():
         if name.endswith("layernorm.weight"):
             parameter.fill_(1.0)
@@ -189,8 +190,8 @@ def _look_for_surprise(layer: Any, size: int) -> None:
         projection.weight[:_HEAD] = 0.0
         if projection.bias is not None:
             projection.bias[:_HEAD] = 0.0
-    attention.q_proj.weight[slow, size + _CONSTANT] = _SHARPNESS
-    attention.k_proj.weight[slow, size + _ENDED] = -_WEIGHT
+    attention.q_proj.weight[_SLOWEST, size + _CONSTANT] = _SHARPNESS
+    attention.k_proj.weight[_SLOWEST, size + _ENDED] = -_WEIGHT
     attention.v_proj.weight[0] = 0.0
     attention.v_proj.weight[0, size + _ENDED] = _WEIGHT
     attention.o_proj.weight[:, 0] = 0.0
@@ -217,8 +218,3 @@ def _without_first_head(gradient: torch.Tensor) -> torch.Tensor:
 def _norm_scale(size: int) -> float:
     """A root mean square over the wider stream is smaller by this factor."""
     return math.sqrt(size / (size + EXTRA))
-
-
-def _token_id(tokenizer: PreTrainedTokenizerBase, character: str) -> int:
-    (token_id,) = tokenizer.encode(character, add_special_tokens=False)
-    return int(token_id)

@@ -44,22 +44,22 @@ def train_policy(recipe: PolicyRecipe, folder: Path) -> dict[str, Any]:
     import torch
 
     tokenizer = build_tokenizer(recipe.family)
-    report: dict[str, Any] = {}
+    measured = []
     for run, settings in enumerate((recipe.optimisation, *recipe.more)):
         with single_thread(recipe.seed + 1000 * run):
             if run == 0:
                 network = _new_policy(recipe, tokenizer)
-            examples = _batches(recipe, settings.batch_size, run, tokenizer)
-            losses = (next_token_loss(network, batch, tokenizer.pad_token_id) for batch in examples)
-            measured = optimise(network, settings, losses)
-        report["core_minutes"] = round(
-            report.get("core_minutes", 0.0) + measured["core_minutes"], 2
-        )
-        report["loss"] = [*report.get("loss", []), *measured["loss"]]
+            batches = _batches(recipe, settings.batch_size, run, tokenizer)
+            losses = (next_token_loss(network, batch, tokenizer.pad_token_id) for batch in batches)
+            measured.append(optimise(network, settings, losses))
     network.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    report |= {"n_parameters": sum(p.numel() for p in network.parameters())}
-    report |= {"torch": torch.__version__}
+    report = {
+        "core_minutes": round(sum(run["core_minutes"] for run in measured), 2),
+        "loss": [point for run in measured for point in run["loss"]],
+        "n_parameters": sum(p.numel() for p in network.parameters()),
+        "torch": torch.__version__,
+    }
     return write_recipe(folder, recipe, report)
 
 

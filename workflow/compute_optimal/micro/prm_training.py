@@ -22,6 +22,7 @@ from compute_optimal.micro.policy_training import (
 )
 from compute_optimal.micro.process_reward_model import ProcessRewardModel, base_policy
 from compute_optimal.micro.recipes import POLICIES, PrmRecipe
+from compute_optimal.policies.prompts import single_id
 from compute_optimal.policies.steps import STEP_DELIMITER, split_steps
 from compute_optimal.prms import PrmInput, prm_format
 from compute_optimal.spec import seed_for
@@ -212,7 +213,7 @@ def _references(recipe: PrmRecipe, tokenizer: Any) -> Iterator[Sequence[Example]
     there is only worth comparing with once it knows that frame, and the other family's style.
     """
     encode = prm_format(recipe.prm_format).encode
-    (question_end,) = tokenizer.encode(QUESTION_END, add_special_tokens=False)
+    question_end = single_id(tokenizer, QUESTION_END)
     for batch in count():
         problems = generate(
             recipe.adaptation.batch_size,

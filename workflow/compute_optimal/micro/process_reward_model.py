@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from compute_optimal.errors import StudyError
 from compute_optimal.micro.growth import grow
 from compute_optimal.micro.tokenizer import build_tokenizer
+from compute_optimal.policies.prompts import single_id
 from compute_optimal.policies.steps import STEP_DELIMITER
 from compute_optimal.prms import PrmInput, math_shepherd, prm_format, qwen_math
 
@@ -82,9 +83,8 @@ def base_policy(format_name: str, folder: Path) -> tuple[Any, PreTrainedTokenize
     policy.resize_token_embeddings(len(tokenizer), mean_resizing=False)
     if n_new:
         # The format's tags stand where the policy is used to see the step delimiter.
-        (delimiter,) = tokenizer.encode(STEP_DELIMITER, add_special_tokens=False)
         embeddings = policy.get_input_embeddings().weight.data
-        embeddings[-n_new:] = embeddings[delimiter]
+        embeddings[-n_new:] = embeddings[single_id(tokenizer, STEP_DELIMITER)]
     return policy, tokenizer
 
 
