@@ -350,10 +350,12 @@ def _build_database(options: argparse.Namespace) -> None:
 
 
 def _build_browser(options: argparse.Namespace) -> None:
+    from compute_optimal.charts.query import opened
     from compute_optimal.pages.browser import browser_page
     from compute_optimal.store import atomic_write
 
-    page = browser_page(_described_study(options), _storage(options), options.database)
+    with opened(options.database):
+        page = browser_page(_described_study(options), _storage(options), options.database)
     with atomic_write(options.output) as file:
         file.write(page.encode())
 
