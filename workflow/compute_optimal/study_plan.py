@@ -391,6 +391,11 @@ class StudyPlan:
         """Parameter of ``grade_answers``."""
         return canonical(self._answers(wildcards.origin, wildcards.task, wildcards.policy))
 
+    def grading_threads(self, wildcards: Wildcards) -> int:
+        """Threads of ``grade_answers``. Arithmetic ends in integers: nothing is left to workers."""
+        generated = self.study.task(wildcards.task).parameters is not None
+        return 1 if generated else self.study.grading.workers
+
     def checks(self, wildcards: Wildcards) -> str:
         """Parameter of ``check_steps``."""
         return canonical(self._checks(wildcards.task, wildcards.policy))

@@ -19,7 +19,7 @@ rule grade_answers:
     # Before estimates, which take one core each: a job that wants all cores would wait for them, and
     # they for it, one at a time.
     priority: 1
-    threads: plan.study.grading.workers
+    threads: plan.grading_threads
     resources:
         storage=plan.storage,
     params:
