@@ -35,5 +35,6 @@ INNER JOIN policies USING (policy)
 LEFT JOIN difficulty USING (task, policy, problem_id)
 LEFT JOIN spreads USING (task, policy, problem_id)
 ORDER BY
-    shown.task, policies.family, policies.n_parameters, shown.policy,
+    -- What the study ran first: adopted rollouts have no texts to show.
+    policies.origin = 'adopted', shown.task, policies.family, policies.n_parameters, shown.policy,
     list_position(['easy', 'medium', 'hard', 'unknown'], bucket), place;

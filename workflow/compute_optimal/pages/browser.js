@@ -11,7 +11,7 @@ const FATES = {
 const SVG = "http://www.w3.org/2000/svg";
 const NOT_VISIBLE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|[\u{e0000}-\u{e007f}]/gu;
 
-const choice = { cell: 0, prm: 0, method: null, budget: null, scoring: 1, problem: 0, node: null };
+const choice = { cell: 0, prm: 0, method: "beam_search", budget: null, scoring: 1, problem: 0, node: null };
 
 function visible(text) {
   return text.replace(NOT_VISIBLE, (c) => "\u27e8U+" + c.codePointAt(0).toString(16).toUpperCase().padStart(4, "0") + "\u27e9");
@@ -256,7 +256,7 @@ function steps(entries) {
 function card(title, answer) {
   const [word, look] = verdict(answer);
   const heading = element("h3", {}, document.createTextNode(`${title}: `), element("span", { class: "text", text: answerText(answer) }), document.createTextNode(" "), element("span", { class: look, text: word }));
-  const facts = element("p", { class: "muted", text: `${answer.nTokens ?? "?"} tokens, ended by ${answer.ended ?? "?"}` });
+  const facts = element("p", { class: "muted", text: `${answer.nTokens ?? "?"} tokens${answer.ended ? `, ended by ${answer.ended}` : ""}` });
   return element("article", { class: "card" }, heading, facts);
 }
 
