@@ -145,9 +145,10 @@ def missing_cells(covered: pl.DataFrame) -> StudyError | None:
     ]
     total = missing["tokens_needed"].sum()
     return StudyError(
-        f"{missing.height} cells are not in the store, about {total:,} tokens in all, "
+        f"{missing.height} cells are not in the store, about {total:,} tokens if each runs alone, "
         "and this study may not generate:\n    " + "\n    ".join(lines),
         where="generate: never",
         cure="set `generate: missing` and use an environment with an engine "
-        "(make run CONFIG=...), or fetch a store that has them",
+        "(make run CONFIG=...), or fetch a store that has them; make plan says what they cost "
+        "together",
     )
