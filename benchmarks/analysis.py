@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import math
 import multiprocessing
+import os
 import resource
 import tempfile
 import time
@@ -181,6 +182,9 @@ def run(size: Size, workers: int) -> dict[str, Any]:
         ids = problem_ids(size)
         facts = {"task": TASK, "problem_id": ids, "problem_hash": ids, "answer": "0", "level": 1}
         write_parquet(pl.DataFrame(facts).with_columns(subject=pl.lit("Algebra")), problems)
+        # One thread a worker, as Snakemake gives the study's jobs: with a thread a core for each,
+        # workers on all cores spend more time waiting for one another than on linear algebra.
+        os.environ["OPENBLAS_NUM_THREADS"] = "1"
         # A fork would copy Polars' locks, but not the threads that hold them.
         spawn = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(workers, mp_context=spawn) as pool:

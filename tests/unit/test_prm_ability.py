@@ -12,7 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compute_optimal.errors import StudyError
-from compute_optimal.prm_ability import MEASURES, RATES, Settings, Verdicts, examine, harmonic_mean
+from compute_optimal.prm_ability import (
+    MEASURES,
+    RATES,
+    Settings,
+    Verdicts,
+    examine,
+    harmonic_mean,
+    verdicts_of,
+)
 from compute_optimal.step_truth import CHECKED
 from compute_optimal.tasks.arithmetic_chains import check_steps, generate, parse, solution_steps
 
@@ -49,7 +57,8 @@ def tables(solutions: list[Solution], policy: str = "a") -> tuple[pl.DataFrame, 
 def measured(solutions: list[Solution]) -> dict[str, dict[str, Any]]:
     checked, scores = tables(solutions)
     ids = sorted({problem for problem, *_ in solutions})
-    rates = examine(checked, {"prm": {"a": scores}}, ids, SETTINGS)
+    verdicts = verdicts_of(checked, {"prm": {"a": scores}}, ids)
+    rates = examine(verdicts, "chains", len(ids), SETTINGS)
     assert rates.schema == RATES
     assert set(rates["measure"]) == set(MEASURES)
     return {row["measure"]: row for row in rates.filter(pl.col("policy").is_null()).to_dicts()}
@@ -145,10 +154,9 @@ def test_what_cannot_be_measured_has_no_value() -> None:
 
 def test_all_policies_count_together_and_apart() -> None:
     one, two = tables(BY_HAND[:4], "a"), tables(BY_HAND[4:], "b")
-    rates = examine(
-        pl.concat([one[0], two[0]]), {"prm": {"a": one[1], "b": two[1]}}, ["p0", "p1", "p2"],
-        SETTINGS,
-    )  # fmt: skip
+    scores = {"prm": {"a": one[1], "b": two[1]}}
+    verdicts = verdicts_of(pl.concat([one[0], two[0]]), scores, ["p0", "p1", "p2"])
+    rates = examine(verdicts, "chains", 3, SETTINGS)
     whole = measured(BY_HAND)
     for row in rates.to_dicts():
         if row["policy"] is None and row["measure"] != "length_bias":

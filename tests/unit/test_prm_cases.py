@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 from test_prm_ability import BY_HAND, Solution, tables
 
+from compute_optimal.prm_ability import verdicts_of
 from compute_optimal.prm_cases import CASES, choose
 
 IDS = ["p0", "p1", "p2"]
@@ -12,7 +13,7 @@ IDS = ["p0", "p1", "p2"]
 
 def chosen(solutions: list[Solution]) -> pl.DataFrame:
     checked, scores = tables(solutions)
-    return choose(checked, {"prm": {"a": scores}}, IDS)
+    return choose(verdicts_of(checked, {"prm": {"a": scores}}, IDS), "chains")
 
 
 def marked(cases: pl.DataFrame, failure: str) -> tuple[int, dict[str, int]]:
@@ -53,7 +54,8 @@ def test_two_prms_that_choose_differently() -> None:
     wrong = ("p0", ["2", "end"], [False, True], True, [1.0, 1.0])
     checked, good = tables([right, wrong])
     bad = good.with_columns(margins=pl.Series([[1.0, 0.5], [1.0, 4.0]], dtype=pl.List(pl.Float32)))
-    cases = choose(checked, {"good": {"a": good}, "bad": {"a": bad}}, IDS)
+    both = {"good": {"a": good}, "bad": {"a": bad}}
+    cases = choose(verdicts_of(checked, both, IDS), "chains")
     found = cases.filter(failure="disagreement")
     assert found.select("prm", "sample_index", "mark").rows() == [
         ("good", 0, None),
@@ -61,5 +63,6 @@ def test_two_prms_that_choose_differently() -> None:
         ("bad", 1, None),
         ("bad", 1, "wrong choice"),
     ]
-    alike = choose(checked, {"good": {"a": good}, "too": {"a": good}}, IDS)
+    same = {"good": {"a": good}, "too": {"a": good}}
+    alike = choose(verdicts_of(checked, same, IDS), "chains")
     assert alike.filter(failure="disagreement").is_empty()

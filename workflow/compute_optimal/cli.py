@@ -311,10 +311,11 @@ def _examine_prms(options: argparse.Namespace) -> None:
         for prm, of_policies in spec["scores"].items()
     }
     settings = prm_ability.Settings(**spec["settings"])
-    ids = problems["problem_id"].to_list()
+    verdicts = prm_ability.verdicts_of(checked, scores, problems["problem_id"].to_list())
+    task = str(problems["task"].first())
     for frame, path in (
-        (prm_ability.examine(checked, scores, ids, settings), options.rates),
-        (prm_cases.choose(checked, scores, ids), options.cases),
+        (prm_ability.examine(verdicts, task, problems.height, settings), options.rates),
+        (prm_cases.choose(verdicts, task), options.cases),
     ):
         write_parquet(frame, path)
         supersede(path)

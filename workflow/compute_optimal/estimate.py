@@ -106,17 +106,15 @@ def estimate(
     """
     weights = bootstrap_weights(len(problem_ids), settings.bootstrap_replicates, settings.seed)
     labels = np.array([buckets.get(name, "unknown") for name in problem_ids])
-    curves, outcomes = [], []
     groups = {"all": np.arange(len(labels))} | {
         bucket: np.flatnonzero(labels == bucket) for bucket in BUCKETS
     }
     parts = {bucket: (rows, weights[:, rows]) for bucket, rows in groups.items()}
-    for curve in _curves(answers, scores, problem_ids, settings):
-        curves += _summaries(curve, parts, settings)
-        outcomes.append(_outcomes(curve, labels, problem_ids, settings))
+    curves = [*_curves(answers, scores, problem_ids, settings)]
+    rows = [row for curve in curves for row in _summaries(curve, parts, settings)]
     return (
-        pl.DataFrame(curves, schema=CURVES, orient="row"),
-        pl.concat(outcomes) if outcomes else pl.DataFrame(schema=OUTCOMES),
+        pl.DataFrame(rows, schema=CURVES, orient="row"),
+        _outcomes(curves, labels, problem_ids, settings),
     )
 
 
@@ -234,39 +232,28 @@ def _search_curves(
     def curve(scoring: str | None, voting: str, values: FloatArray) -> _Curve:
         return _Curve(prm, method, scoring, voting, budgets, values, tokens)
 
-    yield curve(None, "majority", _voted(group, None, sizes, settings))
-    for scoring in SCORINGS:
-        ranking, weight = group.scores(paths["margins"], scoring)
-        yield curve(scoring, "prm_max", _best(group, ranking, sizes))
-        yield curve(scoring, "prm_vote", _voted(group, weight, sizes, settings))
+    # Without sizes, each problem is asked for the size of its own pool.
+    counts = np.maximum(np.count_nonzero(~np.isnan(group.correct), axis=1), 1)
+    every_size, own = np.unique(counts, return_inverse=True)
+    asked = every_size if sizes is None else sizes
 
+    def of_sizes(values: FloatArray) -> FloatArray:
+        return values[np.arange(len(own)), own][:, None] if sizes is None else values
 
-def _best(group: AnswerGrid, ranking: FloatArray, sizes: IntArray | None) -> FloatArray:
-    if sizes is not None:
-        return best_of_k(group.correct, ranking, sizes)
-    counts = np.count_nonzero(~np.isnan(group.correct), axis=1)
-    return _at(counts, best_of_k(group.correct, ranking, np.unique(np.maximum(counts, 1))))
-
-
-def _voted(
-    group: AnswerGrid, weight: FloatArray | None, sizes: IntArray | None, settings: Settings
-) -> FloatArray:
-    counts = np.count_nonzero(~np.isnan(group.correct), axis=1)
-    asked = np.unique(np.maximum(counts, 1)) if sizes is None else sizes
-    if weight is None:
-        values = plurality_at_k(group.classes, group.correct, asked)
-    else:
-        values = weighted_vote_at_k(
-            group.classes, group.correct, weight[None], asked, settings.vote_subsets, settings.seed
-        )[0][0]
-    return _at(counts, values) if sizes is None else values
-
-
-def _at(counts: IntArray, values: FloatArray) -> FloatArray:
-    """From values at every pool size, the one at each problem's own size: [problems, 1]."""
-    columns = np.searchsorted(np.unique(np.maximum(counts, 1)), np.maximum(counts, 1))
-    own: FloatArray = values[np.arange(len(counts)), columns][:, None]
-    return own
+    votes = plurality_at_k(group.classes, group.correct, asked)
+    yield curve(None, "majority", of_sizes(votes))
+    scores = [group.scores(paths["margins"], scoring) for scoring in SCORINGS]
+    weighted, _ = weighted_vote_at_k(
+        group.classes,
+        group.correct,
+        np.stack([weight for _, weight in scores]),
+        asked,
+        settings.vote_subsets,
+        settings.seed,
+    )
+    for scoring, (ranking, _), vote in zip(SCORINGS, scores, weighted, strict=True):
+        yield curve(scoring, "prm_max", of_sizes(best_of_k(group.correct, ranking, asked)))
+        yield curve(scoring, "prm_vote", of_sizes(vote))
 
 
 def _summaries(
@@ -310,20 +297,27 @@ def _summaries(
 
 
 def _outcomes(
-    curve: _Curve, labels: NDArray[np.str_], problem_ids: Sequence[str], settings: Settings
+    curves: Sequence[_Curve],
+    labels: NDArray[np.str_],
+    problem_ids: Sequence[str],
+    settings: Settings,
 ) -> pl.DataFrame:
-    wanted = [i for i, k in enumerate(curve.budgets) if k == 1 or k in settings.budgets]
-    n = len(problem_ids)
-    return pl.DataFrame(
-        {
-            "prm": [curve.prm] * (n * len(wanted)),
-            "method": curve.method,
-            "scoring": [curve.scoring] * (n * len(wanted)),
-            "voting": [curve.voting] * (n * len(wanted)),
-            "budget": np.repeat([int(curve.budgets[i]) for i in wanted], n),
-            "problem_id": list(problem_ids) * len(wanted),
-            "bucket": list(labels) * len(wanted),
-            "accuracy": curve.values[:, wanted].T.ravel(),
-        },
-        schema=OUTCOMES,
-    ).filter(pl.col("accuracy").is_not_nan())
+    points = [
+        (curve, i, int(k))
+        for curve in curves
+        for i, k in enumerate(curve.budgets)
+        if k == 1 or k in settings.budgets
+    ]
+    strategies = pl.DataFrame(
+        [(c.prm, c.method, c.scoring, c.voting, k) for c, _, k in points],
+        schema={**_STRATEGY, "budget": pl.Int64()},
+        orient="row",
+    )
+    problems = pl.DataFrame({"problem_id": problem_ids, "bucket": labels})
+    values = [curve.values[:, i] for curve, i, _ in points]
+    return (
+        strategies.join(problems, how="cross", maintain_order="left_right")
+        .with_columns(accuracy=np.concatenate([np.empty(0), *values]))
+        .select(pl.col(name).cast(kind) for name, kind in OUTCOMES.items())
+        .filter(pl.col("accuracy").is_not_nan())
+    )

@@ -156,12 +156,12 @@ class Verdicts:
         """Index of the first step scored below 0.5 [solutions], -1 where there is none."""
         return _first(self.margins < THRESHOLD)
 
-    @property
+    @cached_property
     def wrong(self) -> NDArray[np.bool_]:
         """Solutions with a wrong step."""
         return self.first_error >= 0
 
-    @property
+    @cached_property
     def right(self) -> NDArray[np.bool_]:
         """Solutions of right steps that state an answer."""
         return ~self.wrong & self.finished
@@ -181,7 +181,7 @@ class Verdicts:
         found: FloatArray = np.where(self.wrong, self.margins[rows, self.first_error], np.nan)
         return found
 
-    @property
+    @cached_property
     def comparable_steps(self) -> NDArray[np.bool_]:
         """Right steps whose length may be compared: the closing step has a form of its own."""
         n_steps = np.count_nonzero(~np.isnan(self.margins), axis=1)
@@ -190,35 +190,38 @@ class Verdicts:
         return comparable
 
 
-def examine(
+def verdicts_of(
     checked: pl.DataFrame,
     scores: Mapping[str, Mapping[str, pl.DataFrame]],
     problem_ids: Sequence[str],
-    settings: Settings,
-) -> pl.DataFrame:
-    """Measure every PRM of one task: a table of ``RATES``.
+) -> dict[str, dict[str, Verdicts]]:
+    """PRM -> policy -> verdicts.
 
-    ``checked``: solutions (task, policy and ``step_truth.CHECKED``); ``scores``: PRM -> policy ->
-    (problem_id, sample_index, margins). Raises ``StudyError`` where steps and scores differ.
+    ``checked``: solutions of all policies (policy and ``step_truth.CHECKED``); ``scores``: PRM ->
+    policy -> (problem_id, sample_index, margins). Raises ``StudyError`` where steps and scores
+    differ.
     """
-    rows = []
-    for prm, of_policies in scores.items():
-        verdicts = verdicts_of(checked, of_policies, problem_ids)
-        rows += [{"prm": prm, **row} for row in measure(verdicts, len(problem_ids), settings)]
-    task = pl.lit(checked["task"].first()).alias("task")
-    return pl.DataFrame(rows, {k: v for k, v in RATES.items() if k != "task"}).select(
-        task, pl.all()
-    )
-
-
-def verdicts_of(
-    checked: pl.DataFrame, scores: Mapping[str, pl.DataFrame], problem_ids: Sequence[str]
-) -> dict[str, Verdicts]:
-    """Policy -> verdicts of one PRM; ``checked`` holds the solutions of all policies."""
+    names = dict.fromkeys(policy for of_policies in scores.values() for policy in of_policies)
+    solutions = {policy: checked.filter(policy=policy) for policy in names}
     return {
-        policy: Verdicts.of(checked.filter(policy=policy), found, problem_ids)
-        for policy, found in scores.items()
+        prm: {
+            policy: Verdicts.of(solutions[policy], found, problem_ids)
+            for policy, found in of_policies.items()
+        }
+        for prm, of_policies in scores.items()
     }
+
+
+def examine(
+    verdicts: Mapping[str, Mapping[str, Verdicts]], task: str, n_problems: int, settings: Settings
+) -> pl.DataFrame:
+    """Measure every PRM of one task: a table of ``RATES``, from what ``verdicts_of`` gives."""
+    rows = [
+        {"task": task, "prm": prm, **row}
+        for prm, of_policies in verdicts.items()
+        for row in measure(of_policies, n_problems, settings)
+    ]
+    return pl.DataFrame(rows, RATES)
 
 
 def measure(

@@ -7,13 +7,13 @@ The paper's own examples (its Figures 12-18) were picked by hand.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from compute_optimal.prm_ability import THRESHOLD, Verdicts, verdicts_of
+from compute_optimal.prm_ability import THRESHOLD, Verdicts
 from compute_optimal.statistics.estimators import FloatArray, IntArray
 
 CASES: dict[str, pl.DataType] = {
@@ -38,24 +38,14 @@ Found = tuple[FloatArray, Mapping[str, IntArray]]
 """Severity of each solution, NaN where the failure is not seen, and marks: name -> step index."""
 
 
-def choose(
-    checked: pl.DataFrame,
-    scores: Mapping[str, Mapping[str, pl.DataFrame]],
-    problem_ids: Sequence[str],
-) -> pl.DataFrame:
-    """The examples of one task: a table of ``CASES``. Parameters as for ``prm_ability.examine``."""
+def choose(verdicts: Mapping[str, Mapping[str, Verdicts]], task: str) -> pl.DataFrame:
+    """The examples of one task, a table of ``CASES``, from ``prm_ability.verdicts_of``."""
     rows: list[dict[str, Any]] = []
-    verdicts = {
-        prm: verdicts_of(checked, of_policies, problem_ids) for prm, of_policies in scores.items()
-    }
     for prm, of_policies in verdicts.items():
         for failure, rule in FAILURES.items():
             rows += _most_severe(failure, prm, of_policies, rule)
     rows += _disagreement(verdicts)
-    task = pl.lit(checked["task"].first(), dtype=pl.String).alias("task")
-    return pl.DataFrame(rows, {k: v for k, v in CASES.items() if k != "task"}).select(
-        task, pl.all()
-    )
+    return pl.DataFrame([{"task": task, **row} for row in rows], CASES)
 
 
 def over_criticism(verdicts: Verdicts) -> Found:

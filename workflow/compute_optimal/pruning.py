@@ -30,7 +30,8 @@ were among the candidates and none was kept), "not_written" (at ``depth`` none w
 DVTS is taken at its largest N, over all of its subtrees.
 """
 
-_TREE = ["problem_hash", "subtree"]
+_PROBLEM = ["search", "problem_hash"]
+_TREE = [*_PROBLEM, "subtree"]
 
 
 def pruned_paths(
@@ -42,44 +43,44 @@ def pruned_paths(
     store has lost rows that were there when the job was planned.
     """
     texts = {problem.problem_hash: problem.problem for problem in problems}
-    known: dict[tuple[str, str], bool] = {}
 
     def is_right(problem_hash: str, path: str) -> bool:
-        # Searches of one policy meet the same paths again and again.
-        if (problem_hash, path) not in known:
-            steps = split_steps(path)
-            correct = check(texts[problem_hash], steps).correct
-            known[problem_hash, path] = bool(steps) and all(correct)
-        return known[problem_hash, path]
+        steps = split_steps(path)
+        return bool(steps) and all(check(texts[problem_hash], steps).correct)
 
-    ids = pl.DataFrame(
-        [(problem.problem_id, problem.problem_hash) for problem in problems],
-        ["problem_id", "problem_hash"],
-        orient="row",
-    )
-    found = [pl.DataFrame(schema=PRUNING)]
-    for search in request["searches"]:
+    frames = []
+    for i, search in enumerate(request["searches"]):
         cell = partition(storage.store, search["spec"])
         nodes = cell.read("nodes", ["depth", "parent", "text", "fate", "finished"])
         nodes = stored_rows(nodes, cell.directory).filter(
             pl.col("problem_hash").is_in([*texts]), pl.col("subtree") < search["subtrees"]
         )
-        found.append(
-            ids.join(outcomes(nodes, is_right), on="problem_hash", maintain_order="left")
-            .with_columns(
-                prm=pl.lit(search["prm"]),
-                method=pl.lit(search["method"]),
-                budget=pl.lit(search["budget"], dtype=pl.Int64),
-            )
-            .select(pl.col(name).cast(kind) for name, kind in PRUNING.items())
-        )
-    return pl.concat(found)
+        frames.append(nodes.with_columns(search=pl.lit(i)))
+    if not frames:
+        return pl.DataFrame(schema=PRUNING)
+    searches = pl.DataFrame(
+        [(i, s["prm"], s["method"], s["budget"]) for i, s in enumerate(request["searches"])],
+        {"search": pl.Int32(), **{name: PRUNING[name] for name in ("prm", "method", "budget")}},
+        orient="row",
+    )
+    ids = pl.DataFrame(
+        [(problem.problem_id, problem.problem_hash) for problem in problems],
+        ["problem_id", "problem_hash"],
+        orient="row",
+    )
+    # All searches at once: they meet the same paths again and again.
+    found = outcomes(pl.concat(frames), is_right)
+    return (
+        searches.join(ids, how="cross", maintain_order="left_right")
+        .join(found, on=_PROBLEM, maintain_order="left")
+        .select(pl.col(name).cast(kind) for name, kind in PRUNING.items())
+    )
 
 
 def outcomes(nodes: pl.DataFrame, is_right: Callable[[str, str], bool]) -> pl.DataFrame:
-    """``problem_hash``, ``outcome`` and ``depth`` of one search, from its ``nodes``.
+    """``search``, ``problem_hash``, ``outcome`` and ``depth``, from the ``nodes`` of searches.
 
-    ``is_right`` tells whether all steps of a path are right.
+    ``is_right`` tells whether all steps of a path (of a problem's hash) are right.
     """
     candidates = nodes.filter(pl.col("fate").is_in(["kept", "pruned"])).select(
         *_TREE, "depth", "node", "parent", "text", "finished", kept=pl.col("fate") == "kept"
@@ -87,8 +88,10 @@ def outcomes(nodes: pl.DataFrame, is_right: Callable[[str, str], bool]) -> pl.Da
     level = candidates.filter(depth=1).with_columns(path="text")
     right = []
     while level.height:
-        pairs = zip(level["problem_hash"], level["path"], strict=True)
-        level = level.filter(pl.Series([is_right(*pair) for pair in pairs], dtype=pl.Boolean))
+        paths = level.select("problem_hash", "path").unique()
+        are_right = [is_right(*path) for path in paths.iter_rows()]
+        paths = paths.filter(pl.Series(are_right, dtype=pl.Boolean))
+        level = level.join(paths, on=["problem_hash", "path"], how="semi")
         right.append(level)
         above = level.select(*_TREE, pl.col("depth") + 1, parent="node", above="path")
         level = candidates.join(above, on=[*_TREE, "depth", "parent"]).with_columns(
@@ -98,7 +101,7 @@ def outcomes(nodes: pl.DataFrame, is_right: Callable[[str, str], bool]) -> pl.Da
     last = pl.col("depth") == pl.col("depth").max()
     reached = (
         pl.concat(right or [candidates.clear()], how="diagonal")
-        .group_by("problem_hash")
+        .group_by(_PROBLEM)
         .agg(
             deepest=pl.col("depth").max(),
             ended=(pl.col("kept") & pl.col("finished")).any(),
@@ -106,10 +109,11 @@ def outcomes(nodes: pl.DataFrame, is_right: Callable[[str, str], bool]) -> pl.Da
         )
     )
     return (
-        nodes.select(pl.col("problem_hash").unique())
-        .join(reached, on="problem_hash", how="left")
+        nodes.select(_PROBLEM)
+        .unique()
+        .join(reached, on=_PROBLEM, how="left")
         .select(
-            "problem_hash",
+            *_PROBLEM,
             outcome=pl.when("ended")
             .then(pl.lit("found"))
             .when(~pl.col("went_on"))

@@ -11,9 +11,10 @@ one column per subtree and k = N / M.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Literal
 
 import numpy as np
@@ -25,6 +26,9 @@ Scoring = Literal["prm_min", "prm_last", "prm_avg"]
 
 MAX_POOL = 1024
 """Binomial coefficients of larger pools leave the range of float64."""
+
+_CACHED_CELLS = 1 << 15
+"""Numbers that are worked on at once where problems are many: 256 kB."""
 
 
 def pass_at_k(n_correct: ArrayLike, n_samples: ArrayLike, budgets: ArrayLike) -> FloatArray:
@@ -102,16 +106,15 @@ def plurality_at_k(classes: ArrayLike, correct: ArrayLike, budgets: ArrayLike) -
         size = columns.shape[1]
         reachable = np.flatnonzero(ks <= size)
         k = ks[reachable]
-        known: dict[tuple[int, ...], FloatArray] = {}
-        for row, column in zip(rows, columns, strict=True):
-            expected = np.zeros(len(k))
-            counts, worth = _answer_classes(labels[row, column], truth[row, column])
-            for count in np.unique(counts[worth > 0]):
-                signature = (count, *np.sort(counts))
-                if signature not in known:
-                    known[signature] = _win_probability(counts, count, size, k)
-                expected += worth[counts == count].sum() * known[signature]
-            result[row, reachable] = expected
+        pool = rows[:, None], columns
+        groups, asked = _Classes.of(labels[pool], truth[pool]), tuple(k.tolist())
+        expected = np.zeros((len(rows), len(k)))
+        for problem, right in np.argwhere(groups.worth > 0):
+            counts = groups.counts[problem]
+            class_sizes = tuple(np.sort(counts[counts > 0]).tolist())
+            won = _win_probability(class_sizes, int(counts[right]), size, asked)
+            expected[problem] += groups.worth[problem, right] * won
+        result[np.ix_(rows, reachable)] = expected
     return result
 
 
@@ -165,24 +168,27 @@ def weighted_vote_at_k(
         random_orders = np.random.default_rng([seed, size]).random((n_subsets, size))
         orders = np.argsort(random_orders, axis=1)[:, :longest]
         whole_pool = np.arange(size)[None, :]
-        for row, column in zip(rows, columns, strict=True):
-            label, worth = _relabelled(labels[row, column], truth[row, column])
-            value = np.zeros((len(weight), len(k)))
-            spread = np.zeros_like(value)
-            answered = label >= 0
-            if len(np.unique(worth[answered])) <= 1:
-                some_answer = 1 - choose[size - answered.sum(), k] / choose[size, k]
-                value[:] = some_answer * worth.max(initial=0.0)
-            else:
-                drawn = weight[:, row, column]
-                value[:, k == 1] = worth.mean()
-                if np.any(k == size):
-                    value[:, k == size] = _vote(label, worth, drawn, whole_pool, k[k == size])[:, 0]
-                if len(sampled):
-                    votes = _vote(label, worth, drawn, orders, k[sampled])
-                    value[:, sampled] = votes.mean(axis=1)
-                    spread[:, sampled] = votes.std(axis=1, ddof=1) / np.sqrt(n_subsets)
-            mean[:, row, reachable], error[:, row, reachable] = value, spread
+        pool = rows[:, None], columns
+        groups, drawn = _Classes.of(labels[pool], truth[pool]), weight[:, *pool]
+        value = np.zeros((len(weight), len(rows), len(k)))
+        spread = np.zeros_like(value)
+        # Where all answers are worth the same, all that matters is whether there is one.
+        n_absent = np.count_nonzero(groups.labels < 0, axis=1)[:, None]
+        some_answer = 1 - choose[n_absent, k] / choose[size, k]
+        value[:] = some_answer * groups.worth.max(axis=1, keepdims=True, initial=0.0)
+        cells = groups.worth.shape[1] * max(n_subsets * len(sampled), 1)
+        for some in _chunks(np.flatnonzero(groups.differ_in_worth), cells):
+            part, weights_of_part, at = groups.of_rows(some), drawn[:, some], some[:, None]
+            value[:, at, k == 1] = part.worth_of_samples.mean(axis=1)[:, None]
+            if np.any(k == size):
+                votes = _votes(part, weights_of_part, whole_pool, k[k == size])
+                value[:, at, k == size] = votes[:, :, 0]
+            if len(sampled):
+                votes = _votes(part, weights_of_part, orders, k[sampled])
+                value[:, at, sampled] = votes.mean(axis=2)
+                spread[:, at, sampled] = votes.std(axis=2, ddof=1) / np.sqrt(n_subsets)
+        mean[:, rows[:, None], reachable] = value
+        error[:, rows[:, None], reachable] = spread
     return mean, error
 
 
@@ -289,21 +295,67 @@ def mean_over_ties(scores: FloatArray, values: FloatArray) -> FloatArray:
     return means.reshape(scores.shape)
 
 
-def _answer_classes(labels: IntArray, truth: FloatArray) -> tuple[IntArray, FloatArray]:
-    """Sizes of the classes of answers, and what each is worth: the mean of ``truth`` over it."""
-    answered = labels >= 0
-    _, inverse, counts = np.unique(labels[answered], return_inverse=True, return_counts=True)
-    return counts, np.bincount(inverse, truth[answered], minlength=len(counts)) / counts
+@dataclass(frozen=True, slots=True)
+class _Classes:
+    """Classes of equivalent answers of problems with equally many samples.
+
+    ``labels`` [problems, n]: 0, 1, ... within a problem, -1 for no answer. ``counts`` and ``worth``
+    [problems, classes]: the size of a class and the mean of ``correct`` over it; both are 0 where
+    a problem has fewer classes than another.
+    """
+
+    labels: IntArray
+    counts: IntArray
+    worth: FloatArray
+
+    @classmethod
+    def of(cls, labels: IntArray, truth: FloatArray) -> _Classes:
+        """``labels``, ``truth``: [problems, n] as in ``plurality_at_k``."""
+        order = np.argsort(labels, axis=1)
+        ordered = np.take_along_axis(labels, order, axis=1)
+        is_first = ordered >= 0
+        is_first[:, 1:] &= ordered[:, 1:] != ordered[:, :-1]
+        dense = np.empty_like(labels)
+        np.put_along_axis(dense, order, np.cumsum(is_first, axis=1) - 1, axis=1)
+        # One more class collects samples without an answer.
+        shape = len(labels), int(dense.max(initial=-1)) + 2
+        place = (np.arange(len(labels))[:, None] * shape[1] + dense + 1).ravel()
+        counts, right = (
+            np.bincount(place, values, shape[0] * shape[1]).reshape(shape)[:, 1:]
+            for values in (None, truth.ravel())
+        )
+        return cls(dense, counts, right / np.maximum(counts, 1))
+
+    @property
+    def differ_in_worth(self) -> NDArray[np.bool_]:
+        """Whether it matters which answer is taken [problems]."""
+        has = self.counts > 0
+        highest = np.where(has, self.worth, -np.inf).max(axis=1, initial=-np.inf)
+        lowest = np.where(has, self.worth, np.inf).min(axis=1, initial=np.inf)
+        differs: NDArray[np.bool_] = lowest < highest
+        return differs
+
+    @property
+    def worth_of_samples(self) -> FloatArray:
+        """What each sample's class is worth [problems, n], 0 for no answer."""
+        worth = np.take_along_axis(self.worth, np.maximum(self.labels, 0), axis=1)
+        return np.where(self.labels < 0, 0.0, worth)
+
+    def of_rows(self, rows: IntArray) -> _Classes:
+        return _Classes(self.labels[rows], self.counts[rows], self.worth[rows])
 
 
+# Pools of a policy and its PRMs' searches often have classes of the same sizes.
+@lru_cache(maxsize=4096)
 def _win_probability(
-    class_sizes: IntArray, class_size: int, size: int, budgets: IntArray
+    class_sizes: tuple[int, ...], class_size: int, size: int, ks: tuple[int, ...]
 ) -> FloatArray:
-    """Expected share [budgets] of the win of one class with ``class_size`` of ``size`` samples.
+    """Expected share [ks] of the win of one class with ``class_size`` of ``size`` samples.
 
-    ``class_sizes`` lists all classes of answers, this one included; the rest of the pool has no
-    answer. With n_j the sizes of the other classes, the number of subsets of k samples in which
-    the class is drawn t times, s others as often and none more often, weighted by 1/(s+1), is
+    ``class_sizes`` (ascending) lists all classes of answers, this one included; the rest of the
+    pool has no answer. With n_j the sizes of the other classes, the number of subsets of k samples
+    in which the class is drawn t times, s others as often and none more often, weighted by
+    1/(s+1), is
 
         C(class_size, t) [x^(k-t)] (1+x)^r  integral_0^1  prod_j (sum_(i<t) C(n_j, i) x^i
                                                                  + y C(n_j, t) x^t) dy
@@ -312,7 +364,8 @@ def _win_probability(
     most n/t), and Gauss-Legendre nodes integrate the polynomial in y exactly. Every term is
     positive and at most C(n, k): nothing cancels or overflows.
     """
-    others = np.sort(class_sizes)[::-1]
+    budgets = np.array(ks)
+    others = np.array(class_sizes[::-1], dtype=np.int64)
     others = np.delete(others, np.flatnonzero(others == class_size)[0])
     share = np.zeros(len(budgets))
     largest = int(others.max(initial=0))
@@ -391,53 +444,53 @@ def _unit_legendre(n_nodes: int) -> FloatArray:
     return np.stack([(nodes + 1) / 2, weights / 2])
 
 
-def _relabelled(labels: IntArray, truth: FloatArray) -> tuple[IntArray, FloatArray]:
-    """Labels as 0, 1, ... with -1 for no answer, and the worth [n] of each sample's class."""
-    answered = labels >= 0
-    label = np.full(len(labels), -1)
-    label[answered] = np.unique(labels[answered], return_inverse=True)[1]
-    worth = np.zeros(len(labels))
-    worth[answered] = _answer_classes(labels, truth)[1][label[answered]]
-    return label, worth
+def _chunks(rows: IntArray, cells_per_row: int) -> Iterator[IntArray]:
+    """``rows`` in turn, as many at once as keep their cells in the processor's cache."""
+    at_once = max(_CACHED_CELLS // max(cells_per_row, 1), 1)
+    for start in range(0, len(rows), at_once):
+        yield rows[start : start + at_once]
 
 
-def _vote(
-    label: IntArray, worth: FloatArray, weights: FloatArray, orders: IntArray, budgets: IntArray
+def _votes(
+    classes: _Classes, weights: FloatArray, orders: IntArray, budgets: IntArray
 ) -> FloatArray:
-    """Worth of the winner [strategies, orders, budgets] after the first k samples of each order.
+    """Worth of the winner [strategies, problems, orders, budgets] after k samples of each order.
 
-    Sums are taken over the samples between one budget and the next, then over budgets. Weights
-    become integers that are small enough for float64 to add without rounding.
+    ``weights`` [strategies, problems, n], ``orders`` [orders, length] of the samples of every
+    problem. Sums are taken over the samples between one budget and the next, then over budgets.
+    Weights become integers that are small enough for float64 to add without rounding.
     """
     ends, asked = np.unique(budgets, return_inverse=True)
     drawn = orders[:, : ends[-1]]
     n_orders, length = drawn.shape
+    n_problems, n_classes = classes.worth.shape
     # Class 0 collects samples without an answer.
-    shape = int(label.max()) + 2, len(ends), n_orders
+    shape = n_problems, len(ends), n_classes + 1, n_orders
     part = np.searchsorted(ends, np.arange(length), side="right")
-    place = ((label[drawn] + 1) * len(ends) + part) * n_orders + np.arange(n_orders)[:, None]
-    places, samples = place.ravel(), drawn.ravel()
+    first = np.arange(n_problems)[:, None, None] * len(ends) + part
+    place = (first * (n_classes + 1) + classes.labels[:, drawn] + 1) * n_orders
+    places = (place + np.arange(n_orders)[:, None]).ravel()
+    samples = drawn.ravel()
 
     def by_class(values: FloatArray | None) -> FloatArray:
-        sums = np.bincount(places, values, shape[0] * shape[1] * shape[2]).reshape(shape)
-        return np.add.accumulate(sums[1:], axis=1, dtype=np.float64)
+        sums = np.bincount(places, values, math.prod(shape)).reshape(shape)[:, :, 1:]
+        for i in range(1, len(ends)):
+            sums[:, i] += sums[:, i - 1]
+        return sums
 
     absent = by_class(None) == 0
-    of_class = np.zeros((2, shape[0] - 1))
-    answered = label >= 0
-    of_class[0, label[answered]] = worth[answered]
-    of_class[1] = 1
-    largest_weight = weights.max(axis=1, keepdims=True)
+    of_class = np.stack([classes.worth, np.ones_like(classes.worth)], axis=1)[:, None]
+    largest_weight = weights.max(axis=2, keepdims=True)
     weight_bits = 53 - length.bit_length()
     fixed = np.rint(weights * 2.0**weight_bits / np.where(largest_weight > 0, largest_weight, 1))
-    winner = np.empty((len(weights), n_orders, len(budgets)))
+    winner = np.empty((len(weights), n_problems, n_orders, len(budgets)))
     for strategy, weight in enumerate(fixed):
-        sums = by_class(weight[samples])
+        sums = by_class(np.take(weight, samples, axis=1).ravel())
         # A class that was not drawn cannot lead, whereas one without weight can.
-        sums[absent] = -1
-        leads = (sums == np.maximum(sums.max(axis=0), 0)).astype(np.float64)
-        total, n_leaders = (of_class @ leads.reshape(len(leads), -1)).reshape(2, *shape[1:])
-        winner[strategy] = (total / np.maximum(n_leaders, 1))[asked].T
+        np.copyto(sums, -1.0, where=absent)
+        leads = (sums == np.maximum(sums.max(axis=2, keepdims=True), 0)).astype(np.float64)
+        total, n_leaders = np.moveaxis(of_class @ leads, 2, 0)
+        winner[strategy] = (total / np.maximum(n_leaders, 1))[:, asked].swapaxes(1, 2)
     return winner
 
 

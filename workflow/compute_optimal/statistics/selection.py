@@ -13,7 +13,7 @@ good share a choice equally.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Literal, NamedTuple
@@ -146,10 +146,11 @@ def select_cross_fitted(
     table = _Table.of(outcomes, buckets)
     ones = np.ones((1, table.n_problems))
     share = np.zeros_like(table.outcome)
-    for fold in table.fold_assignments(folds, repeats, seed):
-        for group in table.groups:
-            choice, _, _ = table.cross_fit(group, fold[group.rows], ones)
-            share[:, group.rows] += choice[0][:, fold[group.rows]] / repeats
+    assigned = table.fold_assignments(folds, repeats, seed)
+    for group in table.groups:
+        choices, _, _ = table.cross_fit(group, assigned[:, group.rows], ones)
+        for choice, fold in zip(choices[:, 0], assigned[:, group.rows], strict=True):
+            share[:, group.rows] += choice[:, fold] / repeats
     return table.selection(share)
 
 
@@ -194,20 +195,22 @@ def selection_report(
         known = ~np.isnan(selection.accuracy)
         return _ratio(every[:, known] @ selection.accuracy[known], every[:, known].sum(axis=1))
 
-    in_sample_sums, held_out_sums = np.zeros(len(every)), np.zeros(len(every))
-    scored, held_out = np.zeros(len(every)), np.zeros(len(every))
+    in_sample_sums, scored, held_out = (np.zeros(len(every)) for _ in range(3))
     for group in table.groups:
         if group.allowed.any():
             sums = every[:, group.rows] @ table.outcome[:, group.rows].T
             in_sample_sums += (_best(sums, group.allowed) * sums).sum(axis=1)
             scored += every[:, group.rows].sum(axis=1)
-    for fold in table.fold_assignments(folds, repeats, seed):
-        for group in table.groups:
-            choice, sums, totals = table.cross_fit(group, fold[group.rows], every)
-            held_out_sums += (choice * sums).sum(axis=(1, 2))
-            held_out += (totals * (choice.sum(axis=1) > 0)).sum(axis=1)
+    assigned = table.fold_assignments(folds, repeats, seed)
+    gained = []
+    for group in table.groups:
+        choice, sums, totals = table.cross_fit(group, assigned[:, group.rows], every)
+        gained.append((choice * sums).sum(axis=(2, 3)))
+        held_out += (totals * (choice.sum(axis=2) > 0)).sum(axis=(0, 2))
     in_sample = _ratio(in_sample_sums, scored)
-    cross_fitted = _ratio(held_out_sums, held_out)
+    # Summed over the buckets of a repeat, then over repeats.
+    held_out_sums = np.stack([np.zeros((repeats, len(every))), *gained], axis=1)
+    cross_fitted = _ratio(held_out_sums.reshape(-1, len(every)).sum(axis=0), held_out)
 
     def estimate(values: FloatArray, *, is_accuracy: bool = True) -> Estimate:
         return _estimate(values, table.n_problems if is_accuracy else 0, confidence)
@@ -311,34 +314,38 @@ class _Table:
         accuracy = np.where(answered, (share * self.outcome).sum(axis=0), np.nan)
         return Selection(share, accuracy, self.excluded)
 
-    def fold_assignments(self, folds: int, repeats: int, seed: int) -> Iterator[IntArray]:
-        """The fold [problems] of each problem, once per repeat, stratified by bucket."""
+    def fold_assignments(self, folds: int, repeats: int, seed: int) -> IntArray:
+        """The fold of each problem [repeats, problems], stratified by bucket."""
         if folds < 2 or repeats < 1:
             raise ValueError("cross-fitting needs at least two folds and one repeat")
         random = np.random.default_rng([seed, self.n_problems])
-        for _ in range(repeats):
-            fold = np.zeros(self.n_problems, dtype=np.int64)
+        fold = np.zeros((repeats, self.n_problems), dtype=np.int64)
+        for repeat in fold:
             for group in self.groups:
                 n_rows = len(group.rows)
-                fold[group.rows] = random.permutation(n_rows) % min(folds, n_rows)
-            yield fold
+                repeat[group.rows] = random.permutation(n_rows) % min(folds, n_rows)
+        return fold
 
     def cross_fit(
         self, group: _Group, fold: IntArray, weights: FloatArray
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Choices for every fold of a bucket, made on its other folds.
 
-        ``fold`` is [problems of the bucket], ``weights`` [replicates, all problems]. Returns the
-        share of each strategy [replicates, strategies, folds], the weighted sums of outcomes in
-        each fold (same shape), and the weight of each fold [replicates, folds].
+        ``fold`` is [repeats, problems of the bucket], ``weights`` [replicates, all problems].
+        Returns the share of each strategy [repeats, replicates, strategies, folds], the weighted
+        sums of outcomes in each fold (same shape), and the weight of each fold [repeats,
+        replicates, folds].
         """
-        in_fold: FloatArray = np.eye(int(fold.max()) + 1)[fold]
+        repeats, n_folds = len(fold), int(fold.max()) + 1
+        in_fold: FloatArray = np.eye(n_folds)[fold.T].reshape(-1, repeats * n_folds)
         split = self.outcome[:, group.rows].T[:, :, None] * in_fold[:, None, :]
         weight = weights[:, group.rows]
-        sums = (weight @ split.reshape(len(split), -1)).reshape(-1, *split.shape[1:])
-        totals = weight @ in_fold
-        train = sums.sum(axis=2, keepdims=True) - sums
-        untrained = totals.sum(axis=1, keepdims=True) - totals == 0
+        shape = len(weight), len(self.outcome), repeats, n_folds
+        sums = (weight @ split.reshape(len(split), -1)).reshape(shape)
+        sums = np.ascontiguousarray(np.moveaxis(sums, 2, 0))
+        totals = np.moveaxis((weight @ in_fold).reshape(-1, repeats, n_folds), 1, 0)
+        train = sums.sum(axis=3, keepdims=True) - sums
+        untrained = totals.sum(axis=2, keepdims=True) - totals == 0
         if untrained.any():
             elsewhere = weights.copy()
             elsewhere[:, group.rows] = 0
@@ -347,8 +354,8 @@ class _Table:
                 elsewhere @ self.outcome.T, counts, out=np.full_like(counts, -np.inf),
                 where=counts > 0,
             )  # fmt: skip
-            train = np.where(untrained[:, None, :], means[:, :, None], train)
-        return _best(train.swapaxes(1, 2), group.allowed).swapaxes(1, 2), sums, totals
+            train = np.where(untrained[:, :, None, :], means[:, :, None], train)
+        return _best(train.swapaxes(2, 3), group.allowed).swapaxes(2, 3), sums, totals
 
 
 def _best(values: FloatArray, allowed: NDArray[np.bool_]) -> FloatArray:
