@@ -2,14 +2,15 @@
 
     PYTHONPATH=workflow python benchmarks/search_throughput.py --problems 20 --budget 16
 
-The raw arm gives the policy all requests of the search at once, so that nothing waits for anything;
-they draw the same tokens, because each carries its seed. Once with a scorer that costs nothing (the
-hash of the input), once with a real PRM on the same two cores.
+The raw arm is vLLM's own ``LLM.generate`` on all requests of the search at once, so that nothing
+waits for anything; it draws the same tokens, because each request carries its seed. Once with a
+scorer that costs nothing (the hash of the input), once with a real PRM on the same two cores.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import Any
 
 from workbench import (
@@ -17,14 +18,13 @@ from workbench import (
     PRM,
     Bench,
     Recorded,
-    drain,
     open_bench,
     ratio,
     take_turns,
     write_result,
 )
 
-from compute_optimal.engines.requests import ScoreRequest, ScoreResult
+from compute_optimal.engines.requests import SampleRequest, ScoreRequest, ScoreResult
 from compute_optimal.generate import MAX_IN_FLIGHT, SCORE_BATCH
 from compute_optimal.search import SearchResult, run
 from compute_optimal.spec import seed_for
@@ -69,14 +69,37 @@ def search(bench: Bench, policy: Any, scorer: Any, budget: int) -> list[SearchRe
     return results
 
 
+def generate(bench: Bench, requests: Sequence[SampleRequest]) -> None:
+    """Draw what a search has drawn, without searching."""
+    from vllm import SamplingParams
+
+    settings = bench.settings
+    parameters = [
+        SamplingParams(
+            seed=request.seed,
+            max_tokens=min(request.max_tokens, settings["context"] - len(request.prompt_ids)),
+            temperature=request.temperature,
+            top_p=request.top_p,
+            top_k=request.top_k,
+            stop=list(request.stop),
+            include_stop_str_in_output=True,
+        )
+        for request in requests
+    ]
+    prompts = [{"prompt_token_ids": list(request.prompt_ids)} for request in requests]
+    bench.policy._llm.generate(prompts, parameters, use_tqdm=False)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--problems", type=int, default=20)
     parser.add_argument("--budget", type=int, default=16)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--policy", default=POLICY)
+    parser.add_argument("--prm", default=PRM)
     arguments = parser.parse_args()
-    figures: dict[str, Any] = {"policy": POLICY, "prm": PRM, **vars(arguments)}
-    with open_bench(arguments.problems) as bench:
+    figures: dict[str, Any] = vars(arguments)
+    with open_bench(arguments.problems, arguments.policy, arguments.prm) as bench:
         for name, scorer in (("free scorer", FreeScorer()), ("PRM", bench.prm)):
             recorded = Recorded(bench.policy)
             search(bench, recorded, scorer, arguments.budget)  # also warms the engines up
@@ -86,7 +109,7 @@ def main() -> None:
                     "search": lambda scorer=scorer: search(
                         bench, bench.policy, scorer, arguments.budget
                     ),
-                    "raw": lambda recorded=recorded: drain(bench.policy, recorded.requests),
+                    "raw": lambda recorded=recorded: generate(bench, recorded.requests),
                 },
                 arguments.rounds,
             )

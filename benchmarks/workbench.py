@@ -43,6 +43,7 @@ class Bench:
     problems: Sequence[Problem]
     prompts: Mapping[str, tuple[int, ...]]
     encode: Any
+    prm_format: str
     settings: Mapping[str, Any]
 
     def search(self, method: str, problem: Problem, n: int, variant: str) -> Search[SearchResult]:
@@ -60,12 +61,12 @@ class Bench:
 
 
 @contextmanager
-def open_bench(n_problems: int) -> Iterator[Bench]:
+def open_bench(n_problems: int, policy_name: str = POLICY, prm_name: str = PRM) -> Iterator[Bench]:
     """Open both engines as the study does."""
     os.chdir(ROOT)
     study = load_study("config/config.yaml", {"tasks": [TASK]})
-    policy, prm = study.policy(POLICY), study.prm(PRM)
-    folders = {name: ROOT / "data/models" / name for name in (POLICY, PRM)}
+    policy, prm = study.policy(policy_name), study.prm(prm_name)
+    folders = {name: ROOT / "data/models" / name for name in (policy_name, prm_name)}
     tokenizers = {name: load_tokenizer(folder) for name, folder in folders.items()}
     problems = Storage.of(study).problems(study.task(TASK), n_problems)
     family, form = study.prompt_family(policy.prompt), prm_format(prm.format)
@@ -79,17 +80,23 @@ def open_bench(n_problems: int) -> Iterator[Bench]:
         "prm_context": prm.context,
     }
     with (
-        open_sampling_engine(folders[POLICY], context=policy.context, dtype=policy.dtype) as first,
+        open_sampling_engine(
+            folders[policy_name], context=policy.context, dtype=policy.dtype
+        ) as first,
         open_scoring_engine(
-            folders[PRM], prm.format, context=prm.context, dtype=prm.dtype
+            folders[prm_name], prm.format, context=prm.context, dtype=prm.dtype
         ) as second,
     ):
         yield Bench(
             first,
             second,
             problems,
-            {p.problem_hash: prompt_ids(tokenizers[POLICY], family, p.problem) for p in problems},
-            partial(form.encode, tokenizers[PRM]),
+            {
+                p.problem_hash: prompt_ids(tokenizers[policy_name], family, p.problem)
+                for p in problems
+            },
+            partial(form.encode, tokenizers[prm_name]),
+            prm.format,
             settings,
         )
 

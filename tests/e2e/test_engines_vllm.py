@@ -250,7 +250,7 @@ def test_unusable_score_requests_are_refused(scorer: Scorer) -> None:
 
 def test_greedy_completion_is_the_argmax_of_a_plain_forward_pass(policy: Policy) -> None:
     prompt = policy.ids(QUESTION)
-    policy.engine.submit(policy.request("greedy", prompt))
+    policy.engine.submit(policy.request("greedy", prompt, wants_logprob=True))
     result = drain(policy.engine)["greedy"]
     ids = list(prompt)
     for _ in range(40):
@@ -275,9 +275,10 @@ def test_a_sample_depends_on_its_seed_and_not_on_its_company(policy: Policy) -> 
     together = drain(policy.engine)
     assert len({result.token_ids for result in together.values()}) == len(requests)
     for request in requests[::5]:
-        policy.engine.submit(request)
+        policy.engine.submit(replace(request, wants_logprob=True))
         alone = drain(policy.engine)[request.key]
         assert alone.token_ids == together[request.key].token_ids
+        assert together[request.key].logprob_sum is None
         # At temperature 0.7 as well, the policy's own distribution is meant.
         expected = policy.logprob(prompt, alone.token_ids)
         assert alone.logprob_sum == pytest.approx(expected, abs=1e-3)
@@ -352,7 +353,7 @@ def test_the_context_ends_a_completion(policy: Policy) -> None:
     results = drain(policy.engine)
     assert len(results["nearly"].token_ids) == 2
     assert results["nearly"].finish_reason == "length"
-    assert results["full"] == Completion("full", "", (), "length", 0.0, CONTEXT, 0)
+    assert results["full"] == Completion("full", "", (), "length", None, CONTEXT, 0)
 
 
 def test_unusable_sample_requests_are_refused(policy: Policy) -> None:

@@ -125,7 +125,7 @@ class FakePolicy:
             text=text,
             token_ids=token_ids,
             finish_reason=reason,
-            logprob_sum=-float(len(text)),
+            logprob_sum=-float(len(text)) if request.wants_logprob else None,
             n_prompt_tokens=len(request.prompt_ids),
             n_cached_tokens=len(request.prompt_ids) // 2,
         )

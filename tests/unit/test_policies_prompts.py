@@ -16,7 +16,12 @@ pytest.importorskip("transformers", reason="transformers comes with the engine (
 from tiny_tokenizers import save_byte_tokenizer, save_piece_tokenizer
 
 from compute_optimal.errors import StudyError
-from compute_optimal.policies.prompts import load_tokenizer, prompt_ids, template_digest
+from compute_optimal.policies.prompts import (
+    encode_texts,
+    load_tokenizer,
+    prompt_ids,
+    template_digest,
+)
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,18 @@ def test_special_tokens_spelt_out_in_a_problem_stay_text(tokenizer: Any) -> None
     hostile = prompt_ids(tokenizer, Family(), HOSTILE)
     assert [i for i in hostile if i in special] == [i for i in harmless if i in special]
     assert HOSTILE in tokenizer.decode(hostile)
+
+
+def test_texts_encoded_before_come_out_the_same_until_the_tokenizer_changes(tmp_path: Path) -> None:
+    save_byte_tokenizer(tmp_path)
+    tokenizer: Any = load_tokenizer(tmp_path)
+    texts = ["step", "another", "step"]
+    alone = [encode_texts(tokenizer, [text])[0] for text in texts]
+    assert encode_texts(tokenizer, texts) == alone == encode_texts(tokenizer, texts)
+    alone[0].append(7)
+    assert encode_texts(tokenizer, texts)[0] == alone[0][:-1]
+    tokenizer.add_tokens(["step"])
+    assert encode_texts(tokenizer, ["step"]) == [[len(tokenizer) - 1]]
 
 
 @given(st.text(max_size=40))

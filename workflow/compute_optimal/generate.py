@@ -212,14 +212,14 @@ def _common_answers(storage: Storage, spec: Spec) -> Iterator[CommonAnswers]:
         rows = draws_partition(storage.store, draws, problem_hash).read("draws")
         if rows.is_empty():
             return
-        for history, attempt, number, text, ids, reason, logprob in rows.select(
+        for history, attempt, number, text, ids, reason in rows.select(
             list(SCHEMAS["draws"])
         ).iter_rows():
-            yield (history, attempt, number), Drawn(text, array("I", ids), reason, logprob)
+            yield (history, attempt, number), Drawn(text, array("I", ids), reason)
 
     def save(problem_hash: str, new: Mapping[Place, Drawn]) -> None:
         rows = [
-            (*place, drawn.text, drawn.token_ids.tolist(), drawn.finish_reason, drawn.logprob_sum)
+            (*place, drawn.text, drawn.token_ids.tolist(), drawn.finish_reason)
             for place, drawn in sorted(new.items())
         ]
         frame = pl.DataFrame(rows, schema=SCHEMAS["draws"], orient="row")

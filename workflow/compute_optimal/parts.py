@@ -61,7 +61,6 @@ SCHEMAS: dict[str, dict[str, pl.DataType]] = {
         "text": _TEXT,
         "token_ids": pl.List(pl.UInt32()),
         "finish_reason": _TEXT,
-        "logprob_sum": _REAL,
     },
     "ledger": {
         "run": _TEXT,

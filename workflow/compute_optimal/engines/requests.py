@@ -41,6 +41,7 @@ class SampleRequest:
 
     ``max_tokens`` counts generated tokens; ``top_k`` is -1 for off; ``temperature`` 0 is greedy.
     Generation also ends after the first of the ``stop`` strings, which the text then includes.
+    ``wants_logprob`` asks for the sum of log-probabilities too: a tenth of a small model's time.
     ``identity`` is None where no other request can ask for the same.
     """
 
@@ -52,6 +53,7 @@ class SampleRequest:
     top_p: float
     top_k: int
     stop: tuple[str, ...] = ()
+    wants_logprob: bool = False
     identity: DrawIdentity | None = None
 
 
@@ -67,16 +69,17 @@ class Completion:
 
     ``finish_reason``: "eos" is an end-of-sequence token, "stop" a stop string, "length" means that
     ``max_tokens`` or the context was reached. ``logprob_sum`` is the sum of the natural logarithms
-    of the probabilities of ``token_ids`` under the policy's own distribution (temperature 1).
-    ``n_cached_tokens`` of the ``n_prompt_tokens`` were read from the prefix cache. ``shared``: the
-    engine did nothing, because another request had asked for the same.
+    of the probabilities of ``token_ids`` under the policy's own distribution (temperature 1); None
+    where it was not asked for. ``n_cached_tokens`` of the ``n_prompt_tokens`` were read from the
+    prefix cache. ``shared``: the engine did nothing, because another request had asked for the
+    same.
     """
 
     key: Hashable
     text: str
     token_ids: tuple[int, ...]
     finish_reason: FinishReason
-    logprob_sum: float
+    logprob_sum: float | None
     n_prompt_tokens: int
     n_cached_tokens: int
     shared: bool = False

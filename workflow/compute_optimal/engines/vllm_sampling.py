@@ -33,7 +33,15 @@ class VllmSampling(VllmEngine[SampleRequest, Completion]):
         room = self.context - len(request.prompt_ids)
         if room < 1:
             self._ready.append(
-                Completion(request.key, "", (), "length", 0.0, len(request.prompt_ids), 0)
+                Completion(
+                    key=request.key,
+                    text="",
+                    token_ids=(),
+                    finish_reason="length",
+                    logprob_sum=0.0 if request.wants_logprob else None,
+                    n_prompt_tokens=len(request.prompt_ids),
+                    n_cached_tokens=0,
+                )
             )
             return
         from vllm import SamplingParams
@@ -48,7 +56,7 @@ class VllmSampling(VllmEngine[SampleRequest, Completion]):
                 top_k=request.top_k,
                 stop=list(request.stop),
                 include_stop_str_in_output=True,
-                logprobs=0,
+                logprobs=0 if request.wants_logprob else None,
                 flat_logprobs=True,
                 output_kind=RequestOutputKind.FINAL_ONLY,
                 skip_clone=True,  # made for this request alone
@@ -58,9 +66,10 @@ class VllmSampling(VllmEngine[SampleRequest, Completion]):
                 f"vLLM refuses the sampling parameters: {error}", where=f"request {request.key!r}"
             ) from error
         inner = self._add(request, list(request.prompt_ids), parameters)
-        # vLLM decodes the text of every log-probability, which costs more than all other work on
-        # a token and which nobody reads.
-        self._engine.output_processor.request_states[inner].logprobs_processor.tokenizer = None
+        if request.wants_logprob:
+            # vLLM decodes the text of every log-probability, which costs more than all other work
+            # on a token and which nobody reads.
+            self._engine.output_processor.request_states[inner].logprobs_processor.tokenizer = None
 
     def _result(self, request: SampleRequest, output: Any) -> Completion:
         drawn = output.outputs[0]
@@ -87,7 +96,7 @@ class VllmSampling(VllmEngine[SampleRequest, Completion]):
             text=text,
             token_ids=token_ids,
             finish_reason=reason,
-            logprob_sum=float(drawn.cumulative_logprob),
+            logprob_sum=float(drawn.cumulative_logprob) if request.wants_logprob else None,
             n_prompt_tokens=len(request.prompt_ids),
             n_cached_tokens=output.num_cached_tokens or 0,
         )

@@ -18,6 +18,9 @@ from typing import Any, Protocol
 
 from compute_optimal.errors import StudyError
 
+MAX_KNOWN_TEXTS = 4096
+"""Encoded texts to remember: more than the steps of all paths that a search job has at hand."""
+
 
 class Tokenizer(Protocol):
     """What this study uses of a tokenizer of the transformers library (the fast kind)."""
@@ -28,6 +31,7 @@ class Tokenizer(Protocol):
     unk_token_id: int | None
 
     def __hash__(self) -> int: ...
+    def __len__(self) -> int: ...
     def __call__(self, text: str | list[str], **options: Any) -> Mapping[str, Any]: ...
     def convert_tokens_to_ids(self, tokens: str) -> int | None: ...
     def convert_ids_to_tokens(self, ids: int) -> str | None: ...
@@ -92,12 +96,24 @@ def encode_texts(tokenizer: Tokenizer, texts: Sequence[str], *, never: str = "")
         parts[:-1] = [part + never[:1] for part in parts[:-1]]
         pieces += parts
         counts.append(len(parts))
-    encoded = iter(
-        tokenizer(pieces, add_special_tokens=False, split_special_tokens=True, verbose=False)[
-            "input_ids"
-        ]
-    )
+    # A search encodes the question and the steps of a path again with every step that it scores.
+    known = _known_ids(tokenizer, len(tokenizer))
+    if len(known) > MAX_KNOWN_TEXTS:
+        known.clear()
+    if new := [piece for piece in dict.fromkeys(pieces) if piece not in known]:
+        ids = tokenizer(new, add_special_tokens=False, split_special_tokens=True, verbose=False)
+        known.update(zip(new, map(tuple, ids["input_ids"]), strict=True))
+    encoded = iter([known[piece] for piece in pieces])
     return [[token for part in islice(encoded, count) for token in part] for count in counts]
+
+
+@lru_cache(maxsize=8)
+def _known_ids(
+    tokenizer: Tokenizer,  # noqa: ARG001
+    n_tokens: int,  # noqa: ARG001 a tokenizer that was given more tokens encodes anew
+) -> dict[str, tuple[int, ...]]:
+    """Ids of the texts that a tokenizer has encoded last."""
+    return {}
 
 
 def single_id(tokenizer: Tokenizer, text: str) -> int:

@@ -34,7 +34,6 @@ class Drawn(NamedTuple):
     text: str
     token_ids: array[int]
     finish_reason: FinishReason
-    logprob_sum: float
 
 
 Load = Callable[[str], Iterable[tuple[Place, Drawn]]]
@@ -105,7 +104,7 @@ class _Draws:
             text=drawn.text,
             token_ids=tuple(drawn.token_ids),
             finish_reason=drawn.finish_reason,
-            logprob_sum=drawn.logprob_sum,
+            logprob_sum=None,
             n_prompt_tokens=n_prompt,
             n_cached_tokens=n_prompt,
             shared=True,
@@ -114,8 +113,7 @@ class _Draws:
     def remember(self, request: SampleRequest, answer: Completion) -> None:
         assert request.identity is not None
         problem_hash, place = request.identity.problem_hash, request.identity[2:]
-        ids = array("I", answer.token_ids)
-        drawn = Drawn(answer.text, ids, answer.finish_reason, answer.logprob_sum)
+        drawn = Drawn(answer.text, array("I", answer.token_ids), answer.finish_reason)
         self._of(problem_hash)[place] = drawn
         self._new.setdefault(problem_hash, []).append(place)
 

@@ -56,6 +56,7 @@ class PoolDraw:
                 temperature=settings.temperature,
                 top_p=settings.top_p,
                 top_k=settings.top_k,
+                wants_logprob=True,
             )
             for key in self._keys
         ]
@@ -64,6 +65,7 @@ class PoolDraw:
         key = answer.key
         assert isinstance(answer, Completion)
         assert isinstance(key, tuple)
+        assert answer.logprob_sum is not None
         index, ledger = self._keys[key], self._ledger
         self._samples[index] = Sample(
             sample_index=index,
