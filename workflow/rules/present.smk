@@ -58,6 +58,8 @@ rule draw_figures:
         png=expand("<results>/figures/{name}.png", name=plan.figures),
     log:
         "<logs>/draw_figures.log",
+    # Notebooks wait for the figures, and one core each is left for them and the browser then.
+    priority: 1
     threads: 2
     shell:
         "python -m compute_optimal draw-figures"
