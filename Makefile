@@ -125,9 +125,9 @@ engine engine-cpu: $(ENGINE)/.done ## the environment with the CPU engine only
 engine-cuda: $(CUDA)/.done ## the environment with the engine for NVIDIA GPUs only
 
 .PHONY: bench
-bench: $(ENGINE)/.done ## benchmarks: searches, PRM scoring, memory (some minutes; results in benchmarks/results)
+bench: $(ENGINE)/.done ## benchmarks: searches, PRM scoring, memory, sampling, grading (some minutes; results in benchmarks/results)
 	export PATH="$(CURDIR)/$(ENGINE)/bin:$$PATH"; \
-	for name in search_throughput search_lockstep prm_scoring search_memory common_draws; do \
+	for name in search_throughput search_lockstep prm_scoring search_memory common_draws sampling grading; do \
 	  python benchmarks/$$name.py; \
 	done
 
