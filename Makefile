@@ -11,6 +11,9 @@ CORES ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 SNAKEMAKE_OPTIONS ?=
 IMAGE ?= engine-cpu
 
+# The studies whose stored results ship in data/.
+SHIPPED := config/config.yaml config/deep.yaml
+
 CORE := .venv/core
 TEST := .venv/test
 ENGINE := .venv/engine-cpu
@@ -63,12 +66,18 @@ verify: $(CORE)/.done ## is what ships what it claims to be? Graded and computed
 	$(CORE)/bin/python -m compute_optimal verify --config $(CONFIG) --cores $(CORES)
 
 .PHONY: micro
-micro: $(ENGINE)/.done ## train the scale model anew, run its study, and ship both in data/
+micro: $(ENGINE)/.done ## train the scale model anew, run its studies, and ship all in data/
 	export PATH="$(CURDIR)/$(ENGINE)/bin:$$PATH"; \
 	snakemake --cores $(CORES) train_micro_models; \
 	python -m compute_optimal install-models results/models; \
-	snakemake --cores $(CORES) --config generate=missing; \
-	python -m compute_optimal publish --prune
+	for study in $(SHIPPED); do \
+	  snakemake --cores $(CORES) --configfile $$study --config generate=missing; \
+	done; \
+	$(MAKE) ship
+
+.PHONY: ship
+ship: $(CORE)/.done ## put the stored results of the shipped studies, and what follows from them, into data/
+	$(CORE)/bin/python -m compute_optimal publish --prune --config $(SHIPPED) --cores $(CORES)
 
 .PHONY: fetch publish
 fetch: $(CORE)/.done ## bring a study's stored results here (FROM=address, or the study's store.remotes)

@@ -7,6 +7,7 @@ import shutil
 from typing import Any
 
 import pytest
+import yaml
 from clones import GENERATE, TASK, TINY, Clone, Job
 
 from compute_optimal.store import slug
@@ -26,8 +27,9 @@ def test_a_fresh_clone_plans_work_but_no_generation(clone: Clone) -> None:
     assert generation(jobs) == []
 
 
-def test_the_default_study_is_all_in_the_shipped_store(clone: Clone) -> None:
-    (clone.folder / "tiny.yaml").write_bytes((clone.folder / "config/config.yaml").read_bytes())
+@pytest.mark.parametrize("study", ["config.yaml", "deep.yaml"])
+def test_the_shipped_studies_are_all_in_the_shipped_store(clone: Clone, study: str) -> None:
+    (clone.folder / "tiny.yaml").write_bytes((clone.folder / "config" / study).read_bytes())
     jobs = clone.plan()
     assert len(jobs) > 0
     assert generation(jobs) == []
@@ -71,6 +73,20 @@ def test_cells_that_came_in_during_a_run_are_not_made_again(clone: Clone) -> Non
     # The cells are stored by now: only their receipts keep what later jobs wait for as it was.
     shutil.rmtree(clone.folder / ".snakemake")
     assert clone.plan() == []
+
+
+def test_studies_published_together_are_both_whole(clone: Clone) -> None:
+    other = {**TINY, "name": "other", "policies": TINY["policies"][:1], "budgets": [2]}
+    (clone.folder / "other.yaml").write_text(yaml.safe_dump(other))
+    done = clone.run(
+        *("compute_optimal", "publish", "--prune", "--to", "there"),
+        *("--config", "other.yaml", "tiny.yaml"),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    clone.edit("tiny.yaml", lambda c: c.update(store={"shipped": "there"}))
+    assert generation(clone.plan()) == []
+    clone.edit("tiny.yaml", lambda c: c.update(other, store={"shipped": "there"}))
+    assert generation(clone.plan()) == []
 
 
 def test_touching_every_file_of_the_workflow_plans_nothing(finished: Clone) -> None:

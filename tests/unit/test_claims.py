@@ -194,6 +194,18 @@ def test_verdicts_do_not_rest_on_optimism(database: Path, tmp_path: Path) -> Non
     assert "in-sample, as in the paper: +50" in claims_page([found])
 
 
+def test_policies_of_about_one_size_are_not_a_small_and_a_large_one(
+    database: Path, tmp_path: Path
+) -> None:
+    path = Path(shutil.copy(database, tmp_path / "study.duckdb"))
+    asked = [claim for claim in CLAIMS if claim.name == "small_beats_large"]
+    (usual,) = judge_claims(asked, path, PARAMETERS)
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("UPDATE policies SET n_parameters = 1000 + length(policy)")
+    (alike,) = judge_claims(asked, path, PARAMETERS)
+    assert (usual.verdict == "untested", alike.verdict) == (False, "untested")
+
+
 def test_data_without_spread_prove_little() -> None:
     """Nothing solved by anyone: no difference was seen, but 20 problems could have hidden one."""
     blank = rows(0.0, n=20)

@@ -166,15 +166,18 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--hardware", help="a GPU of registry/hardware.yaml; default: the study's")
     command.add_argument("--by", choices=("policy", "job", "cell"), default="policy")
     command.add_argument("--output", type=Path, help="write every cell to this CSV file")
-    shipped = argparse.ArgumentParser(add_help=False, parents=[study])
+    shipped = argparse.ArgumentParser(add_help=False)
     shipped.add_argument("--expected", type=Path, default=Path("data/expected"))
     shipped.add_argument("--cores", type=int, default=2)
-    command = verb("publish", _publish, "send a study's cells to a folder or an address", shipped)
+    command = verb("publish", _publish, "send studies' cells to a folder or an address", shipped)
+    command.add_argument(
+        "--config", type=Path, nargs="+", default=[Path("config/config.yaml")], dest="configs"
+    )
     command.add_argument(
         "--to",
         help="such as s3://bucket/folder; default: the shipped store, with the expected results",
     )
-    command.add_argument("--prune", action="store_true", help="and remove what is not the study's")
+    command.add_argument("--prune", action="store_true", help="and remove what is not theirs")
     command = verb("fetch", _fetch, "bring what the store lacks of a study", study)
     command.add_argument(
         "--from",
@@ -184,6 +187,7 @@ def _parser() -> argparse.ArgumentParser:
         help="folder or address that was published to; default: the study's store.remotes",
     )
     command = verb("verify", _verify, "check what ships with a study, without a GPU", shipped)
+    command.add_argument("--config", type=Path, default=Path("config/config.yaml"))
     command.add_argument("--tier", type=int, choices=(0, 1), default=1)
     command.add_argument("--page", type=Path, help="default: verify.html in the study's results")
     command = verb("adopt", _adopt, "take the rollouts of a registered collection", study)
@@ -458,23 +462,24 @@ def _plan(options: argparse.Namespace) -> None:
         print(f"every cell: {options.output}")
 
 
-def _cells(options: argparse.Namespace) -> Any:
+def _cells(study: Any) -> Any:
     from compute_optimal.cells import all_partitions
     from compute_optimal.storage import Storage
 
-    study = _study(options)
     return all_partitions(study, Storage.of(study).store)
 
 
 def _publish(options: argparse.Namespace) -> None:
+    from compute_optimal.config import load_study
     from compute_optimal.expected import recompute, write_expected
     from compute_optimal.sharing import publish
 
-    study = _study(options)
-    to = options.to or str(study.store.shipped)
-    print(publish(_cells(options), to, prune=options.prune).summary("sent"))
-    if options.to is None:
-        print("computing the expected results from what ships now")
+    studies = [load_study(config) for config in options.configs]
+    to = options.to or str(studies[0].store.shipped)
+    cells = {part.directory: (part, rows) for study in studies for part, rows in _cells(study)}
+    print(publish(cells.values(), to, prune=options.prune).summary("sent"))
+    for study in studies if options.to is None else ():
+        print(f"computing the expected results of {study.name} from what ships now")
         with tempfile.TemporaryDirectory() as folder:
             files = recompute(study, Path(folder), cores=options.cores)
         for path in write_expected(files, options.expected / study.name):
@@ -484,8 +489,9 @@ def _publish(options: argparse.Namespace) -> None:
 def _fetch(options: argparse.Namespace) -> None:
     from compute_optimal.sharing import fetch
 
-    for address in options.source or _study(options).store.remotes:
-        print(fetch(_cells(options), address).summary("fetched"))
+    study = _study(options)
+    for address in options.source or study.store.remotes:
+        print(fetch(_cells(study), address).summary("fetched"))
 
 
 def _verify(options: argparse.Namespace) -> None:
@@ -505,8 +511,7 @@ def _verify(options: argparse.Namespace) -> None:
         raise StudyError(
             "what ships with this study is not what it claims to be",
             where=str(page),
-            cure="restore data/ from version control; if the change was meant, ship it: "
-            "python -m compute_optimal publish --prune",
+            cure="restore data/ from version control; if the change was meant: make ship",
         )
 
 

@@ -106,10 +106,14 @@ def write_json(path: Path, value: Any) -> None:
         file.write((json.dumps(value, indent=1, sort_keys=True) + "\n").encode())
 
 
-def write_parquet(frame: pl.DataFrame, path: Path) -> None:
-    """Write a parquet file, atomically. Equal frames give equal bytes."""
+def write_parquet(frame: pl.DataFrame, path: Path, *, level: int = 10) -> None:
+    """Write a parquet file, atomically, at a level of zstd. Equal frames give equal bytes.
+
+    Without statistics of columns: files are read whole, and a ledger of one row has more of them
+    than of anything else.
+    """
     with atomic_write(path) as file:
-        frame.write_parquet(file, compression="zstd", compression_level=10)
+        frame.write_parquet(file, compression="zstd", compression_level=level, statistics=False)
 
 
 def supersede(path: Path) -> None:
@@ -336,7 +340,7 @@ def write_part(folder: Path, table: str, frame: pl.DataFrame) -> Path:
     # Jobs on two machines of a cluster may have one process id and write here at once.
     staged = folder / f".staged-{uuid.uuid4().hex}"
     try:
-        write_parquet(frame, staged)
+        write_parquet(frame, staged, level=19)  # kept for years, written once
         part = folder / f"{table}-{sha256_of(staged)[:16]}.parquet"
         staged.replace(part)
     finally:

@@ -1,5 +1,7 @@
 -- The smallest policy of each family with compute-optimal TTS at its largest budget against the CoT
 -- of the task's largest policy. Parameters: tasks, scoring, voting, scale.
+-- ASSUME: to be smaller is to have at most half the parameters. Two families' policies of one size
+-- are not a small and a large one.
 WITH
 series AS (
     FROM tested_series($scale, $scoring, $voting) WHERE regexp_full_match(task_title, $tasks)
@@ -29,5 +31,5 @@ SELECT
     large.accuracies AS reference
 FROM small
 INNER JOIN large USING (task, problem_ids)
-WHERE small.n_parameters < large.n_parameters
+WHERE 2 * small.n_parameters <= large.n_parameters
 ORDER BY small.task_rank, case_name;
