@@ -55,8 +55,8 @@ def by_difficulty(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
 
 
 def against_flops(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
-    """Accuracy over 2 N D FLOPs per problem."""
-    counted = f"{subtitle}; {_prm_text(rows)}; 2 N D FLOPs of policy and PRM"
+    """Accuracy over 2ND FLOPs per problem."""
+    counted = f"{subtitle}; {_prm_text(rows)}; 2ND FLOPs of policy and PRM"
     absent = "no record of the tokens that the PRM read"
     return _against(rows, title, counted, "flops", "FLOPs per problem", absent)
 
