@@ -102,9 +102,16 @@ test: $(TEST_ENVIRONMENT)/.done ## every test, with the real CPU engine where th
 	$(TEST_ENVIRONMENT)/bin/python -m pytest --numprocesses $(CORES) --maxprocesses 4 \
 	  --dist loadgroup --no-loadscope-reorder $(PYTEST_OPTIONS)
 
-.PHONY: test-slurm
-test-slurm: $(ENGINE)/.done ## the SLURM profile on a cluster of this machine alone (Debian: slurm-wlm, munge; root)
+.PHONY: cluster-plugins
+cluster-plugins: $(ENGINE)/.done
 	$(ENGINE)/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements/cluster.lock
+
+.PHONY: test-profiles
+test-profiles: cluster-plugins ## the profiles with their executor plugins: dry runs, and a stand-in for kubectl
+	$(ENGINE)/bin/python -m pytest tests/contract/test_profiles.py $(PYTEST_OPTIONS)
+
+.PHONY: test-slurm
+test-slurm: cluster-plugins ## the SLURM profile on a cluster of this machine alone (Debian: slurm-wlm, munge; root)
 	$(ENGINE)/bin/python -m pytest $(PYTEST_OPTIONS) -m slurm tests/slurm
 
 .PHONY: bench-analysis
