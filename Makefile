@@ -161,7 +161,7 @@ clean: ## remove results and logs; the store and the environments stay
 
 .PHONY: help
 help: ## this list
-	@grep -hE '^[a-z-]+( [a-z-]+)*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z0-9-]+( [a-z-]+)*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 # --- environments --------------------------------------------------------------------------------
 
