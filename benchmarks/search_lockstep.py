@@ -67,8 +67,7 @@ def lockstep(bench: Bench, score: Score, problem: Problem, budget: int) -> int:
             stop=[] if depth == settings["max_steps"] else [STEP_DELIMITER],
             include_stop_str_in_output=True,
         )
-        prompts = [{"prompt_token_ids": list(ids)} for ids, _ in beams]
-        outputs = bench.policy._llm.generate(prompts, parameters, use_tqdm=False)
+        outputs = bench.generate((ids for ids, _ in beams), parameters)
         drawn = [output.outputs[0] for output in outputs]
         n_tokens += sum(len(step.token_ids) for step in drawn)
         beams = [

@@ -86,8 +86,7 @@ def generate(bench: Bench, requests: Sequence[SampleRequest]) -> None:
         )
         for request in requests
     ]
-    prompts = [{"prompt_token_ids": list(request.prompt_ids)} for request in requests]
-    bench.policy._llm.generate(prompts, parameters, use_tqdm=False)
+    bench.generate((request.prompt_ids for request in requests), parameters)
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -53,6 +53,15 @@ class Bench:
         if method == "beam_search":
             return beam_search(problem, prompt, n, settings, self.encode)
         return dvts(problem, prompt, range(n // settings.beam_width), settings, self.encode)
+
+    def generate(self, prompts: Iterable[Sequence[int]], parameters: Any) -> list[Any]:
+        """vLLM's own ``LLM.generate`` of the policy, without this study's engine around it.
+
+        ``parameters`` are vLLM's ``SamplingParams``, one for all prompts or one for each.
+        """
+        inputs = [{"prompt_token_ids": list(ids)} for ids in prompts]
+        outputs: list[Any] = self.policy._llm.generate(inputs, parameters, use_tqdm=False)
+        return outputs
 
     def forget(self) -> None:
         """Empty both prefix caches, so that no arm profits from the one before."""

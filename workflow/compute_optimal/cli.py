@@ -20,6 +20,8 @@ import polars as pl
 from compute_optimal.errors import StudyError
 from compute_optimal.store import supersede, write_json, write_parquet
 
+_DEFAULT_STUDY = Path("config/config.yaml")
+
 _OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 """Errors of a disk that is full or may not be written, wherever they turn up."""
 
@@ -71,10 +73,10 @@ def _parser() -> argparse.ArgumentParser:
     job = argparse.ArgumentParser(add_help=False, parents=[storage])
     job.add_argument("--spec", type=json.loads, required=True, help="the rule's parameter, JSON")
     study = argparse.ArgumentParser(add_help=False)
-    study.add_argument("--config", type=Path, default=Path("config/config.yaml"))
+    study.add_argument("--config", type=Path, default=_DEFAULT_STUDY)
 
-    def verb(name: str, run: Any, help_text: str, parent: Any) -> argparse.ArgumentParser:
-        found = verbs.add_parser(name, help=help_text, description=help_text, parents=[parent])
+    def verb(name: str, run: Any, help_text: str, *parents: Any) -> argparse.ArgumentParser:
+        found = verbs.add_parser(name, help=help_text, description=help_text, parents=parents)
         found.set_defaults(run=run)
         return found
 
@@ -170,9 +172,7 @@ def _parser() -> argparse.ArgumentParser:
     shipped.add_argument("--expected", type=Path, default=Path("data/expected"))
     shipped.add_argument("--cores", type=int, default=2)
     command = verb("publish", _publish, "send studies' cells to a folder or an address", shipped)
-    command.add_argument(
-        "--config", type=Path, nargs="+", default=[Path("config/config.yaml")], dest="configs"
-    )
+    command.add_argument("--config", type=Path, nargs="+", default=[_DEFAULT_STUDY], dest="configs")
     command.add_argument(
         "--to",
         help="such as s3://bucket/folder; default: the shipped store, with the expected results",
@@ -186,8 +186,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="ADDRESS",
         help="folder or address that was published to; default: the study's store.remotes",
     )
-    command = verb("verify", _verify, "check what ships with a study, without a GPU", shipped)
-    command.add_argument("--config", type=Path, default=Path("config/config.yaml"))
+    help_text = "check what ships with a study, without a GPU"
+    command = verb("verify", _verify, help_text, study, shipped)
     command.add_argument("--tier", type=int, choices=(0, 1), default=1)
     command.add_argument("--page", type=Path, help="default: verify.html in the study's results")
     command = verb("adopt", _adopt, "take the rollouts of a registered collection", study)

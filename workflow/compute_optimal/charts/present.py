@@ -110,7 +110,7 @@ def draw(
 
     ``task``: another task than the figure's own. ``scoring`` and ``voting`` turn step scores into
     answers. ``drawn``: a folder with the PNG of this figure of this database, by these parameters,
-    which a notebook then shows instead of drawing it again. Raises ``StudyError`` for a name that
+    which a notebook then shows without asking the database. Raises ``StudyError`` for a name that
     is no figure, an unknown task, and a database that is missing or lacks tables.
     """
     item = item_named(name)
