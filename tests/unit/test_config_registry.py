@@ -159,6 +159,16 @@ def changed(folder: Path, section: str, name: str, /, **keys: Any) -> Path:
         ("tasks", "AIME24", {"file": "../x"}, ["AIME24.file"]),
         ("tasks", "arithmetic-chains", {"n_problems": 3}, ["n_problems is 3", f"is {N_CHAINS}"]),
         ("tasks", "arithmetic-chains", {"parameters": None}, ["a generated task has parameters"]),
+        (
+            *("tasks", "arithmetic-chains"),
+            {"parameters": {"n_problems": N_CHAINS, "numbers": [2, 1]}},
+            ["parameters: numbers do not rise", "sort them"],
+        ),
+        (
+            *("tasks", "arithmetic-chains"),
+            {"parameters": {"n_problems": N_CHAINS, "numbers": [1, 2]}},
+            [f"n_problems is {N_CHAINS}, but there are 2 numbers"],
+        ),
     ],
 )  # fmt: skip
 def test_mistakes_in_entries(

@@ -45,16 +45,13 @@ def test_only_safe_files_are_shipped(name: str) -> None:
 
 @each
 def test_weights_are_safetensors_of_the_stated_size(name: str) -> None:
-    """Policies have 32 bits a weight, PRMs 16."""
-
     with (MODELS / name / "model.safetensors").open("rb") as file:
         header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
     header.pop("__metadata__", None)
-    dtype, n_bytes_each = ("F32", 4) if name in POLICIES else ("BF16", 2)
-    assert {tensor["dtype"] for tensor in header.values()} == {dtype}
+    assert {tensor["dtype"] for tensor in header.values()} == {"BF16"}
     n_bytes = max(tensor["data_offsets"][1] for tensor in header.values())
     recorded = json.loads((MODELS / name / "recipe.json").read_text())["measured"]["n_parameters"]
-    assert n_bytes == n_bytes_each * recorded
+    assert n_bytes == 2 * recorded
     assert f"{recorded / 1e6:.1f}M" == name.rsplit("-", 1)[1]
 
 

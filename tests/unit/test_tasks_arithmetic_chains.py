@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from compute_optimal.config import load_registry
 from compute_optimal.errors import StudyError
+from compute_optimal.tasks import load_problems
 from compute_optimal.tasks.arithmetic_chains import (
     MAX_VALUE,
     Style,
@@ -18,6 +21,7 @@ from compute_optimal.tasks.arithmetic_chains import (
     stated_answer,
 )
 
+REGISTRY = Path(__file__).parents[2] / "config/registry"
 PROBLEM = "Start with 37. Add 48. Double it. Decrease by 5. Divide by 3. What is the result?"
 # 37+48=85, * 2 = 170, - 5 = 165, / 3 = 55
 STEPS = [
@@ -150,6 +154,22 @@ def test_any_text_can_be_checked(steps: list[str]) -> None:
 def test_foreign_problems_are_refused(text: str) -> None:
     with pytest.raises(StudyError, match="arithmetic-chains"):
         parse(text)
+
+
+def test_numbers_pick_among_the_problems() -> None:
+    problems = generate(60, 5)
+    numbers = [0, 7, 31, 59]
+    assert generate(len(numbers), 5, numbers=numbers) == [problems[n] for n in numbers]
+
+
+def test_the_evaluated_problems_are_candidates_of_the_registry() -> None:
+    """Asked for alone, a problem has the text that it has among all candidates."""
+    tasks = load_registry(REGISTRY).tasks
+    chosen, candidates = (
+        load_problems(tasks[name], mirror=None, downloads=Path())
+        for name in ("arithmetic-chains", "arithmetic-chains-candidates")
+    )
+    assert set(chosen) <= set(candidates)
 
 
 def test_an_empty_range_of_operations_is_refused() -> None:

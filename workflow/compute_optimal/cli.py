@@ -11,6 +11,7 @@ import json
 import signal
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -161,6 +162,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--output", type=Path, required=True, help="folder beside the others")
     command = verb("install-models", _install_models, "replace data/models by trained ones", study)
     command.add_argument("folder", type=Path, help="folder of model folders")
+    command = verb("choose-problems", _choose_problems, "problems of all buckets, by a pilot", study)
+    command.add_argument("--of-each-bucket", type=int, required=True, help="of each policy")
+    command.add_argument("--n-problems", type=int, required=True, help="in all")
 
     verb("results-folder", _results_folder, "print where a study's results lie", study)
     verb("lock", _lock, "pin the models of a study in the lock file", study)
@@ -436,6 +440,23 @@ def _install_models(options: argparse.Namespace) -> None:
     from compute_optimal.models import install_models
 
     print("\n".join(install_models(_study(options), options.folder)))
+
+
+def _choose_problems(options: argparse.Namespace) -> None:
+    from compute_optimal.charts.query import run_query
+    from compute_optimal.expected import DATABASE
+    from compute_optimal.micro.evaluation_set import choose_problems
+
+    buckets: dict[str, list[str]] = {}
+    for row in run_query("candidates", _study(options).results / DATABASE):
+        buckets.setdefault(row["policy"], []).append(row["bucket"])
+    numbers = choose_problems(
+        buckets, of_each_bucket=options.of_each_bucket, n_problems=options.n_problems
+    )
+    print(f"numbers: {numbers}")
+    for policy, all_buckets in buckets.items():
+        counts = Counter(all_buckets[number] for number in numbers)
+        print(f"{policy}: {counts['easy']} easy, {counts['medium']} medium, {counts['hard']} hard")
 
 
 def _results_folder(options: argparse.Namespace) -> None:

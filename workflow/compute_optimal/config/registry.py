@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from compute_optimal.config.reading import (
     Finding,
@@ -53,6 +53,11 @@ class Entry(Checked):
         return content
 
 
+def _tuple_of_list(value: Any) -> Any:
+    # JSON has no tuples, and the validator of `Entry` has made Python of an entry's JSON.
+    return tuple(value) if isinstance(value, list) else value
+
+
 class ChainParameters(Checked):
     """Parameters of the generated task arithmetic-chains."""
 
@@ -60,6 +65,25 @@ class ChainParameters(Checked):
     seed: int = Field(default=0, ge=0, description="Seed of the generator")
     min_operations: int = Field(default=2, ge=1, description="Fewest operations of a problem")
     max_operations: int = Field(default=10, ge=1, description="Most operations of a problem")
+    numbers: Annotated[
+        tuple[Annotated[int, Field(ge=0)], ...] | None, BeforeValidator(_tuple_of_list)
+    ] = Field(
+        default=None,
+        description="Which of the generator's problems are taken, rising from 0; null is the "
+        "first n_problems",
+    )
+
+    @model_validator(mode="after")
+    def _rising(self) -> ChainParameters:
+        numbers = self.numbers
+        if numbers is not None and list(numbers) != sorted(set(numbers)):
+            raise ValueError("numbers do not rise || sort them, and give each once")
+        if numbers is not None and len(numbers) != self.n_problems:
+            raise ValueError(
+                f"n_problems is {self.n_problems}, but there are {len(numbers)} numbers || "
+                "correct n_problems"
+            )
+        return self
 
 
 class TaskEntry(Entry):

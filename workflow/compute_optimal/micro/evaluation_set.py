@@ -1,0 +1,50 @@
+"""Which problems the scale model is evaluated on: so that every policy has easy and hard ones.
+
+Most problems are easy for the largest policies, and which ones are hard differs from policy to
+policy. So problems are chosen from many candidates by how a pilot graded them: of every bucket of
+every policy the same number, as far as the candidates hold it, so that no policy has more say
+than another. The pilot's samples serve nothing else; the buckets of a study are made from its own.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from compute_optimal.errors import StudyError
+
+
+def choose_problems(
+    buckets: Mapping[str, Sequence[str]], *, of_each_bucket: int, n_problems: int
+) -> list[int]:
+    """Numbers of ``n_problems`` of the candidates, rising.
+
+    ``buckets``: policy -> the bucket of every candidate, in the order of their numbers. One after
+    the other, a candidate is taken if it lies in a bucket of a policy of which fewer than
+    ``of_each_bucket`` are taken so far; what then lacks is filled up with the first candidates
+    that are left. A bucket may hold fewer in the end: those that the candidates have.
+
+    Raises ``StudyError`` where the buckets ask for more than ``n_problems``, or too few candidates
+    are there.
+    """
+    candidates = list(zip(*buckets.values(), strict=True))
+    if len(candidates) < n_problems:
+        raise StudyError(
+            f"{n_problems} problems are wanted, and there are {len(candidates)} candidates",
+            cure="raise n_problems of the candidates' task in the registry",
+        )
+    taken: list[int] = []
+    counts: Counter[tuple[int, str]] = Counter()
+    for number, candidate in enumerate(candidates):
+        places = list(enumerate(candidate))
+        if any(counts[place] < of_each_bucket for place in places):
+            taken.append(number)
+            counts.update(places)
+    if len(taken) > n_problems:
+        raise StudyError(
+            f"{of_each_bucket} problems of each bucket of each policy make {len(taken)}, "
+            f"more than {n_problems}",
+            cure="ask for fewer of each bucket, or for more problems",
+        )
+    left = sorted(set(range(len(candidates))) - set(taken))
+    return sorted(taken + left[: n_problems - len(taken)])
