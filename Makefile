@@ -12,7 +12,9 @@ SNAKEMAKE_OPTIONS ?=
 IMAGE ?= engine-cpu
 
 # The studies whose stored results ship in data/.
-SHIPPED := config/config.yaml config/deep.yaml
+SHIPPED := config/config.yaml config/pools.yaml config/deep.yaml
+# An engine of the scale model has one thread, so as many run at once as there are cores.
+EVERY_CORE := --resources engine=$(CORES)
 
 CORE := .venv/core
 TEST := .venv/test
@@ -71,9 +73,17 @@ micro: $(ENGINE)/.done ## train the scale model anew, run its studies, and ship 
 	snakemake --cores $(CORES) train_micro_models; \
 	python -m compute_optimal install-models results/models; \
 	for study in $(SHIPPED); do \
-	  snakemake --cores $(CORES) --configfile $$study --config generate=missing; \
+	  snakemake --cores $(CORES) $(EVERY_CORE) --configfile $$study --config generate=missing; \
 	done; \
 	$(MAKE) ship
+
+.PHONY: choose-problems
+choose-problems: $(ENGINE)/.done ## a pilot of the scale model, and by it the numbers of arithmetic-chains for the registry
+	export PATH="$(CURDIR)/$(ENGINE)/bin:$$PATH"; \
+	snakemake results/candidates/study.duckdb \
+	  --cores $(CORES) $(EVERY_CORE) --configfile config/candidates.yaml; \
+	python -m compute_optimal choose-problems --config config/candidates.yaml \
+	  --of-each-bucket 20 --n-problems 200
 
 .PHONY: ship
 ship: $(CORE)/.done ## put the stored results of the shipped studies, and what follows from them, into data/

@@ -45,8 +45,8 @@ def test_a_bucket_keeps_what_the_candidates_have() -> None:
 def test_policies_have_equal_say() -> None:
     candidates = {"a": ["hard", *["easy"] * 5], "b": [*["easy"] * 5, "hard"]}
     exchanged = {"a": candidates["b"], "b": candidates["a"]}
-    chosen = choose_problems(candidates, of_each_bucket=1, n_problems=2)
-    assert chosen == choose_problems(exchanged, of_each_bucket=1, n_problems=2) == [0, 5]
+    chosen = choose_problems(candidates, of_each_bucket=1, n_problems=3)
+    assert chosen == choose_problems(exchanged, of_each_bucket=1, n_problems=3) == [0, 1, 5]
 
 
 def test_too_few_candidates_are_an_error() -> None:

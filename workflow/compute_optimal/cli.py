@@ -162,7 +162,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--output", type=Path, required=True, help="folder beside the others")
     command = verb("install-models", _install_models, "replace data/models by trained ones", study)
     command.add_argument("folder", type=Path, help="folder of model folders")
-    command = verb("choose-problems", _choose_problems, "problems of all buckets, by a pilot", study)
+    command = verb(
+        "choose-problems", _choose_problems, "problems of all buckets, by a pilot", study
+    )
     command.add_argument("--of-each-bucket", type=int, required=True, help="of each policy")
     command.add_argument("--n-problems", type=int, required=True, help="in all")
 
