@@ -4,7 +4,7 @@ Layout of one study's folder (``data/expected/<study>/``)::
 
     rows.csv        every table of the store: its number of rows and the sha256 of their content
     answers.csv     what grading found, in counts
-    curves.csv      every strategy's accuracy at the study's budgets and at powers of two
+    curves.csv      every strategy's accuracy at the study's budgets
     tables/*.csv    the tables of the catalogue
     claims.csv      the verdicts, where the study has them
     manifest.json   sha256 and bytes of these files

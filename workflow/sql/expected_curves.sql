@@ -1,4 +1,4 @@
--- Every strategy's accuracy, for verification: at the study's budgets and at powers of two. Eight
+-- Every strategy's accuracy, for verification, at the study's budgets. Eight
 -- decimals, so that another platform's last digits do not show.
 SELECT
     task,
@@ -17,5 +17,5 @@ SELECT
     round(tokens, 4) AS tokens,
     round(prm_tokens, 4) AS prm_tokens
 FROM curves
-WHERE budget & (budget - 1) = 0 OR budget IN (SELECT budget FROM study_budgets)
+WHERE budget IN (SELECT budget FROM study_budgets)
 ORDER BY ALL;
