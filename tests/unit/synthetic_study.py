@@ -26,7 +26,7 @@ SCHEMA = {
     "pass_at_1": "task VARCHAR, policy VARCHAR, pool VARCHAR, problem_id VARCHAR,"
     " n_samples INTEGER, n_correct INTEGER, pass_at_1 DOUBLE",
     "difficulty": "task VARCHAR, policy VARCHAR, problem_id VARCHAR, pass_at_1 DOUBLE,"
-    " n_samples INTEGER, bucket VARCHAR",
+    " n_samples INTEGER, bucket VARCHAR, pool VARCHAR",
     "curves": "task VARCHAR, policy VARCHAR, prm VARCHAR, method VARCHAR, scoring VARCHAR,"
     " voting VARCHAR, bucket VARCHAR, budget INTEGER, accuracy DOUBLE, ci_low DOUBLE,"
     " ci_high DOUBLE, monte_carlo_error DOUBLE, n_problems INTEGER, tokens DOUBLE,"
@@ -191,7 +191,9 @@ class SyntheticStudy:
         buckets = ["easy" if c >= 32 else "medium" if c >= 6.4 else "hard" for c in n_correct]
         if measured:
             for problem, c, bucket in zip(ids, n_correct.tolist(), buckets, strict=True):
-                self._rows["difficulty"].append((task, policy, problem, c / 64, 64, bucket))
+                self._rows["difficulty"].append(
+                    (task, policy, problem, c / 64, 64, bucket, "difficulty")
+                )
                 self._rows["pass_at_1"].append((task, policy, "difficulty", problem, 64, c, c / 64))
                 for sample in range(4):
                     right = bool(rng.random() < c / 64)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from pathlib import Path
 
 import pytest
+import yaml
+from synthetic_study import POLICIES, SyntheticStudy
 
+from compute_optimal import cli
 from compute_optimal.errors import StudyError
 from compute_optimal.micro.evaluation_set import choose_problems
 
@@ -58,3 +62,25 @@ def test_more_than_fits_is_an_error() -> None:
     candidates = _candidates(3000, weights=WEIGHTS)
     with pytest.raises(StudyError, match="more than 50"):
         choose_problems(candidates, of_each_bucket=20, n_problems=50)
+
+
+def test_the_command_prints_the_numbers_and_what_the_buckets_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = Path(__file__).parents[2]
+    content = yaml.safe_load((root / "config/candidates.yaml").read_text())
+    study = tmp_path / "candidates.yaml"
+    study.write_text(yaml.safe_dump(content | {"results": str(tmp_path)}))
+    policies = POLICIES[:2]
+    task = (content["tasks"][0], "candidates", 60)
+    SyntheticStudy(tasks=(task,), policies=policies).write(tmp_path / "study.duckdb")
+    monkeypatch.chdir(root)
+    asked = ["--config", str(study), "--of-each-bucket", "3", "--n-problems", "20"]
+    assert cli.main(["choose-problems", *asked]) == 0
+    first, *rest = capsys.readouterr().out.splitlines()
+    assert len(yaml.safe_load(first)["numbers"]) == 20
+    assert [line.partition(":")[0] for line in rest] == [policy[0] for policy in policies]
+    for line in rest:
+        counts = [int(part.split()[0]) for part in line.partition(": ")[2].split(", ")]
+        assert sum(counts) == 20
+        assert min(counts) >= 3

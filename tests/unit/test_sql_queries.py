@@ -61,6 +61,7 @@ COLUMNS = {
         "n_right_official_only", "accuracies", "official_accuracies", "replicates", "confidence",
         "seed",
     },
+    "candidates": {"policy", "bucket"},
     "figure_2": {"budget", "beam_width"},
     "figure_3": {
         "policy", "policy_title", "bin", "n", "share", "n_problems", "n_expected", "n_samples",
@@ -159,7 +160,7 @@ def test_every_file_is_tested_and_used() -> None:
     }
     files = {path.stem for path in SQL_FOLDER.glob("*.sql")} - {"macros"} - elsewhere
     assert files == set(COLUMNS)
-    assert files - {"settings", "tables", "tasks"} == {item.query for item in ITEMS}
+    assert files - {"candidates", "settings", "tables", "tasks"} == {item.query for item in ITEMS}
 
 
 def test_queries_leave_the_database_untouched(database: Path) -> None:
@@ -201,8 +202,8 @@ def test_exact_bin_ends_belong_below(tmp_path: Path) -> None:
         connection.execute("DELETE FROM difficulty")
         for n_correct in range(6):
             connection.execute(
-                "INSERT INTO difficulty VALUES ('math500', 'llama-3.2-1b', ?, ?, 5, 'easy')",
-                [str(n_correct), n_correct / 5],
+                "INSERT INTO difficulty VALUES ('math500', 'llama-3.2-1b', ?, ?, 5, 'easy', ?)",
+                [str(n_correct), n_correct / 5, "difficulty"],
             )
     rows = run_query("figure_3", path, PARAMETERS)
     assert [row["n"] for row in rows] == [2, 1, 1, 1, 1]

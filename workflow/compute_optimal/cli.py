@@ -449,8 +449,8 @@ def _choose_problems(options: argparse.Namespace) -> None:
     from compute_optimal.expected import DATABASE
     from compute_optimal.micro.evaluation_set import choose_problems
 
-    buckets: dict[str, list[str]] = {}
-    for row in run_query("candidates", _study(options).results / DATABASE):
+    study, buckets = _study(options), dict[str, list[str]]()
+    for row in run_query("candidates", study.results / DATABASE, {"task": study.tasks[0]}):
         buckets.setdefault(row["policy"], []).append(row["bucket"])
     numbers = choose_problems(
         buckets, of_each_bucket=options.of_each_bucket, n_problems=options.n_problems
