@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from synthetic_study import POLICIES, PRMS, SyntheticStudy
 
-from compute_optimal.charts import ITEMS, Drawing, accuracy, draw, draw_figure, style
+from compute_optimal.charts import ITEMS, Drawing, accuracy, draw, draw_figure, failures, style
 from compute_optimal.charts.grid import PAGE_HEIGHT, WIDTH, Block, Grid, Panel
 from compute_optimal.charts.query import run_query
 from compute_optimal.errors import StudyError
@@ -185,6 +185,12 @@ def test_what_has_not_been_run_says_so(drawn: Drawn) -> None:
             assert any(text.startswith("not run") for text in texts(axes)), name
             assert not axes.get_lines()
             assert not axes.patches
+
+
+def test_a_study_without_searches_says_once_that_nothing_was_pruned() -> None:
+    rows = [{"policy": policy, "prm": prm, "method": None} for policy in "ab" for prm in "cd"]
+    grid = failures.pruned_paths(rows, "pruning", "")
+    assert [panel.paint for block in grid.blocks for panel in block.panels] == [None]
 
 
 def test_a_panel_on_some_problems_says_how_many(tmp_path: Path) -> None:
@@ -469,6 +475,14 @@ def test_names_are_drawn_as_they_are(drawn: Drawn) -> None:
     svg = drawing.encoded("svg")
     ET.fromstring(svg)
     assert b"<script" not in svg
+
+
+def test_no_line_ends_at_a_no_break_space() -> None:
+    kept = "hard\N{NO-BREAK SPACE}<\N{NO-BREAK SPACE}10%"
+    lines = style.fit(f"wide   text that\nends {kept}", 1.5, style.TEXT, lines=9).splitlines()
+    assert len(lines) > 1
+    assert kept in lines[-1]
+    assert " ".join(lines) == f"wide text that ends {kept}"
 
 
 def test_labels_are_wrapped_and_cut() -> None:

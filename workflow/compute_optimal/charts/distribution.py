@@ -36,11 +36,13 @@ def pass_at_1(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
     samples = sorted({row["n_samples"] for row in rows if row["n_samples"] is not None})
     counted = f"; Pass@1 from {' or '.join(f'{n:,}' for n in samples)} samples" if samples else ""
     low, high = THRESHOLDS
+    # In no-break spaces, so that no line ends within it.
+    buckets = f"hard < {low}% ≤ medium < {high}% ≤ easy".replace(" ", "\N{NO-BREAK SPACE}")
     panels = [_panel(group, top) for group in groups]
     return Grid(
         title,
         f"{subtitle}{counted}; above each bar: its problems; "
-        f"dashed: thresholds of difficulty (hard < {low}% ≤ medium < {high}% ≤ easy)",
+        f"dashed: thresholds of difficulty ({buckets})",
         "Pass@1 of the problem (%)",
         "share of problems (%)",
         [Block("", panels, prepare)] if panels else [],

@@ -7,7 +7,7 @@ from itertools import groupby, starmap
 from typing import TYPE_CHECKING, Any
 
 from compute_optimal.charts import style
-from compute_optimal.charts.grid import Block, Grid, Paint, Panel
+from compute_optimal.charts.grid import Block, Grid, Paint, Panel, grid_without_results
 from compute_optimal.charts.query import Row
 from compute_optimal.statistics.intervals import wilson_interval
 
@@ -134,7 +134,9 @@ def failure_rates(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
 def pruned_paths(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
     """Problems whose right path has been pruned, over steps: a panel per PRM and policy."""
     drawn = [row for row in rows if row["method"] is not None]
-    deepest = max((row["depth"] for row in drawn), default=1)
+    if not drawn:
+        return grid_without_results("none", title, "this takes beam search or DVTS")
+    deepest = max(row["depth"] for row in drawn)
     searches = sorted({(row["method"], row["budget"]) for row in drawn})
     largest = dict(searches)  # the last one of each method
     looks = {

@@ -8,6 +8,7 @@ same distinction in greyscale. Font sizes are points at the printed width of 7.2
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -85,12 +86,15 @@ RC: dict[Any, Any] = {
 
 
 def one_line(text: str) -> str:
-    """Text without line breaks, control characters and marks that reverse the reading direction."""
+    """Text without line breaks, control characters and marks that reverse the reading direction.
+
+    No-break spaces stay.
+    """
     kept = (
         character if character.isprintable() or character.isspace() else "\N{REPLACEMENT CHARACTER}"
         for character in unicodedata.normalize("NFC", text)
     )
-    return " ".join("".join(kept).split())
+    return re.sub(r"[^\S\N{NO-BREAK SPACE}]+", " ", "".join(kept)).strip()
 
 
 def fit(text: str, width: float, size: float, lines: int = 2) -> str:
