@@ -12,7 +12,7 @@ SNAKEMAKE_OPTIONS ?=
 IMAGE ?= engine-cpu
 
 # The studies whose stored results ship in data/.
-SHIPPED := config/config.yaml config/pools.yaml config/deep.yaml
+SHIPPED := config/config.yaml config/pools.yaml config/sizes.yaml config/deep.yaml
 # An engine of the scale model has one thread, so as many run at once as there are cores.
 EVERY_CORE := --resources engine=$(CORES)
 
