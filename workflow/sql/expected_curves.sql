@@ -1,5 +1,5 @@
--- Every strategy's accuracy, for verification, at the study's budgets. Eight
--- decimals, so that another platform's last digits do not show.
+-- Every strategy's accuracy at the study's budgets, for verification. Eight decimals, so that another
+-- platform's last digits do not show.
 SELECT
     task,
     policy,
