@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from compute_optimal.config.reading import (
     Finding,
@@ -45,17 +45,13 @@ class Entry(Checked):
     title: str = Field(default="", description="Name in figures and tables; the key if left out")
     licence: str = Field(description="SPDX identifier, or the name the publisher gives it")
 
-    @model_validator(mode="before")
-    @classmethod
-    def _default_title(cls, content: Any) -> Any:
-        if isinstance(content, dict):
-            content.setdefault("title", content.get("name", ""))
-        return content
-
-
-def _tuple_of_list(value: Any) -> Any:
-    # JSON has no tuples, and the validator of `Entry` has made Python of an entry's JSON.
-    return tuple(value) if isinstance(value, list) else value
+    @model_validator(mode="after")
+    def _default_title(self) -> Self:
+        # Not before validation: what such a validator has seen is Python, and strictly read Python
+        # has no tuple where the file has a list.
+        if "title" not in self.model_fields_set:
+            object.__setattr__(self, "title", self.name)
+        return self
 
 
 class ChainParameters(Checked):
@@ -65,9 +61,7 @@ class ChainParameters(Checked):
     seed: int = Field(default=0, ge=0, description="Seed of the generator")
     min_operations: int = Field(default=2, ge=1, description="Fewest operations of a problem")
     max_operations: int = Field(default=10, ge=1, description="Most operations of a problem")
-    numbers: Annotated[
-        tuple[Annotated[int, Field(ge=0)], ...] | None, BeforeValidator(_tuple_of_list)
-    ] = Field(
+    numbers: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
         default=None,
         description="Which of the generator's problems are taken, rising from 0; null is the "
         "first n_problems",

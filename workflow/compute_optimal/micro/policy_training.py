@@ -6,7 +6,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import count
@@ -64,16 +64,22 @@ def train_policy(recipe: PolicyRecipe, folder: Path) -> dict[str, Any]:
 
 
 def save_rounded(network: Any, folder: Path) -> None:
-    """Write a Hugging Face folder. Weights take 16 bits (bfloat16), so that more results ship.
+    """Write a Hugging Face folder with weights as of ``write_weights``."""
+    from safetensors.torch import load_file
+
+    network.save_pretrained(folder)
+    write_weights(folder, load_file(folder / "model.safetensors"))
+
+
+def write_weights(folder: Path, weights: Mapping[str, torch.Tensor]) -> None:
+    """Write the weights of a folder in 16 bits each (bfloat16), so that more of them ship.
 
     They are computed with in 32 bits all the same, as the folder's ``config.json`` says.
     """
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import save_file
 
-    network.save_pretrained(folder)
-    file = folder / "model.safetensors"
-    rounded = {name: weights.bfloat16() for name, weights in load_file(file).items()}
-    save_file(rounded, file, {"format": "pt"})
+    rounded = {name: values.bfloat16() for name, values in weights.items()}
+    save_file(rounded, folder / "model.safetensors", {"format": "pt"})
 
 
 def prompt_text(tokenizer: PreTrainedTokenizerBase, family: str, problem: str) -> str:

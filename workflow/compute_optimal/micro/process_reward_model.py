@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from compute_optimal.errors import StudyError
 from compute_optimal.micro.growth import grow
+from compute_optimal.micro.policy_training import write_weights
 from compute_optimal.micro.tokenizer import build_tokenizer
 from compute_optimal.policies.prompts import single_id
 from compute_optimal.policies.steps import STEP_DELIMITER
@@ -142,9 +143,7 @@ class ProcessRewardModel:
         return cls(nn.ModuleDict(parts), tokenizer, format_name, signs)
 
     def save(self, folder: Path) -> None:
-        """Write a Hugging Face folder. Weights take 16 bits (bfloat16), so that more PRMs ship."""
-        from safetensors.torch import save_file
-
+        """Write a Hugging Face folder with weights as of ``write_weights``."""
         kind = KINDS[self.format_name]
         folder.mkdir(parents=True, exist_ok=True)
         config: Any = self.network["model"].config
@@ -153,11 +152,7 @@ class ProcessRewardModel:
             config.num_labels = kind.n_labels
         config.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
-        save_file(
-            {name: weights.bfloat16() for name, weights in self.network.state_dict().items()},
-            folder / "model.safetensors",
-            {"format": "pt"},
-        )
+        write_weights(folder, self.network.state_dict())
 
     def margins(self, token_ids: torch.Tensor) -> torch.Tensor:
         """Logit margins good - bad (sequences, tokens) of right-padded ids (sequences, tokens)."""
