@@ -60,7 +60,7 @@ def toy_margin(steps: tuple[str, ...]) -> float:
 
 
 def ends(path: str) -> bool:
-    return path.endswith("c") or len(path) == 3
+    return path.endswith(("c", "#")) or len(path) == 3
 
 
 def score_of(path: str) -> float:
@@ -75,8 +75,6 @@ def children_distribution(path: str, n_samples: int, attempt: int = 0) -> dict:
         probability = math.prod(LETTERS[letter] for letter in letters)
         usable = "abc#" if not path and attempt else "abc"
         valid = tuple(sorted({path + letter for letter in letters if letter in usable}))
-        if valid and not path and attempt:  # forced: duplicates stay
-            valid = tuple(sorted(path + letter for letter in letters if letter in usable))
         if valid or attempt == 2:
             found[valid] += probability
         else:
@@ -198,26 +196,20 @@ def plain_beam_search(
     beam, done = [("", "", (), 0, first_number)], []  # history, text, steps, tokens, first number
     for depth in itertools.count(1):
         candidates = []
-        asked = set()
         for history, text, steps, tokens, own in beam:
             valid = []
-            first = own
-            while (history, first) in asked:
-                first += 1
-            asked |= {(history, number) for number in range(first + width)}
             for attempt in range(3):
-                said = set()
-                for number in range(first, first + (budget if depth == 1 else width)):
+                said, forced = set(), depth == 1 and attempt > 0
+                numbers = range(own, own + (budget if depth == 1 else width))
+                for number in reversed(numbers) if forced else numbers:
                     draw = (*place, history, attempt, number)
                     seed = seed_for(*draw)
                     request = fake.SampleRequest((), (), seed, room(tokens), 1.0, 1.0, -1)
                     new, reason = respond(text, random.Random(seed), request)
-                    step, forced = new.strip(), depth == 1 and attempt > 0
-                    if not step or (reason == "length" and not forced):
+                    step = new.strip()
+                    if not step or (reason == "length" and not forced) or step in said:
                         continue
-                    if (step, reason == "eos") in said and not forced:
-                        continue
-                    said.add((step, reason == "eos"))
+                    said.add(step)
                     if len(fake.encode(p.problem, [*steps, step]).token_ids) > settings.prm_context:
                         continue
                     ids = (*fake.ids(new), *([fake.EOS] if reason == "eos" else []))
@@ -226,8 +218,8 @@ def plain_beam_search(
                     below = number // width * width if depth == 1 else own
                     used = tokens + len(new) + (reason == "eos")
                     end = (
-                        "eos"
-                        if reason == "eos"
+                        reason
+                        if reason != "stop"
                         else "boxed"
                         if "\\boxed" in step
                         else "max_steps"
@@ -252,15 +244,26 @@ def plain_beam_search(
     raise AssertionError
 
 
-@hypothesis_settings(max_examples=30, deadline=None)
+def repetitive_respond(so_far: str, generator: random.Random, request) -> tuple[str, FinishReason]:
+    """Two words that end in every way there is, and first steps that are rarely in full."""
+    word = generator.choice("xy")[: request.max_tokens]
+    if generator.random() < (0.4 if so_far else 0.8):
+        return word, "length"
+    return generator.choice([(word, "eos"), (f"{word}\n\n", "stop")])
+
+
+@hypothesis_settings(max_examples=60, deadline=None)
 @given(
     name=st.integers(0, 10**9),
     shape=st.sampled_from([(4, 4), (8, 4), (16, 4), (6, 2), (16, 16), (12, 1)]),
     max_steps=st.integers(1, 6),
     max_tokens=st.integers(1, 60),
     prm_context=st.sampled_from([40, 100_000]),
+    respond=st.sampled_from([wild_respond, repetitive_respond]),
 )
-def test_same_answers_as_a_plain_loop(name, shape, max_steps, max_tokens, prm_context) -> None:
+def test_same_answers_as_a_plain_loop(
+    name, shape, max_steps, max_tokens, prm_context, respond
+) -> None:
     budget, beam_width = shape
     settings = replace(
         SETTINGS,
@@ -271,7 +274,7 @@ def test_same_answers_as_a_plain_loop(name, shape, max_steps, max_tokens, prm_co
     )
     p = fake.problem(name)
     results, policy, _ = search(
-        wild_respond,
+        respond,
         coarse_margin,
         budgets=(budget,),
         subtrees=range(budget // beam_width),
@@ -279,7 +282,7 @@ def test_same_answers_as_a_plain_loop(name, shape, max_steps, max_tokens, prm_co
         settings=settings,
     )
     by_method = {result.method: result for result in results}
-    plain = (settings, wild_respond, coarse_margin)
+    plain = (settings, respond, coarse_margin)
     assert [(path.text, path.ended_by) for path in by_method["beam_search"].paths] == (
         plain_beam_search(p, budget, 0, *plain)
     )
@@ -408,26 +411,42 @@ def test_duplicates_and_cut_steps_are_dropped_and_not_replaced() -> None:
     respond, margin = scripted(
         {
             "": ["a:1 a:1 b%:9 _:9"],
-            "0": ["b:2 b$:2 b:2 c%:9"],  # with the end of sequence, "b" says something else
+            "0": ["b:2 b:2 d:1 c%:9"],
             "0.0": ["c$:1 c$:1 c$:1 c$:1"],
         }
     )
     [result], _, prm = search(respond, margin, budgets=(4,))
-    assert Counter((depth, fate) for depth, _, fate in table(result) if depth < 3) == {
-        (1, "kept"): 1,
-        (1, "duplicate"): 1,
-        (1, "truncated"): 1,
-        (1, "empty"): 1,
-        (2, "kept"): 1,
-        (2, "pruned"): 1,
-        (2, "duplicate"): 1,
-        (2, "truncated"): 1,
-    }
+    assert [fate for depth, _, fate in table(result) if depth == 1] == [
+        *("kept", "duplicate", "truncated", "empty")
+    ]
+    assert [fate for depth, _, fate in table(result) if depth == 2] == [
+        *("kept", "duplicate", "pruned", "truncated")
+    ]
     # One score for each distinct text below a parent.
     assert Counter(request.key[-3] for request in prm.log if request.key[-3] in ("", "0")) == {
         "": 1,
-        "0": 1,
+        "0": 2,
     }
+
+
+@pytest.mark.parametrize(
+    ("siblings", "answers"),
+    [
+        ("b$:2 b:2 c:1 d:1", [("a\n\nb", "eos")]),
+        ("b:2 b$:2 c:1 d:1", [("a\n\nb\n\ne", "eos")]),
+        ("c:1 b%:2 b:2 b$:2", [("a\n\nb\n\ne", "eos")]),  # a cut step stands for nothing
+    ],
+)
+def test_the_first_sibling_with_a_text_decides_whether_the_path_ends(siblings, answers) -> None:
+    """However a text ended, it takes one slot: the official code compares stripped texts."""
+    below = ["e$:1 e$:1 e$:1 e$:1"]
+    respond, margin = scripted(
+        {"": ["a:9 x:0 y:0 z:0"], "0": [siblings], **{f"0.{child}": below for child in range(4)}}
+    )
+    [result], _, _ = search(respond, margin, budgets=(4,))
+    assert [(path.text, path.ended_by) for path in result.paths] == answers
+    [subtrees], _, _ = search(respond, margin, subtrees=range(1))
+    assert [(path.text, path.ended_by) for path in subtrees.paths] == answers
 
 
 def test_three_requests_then_the_path_counts_as_it_stands() -> None:
@@ -455,23 +474,41 @@ def test_the_third_request_may_still_save_a_path() -> None:
     assert [(path.text, path.ended_by) for path in result.paths] == [("a\n\nf", "eos")]
 
 
-def test_the_second_request_at_the_root_takes_duplicates_and_cut_steps() -> None:
+def test_the_second_request_at_the_root_takes_cut_steps_which_end_their_path() -> None:
     respond, margin = scripted(
         {
-            "": ["a%:1 a%:1 b%:0 _:1 c%:0 c%:0 c%:0 c%:0", "a%:2 a%:2 b:0 _:1 c%:0 c:0 c:0 c:0"],
-            "0": ["d$:1 e$:0 f:0 g:0"],
-            "1": ["d$:1 e$:0 f:0 g:0"],
+            "": ["a%:1 a%:1 b%:0 _:1 c%:0 c%:0 c%:0 c%:0", "a%:2 a%:2 b:1 _:1 c:0 c%:0 c:0 c:0"],
+            "2": ["d$:1 e$:0 f:0 g:0"],
         }
     )
-    [result], _, _ = search(respond, margin, budgets=(8,))
-    assert [(path.text, path.margins) for path in result.paths] == [
-        ("a\n\nd", (2.0, 1.0)),
-        ("a\n\nd", (2.0, 1.0)),
+    [result], policy, _ = search(respond, margin, budgets=(8,))
+    assert [(path.text, path.margins, path.ended_by) for path in result.paths] == [
+        ("a", (2.0,), "length"),
+        ("b\n\nd", (1.0, 1.0), "eos"),
     ]
-    assert [fate for depth, _, fate in table(result) if depth == 1][:8] == [
-        *["truncated"] * 3,
-        "empty",
+    assert [fate for depth, _, fate in table(result) if depth == 1] == [
+        *("truncated", "truncated", "truncated", "empty"),
         *["truncated"] * 4,
+        *("duplicate", "kept", "kept", "empty"),
+        *("duplicate", "duplicate", "duplicate", "pruned"),
+    ]
+    assert len(policy.log) == 8 + 8 + 4
+
+
+@pytest.mark.parametrize(
+    ("taken", "ended_by"), [("a:1 a$:1", "eos"), ("a$:1 a%:1", "length"), ("a%:1 a:1", "stuck")]
+)
+def test_of_equal_first_steps_taken_by_force_the_last_stands(taken: str, ended_by: str) -> None:
+    respond, margin = scripted({"": ["a%:1 a%:1", taken], "1": ["x%:0 x%:0"] * 3})
+    settings = replace(SETTINGS, beam_width=2)
+    # Force is used only where a first request gave nothing.
+    [result], _, _ = search(respond, margin, budgets=(2,), settings=settings)
+    assert [(path.text, path.ended_by) for path in result.paths] == [("a", ended_by)]
+    assert [node.fate for node in result.nodes][:4] == [
+        "truncated",
+        "truncated",
+        "duplicate",
+        "kept",
     ]
 
 
@@ -715,7 +752,11 @@ def test_a_hundred_thousand_characters_without_a_break() -> None:
     flood = "y" * 100_000
     [result], _, prm = search(lambda *_: (flood, "length"), coarse_margin, budgets=(4,))
     # Twice cut, and too long for the PRM even where the root takes cut steps.
-    assert {node.fate for node in result.nodes} == {"truncated", "over_context"}
+    assert Counter(node.fate for node in result.nodes) == {
+        "truncated": 4,
+        "over_context": 2,
+        "duplicate": 6,
+    }
     assert result.paths[0].ended_by == "stuck"
     assert not prm.log
     [result], _, _ = search(

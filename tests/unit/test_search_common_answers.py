@@ -124,20 +124,6 @@ def test_no_search_asks_twice_for_one_sample(name, shape, variant, few_words) ->
         assert len({request.seed for request in policy.log}) == len(policy.log)
 
 
-def test_equal_first_samples_of_a_forced_root_go_on_independently() -> None:
-    def respond(so_far: str, chance: random.Random, _) -> tuple[str, FinishReason]:
-        if not so_far:
-            return "cut", "length"  # the second request at the root takes them all
-        return f"{chance.random()}", "eos"
-
-    results, policy, _ = fake.search(respond, lambda _: 0.0, budgets=(16,))
-    texts = [path.text for result in results for path in result.paths]
-    below = [request for request in policy.log if request.identity and request.identity.history]
-    assert len({request.identity.history for request in below if request.identity}) == 1
-    assert len(below) == len({request.seed for request in below}) == 16
-    assert len(set(texts)) == 4
-
-
 @pytest.mark.parametrize("max_in_flight", [1, 50, 10_000])
 def test_trees_are_those_of_searches_that_share_nothing(max_in_flight: int) -> None:
     alone, *_ = results_of(None)

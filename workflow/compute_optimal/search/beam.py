@@ -17,16 +17,19 @@ class PaperRules:
     """The paper's search, as its code runs it (base_env.py:166-349, tree.py:256-363), bugs aside.
 
     A sample is a candidate if it says something, in full, that no earlier sibling said; what is
-    dropped is not replaced. If nothing remains, the parent is asked for again, three times in all;
-    then its path counts as it stands. At the root the second and third request take duplicates
-    and truncated steps too.
+    dropped is not replaced. Whether an end-of-sequence token or a blank line came after the text
+    is no difference: the first sibling with a text decides whether the path ends. If nothing
+    remains, the parent is asked for again, three times in all; then its path counts as it stands.
+    At the root the second and third request take truncated steps too, as paths that end there, and
+    of siblings with one text the last.
 
     All candidates of a round compete for the free slots. A finished path that wins one keeps it
     for good, so the number of samples falls as paths finish: M times the free slots.
 
     ASSUME: a sample of white space only, be it a blank line before the step or an end-of-sequence
     token after the last one, is no step: it is never scored and counts as unusable. The official
-    code accepts the former with a score of 0 and drops the latter.
+    code takes it as a step with a score of 0, and has no third request at the root, since there
+    its second takes even these.
     """
 
     attempts: ClassVar[int] = 3
@@ -44,8 +47,8 @@ class PaperRules:
         return "truncated" if branch.finish_reason == "length" and not forced else None
 
     def ended_by(self, branch: Branch) -> EndedBy | None:
-        if branch.finish_reason == "eos":
-            return "eos"
+        if branch.finish_reason != "stop":
+            return branch.finish_reason
         return "boxed" if any("\\boxed" in step for step in branch.steps) else None
 
     def select(self, candidates: list[Branch], n_finished: int) -> list[Branch]:

@@ -15,16 +15,16 @@ Encode = Callable[[str, Sequence[str]], PrmInput]
 Fate = Literal["kept", "pruned", "duplicate", "truncated", "empty", "over_context"]
 """What became of a generated node.
 
-kept: entered the beam; pruned: had a score and lost; duplicate: said what an earlier sibling said;
-truncated: cut at the token limit; empty: nothing but white space; over_context: the PRM's context
-is too short to score it.
+kept: entered the beam; pruned: had a score and lost; duplicate: a sibling with its text stands for
+it; truncated: cut at the token limit; empty: nothing but white space; over_context: the PRM's
+context is too short to score it.
 """
 
 EndedBy = Literal["eos", "boxed", "max_steps", "stuck", "length", "unfinished"]
 """Why a path is as long as it is.
 
 eos: end-of-sequence token; boxed: a step with a boxed answer; max_steps: the limit on steps;
-length: no tokens left (in the search-and-learn variant also a step cut at its limit); stuck: no
+length: no tokens left, or a step cut at its limit that was taken all the same; stuck: no
 usable continuation after all attempts, so the path counts as it stands; unfinished: a sibling of
 its subtree's last step that had not ended (only search-and-learn's DVTS returns such).
 """

@@ -15,8 +15,8 @@ Within one search no sample is asked for twice, so each search by itself draws i
 - first steps are numbered through: a beam search takes 0 ... N - 1, subtree s of DVTS the M from
   s M on;
 - below, a path takes the M numbers among which its first step was, so that subtrees which say the
-  same stay apart, and a beam and a subtree that hold the same path draw the same;
-- paths of one beam that have said the same to the token take numbers that follow each other.
+  same stay apart, and a beam and a subtree that hold the same path draw the same. No two paths of
+  one beam say the same: of equal siblings one is kept.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class Rules(Protocol):
     """What sets the variants of a search apart.
 
     ``attempts``: requests for a node's children before the path is ended as it stands.
-    ``drops_duplicates``: siblings that repeat an earlier one are dropped.
+    ``drops_duplicates``: of siblings with one text one is dropped, however each of them ended.
     """
 
     attempts: ClassVar[int]
@@ -164,7 +164,6 @@ class _Expansion:
 
     parent: Branch
     n_samples: int
-    first_draw: int
     attempt: int = 0
     samples: dict[int, Branch] = field(default_factory=dict)
     scores: dict[tuple[str, ...], tuple[float, ...] | None] = field(default_factory=dict)
@@ -175,7 +174,6 @@ class _Expansion:
     @property
     def forced(self) -> bool:
         # A second request at the root takes whatever comes (official code: base_env.py:166-177).
-        # ASSUME: a cut step taken so is continued from its ids, without a blank line put after it.
         return self.parent.parent is None and self.attempt > 0
 
 
@@ -249,12 +247,7 @@ class Tree:
         )
 
     def _open_round(self, parents: list[Branch], n_samples: list[int]) -> Requests:
-        self._round = []
-        taken: dict[str, int] = {}
-        for parent, n in zip(parents, n_samples, strict=True):
-            first = max(parent.first_draw, taken.get(parent.history, 0))
-            taken[parent.history] = first + n
-            self._round.append(_Expansion(parent, n, first))
+        self._round = [_Expansion(parent, n) for parent, n in zip(parents, n_samples, strict=True)]
         self._live = {expansion.parent.lineage: expansion for expansion in self._round}
         return [request for expansion in self._round for request in self._ask(expansion)]
 
@@ -285,7 +278,7 @@ class Tree:
             self._problem.problem_hash,
             expansion.parent.history,
             expansion.attempt,
-            expansion.first_draw + child,
+            expansion.parent.first_draw + child,
         )
 
     # --- from the engines to the tree ----------------------------------------------------------
@@ -352,14 +345,14 @@ class Tree:
 
     def _close_expansion(self, expansion: _Expansion) -> Requests:
         samples = [branch for _, branch in sorted(expansion.samples.items())]
-        seen: set[tuple[tuple[str, ...], bool]] = set()
-        for branch in samples:
+        seen: set[tuple[str, ...]] = set()
+        # Of equal siblings the first stands, whether it ends the path or not; where the root takes
+        # whatever comes, the last (official code: base_env.py:303-319, tree.py:487-501).
+        for branch in reversed(samples) if expansion.forced else samples:
             if branch.fate != "pruned":
                 continue
-            # The end of sequence is part of what a sample says: with it, the path ends here.
-            said = (branch.steps, branch.finish_reason == "eos")
             margins = expansion.scores.get(branch.steps, ())
-            if self._rules.drops_duplicates and not expansion.forced and said in seen:
+            if self._rules.drops_duplicates and branch.steps in seen:
                 branch.fate = "duplicate"
             elif margins is None:
                 branch.fate = "over_context"
@@ -369,7 +362,7 @@ class Tree:
                 branch.tie_break = seed_for(*self._identity(expansion, branch.child), "tie")
                 branch.ended_by = self._rules.ended_by(branch) or self._limit(branch)
                 expansion.candidates.append(branch)
-            seen.add(said)
+            seen.add(branch.steps)
         expansion.drawn += samples
         if not expansion.candidates and expansion.attempt + 1 < self._rules.attempts:
             expansion.samples, expansion.scores = {}, {}
