@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from compute_optimal.errors import StudyError
 from compute_optimal.grading import workers
 from compute_optimal.grading.workers import Decided, WorkerPool
 
@@ -160,6 +161,41 @@ def test_no_process_is_left() -> None:
         assert pids <= set(pool.process_ids)
     assert not any(_is_alive(pid) for pid in pids)
     assert multiprocessing.active_children() == []
+
+
+@pytest.mark.parametrize("length", [60, 80, 200])
+def test_workers_start_below_a_temporary_folder_with_a_long_path(
+    tmp_path: Path, length: int
+) -> None:
+    """A socket's path has room for some 100 bytes; multiprocessing puts one below TMPDIR."""
+    folder = tmp_path / ("x" * max(1, length - len(f"{tmp_path}/")))
+    folder.mkdir()
+    script = (
+        "import tempfile\n"
+        "from compute_optimal.grading.workers import Decided, WorkerPool\n"
+        "from test_grading_workers import square\n"
+        "if __name__ == '__main__':\n"
+        "    with WorkerPool(workers=2, seconds=5) as pool:\n"
+        "        assert pool.map(square, [1, 2, 3]) == [Decided(1), Decided(4), Decided(9)]\n"
+        "    print(tempfile.gettempdir())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | {"TMPDIR": str(folder), "PYTHONPATH": str(Path(__file__).parent)},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(folder)
+
+
+def test_no_folder_for_a_socket_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "SHORT_FOLDERS", (str(tmp_path / "missing"),))
+    monkeypatch.setattr(workers.tempfile, "tempdir", "/" + "x" * 100)
+    monkeypatch.setitem(multiprocessing.process.current_process()._config, "tempdir", None)
+    with pytest.raises(StudyError, match="too long for a socket"):
+        WorkerPool(workers=1, seconds=1)
 
 
 SCRIPT = """

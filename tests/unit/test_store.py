@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import os
 from pathlib import Path
 
 import polars as pl
@@ -10,7 +11,7 @@ import pytest
 from compute_optimal import store as store_module
 from compute_optimal.errors import StudyError
 from compute_optimal.sharing import publish
-from compute_optimal.store import Partition, Store, verify
+from compute_optimal.store import Partition, Store, atomic_write, verify
 
 SPEC = {"kind": "samples", "seed": 0}
 
@@ -48,6 +49,21 @@ def flip_a_byte(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o002, 0o077])
+def test_files_are_for_whoever_the_umask_lets_in(tmp_path: Path, mask: int, monkeypatch) -> None:
+    before = os.umask(mask)
+    try:
+        with monkeypatch.context() as patched:
+            # It is the whole process's: another thread would make its files without one meanwhile.
+            patched.setattr(os, "umask", lambda _: pytest.fail("the umask was touched"))
+            with atomic_write(tmp_path / "folder" / "file") as file:
+                file.write(b"x")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "folder" / "file").stat().st_mode & 0o777 == 0o666 & ~mask
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["file"]
 
 
 def test_rows_come_back_sorted_by_key_and_once(cell: Partition) -> None:

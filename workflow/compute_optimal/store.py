@@ -20,7 +20,6 @@ import json
 import os
 import re
 import shutil
-import tempfile
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -77,16 +76,14 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".part-")
-        temporary = Path(name)
-        with os.fdopen(descriptor, "wb") as file:
+        # Not by tempfile, which makes private files: a store is shared with whoever the umask lets
+        # in, and a umask can only be read by setting it, for all threads of the process.
+        staged = path.parent / f".part-{uuid.uuid4().hex}"
+        with staged.open("xb") as file:
+            temporary = staged
             yield file
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp makes private files; a store is shared with whoever the umask lets in.
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
         temporary.replace(path)
     except OSError as error:
         raise StudyError(

@@ -11,14 +11,18 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import multiprocessing.util
+import os
 import resource
 import signal
+import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
@@ -36,6 +40,11 @@ GRACE_SECONDS = 30
 
 START_SECONDS = 120
 FAILED_STARTS = 3
+
+SOCKET_PATH = 103
+"""Bytes that the path of a socket may have, on Linux and macOS."""
+
+SHORT_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,7 @@ class WorkerPool:
         self._size, self._seconds = workers, seconds
         self._wall_seconds = WALL_FACTOR * seconds + GRACE_SECONDS
         self._workers: list[_Worker] = []
+        _make_room_for_a_socket()
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["compute_optimal.grading.warm"])
         self._failed_starts = 0
@@ -167,6 +177,32 @@ class WorkerPool:
                 cure="see the messages above: a script that grades must do so under "
                 "`if __name__ == '__main__':`; else free some memory, or use fewer workers",
             )
+
+
+def _make_room_for_a_socket() -> None:
+    """Give multiprocessing a short folder where the temporary one (TMPDIR) is too long.
+
+    Its server listens on a socket in a folder of its own, which it makes once in the temporary
+    folder. Raises ``StudyError`` where no short folder can be written.
+    """
+    address = Path(tempfile.gettempdir(), "pymp-12345678", "listener-12345678")
+    if len(os.fsencode(address)) <= SOCKET_PATH:
+        return
+    before = tempfile.tempdir
+    try:
+        for folder in SHORT_FOLDERS:
+            tempfile.tempdir = folder
+            with contextlib.suppress(OSError):
+                multiprocessing.util.get_temp_dir()
+                return
+    finally:
+        tempfile.tempdir = before
+    raise StudyError(
+        "the path of the temporary folder is too long for a socket, and none of "
+        f"{', '.join(SHORT_FOLDERS)} can be written",
+        where=f"TMPDIR={before}",
+        cure="set TMPDIR to a folder with a short path",
+    )
 
 
 def _serve(connection: Connection, seconds: float) -> None:
