@@ -27,7 +27,7 @@ from compute_optimal.statistics.estimators import (
     vote_of_k_units,
     weighted_vote_at_k,
 )
-from compute_optimal.statistics.intervals import bootstrap_weights, mean_interval
+from compute_optimal.statistics.intervals import mean_interval, problem_weights
 
 SCORINGS: tuple[Scoring, ...] = get_args(Scoring)
 
@@ -108,7 +108,7 @@ def estimate(
     ``answers``: graded answers; ``scores``: PRM -> (problem_id, sample_index, margins) of the
     evaluation pool; ``buckets``: problem_id -> difficulty. Accuracies are fractions.
     """
-    weights = bootstrap_weights(len(problem_ids), settings.bootstrap_replicates, settings.seed)
+    weights = problem_weights(problem_ids, settings.bootstrap_replicates, settings.seed)
     labels = np.array([buckets.get(name, "unknown") for name in problem_ids])
     groups = {"all": np.arange(len(labels))} | {
         bucket: np.flatnonzero(labels == bucket) for bucket in BUCKETS

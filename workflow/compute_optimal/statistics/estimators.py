@@ -141,9 +141,10 @@ def weighted_vote_at_k(
     the same are exact (error 0). The error of a mean over problems is sqrt(sum of squares) /
     problems.
 
-    Weights are rounded to 2**-45 (n = 256) of a problem's largest weight: their sums are exact
-    integers, so sums of the same weights tie in any order. Raises ``ValueError`` for a
-    weight that is negative or infinite, or fewer than two subsets.
+    Weights are rounded to 2**-45 (n = 256) of a problem's largest weight, and sums of k weights
+    that differ by no more than k such units tie: whatever the scale of the weights, sums that are
+    equal in exact arithmetic are told apart by no rounding. Raises ``ValueError`` for a weight that
+    is negative or infinite, or fewer than two subsets.
     """
     # ASSUME: the samples of a pool are in random order, as drawn. Were they sorted (say by score),
     # shared subsets would correlate the errors of problems.
@@ -570,8 +571,10 @@ def _votes(
     for strategy, weight in enumerate(fixed):
         sums = by_class(np.take(weight, samples, axis=1).ravel())
         # A class that was not drawn cannot lead, whereas one without weight can.
-        np.copyto(sums, -1.0, where=absent)
-        leads = (sums == np.maximum(sums.max(axis=2, keepdims=True), 0)).astype(np.float64)
+        np.copyto(sums, -np.inf, where=absent)
+        # Each of the weights may be half a unit off.
+        level = np.maximum(sums.max(axis=2, keepdims=True), 0) - length
+        leads = (sums >= level).astype(np.float64)
         total, n_leaders = np.moveaxis(of_class @ leads, 2, 0)
         winner[strategy] = (total / np.maximum(n_leaders, 1))[:, asked].swapaxes(1, 2)
     return winner
