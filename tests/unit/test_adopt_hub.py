@@ -82,19 +82,23 @@ def test_beam_searches_keep_all_answers_and_have_no_cost(tmp_path: Path) -> None
     # Searches fill the column of tokens with one number a row.
     adoption = read(tmp_path, row(completion_tokens=0), method="beam_search")
     assert adoption.paths.schema == PATHS
-    keys = ("budget", "beam_width", "subtree", "path", "answer", "n_tokens", "n_tokens_tree")
+    keys = ("budget", "beam_width", "repetition", "subtree", "path", "answer", "n_tokens_tree")
     assert adoption.paths.select(keys).rows() == [
-        (4, 2, 0, path, answer, None, None) for path, answer in enumerate("4546")
+        (4, 2, 0, 0, path, answer, None) for path, answer in enumerate("4546")
     ]
 
 
-def test_of_a_subtrees_siblings_the_best_is_its_answer(tmp_path: Path) -> None:
-    scores = [[0.5, 0.9], [0.5, 0.2], [0.5, 0.3], [0.5, 0.4]]
-    adoption = read(tmp_path, row(scores=scores, completion_tokens=-1), method="dvts")
-    assert adoption.paths.select("budget", "subtree", "path", "answer").rows() == [
-        (None, 0, 0, "4"),
-        (None, 1, 0, "6"),
+def test_a_subtree_answers_with_all_siblings_of_its_last_step(tmp_path: Path) -> None:
+    adoption = read(tmp_path, row(completion_tokens=-1), method="dvts", repetition=1)
+    keys = ("budget", "repetition", "subtree", "path", "answer")
+    assert adoption.paths.select(keys).rows() == [
+        (None, 1, 0, 0, "4"),
+        (None, 1, 0, 1, "5"),
+        (None, 1, 1, 0, "4"),
+        (None, 1, 1, 1, "6"),
     ]
+    cells = adoption.cells().select("method", "budget", "n_runs", "n_repetitions", "n_rows")
+    assert cells.rows() == [("dvts", 4, 2, 1, 4)]
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,7 @@ def test_the_facts_of_a_search(tmp_path: Path) -> None:
             "beam_width": 4,
             "problem_id": "sum",
             "problem_hash": hashlib.sha256(b"What is $2+2$?").hexdigest()[:16],
+            "repetition": 0,
             "subtree": 0,
             "path": 0,
             "answer": "4",
@@ -161,30 +162,32 @@ def test_width_and_number_of_sequences_define_the_budget(tmp_path: Path) -> None
         f"{wide}/question_0/record_{number}.jsonl": record(*[answer()] * 4) for number in range(2)
     }
     adoption = read(tmp_path, files)
-    keys = ("method", "budget", "beam_width", "subtree", "path", "n_tokens_tree")
+    keys = ("method", "budget", "beam_width", "repetition", "subtree", "path", "n_tokens_tree")
     assert adoption.paths.select(keys).rows() == [
-        ("beam_search", 16, 4, run, path, 160) for run in range(2) for path in range(4)
+        ("beam_search", 16, 4, run, 0, path, 160) for run in range(2) for path in range(4)
     ]
-    assert "repeated runs of one search" in report(adoption)
+    assert "2 repetitions of one search, not a larger budget" in report(adoption)
 
 
 def test_repeated_searches_that_keep_one_beam_are_subtrees(tmp_path: Path) -> None:
     files = {f"{BEAM}/question_0/record_{number}.jsonl": record() for number in range(3)}
     files[f"{BEAM}/question_2/record_0.jsonl"] = record(question="What is $2^3$?")
     adoption = read(tmp_path, files)
-    keys = ("method", "budget", "problem_id", "subtree", "path")
+    keys = ("method", "budget", "problem_id", "repetition", "subtree", "path")
     assert adoption.paths.select(keys).rows() == [
-        ("beam_search", 4, "power", 0, 0),
-        ("beam_search", 4, "sum", 0, 0),
-        ("dvts", None, "power", 0, 0),
-        ("dvts", None, "sum", 0, 0),
-        ("dvts", None, "sum", 1, 0),
-        ("dvts", None, "sum", 2, 0),
+        ("beam_search", 4, "power", 0, 0, 0),
+        ("beam_search", 4, "sum", 0, 0, 0),
+        ("beam_search", 4, "sum", 1, 0, 0),
+        ("beam_search", 4, "sum", 2, 0, 0),
+        ("dvts", None, "power", 0, 0, 0),
+        ("dvts", None, "sum", 0, 0, 0),
+        ("dvts", None, "sum", 0, 1, 0),
+        ("dvts", None, "sum", 0, 2, 0),
     ]
-    counts = ("method", "budget", "n_problems", "n_complete", "n_runs", "n_rows")
+    counts = ("method", "budget", "n_problems", "n_complete", "n_runs", "n_repetitions", "n_rows")
     assert adoption.cells().select(counts).rows() == [
-        ("beam_search", 4, 2, 2, 1, 2),
-        ("dvts", 12, 2, 1, 3, 4),
+        ("beam_search", 4, 2, 1, 3, 3, 4),
+        ("dvts", 12, 2, 1, 3, 1, 4),
     ]
     assert "incomplete: fewer subtrees of 1 problems" in report(adoption)
 

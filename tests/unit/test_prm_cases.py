@@ -63,6 +63,15 @@ def test_two_prms_that_choose_differently() -> None:
         ("bad", 1, None),
         ("bad", 1, "wrong choice"),
     ]
+    # As many samples are not the same samples: the bad PRM has not scored what the good one chose.
+    checked, scores = tables([right, wrong, wrong])
+    other = scores.with_columns(margins=pl.Series([[1.0, 2.0], [1.0, 0.5], [1.0, 4.0]]))
+    unlike = {
+        "good": {"a": scores.filter(pl.col("sample_index") != 2)},
+        "bad": {"a": other.filter(pl.col("sample_index") != 0)},
+    }
+    apart = choose(verdicts_of(checked, unlike, IDS), "chains")
+    assert apart.filter(failure="disagreement").is_empty()
     same = {"good": {"a": good}, "too": {"a": good}}
     alike = choose(verdicts_of(checked, same, IDS), "chains")
     assert alike.filter(failure="disagreement").is_empty()

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from compute_optimal.statistics import (
     best_of_k,
+    best_of_k_units,
     pass_at_k,
     plurality_at_k,
     trajectory_scores,
+    vote_of_k_units,
     weighted_vote_at_k,
 )
 
@@ -307,6 +309,112 @@ def test_vote_with_equal_weights_is_plurality_and_sums_tie_in_any_order() -> Non
     for labels in ([0, 0, 1], [1, 0, 0], [0, 1, 0]):
         silent, _ = weighted_vote_at_k([labels], [labels], np.zeros((1, 1, 3)), [3], 2, 0)
         assert silent[0, 0, 0] == 0.5
+
+
+@given(
+    parts=st.lists(st.integers(1, 24), min_size=2, max_size=8),
+    split=st.lists(st.integers(1, 24), min_size=1, max_size=7),
+    denominator=st.integers(1, 720),
+)
+@small
+def test_sums_that_are_equal_in_exact_arithmetic_tie_whatever_their_scale(
+    parts: list[int], split: list[int], denominator: int
+) -> None:
+    """Two answers get the same total in different summands, a third of them a little less."""
+    total = sum(parts)
+    cuts = sorted({cut % total for cut in split} - {0})
+    other = [b - a for a, b in zip([0, *cuts], [*cuts, total], strict=True)]
+    exact = [Fraction(part, denominator) for part in [*parts, *other, total]]
+    assert sum(exact[: len(parts)]) == sum(exact[len(parts) : -1]) == exact[-1]
+    labels = [0] * len(parts) + [1] * len(other) + [2]
+    for factor in (1.0, 0.9, 1 / 3, 1e-9, 1e9):
+        weights = [float(part) * factor for part in exact]
+        every = len(weights)
+        tied, _ = weighted_vote_at_k([labels], [[x == 1 for x in labels]], [[weights]], every, 2, 0)
+        assert tied[0, 0, 0] == pytest.approx(1 / 3)
+        # What is less by a millionth is less.
+        weights[-1] *= 1 - 1e-6
+        less, _ = weighted_vote_at_k([labels], [[x == 2 for x in labels]], [[weights]], every, 2, 0)
+        assert less[0, 0, 0] == 0
+
+
+def test_halves_tie_with_quarters_beside_any_largest_weight() -> None:
+    labels, right = [0, 0, 1, 1, 2], [1.0, 1.0, 0, 0, 0]
+    for largest in np.random.default_rng(0).uniform(0.76, 0.99, 200).tolist():
+        weights = [0.5, 0.5, 0.75, 0.25, largest]
+        tied, _ = weighted_vote_at_k([labels], [right], [[weights]], [5], 2, 0)
+        assert tied[0, 0, 0] == 0.5, largest
+
+
+# --- units of several answers ---------------------------------------------------------------------
+
+
+def units_of(seed: int, width: int) -> tuple[list[list[int]], list[list[float]], list[list[float]]]:
+    """Labels, correctness and scores of six units with one to ``width`` answers each."""
+    random = np.random.default_rng(seed)
+    labels = [random.integers(-1, 3, random.integers(1, width + 1)).tolist() for _ in range(6)]
+    scores = [np.round(random.random(len(unit)), 1).tolist() for unit in labels]
+    return labels, [[float(x == 0) for x in unit] for unit in labels], scores
+
+
+def side_by_side(units: list[list[float]] | list[list[int]], width: int, gap: float) -> list[float]:
+    return [x for unit in units for x in [*unit, *[gap] * (width - len(unit))]]
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("width", [1, 3])
+def test_votes_and_bests_of_units_are_means_over_sets_of_whole_units(seed: int, width: int) -> None:
+    labels, correct, scores = units_of(seed, width)
+    ks = [1, 2, 3, 6, 7]
+    truth = [side_by_side(correct, width, NAN)]
+    score = [side_by_side(scores, width, NAN)]
+    classes = [side_by_side(labels, width, -1)]
+    ones = np.ones((1, 1, 6 * width))
+    voted = vote_of_k_units(classes, truth, np.vstack([ones, [score]]), width, ks, 64, 0)
+    best = best_of_k_units(truth, score, width, ks)
+    worth = {0: 1.0, 1: 0.0, 2: 0.0}
+    for column, k in enumerate(ks):
+        if k > 6:
+            assert np.isnan([*voted[:, 0, column], best[0, column]]).all()
+            continue
+
+        def flat(units: list[list[float]] | list[list[int]], some: tuple[int, ...]) -> list[float]:
+            return [x for unit in some for x in units[unit]]
+
+        def weighted(some: tuple[int, ...]) -> float:
+            names = [int(x) for x in flat(labels, some)]
+            # In hundredths, so that no sum is rounded.
+            return vote(names, worth, [round(100 * x) for x in flat(scores, some)])
+
+        def counted(some: tuple[int, ...]) -> float:
+            names = [int(x) for x in flat(labels, some)]
+            return vote(names, worth, [1.0] * len(names))
+
+        def highest(some: tuple[int, ...]) -> float:
+            top = max(flat(scores, some))
+            leading = [unit for unit in some if top in scores[unit]]
+            of_units = [
+                np.mean([c for c, s in zip(correct[u], scores[u], strict=True) if s == top])
+                for u in leading
+            ]
+            return float(np.mean(of_units))
+
+        assert voted[0, 0, column] == pytest.approx(over_subsets(6, k, counted))
+        if width > 1 or k in (1, 6):
+            assert voted[1, 0, column] == pytest.approx(over_subsets(6, k, weighted))
+        assert best[0, column] == pytest.approx(over_subsets(6, k, highest))
+
+
+def test_more_sets_of_units_than_are_asked_for_are_sampled() -> None:
+    random = np.random.default_rng(3)
+    labels = random.integers(0, 3, (40, 16 * 2))
+    truth = (labels == 0).astype(float)
+    every, some = (
+        vote_of_k_units(labels, truth, np.ones((1, 40, 32)), 2, [4], n_subsets, 1)[0, :, 0]
+        for n_subsets in (2000, 400)
+    )
+    assert not np.array_equal(every, some)
+    assert some.mean() == pytest.approx(every.mean(), abs=0.02)
 
 
 def test_subsets_are_common_to_strategies_and_the_error_of_a_mean_is_right() -> None:

@@ -14,9 +14,11 @@ from compute_optimal.statistics import (
     bucket_probabilities,
     difference_interval,
     mean_interval,
+    pass_at_k,
     percentile_interval,
     plurality_at_k,
     pool_standard_error,
+    problem_weights,
     wilson_interval,
 )
 from compute_optimal.statistics.estimators import FloatArray, IntArray
@@ -142,13 +144,63 @@ def test_missing_problems_are_left_out_of_their_column_only() -> None:
     assert gap.estimate[0] == pytest.approx((values[:3, 0] - values[:3, 1]).mean())
 
 
-def test_columns_without_spread_get_wilson_and_their_differences_no_width() -> None:
+def test_named_problems_are_resampled_alike_in_any_order() -> None:
+    names = [f"p{number}" for number in (3, 0, 2, 1)]
+    listed, sorted_ = problem_weights(names, 50, 7), problem_weights(sorted(names), 50, 7)
+    np.testing.assert_array_equal(sorted_, bootstrap_weights(4, 50, 7))
+    for column, name in enumerate(names):
+        np.testing.assert_array_equal(listed[:, column], sorted_[:, int(name[1])])
+
+
+def test_a_curve_has_no_step_where_its_points_become_equal() -> None:
+    """Pass@k of few problems: the last sample makes the last problem certain."""
+    chances = np.array([3, 1, *[64] * 25])
+    ks = np.arange(1, 65)
+    values = pass_at_k(chances, 64, ks)
+    assert values[:, -2].min() < 1
+    interval = mean_interval(values, bootstrap_weights(27, 1000, 0))
+    np.testing.assert_allclose(interval.low[-1], wilson_interval(27, 27)[0])
+    # The curve itself rises by at most 1/64 of a problem from one k to the next.
+    for ends in (interval.low, interval.high):
+        assert np.abs(np.diff(ends)[4:]).max() < 0.012
+
+
+def test_intervals_are_continuous_in_the_values() -> None:
+    """Along a line from any values to equal ones, no end moves faster than the values do."""
+    random = np.random.default_rng(1)
+    weights = bootstrap_weights(30, 400, 0)
+    for goal in (0.0, 0.5, 1.0):
+        start = random.random(30)
+        steps = np.linspace(0, 1, 401)
+        interval = mean_interval(start[:, None] * (1 - steps) + goal * steps, weights)
+        for ends in (interval.low, interval.high):
+            assert np.abs(np.diff(ends)).max() < 0.005
+
+
+@pytest.mark.parametrize("n_problems", [10, 30, 200])
+def test_coverage_near_certainty(n_problems: int) -> None:
+    """Rare failures among certain problems, where a bootstrap of the sample sees none or one."""
+    random, weights = np.random.default_rng(n_problems), bootstrap_weights(n_problems, 200, 0)
+    for rate in (0.001, 0.01, 0.03, 0.1):
+        for worth in (0.0, 0.5):
+            fails = random.random((n_problems, 1000)) < rate
+            interval = mean_interval(np.where(fails, worth, 1.0), weights)
+            truth = 1 - rate * (1 - worth)
+            covered = np.mean((interval.low <= truth) & (truth <= interval.high))
+            assert covered > 0.9, (rate, worth, covered)
+
+
+def test_columns_without_spread_are_limited_by_the_unseen_and_their_differences_have_no_width() -> (
+    None
+):
     weights = bootstrap_weights(30, 200, seed=0)
     values = np.tile([0.0, 1.0, 0.5], (30, 1))
     interval = mean_interval(values, weights)
-    low, high = wilson_interval([0, 30, 15], 30)
-    np.testing.assert_allclose(interval.low, low)
-    np.testing.assert_allclose(interval.high, high)
+    low, high = wilson_interval([0, 30], 30)
+    np.testing.assert_allclose(interval.low[:2], low)
+    np.testing.assert_allclose(interval.high[:2], high)
+    half = float(high[0]) / 2
+    np.testing.assert_allclose([interval.low[2], interval.high[2]], [0.5 - half, 0.5 + half])
     gap = difference_interval(values, values, weights)
     np.testing.assert_array_equal([gap.estimate, gap.low, gap.high], 0)
     single = mean_interval([[1.0]], bootstrap_weights(1, 50, seed=0))

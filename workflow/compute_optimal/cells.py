@@ -173,7 +173,7 @@ def adopted_spec(collection: AdoptedEntry) -> dict[str, Any]:
             "variant": collection.variant,
             "beam_width": collection.beam_width,
             "hub": [run.model_dump() for run in collection.hub],
-            "version": 1,
+            "version": 2,
         }
     return {
         "kind": "adopted",

@@ -82,8 +82,9 @@ VIEWS = {
                official_correct, status, n_tokens, finish_reason
         FROM answers WHERE pool IS NOT NULL""",
     "search_paths": """
-        SELECT task, policy, prm, method, budget, problem_id, subtree, sample_index AS path, answer,
-               answer_class, correct, status, n_tokens, n_tokens_tree, finish_reason, margins
+        SELECT task, policy, prm, method, budget, problem_id, repetition, subtree,
+               sample_index AS path, answer, answer_class, correct, status, n_tokens, n_tokens_tree,
+               finish_reason, margins
         FROM answers WHERE method IS NOT NULL""",
     "pass_at_1": """
         SELECT task, policy, pool, problem_id, n_samples, n_correct, pass_at_1

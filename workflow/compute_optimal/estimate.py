@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import polars as pl
@@ -21,11 +21,13 @@ from compute_optimal.statistics.estimators import (
     IntArray,
     Scoring,
     best_of_k,
+    best_of_k_units,
     pass_at_k,
     plurality_at_k,
+    vote_of_k_units,
     weighted_vote_at_k,
 )
-from compute_optimal.statistics.intervals import bootstrap_weights, mean_interval
+from compute_optimal.statistics.intervals import mean_interval, problem_weights
 
 SCORINGS: tuple[Scoring, ...] = get_args(Scoring)
 
@@ -56,6 +58,8 @@ class _Curve:
     values: FloatArray
     tokens: FloatArray
     errors: FloatArray | None = None
+    run_variances: FloatArray | None = None
+    """Of the values, had the same searches been run with other seeds; NaN where only one was."""
 
 
 def difficulty(
@@ -104,7 +108,7 @@ def estimate(
     ``answers``: graded answers; ``scores``: PRM -> (problem_id, sample_index, margins) of the
     evaluation pool; ``buckets``: problem_id -> difficulty. Accuracies are fractions.
     """
-    weights = bootstrap_weights(len(problem_ids), settings.bootstrap_replicates, settings.seed)
+    weights = problem_weights(problem_ids, settings.bootstrap_replicates, settings.seed)
     labels = np.array([buckets.get(name, "unknown") for name in problem_ids])
     groups = {"all": np.arange(len(labels))} | {
         bucket: np.flatnonzero(labels == bucket) for bucket in BUCKETS
@@ -210,50 +214,83 @@ def _pool_curves(
 def _search_curves(
     paths: pl.DataFrame, prm: str, method: str, problem_ids: Sequence[str], settings: Settings
 ) -> Iterator[_Curve]:
-    """A beam search is one draw at its budget; DVTS is as many as it has sets of subtrees."""
-    paths = paths.with_columns(
-        position=pl.int_range(pl.len()).over("problem_id", order_by=["subtree", "sample_index"])
-    )
-    group = AnswerGrid.of(paths, problem_ids)
+    """One search at one budget, or DVTS at all; repetitions are averaged.
+
+    A beam search is one draw at its budget; DVTS is as many as it has sets of whole subtrees,
+    however many answers a subtree gives.
+    """
+    budgets = [int(paths["budget"][0] or 0)]
+    width = settings.beam_width
+    if method == "dvts":
+        largest = int(paths["subtree"].max()) + 1  # type: ignore[arg-type]
+        budgets = [n for n in settings.budgets if n <= largest * width and n % width == 0]
+    units = np.array([n // width if method == "dvts" else 1 for n in budgets], dtype=np.int64)
+    runs = [
+        _search_values(run, units, problem_ids, settings)
+        for _, run in sorted(paths.group_by("repetition"))
+    ]
+    # A problem that a run lacks is averaged over those that have it; NaN where none has.
+    values, n_runs = _mean_of_known(np.stack([run.values for run in runs]))
+    tokens, _ = _mean_of_known(np.stack([run.tokens for run in runs]))
+    squares, _ = _mean_of_known((np.stack([run.values for run in runs]) - values) ** 2)
+    # The mean's variance over seeds, of problems that were run more than once.
+    variances = np.divide(squares, n_runs - 1, out=np.full_like(squares, np.nan), where=n_runs > 1)
+    for i, (scoring, voting) in enumerate(_SEARCH_VOTES):
+        yield _Curve(
+            prm, method, scoring, voting, budgets, values[i], tokens, run_variances=variances[i]
+        )
+
+
+_SEARCH_VOTES: list[tuple[Scoring | None, str]] = [
+    (None, "majority"),
+    *((scoring, voting) for scoring in SCORINGS for voting in ("prm_max", "prm_vote")),
+]
+"""Scoring and voting of each answer to a search."""
+
+
+class _SearchRun(NamedTuple):
+    """``values`` [votes of ``_SEARCH_VOTES``, problems, budgets] and ``tokens`` [problems, budgets]
+    of one run."""
+
+    values: FloatArray
+    tokens: FloatArray
+
+
+def _search_values(
+    paths: pl.DataFrame, units: IntArray, problem_ids: Sequence[str], settings: Settings
+) -> _SearchRun:
+    """``units``: how many whole subtrees, or beam searches, each budget takes."""
+    n_answers = int(paths["sample_index"].max()) + 1  # type: ignore[arg-type]
+    # Subtrees that a problem lacks leave no gap, and their number may differ between problems.
+    unit = pl.col("subtree").rank("dense").over("problem_id").cast(pl.Int64) - 1
+    paths = paths.with_columns(position=unit * n_answers + pl.col("sample_index"))
+    grid = AnswerGrid.of(paths, problem_ids)
     trees = paths.group_by("problem_id", "subtree").agg(pl.first("n_tokens_tree"))
-    per_tree = trees.group_by("problem_id").agg(pl.mean("n_tokens_tree"))
-    mean_tree = dict(per_tree.iter_rows())
-    tree_tokens = np.array([mean_tree.get(name, np.nan) for name in problem_ids], dtype=np.float64)
-    if method == "beam_search":
-        budgets, sizes = [int(paths["budget"][0])], None
-        tokens = tree_tokens[:, None]
-    else:
-        largest = group.correct.shape[1] * settings.beam_width
-        width = settings.beam_width
-        budgets = [n for n in settings.budgets if n <= largest and n % width == 0]
-        sizes = np.array([n // width for n in budgets])
-        tokens = tree_tokens[:, None] * sizes
-
-    def curve(scoring: str | None, voting: str, values: FloatArray) -> _Curve:
-        return _Curve(prm, method, scoring, voting, budgets, values, tokens)
-
-    # Without sizes, each problem is asked for the size of its own pool.
-    counts = np.maximum(np.count_nonzero(~np.isnan(group.correct), axis=1), 1)
-    every_size, own = np.unique(counts, return_inverse=True)
-    asked = every_size if sizes is None else sizes
-
-    def of_sizes(values: FloatArray) -> FloatArray:
-        return values[np.arange(len(own)), own][:, None] if sizes is None else values
-
-    votes = plurality_at_k(group.classes, group.correct, asked)
-    yield curve(None, "majority", of_sizes(votes))
-    scores = [group.scores(paths["margins"], scoring) for scoring in SCORINGS]
-    weighted, _ = weighted_vote_at_k(
-        group.classes,
-        group.correct,
-        np.stack([weight for _, weight in scores]),
-        asked,
+    of_problem = dict(trees.group_by("problem_id").agg(pl.mean("n_tokens_tree")).iter_rows())
+    tokens = np.array([of_problem.get(name, np.nan) for name in problem_ids], dtype=np.float64)
+    scores = [grid.scores(paths["margins"], scoring) for scoring in SCORINGS]
+    majority, *weighted = vote_of_k_units(
+        grid.classes,
+        grid.correct,
+        np.stack([np.ones_like(grid.correct), *(weight for _, weight in scores)]),
+        n_answers,
+        units,
         settings.vote_subsets,
         settings.seed,
     )
-    for scoring, (ranking, _), vote in zip(SCORINGS, scores, weighted, strict=True):
-        yield curve(scoring, "prm_max", of_sizes(best_of_k(group.correct, ranking, asked)))
-        yield curve(scoring, "prm_vote", of_sizes(vote))
+    values = [majority]
+    for (ranking, _), vote in zip(scores, weighted, strict=True):
+        values += [best_of_k_units(grid.correct, ranking, n_answers, units), vote]
+    return _SearchRun(np.stack(values), tokens[:, None] * units)
+
+
+def _mean_of_known(values: FloatArray) -> tuple[FloatArray, IntArray]:
+    """Mean over the first axis without NaN, and over how many."""
+    n_known = np.count_nonzero(~np.isnan(values), axis=0)
+    mean = np.divide(
+        np.nansum(values, axis=0), n_known, out=np.full(values.shape[1:], np.nan), where=n_known > 0
+    )
+    return mean, n_known
 
 
 def _summaries(

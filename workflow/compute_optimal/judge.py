@@ -27,6 +27,7 @@ ANSWERS: dict[str, pl.DataType] = {
     "method": pl.String(),
     "budget": pl.Int64(),
     "problem_id": pl.String(),
+    "repetition": pl.Int64(),
     "subtree": pl.Int64(),
     "sample_index": pl.Int64(),
     "answer": pl.String(),
@@ -37,12 +38,16 @@ ANSWERS: dict[str, pl.DataType] = {
 }
 """Columns of an answer before it is graded.
 
-``budget`` is null for DVTS, whose subtrees serve every N. ``sample_index`` counts samples of a
-pool, or paths of a subtree. ``n_tokens`` were generated for this solution, ``n_tokens_tree`` for
-its whole tree, discarded ones included. ``margins`` are the logits of a path's steps.
+``budget`` is null for DVTS, whose subtrees serve every N. ``repetition`` counts runs of the same
+search, of which a study makes one; null for samples, which are all independent. ``sample_index``
+counts samples of a pool, or paths of a subtree. ``n_tokens`` were generated for this solution,
+``n_tokens_tree`` for its whole tree, discarded ones included. ``margins`` are the logits of a
+path's steps.
 """
 
-_POSITION = ["pool", "prm", "method", "budget", "problem_id", "subtree", "sample_index"]
+_POSITION = [
+    "pool", "prm", "method", "budget", "problem_id", "repetition", "subtree", "sample_index",
+]  # fmt: skip
 
 
 def answers_of_run(request: Request, storage: Storage, problems: pl.DataFrame) -> pl.DataFrame:
@@ -75,6 +80,7 @@ def answers_of_run(request: Request, storage: Storage, problems: pl.DataFrame) -
                 prm=pl.lit(search["prm"]),
                 method=pl.lit(search["method"]),
                 budget=pl.lit(search["spec"].get("budget"), dtype=pl.Int64),
+                repetition=pl.lit(0),
             )
         )
     # Rows are keyed by the text's hash: problems that share a text share their samples.

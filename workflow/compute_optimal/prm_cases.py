@@ -92,6 +92,7 @@ FAILURES: Mapping[str, Rule] = {
         prefers_shorter,
     )
 }
+_SAMPLE = ["problem_id", "sample_index"]
 DISAGREEMENT = "disagreement"
 """Two PRMs that choose different samples of one pool: the counterpart of Figure 12."""
 
@@ -140,9 +141,12 @@ def _disagreement(verdicts: Mapping[str, Mapping[str, Verdicts]]) -> list[dict[s
             prm: _at(v[policy].margins, np.count_nonzero(~np.isnan(v[policy].margins), axis=1) - 1)
             for prm, v in verdicts.items()
         }
-        # Scores are compared sample by sample: a PRM that could not score all is left out.
-        one = max((v[policy] for v in verdicts.values()), key=lambda v: len(v.problems))
-        full = [prm for prm, scores in last.items() if len(scores) == len(one.problems)]
+        # Two PRMs choose from the same samples only if they scored the same: where they did not,
+        # those that scored what the one with the most samples did are compared.
+        samples = {prm: v[policy].table.select(_SAMPLE) for prm, v in verdicts.items()}
+        most = max(samples, key=lambda prm: samples[prm].height)
+        full = [prm for prm, scored in samples.items() if scored.equals(samples[most])]
+        one = verdicts[most][policy]
         for rows in _groups(one.problems):
             chosen = {prm: int(rows[np.argmax(last[prm][rows])]) for prm in full}
             for good in full:

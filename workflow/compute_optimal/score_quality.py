@@ -23,11 +23,11 @@ from compute_optimal.statistics.estimators import (
     plurality_at_k,
 )
 from compute_optimal.statistics.intervals import (
-    bootstrap_weights,
     difference_interval,
     percentile_interval,
     pool_standard_error,
-    wilson_interval,
+    problem_weights,
+    unseen_limits,
 )
 from compute_optimal.statistics.ranks import ranks_with_ties
 
@@ -73,7 +73,7 @@ def examine_scores(
     pool = answers.filter(pool="evaluation").with_columns(position=pl.col("sample_index"))
     if pool.height:
         grid = AnswerGrid.of(pool, problem_ids)
-        weights = bootstrap_weights(len(problem_ids), settings.bootstrap_replicates, settings.seed)
+        weights = problem_weights(problem_ids, settings.bootstrap_replicates, settings.seed)
         size = grid.correct.shape[1]
         powers = {2**i for i in range(size.bit_length())} | {*settings.budgets}
         budgets = np.array(sorted(k for k in powers if k <= size))
@@ -171,13 +171,13 @@ class _Bins:
             replicates = (weights @ self.right) / (weights @ self.counts)
         n_problems = np.count_nonzero(self.counts, axis=0)
         low, high = percentile_interval(replicates, n_problems, settings.confidence)
-        # All right or all wrong: the bootstrap sees no spread, and few problems are no certainty.
-        flat = (right == 0) | (right == counts)
-        low[flat], high[flat] = wilson_interval(
-            n_problems[flat] * (right[flat] > 0), n_problems[flat], settings.confidence
-        )
+        with np.errstate(invalid="ignore"):
+            share = right / counts
+        # Few problems are no certainty, and where they agree the bootstrap sees no spread.
+        least, most = unseen_limits(share, n_problems, settings.confidence)
+        low, high = np.fmin(low, least), np.fmax(high, most)
         for i in np.flatnonzero(counts).tolist():
-            shares = right[i] / counts[i], low[i], high[i]
+            shares = share[i], low[i], high[i]
             yield i, int(counts[i]), float(scores[i] / counts[i]), *map(float, shares)
 
     def error(

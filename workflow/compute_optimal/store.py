@@ -41,7 +41,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "draws": ("history", "attempt", "number"),
     "ledger": ("run", "part"),
     "adopted_samples": ("method", "problem_id", "sample_index"),
-    "adopted_paths": ("method", "budget", "problem_id", "subtree", "path"),
+    "adopted_paths": ("method", "budget", "problem_id", "repetition", "subtree", "path"),
 }
 """Columns that identify a row, for every table the store may hold."""
 
@@ -286,7 +286,7 @@ class Partition:
         keys = KEYS[table]
         wanted = None if columns is None else list(dict.fromkeys([*keys, *columns]))
         parts = self.parts(table) if parts is None else parts
-        frames = [pl.read_parquet(self._verified(part), columns=wanted) for part in parts]
+        frames = [_read_part(self._verified(part), table, wanted) for part in parts]
         if not frames:
             return pl.DataFrame()
         frame = pl.concat(frames, how="diagonal_relaxed")
@@ -328,6 +328,19 @@ class Partition:
         if not (spec_file := folder / "spec.json").exists():
             write_json(spec_file, self.spec)
         return folder
+
+
+def _read_part(part: Path, table: str, columns: Sequence[str] | None) -> pl.DataFrame:
+    """Some columns of a part, all by default."""
+    if table == "adopted_paths" and "repetition" not in pl.read_parquet_schema(part):
+        # Parts from before repetitions had a column: they numbered beam searches as subtrees.
+        repeated = pl.col("method") == "beam_search"
+        frame = pl.read_parquet(part).with_columns(
+            repetition=pl.when(repeated).then("subtree").otherwise(0),
+            subtree=pl.when(repeated).then(0).otherwise("subtree"),
+        )
+        return frame if columns is None else frame.select(columns)
+    return pl.read_parquet(part, columns=None if columns is None else [*columns])
 
 
 def write_part(folder: Path, table: str, frame: pl.DataFrame) -> Path:

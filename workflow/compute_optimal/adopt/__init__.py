@@ -55,6 +55,7 @@ PATHS = pl.Schema(
         "budget": _INTEGER,
         "beam_width": _INTEGER,
         **_PROBLEM,
+        "repetition": _INTEGER,
         "subtree": _INTEGER,
         "path": _INTEGER,
         **_FACTS,
@@ -63,9 +64,11 @@ PATHS = pl.Schema(
 )
 """Answers of searches (``method`` beam_search or dvts), one a row; most facts are as in SAMPLES.
 
-Within one (task, policy, prm) the key is (method, budget, problem_id, subtree, path). ``budget`` is
-N, null for dvts, whose subtrees serve every N; ``beam_width`` is M. ``subtree`` numbers the
-independent searches of a problem: subtrees of dvts, repetitions of beam_search.
+Within one (task, policy, prm) the key is (method, budget, problem_id, repetition, subtree, path).
+``budget`` is N, null for dvts, whose subtrees serve every N; ``beam_width`` is M. ``repetition``
+numbers runs of the same search from 0: what they give is averaged and shows the run-to-run spread,
+and they never add up to a larger budget. ``subtree`` numbers the subtrees of one run of dvts from
+0, and is 0 for beam_search. ``path`` numbers the answers of one beam search or subtree.
 ``n_tokens_tree``: tokens generated in the whole search, discarded candidates included; the same on
 each of its paths; null where unknown.
 """
@@ -94,33 +97,44 @@ class Adoption:
     def cells(self) -> pl.DataFrame:
         """One row per (task, policy, prm, method, budget, beam_width).
 
-        ``n_runs``: samples, subtrees or repetitions per problem; ``n_problems``: problems with at
+        ``n_runs``: samples, subtrees or beam searches per problem; ``n_problems``: problems with at
         least one; ``n_complete``: problems with all of them; ``n_rows``: answers. ``budget`` and
-        ``beam_width`` are null for samples; for dvts ``budget`` is what all subtrees make up.
+        ``beam_width`` are null for samples; for dvts ``budget`` is what the subtrees of one
+        repetition make up. ``n_repetitions``: of a search, at most; null for samples.
         """
-        searches = _cells(self.paths, "subtree", [*_CELL, "budget", "beam_width"])
+        run = ["repetition", "subtree"]
+        searches = _cells(
+            self.paths.with_columns(
+                # Of dvts, which has no budget of its own.
+                pl.col("budget").fill_null(
+                    pl.col("beam_width") * (pl.max("subtree").over(*_CELL) + 1)
+                )
+            ),
+            run,
+            [*_CELL, "budget", "beam_width"],
+        )
         return pl.concat(
-            [
-                _cells(self.samples, "sample_index", [*_CELL]),
-                searches.with_columns(
-                    pl.col("budget").fill_null(pl.col("beam_width") * pl.col("n_runs"))
-                ),
-            ],
-            how="diagonal",
-        ).select(*_CELL, "budget", "beam_width", "n_problems", "n_complete", "n_runs", "n_rows")
+            [_cells(self.samples, ["sample_index"], [*_CELL]), searches], how="diagonal"
+        ).select(
+            *_CELL, "budget", "beam_width", "n_problems", "n_complete", "n_runs", "n_repetitions",
+            "n_rows",
+        )  # fmt: skip
 
 
-def _cells(frame: pl.DataFrame, run: str, cell: list[str]) -> pl.DataFrame:
-    n_runs = pl.col(run).n_unique()
-    of_cell = frame.group_by(cell).agg(n_runs.alias("n_runs"))
-    of_problem = frame.group_by(*cell, "problem_id").agg(n_runs, n_rows=pl.len())
+def _cells(frame: pl.DataFrame, run: list[str], cell: list[str]) -> pl.DataFrame:
+    n_runs = pl.struct(run).n_unique().cast(pl.Int64)
+    n_repetitions = pl.col(run[0]).n_unique().cast(pl.Int64) if len(run) > 1 else pl.lit(None)
+    of_cell = frame.group_by(cell).agg(
+        n_runs=n_runs, n_repetitions=n_repetitions.cast(pl.Int64).first()
+    )
+    of_problem = frame.group_by(*cell, "problem_id").agg(of_problem=n_runs, n_rows=pl.len())
     return (
         of_problem.join(of_cell, on=cell, nulls_equal=True)
-        .group_by(*cell, "n_runs")
+        .group_by(*cell, "n_runs", "n_repetitions")
         .agg(
             pl.col("n_rows").sum(),
             n_problems=pl.len(),
-            n_complete=(pl.col(run) == pl.col("n_runs")).sum(),
+            n_complete=(pl.col("of_problem") == pl.col("n_runs")).sum(),
         )
         .sort(cell, nulls_last=True)
     )
@@ -139,8 +153,10 @@ def report(adoption: Adoption) -> str:
         )
         if short := cell["n_problems"] - cell["n_complete"]:
             lines.append(f"    incomplete: fewer {runs} of {short} problems")
-        if cell["method"] == "beam_search" and cell["n_runs"] > 1:
-            lines.append("    repeated runs of one search, not a larger budget")
+        if (cell["n_repetitions"] or 1) > 1:
+            lines.append(
+                f"    {cell['n_repetitions']} repetitions of one search, not a larger budget"
+            )
     if adoption.n_companions:
         lines.append(f"{adoption.n_companions} files hold settings, averages or locks.")
     for adopted, title in ((False, "Not adopted"), (True, "Adopted in part")):

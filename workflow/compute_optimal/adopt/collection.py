@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -80,18 +81,24 @@ def _from_hub(entry: AdoptedEntry, source: Path | None, problems: list[Problem])
             cure="leave --source out; without a network, copy the hub's cache (HF_HOME) from a "
             "machine that has the data sets",
         )
-    runs = [
-        Run(
-            entry.task,
-            entry.policy,
-            entry.prm,
-            run.method,
-            run.budget,
-            entry.beam_width,
-            _hub_files(entry.name, run),
+    repetitions: Counter[tuple[str, int]] = Counter()
+    runs = []
+    for run in entry.hub:
+        # Runs of dvts serve every N, whatever their own.
+        search = run.method, run.budget if run.method == "beam_search" else 0
+        runs.append(
+            Run(
+                entry.task,
+                entry.policy,
+                entry.prm,
+                run.method,
+                run.budget,
+                entry.beam_width,
+                _hub_files(entry.name, run),
+                repetitions[search],
+            )
         )
-        for run in entry.hub
-    ]
+        repetitions[search] += 1
     return read_search_and_learn(runs, problems)
 
 

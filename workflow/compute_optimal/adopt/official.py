@@ -137,10 +137,8 @@ def read_official_output(
     A record belongs to the problem whose text is its question, exactly or up to white space. Of
     two records of one run the first is kept. Answers are extracted again, from the texts.
 
-    A search that keeps one beam is beam_search at N = width; where problems have several record
-    files of it, the first is beam_search and all of them are the subtrees of dvts, which make up
-    N = width x their number. Several files of a search that keeps more beams are repetitions of
-    beam_search.
+    Several record files of a search are repetitions of beam_search at N = width. Where it keeps
+    one beam they are the subtrees of dvts as well, which make up N = width x their number.
 
     Raises ``StudyError`` where the source cannot be read, is damaged, or holds no record at all;
     whatever is wrong with one file becomes a finding.
@@ -289,10 +287,12 @@ def _path_rows(runs: _Runs) -> _Rows:
         numbers = {number for _, number in by_key}
         is_dvts = cell.kept == 1 and len(numbers) > 1
         for (problem, number), run in by_key.items():
-            searches: list[tuple[str, int | None]] = [("dvts", None)] if is_dvts else []
-            if not is_dvts or number == min(numbers):
-                searches.append(("beam_search", cell.width))
-            for method, budget in searches:
+            searches: list[tuple[str, int | None, int, int]] = [
+                ("beam_search", cell.width, number, 0)
+            ]
+            if is_dvts:
+                searches.append(("dvts", None, 0, number))
+            for method, budget, repetition, subtree in searches:
                 for path, facts in enumerate(run.answers):
                     yield _row(
                         cell,
@@ -302,7 +302,8 @@ def _path_rows(runs: _Runs) -> _Rows:
                         method=method,
                         budget=budget,
                         beam_width=cell.width // cell.kept,
-                        subtree=number,
+                        repetition=repetition,
+                        subtree=subtree,
                         path=path,
                         n_tokens_tree=run.n_tokens,
                     )

@@ -5,9 +5,8 @@ a list with the PRM's score of every piece between blank lines, empty pieces inc
 best_of_n ``completion_tokens``, a list of counts (searches fill it with 0 or -1).
 
 Its methods differ from the paper's (temperature 0.8; N answers of a beam search, with copies; all
-M siblings of each DVTS subtree), which the collection's ``variant`` says. Of a subtree's siblings
-the one with the highest last score is adopted, as the paper's DVTS ends. Scores of empty pieces
-are left out, because a step is never empty here.
+M siblings of each DVTS subtree's last step), which the collection's ``variant`` says. Scores of
+empty pieces are left out, because a step is never empty here.
 """
 
 from __future__ import annotations
@@ -41,7 +40,10 @@ _ROWS_AT_ONCE = 64
 
 @dataclass(frozen=True)
 class Run:
-    """One published run: what was run, and its files by the name they are reported under."""
+    """One published run: what was run, and its files by the name they are reported under.
+
+    ``repetition`` numbers runs of the same search from 0.
+    """
 
     task: str
     policy: str
@@ -50,6 +52,7 @@ class Run:
     budget: int
     beam_width: int
     files: Mapping[str, Path]
+    repetition: int = 0
 
 
 def read_search_and_learn(runs: Sequence[Run], problems: Sequence[Problem]) -> Adoption:
@@ -207,16 +210,17 @@ def _placed(answers: list[dict[str, Any]], run: Run) -> Iterator[dict[str, Any]]
         for index, answer in enumerate(answers):
             yield {"sample_index": index, **answer}
         return
-    place = {"beam_width": run.beam_width, "n_tokens_tree": None}
-    if run.method == "beam_search":
-        for index, answer in enumerate(answers):
+    place = {
+        "beam_width": run.beam_width,
+        "repetition": run.repetition,
+        "n_tokens_tree": None,
+    }
+    for index, answer in enumerate(answers):
+        if run.method == "beam_search":
             yield {**place, "budget": run.budget, "subtree": 0, "path": index, **answer}
-        return
-    for start in range(0, len(answers), run.beam_width):
-        siblings = answers[start : start + run.beam_width]
-        best = max(siblings, key=lambda answer: (answer["step_scores"] or [-1.0])[-1])
-        subtree = start // run.beam_width
-        yield {**place, "budget": None, "subtree": subtree, "path": 0, **best}
+        else:
+            subtree, path = divmod(index, run.beam_width)
+            yield {**place, "budget": None, "subtree": subtree, "path": path, **answer}
 
 
 def _sha256(row: Mapping[str, Any]) -> str:

@@ -314,11 +314,11 @@ class AdoptedEntry(Entry):
             raise ValueError("give either source, commit, file and sha256, or hub")
         if self.hub and self.variant != "search-and-learn":
             raise ValueError("rollouts in hub follow search-and-learn || set variant to it")
-        runs = [(run.method, run.budget if run.method == "beam_search" else 0) for run in self.hub]
-        if len(set(runs)) < len(runs):
+        if len(set(self.hub)) < len(self.hub):
+            raise ValueError("hub names one run twice || name each once")
+        if sum(run.method == "best_of_n" for run in self.hub) > 1:
             raise ValueError(
-                "two runs of hub fill the same cell || name one run a budget of beam_search, and "
-                "one of every other method"
+                "two runs of best_of_n in hub || name one, whose samples serve every N"
             )
         return self
 

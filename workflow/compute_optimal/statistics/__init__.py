@@ -7,10 +7,12 @@ from compute_optimal.statistics.difficulty import BUCKETS, bucket_of, bucket_pro
 from compute_optimal.statistics.estimators import (
     TrajectoryScores,
     best_of_k,
+    best_of_k_units,
     best_values,
     pass_at_k,
     plurality_at_k,
     trajectory_scores,
+    vote_of_k_units,
     weighted_vote_at_k,
 )
 from compute_optimal.statistics.intervals import (
@@ -21,6 +23,8 @@ from compute_optimal.statistics.intervals import (
     mean_interval,
     percentile_interval,
     pool_standard_error,
+    problem_weights,
+    unseen_limits,
     wilson_interval,
 )
 from compute_optimal.statistics.ranks import RankCorrelation, rank_correlation
@@ -51,6 +55,7 @@ __all__ = [
     "SelectionReport",
     "TrajectoryScores",
     "best_of_k",
+    "best_of_k_units",
     "best_values",
     "bootstrap_means",
     "bootstrap_weights",
@@ -65,6 +70,7 @@ __all__ = [
     "performance_gain",
     "plurality_at_k",
     "pool_standard_error",
+    "problem_weights",
     "rank_correlation",
     "select_cross_fitted",
     "select_fixed",
@@ -72,6 +78,8 @@ __all__ = [
     "select_oracle",
     "selection_report",
     "trajectory_scores",
+    "unseen_limits",
+    "vote_of_k_units",
     "weighted_vote_at_k",
     "wilson_interval",
 ]

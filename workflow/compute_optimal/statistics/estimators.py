@@ -5,8 +5,8 @@ and a curve over k uses the whole pool everywhere. The prefix of the pool would 
 At k = n one subset is left and the number is a single draw: see ``intervals``.
 
 Arrays are [problems, n]. ``correct`` holds 0..1, and NaN where a problem has no such sample (a
-ragged pool); budgets beyond a problem's pool give NaN. The units of DVTS are whole subtrees: pass
-one column per subtree and k = N / M.
+ragged pool); budgets beyond a problem's pool give NaN. The units of DVTS are whole subtrees, and
+k = N / M of them; each gives one answer or several (``vote_of_k_units``, ``best_of_k_units``).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from itertools import combinations
 from typing import Literal
 
 import numpy as np
@@ -140,9 +141,10 @@ def weighted_vote_at_k(
     the same are exact (error 0). The error of a mean over problems is sqrt(sum of squares) /
     problems.
 
-    Weights are rounded to 2**-45 (n = 256) of a problem's largest weight: their sums are exact
-    integers, so sums of the same weights tie in any order. Raises ``ValueError`` for a
-    weight that is negative or infinite, or fewer than two subsets.
+    Weights are rounded to 2**-45 (n = 256) of a problem's largest weight, and sums of k weights
+    that differ by no more than k such units tie: whatever the scale of the weights, sums that are
+    equal in exact arithmetic are told apart by no rounding. Raises ``ValueError`` for a weight that
+    is negative or infinite, or fewer than two subsets.
     """
     # ASSUME: the samples of a pool are in random order, as drawn. Were they sorted (say by score),
     # shared subsets would correlate the errors of problems.
@@ -190,6 +192,88 @@ def weighted_vote_at_k(
         mean[:, rows[:, None], reachable] = value
         error[:, rows[:, None], reachable] = spread
     return mean, error
+
+
+def best_of_k_units(
+    correct: ArrayLike, scores: ArrayLike, n_answers: int, budgets: ArrayLike
+) -> FloatArray:
+    """Expected correctness [problems, budgets] of the top-scored answer of k units, exact.
+
+    ``correct`` and ``scores``: [problems, units * n_answers], the answers of a unit side by side,
+    NaN where it has fewer. Units that tie for the top share it equally, as do the answers of a
+    unit that tie for its own top.
+    """
+    truth, score = (
+        _floats(values).reshape(len(_floats(values)), -1, n_answers) for values in (correct, scores)
+    )
+    present = ~np.isnan(truth)
+    scored = np.where(present & ~np.isnan(score), score, -np.inf)
+    top = scored.max(axis=2, initial=-np.inf)
+    leads = present & (scored == top[..., None])
+    n_leaders = leads.sum(axis=2)
+    worth = np.divide(
+        np.where(leads, truth, 0).sum(axis=2), n_leaders, out=np.full(top.shape, np.nan),
+        where=n_leaders > 0,
+    )  # fmt: skip
+    return best_of_k(worth, np.where(top == -np.inf, np.nan, top), budgets)
+
+
+def vote_of_k_units(
+    classes: ArrayLike,
+    correct: ArrayLike,
+    weights: ArrayLike,
+    n_answers: int,
+    budgets: ArrayLike,
+    n_subsets: int,
+    seed: int,
+) -> FloatArray:
+    """Expected correctness [strategies, problems, budgets] of the vote of all answers of k units.
+
+    ``classes`` and ``correct``: [problems, units * n_answers], the answers of a unit side by side,
+    NaN where it has fewer; ``weights``: [strategies, problems, units * n_answers], as in
+    ``weighted_vote_at_k``. Exact where all subsets of k units are no more than ``n_subsets``, else
+    the mean over ``n_subsets`` random ones. Units of one answer are samples: their votes are those
+    of ``weighted_vote_at_k`` and, where all weights are equal, of ``plurality_at_k``.
+    """
+    labels, truth, ks = np.asarray(classes, dtype=np.int64), _floats(correct), _budgets(budgets)
+    weight = _floats(weights)
+    if n_answers == 1:
+        equal = (weight == weight[:, :1, :1]).all(axis=(1, 2))
+        votes = np.empty((len(weight), len(truth), len(ks)))
+        votes[equal] = plurality_at_k(labels, truth, ks)
+        votes[~equal] = weighted_vote_at_k(labels, truth, weight[~equal], ks, n_subsets, seed)[0]
+        return votes
+    present = ~np.isnan(truth)
+    # An answer that a unit lacks is like one that says nothing.
+    labels, truth = np.where(present, labels, -1), np.where(present, truth, 0.0)
+    weight = np.where(present & ~np.isnan(weight), weight, 0.0)
+    has_unit = present.reshape(len(truth), -1, n_answers).any(axis=2)
+    mean = np.full((len(weight), len(truth), len(ks)), np.nan)
+    for rows, units in _pools(np.where(has_unit, 1.0, np.nan)):
+        columns = (units[..., None] * n_answers + np.arange(n_answers)).reshape(len(rows), -1)
+        pool = rows[:, None], columns
+        groups, drawn = _Classes.of(labels[pool], truth[pool]), weight[:, *pool]
+        size = units.shape[1]
+        for i in np.flatnonzero(ks <= size):
+            subsets = _subsets(size, int(ks[i]), n_subsets, seed)
+            orders = (subsets[..., None] * n_answers + np.arange(n_answers)).reshape(
+                len(subsets), -1
+            )
+            cells = groups.worth.shape[1] * len(orders)
+            for some in _chunks(np.arange(len(rows)), cells):
+                votes = _votes(
+                    groups.of_rows(some), drawn[:, some], orders, np.array([orders.shape[1]])
+                )
+                mean[:, rows[some], i] = votes.mean(axis=2)[..., 0]
+    return mean
+
+
+def _subsets(size: int, k: int, n_subsets: int, seed: int) -> IntArray:
+    """All subsets [subsets, k] of so many units, or random ones where there are more."""
+    if math.comb(size, k) <= n_subsets:
+        return np.array([*combinations(range(size), k)], dtype=np.int64)
+    orders = np.random.default_rng([seed, size]).random((n_subsets, size))
+    return np.argsort(orders, axis=1)[:, :k]
 
 
 @dataclass(frozen=True, slots=True)
@@ -487,8 +571,10 @@ def _votes(
     for strategy, weight in enumerate(fixed):
         sums = by_class(np.take(weight, samples, axis=1).ravel())
         # A class that was not drawn cannot lead, whereas one without weight can.
-        np.copyto(sums, -1.0, where=absent)
-        leads = (sums == np.maximum(sums.max(axis=2, keepdims=True), 0)).astype(np.float64)
+        np.copyto(sums, -np.inf, where=absent)
+        # Each of the weights may be half a unit off.
+        level = np.maximum(sums.max(axis=2, keepdims=True), 0) - length
+        leads = (sums >= level).astype(np.float64)
         total, n_leaders = np.moveaxis(of_class @ leads, 2, 0)
         winner[strategy] = (total / np.maximum(n_leaders, 1))[:, asked].swapaxes(1, 2)
     return winner

@@ -15,12 +15,13 @@ smaller of the two, and the one that matters when a number is compared with anot
 same benchmark.
 
 Values are [problems, columns]; a column is a budget or a strategy. Bootstrap weights are shared
-by all columns, so differences are paired.
+by all columns, so differences are paired, and by all that is said of a task's problems
+(``problem_weights``), so a number has one interval wherever it is worked out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from statistics import NormalDist
 from typing import NamedTuple
@@ -56,6 +57,17 @@ def bootstrap_weights(n_problems: int, replicates: int, seed: int) -> FloatArray
         weights[:] = random.multinomial(n_problems, chances, size=replicates)
     weights.flags.writeable = False
     return weights
+
+
+def problem_weights(problem_ids: Sequence[str], replicates: int, seed: int) -> FloatArray:
+    """``bootstrap_weights`` of named problems: the same for each, in whatever order they are."""
+    weights = bootstrap_weights(len(problem_ids), replicates, seed)
+    order = sorted(range(len(problem_ids)), key=problem_ids.__getitem__)
+    if order == [*range(len(order))]:
+        return weights
+    columns = np.empty(len(order), dtype=np.int64)
+    columns[order] = np.arange(len(order))
+    return weights[:, columns]
 
 
 def bootstrap_means(values: ArrayLike, weights: FloatArray) -> FloatArray:
@@ -97,20 +109,31 @@ def percentile_interval(
 
 
 def mean_interval(values: ArrayLike, weights: FloatArray, confidence: float = 0.95) -> Interval:
-    """Mean accuracy per column with its percentile bootstrap interval over problems.
+    """Mean accuracy per column with its interval over problems.
 
     ``values`` [problems, columns] in 0..1, NaN problems left out of their column; ``weights`` from
-    ``bootstrap_weights``. A column without spread (all wrong, all right, one problem) tells the
-    bootstrap nothing and gets the Wilson interval, which is valid for any values in 0..1.
+    ``bootstrap_weights``. The interval is the percentile bootstrap's, widened where it is shorter
+    than what problems that were not seen leave possible (``unseen_limits``): near 0 and 1 the
+    bootstrap knows only the few problems that differ, and of equal ones nothing. It is one rule
+    for all columns, continuous in the values, so a curve has no step where its points become equal.
     """
-    value, interval = _bootstrap_interval(values, weights, confidence)
-    flat = np.fmax.reduce(value, axis=0, initial=-np.inf) <= np.fmin.reduce(
-        value, axis=0, initial=np.inf
-    )
-    n = interval.n_problems[flat]
-    low, high = wilson_interval(interval.estimate[flat] * n, n, confidence)
-    interval.low[flat], interval.high[flat] = low, high
-    return interval
+    interval = _bootstrap_interval(values, weights, confidence)
+    low, high = unseen_limits(interval.estimate, interval.n_problems, confidence)
+    return interval._replace(low=np.fmin(interval.low, low), high=np.fmax(interval.high, high))
+
+
+def unseen_limits(
+    estimate: ArrayLike, n_problems: ArrayLike, confidence: float = 0.95
+) -> tuple[FloatArray, FloatArray]:
+    """How far a mean of values in 0..1 may be off for problems that none of the n is like.
+
+    The share of such problems may be up to u = z^2 / (n + z^2), the end of Wilson's interval of 0
+    among n; were all of them wrong, the mean would be (1 - u) of the one that was found, were all
+    right, it would be u of the rest higher. For n equal values 0 or 1 this is Wilson's interval.
+    """
+    mean = np.asarray(estimate, dtype=np.float64)
+    _, unseen = wilson_interval(0, n_problems, confidence)
+    return mean * (1 - unseen), mean + unseen * (1 - mean)
 
 
 def difference_interval(
@@ -122,7 +145,7 @@ def difference_interval(
     difference, and without spread there is no scale for it.
     """
     difference = np.asarray(values, dtype=np.float64) - np.asarray(baseline, dtype=np.float64)
-    return _bootstrap_interval(difference, weights, confidence)[1]
+    return _bootstrap_interval(difference, weights, confidence)
 
 
 def wilson_interval(
@@ -181,9 +204,7 @@ def pool_standard_error(
     return error
 
 
-def _bootstrap_interval(
-    values: ArrayLike, weights: FloatArray, confidence: float
-) -> tuple[FloatArray, Interval]:
+def _bootstrap_interval(values: ArrayLike, weights: FloatArray, confidence: float) -> Interval:
     value = np.asarray(values, dtype=np.float64)
     n_problems = np.count_nonzero(~np.isnan(value), axis=0)
     mean = np.divide(
@@ -191,7 +212,7 @@ def _bootstrap_interval(
         where=n_problems > 0,
     )  # fmt: skip
     low, high = percentile_interval(bootstrap_means(value, weights), n_problems, confidence)
-    return value, Interval(mean, low, high, n_problems)
+    return Interval(mean, low, high, n_problems)
 
 
 def _order_statistic(ordered: FloatArray, position: FloatArray) -> FloatArray:
