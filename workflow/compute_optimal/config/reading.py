@@ -9,7 +9,7 @@ from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -106,8 +106,8 @@ class _Loader(SafeLoader):
         text = node.value.replace("_", "")
         if re.match(r"[-+]?0[0-9]", text):
             raise yaml.MarkedYAMLError(
-                problem=f"{node.value} is octal to some and decimal to others; write it without the "
-                "zeros in front, or in quotes if it is a text",
+                problem=f"{node.value} is octal to some and decimal to others; write it "
+                "without the zeros in front, or in quotes if it is a text",
                 problem_mark=node.start_mark,
             )
         if len(text) > _LONGEST_NUMBER:
@@ -164,7 +164,8 @@ def _check_depth(text: str) -> None:
         depth -= isinstance(event, yaml.CollectionEndEvent)
         if depth > _DEEPEST:
             raise yaml.MarkedYAMLError(
-                problem=f"more than {_DEEPEST} levels", problem_mark=event.start_mark
+                problem=f"more than {_DEEPEST} levels",
+                problem_mark=cast("yaml.Mark", event.start_mark),
             )
 
 
@@ -178,6 +179,10 @@ def _parsed(text: str, where: str) -> Any:
         if sum(1 for _ in islice(_leaves(content), _MOST_VALUES + 1)) > _MOST_VALUES:
             raise ValueError(f"it holds more than {_MOST_VALUES:,} values")
         return content
+    except RecursionError:
+        raise StudyError(
+            "a value holds itself", where=where, cure="take the alias (*) out"
+        ) from None
     except (yaml.YAMLError, ValueError, KeyError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
@@ -284,7 +289,16 @@ def validated(
         text = json.dumps(_with_text_keys(content), default=str)
         return model.model_validate_json(text, strict=True)
     except ValidationError as error:
-        return [_finding(model, details, prefix) for details in error.errors(include_url=False)]
+        every = error.errors(include_url=False)
+        wrong = {details["loc"] for details in every}
+        # Of a list whose items are wrong pydantic also says that it is too short without them.
+        told = [
+            details
+            for details in every
+            if details["type"] != "too_short"
+            or not any(loc[:-1] == details["loc"] and loc != details["loc"] for loc in wrong)
+        ]
+        return [finding for details in told for finding in _findings(model, details, prefix)]
 
 
 def _with_text_keys(content: Any) -> Any:
@@ -292,6 +306,17 @@ def _with_text_keys(content: Any) -> Any:
     if isinstance(content, Mapping):
         return {str(key): _with_text_keys(value) for key, value in content.items()}
     return content
+
+
+def _findings(
+    model: type[BaseModel], details: ErrorDetails, prefix: tuple[str, ...]
+) -> list[Finding]:
+    if details["type"] != "value_error":
+        return [_finding(model, details, prefix)]
+    # One line a finding: what, two bars, what to do.
+    key, parts = _path((*prefix, *details["loc"])), str(details["ctx"]["error"]).splitlines()
+    told = [part.partition(" || ") for part in parts]
+    return [Finding(key, what, cure or "mend the value") for what, _, cure in told]
 
 
 def _finding(model: type[BaseModel], details: ErrorDetails, prefix: tuple[str, ...]) -> Finding:
@@ -308,9 +333,6 @@ def _finding(model: type[BaseModel], details: ErrorDetails, prefix: tuple[str, .
         return Finding(
             key, f"{shown} is not allowed here", suggestion(str(details["input"]), names)
         )
-    if details["type"] == "value_error":
-        what, _, cure = str(details["ctx"]["error"]).partition(" || ")
-        return Finding(key, what, cure or "mend the value")
     message = details["msg"].replace("Input should be", "it must be")
     if details["type"] == "bool_type" and str(details["input"]).lower() in _NEARLY_BOOLEAN:
         return Finding(key, f"{shown} is not valid: {message}", "write true or false")
