@@ -87,7 +87,7 @@ choose-problems: $(ENGINE)/.done ## a pilot of the scale model, and by it the nu
 
 .PHONY: ship
 ship: $(CORE)/.done ## put the stored results of the shipped studies, and what follows from them, into data/
-	$(CORE)/bin/python -m compute_optimal publish --prune --config $(SHIPPED) --cores $(CORES)
+	$(CORE)/bin/python -m compute_optimal ship --prune --config $(SHIPPED) --cores $(CORES)
 
 .PHONY: fetch publish
 fetch: $(CORE)/.done ## bring a study's stored results here (FROM=address, or the study's store.remotes)
@@ -96,11 +96,12 @@ fetch: $(CORE)/.done ## bring a study's stored results here (FROM=address, or th
 publish: $(CORE)/.done ## send a study's stored results to a folder or an address (TO=..., CONFIG=...)
 	$(CORE)/bin/python -m compute_optimal publish --config $(CONFIG) $(if $(TO),--to '$(TO)')
 
+# The study is read before Snakemake reads it, whose own words for a file that is no YAML are few.
 # The report is made anew only if something newer than it lies in its folder.
 define run_study
 	export PATH="$(CURDIR)/$(1)/bin:$$PATH"; \
-	snakemake --cores $(CORES) --configfile $(CONFIG) $(SNAKEMAKE_OPTIONS) $(2); \
 	results="$$(python -m compute_optimal results-folder --config $(CONFIG))"; \
+	snakemake --cores $(CORES) --configfile $(CONFIG) $(SNAKEMAKE_OPTIONS) $(2); \
 	if [ ! -e "$$results/report.html" ] || [ -n "$$(find "$$results" -type f ! -name verify.html -newer "$$results/report.html" -print -quit)" ]; then \
 	  snakemake --cores 1 --configfile $(CONFIG) --report "$$results/report.html" --quiet; \
 	fi; \

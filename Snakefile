@@ -1,6 +1,6 @@
 # Compute-optimal test-time scaling, end to end. Rules are included in the order in which they run.
 
-from compute_optimal.study_plan import StudyPlan
+from compute_optimal.study_plan import for_snakemake
 from snakemake.utils import min_version
 
 min_version("9.27")
@@ -12,7 +12,10 @@ if not workflow.overwrite_configfiles:
     configfile: "config/config.yaml"
 
 
-plan = StudyPlan.from_config(config)
+# Read anew: of two equal keys and of 010, what Snakemake has read no longer shows what was written.
+plan = for_snakemake(workflow.configfiles, workflow.config_settings.config_args)
+# What captions of the report are told.
+config.update(plan.described)
 
 
 pathvars:
@@ -39,7 +42,11 @@ wildcard_constraints:
 
 
 onstart:
-    plan.announce()
+    # Elsewhere than here, jobs find an engine in an environment or a container of their own.
+    plan.announce(
+        runs_here=workflow.local_exec
+        and not workflow.deployment_settings.deployment_method
+    )
 
 
 include: "workflow/rules/problems.smk"

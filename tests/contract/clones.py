@@ -20,6 +20,7 @@ GENERATE = {"draw_samples", "score_steps", "search_trees"}
 
 TINY: dict[str, Any] = {
     "name": "tiny",
+    "results": "results",
     "generate": "missing",
     "tasks": [TASK],
     "problems": 5,

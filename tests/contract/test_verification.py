@@ -22,7 +22,7 @@ MODEL = f"data/models/{TINY['policies'][1]}/model.safetensors"
 @pytest.fixture(scope="module")
 def published_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("published")
-    done = fresh_clone(folder).run("compute_optimal", "publish", "--config", "tiny.yaml")
+    done = fresh_clone(folder).run("compute_optimal", "ship", "--config", "tiny.yaml")
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 

@@ -339,7 +339,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
                 f"  {name}: {{family: Tiny, prompt: qwen, {source}, n_parameters: 1, "
                 "native_context: 8192, licence: MIT}\n"
             )
-    return parse_study(content_of(tmp_path))
+    return parse_study(content_of(tmp_path), locking=True)
 
 
 def content_of(folder: Path) -> dict[str, Any]:

@@ -6,7 +6,6 @@ A command prints a ``StudyError`` as what, where, do, and exits with status 1.
 from __future__ import annotations
 
 import argparse
-import errno
 import json
 import signal
 import sys
@@ -18,13 +17,10 @@ from typing import Any
 
 import polars as pl
 
-from compute_optimal.errors import StudyError
-from compute_optimal.store import supersede, write_json, write_parquet
+from compute_optimal.errors import StudyError, in_words
+from compute_optimal.store import read_table, supersede, write_json, write_parquet
 
 _DEFAULT_STUDY = Path("config/config.yaml")
-
-_OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
-"""Errors of a disk that is full or may not be written, wherever they turn up."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,25 +30,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         options.run(options)
-    except StudyError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        if error.errno not in _OF_THE_MACHINE:
-            raise
-        told = StudyError(
-            f"cannot write: {error.strerror}",
-            where=str(error.filename or Path.cwd()),
-            cure="free some space or mend the permissions, then give the same command again; "
-            "everything that was finished before is kept",
-        )
-        print(f"error: {told}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         print(
             "interrupted: what was finished is kept; give the same command again", file=sys.stderr
         )
         return 130
+    except BaseException as error:
+        if (told := in_words(error)) is None:
+            raise
+        print(f"error: {told}", file=sys.stderr)
+        return 1
     return 0
 
 
@@ -177,13 +164,13 @@ def _parser() -> argparse.ArgumentParser:
     shipped = argparse.ArgumentParser(add_help=False)
     shipped.add_argument("--expected", type=Path, default=Path("data/expected"))
     shipped.add_argument("--cores", type=int, default=2)
-    command = verb("publish", _publish, "send studies' cells to a folder or an address", shipped)
-    command.add_argument("--config", type=Path, nargs="+", default=[_DEFAULT_STUDY], dest="configs")
-    command.add_argument(
-        "--to",
-        help="such as s3://bucket/folder; default: the shipped store, with the expected results",
-    )
-    command.add_argument("--prune", action="store_true", help="and remove what is not theirs")
+    studies = argparse.ArgumentParser(add_help=False)
+    studies.add_argument("--config", type=Path, nargs="+", default=[_DEFAULT_STUDY], dest="configs")
+    studies.add_argument("--prune", action="store_true", help="and remove what is not theirs")
+    command = verb("publish", _publish, "send studies' cells to a folder or an address", studies)
+    command.add_argument("--to", metavar="ADDRESS", help="such as s3://bucket/folder")
+    help_text = "make studies' cells, and what follows from them, what ships in data/"
+    verb("ship", _ship, help_text, studies, shipped)
     command = verb("fetch", _fetch, "bring what the store lacks of a study", study)
     command.add_argument(
         "--from",
@@ -245,7 +232,7 @@ def _grade_answers(options: argparse.Namespace) -> None:
     from compute_optimal import judge
 
     storage, spec = _storage(options), options.spec
-    problems = pl.read_parquet(options.problems)
+    problems = read_table(options.problems)
     if "adopted" in spec:
         answers = judge.answers_of_adopted(spec, storage)
     else:
@@ -264,9 +251,9 @@ def _estimate_accuracy(options: argparse.Namespace) -> None:
 
     storage, spec = _storage(options), options.spec
     settings = estimate.Settings(**spec["settings"])
-    problems = pl.read_parquet(options.problems)
+    problems = read_table(options.problems)
     ids = problems["problem_id"].to_list()
-    answers = pl.read_parquet(options.answers)
+    answers = read_table(options.answers)
     scores = judge.scores_of(spec, storage, problems)
     rated = estimate.difficulty(answers, ids, settings)
     buckets = dict(rated.select("problem_id", "bucket").unique().iter_rows())
@@ -311,8 +298,8 @@ def _examine_prms(options: argparse.Namespace) -> None:
     from compute_optimal import judge, prm_ability, prm_cases
 
     storage, spec = _storage(options), options.spec
-    problems = pl.read_parquet(options.problems)
-    checked = pl.concat([pl.read_parquet(path) for path in options.steps])
+    problems = read_table(options.problems)
+    checked = pl.concat([read_table(path) for path in options.steps])
     scores = {
         prm: {
             policy: judge.scores_of_pool(score, storage, problems)
@@ -466,9 +453,10 @@ def _results_folder(options: argparse.Namespace) -> None:
 
 
 def _lock(options: argparse.Namespace) -> None:
+    from compute_optimal.config import load_study
     from compute_optimal.models import lock_models
 
-    study = _study(options)
+    study = load_study(options.config, locking=True)
     added = lock_models(study).keys() - study.lock.keys()
     print(f"{study.lock_file}: {', '.join(sorted(added)) or 'nothing'} added")
 
@@ -494,14 +482,31 @@ def _cells(study: Any) -> Any:
 
 def _publish(options: argparse.Namespace) -> None:
     from compute_optimal.config import load_study
-    from compute_optimal.expected import recompute, write_expected
+
+    if not options.to:
+        raise StudyError(
+            "no address is given, so nothing was published",
+            where="--to (make publish TO=...)",
+            cure="name a folder or an address, such as s3://bucket/folder; to change what ships "
+            "with this repository: make ship",
+        )
+    _send([load_study(config) for config in options.configs], options.to, prune=options.prune)
+
+
+def _send(studies: Sequence[Any], address: str, *, prune: bool) -> None:
     from compute_optimal.sharing import publish
 
-    studies = [load_study(config) for config in options.configs]
-    to = options.to or str(studies[0].store.shipped)
     cells = {part.directory: (part, rows) for study in studies for part, rows in _cells(study)}
-    print(publish(cells.values(), to, prune=options.prune).summary("sent"))
-    for study in studies if options.to is None else ():
+    print(publish(cells.values(), address, prune=prune).summary("sent"))
+
+
+def _ship(options: argparse.Namespace) -> None:
+    from compute_optimal.config import load_study
+    from compute_optimal.expected import recompute, write_expected
+
+    studies = [load_study(config) for config in options.configs]
+    _send(studies, str(studies[0].store.shipped), prune=options.prune)
+    for study in studies:
         print(f"computing the expected results of {study.name} from what ships now")
         with tempfile.TemporaryDirectory() as folder:
             files = recompute(study, Path(folder), cores=options.cores)
@@ -513,7 +518,14 @@ def _fetch(options: argparse.Namespace) -> None:
     from compute_optimal.sharing import fetch
 
     study = _study(options)
-    for address in options.source or study.store.remotes:
+    addresses = options.source or study.store.remotes
+    if not all(addresses) or not addresses:
+        raise StudyError(
+            "no address is given, so nothing was fetched",
+            where=f"--from (make fetch FROM=...), or store.remotes of {options.config}",
+            cure="name the folder or address that was published to",
+        )
+    for address in addresses:
         print(fetch(_cells(study), address).summary("fetched"))
 
 

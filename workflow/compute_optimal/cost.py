@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import polars as pl
@@ -393,6 +394,11 @@ def describe(planned: Plan, by: str) -> str:
             ]
         )
     return "\n".join([*_aligned(table, left=len(_BY[by])), "", *_totals(planned)])
+
+
+def price(planned: Plan) -> str:
+    """What is to do, in which time and on which disk: three lines for people."""
+    return "\n".join(islice(_totals(planned), 3))
 
 
 _STATUSES = ("stored", "partial", "missing")

@@ -85,7 +85,8 @@ def coverage(study: Study, storage: Storage | None = None) -> pl.DataFrame:
                 frame = frame.filter(pl.col("problem_hash").is_in(known["problem_hash"].implode()))
             keys = ["problem_hash", "sample_index" if need.table != "paths" else "subtree"]
             counted = ["n_tokens"] if need.table == "samples" else []
-            unique = frame.select([*keys, *counted]).unique(keys).collect()
+            with partition.reading(parts):
+                unique = frame.select([*keys, *counted]).unique(keys).collect()
             stored = unique.height
             tokens = unique["n_tokens"].mean() if counted else None
         if need.table == "samples" and isinstance(tokens, float):

@@ -53,7 +53,7 @@ def recompute(study: Study, folder: Path, *, cores: int) -> Files:
     }
     description = folder / "study.json"
     write_json(description, content)
-    plan = StudyPlan.from_config(content)
+    plan = StudyPlan.read([description], [])
     log = folder / "snakemake.log"
     with log.open("wb") as stream:
         done = subprocess.run(

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import re
@@ -109,8 +110,31 @@ def write_parquet(frame: pl.DataFrame, path: Path, *, level: int = 10) -> None:
     Without statistics of columns: files are read whole, and a ledger of one row has more of them
     than of anything else.
     """
+    # Not into the file: of a full disk polars says that parquet is out of specification.
+    content = io.BytesIO()
+    frame.write_parquet(content, compression="zstd", compression_level=level, statistics=False)
     with atomic_write(path) as file:
-        frame.write_parquet(file, compression="zstd", compression_level=level, statistics=False)
+        file.write(content.getbuffer())
+
+
+UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
+"""What reading a file that is no parquet, or another, ends in."""
+
+
+def read_table(path: Path) -> pl.DataFrame:
+    """A parquet file among the results. Raises ``StudyError`` where it is damaged or absent."""
+    try:
+        return pl.read_parquet(path)
+    except UNREADABLE as error:
+        raise StudyError(
+            f"a table cannot be read: {_first_line(error)}",
+            where=str(path),
+            cure="remove the file and run again: it is made anew",
+        ) from None
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0]
 
 
 def supersede(path: Path) -> None:
@@ -190,6 +214,12 @@ def parse_manifest(content: bytes, where: str) -> Manifest:
     )
 
 
+_RESTORE = (
+    "restore the file from its source; a part of your own store can be deleted, and its rows are "
+    "drawn again"
+)
+
+
 class Partition:
     """All rows of one spec, over every root of the store."""
 
@@ -252,7 +282,14 @@ class Partition:
     def _verified(self, path: Path) -> Path:
         match = PART.match(path.name)
         assert match is not None
-        actual = sha256_of(path)
+        try:
+            actual = sha256_of(path)
+        except OSError as error:
+            raise StudyError(
+                f"a stored part cannot be read: {error.strerror}",
+                where=str(path),
+                cure=_RESTORE,
+            ) from None
         listed = next(
             (
                 root.manifest().get(f"{self.directory}/{path.name}", {}).get("sha256")
@@ -266,10 +303,26 @@ class Partition:
             raise StudyError(
                 f"a stored part is damaged: its sha256 is {actual}, expected {expected}",
                 where=str(path),
-                cure="restore the file from its source; a part of your own store can be deleted, "
-                "and its rows are drawn again",
+                cure=_RESTORE,
             )
         return path
+
+    @contextlib.contextmanager
+    def reading(self, parts: Sequence[Path]) -> Iterator[None]:
+        """Whatever reads ``parts`` without checking each byte first, goes here.
+
+        Raises ``StudyError`` that names the damaged part, or says what is wrong with the parts.
+        """
+        try:
+            yield
+        except UNREADABLE as error:
+            for part in parts:
+                self._verified(part)
+            raise StudyError(
+                f"stored parts are whole, but not what this study reads: {_first_line(error)}",
+                where=", ".join(map(str, parts)),
+                cure=_RESTORE,
+            ) from None
 
     def read(
         self,
@@ -286,11 +339,12 @@ class Partition:
         keys = KEYS[table]
         wanted = None if columns is None else list(dict.fromkeys([*keys, *columns]))
         parts = self.parts(table) if parts is None else parts
-        frames = [_read_part(self._verified(part), table, wanted) for part in parts]
-        if not frames:
-            return pl.DataFrame()
-        frame = pl.concat(frames, how="diagonal_relaxed")
-        return frame.unique(keys, keep="first", maintain_order=True).sort(keys)
+        with self.reading(parts):
+            frames = [_read_part(self._verified(part), table, wanted) for part in parts]
+            if not frames:
+                return pl.DataFrame()
+            frame = pl.concat(frames, how="diagonal_relaxed")
+            return frame.unique(keys, keep="first", maintain_order=True).sort(keys)
 
     def append(self, table: str, frame: pl.DataFrame) -> Path:
         """Write ``frame`` as one more part of the writable root; returns the part.

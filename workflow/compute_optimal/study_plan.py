@@ -10,9 +10,11 @@ import math
 import re
 import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, wraps
+from importlib.util import find_spec
+from inspect import isroutine
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -20,11 +22,12 @@ import polars as pl
 
 from compute_optimal import cells
 from compute_optimal.charts.items import ITEMS, NOTEBOOKS
-from compute_optimal.config import SEARCH_METHODS, Study, hardware_named, parse_study
-from compute_optimal.cost import Plan, Resources, resources
+from compute_optimal.config import SEARCH_METHODS, Study, hardware_named, load_claims, parse_study
+from compute_optimal.config.reading import merged, read_mapping, read_overrides
+from compute_optimal.cost import Plan, Resources, price, resources
 from compute_optimal.cost import plan as plan_of
 from compute_optimal.coverage import coverage, missing_cells
-from compute_optimal.errors import StudyError
+from compute_optimal.errors import StudyError, in_words
 from compute_optimal.grading import GRADER
 from compute_optimal.grading.official import OFFICIAL_GRADER
 from compute_optimal.micro.recipes import POLICIES, PRMS
@@ -32,6 +35,8 @@ from compute_optimal.sharing import fetch
 from compute_optimal.spec import Spec, canonical, digest
 from compute_optimal.storage import Storage
 from compute_optimal.tasks import step_checker
+
+CLAIMS = Path("config/claims.yaml")
 
 _PACKAGE = Path(__file__).parent
 _SOURCES = {
@@ -90,9 +95,24 @@ class StudyPlan:
     study: Study
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> StudyPlan:
-        """Check the configuration that Snakemake has read. Raises ``StudyError``."""
-        return cls(parse_study(config))
+    def read(cls, files: Sequence[Path | str], assignments: Sequence[str] | None) -> StudyPlan:
+        """The study of Snakemake's configuration files and its ``--config key=value``.
+
+        Raises ``StudyError`` for all that is wrong with it.
+        """
+        content: dict[str, Any] = {}
+        for file in files:
+            content = merged(content, read_mapping(_shown(file)))
+        overrides = read_overrides(assignments or ())
+        where = ", ".join(map(str, map(_shown, files))) or "the configuration"
+        if overrides:
+            where += f" with --config {' '.join(overrides)}"
+        return cls(parse_study(merged(content, overrides), where=where))
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """Every key of the study with its value, as JSON has it."""
+        return self.study.model_dump(mode="json")
 
     @property
     def results(self) -> str:
@@ -116,41 +136,43 @@ class StudyPlan:
         ]
         return shlex.join(options)
 
-    def announce(self) -> None:
+    def announce(self, *, runs_here: bool = True) -> None:
         """Say what is worth knowing before any job starts, or refuse to start.
 
         What is not stored is first looked for in the study's remotes. Raises ``StudyError`` for a
-        study that may not generate what it lacks.
+        study that may not generate what it lacks, or cannot: ``runs_here`` says that jobs run in
+        this environment.
         """
         for warning in self.study.warnings:
             print(f"note: {warning}", file=sys.stderr)
+        load_claims(CLAIMS)
         covered = self._covered
         for remote in self.study.store.remotes:
             if missing_cells(covered):
                 partitions = cells.all_partitions(self.study, Storage.of(self.study).store)
                 print(fetch(partitions, remote).summary("fetched"), file=sys.stderr)
                 covered = coverage(self.study)
-        if self.study.generate == "never" and (error := missing_cells(covered)):
-            raise error
+        missing = missing_cells(covered)
+        if missing and self.study.generate == "never":
+            raise missing
+        if missing and runs_here and find_spec("vllm") is None:
+            n_cells = covered.filter(pl.col("status") != "stored").height
+            lines = price(self._planned).replace("\n", "\n    ")
+            raise StudyError(
+                f"{n_cells} cells are not in the store, and this environment has no engine to "
+                f"generate them:\n    {lines}",
+                where=f"generate: {self.study.generate}, in {sys.prefix}",
+                cure="run with an engine: make run CONFIG=... on a CPU, make run-gpu CONFIG=... "
+                "on NVIDIA GPUs; make plan CONFIG=... gives the price in detail",
+            )
 
     # --- what is judged ------------------------------------------------------------------------
 
     @cached_property
     def collections(self) -> dict[tuple[str, str], str]:
-        """(task, policy) -> name of the adopted collection. Raises ``StudyError`` on a clash."""
-        run = {(task, policy) for task in self.study.tasks for policy in self.study.policies}
-        found: dict[tuple[str, str], str] = {}
-        for name in self.study.adopted:
-            entry = self.study.adopted_collection(name)
-            pair = entry.task, entry.policy
-            if pair in run or pair in found:
-                raise StudyError(
-                    f"{entry.policy} on {entry.task} comes from two sources",
-                    where=f"adopted: {name}",
-                    cure="leave one of them out of this study",
-                )
-            found[pair] = name
-        return found
+        """(task, policy) -> name of the adopted collection."""
+        entries = map(self.study.adopted_collection, self.study.adopted)
+        return {(entry.task, entry.policy): entry.name for entry in entries}
 
     @cached_property
     def tasks(self) -> tuple[str, ...]:
@@ -668,6 +690,44 @@ def _kind_of(method: str) -> Kind:
     if method in SEARCH_METHODS:
         return "searches"
     return "scores" if method == "best_of_n" else "samples"
+
+
+def _shown(file: Path | str) -> Path:
+    """A path as people write it: relative where it lies below the working directory."""
+    path, here = Path(file), Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+class _Spoken:
+    """A plan whose every answer to Snakemake is an answer, or one message and the end."""
+
+    def __init__(self, plan: StudyPlan) -> None:
+        self._plan = plan
+
+    def __getattr__(self, name: str) -> Any:
+        return _speaking(getattr)(self._plan, name)
+
+
+def _speaking(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function``, and each function that it returns, with errors in words as its end."""
+
+    @wraps(function)
+    def speaking(*arguments: Any, **named: Any) -> Any:
+        try:
+            result = function(*arguments, **named)
+        except BaseException as error:
+            if (told := in_words(error)) is None:
+                raise
+            # Snakemake gives a stack trace for every exception but this one.
+            sys.exit(f"error: {told}")
+        return _speaking(result) if isroutine(result) else result
+
+    return speaking
+
+
+def for_snakemake(files: Sequence[Path | str], assignments: Sequence[str] | None) -> Any:
+    """``StudyPlan.read`` for the Snakefile: an error ends Snakemake with its message alone."""
+    return _Spoken(_speaking(StudyPlan.read)(files, assignments))
 
 
 def _sql_files(pattern: str) -> list[str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
-from compute_optimal.config.registry import Checked, read_entries
+from compute_optimal.config.registry import Checked, Line, read_entries
 
 ClaimScale = Literal["printed", "paper", "study"]
 
@@ -24,6 +25,7 @@ class ClaimRule(Checked):
     margin: float = Field(
         default=0.0,
         ge=0,
+        le=1_000_000,
         description="How far above the reference the value must be; for equal, how far off it may "
         "be [unit of the values; percentage points for accuracies]",
     )
@@ -39,6 +41,7 @@ class ClaimRule(Checked):
     least_cases: int = Field(
         default=1,
         ge=1,
+        le=1_000_000,
         description="Fewer cases with results leave the claim untested: 2 for one about both "
         "benchmarks [count]",
     )
@@ -47,22 +50,36 @@ class ClaimRule(Checked):
 class Claim(Checked):
     """One claim of the paper. The name is the entry's key in its file."""
 
-    name: str = Field(pattern=r"^[a-z0-9_]+$", description="Key of the entry")
-    statement: str = Field(min_length=1, description="The claim in one sentence")
-    where: str = Field(min_length=1, description="Where the paper makes it")
+    name: str = Field(pattern=r"^[a-z0-9_]+$", max_length=100, description="Key of the entry")
+    statement: Line = Field(description="The claim in one sentence")
+    where: Line = Field(description="Where the paper makes it")
     scale: ClaimScale = Field(
         description="What it is checked on: numbers that the paper prints, the paper's models as "
         "far as the study holds them, or whatever models the study runs"
     )
-    query: str = Field(pattern=r"^[a-z0-9_]+$", description="File in workflow/sql/claims")
+    query: str = Field(
+        pattern=r"^[a-z0-9_]+$", max_length=100, description="File in workflow/sql/claims"
+    )
     parameters: Mapping[str, str | float] = Field(
         default={},
         description="Values of the query's $names. Patterns are regular expressions; policies, "
         "tasks, prms and difficulty match everything where they are left out",
     )
     rule: ClaimRule = Field(default=ClaimRule(), description="What decides it")
-    printed: str = Field(default="", description="What the paper prints for it, in short")
-    needs: str = Field(default="", description="What a study must run for it to be tested")
+    printed: str = Field(
+        default="", max_length=500, description="What the paper prints for it, in short"
+    )
+    needs: str = Field(
+        default="", max_length=500, description="What a study must run for it to be tested"
+    )
+
+    def complaints(self) -> Iterator[str]:
+        """Patterns can be read."""
+        for key, value in self.parameters.items():
+            try:
+                re.compile(str(value))
+            except re.error as error:
+                yield f"parameters.{key} is no pattern: {error} || mend the regular expression"
 
 
 class ClaimsFile(Checked):

@@ -7,8 +7,9 @@ import json
 import re
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -72,7 +73,21 @@ else:
 
 
 class _Loader(SafeLoader):
-    """PyYAML keeps the last of two equal keys without a word; here they are an error."""
+    """YAML as a person means it, or not at all.
+
+    PyYAML keeps the last of two equal keys without a word, and reads by YAML 1.1: 010 is 8, 1:30 is
+    90, no is false, 1e3 is text. Here two equal keys are an error, and a plain value is what it is
+    in YAML 1.2: true and false, null, a decimal number (1_000 and 1e3 are such), or else text. A
+    number that begins with 0 can be meant in two ways and is refused.
+    """
+
+    yaml_implicit_resolvers: ClassVar[dict[str, list[Any]]] = {}  # type: ignore[misc]
+    # Nor is anything else made where a tag asks for it: dates, sets, bytes.
+    yaml_constructors: ClassVar[dict[str | None, Any]] = {
+        tag: construct
+        for tag, construct in SafeLoader.yaml_constructors.items()
+        if tag is None or tag.rpartition(":")[2] in ("null", "bool", "seq", "map")
+    }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
@@ -86,6 +101,97 @@ class _Loader(SafeLoader):
             seen.add(key.value)
         return super().construct_mapping(node, deep=deep)
 
+    def number(self, node: yaml.ScalarNode) -> int | float:
+        """A decimal number; raises ``yaml.MarkedYAMLError`` where it is not clear which."""
+        text = node.value.replace("_", "")
+        if re.match(r"[-+]?0[0-9]", text):
+            raise yaml.MarkedYAMLError(
+                problem=f"{node.value} is octal to some and decimal to others; write it "
+                "without the zeros in front, or in quotes if it is a text",
+                problem_mark=node.start_mark,
+            )
+        if len(text) > _LONGEST_NUMBER:
+            raise yaml.MarkedYAMLError(
+                problem=f"a number of {len(text)} digits", problem_mark=node.start_mark
+            )
+        return int(text) if re.fullmatch(r"[-+]?[0-9]+", text) else float(text)
+
+    def text(self, node: yaml.ScalarNode) -> str:
+        """A text that can be written to a file; raises ``yaml.MarkedYAMLError``."""
+        value = str(node.value)
+        if found := re.search(r"[\x00\ud800-\udfff]", value):
+            raise yaml.MarkedYAMLError(
+                problem=f"a text holds the character {found[0]!r}", problem_mark=node.start_mark
+            )
+        return value
+
+
+_LONGEST_NUMBER = 100
+_MOST_VALUES = 100_000
+_DEEPEST = 50
+for _tag, _pattern, _first in (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("merge", r"<<", "<"),
+    ("int", r"[-+]?[0-9][0-9_]*", "-+0123456789"),
+    (
+        "float",
+        r"[-+]?(?:\.[0-9][0-9_]*|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?"
+        r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+        "-+.0123456789",
+    ),
+):
+    _Loader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), list(_first)
+    )
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.number)
+_Loader.add_constructor("tag:yaml.org,2002:str", _Loader.text)
+
+
+def _number_or_special(loader: _Loader, node: yaml.ScalarNode) -> float:
+    special = node.value.lower().lstrip("+-.") in ("inf", "nan")
+    return loader.construct_yaml_float(node) if special else loader.number(node)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:float", _number_or_special)
+
+
+def _check_depth(text: str) -> None:
+    """Raise ``yaml.MarkedYAMLError`` before the parser in C, which recurses, runs out of stack."""
+    depth = 0
+    for event in yaml.parse(text, _Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            raise yaml.MarkedYAMLError(
+                problem=f"more than {_DEEPEST} levels",
+                problem_mark=cast("yaml.Mark", event.start_mark),
+            )
+
+
+def _parsed(text: str, where: str) -> Any:
+    """The content of a YAML text. Raises ``StudyError``."""
+    try:
+        _check_depth(text)
+        # The loader is a SafeLoader: plain data only.
+        content = yaml.load(text, _Loader)
+        # Aliases of aliases make a short file as large as one likes.
+        if sum(1 for _ in islice(_leaves(content), _MOST_VALUES + 1)) > _MOST_VALUES:
+            raise ValueError(f"it holds more than {_MOST_VALUES:,} values")
+        return content
+    except RecursionError:
+        raise StudyError(
+            "a value holds itself", where=where, cure="take the alias (*) out"
+        ) from None
+    except (yaml.YAMLError, ValueError, KeyError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise StudyError(
+            f"not valid YAML: {getattr(error, 'problem', None) or error}",
+            where=f"{where}{line}",
+            cure="mend the line; strings with a colon or a backslash need quotes",
+        ) from None
+
 
 def read_mapping(path: Path) -> dict[str, Any]:
     """A YAML (hence also a JSON) file that holds one mapping.
@@ -93,27 +199,21 @@ def read_mapping(path: Path) -> dict[str, Any]:
     Raises ``StudyError`` where the file is missing, malformed or holds something else.
     """
     try:
-        # The loader is a SafeLoader: plain data only.
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except OSError as error:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        if isinstance(error, UnicodeDecodeError):
+            raise StudyError(
+                f"the file is not UTF-8 text ({error.reason})",
+                where=str(path),
+                cure="save it as UTF-8",
+            ) from None
         raise StudyError(
-            f"cannot read the file: {error.strerror}",
+            f"cannot read the file: {getattr(error, 'strerror', None) or error}",
             where=str(path),
             cure="check the path; paths are relative to the working directory, "
             "which is the root of the repository",
         ) from None
-    except UnicodeDecodeError as error:
-        raise StudyError(
-            f"the file is not UTF-8 text ({error.reason})", where=str(path), cure="save it as UTF-8"
-        ) from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise StudyError(
-            f"not valid YAML: {getattr(error, 'problem', None) or error}",
-            where=f"{path}{line}",
-            cure="mend the line; strings with a colon or a backslash need quotes",
-        ) from None
+    content = _parsed(text, str(path))
     if content is None:
         return {}
     if not isinstance(content, dict):
@@ -123,6 +223,21 @@ def read_mapping(path: Path) -> dict[str, Any]:
             cure="write one `key: value` a line",
         )
     return content
+
+
+def read_overrides(assignments: Iterable[str]) -> dict[str, Any]:
+    """Keys that are given as ``key=value``, the value in YAML. Raises ``StudyError``."""
+    overrides: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not (equals and key.strip()):
+            raise StudyError(
+                f"{assignment!r} gives no key a value",
+                where="--config",
+                cure="write key=value, such as --config budgets='[4, 16]'",
+            )
+        overrides = merged(overrides, {key.strip(): _parsed(value, f"--config {key.strip()}")})
+    return overrides
 
 
 def merged(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -174,7 +289,16 @@ def validated(
         text = json.dumps(_with_text_keys(content), default=str)
         return model.model_validate_json(text, strict=True)
     except ValidationError as error:
-        return [_finding(model, details, prefix) for details in error.errors(include_url=False)]
+        every = error.errors(include_url=False)
+        wrong = {details["loc"] for details in every}
+        # Of a list whose items are wrong pydantic also says that it is too short without them.
+        told = [
+            details
+            for details in every
+            if details["type"] != "too_short"
+            or not any(loc[:-1] == details["loc"] and loc != details["loc"] for loc in wrong)
+        ]
+        return [finding for details in told for finding in _findings(model, details, prefix)]
 
 
 def _with_text_keys(content: Any) -> Any:
@@ -182,6 +306,17 @@ def _with_text_keys(content: Any) -> Any:
     if isinstance(content, Mapping):
         return {str(key): _with_text_keys(value) for key, value in content.items()}
     return content
+
+
+def _findings(
+    model: type[BaseModel], details: ErrorDetails, prefix: tuple[str, ...]
+) -> list[Finding]:
+    if details["type"] != "value_error":
+        return [_finding(model, details, prefix)]
+    # One line a finding: what, two bars, what to do.
+    key, parts = _path((*prefix, *details["loc"])), str(details["ctx"]["error"]).splitlines()
+    told = [part.partition(" || ") for part in parts]
+    return [Finding(key, what, cure or "mend the value") for what, _, cure in told]
 
 
 def _finding(model: type[BaseModel], details: ErrorDetails, prefix: tuple[str, ...]) -> Finding:
@@ -198,12 +333,14 @@ def _finding(model: type[BaseModel], details: ErrorDetails, prefix: tuple[str, .
         return Finding(
             key, f"{shown} is not allowed here", suggestion(str(details["input"]), names)
         )
-    if details["type"] == "value_error":
-        what, _, cure = str(details["ctx"]["error"]).partition(" || ")
-        return Finding(key, what, cure or "mend the value")
     message = details["msg"].replace("Input should be", "it must be")
+    if details["type"] == "bool_type" and str(details["input"]).lower() in _NEARLY_BOOLEAN:
+        return Finding(key, f"{shown} is not valid: {message}", "write true or false")
     described = _description(model, details["loc"])
     return Finding(key, f"{shown} is not valid: {message}", f"what the key means: {described}")
+
+
+_NEARLY_BOOLEAN = ("yes", "no", "on", "off", "y", "n")
 
 
 def _path(location: Iterable[str | int]) -> str:

@@ -5,7 +5,8 @@ Entries are data (``config/registry/*.yaml``), keyed by name. A study refers to 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
@@ -24,9 +25,46 @@ from compute_optimal.errors import StudyError
 
 SHA256 = r"^[0-9a-f]{64}$"
 COMMIT = r"^[0-9a-f]{40}$"
+NAME = r"^\w[\w.-]*$"
+_HTTPS = r"^https://[!-~]+$"
 _HUB_ID = r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$"
 
-Folder = Annotated[Path, AfterValidator(Path.expanduser)]
+LARGEST_SEED = 2**31 - 1
+MOST_PROBLEMS = 100_000
+LONGEST_CONTEXT = 100_000_000
+LONGEST_PROMPT = 100_000
+LARGEST_BUDGET = 1024
+"""Budgets beyond it would take other estimators: C(m, k) overflows (``statistics.estimators``)."""
+
+
+def _one_line(text: str) -> str:
+    if not text.strip() or not text.isprintable():
+        raise ValueError(
+            f"{text[:80]!r} is not one line of text || write a line without control characters"
+        )
+    return text.strip()
+
+
+def _usable_path(path: Path) -> Path:
+    text = str(path)
+    if found := re.search(r"[{}<>\x00-\x1f\x7f]", text):
+        raise ValueError(
+            f"{text[:80]!r} holds {found[0]!r}, which names of files here cannot hold "
+            "|| rename the folder"
+        )
+    if max(len(part.encode()) for part in (*path.parts, "")) > 255 or len(text.encode()) > 1024:
+        raise ValueError(f"{text[:40]}... is too long for a file system || shorten it")
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ValueError(
+            f"{path.parts[0]} is no home folder on this machine || write the path in full"
+        ) from None
+
+
+Folder = Annotated[Path, AfterValidator(_usable_path)]
+Line = Annotated[str, Field(max_length=500), AfterValidator(_one_line)]
+"""A text for people, on one line."""
 Dtype = Literal["bfloat16", "float16", "float32"]
 TaskKind = Literal["math500", "aime", "amc", "arithmetic_chains"]
 PrmFormatName = Literal["math_shepherd", "rlhflow", "skywork", "qwen_math"]
@@ -37,56 +75,88 @@ class Checked(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    def complaints(self) -> Iterator[str]:
+        """What is wrong between keys, each of which is right by itself: "what || what to do"."""
+        yield from ()
+
+    @model_validator(mode="after")
+    def _without_complaints(self) -> Self:
+        if found := list(self.complaints()):
+            raise ValueError("\n".join(found))
+        return self
+
 
 class Entry(Checked):
     """A named registry entry. The name is the entry's key in its file."""
 
-    name: str = Field(pattern=r"^[\w.-]+$", description="Key of the entry")
-    title: str = Field(default="", description="Name in figures and tables; the key if left out")
-    licence: str = Field(description="SPDX identifier, or the name the publisher gives it")
+    name: str = Field(pattern=NAME, max_length=100, description="Key of the entry")
+    title: str = Field(
+        default="",
+        max_length=200,
+        description="Name in figures and tables; the key if left out",
+    )
+    licence: Line = Field(description="SPDX identifier, or the name the publisher gives it")
 
     @model_validator(mode="after")
     def _default_title(self) -> Self:
         # Not before validation: what such a validator has seen is Python, and strictly read Python
         # has no tuple where the file has a list.
-        if "title" not in self.model_fields_set:
-            object.__setattr__(self, "title", self.name)
+        object.__setattr__(self, "title", self.title.strip() or self.name)
         return self
+
+    def complaints(self) -> Iterator[str]:
+        """A title is one line."""
+        yield from super().complaints()
+        if not self.title.isprintable():
+            yield f"title {self.title!r} is not one line of text || take control characters out"
 
 
 class ChainParameters(Checked):
     """Parameters of the generated task arithmetic-chains."""
 
-    n_problems: int = Field(gt=0, description="Number of problems")
-    seed: int = Field(default=0, ge=0, description="Seed of the generator")
-    min_operations: int = Field(default=2, ge=1, description="Fewest operations of a problem")
-    max_operations: int = Field(default=10, ge=1, description="Most operations of a problem")
-    numbers: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
+    n_problems: int = Field(gt=0, le=MOST_PROBLEMS, description="Number of problems")
+    seed: int = Field(default=0, ge=0, le=LARGEST_SEED, description="Seed of the generator")
+    min_operations: int = Field(
+        default=2, ge=1, le=100, description="Fewest operations of a problem"
+    )
+    max_operations: int = Field(
+        default=10, ge=1, le=100, description="Most operations of a problem"
+    )
+    numbers: tuple[Annotated[int, Field(ge=0, lt=MOST_PROBLEMS)], ...] | None = Field(
         default=None,
         description="Which of the generator's problems are taken, rising from 0; null is the "
         "first n_problems",
     )
 
-    @model_validator(mode="after")
-    def _rising(self) -> ChainParameters:
+    def complaints(self) -> Iterator[str]:
+        """Operations and numbers in order."""
+        if self.min_operations > self.max_operations:
+            yield (
+                f"min_operations {self.min_operations} is over max_operations "
+                f"{self.max_operations} || lower min_operations"
+            )
         numbers = self.numbers
         if numbers is not None and list(numbers) != sorted(set(numbers)):
-            raise ValueError("numbers do not rise || sort them, and give each once")
+            yield "numbers do not rise || sort them, and give each once"
         if numbers is not None and len(numbers) != self.n_problems:
-            raise ValueError(
+            yield (
                 f"n_problems is {self.n_problems}, but there are {len(numbers)} numbers || "
                 "correct n_problems"
             )
-        return self
 
 
 class TaskEntry(Entry):
     """A problem set. Fetched tasks have url, sha256 and file; generated ones have parameters."""
 
     kind: TaskKind = Field(description="How the file is read, or the problems are generated")
-    n_problems: int = Field(gt=0, description="Number of problems; another number is an error")
+    n_problems: int = Field(
+        gt=0, le=MOST_PROBLEMS, description="Number of problems; another number is an error"
+    )
     url: str | None = Field(
-        default=None, pattern="^https://", description="Address of the file, pinned to a commit"
+        default=None,
+        pattern=_HTTPS,
+        max_length=2000,
+        description="Address of the file, pinned to a commit",
     )
     sha256: str | None = Field(
         default=None, pattern=SHA256, description="sha256 of the file, hexadecimal"
@@ -100,40 +170,43 @@ class TaskEntry(Entry):
         default=None, description="Parameters of a generated task; null for a fetched one"
     )
 
-    @model_validator(mode="after")
-    def _complete(self) -> TaskEntry:
+    def complaints(self) -> Iterator[str]:
+        """A task is generated or fetched."""
+        yield from super().complaints()
         generated = self.kind == "arithmetic_chains"
         fetched_from = (self.url, self.sha256, self.file)
         if generated and (self.parameters is None or any(fetched_from)):
-            raise ValueError("a generated task has parameters, but no url, sha256 or file")
+            yield "a generated task has parameters, but no url, sha256 or file"
         if generated and self.parameters and self.parameters.n_problems != self.n_problems:
-            raise ValueError(
+            yield (
                 f"n_problems is {self.n_problems}, but parameters.n_problems is "
                 f"{self.parameters.n_problems} || give both the same number"
             )
         if not generated and (self.parameters is not None or not all(fetched_from)):
-            raise ValueError("a fetched task needs url, sha256 and file, and has no parameters")
-        return self
+            yield "a fetched task needs url, sha256 and file, and has no parameters"
 
 
 class Sampling(Checked):
     """How solutions are drawn. The defaults are the paper's (section 4.1; run.sh:94-113)."""
 
-    temperature: float = Field(default=0.7, ge=0, description="Temperature of pools and searches")
+    temperature: float = Field(
+        default=0.7, ge=0, le=10, description="Temperature of pools and searches"
+    )
     cot_temperature: float = Field(
-        default=0.0, ge=0, description="Temperature of the single CoT sample; 0 is greedy"
+        default=0.0, ge=0, le=10, description="Temperature of the single CoT sample; 0 is greedy"
     )
     top_p: float = Field(default=1.0, gt=0, le=1, description="Nucleus size; 1 is off")
     top_k: int = Field(
-        default=-1, ge=-1, description="Number of candidates kept; -1 is off [tokens]"
+        default=-1, ge=-1, le=1_000_000, description="Number of candidates kept; -1 is off [tokens]"
     )
     max_tokens: int = Field(
         default=8192,
         gt=0,
+        le=LONGEST_CONTEXT,
         description="Longest solution; less where the context is reached first [tokens]",
     )
     max_step_tokens: int = Field(
-        default=2048, gt=0, description="Longest step of a search [tokens]"
+        default=2048, gt=0, le=LONGEST_CONTEXT, description="Longest step of a search [tokens]"
     )
 
 
@@ -149,17 +222,26 @@ class ModelEntry(Entry):
     )
     revision: str | None = Field(
         default=None,
+        pattern=r"^\w[\w./-]*$",
+        max_length=255,
         description="Commit, branch or reference on the hub; null is the main branch. Whatever it "
         "is, config/models.lock.json pins the commit",
     )
     n_parameters: int = Field(
-        gt=0, description="Parameters, tied embeddings counted once; sets the FLOPs [count]"
+        gt=0,
+        le=10**14,
+        description="Parameters, tied embeddings counted once; sets the FLOPs [count]",
     )
     context: int = Field(
-        default=8192, gt=0, description="Longest sequence it is run with, prompt included [tokens]"
+        default=8192,
+        gt=0,
+        le=LONGEST_CONTEXT,
+        description="Longest sequence it is run with, prompt included [tokens]",
     )
     native_context: int = Field(
-        gt=0, description="Longest sequence it was built for (max_position_embeddings) [tokens]"
+        gt=0,
+        le=LONGEST_CONTEXT,
+        description="Longest sequence it was built for (max_position_embeddings) [tokens]",
     )
     dtype: Dtype = Field(default="bfloat16", description="Number format of weights and activations")
     gated: bool = Field(
@@ -168,6 +250,7 @@ class ModelEntry(Entry):
     tensor_parallel: int | None = Field(
         default=None,
         gt=0,
+        le=1024,
         description="GPUs that one copy is split over; null is the fewest of 80 GB of which its "
         "weights fill less than half; no part of any result [count]",
     )
@@ -193,24 +276,24 @@ class ModelEntry(Entry):
             n_gpus *= 2
         return n_gpus
 
-    @model_validator(mode="after")
-    def _consistent(self) -> ModelEntry:
+    def complaints(self) -> Iterator[str]:
+        """One source, and no more context than it was built for."""
+        yield from super().complaints()
         if (self.hub_id is None) == (self.path is None):
-            raise ValueError("give either hub_id or path || keep one of the two")
+            yield "give either hub_id or path || keep one of the two"
         if self.path is not None and self.revision is not None:
-            raise ValueError("a folder has no revision || take revision out; the lock hashes it")
+            yield "a folder has no revision || take revision out; the lock hashes it"
         if self.context > self.native_context:
-            raise ValueError(
+            yield (
                 f"context {self.context} is over native_context {self.native_context} "
                 "|| lower context; beyond what it was built for a model answers noise"
             )
-        return self
 
 
 class PolicyEntry(ModelEntry):
     """A language model that writes solutions."""
 
-    family: str = Field(description="Model family, for grouping in figures")
+    family: Line = Field(description="Model family, for grouping in figures")
     prompt: str = Field(description="Name of its prompt family")
     is_reasoning: bool = Field(
         default=False,
@@ -221,44 +304,49 @@ class PolicyEntry(ModelEntry):
     solution_tokens: int = Field(
         default=400,
         gt=0,
+        le=LONGEST_CONTEXT,
         description="Tokens of a solution that a plan reckons with until some are stored [tokens]",
     )
 
-    @model_validator(mode="after")
-    def _fits(self) -> PolicyEntry:
+    def complaints(self) -> Iterator[str]:
+        """Steps fit into solutions, and solutions into the context."""
+        yield from super().complaints()
         if self.sampling.max_tokens > self.context:
-            raise ValueError(
+            yield (
                 f"sampling.max_tokens {self.sampling.max_tokens} is over context {self.context} "
                 "|| lower max_tokens or raise context; prompt and solution share the context"
             )
         if self.sampling.max_step_tokens > self.sampling.max_tokens:
-            raise ValueError(
+            yield (
                 f"sampling.max_step_tokens {self.sampling.max_step_tokens} is over "
                 f"sampling.max_tokens {self.sampling.max_tokens} || lower max_step_tokens"
             )
-        return self
 
 
 class PrmEntry(ModelEntry):
     """A process reward model."""
 
     format: PrmFormatName = Field(description="Input format: how steps become token ids")
-    base: str = Field(description="Model it was trained from")
+    base: Line = Field(description="Model it was trained from")
 
 
 class PromptFamily(Checked):
     """How a problem is put to a policy, around its own chat template."""
 
-    name: str = Field(pattern=r"^[\w.-]+$", description="Key of the prompt family")
-    system: str | None = Field(description="System prompt; null for none")
+    name: str = Field(pattern=NAME, max_length=100, description="Key of the prompt family")
+    system: str | None = Field(
+        max_length=LONGEST_PROMPT, description="System prompt; null for none"
+    )
     user_suffix: str = Field(
-        default="", description="Text that follows the problem in the user turn"
+        default="",
+        max_length=LONGEST_PROMPT,
+        description="Text that follows the problem in the user turn",
     )
     template_arguments: dict[str, str] = Field(
         default_factory=dict,
         description="Values for variables of the chat template, such as a frozen date_string",
     )
-    source: str = Field(description="Where the wording comes from")
+    source: Line = Field(description="Where the wording comes from")
 
 
 class HubRollouts(Checked):
@@ -270,7 +358,9 @@ class HubRollouts(Checked):
         pattern=r"^\w[\w.-]*$", description="Folder of the run; all its parquet files are read"
     )
     method: Literal["best_of_n", "beam_search", "dvts"] = Field(description="What was run")
-    budget: int = Field(gt=0, description="Budget N: completions a problem [samples]")
+    budget: int = Field(
+        gt=0, le=LARGEST_BUDGET, description="Budget N: completions a problem [samples]"
+    )
 
 
 class AdoptedEntry(Entry):
@@ -286,41 +376,47 @@ class AdoptedEntry(Entry):
         default="paper", description="Whose method rules and sampling settings they follow"
     )
     source: str | None = Field(
-        default=None, pattern="^https://", description="Repository that an archive comes from"
+        default=None,
+        pattern=_HTTPS,
+        max_length=2000,
+        description="Repository that an archive comes from",
     )
     commit: str | None = Field(
         default=None, pattern=COMMIT, description="Commit of that repository"
     )
     file: str | None = Field(
-        default=None, description="Archive of the rollouts, looked for in the mirror folder"
+        default=None,
+        pattern=r"^\w[\w. -]*$",
+        max_length=255,
+        description="Archive of the rollouts, looked for in the mirror folder",
     )
     sha256: str | None = Field(
         default=None,
         pattern=SHA256,
         description="sha256 of the archive, or of the names and contents of a folder, hexadecimal",
     )
-    beam_width: int = Field(default=4, gt=0, description="Beam width M of the hub's searches")
+    beam_width: int = Field(
+        default=4, gt=0, le=LARGEST_BUDGET, description="Beam width M of the hub's searches"
+    )
     hub: list[HubRollouts] = Field(
         default_factory=list, description="Runs of search-and-learn on the hub"
     )
 
-    @model_validator(mode="after")
-    def _one_origin(self) -> AdoptedEntry:
+    def complaints(self) -> Iterator[str]:
+        """One origin, and one run a cell."""
+        yield from super().complaints()
         archive = (self.source, self.commit, self.file, self.sha256)
         if (all(archive), bool(self.hub)) != (True, False) and (
             any(archive),
             bool(self.hub),
         ) != (False, True):
-            raise ValueError("give either source, commit, file and sha256, or hub")
+            yield "give either source, commit, file and sha256, or hub"
         if self.hub and self.variant != "search-and-learn":
-            raise ValueError("rollouts in hub follow search-and-learn || set variant to it")
+            yield "rollouts in hub follow search-and-learn || set variant to it"
         if len(set(self.hub)) < len(self.hub):
-            raise ValueError("hub names one run twice || name each once")
+            yield "hub names one run twice || name each once"
         if sum(run.method == "best_of_n" for run in self.hub) > 1:
-            raise ValueError(
-                "two runs of best_of_n in hub || name one, whose samples serve every N"
-            )
-        return self
+            yield "two runs of best_of_n in hub || name one, whose samples serve every N"
 
 
 class LockFile(dict[str, "LockEntry"]):
@@ -341,12 +437,11 @@ class LockEntry(Checked):
         default=None, pattern=SHA256, description="sha256 of the folder's content"
     )
 
-    @model_validator(mode="after")
-    def _one_kind(self) -> LockEntry:
+    def complaints(self) -> Iterator[str]:
+        """A commit or a hash."""
         hub, folder = (self.hub_id, self.revision), (self.path, self.sha256)
         if (all(hub), any(folder)) != (True, False) and (all(folder), any(hub)) != (True, False):
-            raise ValueError("an entry holds hub_id and revision, or path and sha256")
-        return self
+            yield "an entry holds hub_id and revision, or path and sha256"
 
 
 class TasksFile(Checked):
