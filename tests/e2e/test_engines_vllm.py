@@ -24,7 +24,8 @@ from transformers import (
     Qwen2Model,
 )
 
-from compute_optimal.engines import convert_skywork, open_sampling_engine, open_scoring_engine
+from compute_optimal.engines import open_sampling_engine, open_scoring_engine
+from compute_optimal.engines.conversion import servable_folder
 from compute_optimal.engines.requests import (
     Completion,
     SampleRequest,
@@ -95,9 +96,8 @@ def make_causal_prm(folder: Path, format_name: str) -> Logits:
 
 
 def make_skywork_prm(folder: Path) -> Logits:
-    """A checkpoint as Skywork publishes it, converted; and its own arithmetic."""
-    raw = folder.with_name("raw")
-    tokenizer = save_byte_tokenizer(raw)
+    """A checkpoint as Skywork publishes it, and its own arithmetic."""
+    tokenizer = save_byte_tokenizer(folder)
     torch.manual_seed(3)
     config = Qwen2Config(vocab_size=len(tokenizer), **SIZES)
     model = Qwen2ForCausalLM(config).eval()
@@ -107,10 +107,9 @@ def make_skywork_prm(folder: Path) -> Logits:
 
     tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     tensors |= {f"v_head.summary.{name}": tensor for name, tensor in head.state_dict().items()}
-    save_file(tensors, raw / "model.safetensors", metadata={"format": "pt"})
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     config.architectures = ["Qwen2ForPrmModel"]
-    config.save_pretrained(raw)
-    convert_skywork(raw, folder)
+    config.save_pretrained(folder)
     return lambda ids: head(model.model(torch.tensor([ids])).last_hidden_state[0])[:, 0]
 
 
@@ -192,6 +191,8 @@ def scorer(
     name = request.param
     folder = tmp_path_factory.mktemp(name) / "prm"
     margins = MAKERS[name](folder)
+    model = {"name": name, "id": None, "revision": None}
+    folder = servable_folder(folder, model, converted=folder.with_name("converted"))
     with open_scoring_engine(folder, name, context=CONTEXT, kv_cache_gib=0.1) as engine:
         yield Scorer(name, engine, load_tokenizer(folder), margins)
 

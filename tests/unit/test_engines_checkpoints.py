@@ -1,4 +1,4 @@
-"""Model folders, checked before an engine opens them; and the conversion of Skywork PRMs."""
+"""Model folders, checked before an engine opens them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from compute_optimal.engines import (
-    convert_skywork,
     open_sampling_engine,
     open_scoring_engine,
+    servable_folder,
     vllm_engine,
 )
 from compute_optimal.engines.checkpoints import read_config, require_tensors, tensor_names
@@ -66,7 +66,7 @@ def test_what_a_model_folder_lacks_is_said_before_anything_is_loaded(
     for open_it in (
         lambda: open_sampling_engine(model, context=8),
         lambda: open_scoring_engine(model, "qwen_math", context=8),
-        lambda: convert_skywork(model, model.with_name("converted")),
+        lambda: servable_folder(model, {"name": "m", "id": None, "revision": None}),
     ):
         with pytest.raises(StudyError, match=message) as caught:
             open_it()
@@ -100,16 +100,10 @@ def test_a_damaged_weights_file_is_named(model: Path) -> None:
         tensor_names(model)
 
 
-@pytest.mark.parametrize(
-    ("architecture", "cure"), [("Qwen2ForPrmModel", "convert_skywork"), ("BertModel", "format")]
-)
-def test_a_prm_of_another_architecture_is_refused(
-    model: Path, architecture: str, cure: str
-) -> None:
-    (model / "config.json").write_text(json.dumps({"architectures": [architecture]}))
-    with pytest.raises(StudyError, match=architecture) as caught:
+def test_a_prm_of_another_architecture_is_refused(model: Path) -> None:
+    (model / "config.json").write_text('{"architectures": ["BertModel"]}')
+    with pytest.raises(StudyError, match=r"BertModel(.|\n)*format"):
         open_scoring_engine(model, "skywork", context=8)
-    assert cure in str(caught.value)
 
 
 def test_a_causal_prm_needs_its_language_model_head_and_one_gpu(tmp_path: Path) -> None:
@@ -131,44 +125,6 @@ def test_a_causal_prm_needs_its_language_model_head_and_one_gpu(tmp_path: Path) 
     configure(architectures=["LlamaModel"])
     with pytest.raises(StudyError, match="must be a causal model"):
         open_scoring_engine(tmp_path, "rlhflow", context=8)
-
-
-def test_a_skywork_checkpoint_becomes_a_token_classifier(tmp_path: Path) -> None:
-    torch: Any = pytest.importorskip("torch", reason="torch comes with the engine (make engine)")
-    from safetensors.torch import load_file, save_file
-
-    source, target = tmp_path / "source", tmp_path / "target"
-    source.mkdir()
-    (source / "config.json").write_text(
-        '{"architectures": ["Qwen2ForPrmModel"], "auto_map": {"AutoModel": "code.py"}, "x": 1}'
-    )
-    for name in ("tokenizer.json", "tokenizer_config.json", "code.py"):
-        (source / name).write_text("{}")
-    body = {"model.norm.weight": torch.randn(4).bfloat16(), "lm_head.weight": torch.randn(2, 4)}
-    head = {"v_head.summary.weight": torch.randn(1, 4), "v_head.summary.bias": torch.randn(1)}
-    save_file(body, source / "model-1.safetensors")
-    with pytest.raises(StudyError, match=r"v_head\.summary\.bias, v_head\.summary\.weight"):
-        convert_skywork(source, target)
-    assert not target.exists()
-    save_file(head, source / "model-2.safetensors")
-    convert_skywork(source, target)
-    config = read_config(target)
-    assert config == {
-        "architectures": ["Qwen2ForTokenClassification"],
-        "id2label": {"0": "good"},
-        "label2id": {"good": 0},
-        "x": 1,
-    }
-    tensors = {}
-    for path in target.glob("*.safetensors"):
-        tensors |= load_file(path)
-    assert tensors.keys() == {"model.norm.weight", "score.weight", "score.bias"}
-    assert torch.equal(tensors["model.norm.weight"], body["model.norm.weight"])
-    assert torch.equal(tensors["score.weight"], head["v_head.summary.weight"])
-    assert torch.equal(tensors["score.bias"], head["v_head.summary.bias"])
-    assert not (target / "code.py").exists()
-    with pytest.raises(StudyError, match="exists"):
-        convert_skywork(source, target)
 
 
 @pytest.mark.parametrize(

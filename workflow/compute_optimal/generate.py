@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -24,17 +25,18 @@ from tqdm import tqdm
 
 from compute_optimal import __version__
 from compute_optimal.cells import draw_spec, draws_partition, partition
-from compute_optimal.config import PromptFamily, TaskEntry
+from compute_optimal.config import ModelEntry, PromptFamily, TaskEntry
 from compute_optimal.cost import GPU_MEMORY_SHARE, gpu_memory_shares
 from compute_optimal.engines import (
     engine_version,
     gpu_memory_gib,
     open_sampling_engine,
     open_scoring_engine,
+    servable_folder,
 )
 from compute_optimal.engines.requests import SamplingEngine, ScoringEngine
 from compute_optimal.errors import StudyError
-from compute_optimal.models import model_folder
+from compute_optimal.models import identity, model_folder
 from compute_optimal.parts import COUNTS, ENGINE_SECONDS, SCHEMAS
 from compute_optimal.policies.prompts import load_tokenizer, prompt_ids
 from compute_optimal.prms import prm_format
@@ -350,13 +352,19 @@ def _gpu_shares(storage: Storage, spec: Spec) -> dict[str, float]:
     return dict(zip(("policy", "prm"), shares, strict=True))
 
 
+def _folder(entry: ModelEntry, storage: Storage) -> Path:
+    """The locked model as an engine opens it; fetched, and converted, where it has to be."""
+    folder = model_folder(entry, storage.lock)
+    return servable_folder(folder, identity(entry, storage.lock))
+
+
 @contextmanager
 def _open_policy(
     storage: Storage, spec: Spec, gpu_memory: float = GPU_MEMORY_SHARE
 ) -> Iterator[_Policy]:
     registry = storage.registry
     entry = registry.policy(spec["policy"]["name"])
-    folder = model_folder(entry, storage.lock)
+    folder = _folder(entry, storage)
     with closing(
         open_sampling_engine(
             folder,
@@ -373,7 +381,7 @@ def _open_policy(
 def _open_prm(storage: Storage, spec: Spec, gpu_memory: float = GPU_MEMORY_SHARE) -> Iterator[_Prm]:
     registry = storage.registry
     entry = registry.prm(spec["prm"]["name"])
-    folder = model_folder(entry, storage.lock)
+    folder = _folder(entry, storage)
     tokenizer, form = load_tokenizer(folder), prm_format(entry.format)
     with closing(
         open_scoring_engine(

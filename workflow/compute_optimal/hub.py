@@ -34,19 +34,21 @@ class Repository:
         return f"https://huggingface.co/{folder}{self.hub_id}"
 
 
-def require_room(name: str, n_bytes: int) -> None:
-    """Raise ``StudyError`` where the hub's cache has no room for so much more."""
+def require_room(
+    name: str, n_bytes: int, folder: Path | None = None, *, cure: str | None = None
+) -> None:
+    """Raise ``StudyError`` where a folder, the hub's cache unless given, lacks room for so much."""
     from huggingface_hub import constants
 
-    cache = Path(constants.HF_HUB_CACHE)
-    present = next(folder for folder in (cache, *cache.absolute().parents) if folder.exists())
+    place = folder or Path(constants.HF_HUB_CACHE)
+    present = next(parent for parent in (place, *place.absolute().parents) if parent.exists())
     free = shutil.disk_usage(present).free
     if n_bytes + _SPARE > free:
         raise StudyError(
             f"{name} needs {n_bytes / 1e9:.1f} GB more, and {free / 1e9:.1f} GB are free "
             f"({_SPARE / 1e9:.1f} GB of them stay free)",
-            where=str(cache),
-            cure="free some space, or set HF_HOME to a folder on a larger disk",
+            where=str(place),
+            cure=cure or "free some space, or set HF_HOME to a folder on a larger disk",
         )
 
 

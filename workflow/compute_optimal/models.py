@@ -152,9 +152,16 @@ def folder_sha256(folder: Path) -> str:
     Raises ``StudyError`` where the folder is missing or holds no model.
     """
     _require_whole(folder)
-    files = [path for path in sorted(folder.glob("*")) if path.is_file() and _is_model(path.name)]
+    files = [
+        path for path in sorted(folder.glob("*")) if path.is_file() and is_model_file(path.name)
+    ]
     rows = [(path.name, sha256_of(path)) for path in files]
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+
+def is_model_file(name: str) -> bool:
+    """Whether a file of a model folder is one that a model consists of here."""
+    return "/" not in name and any(fnmatchcase(name, pattern) for pattern in MODEL_FILES)
 
 
 def _place(lock: Lock) -> str:
@@ -241,16 +248,12 @@ def _check_room(entry: ModelEntry, revision: str, api: HubApi) -> None:
     needed = sum(
         file.size or 0
         for file in info.siblings
-        if _is_model(file.rfilename)
+        if is_model_file(file.rfilename)
         and not isinstance(
             try_to_load_from_cache(str(entry.hub_id), file.rfilename, revision=revision), str
         )
     )
     require_room(entry.name, needed)
-
-
-def _is_model(name: str) -> bool:
-    return "/" not in name and any(fnmatchcase(name, pattern) for pattern in MODEL_FILES)
 
 
 def _require_weights(entry: ModelEntry, names: Iterable[str]) -> None:

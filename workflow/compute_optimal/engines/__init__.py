@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from compute_optimal.engines.vllm_sampling import VllmSampling
@@ -102,11 +103,11 @@ def open_scoring_engine(
     )
 
 
-def convert_skywork(source: Path, target: Path) -> None:
-    """Rewrite a Skywork PRM as a one-label token classifier that vLLM and transformers know.
+def servable_folder(folder: Path, model: Mapping[str, Any]) -> Path:
+    """The folder to open for a model: its own, or its conversion, which is made once.
 
-    See ``engines.skywork_checkpoint.convert_skywork``.
+    See ``engines.conversion.servable_folder``.
     """
-    from compute_optimal.engines import skywork_checkpoint
+    from compute_optimal.engines import conversion
 
-    skywork_checkpoint.convert_skywork(source, target)
+    return conversion.servable_folder(folder, model)

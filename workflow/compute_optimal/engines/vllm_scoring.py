@@ -102,9 +102,7 @@ def _head(folder: Path, format_name: str, tensor_parallel: int) -> dict[str, Any
             raise StudyError(
                 f"A PRM of format {format_name} must be a {expected}; this is a {architecture}.",
                 where=str(folder / "config.json"),
-                cure="Convert it once with convert_skywork."
-                if architecture == "Qwen2ForPrmModel"
-                else "Check the format of the registry entry.",
+                cure="Check the format of the registry entry.",
             )
         require_tensors(folder, needed)
         return {}
