@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
+import math
+import operator
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -23,6 +26,7 @@ from matplotlib.text import Text
 from synthetic_study import POLICIES, PRMS, SyntheticStudy
 
 from compute_optimal.charts import ITEMS, Drawing, accuracy, draw, draw_figure, failures, style
+from compute_optimal.charts import grid as grid_module
 from compute_optimal.charts.grid import PAGE_HEIGHT, WIDTH, Block, Grid, Panel
 from compute_optimal.charts.query import run_query
 from compute_optimal.errors import StudyError
@@ -531,6 +535,31 @@ def test_pages_hold_every_panel_once(n_blocks: int, n_panels: int) -> None:
     assert (len(pages) == 1) == (grid.height <= PAGE_HEIGHT)
     if len(pages) > 1 and n_blocks == 1:
         assert "block 0 (continued)" in texts(pages[1])
+
+
+def test_a_layout_does_not_depend_on_how_python_adds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Since 3.12 the built-in sum compensates for rounding, and a length may end in another bit."""
+
+    def heights() -> list[float]:
+        found = []
+        for n_blocks, n_panels in itertools.product(range(1, 12), (1, 4, 7)):
+            panels = [Panel(str(p), f"panel {p}", None, note="a note") for p in range(n_panels)]
+            blocks = [Block(f"block {b}", panels, lambda _axes: None) for b in range(n_blocks)]
+            grid = Grid("title", "subtitle", "x", "y", blocks)
+            found.append(grid.height)
+        return found
+
+    def one_after_the_other(terms, start=0):
+        return functools.reduce(operator.add, terms, start)
+
+    def compensated(terms, start=0):
+        return math.fsum([start, *terms])
+
+    found = []
+    for way in (one_after_the_other, compensated):
+        monkeypatch.setattr(grid_module, "sum", way, raising=False)
+        found.append(heights())
+    assert found[0] == found[1]
 
 
 def test_files_are_the_same_bytes_again_and_bear_no_date(database: Path, tmp_path: Path) -> None:

@@ -33,6 +33,16 @@ STEP_FILES = {
 }
 """Kinds that only tasks with checkable steps have, with their columns."""
 
+FORMAT: dict[str, str | bool | int | float | list[str]] = {
+    "storage_compatibility_version": "v1.0.0"
+}
+"""So that the file opens in every DuckDB since 1.0.
+
+The same tables give the same rows in the same order, yet not the same bytes: DuckDB writes the
+unused rest of a block as it was in memory, and no setting makes it write zeros (2.0.0; tried with
+one thread, and in all formats).
+"""
+
 LEDGER: dict[str, pl.DataType] = {
     **SCHEMAS["ledger"],
     **dict.fromkeys(("task", "policy", "prm", "method", "kind", "spec"), pl.String()),
@@ -209,7 +219,7 @@ def build(
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent) as folder:
         scratch = Path(folder) / output.name
-        with duckdb.connect(str(scratch)) as database:
+        with duckdb.connect(str(scratch), config=FORMAT) as database:
             names = {"difficulty": "rated", "curves": "curve_points"}
             for kind, paths in by_kind.items():
                 database.execute(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -81,6 +82,6 @@ def _panel(rows: Sequence[Row], top: float) -> Panel:
     if first["n_problems"] < first["n_expected"]:
         note += f"; {first['n_problems']:,} of {first['n_expected']:,} problems"
     if first["published_share"] is not None:
-        above = 100 * sum(row["share"] or 0 for row in rows if row["bin"] == 4)
+        above = 100 * math.fsum(row["share"] or 0 for row in rows if row["bin"] == 4)
         note += f"; above 80%: {above:.1f}%, paper {first['published_share']:.1f}%"
     return Panel(first["policy"], first["policy_title"], paint, note=note)

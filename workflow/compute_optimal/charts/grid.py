@@ -74,12 +74,13 @@ class Grid:
 
         Blocks are kept whole where they fit on a sheet. A single row is never split.
         """
+        # Lengths are added by math.fsum: since Python 3.12 the built-in sum rounds otherwise.
         sheets: list[list[_Band]] = [[]]
         room = height - self._head - _EDGE
         used = 0.0
         for block in self.blocks:
             bands = [*self._bands(block)]
-            whole = sum(self._band_height(band) for band in bands)
+            whole = math.fsum(self._band_height(band) for band in bands)
             for band in bands:
                 needed = self._band_height(band)
                 starts_whole = band.first and whole > room - used and whole <= room
@@ -96,7 +97,7 @@ class Grid:
     def height(self) -> float:
         """Inches that one sheet of everything needs."""
         bands = (band for block in self.blocks for band in self._bands(block))
-        return self._head + sum(self._band_height(band) for band in bands) + _EDGE
+        return self._head + math.fsum(self._band_height(band) for band in bands) + _EDGE
 
     @cached_property
     def _columns(self) -> int:
@@ -119,7 +120,8 @@ class Grid:
             is_full = math.ceil(len(widths) / rows) == columns
             if (
                 is_full
-                and sum(max(widths[i : i + rows]) for i in range(0, len(widths), rows)) <= WIDTH
+                and math.fsum(max(widths[i : i + rows]) for i in range(0, len(widths), rows))
+                <= WIDTH
             ):
                 return columns
         return 1
@@ -168,7 +170,7 @@ class Grid:
         from matplotlib.figure import Figure
 
         with mpl.rc_context(style.RC):
-            height = self._head + sum(self._band_height(band) for band in bands) + _EDGE
+            height = self._head + math.fsum(self._band_height(band) for band in bands) + _EDGE
             figure = Figure(figsize=(WIDTH, height))
             self._draw_head(figure, height)
             top = height - self._head

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -122,7 +123,7 @@ def _product(factor: float, *values: float | None) -> float | None:
 
 def _sum(*values: float | None) -> float | None:
     known = [value for value in values if value is not None]
-    return sum(known) if len(known) == len(values) else None
+    return math.fsum(known) if len(known) == len(values) else None
 
 
 def _known(value: float | None) -> Cell:

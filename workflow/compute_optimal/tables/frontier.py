@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from compute_optimal.charts import style
@@ -140,9 +141,10 @@ def _mean(cells: Sequence[Cell]) -> Estimate | None:
     known = [c.estimate for c in cells if isinstance(c, Compared) and c.estimate is not None]
     if len(known) < 2:
         return None
-    value = sum(estimate.value for estimate in known) / 2
+    value = math.fsum(estimate.value for estimate in known) / 2
     below, above = (
-        sum((estimate.value - end) ** 2 for estimate, end in ends if end is not None) ** 0.5 / 2
+        math.fsum((estimate.value - end) ** 2 for estimate, end in ends if end is not None) ** 0.5
+        / 2
         for ends in ([(e, e.low) for e in known], [(e, e.high) for e in known])
     )
     return Estimate(value, value - below, value + above)
