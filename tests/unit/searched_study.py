@@ -43,6 +43,23 @@ def margin(steps: tuple[str, ...]) -> float:
     return random.Random("".join(steps)).uniform(-4, 4)
 
 
+def content_of(folder: Path) -> dict[str, Any]:
+    """The study's configuration, with all that it writes in ``folder``."""
+    return {
+        "name": "searched",
+        "generate": "missing",
+        "tasks": [TASK],
+        "policies": [POLICY],
+        "prms": [PRM],
+        "problems": 4,
+        "budgets": [4, 16],
+        "difficulty": {"n_samples": 4},
+        "statistics": {"bootstrap_replicates": 100, "vote_subsets": 10},
+        "results": str(folder / "results"),
+        "store": {"writable": str(folder / "store"), "shipped": str(folder / "none")},
+    }
+
+
 def run_study(
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -65,19 +82,7 @@ def run_study(
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(generate, "_open_policy", policy)
     monkeypatch.setattr(generate, "_open_prm", prm)
-    content = {
-        "name": "searched",
-        "generate": "missing",
-        "tasks": [TASK],
-        "policies": [POLICY],
-        "prms": [PRM],
-        "problems": 4,
-        "budgets": [4, 16],
-        "difficulty": {"n_samples": 4},
-        "statistics": {"bootstrap_replicates": 100, "vote_subsets": 10},
-        "results": str(folder / "results"),
-        "store": {"writable": str(folder / "store"), "shipped": str(folder / "none")},
-    }
+    content = content_of(folder)
     plan = StudyPlan(parse_study(content | settings))
     cell: Any = SimpleNamespace(origin="run", task=TASK, policy=POLICY, prm=PRM)
     storage = plan.storage.split()

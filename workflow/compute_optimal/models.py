@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from compute_optimal.config import LockEntry, LockFile, ModelEntry, Study
+from compute_optimal.config.model_config import contradictions
+from compute_optimal.config.reading import Finding, refuse
 from compute_optimal.config.registry import COMMIT
 from compute_optimal.errors import StudyError
 from compute_optimal.hub import Repository, ask, require_room
@@ -76,7 +78,8 @@ def model_folder(entry: ModelEntry, lock: Lock, *, api: HubApi | None = None) ->
     """The folder of a locked model, downloaded first if it has to be.
 
     Raises ``StudyError`` where the model is not locked, a local folder has changed since it was,
-    or a hub model cannot be had: no network, no permission, too little disk, pickled weights only.
+    the registry says of it what its ``config.json`` denies, or a hub model cannot be had: no
+    network, no permission, too little disk, pickled weights only.
     """
     pinned = _pinned(entry, lock)
     if pinned is None:
@@ -86,17 +89,29 @@ def model_folder(entry: ModelEntry, lock: Lock, *, api: HubApi | None = None) ->
             cure="lock the models of the study first: python -m compute_optimal lock",
         )
     if pinned.revision is not None:
-        return _hub_folder(entry, pinned.revision, api or _hub())
-    assert entry.path is not None
-    if (actual := folder_sha256(entry.path)) != pinned.sha256:
+        folder = _hub_folder(entry, pinned.revision, api or _hub())
+    else:
+        assert entry.path is not None
+        folder = entry.path
+        _require_locked(entry, folder, pinned, lock)
+    _require_agreement(entry, folder)
+    return folder
+
+
+def _require_agreement(entry: ModelEntry, folder: Path) -> None:
+    denied = [Finding(entry.name, what, cure) for what, cure in contradictions(entry, folder)]
+    refuse(denied, f"{folder / 'config.json'} and the registry")
+
+
+def _require_locked(entry: ModelEntry, folder: Path, pinned: LockEntry, lock: Lock) -> None:
+    if (actual := folder_sha256(folder)) != pinned.sha256:
         raise StudyError(
             f"the folder of {entry.name} has changed: its sha256 is {actual}, "
             f"the lock says {pinned.sha256}",
-            where=str(entry.path),
+            where=str(folder),
             cure=f"restore the folder; or, to study it as it is now, take {entry.name} out of "
             f"{_place(lock)} and lock again: its results are then new ones",
         )
-    return entry.path
 
 
 def lock_models(study: Study, *, api: HubApi | None = None) -> dict[str, LockEntry]:

@@ -343,6 +343,9 @@ class Partition:
             frames = [_read_part(self._verified(part), table, wanted) for part in parts]
             if not frames:
                 return pl.DataFrame()
+            for part, rows in zip(parts, frames, strict=True):
+                if missing := set(keys) - set(rows.columns):
+                    raise pl.exceptions.ColumnNotFoundError(f"{part.name} has no {min(missing)}")
             frame = pl.concat(frames, how="diagonal_relaxed")
             return frame.unique(keys, keep="first", maintain_order=True).sort(keys)
 

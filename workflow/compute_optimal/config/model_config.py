@@ -17,11 +17,11 @@ _EXTENDING = ("yarn", "linear", "dynamic")
 """Kinds of ``rope_scaling`` whose factor comes on top of ``max_position_embeddings``."""
 
 
-def contradictions(entry: ModelEntry, folder: Path) -> list[str]:
+def contradictions(entry: ModelEntry, folder: Path) -> list[tuple[str, str]]:
     """What the entry says of the model in ``folder`` that its ``config.json`` denies.
 
-    One text each, "what || what to do"; none where there is no readable file, which whoever opens
-    the model reports, or where it is silent.
+    For each, what is wrong and what to do. None where there is no readable file, which whoever
+    opens the model reports, or where it is silent.
     """
     try:
         config = json.loads((folder / "config.json").read_bytes())
@@ -33,15 +33,19 @@ def contradictions(entry: ModelEntry, folder: Path) -> list[str]:
     implied = implied_parameters(config)
     if implied and not 1 / _FACTOR <= entry.n_parameters / implied <= _FACTOR:
         found.append(
-            f"n_parameters is {entry.n_parameters:,}, but {file} describes about {implied:,} "
-            f"|| correct it in the registry: FLOPs, GPUs and hours follow from it"
+            (
+                f"n_parameters is {entry.n_parameters:,}, but {file} describes about {implied:,}",
+                "correct it in the registry: FLOPs, GPUs and hours follow from it",
+            )
         )
     longest = longest_context(config)
     for key in ("context", "native_context"):
         if longest and (told := getattr(entry, key)) > longest:
             found.append(
-                f"{key} is {told:,}, but by {file} the model was built for {longest:,} tokens "
-                f"|| lower {key} in the registry; beyond that a model answers noise"
+                (
+                    f"{key} is {told:,}, but by {file} the model was built for {longest:,} tokens",
+                    f"lower {key} in the registry; beyond that a model answers noise",
+                )
             )
     return found
 

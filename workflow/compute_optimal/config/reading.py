@@ -39,6 +39,10 @@ def refuse(findings: Sequence[Finding], where: str) -> None:
     """Raise one ``StudyError`` that holds all findings of a file; return if there are none."""
     if not findings:
         return
+    findings = [
+        Finding(_cut(finding.key, 120), _cut(finding.what, 600), finding.cure)
+        for finding in findings
+    ]
     if len(findings) == 1:
         (finding,) = findings
         place = f"{where}, key {finding.key}" if finding.key else where
@@ -50,9 +54,15 @@ def refuse(findings: Sequence[Finding], where: str) -> None:
     raise StudyError("\n".join(lines), where=where, cure="mend all of them, then run again")
 
 
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
+
+
 def nearest(name: str, known: Collection[str]) -> str | None:
     """The known name that ``name`` was probably meant to be."""
     by_lower = {option.lower(): option for option in known}
+    if len(name) > 200:
+        return None
     matches = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
     return by_lower[matches[0]] if matches else None
 
@@ -351,8 +361,7 @@ def _path(location: Iterable[str | int]) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    return _cut(json.dumps(value, ensure_ascii=False, default=str), 80)
 
 
 def _model_at(model: type[BaseModel], location: Iterable[str | int]) -> type[BaseModel]:

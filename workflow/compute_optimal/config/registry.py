@@ -432,7 +432,7 @@ class LockEntry(Checked):
 
     hub_id: str | None = Field(default=None, description="Hugging Face id")
     revision: str | None = Field(default=None, pattern=COMMIT, description="Commit on the hub")
-    path: str | None = Field(default=None, description="Folder of the model")
+    path: str | None = Field(default=None, max_length=1024, description="Folder of the model")
     sha256: str | None = Field(
         default=None, pattern=SHA256, description="sha256 of the folder's content"
     )
@@ -542,12 +542,32 @@ def load_registry(folder: Path) -> Registry:
         ],
         str(folder / "policies.yaml"),
     )
+    tasks = read_entries(folder / "tasks.yaml", TasksFile).tasks
+    adopted = read_entries(folder / "adopted.yaml", AdoptedFile).adopted
+    known: dict[str, Mapping[str, Entry]] = {
+        "task": tasks,
+        "policy": policies.policies,
+        "prm": prms,
+    }
+    refuse(
+        [
+            Finding(
+                f"adopted.{entry.name}.{key}",
+                f"{value} is not registered",
+                suggestion(value, entries),
+            )
+            for entry in adopted.values()
+            for key, entries in known.items()
+            if (value := getattr(entry, key)) not in entries
+        ],
+        str(folder / "adopted.yaml"),
+    )
     return Registry(
-        tasks=read_entries(folder / "tasks.yaml", TasksFile).tasks,
+        tasks=tasks,
         prompts=policies.prompts,
         policies=policies.policies,
         prms=prms,
-        adopted=read_entries(folder / "adopted.yaml", AdoptedFile).adopted,
+        adopted=adopted,
     )
 
 

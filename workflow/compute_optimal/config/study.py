@@ -310,8 +310,8 @@ def parse_study(
     for keys, check in _CHECKS:
         if not wrong.intersection(keys):
             findings += check(study)
-    if "lock_file" not in wrong and not locking:
-        findings += _absent_lock(study, where)
+    if "lock_file" not in wrong:
+        findings += _unusable_lock(study, where, locking=locking)
     refuse(findings, where)
     study._lock = load_lock(study.lock_file)
     study._warnings = tuple(_unreadable_solutions(study))
@@ -344,19 +344,6 @@ def _unknown_names(study: Study) -> list[Finding]:
                 suggestion(study.hardware, study.known_hardware),
             )
         )
-    for name in study.adopted:
-        if (entry := registry.adopted.get(name)) is None:
-            continue
-        of_entry = {
-            "task": (entry.task, registry.tasks),
-            "policy": (entry.policy, registry.policies),
-            "prm": (entry.prm, registry.prms),
-        }
-        findings += [
-            Finding(f"adopted.{name}.{key}", f"{value} is not registered", suggestion(value, known))
-            for key, (value, known) in of_entry.items()
-            if value not in known
-        ]
     return findings
 
 
@@ -550,14 +537,17 @@ def _absent_mirror(study: Study) -> list[Finding]:
     return [Finding("mirror", f"{study.mirror} is no folder", cure)]
 
 
-def _absent_lock(study: Study, where: str) -> list[Finding]:
-    named = study.lock_file != type(study).model_fields["lock_file"].default
-    if not named or study.lock_file.exists():
+def _unusable_lock(study: Study, where: str, *, locking: bool) -> list[Finding]:
+    path = study.lock_file
+    if path.exists() and not path.is_file():
+        return [Finding("lock_file", f"{path} is no file", "name a file")]
+    named = path != type(study).model_fields["lock_file"].default
+    if not named or path.exists() or locking:
         return []
     return [
         Finding(
             "lock_file",
-            f"{study.lock_file} does not exist",
+            f"{path} does not exist",
             f"correct it, or make it: python -m compute_optimal lock --config {where}",
         )
     ]
@@ -574,9 +564,8 @@ def _denied_by_models(study: Study) -> list[Finding]:
     for key, (names, known) in sections.items():
         for index, name in enumerate(names):
             folder = known[name].path if name in known else None
-            for said in contradictions(known[name], folder) if folder else ():
-                what, _, cure = said.partition(" || ")
-                what = f"{study.registry}/{key}.yaml, {key}.{name}: {what}"
+            for denied, cure in contradictions(known[name], folder) if folder else ():
+                what = f"{study.registry}/{key}.yaml, {key}.{name}: {denied}"
                 findings.append(Finding(f"{key}[{index}]", what, cure))
     return findings
 
@@ -603,7 +592,7 @@ def _unreadable_steps(study: Study) -> list[Finding]:
         Finding(
             "prms",
             f"one step of {policy.name} may have {policy.sampling.max_step_tokens} tokens, and "
-            f"{prm.name} reads only {prm.context}",
+            f"{prm.name} reads only {prm.context}, its context",
             f"lower sampling.max_step_tokens of {policy.name} in the registry, or leave the pair "
             "out",
         )
