@@ -181,7 +181,7 @@ def test_verdicts_do_not_rest_on_optimism(database: Path, tmp_path: Path) -> Non
     path = Path(shutil.copy(database, tmp_path / "study.duckdb"))
     with duckdb.connect(str(path)) as connection:
         connection.execute("UPDATE outcomes SET accuracy = (prm IS NOT NULL)::INTEGER")
-        connection.execute("UPDATE held_out SET accuracy = 0")
+        connection.execute("UPDATE chosen_outcomes SET accuracy = (rule = 'in_sample')::INTEGER")
         connection.execute("UPDATE outcomes SET accuracy = 0.5 WHERE method IN ('cot', 'majority')")
     names = ("small_beats_large", "optimal_above_cot", "optimal_above_majority")
     asked = [claim for claim in CLAIMS if claim.name in (*names, "optimal_saves_budget")]

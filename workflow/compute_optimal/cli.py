@@ -258,40 +258,12 @@ def _grade_answers(options: argparse.Namespace) -> None:
 
 
 def _estimate_accuracy(options: argparse.Namespace) -> None:
-    from compute_optimal import estimate, judge
-    from compute_optimal.score_quality import examine_scores
-    from compute_optimal.selection import select_strategies
+    from compute_optimal.analyse import estimate_accuracy
 
-    storage, spec = _storage(options), options.spec
-    settings = estimate.Settings(**spec["settings"])
-    problems = pl.read_parquet(options.problems)
-    ids = problems["problem_id"].to_list()
-    answers = pl.read_parquet(options.answers)
-    scores = judge.scores_of(spec, storage, problems)
-    rated = estimate.difficulty(answers, ids, settings)
-    buckets = dict(rated.select("problem_id", "bucket").unique().iter_rows())
-    curves, outcomes = estimate.estimate(answers, scores, buckets, ids, settings)
-    chosen, held_out = select_strategies(
-        outcomes,
-        ids,
-        task=spec["task"],
-        n_parameters=spec["n_parameters"],
-        is_reasoning=spec["is_reasoning"],
-        budgets=settings.budgets,
-        confidence=settings.confidence,
-        seed=settings.seed,
-    )
-    tables = {
-        "difficulty": rated,
-        "curves": curves,
-        "outcomes": outcomes,
-        "selection": chosen,
-        "held_out": held_out,
-        **examine_scores(answers, scores, ids, settings),
-    }
+    problems, answers = map(pl.read_parquet, (options.problems, options.answers))
+    tables = estimate_accuracy(options.spec, _storage(options), problems, answers)
     for path in options.outputs:
-        kind = path.name.rsplit("-", 1)[0]
-        write_parquet(_of_cell(tables[kind], spec["task"], spec["policy"]), path)
+        write_parquet(tables[path.name.rsplit("-", 1)[0]], path)
         supersede(path)
 
 
@@ -308,25 +280,11 @@ def _check_steps(options: argparse.Namespace) -> None:
 
 
 def _examine_prms(options: argparse.Namespace) -> None:
-    from compute_optimal import judge, prm_ability, prm_cases
+    from compute_optimal.analyse import examine_prms
 
-    storage, spec = _storage(options), options.spec
     problems = pl.read_parquet(options.problems)
-    checked = pl.concat([pl.read_parquet(path) for path in options.steps])
-    scores = {
-        prm: {
-            policy: judge.scores_of_pool(score, storage, problems)
-            for policy, score in of_policies.items()
-        }
-        for prm, of_policies in spec["scores"].items()
-    }
-    settings = prm_ability.Settings(**spec["settings"])
-    verdicts = prm_ability.verdicts_of(checked, scores, problems["problem_id"].to_list())
-    task = str(problems["task"].first())
-    for frame, path in (
-        (prm_ability.examine(verdicts, task, problems.height, settings), options.rates),
-        (prm_cases.choose(verdicts, task), options.cases),
-    ):
+    found = examine_prms(options.spec, _storage(options), problems, options.steps)
+    for frame, path in zip(found, (options.rates, options.cases), strict=True):
         write_parquet(frame, path)
         supersede(path)
 

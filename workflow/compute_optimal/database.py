@@ -21,8 +21,8 @@ from compute_optimal.spec import canonical
 from compute_optimal.storage import Storage
 
 FILES = (
-    "problems", "answers", "difficulty", "curves", "outcomes", "selection", "held_out", "picks",
-    "calibration", "score_quality", "run_to_run",
+    "problems", "answers", "difficulty", "curves", "outcomes", "selection", "choices",
+    "chosen_outcomes", "picks", "calibration", "score_quality", "run_to_run",
 )  # fmt: skip
 """Kinds of parquet files that go in; each file carries its task, policy and origin."""
 

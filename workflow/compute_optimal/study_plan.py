@@ -55,8 +55,8 @@ _SOURCES = {
 zone have none on purpose: there, only the spec counts."""
 
 ESTIMATES = (
-    "difficulty", "curves", "outcomes", "selection", "held_out", "picks", "calibration",
-    "score_quality", "run_to_run",
+    "difficulty", "curves", "outcomes", "selection", "choices", "chosen_outcomes", "picks",
+    "calibration", "score_quality", "run_to_run",
 )  # fmt: skip
 
 RUN_TIME_KEYS = {
