@@ -24,8 +24,8 @@ POINTS = {
 }  # fmt: skip
 GAINS = {
     "task", "task_title", "task_rank", "policy", "policy_title", "family", "n_parameters", "series",
-    "prm_title", "n_tied_prms", "budget", "problem_ids", "accuracies", "ci_low", "ci_high", "chosen",
-    "printed", "replicates", "confidence", "seed",
+    "prm_title", "n_tied_prms", "budget", "problem_ids", "accuracies", "ci_low", "ci_high",
+    "chosen", "printed", "replicates", "confidence", "seed",
 }  # fmt: skip
 FRONTIER = {
     "task", "task_title", "task_rank", "policy", "policy_title", "family", "n_parameters", "series",

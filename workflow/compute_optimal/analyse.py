@@ -34,7 +34,8 @@ def estimate_accuracy(
         task=spec["task"],
         n_parameters=spec["n_parameters"],
         is_reasoning=spec["is_reasoning"],
-        budgets=settings.budgets,
+        # One sample is a budget too: where curves of compute-optimal scaling begin.
+        budgets=sorted({1, *settings.budgets}),
         replicates=settings.bootstrap_replicates,
         confidence=settings.confidence,
         seed=settings.seed,
