@@ -13,10 +13,10 @@ from typing import Any
 import duckdb
 import pytest
 from clones import Clone, fresh_clone
-from default_study import ROOT
+from default_study import ROOT, STUDY
 
 from compute_optimal.charts.items import ITEMS
-from compute_optimal.charts.present import SCORING, VOTING, tabulate
+from compute_optimal.charts.present import tabulate
 from compute_optimal.charts.query import opened, run_query
 from compute_optimal.claims import judge_claims
 from compute_optimal.config import load_claims
@@ -24,6 +24,7 @@ from compute_optimal.tables.model import Compared, Estimate, Table
 
 CHOSEN = "chosen"
 """In the place of a PRM: it is chosen too."""
+SCORING, VOTING = STUDY.aggregation.scoring, STUDY.aggregation.voting
 PARAMETERS = {"scoring": SCORING, "voting": VOTING}
 SERIES = {"compute_optimal": "in_sample", "PRM-Last-Max": "prm_max"}
 
@@ -169,7 +170,7 @@ def of_claims(database: Path) -> Numbers:
     }
     titles = {row["title"]: row["task"] for row in run_query("tasks", database)}
     asked = [c for c in load_claims(ROOT / "config/claims.yaml") if c.query == "compute_optimal"]
-    for judged in judge_claims(asked, database, PARAMETERS):
+    for judged in judge_claims(asked, database):
         against = str(judged.claim.parameters["against"])
         for case in judged.cases:
             policy, title, budget = case.name.split(", ")

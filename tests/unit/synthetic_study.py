@@ -42,7 +42,7 @@ SCHEMA = {
     " budget INTEGER, rule VARCHAR, problem_id VARCHAR, accuracy DOUBLE",
     "study_budgets": "budget INTEGER",
     "settings": "confidence DOUBLE, replicates INTEGER, vote_subsets INTEGER, seed INTEGER,"
-    " beam_width INTEGER",
+    " beam_width INTEGER, scoring VARCHAR, voting VARCHAR",
     "policies": "policy VARCHAR, title VARCHAR, family VARCHAR, n_parameters BIGINT,"
     " is_reasoning BOOLEAN, origin VARCHAR",
     "ledger": "task VARCHAR, policy VARCHAR, prm VARCHAR, method VARCHAR, budget INTEGER,"
@@ -156,7 +156,7 @@ class SyntheticStudy:
         self._rows["prms"] += self.prms
         self._rows["pretraining"] += PRETRAINING
         self._rows["study_budgets"] += [(budget,) for budget in self.budgets]
-        self._rows["settings"].append((0.95, 300, 100, 0, 4))
+        self._rows["settings"].append((0.95, 300, 100, 0, 4, "prm_last", "prm_max"))
         for item, model, method, prm, task, metric, value in self.published:
             unit = "x" if metric.startswith("efficiency") else "%"
             row = (item, None, model, None, method, prm, None, task, metric, value, unit, None, "")

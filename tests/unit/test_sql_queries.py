@@ -11,7 +11,7 @@ import duckdb
 import pytest
 from synthetic_study import POLICIES, PRMS, SyntheticStudy
 
-from compute_optimal.charts import ITEMS
+from compute_optimal.charts.items import ITEMS
 from compute_optimal.charts.query import SQL_FOLDER, has_tables, run_query
 from compute_optimal.errors import StudyError
 

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_study import POLICIES, PRMS, SyntheticStudy
 
-from compute_optimal.charts import ITEMS, render_table, tabulate
-from compute_optimal.charts.items import item_named
+from compute_optimal.charts.items import ITEMS, item_named
+from compute_optimal.charts.present import render_table, tabulate
 from compute_optimal.charts.query import run_query
 from compute_optimal.errors import StudyError
 from compute_optimal.published import load_published

@@ -1,4 +1,4 @@
-"""The analyse zone's jobs: from answers and scores to the tables of a study's database."""
+"""The rule ``estimate_accuracy``: from answers and scores to the tables of one (task, policy)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,25 @@ from pathlib import Path
 
 import polars as pl
 
-from compute_optimal import estimate, judge, prm_ability, prm_cases
+from compute_optimal import estimate
+from compute_optimal.judge import of_cell, scores_of
 from compute_optimal.score_quality import examine_scores
 from compute_optimal.selection import select_strategies
 from compute_optimal.spec import Spec
 from compute_optimal.storage import Storage
+from compute_optimal.store import write_result
 
 
 def estimate_accuracy(
+    spec: Spec, storage: Storage, problems: Path, answers: Path, outputs: Sequence[Path]
+) -> None:
+    """Write each table of ``analysed`` to the output that begins with its name."""
+    tables = analysed(spec, storage, pl.read_parquet(problems), pl.read_parquet(answers))
+    for path in outputs:
+        write_result(tables[path.name.rsplit("-", 1)[0]], path)
+
+
+def analysed(
     spec: Spec, storage: Storage, problems: pl.DataFrame, answers: pl.DataFrame
 ) -> dict[str, pl.DataFrame]:
     """Everything that is estimated of one (task, policy), by the name of its table.
@@ -24,7 +35,7 @@ def estimate_accuracy(
     """
     settings = estimate.Settings(**spec["settings"])
     ids = problems["problem_id"].to_list()
-    scores = judge.scores_of(spec, storage, problems)
+    scores = scores_of(spec, storage, problems)
     rated = estimate.difficulty(answers, ids, settings)
     buckets = dict(rated.select("problem_id", "bucket").unique().iter_rows())
     curves, outcomes, repeated = estimate.estimate(answers, scores, buckets, ids, settings)
@@ -43,33 +54,4 @@ def estimate_accuracy(
     examined = examine_scores(answers, scores, ids, settings)
     examined["run_to_run"] = pl.concat([examined["run_to_run"], repeated])
     tables = {"difficulty": rated, "curves": curves, "outcomes": outcomes, **selected, **examined}
-    return {
-        name: table.select(
-            pl.lit(spec["task"]).alias("task"), pl.lit(spec["policy"]).alias("policy"), pl.all()
-        )
-        for name, table in tables.items()
-    }
-
-
-def examine_prms(
-    spec: Spec, storage: Storage, problems: pl.DataFrame, steps: Sequence[Path]
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """What the PRMs say about checked steps of one task: rates and examples of failures.
-
-    ``spec``: the rule's parameter; ``steps``: tables of checked steps, one a policy.
-    """
-    checked = pl.concat([pl.read_parquet(path) for path in steps])
-    scores = {
-        prm: {
-            policy: judge.scores_of_pool(score, storage, problems)
-            for policy, score in of_policies.items()
-        }
-        for prm, of_policies in spec["scores"].items()
-    }
-    settings = prm_ability.Settings(**spec["settings"])
-    verdicts = prm_ability.verdicts_of(checked, scores, problems["problem_id"].to_list())
-    task = str(problems["task"].first())
-    return (
-        prm_ability.examine(verdicts, task, problems.height, settings),
-        prm_cases.choose(verdicts, task),
-    )
+    return {name: of_cell(table, spec["task"], spec["policy"]) for name, table in tables.items()}

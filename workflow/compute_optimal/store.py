@@ -116,6 +116,12 @@ def write_parquet(frame: pl.DataFrame, path: Path, *, level: int = 10) -> None:
         frame.write_parquet(file, compression="zstd", compression_level=level, statistics=False)
 
 
+def write_result(frame: pl.DataFrame, path: Path) -> None:
+    """Write a result of a study, a parquet file that replaces those of other requests."""
+    write_parquet(frame, path)
+    supersede(path)
+
+
 def supersede(path: Path) -> None:
     """Remove the files beside ``path`` that differ from it in the digest of their name only.
 

@@ -12,7 +12,7 @@ rule estimate_accuracy:
         problems=plan.task_table,
         answers=plan.answer_table,
         receipts=plan.score_receipts,
-        code=plan.sources("analyse"),
+        code=plan.sources("estimate-accuracy"),
     output:
         difficulty="<results>/{origin}/{task}/{policy}/difficulty-{digest}.parquet",
         curves="<results>/{origin}/{task}/{policy}/curves-{digest}.parquet",
@@ -45,7 +45,7 @@ rule examine_prms:
         problems=plan.task_table,
         steps=plan.step_tables,
         receipts=plan.task_score_receipts,
-        code=plan.sources("examine"),
+        code=plan.sources("examine-prms"),
     output:
         rates="<results>/run/{task}/prm_rates-{digest}.parquet",
         cases="<results>/run/{task}/prm_cases-{digest}.parquet",
@@ -89,7 +89,7 @@ rule build_database:
         published="data/published/paper.csv",
         processbench="data/published/processbench.csv",
         pretraining="data/published/pretraining.csv",
-        code=plan.sources("gather"),
+        code=plan.sources("build-database"),
     output:
         "<results>/study.duckdb",
     log:
