@@ -28,7 +28,6 @@ import numpy as np
 import polars as pl
 
 from compute_optimal import database, estimate
-from compute_optimal.charts.present import SCORING, VOTING
 from compute_optimal.charts.query import SQL_FOLDER, run_query
 from compute_optimal.claims import judge_claims
 from compute_optimal.config import Study, load_claims, load_study
@@ -208,12 +207,12 @@ def run(size: Size, workers: int) -> dict[str, Any]:
             "database",
             lambda: database.build(study, Storage.of(study), files, printed, path),
         )
-        common = {"scoring": SCORING, "voting": VOTING}
         timed(
             parts,
             "claims",
-            lambda: judge_claims(load_claims(Path("config/claims.yaml")), path, common),
+            lambda: judge_claims(load_claims(Path("config/claims.yaml")), path),
         )
+        common = study.aggregation.model_dump()
         parameters = {"task": TASK, **common, "problems": "[]", "policy": policies[0]}
         for query in sorted(file.stem for file in SQL_FOLDER.glob("*.sql")):
             if query != "macros":

@@ -36,11 +36,13 @@ SCHEMA = {
     "selection": "task VARCHAR, policy VARCHAR, prm VARCHAR, scoring VARCHAR, voting VARCHAR,"
     " budget INTEGER, rule VARCHAR, accuracy DOUBLE, ci_low DOUBLE, ci_high DOUBLE,"
     " n_strategies INTEGER, n_problems INTEGER",
-    "held_out": "task VARCHAR, policy VARCHAR, scoring VARCHAR, voting VARCHAR, budget INTEGER,"
-    " problem_id VARCHAR, accuracy DOUBLE",
+    "choices": "task VARCHAR, policy VARCHAR, scoring VARCHAR, voting VARCHAR, budget INTEGER,"
+    " rule VARCHAR, bucket VARCHAR, prm VARCHAR, method VARCHAR, share DOUBLE, n_problems INTEGER",
+    "chosen_outcomes": "task VARCHAR, policy VARCHAR, scoring VARCHAR, voting VARCHAR,"
+    " budget INTEGER, rule VARCHAR, problem_id VARCHAR, accuracy DOUBLE",
     "study_budgets": "budget INTEGER",
     "settings": "confidence DOUBLE, replicates INTEGER, vote_subsets INTEGER, seed INTEGER,"
-    " beam_width INTEGER",
+    " beam_width INTEGER, scoring VARCHAR, voting VARCHAR",
     "policies": "policy VARCHAR, title VARCHAR, family VARCHAR, n_parameters BIGINT,"
     " is_reasoning BOOLEAN, origin VARCHAR",
     "ledger": "task VARCHAR, policy VARCHAR, prm VARCHAR, method VARCHAR, budget INTEGER,"
@@ -154,7 +156,7 @@ class SyntheticStudy:
         self._rows["prms"] += self.prms
         self._rows["pretraining"] += PRETRAINING
         self._rows["study_budgets"] += [(budget,) for budget in self.budgets]
-        self._rows["settings"].append((0.95, 300, 100, 0, 4))
+        self._rows["settings"].append((0.95, 300, 100, 0, 4, "prm_last", "prm_max"))
         for item, model, method, prm, task, metric, value in self.published:
             unit = "x" if metric.startswith("efficiency") else "%"
             row = (item, None, model, None, method, prm, None, task, metric, value, unit, None, "")
@@ -358,18 +360,19 @@ class SyntheticStudy:
             for row in self._rows["outcomes"]
             if row[:2] == (task, policy) and row[4:6] == ("prm_last", "prm_max")
         ]
-        chosen, held_out = select_strategies(
+        selected = select_strategies(
             pl.DataFrame(mine, schema=OUTCOMES, orient="row"),
             ids,
             task=task,
             n_parameters=n_parameters,
             is_reasoning=False,
             budgets=ends,
+            replicates=400,
             confidence=0.95,
             seed=self.seed,
         )
-        self._rows["selection"] += [(task, policy, *row) for row in chosen.iter_rows()]
-        self._rows["held_out"] += [(task, policy, *row) for row in held_out.iter_rows()]
+        for name, table in selected.items():
+            self._rows[name] += [(task, policy, *row) for row in table.iter_rows()]
 
     def _store(self, path: Path) -> Path:
         with duckdb.connect(str(path)) as connection:

@@ -236,7 +236,7 @@ def test_a_cached_collection_gives_curves_without_a_network(
     graded = judge.grade_answers(facts, found, seconds=10, workers=1)
     scores = judge.scores_of({"adopted": {"prm": "prm", "spec": spec}}, here, facts)
     settings = Settings([2, 4], 2, 0.5, 0.1, 100, 20, 0.95, 0)
-    curves, _ = estimate(graded, scores, {}, facts["problem_id"].to_list(), settings)
+    curves, *_ = estimate(graded, scores, {}, facts["problem_id"].to_list(), settings)
     last = curves.filter(bucket="all", scoring="prm_last", voting="prm_max")
     # sum: of 4, 5, 4, 6 the last is scored best; power: of 8, 7, 8, 8 too.
     assert last.filter(budget=4).select("method", "accuracy").rows() == [

@@ -25,9 +25,11 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from synthetic_study import POLICIES, PRMS, SyntheticStudy
 
-from compute_optimal.charts import ITEMS, Drawing, accuracy, draw, draw_figure, failures, style
+from compute_optimal.charts import accuracy, failures, style
 from compute_optimal.charts import grid as grid_module
 from compute_optimal.charts.grid import PAGE_HEIGHT, WIDTH, Block, Grid, Panel
+from compute_optimal.charts.items import ITEMS
+from compute_optimal.charts.present import Drawing, draw, draw_figure
 from compute_optimal.charts.query import run_query
 from compute_optimal.errors import StudyError
 from compute_optimal.tables.gains import gains_of
@@ -576,7 +578,7 @@ def test_files_are_the_same_bytes_again_and_bear_no_date(database: Path, tmp_pat
 
 def test_bytes_do_not_depend_on_the_process(drawn: Drawn, database: Path) -> None:
     program = (
-        "import hashlib, sys; from compute_optimal.charts import draw;"
+        "import hashlib, sys; from compute_optimal.charts.present import draw;"
         "print(hashlib.sha256(draw('figure_3', sys.argv[1]).encoded('svg')).hexdigest())"
     )
     result = subprocess.run(

@@ -14,7 +14,7 @@ import nbformat
 import pytest
 from synthetic_study import POLICIES, PRMS, SyntheticStudy
 
-from compute_optimal.charts import ITEMS, NOTEBOOKS
+from compute_optimal.charts.items import ITEMS, NOTEBOOKS
 from compute_optimal.errors import StudyError
 from compute_optimal.notebooks import run_notebooks
 

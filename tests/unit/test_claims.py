@@ -21,7 +21,6 @@ from compute_optimal.errors import StudyError
 
 ROOT = Path(__file__).parents[2]
 CLAIMS = load_claims(ROOT / "config/claims.yaml")
-PARAMETERS = {"scoring": "prm_last", "voting": "prm_max"}
 
 
 def with_the_papers_numbers(path: Path) -> Path:
@@ -48,7 +47,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def verdicts(database: Path) -> Mapping[str, judging.Judgement]:
-    return {found.claim.name: found for found in judge_claims(CLAIMS, database, PARAMETERS)}
+    return {found.claim.name: found for found in judge_claims(CLAIMS, database)}
 
 
 def claim(scale: str, **rule: Any) -> Claim:
@@ -171,7 +170,7 @@ def test_the_settings_come_from_the_database(database: Path, tmp_path: Path) -> 
     with duckdb.connect(str(path)) as connection:
         connection.execute("UPDATE settings SET confidence = 0.6")
     asked = [claim for claim in CLAIMS if claim.name == "optimal_above_cot"]
-    (usual,), (narrow,) = (judge_claims(asked, p, PARAMETERS) for p in (database, path))
+    (usual,), (narrow,) = (judge_claims(asked, p) for p in (database, path))
     assert narrow.high - narrow.low < 0.6 * (usual.high - usual.low)
     assert "the whole 60% interval" in claims_table([narrow]).markdown()
 
@@ -181,11 +180,11 @@ def test_verdicts_do_not_rest_on_optimism(database: Path, tmp_path: Path) -> Non
     path = Path(shutil.copy(database, tmp_path / "study.duckdb"))
     with duckdb.connect(str(path)) as connection:
         connection.execute("UPDATE outcomes SET accuracy = (prm IS NOT NULL)::INTEGER")
-        connection.execute("UPDATE held_out SET accuracy = 0")
+        connection.execute("UPDATE chosen_outcomes SET accuracy = (rule = 'in_sample')::INTEGER")
         connection.execute("UPDATE outcomes SET accuracy = 0.5 WHERE method IN ('cot', 'majority')")
     names = ("small_beats_large", "optimal_above_cot", "optimal_above_majority")
     asked = [claim for claim in CLAIMS if claim.name in (*names, "optimal_saves_budget")]
-    for found in judge_claims(asked, path, PARAMETERS):
+    for found in judge_claims(asked, path):
         assert "contradicted" in found.reason
         assert (found.estimate, found.in_sample) == pytest.approx((-50, 50))
         assert {(case.value, case.in_sample) for case in found.cases} == {(0, 100)}
@@ -199,10 +198,10 @@ def test_policies_of_about_one_size_are_not_a_small_and_a_large_one(
 ) -> None:
     path = Path(shutil.copy(database, tmp_path / "study.duckdb"))
     asked = [claim for claim in CLAIMS if claim.name == "small_beats_large"]
-    (usual,) = judge_claims(asked, path, PARAMETERS)
+    (usual,) = judge_claims(asked, path)
     with duckdb.connect(str(path)) as connection:
         connection.execute("UPDATE policies SET n_parameters = 1000 + length(policy)")
-    (alike,) = judge_claims(asked, path, PARAMETERS)
+    (alike,) = judge_claims(asked, path)
     assert (usual.verdict == "untested", alike.verdict) == (False, "untested")
 
 
@@ -338,7 +337,7 @@ def test_a_study_that_ran_nothing_tests_nothing(tmp_path: Path) -> None:
     study = SyntheticStudy(policies=POLICIES[:1], prms=PRMS[:1], missing=[(None, None, None)])
     path = study.write(tmp_path / "s.duckdb")
     measured = [claim for claim in CLAIMS if claim.scale != "printed"]
-    for found in judge_claims(measured, path, PARAMETERS):
+    for found in judge_claims(measured, path):
         assert found.verdict == "untested"
         assert found.claim.needs in found.reason
 
@@ -347,16 +346,16 @@ def test_a_parameter_that_is_wrong_is_named(database: Path) -> None:
     (right,) = (claim for claim in CLAIMS if claim.name == "beam_on_hard")
     lacking = right.model_copy(update={"parameters": {"first": "dvts"}})
     with pytest.raises(StudyError, match="second needs a value"):
-        judge_claims([lacking], database, PARAMETERS)
+        judge_claims([lacking], database)
     unknown = right.model_copy(update={"parameters": {**right.parameters, "prm": "x"}})
     with pytest.raises(StudyError, match="prm is no parameter"):
-        judge_claims([unknown], database, PARAMETERS)
+        judge_claims([unknown], database)
 
 
 def test_an_unknown_query_is_named(database: Path) -> None:
     wrong = CLAIMS[0].model_copy(update={"query": "avrages"})
     with pytest.raises(StudyError, match="no query called avrages") as error:
-        judge_claims([wrong], database, PARAMETERS)
+        judge_claims([wrong], database)
     assert "did you mean averages" in str(error.value.cure)
 
 

@@ -1,5 +1,6 @@
 """Estimates of one (task, policy): arrays from tables, and tables from arrays."""
 
+import dataclasses
 import itertools
 import math
 
@@ -82,7 +83,7 @@ def by_enumeration(budget: int, pick: object) -> float:
 
 
 def test_curves_are_what_enumeration_of_subsets_gives() -> None:
-    curves, _ = estimate(answers(POOL), {"prm": SCORES}, {"a": "easy"}, ["a", "b"], SETTINGS)
+    curves, *_ = estimate(answers(POOL), {"prm": SCORES}, {"a": "easy"}, ["a", "b"], SETTINGS)
 
     def best(subset: tuple[dict[str, object], ...]) -> float:
         def score(row: dict[str, object]) -> float:
@@ -115,7 +116,7 @@ def test_order_of_rows_does_not_matter() -> None:
 
 
 def test_a_bucket_holds_its_own_problems_only() -> None:
-    curves, _ = estimate(answers(POOL), {}, {"a": "easy", "b": "hard"}, ["a", "b"], SETTINGS)
+    curves, *_ = estimate(answers(POOL), {}, {"a": "easy", "b": "hard"}, ["a", "b"], SETTINGS)
     first = curves.filter(method="pass_at_k", budget=1)
     found = dict(first.select("bucket", "accuracy").iter_rows())
     assert found == {"all": 0.375, "easy": 0.5, "hard": 0.25}
@@ -139,7 +140,7 @@ def search(
 
 def test_dvts_at_smaller_budgets_averages_over_sets_of_whole_subtrees() -> None:
     rows = [search("a", 0, "1", "1"), search("a", 1, "2", "1")]
-    curves, outcomes = estimate(answers(rows), {}, {"a": "easy"}, ["a"], SETTINGS)
+    curves, outcomes, _ = estimate(answers(rows), {}, {"a": "easy"}, ["a"], SETTINGS)
     # One subtree costs M = 2: at N = 2 either of them, at N = 4 both, and the second scores best.
     assert value(curves, 2, method="dvts", scoring="prm_last", voting="prm_max") == 0.5
     assert value(curves, 4, method="dvts", scoring="prm_last", voting="prm_max") == 0.0
@@ -149,13 +150,85 @@ def test_dvts_at_smaller_budgets_averages_over_sets_of_whole_subtrees() -> None:
     assert set(outcomes["budget"]) == {2, 4}
 
 
+SIBLINGS = {0: "12", 1: "11", 2: "22", 3: "21"}
+"""Answers of four subtrees with two siblings each; the second sibling of each is scored higher."""
+
+
+def siblings() -> list[dict[str, object]]:
+    return [
+        search("a", subtree, answer, "1")
+        | {"sample_index": path, "margins": [subtree + 10.0 * path]}
+        for subtree, of_subtree in SIBLINGS.items()
+        for path, answer in enumerate(of_subtree)
+    ]
+
+
+def test_subtrees_with_several_answers_are_taken_whole_and_make_no_larger_budget() -> None:
+    settings = dataclasses.replace(SETTINGS, budgets=[2, 4, 8, 16])
+    curves, outcomes, _ = estimate(answers(siblings()), {}, {"a": "easy"}, ["a"], settings)
+    assert set(outcomes["budget"]) == {2, 4, 8}
+
+    def mean_over_sets(n: int, pick: object) -> float:
+        assert callable(pick)
+        sets = list(itertools.combinations(SIBLINGS, n))
+        return sum(pick(some) for some in sets) / len(sets)
+
+    def vote(some: tuple[int, ...]) -> float:
+        n_right = sum(SIBLINGS[subtree].count("1") for subtree in some)
+        return 0.5 if n_right == len(some) else float(n_right > len(some))
+
+    def best(some: tuple[int, ...]) -> float:
+        return float(SIBLINGS[max(some)][1] == "1")
+
+    for budget, n in ((2, 1), (4, 2), (8, 4)):
+        found = value(curves, budget, method="dvts", scoring=None, voting="majority")
+        assert found == pytest.approx(mean_over_sets(n, vote))
+        found = value(curves, budget, method="dvts", scoring="prm_last", voting="prm_max")
+        assert found == pytest.approx(mean_over_sets(n, best))
+    tokens = curves.filter(method="dvts", voting="majority", bucket="all")
+    assert dict(tokens.select("budget", "tokens").iter_rows()) == {2: 40.0, 4: 80.0, 8: 160.0}
+
+
+@pytest.mark.parametrize("method", ["beam_search", "dvts"])
+def test_repetitions_are_averaged_and_show_their_spread(method: str) -> None:
+    """Three runs that give one right answer: a third, and never the vote or best of all of them."""
+    budget = 4 if method == "beam_search" else None
+    rows = [
+        search(problem, subtree, answer, "1", method=method, budget=budget, repetition=run)
+        for problem in "ab"
+        for run, answer in enumerate("122")
+        for subtree in (range(1) if budget else range(2))
+    ]
+    curves, outcomes, spread = estimate(answers(rows), {}, {}, ["a", "b"], SETTINGS)
+    assert set(outcomes["budget"]) == ({4} if budget else {2, 4})
+    for voting, scoring in (("majority", None), ("prm_max", "prm_last"), ("prm_vote", "prm_min")):
+        found = value(curves, 4, method=method, voting=voting, scoring=scoring)
+        assert found == pytest.approx(1 / 3)
+    # The mean of three values 1, 0, 0 has a standard error of 1/3; of two problems, over root 2.
+    at_four = spread.filter(budget=4)
+    assert at_four.height == 7
+    assert at_four["standard_error"].to_list() == pytest.approx([1 / 3 / 2**0.5] * 7)
+
+
+def test_a_problem_that_lacks_a_repetition_is_averaged_over_the_others() -> None:
+    rows = [
+        search("a", 0, answer, "1", method="beam_search", budget=4, repetition=run)
+        for run, answer in enumerate("12")
+    ]
+    rows.append(search("b", 0, "7", "7", method="beam_search", budget=4, repetition=1))
+    curves, _, spread = estimate(answers(rows), {}, {}, ["a", "b"], SETTINGS)
+    assert value(curves, 4, method="beam_search", scoring=None, voting="majority") == 0.75
+    # Of the two problems only one shows how far runs differ.
+    assert spread["standard_error"].to_list() == pytest.approx([0.5 / 2**0.5] * 7)
+
+
 def test_beam_search_votes_over_the_paths_it_found_however_many() -> None:
     rows = [
         search("a", 0, x, "1", method="beam_search", budget=4, sample_index=i)
         for i, x in enumerate("211")
     ]
     rows.append(search("b", 0, "7", "7", method="beam_search", budget=4))
-    curves, _ = estimate(answers(rows), {}, {}, ["a", "b"], SETTINGS)
+    curves, *_ = estimate(answers(rows), {}, {}, ["a", "b"], SETTINGS)
     assert value(curves, 4, method="beam_search", scoring=None, voting="majority") == 1.0
 
 
@@ -179,7 +252,7 @@ def test_degenerate_pools_give_numbers(rows: list[dict[str, object]]) -> None:
     equal = pl.DataFrame(
         {"problem_id": ["a"] * 4, "sample_index": [0, 1, 2, 3], "margins": [[1.0]] * 4}
     )
-    curves, _ = estimate(answers(rows), {"prm": equal}, {"a": "hard"}, ["a"], SETTINGS)
+    curves, *_ = estimate(answers(rows), {"prm": equal}, {"a": "hard"}, ["a"], SETTINGS)
     assert curves.height
     assert np.isfinite(curves["accuracy"].to_numpy()).all()
     assert (curves["ci_low"] <= curves["ci_high"]).all()

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from compute_optimal.estimate import OUTCOMES
-from compute_optimal.selection import HELD_OUT, RULES, SELECTION, select_strategies
+from compute_optimal.selection import RULES, TABLES, select_strategies
 
 IDS = [f"p{i}" for i in range(40)]
 EASY = dict.fromkeys(IDS[:20], "easy") | dict.fromkeys(IDS[20:], "hard")
@@ -26,12 +26,10 @@ def outcomes(chances: dict[tuple[str, str, int], dict[str, float]]) -> pl.DataFr
 
 
 def select(found: pl.DataFrame, budgets: tuple[int, ...] = (4,)) -> pl.DataFrame:
-    return _selected(found, budgets)[0]
+    return selected(found, budgets)["selection"]
 
 
-def _selected(
-    found: pl.DataFrame, budgets: tuple[int, ...] = (4,)
-) -> tuple[pl.DataFrame, pl.DataFrame]:
+def selected(found: pl.DataFrame, budgets: tuple[int, ...] = (4,)) -> dict[str, pl.DataFrame]:
     return select_strategies(
         found,
         IDS,
@@ -39,6 +37,7 @@ def _selected(
         n_parameters=3 * 10**9,
         is_reasoning=False,
         budgets=budgets,
+        replicates=400,
         confidence=0.95,
         seed=0,
     )
@@ -60,9 +59,87 @@ def test_each_rule_picks_what_it_says() -> None:
     # Below 7B the paper's rule takes beam search for everything; s was not run with it.
     assert found["r", "fixed_rule"] == pytest.approx((0.5 + 0.4) / 2)
     assert ("s", "fixed_rule") not in found
-    # Choosing the PRM too.
-    assert found[None, "in_sample"] == pytest.approx((0.9 + 0.6) / 2)
+    # Choosing the PRM too: one PRM, not the best of each difficulty.
+    assert found[None, "in_sample"] == pytest.approx((0.9 + 0.4) / 2)
     assert rows.filter(pl.col("prm").is_null())["n_strategies"].to_list() == [3] * 4
+
+
+def test_the_prm_is_chosen_at_the_largest_budget_and_stays() -> None:
+    found = selected(
+        outcomes(
+            {
+                ("r", "best_of_n", 4): {"easy": 0.9, "hard": 0.4},
+                ("s", "best_of_n", 4): {"easy": 0.5, "hard": 0.1},
+                ("r", "best_of_n", 16): {"easy": 0.6, "hard": 0.4},
+                ("s", "best_of_n", 16): {"easy": 0.7, "hard": 0.2},
+                ("s", "dvts", 16): {"easy": 0.1, "hard": 0.5},
+            }
+        ),
+        (4, 16),
+    )
+    chosen = found["choices"].filter(rule="in_sample").drop("scoring", "voting", "rule")
+    assert chosen.rows() == [
+        (4, "easy", "s", "best_of_n", 1.0, 20),
+        (4, "hard", "s", "best_of_n", 1.0, 20),
+        (16, "easy", "s", "best_of_n", 1.0, 20),
+        (16, "hard", "s", "dvts", 1.0, 20),
+    ]
+    of_all = found["selection"].filter(pl.col("prm").is_null(), rule="in_sample")
+    assert dict(of_all.select("budget", "accuracy").iter_rows()) == pytest.approx({4: 0.3, 16: 0.6})
+
+
+def test_ties_of_prms_and_methods_are_shared_and_shown() -> None:
+    """Two PRMs that do equally well, one of them with two methods; a third does less well."""
+    found = selected(
+        outcomes(
+            {
+                ("r", "best_of_n", 4): {"easy": 0.9, "hard": 0.1},
+                ("r", "dvts", 4): {"easy": 0.9, "hard": 0.1},
+                ("s", "best_of_n", 4): {"easy": 0.6, "hard": 0.4},
+                ("t", "best_of_n", 4): {"easy": 0.6, "hard": 0.3},
+            }
+        )
+    )
+    chosen = found["choices"].filter(rule="in_sample", bucket="easy")
+    assert chosen.select("prm", "method", "share").rows() == [
+        ("r", "best_of_n", 0.25),
+        ("r", "dvts", 0.25),
+        ("s", "best_of_n", 0.5),
+    ]
+    shares = found["choices"].group_by("budget", "rule", "bucket").agg(pl.sum("share"))
+    assert shares["share"].to_list() == pytest.approx([1.0] * shares.height)
+    by_name = dict(
+        found["chosen_outcomes"]
+        .filter(rule="in_sample")
+        .select("problem_id", "accuracy")
+        .iter_rows()
+    )
+    assert by_name == pytest.approx({n: 0.75 if EASY[n] == "easy" else 0.25 for n in IDS})
+
+
+def test_every_choice_is_made_on_other_problems() -> None:
+    """Whatever a problem's own outcomes are, the rule cross_fitted gives it the same strategies."""
+    random = np.random.default_rng(3)
+    chances = {(p, m, n): {"easy": 0.5, "hard": 0.5} for p in "rst" for m in ("best_of_n", "dvts")
+               for n in (4, 16)}  # fmt: skip
+    found = outcomes(chances)
+    found = found.with_columns(accuracy=pl.Series(random.random(found.height)))
+
+    def of_problem(table: pl.DataFrame) -> float:
+        rows = table.filter(rule="cross_fitted", problem_id="p7", budget=16)
+        return float(rows["accuracy"].item())
+
+    def with_outcomes(prm: str, value: float) -> pl.DataFrame:
+        mine = (pl.col("problem_id") == "p7") & (pl.col("prm") == prm)
+        return found.with_columns(accuracy=pl.when(mine).then(value).otherwise("accuracy"))
+
+    # What it is given is linear in its own outcomes: their shares do not depend on them.
+    base, once, twice = (
+        of_problem(selected(with_outcomes("r", value), (4, 16))["chosen_outcomes"])
+        for value in (0.0, 1.0, 100.0)
+    )
+    assert twice - base == pytest.approx(100 * (once - base))
+    assert 0 <= once - base <= 1
 
 
 def test_equal_strategies_show_their_optimism() -> None:
@@ -73,7 +150,9 @@ def test_equal_strategies_show_their_optimism() -> None:
     found = found.with_columns(
         accuracy=pl.Series(random.integers(0, 2, found.height).astype(float))
     )
-    selection, held_out = _selected(found)
+    tables = selected(found)
+    selection = tables["selection"]
+    held_out = tables["chosen_outcomes"].filter(rule="cross_fitted")
     rows = {row["rule"]: row for row in selection.iter_rows(named=True) if row["prm"] is None}
     assert rows["in_sample"]["accuracy"] > 0.55
     assert rows["cross_fitted"]["accuracy"] < rows["in_sample"]["accuracy"] - 0.05
@@ -95,8 +174,21 @@ def test_one_prm_is_also_the_choice_among_all() -> None:
     assert set(of_one["rule"]) == set(RULES) - {"fixed_rule"}
 
 
+def test_a_method_that_lacks_problems_is_no_candidate_in_their_bucket() -> None:
+    found = outcomes(
+        {
+            ("r", "best_of_n", 4): {"easy": 0.4, "hard": 0.4},
+            ("r", "dvts", 4): {"easy": 1.0, "hard": 1.0},
+        }
+    ).filter((pl.col("method") != "dvts") | (pl.col("problem_id") != "p3"))
+    chosen = selected(found)["choices"].filter(rule="in_sample")
+    assert chosen.select("bucket", "method").rows() == [("easy", "best_of_n"), ("hard", "dvts")]
+
+
 def test_a_budget_without_runs_has_no_rows() -> None:
     found = outcomes({("r", "best_of_n", 4): {"easy": 1.0, "hard": 0.0}})
     assert set(select(found, (4, 16))["budget"]) == {4}
-    selection, held_out = _selected(found.clear())
-    assert (selection.schema, held_out.schema) == (pl.Schema(SELECTION), pl.Schema(HELD_OUT))
+    nothing = selected(found.clear())
+    assert {name: table.schema for name, table in nothing.items()} == {
+        name: pl.Schema(schema) for name, schema in TABLES.items()
+    }

@@ -6,14 +6,16 @@ import pytest
 from compute_optimal.statistics import (
     Exclusion,
     bootstrap_weights,
+    choose,
     efficiency_gain,
+    fit,
+    mean_interval,
     paper_rule,
     performance_gain,
     select_cross_fitted,
     select_fixed,
     select_in_sample,
     select_oracle,
-    selection_report,
 )
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -83,13 +85,10 @@ def test_missing_strategies_are_left_out_of_their_bucket_and_named() -> None:
     )
     fixed = select_fixed(outcomes, buckets, {"easy": 0, "hard": 0})
     np.testing.assert_array_equal(fixed.accuracy, [1, 1, NAN, NAN])
-    report = selection_report(
-        outcomes, buckets, bootstrap_weights(4, 20, 0), strategy_of={"easy": 0, "hard": 1}
-    )
-    assert report.in_sample.value == report.cross_fitted.value == 0.75
-    assert report.fixed_rule is not None
-    assert report.fixed_rule.value == 0.75
-    assert report.excluded == selection.excluded
+    choice = choose([fit(outcomes, buckets, bootstrap_weights(4, 20, 0))])
+    np.testing.assert_array_equal(choice.in_sample.accuracy, [1, 1, 0.5, 0.5])
+    np.testing.assert_allclose(choice.cross_fitted.accuracy, [1, 1, 0.5, 0.5])
+    assert choice.optimism_gap.value == 0
 
 
 def test_only_problem_of_a_bucket_borrows_from_the_other_buckets() -> None:
@@ -102,14 +101,14 @@ def test_only_problem_of_a_bucket_borrows_from_the_other_buckets() -> None:
 def test_nothing_to_choose_from_gives_nan() -> None:
     single = select_cross_fitted([[1.0], [0.0]], ["easy"], repeats=1)
     assert np.isnan(single.accuracy).all()
-    report = selection_report([[1.0], [0.0]], ["easy"], bootstrap_weights(1, 20, 0))
-    assert report.in_sample.value == report.oracle.value == 1
-    assert np.isnan(report.cross_fitted.value)
-    assert np.isnan(report.optimism_gap.value)
-    absent = selection_report(np.full((2, 5), NAN), ["easy"] * 5, bootstrap_weights(5, 20, 0))
-    assert np.isnan([*absent.in_sample, *absent.cross_fitted, *absent.oracle]).all()
-    empty = selection_report(np.zeros((2, 0)), [], bootstrap_weights(0, 20, 0))
-    assert np.isnan(empty.in_sample.value)
+    choice = choose([fit([[1.0], [0.0]], ["easy"], bootstrap_weights(1, 20, 0))])
+    assert choice.in_sample.accuracy == 1
+    assert np.isnan([*choice.cross_fitted.accuracy, choice.optimism_gap.value]).all()
+    absent = choose([fit(np.full((2, 5), NAN), ["easy"] * 5, bootstrap_weights(5, 20, 0))])
+    accuracies = [*absent.in_sample.accuracy, *absent.cross_fitted.accuracy]
+    assert np.isnan([*accuracies, absent.optimism_gap.value]).all()
+    empty = choose([fit(np.zeros((2, 0)), [], bootstrap_weights(0, 20, 0))])
+    assert len(empty.in_sample.accuracy) == 0
     with pytest.raises(ValueError, match="problems"):
         select_in_sample([[1.0, 0.0]], ["easy"])
     with pytest.raises(ValueError, match="folds"):
@@ -136,47 +135,117 @@ def test_selecting_among_equals_is_optimistic_in_sample_and_honest_cross_fitted(
     assert abs(np.mean(cross_fitted)) < 3 * error
 
 
-def test_report_agrees_with_the_selections_and_its_intervals_cover() -> None:
-    report = selection_report(
-        OUTCOMES, LABELS, bootstrap_weights(30, 50, 0), strategy_of=dict.fromkeys(LABELS, 2),
-        repeats=4, seed=5,
-    )  # fmt: skip
-    assert report.in_sample.value == pytest.approx(
-        select_in_sample(OUTCOMES, LABELS).accuracy.mean()
+def test_a_choice_among_one_prm_is_that_of_its_strategies() -> None:
+    choice = choose([fit(OUTCOMES, LABELS, bootstrap_weights(30, 50, 0), repeats=4, seed=5)])
+    in_sample = select_in_sample(OUTCOMES, LABELS)
+    held_out = select_cross_fitted(OUTCOMES, LABELS, repeats=4, seed=5)
+    np.testing.assert_allclose(choice.in_sample.share[0], in_sample.share)
+    np.testing.assert_allclose(choice.in_sample.accuracy, in_sample.accuracy)
+    np.testing.assert_allclose(choice.cross_fitted.share[0], held_out.share)
+    np.testing.assert_allclose(choice.cross_fitted.accuracy, held_out.accuracy)
+    assert choice.optimism_gap.value == pytest.approx(
+        in_sample.accuracy.mean() - held_out.accuracy.mean()
     )
-    held_out = select_cross_fitted(OUTCOMES, LABELS, repeats=4, seed=5).accuracy.mean()
-    assert report.cross_fitted.value == pytest.approx(held_out)
-    assert report.oracle.value == pytest.approx(OUTCOMES.max(axis=0).mean())
-    assert report.fixed_rule is not None
-    assert report.fixed_rule.value == pytest.approx(OUTCOMES[2].mean())
-    assert report.optimism_gap.value == pytest.approx(report.in_sample.value - held_out)
 
+
+def test_choosing_the_prm_too_agrees_with_brute_force() -> None:
+    """With many folds every fold is one problem of each bucket; PRMs have three methods each."""
+    random = np.random.default_rng(8)
+    prms = random.integers(0, 2, (4, 3, 24)).astype(float)
+    buckets = np.repeat(["easy", "hard"], 12)
+    weights = bootstrap_weights(24, 2, 0)
+    fits = [fit(prm, buckets, weights, folds=24, repeats=1) for prm in prms]
+    choice, (fold,) = choose(fits), fits[0].fold
+
+    def chosen(train: np.ndarray, problem: int) -> float:
+        """What the PRM and method that are best on ``train`` give a problem, ties shared."""
+        totals = [
+            sum(prm[:, train & (buckets == b)].sum(axis=1).max() for b in np.unique(buckets))
+            for prm in prms
+        ]
+        values = []
+        for prm in prms[np.isclose(totals, max(totals))]:
+            sums = prm[:, train & (buckets == buckets[problem])].sum(axis=1)
+            values.append(prm[np.isclose(sums, sums.max()), problem].mean())
+        return float(np.mean(values))
+
+    everything = np.ones(24, dtype=bool)
+    for problem in range(24):
+        assert choice.in_sample.accuracy[problem] == pytest.approx(chosen(everything, problem))
+        others = fold != fold[problem]
+        assert choice.cross_fitted.accuracy[problem] == pytest.approx(chosen(others, problem))
+
+
+def test_a_prm_that_lacks_a_bucket_is_no_candidate() -> None:
+    whole, part = np.full((1, 8), 0.2), np.array([[1.0] * 4 + [NAN] * 4])
+    buckets, weights = ["easy"] * 4 + ["hard"] * 4, bootstrap_weights(8, 20, 0)
+    fits = [fit(outcome, buckets, weights) for outcome in (part, whole)]
+    np.testing.assert_allclose(choose(fits).in_sample.accuracy, 0.2)
+    np.testing.assert_allclose(choose(fits).cross_fitted.accuracy, 0.2)
+    # Alone it is taken as far as it goes.
+    np.testing.assert_array_equal(choose(fits[:1]).in_sample.accuracy, [1] * 4 + [NAN] * 4)
+
+
+def test_another_budget_may_decide_on_the_prm() -> None:
+    buckets, weights = ["easy"] * 6, bootstrap_weights(6, 20, 0)
+    low, high = (fit(np.full((1, 6), x), buckets, weights) for x in (0.1, 0.9))
+    np.testing.assert_allclose(choose([low, high]).in_sample.accuracy, 0.9)
+    choice = choose([low, high], deciding=[high, low])
+    np.testing.assert_allclose(choice.in_sample.accuracy, 0.1)
+    np.testing.assert_allclose(choice.cross_fitted.accuracy, 0.1)
+
+
+def test_choosing_among_equal_prms_is_optimistic_in_sample_and_honest_cross_fitted() -> None:
+    random = np.random.default_rng(9)
+    in_sample, cross_fitted = [], []
+    for seed in range(60):
+        buckets = random.integers(0, 3, 120)
+        outcomes = (random.random((6, 3, 120)) < 0.5).astype(float)
+        weights = np.zeros((0, 120))
+        choice = choose([fit(x, buckets, weights, repeats=3, seed=seed) for x in outcomes])
+        in_sample.append(choice.in_sample.accuracy.mean() - 0.5)
+        cross_fitted.append(choice.cross_fitted.accuracy.mean() - 0.5)
+    assert np.mean(in_sample) > 0.08
+    assert abs(np.mean(cross_fitted)) < 3 * np.std(cross_fitted) / np.sqrt(60)
+
+
+def test_intervals_of_a_choice_cover() -> None:
+    """Where two PRMs are equal and their methods nearly so, much of what varies is the choice."""
     random = np.random.default_rng(1)
     truth = np.array([[0.8, 0.5, 0.2], [0.78, 0.52, 0.25], [0.7, 0.55, 0.22], [0.8, 0.45, 0.3]])
-    reports = []
-    for seed in range(120):
+    found: dict[str, list[tuple[float, float, float]]] = {"gap": [], "in": [], "out": []}
+    for seed in range(150):
         buckets = random.integers(0, 3, 150)
-        outcomes = (random.random((4, 150)) < truth[:, buckets]).astype(float)
-        reports.append(
-            selection_report(outcomes, buckets, bootstrap_weights(150, 80, seed), repeats=2)
-        )
-    for name in ("in_sample", "cross_fitted", "optimism_gap"):
-        estimates = [getattr(report, name) for report in reports]
-        mean = np.mean([estimate.value for estimate in estimates])
-        covered = np.mean([estimate.low <= mean <= estimate.high for estimate in estimates])
-        assert covered > 0.9, name
+        outcomes = (random.random((2, 4, 150)) < truth[:, buckets]).astype(float)
+        weights = bootstrap_weights(150, 80, seed)
+        choice = choose([fit(outcome, buckets, weights, repeats=2) for outcome in outcomes])
+        found["gap"].append(choice.optimism_gap)
+        for name, selection in (("in", choice.in_sample), ("out", choice.cross_fitted)):
+            interval = mean_interval(selection.accuracy[:, None], weights)
+            mean, low, high = (float(part[0]) for part in interval[:3])
+            ratio = choice.widening if name == "out" else 1
+            found[name].append((mean, mean - ratio * (mean - low), mean + ratio * (high - mean)))
+    for name, estimates in found.items():
+        mean = np.mean([value for value, _, _ in estimates])
+        covered = np.mean([low <= mean <= high for _, low, high in estimates])
+        assert covered > 0.9, (name, covered)
+
+
+def test_without_a_choice_nothing_is_widened() -> None:
+    """One strategy, or one that is best by far: replicates that choose again choose the same."""
+    weights = bootstrap_weights(30, 50, 0)
+    for outcomes in (OUTCOMES[:1], np.vstack([OUTCOMES[0], OUTCOMES[0] - 0.9])):
+        assert choose([fit(outcomes, LABELS, weights)]).widening == pytest.approx(1)
 
 
 def test_replicates_select_again_as_if_problems_were_repeated() -> None:
-    """A replicate's in-sample accuracy is that of a study with these problems repeated."""
+    """A replicate's in-sample sum is that of a study with these problems repeated."""
     weights = bootstrap_weights(30, 2, seed=6)
-    report = selection_report(OUTCOMES, LABELS, weights)
-    accuracies = []
-    for weight in weights:
+    found = fit(OUTCOMES, LABELS, weights)
+    for weight, best in zip(weights, found.best[1:], strict=True):
         rows = np.repeat(np.arange(30), weight.astype(int))
-        accuracies.append(select_in_sample(OUTCOMES[:, rows], LABELS[rows]).accuracy.mean())
-    half = 1.959963984540054 * np.std(accuracies, ddof=1)
-    assert report.in_sample.high - report.in_sample.value == pytest.approx(half)
+        again = select_in_sample(OUTCOMES[:, rows], LABELS[rows]).accuracy
+        assert best == pytest.approx(again.sum())
 
 
 @pytest.mark.parametrize(

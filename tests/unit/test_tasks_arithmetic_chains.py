@@ -162,6 +162,16 @@ def test_numbers_pick_among_the_problems() -> None:
     assert generate(len(numbers), 5, numbers=numbers) == [problems[n] for n in numbers]
 
 
+@pytest.mark.parametrize("n_parts", [2, 9])
+def test_every_problem_is_the_same_without_those_before_it(n_parts: int) -> None:
+    """Of chains of two operations many are drawn twice, and the later one is drawn anew."""
+    problems = generate(3000, 0, 2, 2)
+    assert len({problem.problem for problem in problems}) == 3000
+    for part in range(n_parts):
+        numbers = range(part, 3000, n_parts)
+        assert generate(len(numbers), 0, 2, 2, numbers=numbers) == problems[part::n_parts]
+
+
 def test_the_evaluated_problems_are_candidates_of_the_registry() -> None:
     """Asked for alone, a problem has the text that it has among all candidates."""
     tasks = load_registry(REGISTRY).tasks

@@ -12,13 +12,15 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from compute_optimal.commands import FUNCTIONS
 from compute_optimal.errors import StudyError, in_words
-from compute_optimal.store import read_table, supersede, write_json, write_parquet
+from compute_optimal.store import supersede, write_json, write_result
 
 _DEFAULT_STUDY = Path("config/config.yaml")
 
@@ -65,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
 
     def verb(name: str, run: Any, help_text: str, *parents: Any) -> argparse.ArgumentParser:
         found = verbs.add_parser(name, help=help_text, description=help_text, parents=parents)
-        found.set_defaults(run=run)
+        found.set_defaults(run=run, verb=name)
         return found
 
     for name, run, help_text in (
@@ -76,24 +78,23 @@ def _parser() -> argparse.ArgumentParser:
     ):
         command = verb(name, run, help_text, job)
         command.add_argument("--output", type=Path, required=True)
-        command.set_defaults(verb=name)
 
-    command = verb("grade-answers", _grade_answers, "extract and grade answers", job)
+    command = verb("grade-answers", _call, "extract and grade answers", job)
     command.add_argument("--problems", type=Path, required=True)
     command.add_argument("--workers", type=int, default=1)
     command.add_argument("--output", type=Path, required=True)
 
-    command = verb("check-steps", _check_steps, "which steps of a policy are right", job)
+    command = verb("check-steps", _call, "which steps of a policy are right", job)
     command.add_argument("--steps", type=Path, required=True)
     command.add_argument("--pruning", type=Path, required=True)
 
-    command = verb("examine-prms", _examine_prms, "what PRMs say about checked steps", job)
+    command = verb("examine-prms", _call, "what PRMs say about checked steps", job)
     command.add_argument("--problems", type=Path, required=True)
     command.add_argument("--steps", type=Path, nargs="+", required=True)
     command.add_argument("--rates", type=Path, required=True)
     command.add_argument("--cases", type=Path, required=True)
 
-    command = verb("estimate-accuracy", _estimate_accuracy, "curves and outcomes", job)
+    command = verb("estimate-accuracy", _call, "curves and outcomes", job)
     for name in ("--problems", "--answers"):
         command.add_argument(name, type=Path, required=True)
     command.add_argument("--outputs", type=Path, nargs="+", required=True)
@@ -103,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--spec", type=json.loads, required=True, help="the rule's parameter")
     command.add_argument("--output", type=Path, required=True)
 
-    command = verb("build-database", _build_database, "the DuckDB file of a study", storage)
+    command = verb("build-database", _call, "the DuckDB file of a study", storage)
     command.add_argument("--study", type=Path, required=True)
     command.add_argument("--tables", type=Path, nargs="+", required=True)
     command.add_argument("--published", type=Path, required=True)
@@ -112,33 +113,30 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--output", type=Path, required=True)
 
     for name, run, help_text in (
-        ("draw-figures", _draw_figures, "figures of the catalogue: svg, pdf, png"),
-        ("render-tables", _render_tables, "tables of the catalogue: csv, md, tex"),
+        ("draw-figures", _call, "figures of the catalogue: svg, pdf, png"),
+        ("render-tables", _call, "tables of the catalogue: csv, md, tex"),
     ):
-        command = verbs.add_parser(name, help=help_text, description=help_text)
-        command.set_defaults(run=run)
+        command = verb(name, run, help_text)
         command.add_argument("--database", type=Path, required=True)
         command.add_argument(
             "--outputs", type=Path, nargs="+", required=True, help="files, each named by its item"
         )
-        if run is _draw_figures:
+        if name == "draw-figures":
             command.add_argument("--workers", type=int, default=1, help="processes that draw")
 
-    command = verbs.add_parser("run-notebooks", help="notebooks, executed and exported to HTML")
-    command.set_defaults(run=_run_notebooks)
+    command = verb("run-notebooks", _call, "notebooks, executed and exported to HTML")
     command.add_argument("notebooks", type=Path, nargs="+")
     command.add_argument("--database", type=Path, required=True)
     command.add_argument("--claims", type=Path, required=True, help="page of the verdicts")
     command.add_argument("--figures", type=Path, nargs="+", required=True, help="their PNG files")
     command.add_argument("--outputs", type=Path, nargs="+", required=True)
 
-    command = verb("build-browser", _build_browser, "a page of solutions and trees", storage)
+    command = verb("build-browser", _call, "a page of solutions and trees", storage)
     command.add_argument("--study", type=Path, required=True)
     command.add_argument("--database", type=Path, required=True)
     command.add_argument("--output", type=Path, required=True)
 
-    command = verbs.add_parser("judge-claims", help="the paper's claims: csv, md, tex, html")
-    command.set_defaults(run=_judge_claims)
+    command = verb("judge-claims", _call, "the paper's claims: csv, md, tex, html")
     command.add_argument("--claims", type=Path, required=True)
     command.add_argument("--database", type=Path, required=True)
     command.add_argument("--outputs", type=Path, nargs="+", required=True)
@@ -208,12 +206,29 @@ def _storage(options: argparse.Namespace) -> Any:
     )
 
 
+_STORAGE = {"store", "shipped", "registry", "lock_file", "mirror", "part_seconds", "generate"}
+
+
+def _call(options: argparse.Namespace) -> None:
+    """Call the function behind a verb with the verb's options by name."""
+    module, _, name = FUNCTIONS[options.verb].partition(":")
+    arguments = {
+        option: value
+        for option, value in vars(options).items()
+        if option not in {"run", "verb", *_STORAGE}
+    }
+    if "store" in options:
+        arguments["storage"] = _storage(options)
+    if "study" in arguments:
+        arguments["study"] = _described_study(options)
+    getattr(import_module(module), name)(**arguments)
+
+
 def _prepare_problems(options: argparse.Namespace) -> None:
     storage, spec = _storage(options), options.spec
     task = storage.registry.task(spec["task"]["name"])
     facts = storage.facts(task, spec["problems"])
-    write_parquet(facts.select(pl.lit(task.name).alias("task"), pl.all()), options.output)
-    supersede(options.output)
+    write_result(facts.select(pl.lit(task.name).alias("task"), pl.all()), options.output)
 
 
 def _generate(options: argparse.Namespace) -> None:
@@ -228,100 +243,6 @@ def _generate(options: argparse.Namespace) -> None:
     supersede(options.output)
 
 
-def _grade_answers(options: argparse.Namespace) -> None:
-    from compute_optimal import judge
-
-    storage, spec = _storage(options), options.spec
-    problems = read_table(options.problems)
-    if "adopted" in spec:
-        answers = judge.answers_of_adopted(spec, storage)
-    else:
-        answers = judge.answers_of_run(spec, storage, problems)
-    graded = judge.grade_answers(
-        problems, answers, seconds=spec["seconds"], workers=options.workers
-    )
-    write_parquet(_of_cell(graded, spec["task"]["name"], spec["policy"]), options.output)
-    supersede(options.output)
-
-
-def _estimate_accuracy(options: argparse.Namespace) -> None:
-    from compute_optimal import estimate, judge
-    from compute_optimal.score_quality import examine_scores
-    from compute_optimal.selection import select_strategies
-
-    storage, spec = _storage(options), options.spec
-    settings = estimate.Settings(**spec["settings"])
-    problems = read_table(options.problems)
-    ids = problems["problem_id"].to_list()
-    answers = read_table(options.answers)
-    scores = judge.scores_of(spec, storage, problems)
-    rated = estimate.difficulty(answers, ids, settings)
-    buckets = dict(rated.select("problem_id", "bucket").unique().iter_rows())
-    curves, outcomes = estimate.estimate(answers, scores, buckets, ids, settings)
-    chosen, held_out = select_strategies(
-        outcomes,
-        ids,
-        task=spec["task"],
-        n_parameters=spec["n_parameters"],
-        is_reasoning=spec["is_reasoning"],
-        budgets=settings.budgets,
-        confidence=settings.confidence,
-        seed=settings.seed,
-    )
-    tables = {
-        "difficulty": rated,
-        "curves": curves,
-        "outcomes": outcomes,
-        "selection": chosen,
-        "held_out": held_out,
-        **examine_scores(answers, scores, ids, settings),
-    }
-    for path in options.outputs:
-        kind = path.name.rsplit("-", 1)[0]
-        write_parquet(_of_cell(tables[kind], spec["task"], spec["policy"]), path)
-        supersede(path)
-
-
-def _check_steps(options: argparse.Namespace) -> None:
-    from compute_optimal.step_truth import check_searches, check_solutions
-
-    spec, storage = options.spec, _storage(options)
-    for frame, path in (
-        (check_solutions(spec, storage), options.steps),
-        (check_searches(spec, storage), options.pruning),
-    ):
-        write_parquet(_of_cell(frame, spec["task"]["name"], spec["policy"]), path)
-        supersede(path)
-
-
-def _examine_prms(options: argparse.Namespace) -> None:
-    from compute_optimal import judge, prm_ability, prm_cases
-
-    storage, spec = _storage(options), options.spec
-    problems = read_table(options.problems)
-    checked = pl.concat([read_table(path) for path in options.steps])
-    scores = {
-        prm: {
-            policy: judge.scores_of_pool(score, storage, problems)
-            for policy, score in of_policies.items()
-        }
-        for prm, of_policies in spec["scores"].items()
-    }
-    settings = prm_ability.Settings(**spec["settings"])
-    verdicts = prm_ability.verdicts_of(checked, scores, problems["problem_id"].to_list())
-    task = str(problems["task"].first())
-    for frame, path in (
-        (prm_ability.examine(verdicts, task, problems.height, settings), options.rates),
-        (prm_cases.choose(verdicts, task), options.cases),
-    ):
-        write_parquet(frame, path)
-        supersede(path)
-
-
-def _of_cell(frame: pl.DataFrame, task: str, policy: str) -> pl.DataFrame:
-    return frame.select(pl.lit(task).alias("task"), pl.lit(policy).alias("policy"), pl.all())
-
-
 def _describe_study(options: argparse.Namespace) -> None:
     write_json(options.output, options.spec)
     supersede(options.output)
@@ -333,76 +254,6 @@ def _described_study(options: argparse.Namespace) -> Any:
     where = {"registry": str(options.registry), "lock_file": str(options.lock_file)}
     described = json.loads(options.study.read_bytes())["study"]
     return parse_study({**described, **where}, where=str(options.study))
-
-
-def _build_database(options: argparse.Namespace) -> None:
-    from compute_optimal.database import build
-    from compute_optimal.published import load_processbench
-
-    printed = {
-        "published": pl.read_csv(options.published),
-        "pretraining": pl.read_csv(options.pretraining),
-        "processbench": load_processbench(options.processbench),
-    }
-    build(_described_study(options), _storage(options), options.tables, printed, options.output)
-
-
-def _build_browser(options: argparse.Namespace) -> None:
-    from compute_optimal.charts.query import opened
-    from compute_optimal.pages.browser import browser_page
-    from compute_optimal.store import atomic_write
-
-    with opened(options.database):
-        page = browser_page(_described_study(options), _storage(options), options.database)
-    with atomic_write(options.output) as file:
-        file.write(page.encode())
-
-
-def _by_ending(paths: Sequence[Path]) -> dict[str, Path]:
-    return {path.suffix[1:]: path for path in paths}
-
-
-def _by_name(paths: Sequence[Path]) -> dict[str, dict[str, Path]]:
-    names = dict.fromkeys(path.stem for path in paths)
-    return {name: _by_ending([path for path in paths if path.stem == name]) for name in names}
-
-
-def _draw_figures(options: argparse.Namespace) -> None:
-    from compute_optimal.charts.present import draw_figures
-
-    draw_figures(options.database, _by_name(options.outputs), workers=options.workers)
-
-
-def _render_tables(options: argparse.Namespace) -> None:
-    from compute_optimal.charts.present import render_table
-    from compute_optimal.charts.query import opened
-
-    with opened(options.database):
-        for name, outputs in _by_name(options.outputs).items():
-            render_table(name, options.database, outputs)
-
-
-def _run_notebooks(options: argparse.Namespace) -> None:
-    from compute_optimal.notebooks import run_notebooks
-
-    parameters = {
-        "database": options.database,
-        "claims": options.claims,
-        "figures": options.figures[0].parent,
-    }
-    run_notebooks(options.notebooks, parameters, options.outputs[0].parent)
-
-
-def _judge_claims(options: argparse.Namespace) -> None:
-    from compute_optimal.charts.present import SCORING, VOTING
-    from compute_optimal.charts.query import opened
-    from compute_optimal.claims import judge_claims, write_claims
-    from compute_optimal.config import load_claims
-
-    common = {"scoring": SCORING, "voting": VOTING}
-    with opened(options.database):
-        judgements = judge_claims(load_claims(options.claims), options.database, common)
-    write_claims(judgements, _by_ending(options.outputs))
 
 
 def _study(options: argparse.Namespace) -> Any:

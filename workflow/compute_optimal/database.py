@@ -17,12 +17,13 @@ from compute_optimal.parts import COUNTS, SCHEMAS
 from compute_optimal.prm_ability import RATES
 from compute_optimal.prm_cases import CASES
 from compute_optimal.pruning import PRUNING
+from compute_optimal.published import load_processbench
 from compute_optimal.spec import canonical
 from compute_optimal.storage import Storage
 
 FILES = (
-    "problems", "answers", "difficulty", "curves", "outcomes", "selection", "held_out", "picks",
-    "calibration", "score_quality", "run_to_run",
+    "problems", "answers", "difficulty", "curves", "outcomes", "selection", "choices",
+    "chosen_outcomes", "picks", "calibration", "score_quality", "run_to_run",
 )  # fmt: skip
 """Kinds of parquet files that go in; each file carries its task, policy and origin."""
 
@@ -83,6 +84,8 @@ _ENTRIES: dict[str, dict[str, pl.DataType]] = {
         "vote_subsets": _COUNT,
         "seed": _COUNT,
         "beam_width": _COUNT,
+        "scoring": _TEXT,
+        "voting": _TEXT,
     },
 }
 
@@ -188,6 +191,24 @@ searches, for its own clock ran for the others only.
 """
 
 
+def build_database(
+    study: Study,
+    storage: Storage,
+    tables: Sequence[Path],
+    published: Path,
+    processbench: Path,
+    pretraining: Path,
+    output: Path,
+) -> None:
+    """The rule of this name: ``build`` with the files of published numbers."""
+    printed = {
+        "published": pl.read_csv(published),
+        "pretraining": pl.read_csv(pretraining),
+        "processbench": load_processbench(processbench),
+    }
+    build(study, storage, tables, printed, output)
+
+
 def build(
     study: Study,
     storage: Storage,
@@ -273,6 +294,8 @@ def _entries(study: Study) -> dict[str, pl.DataFrame]:
                 study.statistics.vote_subsets,
                 study.seed,
                 study.beam_width,
+                study.aggregation.scoring,
+                study.aggregation.voting,
             )
         ],
     }

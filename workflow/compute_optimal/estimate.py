@@ -102,7 +102,7 @@ def estimate(
     buckets: Mapping[str, str],
     problem_ids: Sequence[str],
     settings: Settings,
-) -> tuple[pl.DataFrame, pl.DataFrame]:
+) -> Estimates:
     """All curves and, at the study's budgets, the outcomes per problem.
 
     ``answers``: graded answers; ``scores``: PRM -> (problem_id, sample_index, margins) of the
@@ -116,9 +116,14 @@ def estimate(
     parts = {bucket: (rows, weights[:, rows]) for bucket, rows in groups.items()}
     curves = [*_curves(answers, scores, problem_ids, settings)]
     rows = [row for curve in curves for row in _summaries(curve, parts, settings)]
-    return (
+    return Estimates(
         pl.DataFrame(rows, schema=CURVES, orient="row"),
         _outcomes(curves, labels, problem_ids, settings),
+        pl.DataFrame(
+            [row for curve in curves for row in _spread_of_runs(curve)],
+            schema=RUN_TO_RUN,
+            orient="row",
+        ),
     )
 
 
@@ -146,6 +151,22 @@ OUTCOMES: dict[str, pl.DataType] = {
     "bucket": pl.String(),
     "accuracy": pl.Float64(),
 }
+
+
+RUN_TO_RUN: dict[str, pl.DataType] = {
+    **_STRATEGY,
+    "budget": pl.Int64(),
+    "standard_error": pl.Float64(),
+}
+"""Standard error of an accuracy if the same problems were run with other seeds."""
+
+
+class Estimates(NamedTuple):
+    """Tables of ``CURVES``, ``OUTCOMES`` and, of searches that were repeated, ``RUN_TO_RUN``."""
+
+    curves: pl.DataFrame
+    outcomes: pl.DataFrame
+    run_to_run: pl.DataFrame
 
 
 def _curves(
@@ -331,6 +352,20 @@ def _summaries(
                 )
             )
     return rows
+
+
+def _spread_of_runs(curve: _Curve) -> Iterator[tuple[Any, ...]]:
+    """Rows of ``RUN_TO_RUN``: how far repetitions of a search differ on the same problems.
+
+    Problems that were run once are taken to vary as those that were run repeatedly do.
+    """
+    if curve.run_variances is None:
+        return
+    for i, budget in enumerate(curve.budgets):
+        known, n_problems = curve.run_variances[:, i], int((~np.isnan(curve.values[:, i])).sum())
+        if not np.isnan(known).all():
+            error = float(np.sqrt(np.nanmean(known) / n_problems))
+            yield curve.prm, curve.method, curve.scoring, curve.voting, int(budget), error
 
 
 def _outcomes(

@@ -8,6 +8,7 @@ rollouts differ only in where the answers come from.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -18,6 +19,7 @@ from compute_optimal.grading import grade
 from compute_optimal.grading.extraction import extract_answer
 from compute_optimal.grading.official import grade_official
 from compute_optimal.storage import Storage
+from compute_optimal.store import read_table, write_result
 
 Request = Mapping[str, Any]
 
@@ -48,6 +50,24 @@ path's steps.
 _POSITION = [
     "pool", "prm", "method", "budget", "problem_id", "repetition", "subtree", "sample_index",
 ]  # fmt: skip
+
+
+def judge_answers(
+    spec: Request, storage: Storage, problems: Path, workers: int, output: Path
+) -> None:
+    """The rule ``grade_answers``: the graded answers of one (task, policy), run or adopted."""
+    facts = read_table(problems)
+    if "adopted" in spec:
+        answers = answers_of_adopted(spec, storage)
+    else:
+        answers = answers_of_run(spec, storage, facts)
+    graded = grade_answers(facts, answers, seconds=spec["seconds"], workers=workers)
+    write_result(of_cell(graded, spec["task"]["name"], spec["policy"]), output)
+
+
+def of_cell(frame: pl.DataFrame, task: str, policy: str) -> pl.DataFrame:
+    """``frame`` with the task and policy that all of it is about."""
+    return frame.select(pl.lit(task).alias("task"), pl.lit(policy).alias("policy"), pl.all())
 
 
 def answers_of_run(request: Request, storage: Storage, problems: pl.DataFrame) -> pl.DataFrame:

@@ -11,6 +11,18 @@ from compute_optimal.errors import StudyError
 CELL_SECONDS = 600
 
 
+def execute(
+    notebooks: Sequence[Path],
+    database: Path,
+    claims: Path,
+    figures: Sequence[Path],
+    outputs: Sequence[Path],
+) -> None:
+    """The rule ``run_notebooks``: with the database, the verdicts' page and the drawn figures."""
+    parameters = {"database": database, "claims": claims, "figures": figures[0].parent}
+    run_notebooks(notebooks, parameters, outputs[0].parent)
+
+
 def run_notebooks(notebooks: Sequence[Path], parameters: Mapping[str, Path], folder: Path) -> None:
     """Execute ``notebooks`` with their parameters set, and write each as .ipynb and .html.
 

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from compute_optimal.answer_grid import AnswerGrid, margins_of
-from compute_optimal.estimate import SCORINGS, Settings
+from compute_optimal.estimate import RUN_TO_RUN, SCORINGS, Settings
 from compute_optimal.statistics.estimators import (
     FloatArray,
     IntArray,
@@ -42,11 +42,8 @@ TABLES: dict[str, dict[str, pl.DataType]] = {
     "picks": {**_SCORED, "measure": _TEXT, "budget": _COUNT, **_INTERVAL, "n_problems": _COUNT},
     "calibration": {**_SCORED, "bin": _COUNT, "n_samples": _COUNT, "score": _REAL, **_INTERVAL},
     "score_quality": {**_SCORED, "measure": _TEXT, **_INTERVAL, "n_problems": _COUNT},
-    "run_to_run": {
-        "prm": _TEXT, "method": _TEXT, "scoring": _TEXT, "voting": _TEXT, "budget": _COUNT,
-        "standard_error": _REAL,
-    },
-}  # fmt: skip
+    "run_to_run": RUN_TO_RUN,
+}
 """Tables of ``examine_scores``; intervals are bootstraps over problems.
 
 ``picks``: the solution that best-of-N picks, on average; measure: its score (0..1), tokens, steps.
@@ -58,7 +55,7 @@ bins), overconfidence (mean score minus share right), tied_pairs (share of pairs
 samples with the same score), tied_top (share of problems whose best score is shared), unscored
 (share of samples), length_correlation and step_correlation (of the score's logit with the logarithm
 of tokens and the number of steps, within a problem and among samples that are equally right).
-``run_to_run``: standard error of an accuracy if the same problems were run with other seeds.
+``run_to_run``: what ``estimate`` says of repeated searches, of the pool.
 """
 
 

@@ -6,14 +6,17 @@ in an answer. What a PRM says about them is compared in ``prm_ability``.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import polars as pl
 
 from compute_optimal.cells import partition
 from compute_optimal.errors import StudyError
-from compute_optimal.judge import Request, stored_rows
+from compute_optimal.judge import Request, of_cell, stored_rows
 from compute_optimal.policies.steps import split_steps
 from compute_optimal.pruning import Check, pruned_paths
 from compute_optimal.storage import Storage
+from compute_optimal.store import write_result
 from compute_optimal.tasks import Problem, step_checker
 
 CHECKED: dict[str, pl.DataType] = {
@@ -26,6 +29,15 @@ CHECKED: dict[str, pl.DataType] = {
     "finished": pl.Boolean(),
 }
 """Columns of a checked solution. ``steps`` and ``correct`` have one item a step."""
+
+
+def check_steps(spec: Request, storage: Storage, steps: Path, pruning: Path) -> None:
+    """The rule of this name: the checked steps of one (task, policy), and what searches pruned."""
+    for frame, path in (
+        (check_solutions(spec, storage), steps),
+        (check_searches(spec, storage), pruning),
+    ):
+        write_result(of_cell(frame, spec["task"]["name"], spec["policy"]), path)
 
 
 def check_solutions(request: Request, storage: Storage) -> pl.DataFrame:

@@ -137,6 +137,12 @@ def _first_line(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0]
 
 
+def write_result(frame: pl.DataFrame, path: Path) -> None:
+    """Write a result of a study, a parquet file that replaces those of other requests."""
+    write_parquet(frame, path)
+    supersede(path)
+
+
 def supersede(path: Path) -> None:
     """Remove the files beside ``path`` that differ from it in the digest of their name only.
 

@@ -32,36 +32,16 @@ from compute_optimal.grading import GRADER
 from compute_optimal.grading.official import OFFICIAL_GRADER
 from compute_optimal.micro.recipes import POLICIES, PRMS
 from compute_optimal.sharing import fetch
+from compute_optimal.sources import sources_of
 from compute_optimal.spec import Spec, canonical, digest
 from compute_optimal.storage import Storage
 from compute_optimal.tasks import step_checker
 
 CLAIMS = Path("config/claims.yaml")
 
-_PACKAGE = Path(__file__).parent
-_SOURCES = {
-    "judge": ("judge.py", "grading"),
-    "check": ("step_truth.py", "pruning.py", "tasks"),
-    "analyse": (
-        "estimate.py",
-        "answer_grid.py",
-        "selection.py",
-        "score_quality.py",
-        "statistics",
-    ),
-    "examine": ("prm_ability.py", "prm_cases.py", "statistics"),
-    "gather": ("database.py", "coverage.py", "published.py"),
-    "present": ("charts", "tables"),
-    "notebooks": ("charts", "tables", "notebooks.py"),
-    "browse": ("judge.py", *(f"pages/browser.{end}" for end in ("py", "html", "css", "js"))),
-    "claims": ("claims", "charts/query.py", "statistics/intervals.py", "tables/model.py"),
-}
-"""Sources behind the cheap rules, which run again when these change. The rules of the generate
-zone have none on purpose: there, only the spec counts."""
-
 ESTIMATES = (
-    "difficulty", "curves", "outcomes", "selection", "held_out", "picks", "calibration",
-    "score_quality", "run_to_run",
+    "difficulty", "curves", "outcomes", "selection", "choices", "chosen_outcomes", "picks",
+    "calibration", "score_quality", "run_to_run",
 )  # fmt: skip
 
 RUN_TIME_KEYS = {
@@ -224,16 +204,6 @@ class StudyPlan:
     def claims(self) -> list[str]:
         """The verdicts on the paper's claims, in all formats."""
         return [f"{self.results}/claims.{end}" for end in ("csv", "md", "tex", "html")]
-
-    @property
-    def claim_queries(self) -> list[str]:
-        """SQL files behind the verdicts."""
-        return [*_sql_files("claims/*.sql"), "workflow/sql/macros.sql", "workflow/sql/tables.sql"]
-
-    @property
-    def item_queries(self) -> list[str]:
-        """SQL files behind all figures and tables."""
-        return _sql_files("*.sql")
 
     @property
     def browser(self) -> str:
@@ -670,11 +640,12 @@ class StudyPlan:
             for prm in study.prms
         }
 
-    def sources(self, zone: str) -> list[str]:
-        """Source files of the package that a cheap rule depends on."""
-        paths = [_PACKAGE / name for name in _SOURCES[zone]]
-        files = [f for path in paths for f in (path.rglob("*.py") if path.is_dir() else [path])]
-        return sorted(file.relative_to(Path.cwd()).as_posix() for file in files)
+    def sources(self, verb: str) -> list[str]:
+        """Files that a rule depends on by its command's code; the rules of the generate zone have
+        none on purpose: there, only the spec counts."""
+        notebooks = map(Path, self.notebook_sources if verb == "run-notebooks" else ())
+        files = sources_of(verb, notebooks)
+        return [file.relative_to(Path.cwd()).as_posix() for file in files]
 
 
 def _job(kind: Kind, wildcards: Wildcards) -> Job:
@@ -728,7 +699,3 @@ def _speaking(function: Callable[..., Any]) -> Callable[..., Any]:
 def for_snakemake(files: Sequence[Path | str], assignments: Sequence[str] | None) -> Any:
     """``StudyPlan.read`` for the Snakefile: an error ends Snakemake with its message alone."""
     return _Spoken(_speaking(StudyPlan.read)(files, assignments))
-
-
-def _sql_files(pattern: str) -> list[str]:
-    return sorted(path.as_posix() for path in Path("workflow/sql").glob(pattern))

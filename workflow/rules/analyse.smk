@@ -1,8 +1,8 @@
 # Estimates per (task, policy), then one database of everything.
 #
 # in:  <results>/{origin}/{task}/{policy}/answers-{digest}.parquet, score receipts, the store
-# out: <results>/{origin}/{task}/{policy}/{difficulty,curves,outcomes,selection,held_out,picks,
-#      calibration,score_quality,run_to_run}-{digest}.parquet
+# out: <results>/{origin}/{task}/{policy}/{difficulty,curves,outcomes,selection,choices,
+#      chosen_outcomes,picks,calibration,score_quality,run_to_run}-{digest}.parquet
 #      <results>/run/{task}/{prm_rates,prm_cases}-{digest}.parquet (tasks whose steps can be checked)
 #      <results>/study-{digest}.json, <results>/study.duckdb
 
@@ -12,13 +12,14 @@ rule estimate_accuracy:
         problems=plan.task_table,
         answers=plan.answer_table,
         receipts=plan.score_receipts,
-        code=plan.sources("analyse"),
+        code=plan.sources("estimate-accuracy"),
     output:
         difficulty="<results>/{origin}/{task}/{policy}/difficulty-{digest}.parquet",
         curves="<results>/{origin}/{task}/{policy}/curves-{digest}.parquet",
         outcomes="<results>/{origin}/{task}/{policy}/outcomes-{digest}.parquet",
         selection="<results>/{origin}/{task}/{policy}/selection-{digest}.parquet",
-        held_out="<results>/{origin}/{task}/{policy}/held_out-{digest}.parquet",
+        choices="<results>/{origin}/{task}/{policy}/choices-{digest}.parquet",
+        chosen="<results>/{origin}/{task}/{policy}/chosen_outcomes-{digest}.parquet",
         picks="<results>/{origin}/{task}/{policy}/picks-{digest}.parquet",
         calibration="<results>/{origin}/{task}/{policy}/calibration-{digest}.parquet",
         score_quality="<results>/{origin}/{task}/{policy}/score_quality-{digest}.parquet",
@@ -44,7 +45,7 @@ rule examine_prms:
         problems=plan.task_table,
         steps=plan.step_tables,
         receipts=plan.task_score_receipts,
-        code=plan.sources("examine"),
+        code=plan.sources("examine-prms"),
     output:
         rates="<results>/run/{task}/prm_rates-{digest}.parquet",
         cases="<results>/run/{task}/prm_cases-{digest}.parquet",
@@ -88,7 +89,7 @@ rule build_database:
         published="data/published/paper.csv",
         processbench="data/published/processbench.csv",
         pretraining="data/published/pretraining.csv",
-        code=plan.sources("gather"),
+        code=plan.sources("build-database"),
     output:
         "<results>/study.duckdb",
     log:

@@ -11,7 +11,7 @@ rule grade_answers:
     input:
         problems=plan.task_table,
         receipts=plan.answer_receipts,
-        code=plan.sources("judge"),
+        code=plan.sources("grade-answers"),
     output:
         "<results>/{origin}/{task}/{policy}/answers-{digest}.parquet",
     log:
@@ -37,7 +37,7 @@ rule grade_answers:
 rule check_steps:
     input:
         receipts=plan.run_receipts,
-        code=plan.sources("check"),
+        code=plan.sources("check-steps"),
     output:
         steps="<results>/run/{task}/{policy}/steps-{digest}.parquet",
         pruning="<results>/run/{task}/{policy}/pruning-{digest}.parquet",

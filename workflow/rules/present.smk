@@ -12,8 +12,7 @@ rule judge_claims:
     input:
         database="<results>/study.duckdb",
         claims="config/claims.yaml",
-        queries=plan.claim_queries,
-        code=plan.sources("claims"),
+        code=plan.sources("judge-claims"),
     output:
         csv=report(
             "<results>/claims.csv",
@@ -42,8 +41,7 @@ rule judge_claims:
 rule draw_figures:
     input:
         database="<results>/study.duckdb",
-        queries=plan.item_queries,
-        code=plan.sources("present"),
+        code=plan.sources("draw-figures"),
     output:
         svg=[
             report(
@@ -72,8 +70,7 @@ rule draw_figures:
 rule render_tables:
     input:
         database="<results>/study.duckdb",
-        queries=plan.item_queries,
-        code=plan.sources("present"),
+        code=plan.sources("render-tables"),
     output:
         csv=[
             report(
@@ -101,8 +98,7 @@ rule run_notebooks:
         database="<results>/study.duckdb",
         claims="<results>/claims.html",
         figures=rules.draw_figures.output.png,
-        queries=plan.item_queries,
-        code=plan.sources("notebooks"),
+        code=plan.sources("run-notebooks"),
     output:
         executed=plan.notebooks_as("ipynb"),
         html=report(
@@ -124,11 +120,7 @@ rule build_browser:
     input:
         study=plan.description,
         database="<results>/study.duckdb",
-        queries=[
-            "workflow/sql/browser_problems.sql",
-            "workflow/sql/browser_answers.sql",
-        ],
-        code=plan.sources("browse"),
+        code=plan.sources("build-browser"),
     output:
         report(
             "<results>/browser.html",

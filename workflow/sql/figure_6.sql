@@ -1,7 +1,8 @@
 -- Figure 6: accuracy of test-time scaling against the ability of the PRM to find wrong steps.
 -- One row per PRM. ability: F1 of finding the first error, in % (view prm_ability), with its interval
 -- where it was measured. accuracy: mean over policies and methods at the largest budget that all of
--- them share, as a fraction; NULL if not run. accuracies: the same by problem.
+-- them share, as a fraction; NULL if not run. accuracies: the same by problem. replicates, confidence,
+-- seed: the study's settings of intervals.
 -- Parameters: task, scoring, voting.
 WITH
 points AS (
@@ -68,8 +69,12 @@ SELECT
     means.budget,
     means.accuracy,
     means.n_runs,
-    problems_of.accuracies
+    problems_of.accuracies,
+    settings.replicates,
+    settings.confidence,
+    settings.seed
 FROM prms
+CROSS JOIN settings
 LEFT JOIN abilities USING (prm)
 LEFT JOIN means USING (prm)
 LEFT JOIN problems_of USING (prm)

@@ -108,24 +108,38 @@ FROM cells
 WHERE status <> 'stored'
 GROUP BY ALL;
 
--- Compute-optimal selection of every (task, policy) at the budget with the most strategies, with the
--- PRM that does best in-sample: one row per rule.
-CREATE OR REPLACE TEMP MACRO best_selection(scoring_, voting_) AS TABLE
-WITH
-asked AS (
-    SELECT *
-    FROM selection
-    WHERE scoring = scoring_ AND voting = voting_ AND prm IS NOT NULL
-    QUALIFY
-        budget = first_value(budget) OVER (PARTITION BY task, policy ORDER BY budget DESC)
-),
-best AS (
-    SELECT task, policy, arg_max(prm, (round(accuracy, 12), prm)) AS prm
-    FROM asked
-    WHERE rule = 'in_sample'
-    GROUP BY ALL
+-- The PRM that compute-optimal TTS uses of every (task, policy), as its name is shown: those that do
+-- equally well are all named. Made once, in the analysis (table choices).
+CREATE OR REPLACE TEMP MACRO chosen_prms(scoring_, voting_) AS TABLE
+SELECT
+    task,
+    policy,
+    budget,
+    string_agg(title, ' or ' ORDER BY n_parameters, prm) AS prm_title,
+    count(*) AS n_tied_prms
+FROM (
+    SELECT DISTINCT task, policy, budget, prm
+    FROM choices
+    WHERE rule = 'in_sample' AND scoring = scoring_ AND voting = voting_
 )
-SELECT asked.* FROM asked SEMI JOIN best USING (task, policy, prm);
+INNER JOIN prms USING (prm)
+GROUP BY ALL;
+
+-- Compute-optimal selection of every (task, policy) at its largest budget, the PRM chosen too: one row
+-- per rule. prm_title: of the rule in_sample; cross-fitted, other problems choose, each fold its own.
+CREATE OR REPLACE TEMP MACRO best_selection(scoring_, voting_) AS TABLE
+SELECT
+    selection.* EXCLUDE (prm),
+    if(
+        selection.rule = 'in_sample' OR n_prms = 1, chosen.prm_title, 'chosen on other problems'
+    ) AS prm_title
+FROM selection
+INNER JOIN chosen_prms(scoring_, voting_) AS chosen USING (task, policy, budget)
+INNER JOIN (
+    SELECT task, policy, count(DISTINCT prm) AS n_prms FROM selection GROUP BY ALL
+) AS prms_of USING (task, policy)
+WHERE scoring = scoring_ AND voting = voting_ AND selection.prm IS NULL
+QUALIFY budget = max(budget) OVER (PARTITION BY task, policy);
 
 -- Every policy and PRM that are planned together on a task, in the order of tables.
 CREATE OR REPLACE TEMP MACRO pairs(task_) AS TABLE
@@ -260,95 +274,58 @@ LEFT JOIN policies
         IN (name_key(policies.title), name_key(policies.policy))
 WHERE published.item = item_ AND published.metric = 'accuracy';
 
--- Compute-optimal test-time scaling as the paper reports it (Equation 3): for each policy, PRM,
--- difficulty bucket and budget the method that does best on the very problems it is scored on.
--- One row per problem. A method that lacks problems of the bucket is no candidate.
-CREATE OR REPLACE TEMP MACRO compute_optimal(scoring_, voting_) AS TABLE
-WITH
-candidates AS (
-    SELECT task, policy, prm, coalesce(bucket, 'all') AS bucket, budget, method, problem_id, accuracy
-    FROM outcomes
-    WHERE
-        method IN ('best_of_n', 'beam_search', 'dvts')
-        AND scoring = scoring_
-        AND voting = voting_
-),
-scored AS (
-    SELECT
-        task, policy, prm, bucket, budget, method,
-        -- Rounded, so that the order of summation cannot decide a tie.
-        round(avg(accuracy), 12) AS mean_accuracy,
-        count(*) AS n_problems
-    FROM candidates
-    GROUP BY ALL
-),
-sizes AS (
-    SELECT task, policy, bucket, max(n_problems) AS n_problems FROM scored GROUP BY ALL
-),
-chosen AS (
-    SELECT task, policy, prm, bucket, budget, method
-    FROM scored
-    INNER JOIN sizes USING (task, policy, bucket, n_problems)
-    QUALIFY
-        row_number() OVER (
-            PARTITION BY task, policy, prm, bucket, budget ORDER BY mean_accuracy DESC, method
-        ) = 1
-),
-complete AS (
-    SELECT chosen.task, chosen.policy, chosen.prm, chosen.budget
-    FROM chosen
-    INNER JOIN (
-        SELECT task, policy, count(*) AS n_buckets FROM sizes GROUP BY ALL
-    ) AS totals USING (task, policy)
-    GROUP BY ALL
-    HAVING count(*) = any_value(totals.n_buckets)
-)
-SELECT candidates.*
-FROM candidates
-INNER JOIN chosen USING (task, policy, prm, bucket, budget, method)
-INNER JOIN complete USING (task, policy, prm, budget);
-
 -- CoT, majority voting and compute-optimal TTS of every task and policy: one row per series and
 -- budget with the accuracies per problem, so that gains are compared on the same problems. A policy
 -- without results has one row whose series is NULL.
--- prm: the one that does best at the largest budget. chosen: {bucket: method} at this budget.
+-- compute_optimal is chosen as in the paper (Equation 3), on the very problems that it is scored on:
+-- the PRM that does best at the largest budget (prm_title; all that do, where n_tied_prms > 1) and for
+-- each difficulty the method that does best (chosen: {bucket: methods}, several where they tie).
 -- ci_low, ci_high: the analysis' own interval. printed: {measure: what the paper prints}.
 -- replicates, confidence, seed: the study's settings of intervals.
 CREATE OR REPLACE TEMP MACRO gain_series(scoring_, voting_) AS TABLE
 WITH
-optimal AS MATERIALIZED (FROM compute_optimal(scoring_, voting_)),
-best_prm AS (
-    SELECT task, policy, prm
-    FROM (
-        SELECT task, policy, prm, budget, round(avg(accuracy), 12) AS mean_accuracy
-        FROM optimal
-        GROUP BY ALL
-    )
-    QUALIFY
-        row_number() OVER (
-            PARTITION BY task, policy ORDER BY budget DESC, mean_accuracy DESC, prm
-        ) = 1
-),
 outcome_series AS (
-    SELECT
-        task, policy, 'compute_optimal' AS series, prm, budget, problem_id, bucket, method, accuracy
-    FROM optimal
-    SEMI JOIN best_prm USING (task, policy, prm)
+    SELECT task, policy, 'compute_optimal' AS series, budget, problem_id, accuracy
+    FROM chosen_outcomes
+    WHERE rule = 'in_sample' AND scoring = scoring_ AND voting = voting_
     UNION ALL
-    SELECT task, policy, method, NULL, budget, problem_id, bucket, NULL, accuracy
+    SELECT task, policy, method, budget, problem_id, accuracy
     FROM outcomes
     WHERE method IN ('cot', 'majority')
+),
+intervals AS (
+    SELECT task, policy, 'compute_optimal' AS series, budget, ci_low, ci_high
+    FROM selection
+    WHERE
+        prm IS NULL AND rule = 'in_sample' AND scoring = scoring_ AND voting = voting_
+    UNION ALL
+    SELECT task, policy, method, budget, ci_low, ci_high
+    FROM curves
+    WHERE method IN ('cot', 'majority') AND bucket = 'all'
+),
+strategies AS (
+    SELECT
+        task,
+        policy,
+        'compute_optimal' AS series,
+        budget,
+        map_from_entries(list((bucket, methods))) AS chosen
+    FROM (
+        SELECT task, policy, budget, bucket, list(DISTINCT method ORDER BY method) AS methods
+        FROM choices
+        WHERE rule = 'in_sample' AND scoring = scoring_ AND voting = voting_
+        GROUP BY ALL
+    )
+    GROUP BY ALL
 ),
 series AS (
     SELECT
         task,
         policy,
         series,
-        any_value(prm) AS prm,
         budget,
         list(problem_id ORDER BY problem_id) AS problem_ids,
-        list(accuracy ORDER BY problem_id) AS accuracies,
-        map_from_entries(list(DISTINCT (bucket, method)) FILTER (method IS NOT NULL)) AS chosen
+        list(accuracy ORDER BY problem_id) AS accuracies
     FROM outcome_series
     GROUP BY task, policy, series, budget
 ),
@@ -360,14 +337,14 @@ printed AS (
 SELECT
     shown.*,
     series.series,
-    series.prm,
-    prms.title AS prm_title,
+    chosen.prm_title,
+    chosen.n_tied_prms,
     series.budget,
     series.problem_ids,
     series.accuracies,
-    curves.ci_low,
-    curves.ci_high,
-    series.chosen,
+    intervals.ci_low,
+    intervals.ci_high,
+    strategies.chosen,
     printed.printed,
     settings.replicates,
     settings.confidence,
@@ -375,14 +352,14 @@ SELECT
 FROM ranked_pairs() AS shown
 CROSS JOIN settings
 LEFT JOIN series USING (task, policy)
-LEFT JOIN prms USING (prm)
-LEFT JOIN curves
+LEFT JOIN intervals USING (task, policy, series, budget)
+LEFT JOIN strategies USING (task, policy, series, budget)
+LEFT JOIN chosen_prms(scoring_, voting_) AS chosen
     ON
-        curves.task = series.task
-        AND curves.policy = series.policy
-        AND curves.method = series.series
-        AND curves.budget = series.budget
-        AND curves.bucket = 'all'
+        chosen.task = series.task
+        AND chosen.policy = series.policy
+        AND chosen.budget = series.budget
+        AND series.series = 'compute_optimal'
 LEFT JOIN printed ON printed.task = shown.task AND printed.policy = shown.policy;
 
 -- The numbers that the paper prints, each as a number. Names of models are shortened to keys, so
@@ -443,8 +420,8 @@ cross_fitted AS (
         budget,
         list(problem_id ORDER BY problem_id) AS problem_ids,
         list(accuracy ORDER BY problem_id) AS held_out
-    FROM held_out
-    WHERE scoring = scoring_ AND voting = voting_
+    FROM chosen_outcomes
+    WHERE rule = 'cross_fitted' AND scoring = scoring_ AND voting = voting_
     GROUP BY ALL
 )
 SELECT

@@ -1,21 +1,20 @@
 -- Table 4: FLOPs of small policies with compute-optimal TTS and of large ones with CoT, for one task.
 -- One row per policy and series (cot, compute_optimal): parameters, tokens that trained it, and over
--- all problems the tokens that were generated, read as prompts and read by the PRM. NULL where it is
--- not known; a policy without results has one row whose series is NULL. Rows whose series is
+-- all problems the tokens that were generated and read as prompts, and the products of a PRM's
+-- parameters and the tokens that it read; strategies that tie share the problems. NULL where it is not
+-- known; a policy without results has one row whose series is NULL. Rows whose series is
 -- 'printed' hold what the paper prints for a model, in FLOPs. Parameters: task, scoring, voting.
 WITH
-optimal AS (FROM compute_optimal($scoring, $voting) WHERE task = $task),
-best AS (
-    SELECT policy, any_value(prm) AS prm, any_value(budget) AS budget
-    FROM best_selection($scoring, $voting)
-    WHERE task = $task
-    GROUP BY ALL
-),
 -- How many problems each method answers.
 shares AS (
-    SELECT policy, prm, method, bucket, budget, count(*) AS n_problems
-    FROM optimal SEMI JOIN best USING (policy, prm, budget)
-    GROUP BY ALL
+    SELECT policy, prm, method, bucket, budget, share * n_problems AS n_problems
+    FROM choices
+    WHERE
+        task = $task
+        AND rule = 'in_sample'
+        AND scoring = $scoring
+        AND voting = $voting
+    QUALIFY budget = max(budget) OVER (PARTITION BY policy)
     UNION ALL
     SELECT policy, NULL, method, bucket, budget, n_problems
     FROM curves
@@ -25,24 +24,26 @@ spent AS (
     SELECT
         shares.policy,
         if(shares.method = 'cot', 'cot', 'compute_optimal') AS series,
-        shares.prm,
         shares.budget,
-        sum(shares.n_problems) AS n_problems,
+        round(sum(shares.n_problems), 9) AS n_problems,
         -- Tokens of a bucket are known for the buckets of difficulty; elsewhere those of all problems.
         if(
             count(curves.tokens) = count(*), sum(shares.n_problems * curves.tokens), NULL
         ) AS generated_tokens,
         if(
-            count(curves.prm_tokens) = count(*), sum(shares.n_problems * curves.prm_tokens), NULL
-        ) AS prm_tokens,
+            count(curves.prm_tokens * prms.n_parameters) = count(*),
+            sum(shares.n_problems * curves.prm_tokens * prms.n_parameters),
+            NULL
+        ) AS prm_parameter_tokens,
         if(count(unit_costs.generated_tokens) = count(*), sum(
             shares.n_problems * shares.budget
             * (unit_costs.generated_tokens + unit_costs.prompt_tokens_computed)
         ), NULL) AS policy_tokens_computed,
-        if(count(unit_costs.generated_tokens) = count(*), sum(
-            shares.n_problems * shares.budget * unit_costs.prm_tokens_computed
-        ), NULL) AS prm_tokens_computed
+        if(count(unit_costs.generated_tokens * prms.n_parameters) = count(*), sum(
+            shares.n_problems * shares.budget * unit_costs.prm_tokens_computed * prms.n_parameters
+        ), NULL) AS prm_parameter_tokens_computed
     FROM shares
+    LEFT JOIN prms ON prms.prm = shares.prm
     LEFT JOIN curves
         ON
             curves.task = $task
@@ -72,21 +73,25 @@ SELECT
     pretraining.parameters AS pretraining_parameters,
     pretraining.active_parameters,
     spent.series,
-    prms.title AS prm_title,
-    prms.n_parameters AS prm_n_parameters,
+    chosen.prm_title,
     spent.budget,
     spent.n_problems,
     spent.generated_tokens,
-    spent.prm_tokens,
+    spent.prm_parameter_tokens,
     spent.policy_tokens_computed,
-    spent.prm_tokens_computed,
+    spent.prm_parameter_tokens_computed,
     NULL::VARCHAR AS model,
     NULL::VARCHAR AS method,
     NULL::MAP(VARCHAR, VARCHAR) AS printed
 FROM policies
 INNER JOIN (SELECT DISTINCT policy FROM planned() WHERE task = $task) AS shown USING (policy)
 LEFT JOIN spent USING (policy)
-LEFT JOIN prms USING (prm)
+LEFT JOIN chosen_prms($scoring, $voting) AS chosen
+    ON
+        chosen.task = $task
+        AND chosen.policy = spent.policy
+        AND chosen.budget = spent.budget
+        AND spent.series = 'compute_optimal'
 LEFT JOIN pretraining
     ON name_key(pretraining.model) IN (name_key(policies.title), name_key(policies.policy))
 UNION ALL BY NAME

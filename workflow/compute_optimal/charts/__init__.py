@@ -1,19 +1,6 @@
-"""Figures and tables of a study, from its database: the presentation zone's face.
+"""Figures of a study from its database, and the catalogue of figures and tables.
 
-``draw_figure`` and ``render_table`` write files; ``draw`` and ``tabulate`` give the same to a
-notebook. ``ITEMS`` says what there is.
+``present`` is the face of it: ``draw`` and ``tabulate`` for a notebook, ``draw_figures`` and
+``render_tables`` for files. Nothing is imported here, so that what needs ``query`` alone, as the
+verdicts do, does not depend on every chart.
 """
-
-from compute_optimal.charts.items import ITEMS, NOTEBOOKS, Item
-from compute_optimal.charts.present import Drawing, draw, draw_figure, render_table, tabulate
-
-__all__ = [
-    "ITEMS",
-    "NOTEBOOKS",
-    "Drawing",
-    "Item",
-    "draw",
-    "draw_figure",
-    "render_table",
-    "tabulate",
-]

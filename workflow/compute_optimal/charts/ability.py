@@ -10,7 +10,6 @@ import numpy as np
 from compute_optimal.charts import style
 from compute_optimal.charts.grid import Block, Grid, Panel
 from compute_optimal.charts.query import Row
-from compute_optimal.spec import seed_for
 from compute_optimal.statistics.estimators import FloatArray
 from compute_optimal.statistics.intervals import bootstrap_weights, mean_interval
 from compute_optimal.statistics.ranks import rank_correlation
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _LEAST_FOR_FIT = 3
-_REPLICATES = 1000
 _COLOUR = style.METHODS["best_of_n"].colour
 
 
@@ -110,8 +108,8 @@ def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
 def _accuracy_interval(row: Row) -> tuple[float, float]:
     """Ends of the interval of a row's mean accuracy over problems, in %."""
     values = np.array(row["accuracies"], dtype=np.float64)[:, None]
-    weights = bootstrap_weights(len(values), _REPLICATES, seed_for("figure_6", "accuracy"))
-    interval = mean_interval(values, weights)
+    weights = bootstrap_weights(len(values), row["replicates"], row["seed"])
+    interval = mean_interval(values, weights, row["confidence"])
     return 100 * float(interval.low[0]), 100 * float(interval.high[0])
 
 

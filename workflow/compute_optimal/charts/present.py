@@ -30,10 +30,6 @@ if TYPE_CHECKING:
 SCREEN_WIDTH = 760
 """Pixels of a figure in a notebook; its PNG has about twice as many."""
 
-SCORING, VOTING = "prm_last", "prm_max"
-# ASSUME: the paper does not say which scores and votes its figures use. Here they use the score of
-# the last step, by which beam search and DVTS also search, and the answer of the best trajectory.
-
 _RULES = {"prm_max": "best-scored answer", "prm_vote": "answers voted by score"}
 _SCORES = {"prm_last": "last step", "prm_min": "lowest step", "prm_avg": "mean of steps"}
 
@@ -102,16 +98,17 @@ def draw(
     database: Path | str,
     *,
     task: str | None = None,
-    scoring: str = SCORING,
-    voting: str = VOTING,
+    scoring: str | None = None,
+    voting: str | None = None,
     drawn: Path | str | None = None,
 ) -> Drawing:
     """The figure ``name`` of the catalogue.
 
     ``task``: another task than the figure's own. ``scoring`` and ``voting`` turn step scores into
-    answers. ``drawn``: a folder with the PNG of this figure of this database, by these parameters,
-    which a notebook then shows without asking the database. Raises ``StudyError`` for a name that
-    is no figure, an unknown task, and a database that is missing or lacks tables.
+    answers; by default those of the study. ``drawn``: a folder with the PNG of this figure of this
+    database, by these parameters, which a notebook then shows without asking the database. Raises
+    ``StudyError`` for a name that is no figure, an unknown task, and a database that is missing or
+    lacks tables.
     """
     item = item_named(name)
     if item.chart is None:
@@ -124,7 +121,9 @@ def draw(
     return Drawing(_title(item), lambda: grid)
 
 
-def _lay_out(item: Item, database: Path, task: str | None, scoring: str, voting: str) -> Grid:
+def _lay_out(
+    item: Item, database: Path, task: str | None, scoring: str | None, voting: str | None
+) -> Grid:
     assert item.chart is not None
     with opened(database):
         rows, subtitle = _rows(item, database, task, scoring, voting)
@@ -139,8 +138,8 @@ def tabulate(
     database: Path | str,
     *,
     task: str | None = None,
-    scoring: str = SCORING,
-    voting: str = VOTING,
+    scoring: str | None = None,
+    voting: str | None = None,
 ) -> Table:
     """The table ``name`` of the catalogue; parameters and errors as for ``draw``."""
     item = item_named(name)
@@ -158,10 +157,9 @@ def draw_figure(
     draw(name, database, task=task).save(outputs)
 
 
-def draw_figures(
-    database: Path, figures: Mapping[str, Mapping[str, Path]], *, workers: int
-) -> None:
-    """Write ``figures``, name to outputs as for ``draw_figure``, in ``workers`` processes."""
+def draw_figures(database: Path, outputs: Sequence[Path], *, workers: int) -> None:
+    """Write figures, each output named by its own and the format, in ``workers`` processes."""
+    figures = _by_name(outputs)
     draw_one = partial(_draw_one, database)
     if workers == 1:
         with opened(database):
@@ -174,6 +172,20 @@ def draw_figures(
     ) as pool:
         for _ in pool.map(draw_one, figures.items()):
             pass
+
+
+def render_tables(database: Path, outputs: Sequence[Path]) -> None:
+    """Write tables, each output named by its own and the format."""
+    with opened(database):
+        for name, files in _by_name(outputs).items():
+            render_table(name, database, files)
+
+
+def _by_name(outputs: Sequence[Path]) -> dict[str, dict[str, Path]]:
+    found: dict[str, dict[str, Path]] = {}
+    for path in outputs:
+        found.setdefault(path.stem, {})[path.suffix[1:]] = path
+    return found
 
 
 def _draw_one(database: Path, figure: tuple[str, Mapping[str, Path]]) -> None:
@@ -206,11 +218,15 @@ def render_table(
 
 
 def _rows(
-    item: Item, database: Path, task: str | None, scoring: str, voting: str
+    item: Item, database: Path, task: str | None, scoring: str | None, voting: str | None
 ) -> tuple[tuple[Row, ...] | None, str]:
     """Rows of the item and what it shows, in words; None and the reason if it cannot be shown."""
     tasks = run_query("tasks", database)
-    parameters = {"scoring": scoring, "voting": voting}
+    (settings,) = run_query("settings", database)
+    parameters = {
+        "scoring": scoring or settings["scoring"],
+        "voting": voting or settings["voting"],
+    }
     shown = []
     if task is not None or item.task_rank is not None:
         found = (
@@ -231,9 +247,9 @@ def _rows(
     if not has_tables(database, item.needs):
         return None, f"the database has no table {' and no '.join(item.needs)}"
     if item.aggregated:
-        shown.append(f"score: {_SCORES[scoring]}; vote: {_RULES[voting]}")
+        score, vote = _SCORES[parameters["scoring"]], _RULES[parameters["voting"]]
+        shown.append(f"score: {score}; vote: {vote}")
     if item.chart is not None and item.intervals:
-        (settings,) = run_query("settings", database)
         shown.append(f"{100 * settings['confidence']:.4g}% intervals")
     return run_query(item.query, database, parameters), "; ".join(shown)
 

@@ -3,8 +3,21 @@
 ``judge_claims`` gives the judgements, ``write_claims`` their table and page.
 """
 
+from collections.abc import Sequence
+from pathlib import Path
+
+from compute_optimal.charts.query import opened
 from compute_optimal.claims.judge import Case, Judgement, Verdict, judge_claims
 from compute_optimal.claims.page import claims_page, claims_table, write_claims
+from compute_optimal.config.claims import load_claims
+
+
+def write_verdicts(claims: Path, database: Path, outputs: Sequence[Path]) -> None:
+    """The rule ``judge_claims``: the verdicts in the formats that the outputs end in."""
+    with opened(database):
+        judgements = judge_claims(load_claims(claims), database)
+    write_claims(judgements, {path.suffix[1:]: path for path in outputs})
+
 
 __all__ = [
     "Case",
@@ -14,4 +27,5 @@ __all__ = [
     "claims_table",
     "judge_claims",
     "write_claims",
+    "write_verdicts",
 ]

@@ -94,13 +94,11 @@ class Judgement:
         return self.reason.startswith("undecided")
 
 
-def judge_claims(
-    claims: Sequence[Claim], database: Path, parameters: Mapping[str, str]
-) -> tuple[Judgement, ...]:
-    """Every claim judged on the study's database, in their order.
+def judge_claims(claims: Sequence[Claim], database: Path) -> tuple[Judgement, ...]:
+    """Every claim judged on the study's database, in their order, under its own aggregation.
 
-    ``parameters`` ("scoring", "voting") are common to all queries. Raises ``StudyError`` for a
-    claim whose query does not exist, before any is judged, or does not fit the database.
+    Raises ``StudyError`` for a claim whose query does not exist, before any is judged, or does not
+    fit the database.
     """
     known = {path.stem: path for path in (SQL_FOLDER / "claims").glob("*.sql")}
     for claim in claims:
@@ -112,6 +110,7 @@ def judge_claims(
             )
     (settings,) = run_query("settings", database)
     resampling = Resampling(*(settings[name] for name in Resampling._fields))
+    aggregation = {name: settings[name] for name in ("scoring", "voting")}
     absent = [table for table in _OPTIONAL_TABLES if not has_tables(database, [table])]
     found = []
     for claim in claims:
@@ -119,7 +118,7 @@ def judge_claims(
         text = known[claim.query].read_text(encoding="utf-8")
         rows: Sequence[Row] = ()
         if not any(table in text for table in absent):
-            of_claim = {**_PATTERNS, **parameters, **claim.parameters, "scale": claim.scale}
+            of_claim = {**_PATTERNS, **aggregation, **claim.parameters, "scale": claim.scale}
             _check_parameters(claim, text, of_claim)
             rows = run_query(f"claims/{claim.query}", database, of_claim)
         found.append(replace(_judged(claim, rows, resampling), confidence=resampling.confidence))

@@ -82,6 +82,19 @@ class Statistics(Checked):
     )
 
 
+class Aggregation(Checked):
+    """How figures, tables and verdicts turn step scores and votes into one answer."""
+
+    # ASSUME: the paper does not say which it uses. Here it is the score of the last step, by which
+    # beam search and DVTS also search, and the answer of the best trajectory.
+    scoring: Literal["prm_min", "prm_last", "prm_avg"] = Field(
+        default="prm_last", description="From the scores of steps to one of the trajectory"
+    )
+    voting: Literal["prm_max", "prm_vote"] = Field(
+        default="prm_max", description="From trajectories to one answer"
+    )
+
+
 class Grading(Checked):
     """Limits of the answer checker, which runs on hostile text."""
 
@@ -176,6 +189,10 @@ class Study(Checked):
     )
     statistics: Statistics = Field(
         default=Statistics(), description="Precision of estimates and intervals"
+    )
+    aggregation: Aggregation = Field(
+        default=Aggregation(),
+        description="What figures, tables and verdicts show; all others are computed too",
     )
     grading: Grading = Field(default=Grading(), description="Limits of the answer checker")
     samples_per_job: int | None = Field(

@@ -22,13 +22,14 @@ import polars as pl
 from markupsafe import Markup
 
 from compute_optimal import cells
-from compute_optimal.charts.query import Row, run_query
+from compute_optimal.charts.query import Row, opened, run_query
 from compute_optimal.config import Study
 from compute_optimal.judge import scores_of
 from compute_optimal.policies.steps import split_steps
 from compute_optimal.search.records import Fate
 from compute_optimal.statistics.estimators import Scoring, trajectory_scores
 from compute_optimal.storage import Storage
+from compute_optimal.store import atomic_write
 
 SIZE_LIMIT = 5_000_000
 """Bytes of the page, about: less is shown until it fits."""
@@ -39,6 +40,14 @@ _AMOUNTS = ((3, 16), (2, 16), (1, 16), (1, 4))
 _SCORINGS: tuple[Scoring, ...] = get_args(Scoring)
 _FATES: tuple[Fate, ...] = get_args(Fate)
 _FOLDER = Path(__file__).parent
+
+
+def build_browser(study: Study, storage: Storage, database: Path, output: Path) -> None:
+    """The rule of this name: ``browser_page`` in a file."""
+    with opened(database):
+        page = browser_page(study, storage, database)
+    with atomic_write(output) as file:
+        file.write(page.encode())
 
 
 def browser_page(study: Study, storage: Storage, database: Path) -> str:

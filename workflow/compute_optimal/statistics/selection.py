@@ -1,19 +1,20 @@
 """Which strategy to use where: compute-optimal selection and what it gains (paper sections 2.3, 5).
 
 The paper picks the best strategy per difficulty on the very problems it reports (equation 2 with
-the test set as the expectation). Best-of-many on the same data is optimistic, so the selection is
-reported four ways: in-sample, the paper's fixed rule by model size, cross-fitted (chosen on some
-problems, scored on others) and oracle (best strategy of each problem, an upper bound).
+the test set as the expectation), for each PRM, and reports the PRM that does best. Best-of-many on
+the same data is optimistic, so the selection is reported four ways: in-sample, the paper's fixed
+rule by model size, cross-fitted (all that is chosen, the PRM too, is chosen on some problems and
+scored on others) and oracle (best strategy of each problem, an upper bound).
 
-``outcomes`` is [strategies, problems]: expected correctness 0..1 at one budget, NaN where missing.
-``buckets`` [problems] are labels of any kind. A strategy with a missing outcome in a bucket cannot
-be compared there and is left out of it; ``Selection.excluded`` says so. Strategies that are equally
-good share a choice equally.
+``outcomes`` is [strategies, problems]: expected correctness 0..1 with one PRM at one budget, NaN
+where missing. ``buckets`` [problems] are labels of any kind. A strategy with a missing outcome in a
+bucket cannot be compared there and is left out of it; ``Selection.excluded`` says so. Strategies
+that are equally good share a choice equally, and so do PRMs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Literal, NamedTuple
@@ -22,7 +23,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from compute_optimal.statistics.estimators import FloatArray, IntArray
-from compute_optimal.statistics.intervals import wilson_interval
 
 _EQUALLY_GOOD = 1e-9
 """Means that differ by less differ by rounding: they are sums of the same numbers."""
@@ -55,15 +55,43 @@ class Estimate(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class SelectionReport:
-    """The selections side by side. ``optimism_gap`` = in-sample minus cross-fitted, paired."""
+class Fit:
+    """The strategies of one PRM at one budget, chosen among in every fold and replicate (``fit``).
 
-    in_sample: Estimate
-    fixed_rule: Estimate | None
-    cross_fitted: Estimate
-    oracle: Estimate
+    The first of the replicates, ``weights`` [replicates, problems], is the sample: ``in_sample``
+    [strategies, problems] and ``cross_fitted`` [repeats, strategies, problems] are the shares of
+    the choice in it. ``fold`` [repeats, problems]. In each replicate, sums over problems: ``best``
+    and ``scored`` [replicates], the outcomes in-sample and the problems that have one;
+    ``trained``, ``gained`` and ``held_out`` [repeats, replicates, folds], the outcomes of a fold's
+    choice on the problems that chose it and on those of the fold, and how many the latter are.
+    """
+
+    outcome: FloatArray
+    weights: FloatArray
+    fold: IntArray
+    in_sample: FloatArray
+    cross_fitted: FloatArray
+    best: FloatArray
+    scored: FloatArray
+    trained: FloatArray
+    gained: FloatArray
+    held_out: FloatArray
+    is_complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What is chosen among the strategies of PRMs, the PRM too (``choose``).
+
+    Shares are [prms, strategies, problems]. ``optimism_gap``: mean in-sample accuracy minus the
+    cross-fitted one. ``widening``: how many times as far the mean cross-fitted accuracy spreads
+    over replicates that choose again as over those that keep the choice, at least 1.
+    """
+
+    in_sample: Selection
+    cross_fitted: Selection
     optimism_gap: Estimate
-    excluded: tuple[Exclusion, ...]
+    widening: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +176,8 @@ def select_cross_fitted(
     share = np.zeros_like(table.outcome)
     assigned = table.fold_assignments(folds, repeats, seed)
     for group in table.groups:
-        choices, _, _ = table.cross_fit(group, assigned[:, group.rows], ones)
-        for choice, fold in zip(choices[:, 0], assigned[:, group.rows], strict=True):
+        found = table.cross_fit(group, assigned[:, group.rows], ones, folds)
+        for choice, fold in zip(found.choice[:, 0], assigned[:, group.rows], strict=True):
             share[:, group.rows] += choice[:, fold] / repeats
     return table.selection(share)
 
@@ -166,65 +194,113 @@ def select_oracle(outcomes: ArrayLike, buckets: ArrayLike) -> Selection:
     return table.selection(share)
 
 
-def selection_report(
+def fit(
     outcomes: ArrayLike,
     buckets: ArrayLike,
     weights: FloatArray,
     *,
-    strategy_of: Mapping[str, int] | None = None,
     folds: int = 5,
     repeats: int = 20,
     seed: int = 0,
-    confidence: float = 0.95,
-) -> SelectionReport:
-    """Mean accuracy of each selection over all problems, with intervals by nested bootstrap.
+) -> Fit:
+    """Choose among one PRM's strategies, in-sample and in every fold, in every replicate.
 
     ``weights`` [replicates, problems] are bootstrap weights (``intervals.bootstrap_weights``; 200
-    replicates do). Every replicate selects again, in-sample and in every fold; a problem drawn
-    twice stays in one fold. Limits are the estimate -+ z standard deviations of the replicates,
-    since the replicates themselves are shifted: a maximum over resampled data is optimistic once
-    more. They are about 10% too wide for cross-fitted, more for the gap: replicates hold fewer
-    distinct problems, so their selection is noisier. Without spread an accuracy gets the Wilson
-    interval.
+    replicates do). Every replicate selects again; a problem drawn twice stays in one fold.
     """
     table = _Table.of(outcomes, buckets)
-    # The first row is the sample itself, the others are its replicates.
     every = np.vstack([np.ones((1, table.n_problems)), weights])
-
-    def of(selection: Selection) -> FloatArray:
-        known = ~np.isnan(selection.accuracy)
-        return _ratio(every[:, known] @ selection.accuracy[known], every[:, known].sum(axis=1))
-
-    in_sample_sums, scored, held_out = (np.zeros(len(every)) for _ in range(3))
+    fold = table.fold_assignments(folds, repeats, seed)
+    in_sample = np.zeros_like(table.outcome)
+    cross_fitted = np.zeros((repeats, *table.outcome.shape))
+    best, scored = np.zeros((2, len(every)))
+    trained, gained, held_out = np.zeros((3, repeats, len(every), folds))
     for group in table.groups:
-        if group.allowed.any():
-            sums = every[:, group.rows] @ table.outcome[:, group.rows].T
-            in_sample_sums += (_best(sums, group.allowed) * sums).sum(axis=1)
-            scored += every[:, group.rows].sum(axis=1)
-    assigned = table.fold_assignments(folds, repeats, seed)
-    gained = []
-    for group in table.groups:
-        choice, sums, totals = table.cross_fit(group, assigned[:, group.rows], every)
-        gained.append((choice * sums).sum(axis=(2, 3)))
-        held_out += (totals * (choice.sum(axis=2) > 0)).sum(axis=(0, 2))
-    in_sample = _ratio(in_sample_sums, scored)
-    # Summed over the buckets of a repeat, then over repeats.
-    held_out_sums = np.stack([np.zeros((repeats, len(every))), *gained], axis=1)
-    cross_fitted = _ratio(held_out_sums.reshape(-1, len(every)).sum(axis=0), held_out)
-
-    def estimate(values: FloatArray, *, is_accuracy: bool = True) -> Estimate:
-        return _estimate(values, table.n_problems if is_accuracy else 0, confidence)
-
-    return SelectionReport(
-        in_sample=estimate(in_sample),
-        fixed_rule=None
-        if strategy_of is None
-        else estimate(of(select_fixed(outcomes, buckets, strategy_of))),
-        cross_fitted=estimate(cross_fitted),
-        oracle=estimate(of(select_oracle(outcomes, buckets))),
-        optimism_gap=estimate(in_sample - cross_fitted, is_accuracy=False),
-        excluded=table.excluded,
+        sums = every[:, group.rows] @ table.outcome[:, group.rows].T
+        choice = _best(sums, group.allowed)
+        in_sample[:, group.rows] = choice[0][:, None]
+        best += (choice * sums).sum(axis=1)
+        scored += every[:, group.rows].sum(axis=1) * group.allowed.any()
+        found = table.cross_fit(group, fold[:, group.rows], every, folds)
+        trained += (found.choice * found.train).sum(axis=2)
+        gained += (found.choice * found.sums).sum(axis=2)
+        held_out += found.totals * (found.choice.sum(axis=2) > 0)
+        for repeat, of_fold in enumerate(fold[:, group.rows]):
+            cross_fitted[repeat][:, group.rows] = found.choice[repeat, 0][:, of_fold]
+    return Fit(
+        table.outcome,
+        every,
+        fold,
+        in_sample,
+        cross_fitted,
+        best,
+        scored,
+        trained,
+        gained,
+        held_out,
+        all(group.allowed.any() for group in table.groups),
     )
+
+
+def choose(
+    fits: Sequence[Fit], deciding: Sequence[Fit] | None = None, confidence: float = 0.95
+) -> Choice:
+    """The PRM that does best with its own choices, and these; in-sample and cross-fitted.
+
+    ``fits``: one a PRM, of the same problems, folds and replicates. ``deciding``: those of the
+    budget that decides on the PRM, by default the same. One that has no strategy for some bucket
+    there cannot be compared and is no candidate, unless it is the only one. Cross-fitted, a fold's
+    PRM and strategies are those that do best on all problems outside it.
+
+    Limits of the gap are the estimate -+ z standard deviations of the replicates, since the
+    replicates themselves are shifted: a maximum over resampled data is optimistic once more.
+    """
+    deciders = fits if deciding is None else deciding
+    complete = np.array([decider.is_complete or len(fits) == 1 for decider in deciders])
+    among = _best(np.stack([decider.best for decider in deciders], axis=-1), complete)
+    apart = _best(np.stack([decider.trained for decider in deciders], axis=-1), complete)
+
+    def taken(parts: list[FloatArray], shares: FloatArray) -> FloatArray:
+        total: FloatArray = (np.stack(parts, axis=-1) * shares).sum(axis=-1)
+        return total
+
+    in_sample = _ratio(
+        taken([one.best for one in fits], among), taken([one.scored for one in fits], among)
+    )
+    held_out = taken([one.held_out for one in fits], apart).sum(axis=(0, 2))
+    gained = taken([one.gained for one in fits], apart).sum(axis=(0, 2))
+    outcome = np.stack([one.outcome for one in fits])
+    share = np.stack([one.in_sample for one in fits]) * among[0][:, None, None]
+    crossed = np.zeros_like(share)
+    for repeat, fold in enumerate(fits[0].fold):
+        of_problem = apart[repeat, 0][fold].T[:, None]
+        crossed += np.stack([one.cross_fitted[repeat] for one in fits]) * of_problem
+    crossed /= len(fits[0].fold)
+    apart_again, cross_fitted = _ratio(gained, held_out), _chosen(crossed, outcome)
+    known = ~np.isnan(cross_fitted.accuracy)
+    weights = fits[0].weights[:, known]
+    kept = _ratio(weights @ cross_fitted.accuracy[known], weights.sum(axis=1))
+    return Choice(
+        in_sample=_chosen(share, outcome),
+        cross_fitted=cross_fitted,
+        optimism_gap=_estimate(in_sample - apart_again, confidence),
+        widening=max(_spread(apart_again) / (_spread(kept) or np.inf), 1.0),
+    )
+
+
+def _spread(values: FloatArray) -> float:
+    """Standard deviation of all but the first; 0 where it is rounding."""
+    replicates = values[1:][~np.isnan(values[1:])]
+    found = float(replicates.std(ddof=1)) if len(replicates) > 1 else 0.0
+    return found if found > _EQUALLY_GOOD else 0.0
+
+
+def _chosen(share: FloatArray, outcome: FloatArray) -> Selection:
+    """``share`` and ``outcome``: [prms, strategies, problems]. Problems that the choice does not
+    answer in full, in every repeat, have no accuracy."""
+    answered = share.sum(axis=(0, 1)) > 1 - _EQUALLY_GOOD
+    accuracy = np.where(answered, (share * outcome).sum(axis=(0, 1)), np.nan)
+    return Selection(share, accuracy, ())
 
 
 def efficiency_gain(
@@ -274,6 +350,20 @@ class _Group(NamedTuple):
     bucket: str
     rows: IntArray
     allowed: NDArray[np.bool_]
+
+
+class _CrossFit(NamedTuple):
+    """One bucket's strategies chosen for every fold on the other folds.
+
+    ``choice``: shares of the strategies; ``train`` and ``sums``: weighted sums of their outcomes on
+    the other folds and on the fold, all [repeats, replicates, strategies, folds]; ``totals``:
+    weight of each fold [repeats, replicates, folds].
+    """
+
+    choice: FloatArray
+    train: FloatArray
+    sums: FloatArray
+    totals: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,16 +417,10 @@ class _Table:
         return fold
 
     def cross_fit(
-        self, group: _Group, fold: IntArray, weights: FloatArray
-    ) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Choices for every fold of a bucket, made on its other folds.
-
-        ``fold`` is [repeats, problems of the bucket], ``weights`` [replicates, all problems].
-        Returns the share of each strategy [repeats, replicates, strategies, folds], the weighted
-        sums of outcomes in each fold (same shape), and the weight of each fold [repeats,
-        replicates, folds].
-        """
-        repeats, n_folds = len(fold), int(fold.max()) + 1
+        self, group: _Group, fold: IntArray, weights: FloatArray, n_folds: int
+    ) -> _CrossFit:
+        """``fold`` is [repeats, problems of the bucket], ``weights`` [replicates, all problems]."""
+        repeats = len(fold)
         in_fold: FloatArray = np.eye(n_folds)[fold.T].reshape(-1, repeats * n_folds)
         split = self.outcome[:, group.rows].T[:, :, None] * in_fold[:, None, :]
         weight = weights[:, group.rows]
@@ -345,17 +429,19 @@ class _Table:
         sums = np.ascontiguousarray(np.moveaxis(sums, 2, 0))
         totals = np.moveaxis((weight @ in_fold).reshape(-1, repeats, n_folds), 1, 0)
         train = sums.sum(axis=3, keepdims=True) - sums
+        means = train
         untrained = totals.sum(axis=2, keepdims=True) - totals == 0
         if untrained.any():
             elsewhere = weights.copy()
             elsewhere[:, group.rows] = 0
             counts = elsewhere @ self.known.T
-            means = np.divide(
+            others = np.divide(
                 elsewhere @ self.outcome.T, counts, out=np.full_like(counts, -np.inf),
                 where=counts > 0,
             )  # fmt: skip
-            train = np.where(untrained[:, :, None, :], means[:, :, None], train)
-        return _best(train.swapaxes(2, 3), group.allowed).swapaxes(2, 3), sums, totals
+            means = np.where(untrained[:, :, None, :], others[:, :, None], train)
+        choice = _best(means.swapaxes(2, 3), group.allowed).swapaxes(2, 3)
+        return _CrossFit(choice, train, sums, totals)
 
 
 def _best(values: FloatArray, allowed: NDArray[np.bool_]) -> FloatArray:
@@ -372,18 +458,13 @@ def _ratio(sums: FloatArray, totals: FloatArray) -> FloatArray:
     return result
 
 
-def _estimate(values: FloatArray, n_problems: int, confidence: float) -> Estimate:
-    """First value with limits from the others; ``n_problems`` > 0 says that it is an accuracy."""
+def _estimate(values: FloatArray, confidence: float) -> Estimate:
+    """First value with limits from the spread of the others."""
     value, replicates = float(values[0]), values[1:][~np.isnan(values[1:])]
     if np.isnan(value) or len(replicates) < 2:
         return Estimate(value, np.nan, np.nan)
     half = NormalDist().inv_cdf(0.5 + confidence / 2) * float(replicates.std(ddof=1))
-    if not n_problems:
-        return Estimate(value, value - half, value + half)
-    if half < _EQUALLY_GOOD:
-        low, high = wilson_interval(value * n_problems, n_problems, confidence)
-        return Estimate(value, float(low), float(high))
-    return Estimate(value, max(value - half, 0.0), min(value + half, 1.0))
+    return Estimate(value, value - half, value + half)
 
 
 def _curve(budgets: ArrayLike, accuracy: ArrayLike) -> tuple[FloatArray, FloatArray]:

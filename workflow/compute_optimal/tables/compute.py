@@ -41,7 +41,8 @@ def flops(rows: Sequence[Row], title: str) -> Table:
         "parameter and generated token, which is all that the paper counts. With the PRM: two more "
         "for each of its parameters and tokens it read. All computed tokens: prompts and discarded "
         "work too, without what was read from a cache. Attention, which grows with the length, is "
-        "not counted. Total: pre-training and inference as the paper counts them."
+        "not counted. Total: pre-training and inference as the paper counts them. PRMs and methods "
+        "that do equally well are all counted, each for its share of the problems."
     ]
     if printed:
         notes.append(
@@ -57,13 +58,13 @@ def _column(name: str, heading: str, kind: Literal["estimate", "compared"] = "es
 
 
 def _of_study(row: Row) -> list[Cell]:
-    size, prm_size = row["n_parameters"], row["prm_n_parameters"]
+    size = row["n_parameters"]
     is_cot = row["series"] == "cot"
     pretraining = _pretraining(row["pretraining_parameters"], row["training_tokens"])
     policy = _product(2, size, row["generated_tokens"])
-    of_prm = 0.0 if is_cot else _product(2, prm_size, row["prm_tokens"])
+    of_prm = 0.0 if is_cot else _product(2, row["prm_parameter_tokens"])
     ledger = _product(2, size, row["policy_tokens_computed"])
-    ledger_of_prm = 0.0 if is_cot else _product(2, prm_size, row["prm_tokens_computed"])
+    ledger_of_prm = 0.0 if is_cot else _product(2, row["prm_parameter_tokens_computed"])
     if row["series"] is None:
         return [row["policy_title"], *[None] * 11]
     return [

@@ -9,6 +9,7 @@ from compute_optimal.charts import style
 from compute_optimal.charts.query import Row
 from compute_optimal.tables.model import (
     MARK,
+    TIES,
     Cell,
     Column,
     Compared,
@@ -78,9 +79,15 @@ def _table(rows: Sequence[Row], title: str, *, by_prm: bool) -> Table:
     notes = [
         "In brackets: 95% intervals over problems. Compute-optimal TTS: for each difficulty the "
         "method that does best, at the largest budget; chosen on the problems it is scored on, as "
-        "in the paper, or cross-fitted, on other problems."
-        + ("" if by_prm else " The PRM is the one that does best.")
+        "in the paper, or cross-fitted, on other problems. "
+        + (
+            "The PRM is that of the line."
+            if by_prm
+            else "The PRM is the one that does best, chosen in the same way."
+        )
     ]
+    if any(" or " in (row["prm_title"] or "") for row in studied):
+        notes.append(TIES)
     if printed:
         notes.append(
             f"{MARK} as the paper prints it; beside numbers of this study with the difference and "

@@ -1,8 +1,9 @@
 """What test-time scaling gains a policy: Table 5's quantities, with paired intervals.
 
-The choice of a strategy per difficulty is made by the query (``gain_series`` in
-``sql/macros.sql``) on the same problems that it is scored on, as in the paper. Intervals resample
-the problems and keep that choice, so they do not show its optimism.
+The choice of a strategy per difficulty, and the accuracies with their intervals, are those of the
+analysis (rule in_sample of the tables ``choices`` and ``selection``): made on the same problems
+that it is scored on, as in the paper. Intervals of the gains resample the problems and keep that
+choice, so they do not show its optimism.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compute_optimal.charts.query import Row
-from compute_optimal.statistics.intervals import bootstrap_means, bootstrap_weights, mean_interval
+from compute_optimal.charts.style import percent
+from compute_optimal.statistics.intervals import bootstrap_means, bootstrap_weights
 from compute_optimal.statistics.selection import efficiency_gain
 from compute_optimal.tables.model import Estimate, Printed, Relation
 
@@ -37,7 +39,8 @@ class _Settings(NamedTuple):
 class Gains:
     """One policy on one task. Accuracies and the performance gain are in %; None: not run.
 
-    ``chosen`` maps difficulty to method; ``printed`` a measure to what the paper prints for it.
+    ``chosen`` maps difficulty to methods, several where they tie; ``printed`` a measure to what the
+    paper prints for it.
     """
 
     policy: str
@@ -52,8 +55,14 @@ class Gains:
     budget: int | None
     performance_gain: Estimate | str | None
     efficiency_gain: Estimate | str | None
-    chosen: Mapping[str, str]
+    chosen: Mapping[str, Sequence[str]]
+    n_tied_prms: int
     printed: Mapping[str, Printed]
+
+    @property
+    def is_tied(self) -> bool:
+        """Whether PRMs or methods do equally well."""
+        return self.n_tied_prms > 1 or any(len(methods) > 1 for methods in self.chosen.values())
 
 
 def gains_of(rows: Sequence[Row]) -> Gains:
@@ -80,31 +89,27 @@ def gains_of(rows: Sequence[Row]) -> Gains:
         n_parameters=first["n_parameters"],
         prm_title=top["prm_title"] if top else None,
         n_problems=max((len(row["problem_ids"]) for row in known), default=None),
-        cot=_accuracy(cot, settings),
-        majority=_accuracy(voted, settings),
+        cot=_accuracy(cot),
+        majority=_accuracy(voted),
         majority_budget=voted["budget"] if voted else None,
-        compute_optimal=_accuracy(top, settings),
+        compute_optimal=_accuracy(top),
         budget=top["budget"] if top else None,
         performance_gain=_performance_gain(cot, top, settings) if cot and top else None,
         efficiency_gain=_efficiency_gain(majority, optimal, settings)
         if majority and optimal
         else None,
         chosen=dict(top["chosen"] or {}) if top else {},
+        n_tied_prms=top["n_tied_prms"] or 1 if top else 1,
         printed=printed,
     )
 
 
-def _accuracy(row: Row | None, settings: _Settings) -> Estimate | None:
-    """Mean accuracy in %, with the interval of the analysis or, if it gives none, a bootstrap's."""
+def _accuracy(row: Row | None) -> Estimate | None:
+    """Mean accuracy in %, with the interval of the analysis."""
     if row is None:
         return None
-    values = np.array(row["accuracies"], dtype=np.float64)[:, None]
-    low, high = row["ci_low"], row["ci_high"]
-    if low is None or high is None:
-        weights = bootstrap_weights(len(values), settings.replicates, settings.seed)
-        interval = mean_interval(values, weights, settings.confidence)
-        low, high = float(interval.low[0]), float(interval.high[0])
-    return Estimate(100 * float(values.mean()), 100 * low, 100 * high)
+    value = 100 * float(np.mean(row["accuracies"]))
+    return Estimate(value, percent(row["ci_low"]), percent(row["ci_high"]))
 
 
 def _performance_gain(cot: Row, top: Row, settings: _Settings) -> Estimate | str:

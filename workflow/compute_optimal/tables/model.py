@@ -18,6 +18,12 @@ from typing import Any, Literal
 from compute_optimal.charts.style import NOT_RUN, one_line, percent
 
 Relation = Literal["=", ">", "<"]
+TIES = (
+    "PRMs and methods joined by 'or' do equally well: the answer is either's, each for an equal "
+    "share of the problems."
+)
+"""Note of tables that name what was chosen."""
+
 MARK = "†"
 _SIGNS: dict[Relation, str] = {"=": "", ">": ">", "<": "<"}
 

@@ -10,6 +10,7 @@ from compute_optimal.charts.query import Row
 from compute_optimal.tables.gains import Gains, gains_of
 from compute_optimal.tables.model import (
     MARK,
+    TIES,
     Cell,
     Column,
     Compared,
@@ -57,6 +58,8 @@ def compute_optimal_gains(rows: Sequence[Row], title: str) -> Table:
         "majority voting is best over the budget at which compute-optimal TTS is as good; "
         "> and < mark bounds."
     ]
+    if any(gains.is_tied for gains in policies):
+        notes.append(TIES)
     if any(gains.printed for gains in policies):
         notes.append(
             f"{MARK} as the paper prints it in Table 5, else in Table 3, with the difference of "
@@ -86,12 +89,16 @@ def _gains_row(gains: Gains) -> list[Cell]:
     ]
 
 
-def _strategy(chosen: Mapping[str, str]) -> str | None:
-    """The chosen method by difficulty: "easy, medium: best-of-N; hard: beam search"."""
-    methods = {name: chosen[name] for name in _DIFFICULTIES if name in chosen}
+def _strategy(chosen: Mapping[str, Sequence[str]]) -> str | None:
+    """The chosen methods by difficulty: "easy, medium: best-of-N; hard: beam search or DVTS"."""
+    names = {
+        name: " or ".join(style.METHODS[method].short for method in chosen[name])
+        for name in _DIFFICULTIES
+        if name in chosen
+    }
     parts = [
-        f"{', '.join(name for name, _ in group)}: {style.METHODS[method].short}"
-        for method, group in groupby(methods.items(), key=lambda item: item[1])
+        f"{', '.join(name for name, _ in group)}: {methods}"
+        for methods, group in groupby(names.items(), key=lambda item: item[1])
     ]
     return "; ".join(parts) or None
 

@@ -14,8 +14,9 @@ from __future__ import annotations
 import hashlib
 import random
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count, islice
 from typing import Literal, get_args
 
 from compute_optimal.errors import StudyError
@@ -109,7 +110,7 @@ def generate(
 
     ``exclude`` holds problem hashes that must not occur. The problems of a smaller
     ``n_problems`` are the first ones of a larger; ``numbers`` are the ones to take instead of the
-    first, counted from 0.
+    first, counted from 0: each is the same whichever others are taken.
     """
     if not 1 <= min_operations <= max_operations:
         raise StudyError(
@@ -117,7 +118,12 @@ def generate(
             where=f"min_operations={min_operations}, max_operations={max_operations}",
         )
     wanted = range(n_problems) if numbers is None else numbers
-    return list(_problems(wanted, seed, min_operations, max_operations, split, exclude))
+    # A problem is another than all before it, so these are made too.
+    every = islice(
+        _problems(seed, min_operations, max_operations, split, exclude), max(wanted, default=-1) + 1
+    )
+    by_number = dict(enumerate(every))
+    return [by_number[number] for number in wanted]
 
 
 def parse(problem_text: str) -> Chain:
@@ -183,7 +189,6 @@ def stated_answer(step: str) -> str | None:
 
 
 def _problems(
-    numbers: Iterable[int],
     seed: int,
     min_operations: int,
     max_operations: int,
@@ -191,7 +196,7 @@ def _problems(
     exclude: Collection[str],
 ) -> Iterator[Problem]:
     seen = set(exclude)
-    for index in numbers:
+    for index in count():
         n_operations = min_operations + index % (max_operations - min_operations + 1)
         draw = random.Random(seed_for("arithmetic-chains", seed, index))
         while True:

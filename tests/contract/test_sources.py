@@ -1,0 +1,162 @@
+"""What a rule depends on, found in the sources, is what its command imports and reads."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import textwrap
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+from clones import Clone, fresh_clone
+from default_study import ROOT
+
+from compute_optimal.commands import FUNCTIONS
+from compute_optimal.sources import sources_of
+
+RECORDER = """
+    import os, sys
+
+    folder = os.environ.get("RECORDED")
+    words = sys.orig_argv
+    if folder and "compute_optimal" in words:
+        # Workers and kernels inherit it.
+        os.environ["RECORDED_VERB"] = words[words.index("compute_optimal") + 1]
+    verb = os.environ.get("RECORDED_VERB")
+
+    def record(event, arguments):
+        if event == "import":
+            what = arguments[0]
+        elif event == "open" and isinstance(arguments[0], (str, os.PathLike)):
+            what = os.fspath(arguments[0])
+            if not what.endswith((".sql", ".html", ".css", ".js")) or "/workflow/" not in what:
+                return
+        else:
+            return
+        if what.startswith(("compute_optimal", "/")):
+            line = os.open(f"{folder}/{verb}", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+            os.write(line, f"{what}\\n".encode())
+            os.close(line)
+
+    if folder and verb:
+        sys.addaudithook(record)
+"""
+"""A sitecustomize: at once, because workers may be killed, and by processes of any kind."""
+
+PLUMBING = {"compute_optimal.cli", "compute_optimal.commands", "compute_optimal.__main__"}
+"""What finds and calls a function; no result depends on it."""
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A clone in which the tiny study has been run to its end, with a record of every command."""
+    clone = fresh_clone(tmp_path_factory.mktemp("whole"))
+    clone.edit(
+        "tiny.yaml",
+        lambda content: content.update(methods=["cot", "majority", "best_of_n", "dvts"],
+                                       budgets=[4], adopted=["qwen2.5-1.5b-math-shepherd"]),
+    )  # fmt: skip
+    recorder = clone.folder / "recorder"
+    recorder.mkdir()
+    (recorder / "sitecustomize.py").write_text(textwrap.dedent(RECORDER))
+    records = clone.folder / "records"
+    records.mkdir()
+    done = clone.snakemake("all", pythonpath=str(recorder), RECORDED=str(records))
+    assert done.returncode == 0, done.stdout + done.stderr
+    return clone
+
+
+@pytest.fixture
+def finished(whole: Clone, tmp_path: Path) -> Clone:
+    shutil.copytree(whole.folder, tmp_path / "clone")
+    return Clone(tmp_path / "clone")
+
+
+@pytest.mark.parametrize("verb", FUNCTIONS)
+def test_all_that_a_command_imports_and_reads_is_found(whole: Clone, verb: str) -> None:
+    notebooks = sorted((ROOT / "notebooks").glob("*.ipynb")) if verb == "run-notebooks" else []
+    found = {path.relative_to(ROOT / "workflow").as_posix() for path in sources_of(verb, notebooks)}
+    used: set[str] = set()
+    for line in set((whole.folder / "records" / verb).read_text().splitlines()):
+        if line.startswith("/"):
+            used.add(line.split("/workflow/")[1])
+        elif line not in PLUMBING:
+            path = Path("workflow").joinpath(*line.split("."))
+            file = path / "__init__.py" if (ROOT / path).is_dir() else path.with_suffix(".py")
+            # Names that were looked for and are none.
+            if (ROOT / file).is_file():
+                used.add(file.relative_to("workflow").as_posix())
+    assert used - found == set()
+    # And little more: modules that only some studies need.
+    modules = {name for name in found if name.endswith(".py")}
+    assert len(modules - used) <= 12, sorted(modules - used)
+
+
+def planned_after(clone: Clone, *files: str) -> set[str]:
+    for file in files:
+        path = clone.folder / "workflow" / file
+        with path.open("a") as stream:
+            stream.write("\n-- a remark\n" if path.suffix == ".sql" else "\n# a remark\n")
+    return {job.rule for job in clone.plan("all")}
+
+
+def test_nothing_is_left_to_do(finished: Clone) -> None:
+    assert finished.plan("all") == []
+
+
+PRESENTED = {"draw_figures", "run_notebooks", "all"}
+
+
+def test_a_chart_is_drawn_anew_and_nothing_is_judged(finished: Clone) -> None:
+    rules = planned_after(finished, "compute_optimal/charts/distribution.py")
+    assert rules == {*PRESENTED, "render_tables"}
+
+
+def test_a_query_of_a_claim_is_judged_anew(finished: Clone) -> None:
+    rules = planned_after(finished, "sql/claims/methods.sql")
+    assert {"judge_claims", "run_notebooks"} <= rules
+    assert not rules & {"draw_figures", "render_tables", "build_database"}
+
+
+@pytest.mark.parametrize(
+    ("file", "first"),
+    [
+        ("compute_optimal/analyse.py", "estimate_accuracy"),
+        ("compute_optimal/answer_grid.py", "estimate_accuracy"),
+        ("compute_optimal/examine.py", "examine_prms"),
+        ("compute_optimal/grading/extraction.py", "grade_answers"),
+        ("compute_optimal/pruning.py", "check_steps"),
+    ],
+)
+def test_a_zone_and_what_follows_is_made_anew(finished: Clone, file: str, first: str) -> None:
+    rules = planned_after(finished, file)
+    assert {first, "build_database", "judge_claims", "draw_figures"} <= rules
+    before = {"analyse.py", "answer_grid.py", "examine.py"}
+    if Path(file).name in before:
+        assert not rules & {"grade_answers", "check_steps"}
+
+
+def test_parsing_is_no_science(finished: Clone) -> None:
+    assert planned_after(finished, "compute_optimal/cli.py", "compute_optimal/commands.py") == set()
+
+
+def test_another_aggregation_of_the_figures_is_judged_anew(finished: Clone) -> None:
+    finished.edit("tiny.yaml", lambda content: content.update(aggregation={"scoring": "prm_min"}))
+    rules = {job.rule for job in finished.plan("all")}
+    assert {"judge_claims", "render_tables", "draw_figures"} <= rules
+    assert not rules & {"grade_answers", "estimate_accuracy", "examine_prms"}
+
+
+def test_every_rule_after_the_expensive_zone_has_its_sources() -> None:
+    """A rule's command and the code that it names are the same verb."""
+    named: dict[str, set[str]] = defaultdict(set)
+    for file in (ROOT / "workflow/rules").glob("*.smk"):
+        for rule in file.read_text().split("\nrule ")[1:]:
+            verbs = {
+                word for word in FUNCTIONS if f"compute_optimal {word}" in rule.replace('"', "")
+            }
+            for verb in verbs:
+                named[verb].add(str(f'plan.sources("{verb}")' in rule))
+    assert json.dumps(sorted(named)) == json.dumps(sorted(FUNCTIONS))
+    assert all(found == {"True"} for found in named.values())
