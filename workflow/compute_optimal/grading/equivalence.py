@@ -67,7 +67,7 @@ def equal_to_gold(pair: tuple[str, str]) -> bool:
 
     math-verify's verdict, its percent rule (10% and 10 are both right) included.
     """
-    verify = _math_verify().verify
+    verify = math_verify().verify
     gold, answer = (_parsed(form) for form in pair)
     return bool(verify(list(gold), list(answer), timeout_seconds=None))
 
@@ -88,7 +88,7 @@ def equivalent(pair: tuple[str, str]) -> bool:
         for form in pair
     )
     verify = functools.partial(
-        _math_verify().verify, allow_set_relation_comp=True, timeout_seconds=None
+        math_verify().verify, allow_set_relation_comp=True, timeout_seconds=None
     )
     return bool(verify(one, other) and verify(other, one))
 
@@ -237,16 +237,17 @@ def _parsed(form: str) -> tuple[Any, ...]:
     Only as LaTeX: with its other reader math-verify would take any number out of a formula that
     it cannot parse.
     """
-    library = _math_verify()
+    library = math_verify()
     return tuple(
         library.parse(f"${form}$", [library.LatexExtractionConfig()], parsing_timeout=None)
     )
 
 
 @functools.cache
-def _math_verify() -> Any:
-    import math_verify
+def math_verify() -> Any:
+    """The library: its import takes a second."""
+    import math_verify as library
 
     # It warns that its time limits are off, once in every worker.
     logging.getLogger("math_verify").setLevel(logging.ERROR)
-    return math_verify
+    return library
