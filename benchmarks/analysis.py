@@ -78,6 +78,7 @@ def made_up(size: Size, prms: tuple[str, ...], seed: int) -> tuple[pl.DataFrame,
     answers = pl.concat(frames).with_columns(
         answer=pl.col("answer_class").cast(pl.String),
         official_correct=pl.col("correct"),
+        plain_correct=pl.col("correct"),
         status=pl.lit("graded"),
         finish_reason=pl.lit("eos"),
         prm=pl.lit(None, pl.String),

@@ -22,7 +22,8 @@ SCHEMA = {
     " level INTEGER, subject VARCHAR",
     "pools": "task VARCHAR, policy VARCHAR, pool VARCHAR, problem_id VARCHAR,"
     " sample_index INTEGER, answer VARCHAR, answer_class INTEGER, correct BOOLEAN,"
-    " official_correct BOOLEAN, status VARCHAR, n_tokens INTEGER, finish_reason VARCHAR",
+    " official_correct BOOLEAN, plain_correct BOOLEAN, status VARCHAR, n_tokens INTEGER,"
+    " finish_reason VARCHAR",
     "pass_at_1": "task VARCHAR, policy VARCHAR, pool VARCHAR, problem_id VARCHAR,"
     " n_samples INTEGER, n_correct INTEGER, pass_at_1 DOUBLE",
     "difficulty": "task VARCHAR, policy VARCHAR, problem_id VARCHAR, pass_at_1 DOUBLE,"
@@ -202,7 +203,7 @@ class SyntheticStudy:
                     self._rows["pools"].append(
                         (task, policy, "evaluation", problem, sample, str(right), 0, right,
                          # The official rules are laxer with one policy, in one problem.
-                         right or (policy, problem) == (self.policies[0][0], ids[-1]),
+                         right or (policy, problem) == (self.policies[0][0], ids[-1]), right,
                          "graded" if sample else "no_answer", 300 + sample,
                          "length" if problem == ids[0] else "eos")
                     )  # fmt: skip

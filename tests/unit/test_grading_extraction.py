@@ -1,3 +1,4 @@
+import re
 import time
 
 import pytest
@@ -34,7 +35,9 @@ from compute_optimal.grading.extraction import extract_answer
         (r"put it in \boxed.", None),
         (r"\boxedx{3}", None),
         (r"\boxed{}", None),
-        (r"\boxed{1} \boxed{ }", None),
+        (r"\boxed{1} \boxed{ }", "1"),
+        (r"\boxed{42} and \boxed{}, \boxed{\,{ }} and \fbox{\boxed{}}", "42"),
+        (r"\boxed{\boxed{}}", None),
         ("\\boxed{\x00\u200f}", None),
         ("the answer is 5", None),
         ("", None),
@@ -59,7 +62,10 @@ def _last_box_by_definition(text: str) -> str | None:
                     continue
                 depth += {"{": 1, "}": -1}.get(text[i], 0)
                 if depth == 0:
-                    return text[inside:i].strip() or None
+                    found = text[inside:i].strip()
+                    if re.sub(r"\\(boxed|fbox)\{|[{} ]", "", found):
+                        return found
+                    break
                 i += 1
     return None
 

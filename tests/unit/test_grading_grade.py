@@ -58,7 +58,7 @@ def test_verdicts_and_classes_of_one_problem() -> None:
 
 def test_the_gold_plays_no_part_in_the_classes() -> None:
     answers = ["10", r"10\%", "0.1", r"\frac{1}{10}", "x = 10", "(1,2)", "1<x<2", "12", "twelve"]
-    golds = {"a": r"10\%", "b": "10", "c": "0.1", "d": "(1,2)", "e": "7"}
+    golds = {"a": r"10\%", "c": "0.1", "d": "(1,2)", "e": "7"}
     graded = grade(golds, _answers({(p, a): 1 for p in golds for a in answers}))
     classes = {
         tuple(rows.sort("answer")["answer_class"]) for _, rows in graded.group_by("problem_id")
@@ -68,6 +68,38 @@ def test_the_gold_plays_no_part_in_the_classes() -> None:
     assert found["10"] == found["x = 10"] != found[r"10\%"]
     assert found[r"10\%"] == found["0.1"] == found[r"\frac{1}{10}"]
     assert found["(1,2)"] == found["1<x<2"]
+
+
+# fmt: off
+CLASSES = [
+    # Each value once; what is right comes first.
+    (
+        "(2,1)",
+        [["(2,1)", r"\left( 2, 1\right)"], ["2,1"]],
+        [["(1,2)", "1<x<2"], ["1,2"], ["[1,2]"]],
+    ),
+    ("10", [["10", "x=10", r"\frac{20}{2}"], [r"10\%"]], [["0.1", r"\frac{1}{10}"], ["10^{-1}0"]]),
+    (".0000672", [[".0000672", "0.00006720", r"6.72 \times 10^{-5}"]], [[".0000671"], ["0"]]),
+    ("52_8", [["52_8", "(52)_8", r"52_{\text{eight}}"], ["52"]], [["52_9"], ["42"], ["25_8"]]),
+    (r"\$36", [["36", "36 dollars", r"\$36"]], [["36 cents"], ["37"]]),
+    ("137.5", [["137 1/2", r"137\frac{1}{2}", r"\frac{275}{2}"]], [["137 1/3"], ["69"], ["68.5"]]),
+    (r"\cot x", [[r"\cot x", r"\frac{\cos x}{\sin x}"]], [[r"\tan x", r"\frac{\sin x}{\cos x}"]]),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("gold", "right", "wrong"), CLASSES)
+def test_no_class_holds_a_right_and_a_wrong_answer(
+    gold: str, right: list[list[str]], wrong: list[list[str]]
+) -> None:
+    answers = [answer for part in (*right, *wrong) for answer in part]
+    graded = grade({"p": gold}, _answers({("p", a): 1 + i for i, a in enumerate(answers)}))
+    correct = _by_answer(graded, "correct")
+    assert correct == {a: any(a in part for part in right) for a in answers}
+    classes: dict[object, set[str | None]] = {}
+    for answer, name in _by_answer(graded, "answer_class").items():
+        classes.setdefault(name, set()).add(answer)
+    assert sorted(map(sorted, classes.values())) == sorted(map(sorted, (*right, *wrong)))
 
 
 def test_problems_do_not_mix() -> None:

@@ -7,13 +7,18 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from compute_optimal import cells
+from compute_optimal.config import load_study
 from compute_optimal.grading.official import (
     grade_official,
     official_answer,
     official_equal,
     official_form,
 )
-from compute_optimal.judge import ANSWERS, grade_answers
+from compute_optimal.judge import ANSWERS, answers_of_adopted, grade_answers
+from compute_optimal.storage import Storage
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
@@ -80,21 +85,53 @@ def test_official_table() -> None:
     ]
 
 
-def test_the_evaluation_pool_is_judged_by_the_official_rules_too() -> None:
-    problems = pl.DataFrame({"problem_id": ["p", "q"], "answer": ["50", "x+1"]})
+def test_the_evaluation_pool_is_judged_by_two_other_graders_too() -> None:
+    problems = pl.DataFrame({"problem_id": ["p", "q", "r"], "answer": ["50", "x+1", "52_8"]})
     rows = [
-        ("evaluation", "p", "0.5"), ("evaluation", "p", None), ("evaluation", "q", "1+x"),
-        ("greedy", "p", "0.5"),
-    ]  # fmt: skip
-    answers = pl.DataFrame(rows, ["pool", "problem_id", "answer"], orient="row")
+        ("evaluation", "p", "0.5", "0.5", None),
+        ("evaluation", "p", None, "50", None),
+        ("evaluation", "p", None, "", None),
+        ("evaluation", "q", "1+x", "1+x", None),
+        ("evaluation", "q", "x+1", "x+1", False),
+        ("evaluation", "r", "52_9", None, None),
+        ("greedy", "p", "0.5", None, None),
+    ]
+    columns = ["pool", "problem_id", "answer", "official_answer", "official_verdict"]
+    answers = pl.DataFrame(rows, columns, orient="row")
     missing = [pl.lit(None, kind).alias(n) for n, kind in ANSWERS.items() if n not in answers]
     graded = grade_answers(problems, answers.with_columns(missing), seconds=10, workers=1)
-    assert set(graded.select("pool", "answer", "correct", "official_correct").rows()) == {
-        ("evaluation", "0.5", False, True),
-        ("evaluation", None, False, False),
-        ("evaluation", "1+x", True, True),
-        ("greedy", "0.5", False, None),
-    }
+    verdicts = graded.select(
+        "pool", "problem_id", "answer", "correct", "official_correct", "plain_correct"
+    )
+    assert sorted(verdicts.rows(), key=str) == sorted(
+        [
+            ("evaluation", "p", "0.5", False, True, False),
+            # The official code finds an answer outside of a box, or none.
+            ("evaluation", "p", None, False, True, False),
+            ("evaluation", "p", None, False, False, False),
+            ("evaluation", "q", "1+x", True, True, True),
+            # What that code recorded goes before what its rules say.
+            ("evaluation", "q", "x+1", True, False, True),
+            ("evaluation", "r", "52_9", False, False, True),
+            ("greedy", "p", "0.5", False, None, None),
+        ],
+        key=str,
+    )
+    assert set(graded.columns).isdisjoint({"official_answer", "official_verdict"})
+
+
+def test_an_adopted_run_keeps_the_verdicts_that_the_official_code_recorded() -> None:
+    study = load_study(ROOT / "config/config.yaml")
+    storage = Storage.of(study)
+    entry = study.adopted_collection("qwen2.5-1.5b-math-shepherd")
+    spec = cells.adopted_spec(entry)
+    answers = answers_of_adopted({"adopted": spec}, storage)
+    stored = cells.partition(storage.store, spec).read("adopted_samples", ["official_correct"])
+    problems = storage.facts(study.task(entry.task), None)
+    graded = grade_answers(problems, answers, seconds=10, workers=1)
+    pool = graded.filter(pool="evaluation")
+    assert pool.height == stored.height == 1000
+    assert pool["official_correct"].mean() == stored["official_correct"].mean() == 0.495
 
 
 @pytest.mark.parametrize(

@@ -57,9 +57,9 @@ COLUMNS = {
     },
     "figure_1": GAINS | {"printed_accuracy"},
     "grader_sensitivity": {
-        "task", "task_title", "policy", "policy_title", "n_pairs", "n_right_here_only",
-        "n_right_official_only", "accuracies", "official_accuracies", "replicates", "confidence",
-        "seed",
+        "task", "task_title", "policy", "policy_title", "grader", "grader_title", "n_pairs",
+        "n_right_here_only", "n_right_there_only", "accuracies", "other_accuracies", "replicates",
+        "confidence", "seed",
     },
     "candidates": {"policy", "bucket"},
     "figure_2": {"budget", "beam_width"},

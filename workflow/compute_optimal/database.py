@@ -92,7 +92,7 @@ _ENTRIES: dict[str, dict[str, pl.DataType]] = {
 VIEWS = {
     "pools": """
         SELECT task, policy, pool, problem_id, sample_index, answer, answer_class, correct,
-               official_correct, status, n_tokens, finish_reason
+               official_correct, plain_correct, status, n_tokens, finish_reason
         FROM answers WHERE pool IS NOT NULL""",
     "search_paths": """
         SELECT task, policy, prm, method, budget, problem_id, repetition, subtree,

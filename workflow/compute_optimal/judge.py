@@ -17,7 +17,8 @@ from compute_optimal.cells import partition
 from compute_optimal.errors import StudyError
 from compute_optimal.grading import grade
 from compute_optimal.grading.extraction import extract_answer
-from compute_optimal.grading.official import grade_official
+from compute_optimal.grading.official import grade_official, official_extract
+from compute_optimal.grading.plain import grade_plainly
 from compute_optimal.storage import Storage
 from compute_optimal.store import read_table, write_result
 
@@ -33,6 +34,8 @@ ANSWERS: dict[str, pl.DataType] = {
     "subtree": pl.Int64(),
     "sample_index": pl.Int64(),
     "answer": pl.String(),
+    "official_answer": pl.String(),
+    "official_verdict": pl.Boolean(),
     "n_tokens": pl.Int64(),
     "n_tokens_tree": pl.Int64(),
     "finish_reason": pl.String(),
@@ -42,7 +45,9 @@ ANSWERS: dict[str, pl.DataType] = {
 
 ``budget`` is null for DVTS, whose subtrees serve every N. ``repetition`` counts runs of the same
 search, of which a study makes one; null for samples, which are all independent. ``sample_index``
-counts samples of a pool, or paths of a subtree. ``n_tokens`` were generated for this solution,
+counts samples of a pool, or paths of a subtree. ``official_answer``: what the official code
+extracts from a sample of the evaluation pool, and ``official_verdict``: what that code itself
+recorded of it; null where that is not known. ``n_tokens`` were generated for this solution,
 ``n_tokens_tree`` for its whole tree, discarded ones included. ``margins`` are the logits of a
 path's steps.
 """
@@ -121,9 +126,12 @@ def answers_of_adopted(request: Request, storage: Storage) -> pl.DataFrame:
         greedy = pl.col("method") == "cot"
         samples = samples.filter(~greedy | (pl.col("sample_index") == 0))
         pool = pl.when(greedy).then(pl.lit("greedy")).otherwise(pl.lit("evaluation"))
-        frames.append(samples.with_columns(pool=pool).drop("method", "prm"))
+        # A record's verdict is about its vote: about this answer, where there is no other.
+        recorded = pl.when(n_answers=1).then(pl.col("official_correct"))
+        samples = samples.with_columns(pool=pool, official_verdict=recorded)
+        frames.append(samples.drop("method", "prm", "official_correct"))
     if (paths := cell.read("adopted_paths")).height:
-        paths = paths.rename({"path": "sample_index"})
+        paths = paths.rename({"path": "sample_index"}).drop("official_answer", "official_correct")
         frames.append(paths.with_columns(prm=pl.lit(spec["prm"])))
     if not frames:
         raise StudyError(
@@ -166,12 +174,13 @@ def scores_of_pool(spec: Request, storage: Storage, problems: pl.DataFrame) -> p
 def grade_answers(
     problems: pl.DataFrame, answers: pl.DataFrame, *, seconds: float, workers: int
 ) -> pl.DataFrame:
-    """Add ``answer_class``, ``correct``, ``status`` and ``official_correct`` to ``ANSWERS``.
+    """Grade ``ANSWERS``: ``answer_class``, ``correct``, ``status``, and what other graders say.
 
     Each different answer of a problem is graded once, in worker processes with a limit of
-    ``seconds``. ``official_correct``: what the official rules say of an answer of the evaluation
-    pool, null where they could not decide in time and for all other answers. Raises
-    ``StudyError`` where an answer belongs to no problem.
+    ``seconds``. ``official_correct``: what the official code recorded of a sample of the evaluation
+    pool, else what its rules say of the answer that it extracts; ``plain_correct``: what
+    math-verify says as it comes. Both are null where they could not decide in time and for all
+    other answers. Raises ``StudyError`` where an answer belongs to no problem.
     """
     if stray := sorted(set(answers["problem_id"]) - set(problems["problem_id"])):
         raise StudyError(
@@ -186,9 +195,19 @@ def grade_answers(
         seconds=seconds,
         workers=workers,
     )
+    answers = answers.with_columns(
+        official_answer=pl.when(pool="evaluation").then(pl.coalesce("official_answer", "answer"))
+    )
     pool = answers.filter(pool="evaluation")
-    again = grade_official(golds, pool, seconds=seconds, workers=workers).select(
-        "problem_id", "answer", pool=pl.lit("evaluation"), official_correct="correct"
+    unsaid = pool.filter(pl.col("official_verdict").is_null())
+    official = grade_official(
+        golds,
+        unsaid.select("problem_id", answer="official_answer"),
+        seconds=seconds,
+        workers=workers,
+    ).select("problem_id", pool=pl.lit("evaluation"), official_answer="answer", by_rules="correct")
+    plain = grade_plainly(golds, pool, seconds=seconds, workers=workers).select(
+        "problem_id", "answer", pool=pl.lit("evaluation"), plain_correct="correct"
     )
     key = ["problem_id", "answer"]
     return (
@@ -198,7 +217,15 @@ def grade_answers(
             how="left",
             nulls_equal=True,
         )
-        .join(again, on=["pool", *key], how="left", nulls_equal=True)
+        .join(plain, on=["pool", *key], how="left", nulls_equal=True)
+        .join(
+            official,
+            on=["pool", "problem_id", "official_answer"],
+            how="left",
+            nulls_equal=True,
+        )
+        .with_columns(official_correct=pl.coalesce("official_verdict", "by_rules"))
+        .drop("official_answer", "official_verdict", "by_rules")
         .sort(_POSITION)
     )
 
@@ -216,10 +243,18 @@ def stored_rows(rows: pl.DataFrame, where: str) -> pl.DataFrame:
 
 
 def _with_answers(texts: pl.DataFrame) -> pl.DataFrame:
-    unique = texts.select(pl.col("text").unique())
-    found = [extract_answer(text) for text in unique["text"]]
-    unique = unique.with_columns(answer=pl.Series(found, dtype=pl.String))
-    return texts.join(unique, on="text", how="left").drop("text")
+    unique = texts.group_by("text").agg(
+        is_sample=(pl.col("pool") == "evaluation").any(ignore_nulls=True)
+        if "pool" in texts.columns
+        else pl.lit(False)
+    )
+    found = [
+        (text, extract_answer(text), official_extract(text) if is_sample else None)
+        for text, is_sample in unique.iter_rows()
+    ]
+    schema = {"text": pl.String(), "answer": pl.String(), "official_answer": pl.String()}
+    answers = pl.DataFrame(found, schema, orient="row")
+    return texts.join(answers, on="text", how="left").drop("text")
 
 
 def _conformed(rows: pl.DataFrame) -> pl.DataFrame:

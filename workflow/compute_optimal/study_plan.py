@@ -30,6 +30,7 @@ from compute_optimal.coverage import coverage, missing_cells
 from compute_optimal.errors import StudyError, in_words
 from compute_optimal.grading import GRADER
 from compute_optimal.grading.official import OFFICIAL_GRADER
+from compute_optimal.grading.plain import PLAIN_GRADER
 from compute_optimal.micro.recipes import POLICIES, PRMS
 from compute_optimal.sharing import fetch
 from compute_optimal.sources import sources_of
@@ -531,7 +532,7 @@ class StudyPlan:
             **self._task(task),
             "policy": policy,
             "grader": GRADER,
-            "second_grader": OFFICIAL_GRADER,
+            "other_graders": [OFFICIAL_GRADER, PLAIN_GRADER],
             "seconds": self.study.grading.seconds,
         }
         if origin == "adopted":

@@ -1,26 +1,33 @@
--- The evaluation pool under two graders: this study's and the official rules. One row per task and
--- policy; NULL where nothing has been run. A pair is a different answer of a problem; what a grader
--- could not decide counts as wrong. accuracies, official_accuracies: share of right samples per
--- problem, in the same order. replicates, confidence, seed: the study's settings of intervals.
+-- The evaluation pool under this study's grader and another: the official rules, or math-verify as it
+-- comes. One row per task, policy and other grader; NULL where nothing has been run. A pair is a
+-- different answer of a problem; what a grader could not decide counts as wrong. accuracies,
+-- other_accuracies: share of right samples per problem, in the same order. replicates, confidence,
+-- seed: the study's settings of intervals.
 WITH
 verdicts AS (
-    SELECT
-        task,
-        policy,
-        problem_id,
-        answer,
-        coalesce(correct, FALSE) AS here,
-        coalesce(official_correct, FALSE) AS official
-    FROM pools
-    WHERE pool = 'evaluation'
+    UNPIVOT (
+        SELECT
+            task,
+            policy,
+            problem_id,
+            answer,
+            coalesce(correct, FALSE) AS here,
+            coalesce(official_correct, FALSE) AS official,
+            coalesce(plain_correct, FALSE) AS "math-verify"
+        FROM pools
+        WHERE pool = 'evaluation'
+    )
+    ON official, "math-verify"
+    INTO NAME grader VALUE there
 ),
 pairs AS (
     SELECT
         task,
         policy,
+        grader,
         count(*) AS n_pairs,
-        count(*) FILTER (here AND NOT official) AS n_right_here_only,
-        count(*) FILTER (official AND NOT here) AS n_right_official_only
+        count(*) FILTER (here AND NOT there) AS n_right_here_only,
+        count(*) FILTER (there AND NOT here) AS n_right_there_only
     FROM (SELECT DISTINCT * FROM verdicts)
     GROUP BY ALL
 ),
@@ -28,30 +35,34 @@ accuracies AS (
     SELECT
         task,
         policy,
+        grader,
         list(here ORDER BY problem_id) AS accuracies,
-        list(official ORDER BY problem_id) AS official_accuracies
+        list(there ORDER BY problem_id) AS other_accuracies
     FROM (
         SELECT
             task,
             policy,
+            grader,
             problem_id,
             avg(here::INTEGER) AS here,
-            avg(official::INTEGER) AS official
+            avg(there::INTEGER) AS there
         FROM verdicts
         GROUP BY ALL
     )
-    GROUP BY task, policy
+    GROUP BY task, policy, grader
 )
 SELECT
     tasks.task,
     tasks.title AS task_title,
     policies.policy,
     policies.title AS policy_title,
+    graders.grader,
+    graders.title AS grader_title,
     pairs.n_pairs,
     pairs.n_right_here_only,
-    pairs.n_right_official_only,
+    pairs.n_right_there_only,
     accuracies.accuracies,
-    accuracies.official_accuracies,
+    accuracies.other_accuracies,
     settings.replicates,
     settings.confidence,
     settings.seed
@@ -59,6 +70,10 @@ FROM ranked_tasks() AS tasks
 CROSS JOIN settings
 INNER JOIN (SELECT DISTINCT task, policy FROM planned()) AS shown USING (task)
 INNER JOIN policies USING (policy)
-LEFT JOIN pairs USING (task, policy)
-LEFT JOIN accuracies USING (task, policy)
-ORDER BY tasks.task_rank, policies.family, policies.n_parameters, policies.policy;
+CROSS JOIN (
+    VALUES (1, 'official', 'official code'), (2, 'math-verify', 'math-verify')
+) AS graders (rank, grader, title)
+LEFT JOIN pairs USING (task, policy, grader)
+LEFT JOIN accuracies USING (task, policy, grader)
+ORDER BY
+    tasks.task_rank, policies.family, policies.n_parameters, policies.policy, graders.rank;

@@ -1,89 +1,89 @@
 """Classes of equivalent answers to one problem: what a vote counts.
 
-Works on canonical forms. The gold plays no part: a vote must not know it.
+Answers whose values have one normal form are one class; that is an equivalence relation, and costs
+nothing. The others need algebra, which is not: math-verify may find a = b, b = c, and a different
+from c. So each of them joins one class at most, the first whose founder it equals in both orders:
+a partition whatever algebra says.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import Any
 
-from compute_optimal.grading.equivalence import Fingerprint, is_integer
+from compute_optimal.grading.equivalence import Fingerprint, equivalent, fingerprint, may_equal
 
-Pair = tuple[str, str]
+MAX_FORMS = 200
+"""Answers of each sort, readable or not, that algebra looks at, the most frequent first."""
 
-MAX_PAIRS = 2000
-"""Comparisons by algebra for one problem; pairs of frequent answers come first."""
+MAX_COMPARISONS = 400
+"""Comparisons by algebra for one problem, ``MAX_FOUNDERS`` for one answer."""
+
+MAX_FOUNDERS = 8
+BATCH = 8
+PROBLEM_SECONDS = 20.0
+"""Processor time of algebra for one problem; nothing new is begun after it."""
+
+Task = tuple[Callable[[Any], Any], Any]
+Outcome = tuple[Any, float] | None
+"""What a task gave and the seconds it took; None if it was not finished."""
+
+Merging = Generator[list[Task], list[Outcome], tuple[dict[str, str], int]]
 
 
-def candidate_pairs(
-    prints: Mapping[str, Fingerprint], counts: Mapping[str, int]
-) -> tuple[list[Pair], int]:
-    """Pairs that only algebra can tell apart, at most ``MAX_PAIRS``, and how many were left out.
+def timed(task: Task) -> tuple[Any, float]:
+    """The result of a task and the processor time that it took [s]."""
+    function, item = task
+    began = time.process_time()
+    return function(item), time.process_time() - began
 
-    ``prints``: fingerprints by canonical form; ``counts``: number of samples by form. Pairs are in
-    lexicographic order within, and never two integers.
+
+def merged(known: Mapping[str, int], unknown: Mapping[str, int], seconds: float) -> Merging:
+    """Find the class of each unknown form, as a generator that asks for ``Task`` results.
+
+    ``known``, ``unknown``: number of samples by canonical form; known forms differ in value from
+    each other. ``seconds``: what an unfinished task counts for. Returns the founder by unknown
+    form, and how many forms were left apart because the limits of this module were reached: the
+    fallback is a class of one's own, which splits votes and never joins what differs.
     """
-    found = {
-        (min(pair), max(pair))
-        for pair in itertools.chain(
-            _same_text(prints), _close_numbers(prints), _relations(prints), _unknown(prints)
-        )
-        if not (is_integer(pair[0]) and is_integer(pair[1]))
-    }
-    ranked = sorted(found, key=lambda pair: (-counts[pair[0]] - counts[pair[1]], pair))
-    return ranked[:MAX_PAIRS], max(0, len(ranked) - MAX_PAIRS)
+    founders = _most_frequent(known)[:MAX_FORMS]
+    ranked = _most_frequent(unknown)
+    class_of = {form: form for form in ranked}
+    spent, compared, left_apart = 0.0, 0, max(0, len(ranked) - MAX_FORMS)
+    prints: dict[str, Fingerprint] = {}
+    wanted = [*ranked[:MAX_FORMS], *founders]
+    for start in range(0, len(wanted), BATCH):
+        if spent > PROBLEM_SECONDS:
+            break
+        batch = wanted[start : start + BATCH]
+        for form, outcome in zip(
+            batch, (yield [(fingerprint, form) for form in batch]), strict=True
+        ):
+            spent += seconds if outcome is None else outcome[1]
+            if outcome is not None:
+                prints[form] = outcome[0]
+    founders = [form for form in founders if form in prints]
+    for form in ranked[:MAX_FORMS]:
+        if form not in prints or spent > PROBLEM_SECONDS or compared >= MAX_COMPARISONS:
+            left_apart += 1
+            continue
+        similar = [other for other in founders if may_equal(prints[other], prints[form])]
+        left_apart += len(similar) > MAX_FOUNDERS
+        batch = similar[:MAX_FOUNDERS]
+        if batch:
+            compared += len(batch)
+            outcomes = yield [(equivalent, (founder, form)) for founder in batch]
+            spent += sum(seconds if outcome is None else outcome[1] for outcome in outcomes)
+            equal = [
+                f for f, outcome in zip(batch, outcomes, strict=True) if outcome and outcome[0]
+            ]
+            if equal:
+                class_of[form] = equal[0]
+                continue
+        founders.append(form)
+    return class_of, left_apart
 
 
-def components(forms: Iterable[str], equal: Iterable[Pair]) -> dict[str, str]:
-    """Each form's class, named by one of its forms: connected components of the ``equal`` pairs."""
-    parent = {form: form for form in forms}
-
-    def root(form: str) -> str:
-        while parent[form] != form:
-            parent[form] = form = parent[parent[form]]
-        return form
-
-    for one, other in equal:
-        parent[root(one)] = root(other)
-    return {form: root(form) for form in parent}
-
-
-def _same_text(prints: Mapping[str, Fingerprint]) -> Iterator[Pair]:
-    by_text: dict[str, list[str]] = defaultdict(list)
-    for form, mark in prints.items():
-        by_text[mark.text].append(form)
-    for forms in by_text.values():
-        yield from itertools.combinations(forms, 2)
-
-
-def _close_numbers(prints: Mapping[str, Fingerprint]) -> Iterator[Pair]:
-    known = [(mark.numbers, form) for form, mark in prints.items() if mark.numbers]
-    known = sorted(item for item in known if item[0].size)
-    for place, (numbers, form) in enumerate(known):
-        for others, other in itertools.islice(known, place + 1, None):
-            if others.size > numbers.size:
-                break
-            if others.real - numbers.real > numbers.tolerance(numbers):
-                break
-            if numbers.may_equal(others):
-                yield form, other
-
-
-def _relations(prints: Mapping[str, Fingerprint]) -> Iterator[Pair]:
-    # Two assignments to one variable differ if their numbers do; other relations are to be solved.
-    relations = [
-        (form, mark.relation) for form, mark in prints.items() if mark.relation is not None
-    ]
-    for (one, left), (other, right) in itertools.combinations(relations, 2):
-        if not left or left != right:
-            yield one, other
-
-
-def _unknown(prints: Mapping[str, Fingerprint]) -> Iterator[Pair]:
-    # ASSUME: no integer is written as a formula that has no numeric value.
-    others = [form for form in prints if not is_integer(form)]
-    for form, mark in prints.items():
-        if mark.numbers is None:
-            yield from ((form, other) for other in others if other != form)
+def _most_frequent(counts: Mapping[str, int]) -> Sequence[str]:
+    return sorted(counts, key=lambda form: (-counts[form], form))

@@ -67,7 +67,7 @@ def equal_to_gold(pair: tuple[str, str]) -> bool:
 
     math-verify's verdict, its percent rule (10% and 10 are both right) included.
     """
-    verify = _math_verify().verify
+    verify = math_verify().verify
     gold, answer = (_parsed(form) for form in pair)
     return bool(verify(list(gold), list(answer), timeout_seconds=None))
 
@@ -75,7 +75,7 @@ def equal_to_gold(pair: tuple[str, str]) -> bool:
 def equivalent(pair: tuple[str, str]) -> bool:
     """Whether two answers are one vote, for their canonical forms.
 
-    As ``equal_to_gold``, but symmetric in intervals and inequalities, and 10% is 0.1, never 10.
+    As ``equal_to_gold``, but in both orders, and 10% is 0.1, never 10.
     """
     import sympy
 
@@ -87,9 +87,10 @@ def equivalent(pair: tuple[str, str]) -> bool:
         ]
         for form in pair
     )
-    return bool(
-        _math_verify().verify(one, other, allow_set_relation_comp=True, timeout_seconds=None)
+    verify = functools.partial(
+        math_verify().verify, allow_set_relation_comp=True, timeout_seconds=None
     )
+    return bool(verify(one, other) and verify(other, one))
 
 
 class Numbers(NamedTuple):
@@ -115,14 +116,27 @@ class Numbers(NamedTuple):
 class Fingerprint(NamedTuple):
     """What can be compared without algebra.
 
-    Answers that math-verify takes for equal have the same ``text``, or ``numbers`` that may be
-    equal, or are relations. ``numbers`` is None where there is nothing to go by. ``relation`` is
-    None for anything else, the variable's name for "name = ...", blank for other relations.
+    ``numbers`` is None where there is nothing to go by. ``relation`` is None for anything else, the
+    variable's name for "name = ...", blank for other relations.
     """
 
     text: str
     numbers: Numbers | None
     relation: str | None
+
+
+def may_equal(one: Fingerprint, other: Fingerprint) -> bool:
+    """Whether only algebra can tell; false only where math-verify would not find them equal."""
+    if one.text == other.text or one.numbers is None or other.numbers is None:
+        return True
+    if (
+        one.relation is not None
+        and other.relation is not None
+        and (not one.relation or one.relation != other.relation)
+    ):
+        # Two assignments to one variable differ if their numbers do; the rest is to be solved.
+        return True
+    return one.numbers.size > 0 and one.numbers.may_equal(other.numbers)
 
 
 def fingerprint(form: str) -> Fingerprint:
@@ -223,16 +237,17 @@ def _parsed(form: str) -> tuple[Any, ...]:
     Only as LaTeX: with its other reader math-verify would take any number out of a formula that
     it cannot parse.
     """
-    library = _math_verify()
+    library = math_verify()
     return tuple(
         library.parse(f"${form}$", [library.LatexExtractionConfig()], parsing_timeout=None)
     )
 
 
 @functools.cache
-def _math_verify() -> Any:
-    import math_verify
+def math_verify() -> Any:
+    """The library: its import takes a second."""
+    import math_verify as library
 
     # It warns that its time limits are off, once in every worker.
     logging.getLogger("math_verify").setLevel(logging.ERROR)
-    return math_verify
+    return library

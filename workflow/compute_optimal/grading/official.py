@@ -21,7 +21,7 @@ from compute_optimal.grading.workers import WorkerPool
 if TYPE_CHECKING:
     import polars as pl
 
-OFFICIAL_GRADER = "official-rules/1"
+OFFICIAL_GRADER = "official-rules/2"
 
 RELATIVE_TOLERANCE = 1e-4
 
@@ -68,17 +68,21 @@ _BEFORE_UNITS, _AFTER_UNITS = (
 def official_answer(text: str) -> str:
     """The official answer of a solution: from a box, after "he answer is", or the last number.
 
-    Normalised, and blank if there is nothing at all: the official vote counts that as an answer.
+    As ``official_form`` has it; blank if there is nothing: the official vote counts that as an
+    answer.
     """
+    return official_form(official_extract(text))
+
+
+def official_extract(text: str) -> str:
+    """``official_answer`` before it is normalised."""
     _, box, after = text.rpartition("boxed")
     if box:
-        found = _braced(after) if after.startswith("{") else after.split("$", 1)[0].strip()
-    elif "he answer is" in text:
-        found = text.rpartition("he answer is")[2].strip().lstrip(":")
-    else:
-        numbers = _NUMBER.findall(text.replace(",", ""))
-        found = numbers[-1] if numbers else ""
-    return official_form(found)
+        return _braced(after) if after.startswith("{") else after.split("$", 1)[0].strip()
+    if "he answer is" in text:
+        return text.rpartition("he answer is")[2].strip().lstrip(":")
+    numbers = _NUMBER.findall(text.replace(",", ""))
+    return numbers[-1] if numbers else ""
 
 
 def official_form(answer: str) -> str:
