@@ -1,15 +1,21 @@
 # The two commands: `make` (results from the shipped store) and `make test`.
 # Each sets up its own environment below .venv; all that is assumed is Python 3.11 or newer.
 
-SHELL := /bin/bash
-.SHELLFLAGS := -euo pipefail -c
+# GNU make 3.81, which macOS has, knows no .SHELLFLAGS: a recipe of several commands says itself that
+# it ends at the first that fails. Recipes are for any POSIX shell.
+STRICT := set -eu;
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
-CONFIG ?= config/config.yaml
 CORES ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
-SNAKEMAKE_OPTIONS ?=
-IMAGE ?= engine-cpu
+# These are set on the command line only: their names are common in environments.
+CONFIG := config/config.yaml
+IMAGE := engine-cpu
+FROM :=
+TO :=
+HARDWARE :=
+SNAKEMAKE_OPTIONS :=
+PYTEST_OPTIONS :=
 
 # The studies whose stored results ship in data/.
 SHIPPED := config/config.yaml config/pools.yaml config/sizes.yaml config/deep.yaml
@@ -22,13 +28,23 @@ ENGINE := .venv/engine-cpu
 S3 := .venv/s3
 CUDA := .venv/engine-cuda
 
+# Whatever the shell at hand says to Python is not meant for these environments (PYTHONHOME, PYTHONPATH,
+# PYTHONWARNINGS=error, ...), nor is where its pip installs, and which of the locked files it takes. Where
+# pip looks for packages stays as it is set.
+unexport $(filter-out PYTHON,$(filter PYTHON%,$(.VARIABLES)))
+unexport PIP_TARGET PIP_PREFIX PIP_ROOT PIP_PYTHON PIP_DRY_RUN PIP_EDITABLE PIP_REQUIREMENT PIP_CONSTRAINT \
+  PIP_REQUIRE_HASHES PIP_NO_BINARY PIP_ONLY_BINARY PIP_PLATFORM PIP_ABI PIP_IMPLEMENTATION PIP_PYTHON_VERSION
+export PIP_USER := 0
+# Files are read and written as UTF-8 whatever the locale.
+export PYTHONUTF8 := 1
+
 # Modules are compiled when they are first imported. Compiling all that is installed took longer than
 # installing it, and most of it is never imported.
 PIP_COMPILE ?= 0
 export PIP_COMPILE
-# So what is compiled must be kept: without, each of a study's thirty processes compiles all anew.
-unexport PYTHONDONTWRITEBYTECODE
-# What a study imports is compiled at the end of the installation, by importing it.
+# So what is compiled must be kept (no PYTHONDONTWRITEBYTECODE): without, each of a study's thirty
+# processes compiles all anew. What a study imports is compiled at the end of the installation, by
+# importing it.
 comma := ,
 IMPORTED := snakemake.cli snakemake.report.html_reporter compute_optimal.study_plan \
   compute_optimal.charts.present compute_optimal.analyse duckdb fontTools.subset ipykernel.kernelapp \
@@ -69,17 +85,17 @@ verify: $(CORE)/.done ## is what ships what it claims to be? Graded and computed
 
 .PHONY: micro
 micro: $(ENGINE)/.done ## train the scale model anew, run its studies, and ship all in data/
-	export PATH="$(CURDIR)/$(ENGINE)/bin:$$PATH"; \
+	$(STRICT) export PATH="$(CURDIR)/$(ENGINE)/bin:$$PATH"; \
 	snakemake --cores $(CORES) train_micro_models; \
 	python -m compute_optimal install-models results/models; \
 	for study in $(SHIPPED); do \
 	  snakemake --cores $(CORES) $(EVERY_CORE) --configfile $$study --config generate=missing; \
-	done; \
+	done
 	$(MAKE) ship
 
 .PHONY: choose-problems
 choose-problems: $(ENGINE)/.done ## a pilot of the scale model, and by it the numbers of arithmetic-chains for the registry
-	export PATH="$(CURDIR)/$(ENGINE)/bin:$$PATH"; \
+	$(STRICT) export PATH="$(CURDIR)/$(ENGINE)/bin:$$PATH"; \
 	snakemake results/candidates/study.duckdb \
 	  --cores $(CORES) $(EVERY_CORE) --configfile config/candidates.yaml; \
 	python -m compute_optimal choose-problems --config config/candidates.yaml \
@@ -99,7 +115,7 @@ publish: $(CORE)/.done ## send a study's stored results to a folder or an addres
 # The study is read before Snakemake reads it, whose own words for a file that is no YAML are few.
 # The report is made anew only if something newer than it lies in its folder.
 define run_study
-	export PATH="$(CURDIR)/$(1)/bin:$$PATH"; \
+	$(STRICT) export PATH="$(CURDIR)/$(1)/bin:$$PATH"; \
 	results="$$(python -m compute_optimal results-folder --config $(CONFIG))"; \
 	snakemake --cores $(CORES) --configfile $(CONFIG) $(SNAKEMAKE_OPTIONS) $(2); \
 	if [ ! -e "$$results/report.html" ] || [ -n "$$(find "$$results" -type f ! -name verify.html -newer "$$results/report.html" -print -quit)" ]; then \
@@ -135,7 +151,7 @@ test-s3: $(S3)/.done ## publishing to and fetching from a local S3 server
 
 .PHONY: lint
 lint: $(TEST_ENVIRONMENT)/.done ## ruff, snakefmt, snakemake --lint, mypy
-	export PATH="$(CURDIR)/$(TEST_ENVIRONMENT)/bin:$$PATH"; \
+	$(STRICT) export PATH="$(CURDIR)/$(TEST_ENVIRONMENT)/bin:$$PATH"; \
 	ruff check .; \
 	ruff format --check .; \
 	snakefmt --check Snakefile workflow/rules; \
@@ -153,7 +169,7 @@ engine-cuda: $(CUDA)/.done ## the environment with the engine for NVIDIA GPUs on
 
 .PHONY: bench
 bench: $(ENGINE)/.done ## benchmarks: searches, PRM scoring, memory, sampling, grading (some minutes; results in benchmarks/results)
-	export PATH="$(CURDIR)/$(ENGINE)/bin:$$PATH"; \
+	$(STRICT) export PATH="$(CURDIR)/$(ENGINE)/bin:$$PATH"; \
 	for name in search_throughput search_lockstep prm_scoring search_memory common_draws sampling grading; do \
 	  python benchmarks/$$name.py; \
 	done

@@ -109,7 +109,10 @@ def test_a_subtree_answers_with_all_siblings_of_its_last_step(tmp_path: Path) ->
         ({"completions": None}, "malformed", "column completions: empty", False),
         ({"completions": [None] * 4}, "malformed", "column completions: empty, or", False),
         ({"scores": [[0.5, 0.5]]}, "malformed", "column scores: 1 for 4 completions", False),
-        ({"completion_tokens": [1, 2, 3, -4]}, "malformed", "column completion_tokens", False),
+        ({"completion_tokens": [1, 2, 3, -4]}, "tokens unknown", "tokens: -4 at 3", True),
+        ({"completion_tokens": [1, 2, 3, None]}, "tokens unknown", "tokens: with a null", True),
+        ({"completion_tokens": [1, 2, 3]}, "tokens unknown", "tokens: 3 for 4 completions", True),
+        ({"completion_tokens": None}, "tokens unknown", "column completion_tokens: empty", True),
         ({"completions": [text(4)] * 5, "scores": [[0.5, 0.5]] * 5, "completion_tokens": [1] * 5},
          "malformed", "column completions: 5, over 4", False),
         ({"completions": [text(4)], "scores": [[0.5, 0.5]], "completion_tokens": [1]},
@@ -130,6 +133,30 @@ def test_a_bad_row_is_named_with_its_column_and_the_others_are_adopted(
     assert adoption.n_records == 1 + adopted
 
 
+@pytest.mark.parametrize("changes", [{}, {"completion_tokens": -1}])
+def test_samples_without_counts_of_tokens_are_adopted_at_no_known_cost(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    rows = [{**row(number), **changes} for number in (0, 1)]
+    if not changes:
+        for each in rows:
+            del each["completion_tokens"]
+    adoption = read(tmp_path, *rows)
+    assert adoption.n_records == 2
+    assert adoption.samples["n_tokens"].to_list() == [None] * 8
+    assert adoption.samples["answer"].to_list()[:4] == ["4", "5", "4", "6"]
+    # One finding for the file, not one for each row.
+    (finding,) = adoption.findings.rows(named=True)
+    assert (finding["member"], finding["reason"]) == ("tiny/file", "tokens unknown")
+    assert finding["detail"].startswith("column completion_tokens ")
+    assert finding["adopted"]
+
+
+def test_a_row_without_counts_of_tokens_leaves_the_others_theirs(tmp_path: Path) -> None:
+    adoption = read(tmp_path, row(), row(1, completion_tokens=[1, 2, 3, -4]))
+    assert adoption.samples["n_tokens"].to_list() == [10, 11, 12, 13, None, None, None, None]
+
+
 def test_a_problem_that_comes_twice_is_kept_once(tmp_path: Path) -> None:
     adoption = read(tmp_path, row(), row(0, (5, 5, 5, 5)))
     assert adoption.findings["reason"].to_list() == ["duplicate"]
@@ -141,7 +168,6 @@ def test_a_problem_that_comes_twice_is_kept_once(tmp_path: Path) -> None:
     [
         ({"completions": "one text"}, r"column completions holds String, expected List\(String\)"),
         ({"scores": [0.5]}, "column scores holds"),
-        ({"completion_tokens": -1}, "column completion_tokens holds Int64"),
     ],
 )
 def test_a_file_of_another_schema_is_refused_by_file_and_column(

@@ -37,7 +37,7 @@ STEP_FILES = {
 FORMAT: dict[str, str | bool | int | float | list[str]] = {
     "storage_compatibility_version": "v1.0.0"
 }
-"""So that the file opens in every DuckDB since 1.0.
+"""So that the file opens in every DuckDB since 1.1 (1.0 cannot read 2.0's way with some columns).
 
 The same tables give the same rows in the same order, yet not the same bytes: DuckDB writes the
 unused rest of a block as it was in memory, and no setting makes it write zeros (2.0.0; tried with

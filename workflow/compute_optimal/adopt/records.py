@@ -18,6 +18,7 @@ Reason = Literal[
     "duplicate",
     "step scores",  # adopted without scores
     "answer count",  # adopted with fewer answers than the folder name states
+    "tokens unknown",
 ]
 
 

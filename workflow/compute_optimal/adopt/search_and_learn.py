@@ -2,7 +2,8 @@
 
 Columns that are read: ``problem``; ``completions``, a list of texts; ``scores``, for each of them
 a list with the PRM's score of every piece between blank lines, empty pieces included; and for
-best_of_n ``completion_tokens``, a list of counts (searches fill it with 0 or -1).
+best_of_n ``completion_tokens``, a list of counts (searches fill it with 0 or -1). Without counts a
+pool is adopted all the same, at no known cost.
 
 Its methods differ from the paper's (temperature 0.8; N answers of a beam search, with copies; all
 M siblings of each DVTS subtree's last step), which the collection's ``variant`` says. Scores of
@@ -71,7 +72,7 @@ def read_search_and_learn(runs: Sequence[Run], problems: Sequence[Problem]) -> A
         rows = samples if run.method == "best_of_n" else paths
         for member, file in run.files.items():
             sha256 = archive_sha256(file)
-            for number, row in enumerate(_rows(member, file, run)):
+            for number, row in enumerate(_rows(member, file, run, findings)):
                 where = f"{member}, row {number}"
                 try:
                     problem = _find(find_problem, row)
@@ -107,8 +108,10 @@ def read_search_and_learn(runs: Sequence[Run], problems: Sequence[Problem]) -> A
     )
 
 
-def _rows(member: str, file: Path, run: Run) -> Iterator[dict[str, Any]]:
-    wanted = {**_COLUMNS, **(_TOKENS if run.method == "best_of_n" else {})}
+def _rows(
+    member: str, file: Path, run: Run, findings: list[tuple[str, Reason, str, bool]]
+) -> Iterator[dict[str, Any]]:
+    wanted = {**_COLUMNS}
     try:
         schema = pl.read_parquet_schema(file)
         n_rows = pl.scan_parquet(file).select(pl.len()).collect().item()
@@ -129,6 +132,14 @@ def _rows(member: str, file: Path, run: Run) -> Iterator[dict[str, Any]]:
                 cure="compare the folder in the registry with the data set: it must hold "
                 "completions, not evaluations",
             )
+    if run.method == "best_of_n":
+        for column, kind in _TOKENS.items():
+            found = schema.get(column)
+            if found is not None and _alike(found, kind):
+                wanted[column] = kind
+            else:
+                detail = "is missing" if found is None else f"holds {found}, expected {kind}"
+                findings.append((member, "tokens unknown", f"column {column} {detail}", True))
     for start in range(0, n_rows, _ROWS_AT_ONCE):
         part = pl.scan_parquet(file).select(list(wanted)).slice(start, _ROWS_AT_ONCE)
         yield from part.collect().cast(dict(wanted)).iter_rows(named=True)  # type: ignore[arg-type]
@@ -159,8 +170,7 @@ def _answers(
 ) -> tuple[list[dict[str, Any]], list[tuple[Reason, str]]]:
     """The facts of each completion of a row, and what is doubtful about it."""
     completions, doubts = row["completions"], list[tuple[Reason, str]]()
-    lists = [name for name in ("completions", "scores", *_TOKENS) if name in row]
-    for name in lists:
+    for name in ("completions", "scores"):
         if not row[name] or any(value is None for value in row[name]):
             raise RecordError("malformed", f"column {name}: empty, or with a null")
         if len(row[name]) != len(completions):
@@ -174,12 +184,13 @@ def _answers(
             ("answer count", f"column completions: {len(completions)}, expected {run.budget}")
         )
     tokens = row.get("completion_tokens", [None] * len(completions))
+    if (wrong := _not_counts(tokens, len(completions))) is not None:
+        doubts.append(("tokens unknown", f"column completion_tokens: {wrong}"))
+        tokens = [None] * len(completions)
     answers = []
     for index, (text, scores, n_tokens) in enumerate(
         zip(completions, row["scores"], tokens, strict=True)
     ):
-        if n_tokens is not None and n_tokens < 0:
-            raise RecordError("malformed", f"column completion_tokens: {n_tokens} at {index}")
         pieces = [piece.strip() for piece in text.split(STEP_DELIMITER)]
         kept: list[float] | None = None
         if len(scores) != len(pieces):
@@ -202,6 +213,18 @@ def _answers(
             }
         )
     return answers, doubts
+
+
+def _not_counts(tokens: Sequence[int | None] | None, n_completions: int) -> str | None:
+    """Why these are not the completions' numbers of tokens; None if they are, or all unknown."""
+    if not tokens:
+        return "empty"
+    if len(tokens) != n_completions:
+        return f"{len(tokens)} for {n_completions} completions"
+    known = [(index, count) for index, count in enumerate(tokens) if count is not None]
+    if known and len(known) < len(tokens):
+        return "with a null"
+    return next((f"{count} at {index}" for index, count in known if count < 0), None)
 
 
 def _placed(answers: list[dict[str, Any]], run: Run) -> Iterator[dict[str, Any]]:
