@@ -67,6 +67,7 @@ plan: $(CORE)/.done ## what a study has, and what the rest would cost (CONFIG=..
 verify: $(CORE)/.done ## is what ships what it claims to be? Graded and computed anew, without a GPU
 	$(CORE)/bin/python -m compute_optimal verify --config $(CONFIG) --cores $(CORES)
 
+# `make ship` is a line of its own: make runs a line that calls make even in a dry run, all of it.
 .PHONY: micro
 micro: $(ENGINE)/.done ## train the scale model anew, run its studies, and ship all in data/
 	export PATH="$(CURDIR)/$(ENGINE)/bin:$$PATH"; \
@@ -74,7 +75,7 @@ micro: $(ENGINE)/.done ## train the scale model anew, run its studies, and ship 
 	python -m compute_optimal install-models results/models; \
 	for study in $(SHIPPED); do \
 	  snakemake --cores $(CORES) $(EVERY_CORE) --configfile $$study --config generate=missing; \
-	done; \
+	done
 	$(MAKE) ship
 
 .PHONY: choose-problems

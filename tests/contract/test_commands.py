@@ -146,6 +146,14 @@ def test_what_is_not_run_is_printed_and_can_be_parsed(command: str, working: Clo
         assert shell(working, f"type {words[0]} || true; bash -n -c {shlex.quote(command)}")[0] == 0
 
 
+def test_a_dry_run_of_make_trains_nothing() -> None:
+    """GNU make runs a recipe line that calls make even in a dry run, and all that it joins."""
+    text = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
+    calling = [line.strip() for line in text.splitlines() if "$(MAKE)" in line and line[0] == "\t"]
+    assert calling
+    assert all(line.startswith("$(MAKE)") for line in calling)
+
+
 def test_the_printed_query_gives_rows(finished: Clone) -> None:
     import duckdb
 
