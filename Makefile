@@ -83,6 +83,7 @@ plan: $(CORE)/.done ## what a study has, and what the rest would cost (CONFIG=..
 verify: $(CORE)/.done ## is what ships what it claims to be? Graded and computed anew, without a GPU
 	$(CORE)/bin/python -m compute_optimal verify --config $(CONFIG) --cores $(CORES)
 
+# `make ship` is a line of its own: make runs a line that calls make even in a dry run, all of it.
 .PHONY: micro
 micro: $(ENGINE)/.done ## train the scale model anew, run its studies, and ship all in data/
 	$(STRICT) export PATH="$(CURDIR)/$(ENGINE)/bin:$$PATH"; \

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -203,3 +205,40 @@ def test_every_damage_of_every_part_is_one_message(
             assert part.parent.name in text or command == "verify", (name, command, text)
         assert said, f"nobody saw it: {name}"
         shutil.rmtree(case.folder, ignore_errors=True)
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Every write to a file fails, as on a full disk, whoever asks: Python, polars or DuckDB."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_is_one_message_from_every_command(
+    stores: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(ROOT)
+    case = Case.of(stores, tmp_path / "case", published=False)
+    tested = []
+    for command in case.commands():
+        if command[0] in ("plan", "fetch", "check-steps"):
+            continue  # write nothing here
+        capsys.readouterr()
+        with full_disk():
+            status = cli.main(command)
+        said = capsys.readouterr().err
+        assert status == 1, command
+        assert said.count("error: ") == 1, said
+        assert "cannot " in said, said
+        assert "  do:    " in said, said
+        tested.append(command[0])
+    assert {"search-trees", "grade-answers", "build-database", "publish", "verify"} <= {*tested}
+    # There is room again, and nothing was lost.
+    assert all_that_went_wrong(case, capsys).keys() <= {"verify"}

@@ -1,0 +1,215 @@
+"""Every command that README.md and config/README.md print: it runs, or it is known why not here."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from clones import Clone, fresh_clone
+from default_study import ROOT
+
+from compute_optimal import cli
+
+PAGES = ("README.md", "config/README.md")
+_STARTS = r"(?:[A-Z]+=\S+ )?(?:make|python|snakemake|pip|hf|grep|source|duckdb)"
+
+NOT_RUN = {
+    "make test": "is this",
+    "make help": "prints targets; test_every_target_that_is_printed_exists",
+    "make verify": "test_verification.py runs it",
+    "make run CONFIG=config/smollm2.yaml": "nine minutes; test_pretrained.py runs its model",
+    "make run ... SNAKEMAKE_OPTIONS='--set-threads draw_samples=4'": "as make run",
+    "make run-gpu": "needs a GPU",
+    "make run-gpu CONFIG=config/one-gpu.yaml": "needs a GPU",
+    "make CONFIG=config/llama-rollouts.yaml": "needs rollouts from the hub",
+    "make engine": "makes the environment of this test",
+    "make core": "makes the environment of the next command",
+    "make micro": "trains all models: hours",
+    "make choose-problems": "draws 2,400 problems: an hour",
+    "make lint": "CI runs it beside the tests",
+    "make conformance": "needs tokenizer files from the network",
+    "make test-s3": "needs an environment of its own",
+    "make test-profiles": "needs plugins of its own",
+    "make test-slurm": "needs SLURM and root",
+    "make bench": "takes minutes and measures",
+    "make bench-analysis": "takes minutes and measures",
+    "make lock": "needs the network",
+    "python -m compute_optimal.config": "writes what test_config_documentation.py compares",
+    "python -m compute_optimal import-gguf --output resources/models/SmolLM2-135M-Instruct-Q4_1": (
+        "test_pretrained.py runs it"
+    ),
+    "python -m compute_optimal lock --config config/smollm2.yaml": "needs the folder of the last",
+    "python -m compute_optimal adopt search-and-learn-llama-3.2-1b"
+    " --config config/llama-rollouts.yaml": "needs the network; test_adopt_hub.py",
+    "MIRROR=/path/to/folder python -m compute_optimal adopt qwen2.5-1.5b-math-shepherd": (
+        "needs the archive; test_adopt_published.py"
+    ),
+    "pip install --no-deps --require-hashes -r requirements/cluster.lock": "needs the network",
+    "pip install s3fs": "needs the network",
+    "hf auth login": "asks for a token",
+    "source .venv/engine-cpu/bin/activate": "changes the shell only",
+}
+"""Commands that this test only parses, and why."""
+
+
+def printed() -> Iterator[str]:
+    """The commands of all pages, in their order, each once."""
+    found: dict[str, None] = {}
+    for page in PAGES:
+        text = (ROOT / page).read_text(encoding="utf-8")
+        for block in re.findall(r"^```sh\n(.*?)^```$", text, re.M | re.S):
+            found |= dict.fromkeys(re.sub(r"\s+#.*", "", line) for line in block.splitlines())
+        prose = re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
+        spans = (" ".join(span.split()) for span in re.findall(r"`([^`]+)`", prose))
+        # A name alone ("`python`", "`source`") is no command, but for `make`.
+        found |= dict.fromkeys(
+            span for span in spans if re.match(rf"{_STARTS} ", span) and span != "snakemake --lint"
+        )
+    return (" ".join(command.split()) for command in found)
+
+
+@pytest.fixture(scope="module")
+def working(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A clone whose environments are this test's own; in that without an engine there is none."""
+    clone = fresh_clone(tmp_path_factory.mktemp("clone"))
+    for name in ("Makefile", "pyproject.toml"):
+        (clone.folder / name).write_bytes((ROOT / name).read_bytes())
+    (clone.folder / "requirements").symlink_to(ROOT / "requirements")
+    hidden = clone.folder / "hidden"
+    hidden.mkdir()
+    (hidden / "sitecustomize.py").write_text("import sys\nsys.modules['vllm'] = None\n")
+    for name, paths in (("core", [hidden]), ("engine-cpu", [])):
+        programs = clone.folder / ".venv" / name / "bin"
+        programs.mkdir(parents=True)
+        found = ":".join(map(str, [*paths, clone.folder / "workflow"]))
+        for program, module in (("python", ""), ("snakemake", " -m snakemake")):
+            path = programs / program
+            path.write_text(f'#!/bin/sh\nPYTHONPATH={found} exec {sys.executable}{module} "$@"\n')
+            path.chmod(0o755)
+        (programs.parent / ".done").touch()
+    return clone
+
+
+def shell(clone: Clone, command: str, environment: str = "core") -> tuple[int, str]:
+    """Run a line as a person would, with one of the environments at hand."""
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", command],
+        cwd=clone.folder,
+        env=os.environ
+        | {"PATH": f"{clone.folder}/.venv/{environment}/bin:{os.environ['PATH']}"}
+        | {"MAKEFLAGS": "", "CORES": "2"},
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def with_the_tiny_study(command: str, clone: Clone) -> str:
+    if "plan" not in command:
+        command = re.sub(r"config/[\w-]+\.yaml", "tiny.yaml", command)
+    command = re.sub(r"CONFIG=(CONFIG|\.\.\.)", "CONFIG=tiny.yaml", command)
+    command = re.sub(r"(--config|--configfile) CONFIG", r"\1 tiny.yaml", command)
+    command = command.replace("s3://bucket/folder", f"{clone.folder}/there")
+    if command == "make":
+        command = "make CONFIG=tiny.yaml"
+    if command.startswith("snakemake") and "-n" not in command and "--unlock" not in command:
+        command += " -n"
+    return command
+
+
+@pytest.mark.parametrize("command", [c for c in printed() if c not in NOT_RUN])
+def test_a_printed_command_runs(command: str, working: Clone) -> None:
+    told = with_the_tiny_study(command, working)
+    status, output = shell(working, told, "engine-cpu" if "make run" in told else "core")
+    assert status == 0, f"{told}\n{output[-4000:]}"
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("command", NOT_RUN)
+def test_what_is_not_run_is_printed_and_can_be_parsed(command: str, working: Clone) -> None:
+    assert command in list(printed()), "take it out of NOT_RUN"
+    words = [word for word in shlex.split(command) if not re.match(r"MIRROR=", word)]
+    if words[0] == "make":
+        told = with_the_tiny_study(command.replace("run ...", "run"), working)
+        status, output = shell(working, f"{told} --dry-run")
+        assert status == 0, output
+    elif words[:3] == ["python", "-m", "compute_optimal"]:
+        assert cli._parser().parse_args(words[3:]).run
+    else:
+        assert shell(working, f"type {words[0]} || true; bash -n -c {shlex.quote(command)}")[0] == 0
+
+
+def test_a_dry_run_of_make_trains_nothing() -> None:
+    """GNU make runs a recipe line that calls make even in a dry run, and all that it joins."""
+    text = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
+    calling = [line.strip() for line in text.splitlines() if "$(MAKE)" in line and line[0] == "\t"]
+    assert calling
+    assert all(line.startswith("$(MAKE)") for line in calling)
+
+
+def test_the_printed_query_gives_rows(finished: Clone) -> None:
+    import duckdb
+
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (query,) = re.findall(r"^```sql\n-- duckdb (\S+)\n(.*?)^```$", text, re.M | re.S)
+    with duckdb.connect(str(finished.folder / query[0]), read_only=True) as database:
+        assert database.execute(query[1]).fetchall()
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("make CONFIG=nowhere.yaml", ["No such file", "nowhere.yaml"]),
+        ("make CONFIG=typo.yaml", ["typo.yaml", "budgts: unknown key", "did you mean budgets"]),
+        ("make CONFIG=broken.yaml", ["not valid YAML", "broken.yaml, line 2"]),
+        ("make CONFIG=twice.yaml", ["'seed' stands twice", "twice.yaml, line 3"]),
+        ("make CONFIG=octal.yaml", ["010 is octal to some", "octal.yaml, line 2"]),
+        ("make CONFIG=config", ["Is a directory", "where: config"]),
+        ("make plan CONFIG=typo.yaml", ["budgts"]),
+        ("make plan HARDWARE=abacus", ["no hardware called abacus", "hardware.yaml"]),
+        ("make fetch CONFIG=tiny.yaml", ["no address is given", "FROM="]),
+        ("make publish CONFIG=tiny.yaml", ["no address is given", "TO=", "make ship"]),
+        # 416 jobs, and nothing here that could run one.
+        (
+            "make CONFIG=config/paper.yaml",
+            ["cells are not in the store", "no engine", "GPU-hours", "make run", "make run-gpu"],
+        ),
+        ("snakemake -n --configfile typo.yaml", ["typo.yaml", "budgts", "did you mean budgets"]),
+        ("snakemake -n --configfile twice.yaml", ["'seed' stands twice", "twice.yaml, line 3"]),
+        ("snakemake -n --configfile tiny.yaml --config seed=010", ["010", "--config seed"]),
+        ("snakemake -n --configfile tiny.yaml --config budgets='[2048]'", ["budgets[0]", "1024"]),
+        ("snakemake -n --configfile damaged.yaml", ["damaged", "problems-", ".parquet"]),
+        ("make CONFIG=damaged.yaml", ["damaged", "problems-", ".parquet"]),
+    ],
+)  # fmt: skip
+def test_a_refusal_is_one_message(command: str, told: list[str], working: Clone) -> None:
+    tiny = (working.folder / "tiny.yaml").read_text()
+    for name, content in (
+        ("typo", "name: a\nbudgts: [4]\n"),
+        ("broken", "name: [a\n"),
+        ("twice", "name: a\nseed: 1\nseed: 2\n"),
+        ("octal", "name: a\nseed: 010\n"),
+        ("damaged", tiny + "store: {shipped: damaged}\n"),
+    ):
+        (working.folder / f"{name}.yaml").write_text(content)
+    if "damaged" in command and not (working.folder / "damaged").exists():
+        status, output = shell(
+            working, "python -m compute_optimal publish --config tiny.yaml --to damaged"
+        )
+        assert status == 0, output
+        next((working.folder / "damaged/problems").rglob("*.parquet")).write_bytes(b"")
+    status, output = shell(working, command)
+    assert status != 0
+    assert output.count("error: ") == 1, output
+    for part in (*told, "  where: ", "  do:    "):
+        assert part in output, output
+    assert "Traceback" not in output
+    assert 'File "' not in output
+    assert not list((working.folder / ".snakemake/locks").glob("*"))
