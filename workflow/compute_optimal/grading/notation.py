@@ -112,7 +112,10 @@ UNITS: dict[str, str] = {
 LONGEST_PRODUCT = 3
 """Letters in a row that are a product of variables; more are a word."""
 
-_SHORT_WORDS = frozenset(["or", "and", "yes", "no", "odd", "all", "one", "two", "six", "ten"])
+_SHORT_WORDS = frozenset(
+    ["or", "and", "yes", "no", "odd", "all", "one", "two", "six", "ten", "is", "not", "the", "for",
+     "are", "if"]
+)  # fmt: skip
 
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+|[0-9]*\.(?=\\(?:overline|bar))")
 _SPACED_GROUPS = re.compile(r"[1-9][0-9]{0,2}(?:(?:\\[,;: ]|[ ~])[0-9]{3})+(?![0-9]|\s*/|\.?[0-9])")
@@ -126,6 +129,8 @@ _COMMAND = re.compile(r"\\([A-Za-z]+|.)", re.DOTALL)
 def tokens(text: str) -> list[Token]:
     """The tokens of an answer. Raises ``UnreadableError`` at what it has no token for. Linear."""
     text = _typeset(text)
+    if ".." in text:
+        raise UnreadableError
     grouped = _has_comma_groups(text)
     found: list[Token] = []
     modes = ["math"]
@@ -196,7 +201,7 @@ def _typeset(text: str) -> str:
     text = text.strip().strip("*").strip()
     text = re.sub(r"(?<=[0-9])(?:\{,\}|,\\!\s*|\\!,\s*|\\,\\!)(?=[0-9]{3})", "", text)
     text = re.sub(r"\\(left|right)\s*\.", "", text)
-    while (end := _END.search(text)) is not None:
+    while not text.endswith("..") and (end := _END.search(text)) is not None:
         text = text[: end.start()]
     return text
 

@@ -67,7 +67,7 @@ def read(answer: str) -> Value | None:
         return None
     try:
         return _answer(_unwrapped(tokens(answer)))
-    except (UnreadableError, ZeroDivisionError, OverflowError):
+    except (UnreadableError, ZeroDivisionError, OverflowError, RecursionError):
         return None
 
 
@@ -907,7 +907,7 @@ class _Expression:
     def _ending(self, total: Sum) -> Sum:
         """What follows a number: percent, degrees, a unit, or a word such as million."""
         words: list[str] = []
-        power = ""
+        power = before = ""
         while token := self._peek():
             text = token.text.lower()
             if token.kind == "%" or (token.kind == "word" and text == "percent"):
@@ -919,11 +919,11 @@ class _Expression:
             elif token.kind == "word":
                 words.append(text)
                 power = {"square": "2", "sq": "2", "cubic": "3", "cu": "3"}.get(text, power)
-            elif token.kind == "number" and words:
+            elif token.kind == "number" and before in ("^", "{") and words:
                 power = text
             elif token.kind not in ("{", "}", "^", "/", "."):
                 return total
-            self._next()
+            before = self._next().kind
         if len(words) > 4 or any(word in _NO_UNITS for word in words):
             raise UnreadableError
         names = {UNITS[word] for word in words if word in UNITS} - {""}
