@@ -102,6 +102,16 @@ def test_no_class_holds_a_right_and_a_wrong_answer(
     assert sorted(map(sorted, classes.values())) == sorted(map(sorted, (*right, *wrong)))
 
 
+def test_many_symbolic_answers_cost_little() -> None:
+    """Each compared with each, they take a quarter of an hour."""
+    answers = [rf"\sin x = {i} y^2 + {i * i}" for i in range(1, 159)]
+    began = time.monotonic()
+    graded = grade({"p": "5"}, _answers({("p", a): 1 for a in answers}), workers=1)
+    assert time.monotonic() - began < 180
+    assert graded["answer_class"].n_unique() == 158
+    assert graded["correct"].sum() == 0
+
+
 def test_problems_do_not_mix() -> None:
     graded = grade({"p": "1", "q": "2"}, _answers({("p", "2"): 1, ("q", "2"): 1}))
     assert graded.select("problem_id", "correct").rows() == [("p", False), ("q", True)]

@@ -116,8 +116,8 @@ class Numbers(NamedTuple):
 class Fingerprint(NamedTuple):
     """What can be compared without algebra.
 
-    ``numbers`` is None where there is nothing to go by. ``relation`` is None for anything else, the
-    variable's name for "name = ...", blank for other relations.
+    ``numbers`` is None where there is nothing to go by. ``relation`` is None for what is none, the
+    left side of an equation, blank for other relations.
     """
 
     text: str
@@ -134,7 +134,7 @@ def may_equal(one: Fingerprint, other: Fingerprint) -> bool:
         and other.relation is not None
         and (not one.relation or one.relation != other.relation)
     ):
-        # Two assignments to one variable differ if their numbers do; the rest is to be solved.
+        # Equations with one left side differ if their right sides do; the rest is to be solved.
         return True
     return one.numbers.size > 0 and one.numbers.may_equal(other.numbers)
 
@@ -144,6 +144,7 @@ def fingerprint(form: str) -> Fingerprint:
 
     # ASSUME: an identity holds at real values between 1/2 and 3/2 of its variables.
     """
+    import sympy
     from sympy.core.relational import Relational
 
     if is_integer(form):
@@ -154,9 +155,10 @@ def fingerprint(form: str) -> Fingerprint:
         return Fingerprint(text, _numbers([]), None)
     expression = parsed[0]
     relation = None
-    if isinstance(expression, Relational) or _is_chain(expression):
-        left = getattr(expression, "lhs", None)
-        relation = str(left) if getattr(left, "is_Symbol", False) else ""
+    if isinstance(expression, sympy.Eq):
+        relation = str(expression.lhs)
+    elif isinstance(expression, Relational) or _is_chain(expression):
+        relation = ""
     try:
         numbers = _numbers(list(_values(expression)))
     except Exception:  # sympy raises anything on expressions that have no value

@@ -109,6 +109,14 @@ class Sum:
         }
 
     @property
+    def is_linear(self) -> bool:
+        """Whether no term has more than one letter, and that to the power of 1."""
+        return all(
+            [power for generator, power in term if generator[0] == "letter"] in ([], [1])
+            for term in self.terms
+        )
+
+    @property
     def constant(self) -> Sum:
         """The part without letters."""
         return Sum(
@@ -267,7 +275,10 @@ def _root(base: Sum, by: Fraction) -> Sum:
             raise UnreadableError
     powers: dict[Generator, Fraction] = {}
     for value, sign in ((abs(factor.numerator), 1), (factor.denominator, -1)):
-        for prime, times in _factors(value, by.denominator).items():
+        if (exact := _exact_root(value, by.denominator)) is not None:
+            result = result * power(number(exact), number(sign * by.numerator))
+            continue
+        for prime, times in _factors(value).items():
             powers[("root", prime)] = powers.get(("root", prime), Fraction()) + sign * times * by
     for generator, exponent in term:
         powers[generator] = powers.get(generator, Fraction()) + exponent * by
@@ -275,13 +286,18 @@ def _root(base: Sum, by: Fraction) -> Sum:
     return result * Sum({found: more})
 
 
-def _factors(value: int, index: int) -> dict[int, int]:
-    """Prime factors. Of a perfect power only the base is factored."""
-    if value == 1:
-        return {}
-    exact = math.isqrt(value) if index == 2 else 0
-    if exact and exact * exact == value:
-        return {prime: 2 * times for prime, times in _factors(exact, 1).items()}
+def _exact_root(value: int, index: int) -> int | None:
+    if value.bit_length() > 1000:
+        raise UnreadableError
+    low, high = 0, 1 << (value.bit_length() // index + 1)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if middle**index <= value else (low, middle - 1)
+    return low if low**index == value else None
+
+
+def _factors(value: int) -> dict[int, int]:
+    """Prime factors, by trial."""
     if value > MAX_FACTORED:
         raise UnreadableError
     found: dict[int, int] = {}

@@ -109,19 +109,28 @@ UNITS: dict[str, str] = {
 }
 """Spelling to unit; blank: says nothing about which."""
 
-_SHORT_WORDS = frozenset(["or", "and", "yes", "no", "odd", "all", "one", "two", "six", "ten"])
+LONGEST_PRODUCT = 3
+"""Letters in a row that are a product of variables; more are a word."""
+
+_SHORT_WORDS = frozenset(
+    ["or", "and", "yes", "no", "odd", "all", "one", "two", "six", "ten", "is", "not", "the", "for",
+     "are", "if"]
+)  # fmt: skip
 
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+|[0-9]*\.(?=\\(?:overline|bar))")
 _SPACED_GROUPS = re.compile(r"[1-9][0-9]{0,2}(?:(?:\\[,;: ]|[ ~])[0-9]{3})+(?![0-9]|\s*/|\.?[0-9])")
 _COMMA_GROUPS = re.compile(r"[1-9][0-9]{0,2}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?")
 _LETTERS = re.compile(r"[A-Za-z]+")
 _WORD = re.compile(r"[A-Za-z]+(?:['-][A-Za-z]+)*")
+_END = re.compile(r"(?:\\[,;:! ]|(?<!\\)[.,;]|\s)$")
 _COMMAND = re.compile(r"\\([A-Za-z]+|.)", re.DOTALL)
 
 
 def tokens(text: str) -> list[Token]:
     """The tokens of an answer. Raises ``UnreadableError`` at what it has no token for. Linear."""
     text = _typeset(text)
+    if ".." in text:
+        raise UnreadableError
     grouped = _has_comma_groups(text)
     found: list[Token] = []
     modes = ["math"]
@@ -191,7 +200,10 @@ def _typeset(text: str) -> str:
     text = re.sub(r"\\\\|\\[()[\]]", lambda m: m[0] if m[0] == "\\\\" else " ", text)
     text = text.strip().strip("*").strip()
     text = re.sub(r"(?<=[0-9])(?:\{,\}|,\\!\s*|\\!,\s*|\\,\\!)(?=[0-9]{3})", "", text)
-    return re.sub(r"\\(left|right)\s*\.", "", text).rstrip(" .;,")
+    text = re.sub(r"\\(left|right)\s*\.", "", text)
+    while not text.endswith("..") and (end := _END.search(text)) is not None:
+        text = text[: end.start()]
+    return text
 
 
 def _plain(sign: str) -> str:
@@ -298,6 +310,10 @@ def _run(run: str, before: list[Token], *, in_words: bool) -> list[Token]:
         return [Token("command", "squareroot")]
     last = next((token for token in reversed(before) if token.kind != "space"), None)
     after_number = last is not None and last.kind in ("number", "}", ")", "^")
-    if len(run) > 3 or low in _SHORT_WORDS or (len(run) > 1 and after_number and low in UNITS):
+    if (
+        len(run) > LONGEST_PRODUCT
+        or low in _SHORT_WORDS
+        or (len(run) > 1 and after_number and low in UNITS)
+    ):
         return [Token("word", run)]
     return [Token("letter", sign) for sign in run]

@@ -17,7 +17,7 @@ from typing import Any
 
 from compute_optimal.grading import exact
 from compute_optimal.grading.exact import Sum, UnreadableError, number
-from compute_optimal.grading.notation import FUNCTIONS, GREEK, UNITS, Token, tokens
+from compute_optimal.grading.notation import FUNCTIONS, GREEK, LONGEST_PRODUCT, UNITS, Token, tokens
 
 LONGEST = 1000
 DEEPEST = 40
@@ -37,7 +37,8 @@ class Value:
     """A value and how it was written.
 
     ``key``: its kind and normal form. ``closed``: whether values with other keys differ from it;
-    else a function in it is not evaluated. ``unit``: what it was measured in, blank if unsaid.
+    else a function in it is not evaluated. ``unit``: what it was measured in, blank if unsaid, with
+    its power where that was said, as in "metre^2"; of a decimal numeral that says so, "base 10".
     ``percent``: whether it was written in percent (``key`` is the hundredth). ``order``: the
     elements of a list in the order given. ``decimals``: those of a plain decimal.
     """
@@ -66,7 +67,7 @@ def read(answer: str) -> Value | None:
         return None
     try:
         return _answer(_unwrapped(tokens(answer)))
-    except (UnreadableError, ZeroDivisionError, OverflowError):
+    except (UnreadableError, ZeroDivisionError, OverflowError, RecursionError):
         return None
 
 
@@ -78,13 +79,14 @@ def right(gold: Value, answer: Value) -> bool | None:
     brackets, and the reverse; a decimal of ``ROUNDED`` digits for a number that has none.
     """
     # ASSUME: a unit that the gold does not have, or the answer leaves out, is the one asked for.
-    if gold.unit and answer.unit and gold.unit != answer.unit:
+    if _clash(gold.unit, answer.unit):
         return False
     if gold.key == answer.key or _percent(gold, answer) or _rounded(gold, answer):
         return True
     if gold.kind == "numeral" and answer.kind == "scalar":
         value = answer.sum.rational if answer.sum else None
-        return value is not None and value.denominator == 1 and f"{value.numerator}" == gold.key[1]
+        digits = str(value) if value is not None and value.denominator == 1 else None
+        return digits == gold.key[1] and not answer.unit
     if {gold.kind, answer.kind} == {"set", "tuple"} and (
         _elements(gold) == _elements(answer) != ()
     ):
@@ -97,6 +99,14 @@ def _measured(gold: Value, answer: Value) -> bool:
     if gold.sum is None or answer.sum is None:
         return False
     return any(answer.sum == gold.sum * exact.letter(unit) for unit in ("m", "s", "h", "g"))
+
+
+def _clash(one: str, other: str) -> bool:
+    name, _, power = one.partition("^")
+    other_name, _, other_power = other.partition("^")
+    if not name or not other_name:
+        return False
+    return name != other_name or bool(power and other_power and power != other_power)
 
 
 def _percent(gold: Value, answer: Value) -> bool:
@@ -136,12 +146,18 @@ def _decided(gold: Value, answer: Value) -> bool:
         return False
     kinds = {gold.kind, answer.kind}
     if "equation" in kinds:  # may be solved or written otherwise
-        return False
+        return kinds == {"equation"} and _is_linear(gold) and _is_linear(answer)
     if kinds == {"word", "scalar"}:
         # A short word without a command is taken for a product of letters.
-        scalar = gold if gold.kind == "scalar" else answer
-        return not (scalar.sum and scalar.sum.letters)
+        word, scalar = (gold, answer) if gold.kind == "word" else (answer, gold)
+        is_short = len(word.key) == 2 and 1 < len(str(word.key[1])) <= LONGEST_PRODUCT
+        return not (is_short and scalar.sum and scalar.sum.letters)
     return kinds != {"matrix", "tuple"}
+
+
+def _is_linear(equation: Value) -> bool:
+    value = equation.key[1]
+    return isinstance(value, Sum) and value.is_linear
 
 
 _RELATIONS = frozenset(["=", "<", ">", "<=", ">=", "!=", "approx", "element"])
@@ -235,11 +251,11 @@ def _split(found: Sequence[Token], at: frozenset[str]) -> tuple[list[Sequence[To
         if token.kind in _OPENING:
             end = _closing(found, place)
             # \text{ or }
-            inside = _trimmed(found[place + 1 : end])
-            if not (token.kind == "{" and len(inside) == 1 and inside[0].text.lower() in at):
+            inside = [t.text.lower() for t in found[place + 1 : end] if t.kind != "space"]
+            if token.kind != "{" or not inside or not at.issuperset(inside):
                 place = end + 1
                 continue
-            name, following = inside[0].text.lower(), end + 1
+            name, following = inside[-1], end + 1
         else:
             following = place + 1
         if name in at:
@@ -567,6 +583,8 @@ def _real(end: object) -> float:
 def _numeral(found: Sequence[Token]) -> Value | None:
     r"""A numeral in a base: 52_8, (52)_{8}, 52_{\text{eight}}, 52 base 8."""
     flat = [t for t in found if t.kind not in ("space", "{", "}") and t.text not in ("in", "the")]
+    sign = "-" if flat and flat[0].kind == "-" else ""
+    flat = flat[len(sign) :]
     while len(flat) > 3 and flat[0].kind == "(" and flat[2].kind == ")":
         flat = [flat[1], *flat[3:]]
     if len(flat) < 3 or flat[0].kind != "number":
@@ -575,16 +593,16 @@ def _numeral(found: Sequence[Token]) -> Value | None:
     if flat[1].kind != "_" and not any(t.kind == "word" and t.text == "base" for t in rest):
         return None
     rest = [t for t in rest if t.text.lower() not in ("base", "radix")]
-    if len(rest) != 1 or "." in flat[0].text:
+    if len(rest) != 1:
         raise UnreadableError
     name = rest[0].text.lower()
-    base = int(name) if name.isdigit() and len(name) < 4 else _BASES.get(name, 0)
-    if base < 2:
+    base = int(name) if name.isdigit() and len(name) < 4 else _BASES.get(name)
+    if base is None:
         raise UnreadableError
     digits = flat[0].text.lstrip("0") or "0"
     if base == 10:
-        return _scalar(number(int(digits)))
-    return Value(("numeral", digits, base))
+        return replace(_scalar(number(Fraction(sign + digits))), unit="base 10")
+    return Value(("numeral", sign + digits, base))
 
 
 def _both_signs(found: Sequence[Token], depth: int) -> Value:
@@ -755,6 +773,8 @@ class _Expression:
         while self._tokens[place].kind == "space":
             place += 1
         inside = self._tokens[place + 1 : _closing(self._tokens, place)]
+        if inside and all(token.text in ("degree", "%") for token in _trimmed(inside)):
+            return True
         words = [token for token in inside if token.kind == "word"]
         return bool(words) and not (len(words) == 1 and words[0].text in ("i", "e"))
 
@@ -846,19 +866,20 @@ class _Expression:
         return exact.atom("letter", f"{name}_{sorted(index.letters)}{index.rational}")
 
     def _argument(self) -> Sum:
-        """What a command is applied to: a group, or a single character as TeX has it."""
+        """What a command is applied to: a group, a letter or a number."""
         token = self._peek()
         if token is None or token.kind in ("-", "+"):
             raise UnreadableError
-        if token.kind != "number" or len(token.text) == 1:
-            return self._base()
-        raise UnreadableError
+        # ASSUME: whoever leaves out the braces of \\sqrt21 means the root of 21.
+        return self._base()
 
     def _fraction(self) -> tuple[Sum, Sum]:
         token = self._peek()
         if token is not None and token.kind == "number" and re.fullmatch("[0-9]{2}", token.text):
             self._next()
             return number(int(token.text[0])), number(int(token.text[1]))
+        if token is not None and token.kind == "number" and len(token.text) > 1:
+            raise UnreadableError
         return self._argument(), self._argument()
 
     def _square_root(self) -> Sum:
@@ -886,6 +907,7 @@ class _Expression:
     def _ending(self, total: Sum) -> Sum:
         """What follows a number: percent, degrees, a unit, or a word such as million."""
         words: list[str] = []
+        power = before = ""
         while token := self._peek():
             text = token.text.lower()
             if token.kind == "%" or (token.kind == "word" and text == "percent"):
@@ -896,14 +918,15 @@ class _Expression:
                 total = total * number(_MULTIPLES[text])
             elif token.kind == "word":
                 words.append(text)
-            elif token.kind not in ("{", "}", "^", "/", "number", ".") or (
-                token.kind == "number" and not words
-            ):
+                power = {"square": "2", "sq": "2", "cubic": "3", "cu": "3"}.get(text, power)
+            elif token.kind == "number" and before in ("^", "{") and words:
+                power = text
+            elif token.kind not in ("{", "}", "^", "/", "."):
                 return total
-            self._next()
+            before = self._next().kind
         if len(words) > 4 or any(word in _NO_UNITS for word in words):
             raise UnreadableError
         names = {UNITS[word] for word in words if word in UNITS} - {""}
         if len(names) == 1 and all(word in UNITS for word in words):
-            self._set_unit(names.pop())
+            self._set_unit(names.pop() + (f"^{power}" if power else ""))
         return total

@@ -1,0 +1,263 @@
+import cmath
+import itertools
+import time
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from compute_optimal.grading.exact import Sum, UnreadableError, letter, number, power
+from compute_optimal.grading.values import read, right
+
+
+def _right(gold: str, answer: str) -> bool | None:
+    one, other = read(gold), read(answer)
+    assert one is not None, gold
+    assert other is not None, answer
+    return right(one, other)
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer", "verdict"),
+    [
+        # Numerals in a base.
+        ("2516_8", "2516_9", False),
+        ("52_8", "(52)_8", True),
+        ("52_8", r"52_{\text{eight}}", True),
+        ("52_8", "52", True),  # the question names the base
+        ("52_8", "42", False),
+        ("52_8", "52_{10}", False),
+        ("52", "52_8", False),
+        ("52", "52_{10}", True),
+        # Tiny decimals, and decimals for numbers that have none.
+        (".0000672", ".0000671", False),
+        (".0000672", r"6.72 \cdot 10^{-5}", True),
+        ("2^{-99}", "2^{-98}", False),
+        ("1/2004!", "1/2006!", False),
+        (r"\frac{1}{3}", "0.333333", True),
+        (r"\frac{1}{3}", "0.3333", False),
+        (r"\frac{1}{3}", "0.333334", False),
+        (r"\frac{1}{3000000}", "0.000000", False),
+        (r"\frac{20000}{\pi}", "6366.197724", True),
+        (r"\frac{20000}{\pi}", "6366.20", False),
+        ("16384", "16384.000001", False),
+        # Intervals, tuples, lists and sets.
+        ("(3,4]", r"3 < x \le 4", True),
+        ("(3,4]", r"4 \ge x > 3", True),
+        ("(3,4]", "(3,4)", False),
+        ("(3,4]", "[3,4]", False),
+        ("(3,4]", "3 < x < 4", False),
+        (r"(-\infty, 0]", r"[-\infty, 0]", True),
+        (r"(-\infty,2)\cup(3,\infty)", r"x<2 \text{ or } x>3", True),
+        (r"(0,5)", r"(0,3] \cup (2,5)", True),
+        (r"(0,5)", r"(0,3) \cup (3,5)", False),
+        ("(2,1)", "(1,2)", False),
+        ("(2,1)", "2,1", True),
+        ("(2,1)", "1,2", False),
+        ("(2,1)", r"\{2,1\}", False),
+        ("(1,2)", r"\{1,2\}", False),
+        ("(1,2)", "[1,2]", False),
+        ("1,2", "2,1", True),
+        ("1,2", r"\{2,1\}", True),
+        ("1,2", "(1,2)", True),
+        ("1,2", "(2,1)", False),
+        (r"\{1,2\}", "[1,2]", False),
+        ("(1,2,3)", "[1,2,3]", True),
+        ("(8,-2)", "{(8,-2)}", True),
+        ("(15,-29)", "(x, y) = (15, -29)", True),
+        (r"\begin{pmatrix} 1 \\ 0 \\ -2 \end{pmatrix}", r"\mathbf{i} - 2\mathbf{k}", True),
+        (r"\begin{pmatrix} 1 \\ 0 \\ -2 \end{pmatrix}", r"\mathbf{i} - 2\mathbf{j}", False),
+        # Complex numbers; i and e are no units.
+        ("6 - 5i", "6-5 i", True),
+        ("6 - 5i", "6+5i", False),
+        ("15", r"6+9\mathrm{i}", False),
+        ("15", r"15\mathrm{e}", False),
+        ("1+2i", r"\frac{-3+4i}{1+2i}", True),
+        # Delimiters, thousands, mixed numbers, units, typography.
+        ("58,500", r"\(58,500\)", True),
+        ("58,500", "58, 500", False),
+        (r"137 \frac{1}{2}", "137 1/2", True),
+        (r"137 \frac{1}{2}", "137.5", True),
+        (r"137 \frac{1}{2}", "69", False),
+        ("69", "137 1/2", False),
+        (r"145^\circ", "145°", True),
+        (r"145^\circ", r"145\degree", True),
+        (r"145^\circ", "145 radians", False),
+        (r"\$36", "36 dollars", True),
+        (r"\$36", "36 cents", False),
+        (r"15\mbox{ cm}^2", "15", True),
+        (r"15\mbox{ cm}^2", r"15 \text{ m}^2", True),  # m is a letter
+        (r"15\mbox{ cm}^2", r"15 \text{ inches}^2", False),
+        ("10", r"10\%", True),
+        ("0.1", r"10\%", True),
+        (r"10\%", "10", True),
+        ("3000000", r"3 \text{ million}", True),
+        ("6", r"\text{six}", True),
+        # Letters have a case; words do not.
+        ("3R^2", "3r^2", False),
+        (r"\text{Evelyn}", "evelyn", True),
+        (r"\text{(C)}", r"\textbf{(C)}\ 42", True),
+        # Left to algebra.
+        (r"\cot x", r"\frac{\cos x}{\sin x}", None),
+        (r"\cot x", "0", None),
+        ("y = 2x", "2x - y = 0", None),
+        ("x^2 = 4", r"\{2, -2\}", None),
+    ],
+)
+def test_verdicts(gold: str, answer: str, verdict: bool | None) -> None:
+    assert _right(gold, answer) is verdict
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", " ", ".", "x +", "(1", "1)", "]1,2[", r"\frac{1}", "2^10", "1 2", "3:4", "1/2x",
+        r"\frac{1}{0}", "0^0", r"1\frac{5}{3}", "1, 2, ...", r"\ldots", "5 or x > 3", "2x > 4",
+        r"|x|", "f'(x)", r"\sqrt{x}", r"\sqrt{1+\sqrt{2}}", "2+3=6", "5 feet 6 inches",
+        "12 is not it", r"\text{between 3 and 12}", "the answer is 4", r"\tan 30^\circ", "🙂",
+    ],
+)  # fmt: skip
+def test_what_is_not_certain_is_not_read(text: str) -> None:
+    assert read(text) is None
+
+
+RATIONALS = st.fractions(min_value=-99, max_value=99, max_denominator=99)
+
+
+def _written(value: Fraction) -> st.SearchStrategy[str]:
+    sign, above, below = "-" * (value < 0), abs(value.numerator), value.denominator
+    return st.sampled_from(
+        [
+            rf"({sign}{above}/{below})",
+            rf"\left(\frac{{{value.numerator}}}{{{below}}}\right)",
+            rf"({sign}\dfrac{{{3 * above}}}{{{3 * below}}})",
+        ]
+    )
+
+
+@settings(deadline=None)
+@given(st.data(), RATIONALS, RATIONALS, RATIONALS)
+def test_arithmetic(data: st.DataObject, a: Fraction, b: Fraction, c: Fraction) -> None:
+    x, y, z = (data.draw(_written(value)) for value in (a, b, c))
+    for text, value in ((f"{x}+{y}*{z}", a + b * c), (f"{x}-{y}{z}", a - b * c), (f"-{x}", -a)):
+        found = read(text)
+        assert found is not None
+        assert found.sum is not None
+        assert found.sum.rational == value
+
+
+SMALL = st.integers(-9, 9)
+SURDS = st.tuples(SMALL, SMALL, SMALL, st.sampled_from([2, 3, 5, 6, 12, -1, -3]))
+
+
+def _surd(parts: tuple[int, int, int, int]) -> tuple[Sum, complex]:
+    a, b, c, n = parts
+    value = number(a) + number(b) * power(number(n), number(Fraction(1, 2)))
+    value = value + number(c) * power(number(2), number(Fraction(1, 3)))
+    return value, a + b * cmath.sqrt(n) + c * 2 ** (1 / 3)
+
+
+def _approximate(value: Sum) -> complex:
+    total = 0j
+    for term, factor in value.terms.items():
+        product = complex(factor)
+        for generator, exponent in term:
+            base = 1j if generator[0] == "i" else complex(generator[1])  # type: ignore[call-overload]
+            product *= base ** float(exponent)
+        total += product
+    return total
+
+
+@settings(deadline=None)
+@given(SURDS, SURDS)
+def test_roots_are_exact(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> None:
+    (x, a), (y, b) = _surd(one), _surd((*other[:2], 0, other[3]))
+    assert cmath.isclose(_approximate(x * y), a * b, rel_tol=1e-9, abs_tol=1e-6)
+    assert x + -x == number(0)
+    if y.terms:
+        assert (x / y) * y == x
+        assert cmath.isclose(_approximate(x / y), a / b, rel_tol=1e-6, abs_tol=1e-6)
+    else:
+        with pytest.raises(UnreadableError):
+            x / y
+
+
+def test_a_normal_form_is_one() -> None:
+    root = number(Fraction(1, 2))
+    assert power(number(8), root) == number(2) * power(number(2), root)
+    assert power(number(Fraction(1, 3)), root) == power(number(3), root) / number(3)
+    assert power(number(-8), number(Fraction(1, 3))) == number(-2)
+    assert letter("i") * letter("i") == number(-1)
+    assert power(letter("x") + number(1), number(2)) == (
+        letter("x") * letter("x") + number(2) * letter("x") + number(1)
+    )
+
+
+PIECES = st.sampled_from(
+    ["1", "23", ".5", ",", ", ", "(", ")", "[", "]", r"\{", r"\}", "{", "}", "x", "i", "+", "-",
+     r"\frac", r"\sqrt", "^", "_", "2", "/", " ", r"\text{", "or", "cm", "%", r"\pm", r"\infty",
+     "<", r"\le", "=", r"\cup", r"^\circ", r"\$", r"\,", r"\begin{pmatrix}", r"\end{pmatrix}",
+     "&", r"\\", "!", r"\pi", "√", "½", "°", r"\text{eight}", "base", ".", "\u2009"]
+)  # fmt: skip
+
+
+@settings(deadline=None, max_examples=400)
+@given(st.lists(PIECES, max_size=12), st.lists(PIECES, max_size=12))
+def test_any_text_is_read_or_not(one: list[str], other: list[str]) -> None:
+    x, y = read("".join(one)), read("".join(other))
+    if x is not None:
+        assert right(x, x) is True
+        assert hash(x.key) == hash(x.key)
+    if x is not None and y is not None and x.key == y.key and x.unit == y.unit:
+        assert right(x, y)
+        assert right(y, x)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{" * 10_000 + "5" + "}" * 10_000,
+        "(" * 500 + "5" + ")" * 500,
+        "{" * 499 + "x" + "}" * 499,
+        "√" * 999,
+        r"\sqrt" * 199 + "2",
+        "9^{9^{9^{9^9}}}",
+        "9^{9999999999}",
+        "(a+b+c+d+e+f+g+h)^{12}" * 30,
+        "(1+x)^{12}" * 90,
+        "3000!+" * 150 + "1",
+        "3000!" * 190,
+        r"\sqrt{9999999967}+" * 50 + "1",
+        "2^{39999}" * 100,
+        r"\frac{1}{" * 90 + "2" + "}" * 90,
+        "-" * 990 + "1",
+        "1," * 490 + "1",
+        r"\binom{3000}{1500}" * 50,
+        r"(\sqrt{2}+\sqrt{3}+\sqrt{5}+\sqrt{7}+\sqrt{11})/(\sqrt{13}+\sqrt{17}+\sqrt{19}+1)" * 9,
+        r"\," * 490,
+        "1\\pm" * 200,
+        "x" * 3 + "^{" * 300,
+        "\x00" * 900 + "5",
+        "9" * 1000,
+        "." * 1000,
+    ],
+)
+def test_hostile_text_is_bounded(text: str) -> None:
+    began = time.process_time()
+    value = read(text)
+    if value is not None:
+        assert right(value, value)
+    assert time.process_time() - began < 3
+
+
+def test_equality_is_an_equivalence() -> None:
+    texts = [
+        "1,2", "2,1", "(1,2)", "(2,1)", r"\{1,2\}", "[1,2]", "1<x<2", "10", r"10\%", "0.1", "x=10",
+        "52_8", "52", "(52)_8", "52_9", r"\$52", "52 cents", "0.333333", r"\frac{1}{3}", "x>1",
+    ]  # fmt: skip
+    values = [value for text in texts if (value := read(text))]
+    assert len(values) == len(texts)
+    for x, y, z in itertools.product(values, repeat=3):
+        assert (x.key == y.key) == (y.key == x.key)
+        assert x.key != y.key or y.key != z.key or x.key == z.key
