@@ -244,7 +244,7 @@ PRM_ARCHITECTURES = {
 HEAD_SIZE = 32
 """The smallest that the CPU engine has."""
 
-WRITTEN = "So 1 + 2 = \\boxed{3}\n\n"
+WRITTEN = "3 \\boxed{3}\n\n"
 """What a tiny policy writes the tokens of, in no order."""
 
 
@@ -269,8 +269,8 @@ def tiny(real: Published, vocabulary: int) -> Published:
 def tensors(model: Published, seed: int, likely: Mapping[int, float]) -> Tensors:
     """Random weights. ``likely``: ids that a policy writes -> how much less than the likeliest.
 
-    The first channel of the residual stream holds the same for every token, is left alone by the
-    layers, and so is a bias of each token's logit.
+    With it, the first channel of the residual stream holds the same for every token, is left alone
+    by the layers, and so is a bias of each token's logit.
     """
     rng = np.random.default_rng(seed)
     found: Tensors = {}
@@ -280,11 +280,11 @@ def tensors(model: Published, seed: int, likely: Mapping[int, float]) -> Tensors
             found[name] = np.ones(shape, np.float32)
             continue
         values = rng.standard_normal(shape, np.float32) * np.float32(scale)
-        if name.endswith(("embed_tokens.weight", "lm_head.weight")):
+        if likely and name.endswith(("embed_tokens.weight", "lm_head.weight")):
             values[:, 0] = 3.0
             for token, less in likely.items():
                 values[token, 0] = 24.0 - less
-        elif name.endswith(("down_proj.weight", "o_proj.weight")):
+        elif likely and name.endswith(("down_proj.weight", "o_proj.weight")):
             values[0] = 0.0
         found[name] = values
     return found

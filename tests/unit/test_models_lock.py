@@ -22,8 +22,8 @@ from compute_optimal.models import (
     identity,
     lock_models,
     model_folder,
-    require_locked,
 )
+from compute_optimal.study_plan import StudyPlan
 
 ROOT = Path(__file__).parents[2]
 COMMIT, OTHER_COMMIT = "a" * 40, "b" * 40
@@ -419,8 +419,11 @@ def test_a_model_with_pickled_weights_only_is_not_locked(study: Study, hub: Hub)
     assert not study.lock_file.exists()
 
 
-def test_a_study_whose_models_are_not_all_locked_does_not_start(study: Study, hub: Hub) -> None:
+def test_a_study_whose_models_are_not_all_locked_does_not_start(
+    study: Study, hub: Hub, tmp_path: Path
+) -> None:
+    content = content_of(tmp_path) | {"generate": "missing"}
     with pytest.raises(StudyError, match=r"tiny, own are not locked(.|\n)*compute_optimal lock"):
-        require_locked(study)
+        StudyPlan(parse_study(content)).announce()
     lock_models(study, api=hub)
-    require_locked(parse_study(content_of(study.lock_file.parent)))
+    StudyPlan(parse_study(content)).announce()
