@@ -422,6 +422,7 @@ def test_a_model_with_pickled_weights_only_is_not_locked(study: Study, hub: Hub)
 def test_a_study_whose_models_are_not_all_locked_does_not_start(
     study: Study, hub: Hub, tmp_path: Path
 ) -> None:
+    (tmp_path / "lock.json").write_text("{}")
     content = content_of(tmp_path) | {"generate": "missing"}
     with pytest.raises(StudyError, match=r"tiny, own are not locked(.|\n)*compute_optimal lock"):
         StudyPlan(parse_study(content)).announce()

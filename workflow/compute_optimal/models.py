@@ -137,7 +137,7 @@ def lock_models(study: Study, *, api: HubApi | None = None) -> dict[str, LockEnt
     return lock
 
 
-def require_locked(study: Study) -> None:
+def refuse_unlocked(study: Study) -> None:
     """Raise ``StudyError`` naming every model of ``study`` that nothing pins."""
     entries = [*map(study.policy, study.policies), *map(study.prm, study.prms)]
     missing = [entry.name for entry in entries if _pinned(entry, study.lock) is None]

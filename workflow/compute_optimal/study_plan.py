@@ -32,7 +32,7 @@ from compute_optimal.grading import GRADER
 from compute_optimal.grading.official import OFFICIAL_GRADER
 from compute_optimal.grading.plain import PLAIN_GRADER
 from compute_optimal.micro.recipes import POLICIES, PRMS
-from compute_optimal.models import require_locked
+from compute_optimal.models import refuse_unlocked
 from compute_optimal.sharing import fetch
 from compute_optimal.sources import sources_of
 from compute_optimal.spec import Spec, canonical, digest
@@ -148,7 +148,7 @@ class StudyPlan:
                 "on NVIDIA GPUs; make plan CONFIG=... gives the price in detail",
             )
         if missing:
-            require_locked(self.study)
+            refuse_unlocked(self.study)
 
     # --- what is judged ------------------------------------------------------------------------
 
