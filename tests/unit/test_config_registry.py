@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 import pytest
 import yaml
+from published_models import MODELS, PRM_ARCHITECTURES
 
 from compute_optimal.config.registry import PrmFormatName, load_lock, load_registry
 from compute_optimal.errors import StudyError
@@ -35,38 +36,12 @@ def n_parameters(
 QWEN_7B = n_parameters(3584, 28, 18944, 28, 4, 152064)
 QWEN_72B = n_parameters(8192, 80, 29568, 64, 8, 152064)
 QWEN_1_5B = n_parameters(1536, 28, 8960, 12, 2, 151936, tied=True)
-LLAMA_8B = n_parameters(4096, 32, 14336, 32, 8, 128256, biased=False)
-# Shapes from each model's config.json.
-SHAPES = {
-    "Llama-3.2-1B-Instruct": n_parameters(
-        2048, 16, 8192, 32, 8, 128256, tied=True, biased=False, head_size=64
-    ),
-    "Llama-3.2-3B-Instruct": n_parameters(
-        3072, 28, 8192, 24, 8, 128256, tied=True, biased=False, head_size=128
-    ),
-    "Llama-3.1-8B-Instruct": LLAMA_8B,
-    "Qwen2.5-0.5B-Instruct": n_parameters(896, 24, 4864, 14, 2, 151936, tied=True),
-    "Qwen2.5-1.5B-Instruct": QWEN_1_5B,
-    "Qwen2.5-3B-Instruct": n_parameters(2048, 36, 11008, 16, 2, 151936, tied=True),
-    "Qwen2.5-7B-Instruct": QWEN_7B,
-    "Qwen2.5-14B-Instruct": n_parameters(5120, 48, 13824, 40, 8, 152064),
-    "Qwen2.5-32B-Instruct": n_parameters(5120, 64, 27648, 40, 8, 152064),
-    "Qwen2.5-72B-Instruct": QWEN_72B,
+# Models beside the paper's. Shapes from each model's config.json.
+OTHERS = {
     "Qwen2.5-Math-1.5B-Instruct": QWEN_1_5B,
     "Qwen2.5-Math-7B-Instruct": QWEN_7B,
     "Qwen2.5-Math-72B-Instruct": QWEN_72B,
-    "DeepSeek-R1-Distill-Qwen-1.5B": n_parameters(1536, 28, 8960, 12, 2, 151936),
-    "DeepSeek-R1-Distill-Qwen-7B": QWEN_7B,
     "SmolLM2-135M-Instruct": n_parameters(576, 30, 1536, 9, 3, 49152, tied=True, biased=False),
-    "Math-Shepherd-PRM-7B": n_parameters(4096, 32, 14336, 32, 8, 32000, biased=False),
-    "RLHFlow-PRM-Mistral-8B": LLAMA_8B,
-    "RLHFlow-PRM-Deepseek-8B": LLAMA_8B,
-    # One linear head with bias beside the language-model head.
-    "Skywork-PRM-1.5B": QWEN_1_5B + 1536 + 1,
-    "Skywork-PRM-7B": QWEN_7B + 3584 + 1,
-    # Two linear layers with bias instead of the language-model head.
-    "Qwen2.5-Math-PRM-7B": QWEN_7B - 152064 * 3584 + 3584 * 3584 + 3584 + 2 * 3584 + 2,
-    "Qwen2.5-Math-PRM-72B": QWEN_72B - 152064 * 8192 + 8192 * 8192 + 8192 + 2 * 8192 + 2,
 }
 
 
@@ -74,7 +49,28 @@ def test_parameter_counts_follow_from_the_architectures() -> None:
     registry = load_registry(REGISTRY)
     entries = {**registry.policies, **registry.prms}
     published = {name: entry.n_parameters for name, entry in entries.items() if entry.hub_id}
-    assert published == SHAPES
+    papers = {name: model.n_parameters for name, model in MODELS.items()}
+    assert published == papers | OTHERS
+
+
+def test_the_papers_models_are_registered_as_they_are_published() -> None:
+    registry = load_registry(REGISTRY)
+    study = yaml.safe_load((REGISTRY.parent / "paper.yaml").read_text())
+    assert MODELS.keys() == {*study["policies"], *study["prms"]}
+    for name, model in MODELS.items():
+        entry = registry.policies.get(name) or registry.prm(name)
+        assert model.config["max_position_embeddings"] == entry.native_context, name
+        if entry.dtype != "float32":
+            assert entry.dtype in (model.config["torch_dtype"], "float16"), name
+    formats = {name: registry.prm(name).format for name in study["prms"]}
+    assert {name: PRM_ARCHITECTURES[form] for name, form in formats.items()} == {
+        name: MODELS[name].architecture for name in formats
+    }
+    for name in study["policies"]:
+        family = registry.policy(name).family
+        assert MODELS[name].architecture == (
+            "LlamaForCausalLM" if family == "Llama-3" else "Qwen2ForCausalLM"
+        )
 
 
 def test_parameter_counts_of_shipped_models_are_those_of_their_weights() -> None:

@@ -139,8 +139,7 @@ def test_a_record_says_what_was_converted(convert: Callable[[], Path], skywork: 
     assert record == {
         "name": MODEL["name"],
         "model": {"id": MODEL["id"], "revision": MODEL["revision"]},
-        "conversion": "skywork",
-        "version": 1,
+        "conversions": {"skywork": 1},
         "source": str(skywork),
     }
     assert files == {
@@ -349,3 +348,40 @@ def test_a_checkpoint_that_lacks_what_it_must_have_is_refused(
         with pytest.raises(StudyError, match=told) as caught:
             convert()
         assert str(skywork) in str(caught.value)
+
+
+def test_a_tokenizer_of_an_older_format_becomes_a_fast_one(tmp_path: Path) -> None:
+    """That of Math-Shepherd, where a revision has no more than the file of SentencePiece."""
+    common: Any = pytest.importorskip("mistral_common", reason="mistral-common has the tokenizer")
+    pytest.importorskip("transformers", reason="transformers comes with the engine (make engine)")
+    from compute_optimal.engines import open_scoring_engine
+    from compute_optimal.policies.prompts import load_tokenizer, single_id
+    from compute_optimal.prms import prm_format
+
+    folder = tmp_path / "snapshot"
+    folder.mkdir()
+    model = Path(common.__file__).parent / "data" / "tokenizer.model.v1"
+    if not model.is_file():
+        pytest.skip("this mistral-common does not carry tokenizer.model.v1")
+    shutil.copyfile(model, folder / "tokenizer.model")
+    (folder / "tokenizer_config.json").write_text(
+        '{"tokenizer_class": "LlamaTokenizer", "bos_token": "<s>", "eos_token": "</s>", '
+        '"unk_token": "<unk>", "add_bos_token": true, "add_eos_token": false}'
+    )
+    (folder / "config.json").write_text(
+        '{"architectures": ["MistralForCausalLM"], "model_type": "mistral"}'
+    )
+    write_tensors(folder / "model.safetensors", {"model.norm.weight": b"norm"})
+    with pytest.raises(StudyError, match=r"no tokenizer\.json"):
+        open_scoring_engine(folder, "math_shepherd", context=8)
+    converted = servable_folder(folder, MODEL, converted=tmp_path / "converted")
+    assert (converted / "model.safetensors").readlink() == folder / "model.safetensors"
+    assert not (folder / "tokenizer.json").exists()
+    tokenizer = load_tokenizer(converted)
+    assert prm_format("math_shepherd").sign_ids(tokenizer) == (648, 387)
+    assert single_id(tokenizer, "ки") == 12902
+    encoded = prm_format("math_shepherd").encode(tokenizer, "What is 1+1?", ["It is 2.", "So 2"])
+    assert [encoded.token_ids[position] for position in encoded.positions] == [12902, 12902]
+    (folder / "tokenizer.model").write_bytes(b"no model")
+    with pytest.raises(StudyError, match="tokenizer cannot be read"):
+        servable_folder(folder, {**MODEL, "revision": "c" * 40}, converted=tmp_path / "converted")

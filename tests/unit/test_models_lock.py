@@ -14,9 +14,16 @@ import huggingface_hub
 import pytest
 from huggingface_hub import constants, errors
 
+from compute_optimal import models
 from compute_optimal.config import LockEntry, PolicyEntry, Study, load_lock, parse_study
 from compute_optimal.errors import StudyError
-from compute_optimal.models import folder_sha256, identity, lock_models, model_folder
+from compute_optimal.models import (
+    folder_sha256,
+    identity,
+    lock_models,
+    model_folder,
+)
+from compute_optimal.study_plan import StudyPlan
 
 ROOT = Path(__file__).parents[2]
 COMMIT, OTHER_COMMIT = "a" * 40, "b" * 40
@@ -182,6 +189,30 @@ def test_the_hubs_own_cache_serves_offline_and_a_lost_blob_is_seen(
     with pytest.raises(StudyError, match="HF_HUB_OFFLINE forbids") as caught:
         model_folder(policy(), LOCK)
     assert "copy the hub's cache" in str(caught.value)
+
+
+@pytest.mark.parametrize("revision", [None, "refs/pr/5", OTHER_COMMIT])
+def test_offline_the_caches_own_reference_is_locked(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, revision: str | None
+) -> None:
+    """A machine that was given the cache of another; a gated model in it needs no token."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    entry = policy(revision=revision, gated=True)
+    with pytest.raises(StudyError, match="HF_HUB_OFFLINE forbids"):
+        models._pin(entry, None)
+    commit = OTHER_COMMIT if revision == OTHER_COMMIT else COMMIT
+    snapshot = write_model(hub.snapshot.with_name(commit))
+    if revision != OTHER_COMMIT:
+        reference = hub.snapshot.parents[1] / "refs" / (revision or "main")
+        reference.parent.mkdir(parents=True)
+        reference.write_text(commit)
+    assert models._pin(entry, None) == LockEntry(hub_id="someone/tiny", revision=commit)
+    (snapshot / "tokenizer.json").unlink()
+    with pytest.raises(StudyError, match=r"no whole model: tokenizer\.json missing"):
+        models._pin(entry, None)
+    (snapshot / "model.safetensors").unlink()
+    with pytest.raises(StudyError, match="no safetensors weights"):
+        models._pin(entry, None)
 
 
 @pytest.mark.parametrize(
@@ -386,3 +417,14 @@ def test_a_model_with_pickled_weights_only_is_not_locked(study: Study, hub: Hub)
     with pytest.raises(StudyError, match=r"no safetensors weights[\s\S]*refs/pr/N"):
         lock_models(study, api=hub)
     assert not study.lock_file.exists()
+
+
+def test_a_study_whose_models_are_not_all_locked_does_not_start(
+    study: Study, hub: Hub, tmp_path: Path
+) -> None:
+    (tmp_path / "lock.json").write_text("{}")
+    content = content_of(tmp_path) | {"generate": "missing"}
+    with pytest.raises(StudyError, match=r"tiny, own are not locked(.|\n)*compute_optimal lock"):
+        StudyPlan(parse_study(content)).announce()
+    lock_models(study, api=hub)
+    StudyPlan(parse_study(content)).announce()

@@ -1,40 +1,32 @@
 """The paper's models and the scale model's go the same way: they differ in registry entries only.
 
 Every way in which the code treats one entry unlike another is listed here with the value that an
-entry has for it. Each value that the paper's grid needs is run by a study that runs on a CPU, or
-is named below as one that only GPUs can run.
+entry has for it. Each value that the paper's grid needs is one of the paper's own studies with tiny
+models, which ``e2e/test_paper_models.py`` runs on a CPU, or is named below as one for GPUs only.
 """
 
 from __future__ import annotations
 
 import ast
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from published_models import MODELS, tiny
+from tiny_paper import SMALL, of_tiny_models
 
 from compute_optimal.config import ModelEntry, PolicyEntry, PrmEntry, Study, load_study
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "workflow/compute_optimal"
-ON_A_CPU = ("config", "smollm2")
-
 ONLY_ON_GPUS = {
     ("number format", "bfloat16"),  # engines.vllm_engine refuses half precision on a CPU
     ("number format", "float16"),
     ("split over GPUs", "yes"),
     ("device", "GPU"),
 }
-BY_OTHER_TESTS = {
-    ("models from", "hub"): "test_models_lock.py",
-    ("gated", "yes"): "test_models_lock.py",
-    ("top_p", "below 1"): "test_search_sampling.py",
-    ("CoT", "sampled"): "test_search_sampling.py",
-    ("system prompt", "none"): "test_policies_prompts.py",
-    ("user suffix", "yes"): "test_policies_prompts.py",
-    ("template variables", "yes"): "test_policies_prompts.py",
-}
-"""Ways of the paper's grid that no CPU study goes, with the test file that does."""
 
 
 def ways(study: Study) -> Iterator[tuple[str, str]]:
@@ -73,8 +65,8 @@ def yes(value: bool) -> str:
     return "yes" if value else "no"
 
 
-def named(name: str) -> Study:
-    return load_study(ROOT / f"config/{name}.yaml", {"registry": str(ROOT / "config/registry")})
+def named(name: str, registry: Path = ROOT / "config/registry", **keys: Any) -> Study:
+    return load_study(ROOT / f"config/{name}.yaml", {"registry": str(registry), **keys})
 
 
 @pytest.fixture(autouse=True)
@@ -82,18 +74,29 @@ def _in_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
 
 
-def test_every_way_of_the_papers_grid_is_gone_on_a_cpu_or_named() -> None:
-    gone = {name: set(ways(named(name))) for name in ON_A_CPU}
-    needed = set(ways(named("paper"))) | set(ways(named("one-gpu")))
-    left = needed - set().union(*gone.values()) - ONLY_ON_GPUS
-    unknown = {way for way in left if way not in BY_OTHER_TESTS and way[0] != "PRM format"}
-    assert unknown == set(), f"studies on a CPU go: {gone}"
-    for way in left:
-        if way[0] == "PRM format":
-            assert f'"{way[1]}"' in (ROOT / "tests/e2e/test_engines_vllm.py").read_text(), way
-    for way, file in BY_OTHER_TESTS.items():
-        assert way in needed, f"the paper's grid no longer needs {way}: take it out"
-        assert (ROOT / "tests/unit" / file).exists()
+@pytest.mark.parametrize("name", ["paper", "one-gpu"])
+def test_a_study_of_tiny_models_goes_every_way_that_is_not_for_gpus(
+    name: str, tmp_path: Path
+) -> None:
+    shutil.copytree(ROOT / "config/registry", tmp_path / "registry")
+    sizes = {name: tiny(real, real.vocabulary).n_parameters for name, real in MODELS.items()}
+    of_tiny_models(tmp_path / "registry", sizes)
+    real, small = named(name), named(name, tmp_path / "registry", **SMALL)
+    assert (small.tasks, small.policies, small.prms) == (real.tasks, real.policies, real.prms)
+    assert small.methods == real.methods
+    needed, gone = set(ways(real)), set(ways(small))
+    assert needed - gone <= ONLY_ON_GPUS
+    assert gone - needed <= {("number format", "float32"), ("device", "CPU")}
+    if name == "paper":
+        assert needed - gone == ONLY_ON_GPUS
+
+
+def test_the_scale_model_goes_no_way_of_its_own() -> None:
+    needed = set(ways(named("paper"))) | {("number format", "float32")}
+    assert set(ways(named("config"))) - needed == {
+        ("models from", "folder"),
+        ("device", "CPU"),
+    }
 
 
 ROOMS = (

@@ -95,5 +95,6 @@ def ask(repository: Repository, call: Callable[[], T]) -> T:
             f"cannot fetch {name}: {type(error).__name__}: {reason}",
             where=where,
             cure="check the network and run again; what was fetched is kept. Without a network, "
-            f"copy the hub's cache from a machine that has the {repository.kind}",
+            f"copy the hub's cache from a machine that has the {repository.kind}, and set "
+            "HF_HUB_OFFLINE=1",
         ) from None

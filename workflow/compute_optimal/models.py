@@ -11,6 +11,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Protocol
@@ -136,6 +137,19 @@ def lock_models(study: Study, *, api: HubApi | None = None) -> dict[str, LockEnt
     return lock
 
 
+def refuse_unlocked(study: Study) -> None:
+    """Raise ``StudyError`` naming every model of ``study`` that nothing pins."""
+    entries = [*map(study.policy, study.policies), *map(study.prm, study.prms)]
+    missing = [entry.name for entry in entries if _pinned(entry, study.lock) is None]
+    if missing:
+        raise StudyError(
+            f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not locked, so results "
+            "would not say what made them",
+            where=str(study.lock_file),
+            cure="lock the models of the study first: python -m compute_optimal lock --config FILE",
+        )
+
+
 def install_models(study: Study, trained: Path) -> list[str]:
     """Put freshly trained folders in the place of those that the registry names, and lock them.
 
@@ -208,12 +222,33 @@ def _pinned(entry: ModelEntry, lock: Lock) -> LockEntry | None:
 def _pin(entry: ModelEntry, api: HubApi | None) -> LockEntry:
     if entry.path is not None:
         return LockEntry(path=entry.path.as_posix(), sha256=folder_sha256(entry.path))
+    from huggingface_hub import constants
+
     hub = api or _hub()
+    if constants.HF_HUB_OFFLINE:
+        return LockEntry(hub_id=entry.hub_id, revision=_cached_commit(entry, hub))
     info = ask(
         _repository(entry), lambda: hub.model_info(str(entry.hub_id), revision=entry.revision)
     )
     _require_weights(entry, [file.rfilename for file in info.siblings])
     return LockEntry(hub_id=entry.hub_id, revision=info.sha)
+
+
+def _cached_commit(entry: ModelEntry, api: HubApi) -> str:
+    """The commit that the hub's cache holds for the entry's revision, of a model that is whole."""
+    from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
+
+    def look() -> Path:
+        try:
+            return _download(entry, entry.revision or "main", api, local=True)
+        except LocalEntryNotFoundError as error:
+            raise OfflineModeIsEnabled from error
+
+    # What is in the cache needs no token.
+    folder = ask(replace(_repository(entry), gated=False), look)
+    _require_weights(entry, [path.name for path in folder.iterdir()])
+    _require_whole(folder)
+    return folder.name
 
 
 def _hub() -> HubApi:
@@ -227,28 +262,29 @@ def _repository(entry: ModelEntry) -> Repository:
     return Repository(entry.name, str(entry.hub_id), revision=entry.revision, gated=entry.gated)
 
 
+def _download(entry: ModelEntry, revision: str, api: HubApi, *, local: bool) -> Path:
+    return Path(
+        api.snapshot_download(
+            str(entry.hub_id),
+            revision=revision,
+            allow_patterns=list(MODEL_FILES),
+            ignore_patterns=["*/*"],
+            local_files_only=local,
+        )
+    )
+
+
 def _hub_folder(entry: ModelEntry, revision: str, api: HubApi) -> Path:
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    def download(*, local: bool) -> Path:
-        return Path(
-            api.snapshot_download(
-                str(entry.hub_id),
-                revision=revision,
-                allow_patterns=list(MODEL_FILES),
-                ignore_patterns=["*/*"],
-                local_files_only=local,
-            )
-        )
-
     try:
-        folder = download(local=True)
+        folder = _download(entry, revision, api, local=True)
         _require_whole(folder)
         return folder
     except (LocalEntryNotFoundError, StudyError):
         # Not in the hub's cache, or only in part, as an interrupted download leaves it.
         _check_room(entry, revision, api)
-    folder = ask(_repository(entry), lambda: download(local=False))
+    folder = ask(_repository(entry), lambda: _download(entry, revision, api, local=False))
     _require_whole(folder)
     return folder
 

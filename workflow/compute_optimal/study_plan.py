@@ -32,6 +32,7 @@ from compute_optimal.grading import GRADER
 from compute_optimal.grading.official import OFFICIAL_GRADER
 from compute_optimal.grading.plain import PLAIN_GRADER
 from compute_optimal.micro.recipes import POLICIES, PRMS
+from compute_optimal.models import refuse_unlocked
 from compute_optimal.sharing import fetch
 from compute_optimal.sources import sources_of
 from compute_optimal.spec import Spec, canonical, digest
@@ -121,8 +122,8 @@ class StudyPlan:
         """Say what is worth knowing before any job starts, or refuse to start.
 
         What is not stored is first looked for in the study's remotes. Raises ``StudyError`` for a
-        study that may not generate what it lacks, or cannot: ``runs_here`` says that jobs run in
-        this environment.
+        study that may not generate what it lacks, whose models are not locked, or that cannot:
+        ``runs_here`` says that jobs run in this environment.
         """
         for warning in self.study.warnings:
             print(f"note: {warning}", file=sys.stderr)
@@ -146,6 +147,8 @@ class StudyPlan:
                 cure="run with an engine: make run CONFIG=... on a CPU, make run-gpu CONFIG=... "
                 "on NVIDIA GPUs; make plan CONFIG=... gives the price in detail",
             )
+        if missing:
+            refuse_unlocked(self.study)
 
     # --- what is judged ------------------------------------------------------------------------
 

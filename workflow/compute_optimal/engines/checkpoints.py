@@ -17,16 +17,17 @@ TensorNames = Callable[[str], str | None]
 _BUFFER = 1 << 24
 
 
-def read_config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path, *, fast_tokenizer: bool = True) -> dict[str, Any]:
     """``config.json`` of a model folder that is whole: config, tokenizer, safetensors weights.
 
-    Raises ``StudyError`` naming what is missing; weights in pickle files are refused.
+    Raises ``StudyError`` naming what is missing; weights in pickle files are refused, and without
+    ``fast_tokenizer`` a tokenizer may be of any kind.
     """
     if not folder.is_dir():
         raise StudyError(
             "The model folder does not exist.", where=str(folder), cure="Fetch the model first."
         )
-    for name in ("config.json", "tokenizer.json"):
+    for name in ("config.json", *(("tokenizer.json",) if fast_tokenizer else ())):
         if not (folder / name).is_file():
             raise StudyError(
                 f"The model folder has no {name}.",

@@ -1,4 +1,7 @@
-"""Model folders that vLLM does not know as they are published, converted once and by themselves.
+"""Model folders that cannot be served as they are published, converted once and by themselves.
+
+Skywork's PRMs have an architecture that vLLM does not know, and some models a tokenizer in an older
+format than the one that this study reads.
 
 What is read is the folder that the lock pins, so every check holds for what was published. What is
 made of it lies in a folder of its own, whose name carries the digest of the model's revision and of
@@ -79,27 +82,32 @@ CONVERSIONS = {
 }
 """Architectures that vLLM does not know, and what becomes of them."""
 
+FAST_TOKENIZER_VERSION = 1
+
+_AS_IT_IS = Conversion("none", 0, frozenset(), lambda name: name, lambda config: config)
+
 
 def servable_folder(folder: Path, model: Mapping[str, Any], *, converted: Path = CONVERTED) -> Path:
     """The folder that an engine opens: ``folder`` itself, or what was made of it.
 
-    ``model`` is the model's ``models.identity``: its revision, a commit or the hash of a folder's
-    content, decides whether what lies below ``converted`` is of this model. Conversion takes the
-    memory of one buffer and the disk space of the weights files that change; the others are links
-    to the original. It appears when it is whole, whoever is killed or does the same meanwhile.
+    ``model`` is the ``models.identity`` of a locked model: its revision, a commit or the hash of a
+    folder's content, decides whether what lies below ``converted`` is of this model. Conversion
+    takes the memory of one buffer and the disk space of the weights files that change; the others
+    are links to the original. It appears when it is whole, whoever is killed or does the same
+    meanwhile.
 
     Raises ``StudyError`` where the model is not whole, lacks a tensor that its architecture has,
     or the disk is too small for its conversion.
     """
-    architecture = (read_config(folder).get("architectures") or ["none"])[0]
-    conversion = CONVERSIONS.get(architecture)
-    if conversion is None:
+    config = read_config(folder, fast_tokenizer=not _has_slow_tokenizer(folder))
+    conversion = CONVERSIONS.get((config.get("architectures") or ["none"])[0])
+    steps = {} if conversion is None else {conversion.name: conversion.version}
+    if _has_slow_tokenizer(folder):
+        steps["fast_tokenizer"] = FAST_TOKENIZER_VERSION
+    if not steps:
         return folder
-    origin = {
-        "model": {"id": model["id"], "revision": model["revision"]},
-        "conversion": conversion.name,
-        "version": conversion.version,
-    }
+    assert model["revision"] is not None, "model_folder refuses what is not locked"
+    origin = {"model": {"id": model["id"], "revision": model["revision"]}, "conversions": steps}
     # The same model under two names is converted once.
     name = slug((model["id"] or model["name"]).split("/")[-1])
     target = converted / f"{name}-{digest(origin)}"
@@ -112,7 +120,7 @@ def servable_folder(folder: Path, model: Mapping[str, Any], *, converted: Path =
             if not _is_whole(target):
                 for left in converted.glob(f".{target.name}.*.partial"):
                     shutil.rmtree(left, ignore_errors=True)
-                _convert(folder, target, conversion, origin | {"name": model["name"]})
+                _convert(folder, target, conversion or _AS_IT_IS, {**origin, "name": model["name"]})
     except OSError as error:
         raise StudyError(
             f"The model cannot be converted: {error.strerror or error}",
@@ -123,7 +131,7 @@ def servable_folder(folder: Path, model: Mapping[str, Any], *, converted: Path =
 
 
 def _convert(folder: Path, target: Path, conversion: Conversion, origin: Mapping[str, Any]) -> None:
-    config = read_config(folder)
+    config = read_config(folder, fast_tokenizer=False)
     require_tensors(folder, set(conversion.needed))
     files = tensor_files(folder)
     renamed = {path: {old: conversion.rename(old) for old in tensor_names(path)} for path in files}
@@ -154,12 +162,44 @@ def _convert(folder: Path, target: Path, conversion: Conversion, origin: Mapping
                 shutil.copyfile(path, partial / path.name)
         write_json(partial / "config.json", conversion.configure(config))
         write_json(partial / INDEX, {"metadata": {}, "weight_map": weight_map})
+        if _has_slow_tokenizer(folder):
+            _write_fast_tokenizer(partial)
         sizes = {path.name: path.stat().st_size for path in partial.iterdir()}
         write_json(partial / RECORD, {**origin, "source": str(folder), "files": sizes})
         _replace(partial, target)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+
+
+def _has_slow_tokenizer(folder: Path) -> bool:
+    """Whether a tokenizer is there, but not in the one format that this study reads."""
+    return not (folder / "tokenizer.json").is_file() and any(
+        (folder / name).is_file() for name in ("tokenizer.model", "vocab.json")
+    )
+
+
+def _write_fast_tokenizer(folder: Path) -> None:
+    """Add tokenizer.json to a folder that has its tokenizer in another format.
+
+    By the class that the tokenizer itself names. AutoTokenizer goes by the model's type, and makes
+    of Mistral's tokenizer.model one that drops the mark of the first word (transformers 5.19).
+    """
+    try:
+        import transformers
+
+        named = json.loads((folder / "tokenizer_config.json").read_bytes())["tokenizer_class"]
+        of_class = getattr(transformers, named.removesuffix("Fast"))
+        if not issubclass(of_class, transformers.PreTrainedTokenizerBase):
+            raise TypeError(f"{named} is no tokenizer")
+        tokenizer = of_class.from_pretrained(str(folder), local_files_only=True)
+        tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
+    except Exception as error:
+        raise StudyError(
+            f"The tokenizer cannot be read: {error}",
+            where=str(folder),
+            cure="Take a revision that has tokenizer.json, or save the tokenizer in that format.",
+        ) from error
 
 
 def _replace(partial: Path, target: Path) -> None:

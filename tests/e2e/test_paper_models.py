@@ -1,0 +1,32 @@
+"""The study for one GPU from nothing to the report, on a CPU with tiny models of the same make.
+
+``tests/paper_grid`` does the same with the paper's whole grid.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("vllm", reason="no CPU engine in this environment: make engine")
+
+from paper_clone import Hub, check, fresh_clone, from_nothing_to_the_report, models_of
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.skipif(
+        "MIRROR" not in os.environ,
+        reason="needs the problems of MATH-500: set MIRROR to a folder that holds test500.jsonl",
+    ),
+]
+
+
+def test_one_gpu_from_nothing_to_the_report(tmp_path: Path) -> None:
+    """Every job is a process of its own, as on the machine that this study is for."""
+    hub = Hub(tmp_path / "hub", tmp_path / "tokenizers")
+    hub.publish(models_of("one-gpu"))
+    clone = fresh_clone(tmp_path / "clone", hub, "one-gpu")
+    from_nothing_to_the_report(clone, "one-gpu")
+    check(clone, hub, "one-gpu")

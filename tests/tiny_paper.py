@@ -1,0 +1,34 @@
+"""What the paper's studies differ in when their models are tiny and a CPU runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+SMALL: dict[str, Any] = {
+    "problems": 2,
+    "budgets": [4],
+    "max_steps": 4,
+    "difficulty": {"n_samples": 2},
+    "statistics": {"bootstrap_replicates": 100},
+}
+"""Keys of a small study of the same models and methods."""
+
+SAMPLING = {"max_tokens": 24, "max_step_tokens": 8}
+"""Lengths of its solutions and steps [tokens]."""
+
+
+def of_tiny_models(registry: Path, n_parameters: Mapping[str, int]) -> None:
+    """Let a registry describe tiny models, by name and size, in the place of the real ones."""
+    for section in ("policies", "prms"):
+        path = registry / f"{section}.yaml"
+        content = yaml.safe_load(path.read_text())
+        for name, entry in content[section].items():
+            if name in n_parameters:
+                entry |= {"dtype": "float32", "n_parameters": n_parameters[name]}
+                if section == "policies":
+                    entry["sampling"] = entry.get("sampling", {}) | SAMPLING
+        path.write_text(yaml.safe_dump(content))
