@@ -301,7 +301,8 @@ class AdoptedEntry(Entry):
     )
     beam_width: int = Field(default=4, gt=0, description="Beam width M of the hub's searches")
     hub: list[HubRollouts] = Field(
-        default_factory=list, description="Runs of search-and-learn on the hub"
+        default_factory=list,
+        description="Runs of search-and-learn on the hub; several of one search are repetitions",
     )
 
     @model_validator(mode="after")
