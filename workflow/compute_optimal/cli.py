@@ -17,11 +17,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from compute_optimal.commands import FUNCTIONS
 from compute_optimal.errors import StudyError
-from compute_optimal.store import supersede, write_json, write_parquet
 
 _DEFAULT_STUDY = Path("config/config.yaml")
 
@@ -238,15 +235,19 @@ def _call(options: argparse.Namespace) -> None:
 
 
 def _prepare_problems(options: argparse.Namespace) -> None:
+    import polars as pl
+
+    from compute_optimal.store import write_result
+
     storage, spec = _storage(options), options.spec
     task = storage.registry.task(spec["task"]["name"])
     facts = storage.facts(task, spec["problems"])
-    write_parquet(facts.select(pl.lit(task.name).alias("task"), pl.all()), options.output)
-    supersede(options.output)
+    write_result(facts.select(pl.lit(task.name).alias("task"), pl.all()), options.output)
 
 
 def _generate(options: argparse.Namespace) -> None:
     from compute_optimal import generate
+    from compute_optimal.store import supersede, write_json
 
     run = {
         "draw-samples": generate.draw_samples,
@@ -258,6 +259,8 @@ def _generate(options: argparse.Namespace) -> None:
 
 
 def _describe_study(options: argparse.Namespace) -> None:
+    from compute_optimal.store import supersede, write_json
+
     write_json(options.output, options.spec)
     supersede(options.output)
 
