@@ -121,10 +121,10 @@ def analyse(
     entry = study.policy(policy)
     rated = timed(costs, "difficulty", lambda: estimate.difficulty(answers, ids, settings))
     buckets = dict(rated.select("problem_id", "bucket").unique().iter_rows())
-    curves, outcomes = timed(
+    curves, outcomes, _ = timed(
         costs, "curves", lambda: estimate.estimate(answers, scores, buckets, ids, settings)
     )
-    chosen, held_out = timed(
+    selected = timed(
         costs,
         "selection",
         lambda: select_strategies(
@@ -133,7 +133,8 @@ def analyse(
             task=TASK,
             n_parameters=entry.n_parameters,
             is_reasoning=entry.is_reasoning,
-            budgets=settings.budgets,
+            budgets=sorted({1, *settings.budgets}),
+            replicates=settings.bootstrap_replicates,
             confidence=settings.confidence,
             seed=settings.seed,
         ),
@@ -144,8 +145,7 @@ def analyse(
         "difficulty": rated,
         "curves": curves,
         "outcomes": outcomes,
-        "selection": chosen,
-        "held_out": held_out,
+        **selected,
         **quality,
     }
     paths = {kind: folder / policy / f"{kind}-0.parquet" for kind in frames}
