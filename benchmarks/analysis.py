@@ -84,6 +84,7 @@ def made_up(size: Size, prms: tuple[str, ...], seed: int) -> tuple[pl.DataFrame,
         prm=pl.lit(None, pl.String),
         method=pl.lit(None, pl.String),
         budget=pl.lit(None, pl.Int64),
+        repetition=pl.lit(None, pl.Int64),
         subtree=pl.lit(None, pl.Int64),
         n_tokens_tree=pl.lit(None, pl.Int64),
         margins=pl.lit(None, pl.List(pl.Float32)),
@@ -122,10 +123,10 @@ def analyse(
     entry = study.policy(policy)
     rated = timed(costs, "difficulty", lambda: estimate.difficulty(answers, ids, settings))
     buckets = dict(rated.select("problem_id", "bucket").unique().iter_rows())
-    curves, outcomes = timed(
+    curves, outcomes, _ = timed(
         costs, "curves", lambda: estimate.estimate(answers, scores, buckets, ids, settings)
     )
-    chosen, held_out = timed(
+    selected = timed(
         costs,
         "selection",
         lambda: select_strategies(
@@ -134,7 +135,8 @@ def analyse(
             task=TASK,
             n_parameters=entry.n_parameters,
             is_reasoning=entry.is_reasoning,
-            budgets=settings.budgets,
+            budgets=sorted({1, *settings.budgets}),
+            replicates=settings.bootstrap_replicates,
             confidence=settings.confidence,
             seed=settings.seed,
         ),
@@ -145,8 +147,7 @@ def analyse(
         "difficulty": rated,
         "curves": curves,
         "outcomes": outcomes,
-        "selection": chosen,
-        "held_out": held_out,
+        **selected,
         **quality,
     }
     paths = {kind: folder / policy / f"{kind}-0.parquet" for kind in frames}

@@ -36,7 +36,7 @@ SCHEMA = {
     " voting VARCHAR, budget INTEGER, problem_id VARCHAR, bucket VARCHAR, accuracy DOUBLE",
     "selection": "task VARCHAR, policy VARCHAR, prm VARCHAR, scoring VARCHAR, voting VARCHAR,"
     " budget INTEGER, rule VARCHAR, accuracy DOUBLE, ci_low DOUBLE, ci_high DOUBLE,"
-    " n_strategies INTEGER, n_problems INTEGER",
+    " n_strategies INTEGER, n_problems INTEGER, widening DOUBLE",
     "choices": "task VARCHAR, policy VARCHAR, scoring VARCHAR, voting VARCHAR, budget INTEGER,"
     " rule VARCHAR, bucket VARCHAR, prm VARCHAR, method VARCHAR, share DOUBLE, n_problems INTEGER",
     "chosen_outcomes": "task VARCHAR, policy VARCHAR, scoring VARCHAR, voting VARCHAR,"

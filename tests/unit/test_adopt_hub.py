@@ -20,7 +20,7 @@ from compute_optimal.config import AdoptedEntry, HubRollouts, TaskEntry
 from compute_optimal.errors import StudyError
 from compute_optimal.estimate import Settings, estimate
 from compute_optimal.storage import Storage
-from compute_optimal.store import Store
+from compute_optimal.store import Store, sha256_of
 from compute_optimal.tasks import Problem
 
 PROBLEMS = [
@@ -275,6 +275,81 @@ def test_a_cached_collection_gives_curves_without_a_network(
     again = partition(here.store, spec).read("adopted_samples")
     collection.adopt(entry, TASK, here, None)
     assert partition(here.store, spec).read("adopted_samples").equals(again)
+
+
+def test_runs_of_one_search_are_repetitions(
+    entry: AdoptedEntry, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other seeds of one search, and DVTS at another N, whose subtrees serve every N."""
+    again = [("beam_search", "tiny/beam-again"), ("dvts", "tiny/dvts-again")]
+    for method, name in (*RUNS, *again):
+        fill(cache, method, name)
+    runs = [entry.hub[0].model_copy(update={"method": m, "hub_id": name}) for m, name in again]
+    repeated = entry.model_copy(update={"hub": (*entry.hub, *runs)})
+    here = storage(tmp_path, monkeypatch)
+    told = collection.adopt(repeated, TASK, here, None)
+    assert told.count("2 repetitions of one search, not a larger budget") == 2
+    found = judge.answers_of_adopted({"adopted": adopted_spec(repeated)}, here)
+    keys = ("method", "repetition", "subtree", "sample_index")
+    searches = found.filter(pl.col("pool").is_null(), problem_id="sum")
+    places = searches.select(keys).rows()
+    expected = [("beam_search", run, 0, path) for run in range(2) for path in range(4)]
+    expected += [
+        ("dvts", run, subtree, path)
+        for run in range(2)
+        for subtree in range(2)
+        for path in range(2)
+    ]
+    assert sorted(places) == expected
+    facts = here.facts(TASK, None)
+    graded = judge.grade_answers(facts, found, seconds=10, workers=1)
+    settings = Settings([2, 4, 8, 16], 2, 0.5, 0.1, 100, 20, 0.95, 0)
+    curves, _, spread = estimate(graded, {}, {}, facts["problem_id"].to_list(), settings)
+    searched = curves.filter(bucket="all", voting="majority").filter(pl.col("prm").is_not_null())
+    assert sorted(searched.select("method", "budget").iter_rows()) == [
+        ("beam_search", 4),
+        ("dvts", 2),
+        ("dvts", 4),
+    ]
+    # The runs say the same here, so other seeds made no difference.
+    assert set(spread["method"]) == {"beam_search", "dvts"}
+    assert spread["standard_error"].max() == 0
+
+
+def test_a_run_is_named_once_and_samples_come_from_one(entry: AdoptedEntry) -> None:
+    for hub, words in (
+        ([entry.hub[1], entry.hub[1]], "names one run twice"),
+        ([entry.hub[0], entry.hub[0].model_copy(update={"hub_id": "a/b"})], "two runs of best_of"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            AdoptedEntry(**(entry.model_dump() | {"hub": hub}))
+
+
+def test_rows_from_before_repetitions_read_as_they_were_meant(
+    entry: AdoptedEntry, tmp_path: Path
+) -> None:
+    """Then beam searches were numbered as subtrees, and a subtree had one answer."""
+    rows = read(tmp_path, row(completion_tokens=-1), method="beam_search").paths.head(1)
+    old = pl.concat(
+        [
+            rows.drop("repetition").with_columns(subtree=pl.lit(number), method=pl.lit(method))
+            for method in ("beam_search", "dvts")
+            for number in range(3)
+        ]
+    )
+    folder = tmp_path / "old"
+    cell = partition(Store(folder), adopted_spec(entry))
+    cell.append("adopted_paths", old.with_columns(repetition=0))
+    (part,) = cell.parts("adopted_paths")
+    old.write_parquet(part)
+    part.rename(part.with_name(f"adopted_paths-{sha256_of(part)[:16]}.parquet"))
+    cell.append("adopted_paths", rows.with_columns(repetition=pl.lit(3)))
+    found = cell.read("adopted_paths").select("method", "repetition", "subtree").rows()
+    assert found == [
+        *[("beam_search", number, 0) for number in range(4)],
+        *[("dvts", 0, number) for number in range(3)],
+    ]
+    assert cell.read("adopted_paths", ["answer"]).height == 7
 
 
 def test_what_is_not_in_the_cache_whole_is_asked_for(

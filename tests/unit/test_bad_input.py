@@ -16,7 +16,7 @@ import pytest
 import yaml
 from default_study import POLICIES, ROOT, TASK
 
-from compute_optimal import cli, generate
+from compute_optimal import cli, generate, store
 from compute_optimal import store as store_module
 from compute_optimal.config import load_study
 from compute_optimal.errors import StudyError
@@ -144,7 +144,7 @@ def test_results_that_cannot_be_written(
     def refuse(*_: Any) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), "results/study.json")
 
-    monkeypatch.setattr(cli, "write_json", refuse)
+    monkeypatch.setattr(store, "write_json", refuse)
     assert cli.main(["describe-study", "--spec", "{}", "--output", "results/study.json"]) == 1
     error = one_error(capsys)
     assert "Read-only file system" in error

@@ -154,6 +154,16 @@ def test_pairs_narrow_the_interval() -> None:
     assert paired.high - paired.low < 0.5 * (noisy.high - noisy.low)
 
 
+def test_what_other_problems_chose_is_as_uncertain_as_the_choice() -> None:
+    """Resampled problems keep the choice; by how much it adds is told beside the values."""
+    kept = [{**row, "reference": [0.4] * 200, "widening": None} for row in rows(0.1)]
+    again = [{**row, "widening": 1.5} for row in kept]
+    one, other = (judged(claim("study"), cases) for cases in (kept, again))
+    assert one.estimate == other.estimate
+    for case, wider in ((one, other), *zip(one.cases, other.cases, strict=True)):
+        assert wider.high - wider.low == pytest.approx(1.5 * (case.high - case.low))
+
+
 def test_intervals_are_the_studys() -> None:
     usual, narrow, other = (
         judged(claim("study"), rows(0.1), confidence, seed)

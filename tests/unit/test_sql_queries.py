@@ -74,7 +74,9 @@ COLUMNS = {
         "policy", "policy_title", "family", "n_parameters", "prm", "prm_title", "prm_n_parameters",
         "rule", "budget", "accuracy", "ci_low", "ci_high", "n_strategies", "n_problems",
     },
-    "settings": {"confidence", "replicates", "vote_subsets", "seed", "beam_width"},
+    "settings": {
+        "confidence", "replicates", "vote_subsets", "seed", "beam_width", "scoring", "voting",
+    },
     "figure_6": {
         "prm", "prm_title", "prm_n_parameters", "ability", "ability_low", "ability_high", "source",
         "budget", "accuracy", "n_runs", "accuracies", "replicates", "confidence", "seed",

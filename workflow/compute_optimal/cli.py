@@ -16,11 +16,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from compute_optimal.commands import FUNCTIONS
 from compute_optimal.errors import StudyError, in_words
-from compute_optimal.store import supersede, write_json, write_result
 
 _DEFAULT_STUDY = Path("config/config.yaml")
 
@@ -225,6 +222,10 @@ def _call(options: argparse.Namespace) -> None:
 
 
 def _prepare_problems(options: argparse.Namespace) -> None:
+    import polars as pl
+
+    from compute_optimal.store import write_result
+
     storage, spec = _storage(options), options.spec
     task = storage.registry.task(spec["task"]["name"])
     facts = storage.facts(task, spec["problems"])
@@ -233,6 +234,7 @@ def _prepare_problems(options: argparse.Namespace) -> None:
 
 def _generate(options: argparse.Namespace) -> None:
     from compute_optimal import generate
+    from compute_optimal.store import supersede, write_json
 
     run = {
         "draw-samples": generate.draw_samples,
@@ -244,6 +246,8 @@ def _generate(options: argparse.Namespace) -> None:
 
 
 def _describe_study(options: argparse.Namespace) -> None:
+    from compute_optimal.store import supersede, write_json
+
     write_json(options.output, options.spec)
     supersede(options.output)
 

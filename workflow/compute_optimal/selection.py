@@ -50,9 +50,12 @@ SELECTION: dict[str, pl.DataType] = {
     "ci_high": pl.Float64(),
     "n_strategies": pl.Int64(),
     "n_problems": pl.Int64(),
+    "widening": pl.Float64(),
 }
 """``prm`` is null where the PRM is chosen too. ``rule``: one of ``RULES``; the accuracy of
-``optimism_gap`` is in-sample minus cross-fitted. Fractions."""
+``optimism_gap`` is in-sample minus cross-fitted. Fractions. ``widening`` of ``cross_fitted``: how
+many times as far its mean spreads when resampled problems choose anew as when the choice is kept;
+its interval is wider by it, and so must be whatever else is resampled of it."""
 
 CHOICES: dict[str, pl.DataType] = {
     **_RULE,
@@ -156,7 +159,10 @@ def select_strategies(
                 of_all = _selections(prm, some, choice, labels, fixed)
                 n_strategies = sum(cell.n_strategies for cell in some)
                 found["selection"] += [
-                    (prm, *of_budget, rule, *estimate, n_strategies, n_problems)
+                    (
+                        *(prm, *of_budget, rule, *estimate, n_strategies, n_problems),
+                        choice.widening if rule == "cross_fitted" else None,
+                    )
                     for rule, estimate, n_problems in _estimates(
                         of_all, choice, weights, confidence
                     )

@@ -409,7 +409,8 @@ LEFT JOIN prms USING (prm);
 
 -- Series of gain_series for the same, but compute-optimal TTS is what the strategies give that other
 -- problems chose, PRM and all. in_sample: its mean accuracy as the paper reports it, with the strategies
--- that do best on these very problems; NULL for the other series.
+-- that do best on these very problems; NULL for the other series. widening: how much further than
+-- resampled problems show it may be off, for they keep the choice (table selection); NULL likewise.
 CREATE OR REPLACE TEMP MACRO tested_series(scale_, scoring_, voting_) AS TABLE
 WITH
 cross_fitted AS (
@@ -426,9 +427,19 @@ cross_fitted AS (
 )
 SELECT
     found.* REPLACE (coalesce(cross_fitted.held_out, found.accuracies) AS accuracies),
-    if(found.series = 'compute_optimal', list_avg(found.accuracies), NULL) AS in_sample
+    if(found.series = 'compute_optimal', list_avg(found.accuracies), NULL) AS in_sample,
+    if(found.series = 'compute_optimal', selection.widening, NULL) AS widening
 FROM gain_series(scoring_, voting_) AS found
 LEFT JOIN cross_fitted USING (task, policy, series, budget, problem_ids)
+LEFT JOIN selection
+    ON
+        selection.task = found.task
+        AND selection.policy = found.policy
+        AND selection.budget = found.budget
+        AND selection.prm IS NULL
+        AND selection.rule = 'cross_fitted'
+        AND selection.scoring = scoring_
+        AND selection.voting = voting_
 WHERE
     found.series IS NOT NULL
     AND (found.series <> 'compute_optimal' OR cross_fitted.held_out IS NOT NULL)

@@ -1,11 +1,18 @@
 -- How much an accuracy would differ if the same problems were run with other seeds, beside half
--- its interval over problems, for majority voting and best-of-N with one PRM. Fractions.
--- One row per policy, method and budget; a method without results has one row whose budget is NULL.
+-- its interval over problems, for majority voting and best-of-N with one PRM, and for searches that were
+-- repeated. Fractions. One row per policy, method and budget; of the first two, one without results has
+-- one row whose budget is NULL.
 -- Parameters: task, scoring.
 WITH
 found AS (
     SELECT * FROM run_to_run
-    WHERE task = $task AND (method = 'majority' OR (scoring = $scoring AND prm = main_prm($task)))
+    WHERE
+        task = $task
+        AND (
+            method = 'majority'
+            OR (scoring = $scoring AND voting = 'prm_max' AND prm = main_prm($task))
+        )
+        AND (method <> 'majority' OR prm IS NULL)
 ),
 spread AS (
     SELECT
@@ -18,8 +25,10 @@ spread AS (
     WHERE
         curves.task = $task
         AND curves.bucket = 'all'
-        AND curves.method IN ('majority', 'best_of_n')
-        AND (curves.voting = 'majority' OR (scoring = $scoring AND voting = 'prm_max'))
+        AND (
+            curves.method = 'majority'
+            OR (curves.scoring = $scoring AND curves.voting = 'prm_max')
+        )
 )
 SELECT
     policies.policy,
@@ -35,7 +44,9 @@ SELECT
 FROM (SELECT DISTINCT policy FROM planned() WHERE task = $task) AS shown
 INNER JOIN policies USING (policy)
 CROSS JOIN settings
-CROSS JOIN (VALUES ('majority'), ('best_of_n')) AS methods (method)
+CROSS JOIN (
+    SELECT unnest(['majority', 'best_of_n']) AS method UNION SELECT method FROM found
+) AS methods
 LEFT JOIN found ON found.policy = policies.policy AND found.method = methods.method
 LEFT JOIN spread
     ON
@@ -44,4 +55,5 @@ LEFT JOIN spread
         AND spread.method = found.method
         AND spread.budget = found.budget
 LEFT JOIN prms ON prms.prm = found.prm
+WHERE methods.method IN ('majority', 'best_of_n') OR found.budget IS NOT NULL
 ORDER BY family, policies.n_parameters, policy, method, budget;

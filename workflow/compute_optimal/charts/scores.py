@@ -165,7 +165,7 @@ def run_to_run(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
     prms = sorted({row["prm_title"] for row in drawn} - {None})
     legend = [
         (handle[0], f"{style.METHODS[method].label}, {what}")
-        for method in ("majority", "best_of_n")
+        for method in dict.fromkeys(["majority", "best_of_n", *(row["method"] for row in drawn)])
         for what, dash in (("other seeds", "-"), ("other problems", (0, (1, 1.2))))
         for handle in [style.handle(style.METHODS[method]._replace(dash=dash), band=False)]
     ]

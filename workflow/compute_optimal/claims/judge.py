@@ -4,8 +4,9 @@ A query (``workflow/sql/claims``) gives one row a case. Common columns: ``case_n
 ``reference``. On printed numbers both are numbers. On measured ones both are lists of accuracies
 (fractions) of the same problems, and ``task`` and ``problem_ids`` say which; where the value is
 compute-optimal TTS, held out, ``in_sample`` is the mean accuracy (a fraction) as the paper reports
-it. A query for a rule of trend also has ``x``, ``x_unit``, and ``trend``, which groups the cases
-that share a line.
+it, and ``widening`` how many times as far as its resampled means it spreads, for these keep what
+was chosen. A query for a rule of trend also has ``x``, ``x_unit``, and ``trend``, which groups the
+cases that share a line.
 """
 
 from __future__ import annotations
@@ -268,6 +269,7 @@ def _differences(
         pair = np.array([row["value"], row["reference"]], dtype=np.float64).T
         every = np.vstack([np.ones(len(columns)), weights[row["task"]][:, columns]])
         value, reference = bootstrap_means(pair, every).T
+        value = value[0] + (row.get("widening") or 1.0) * (value - value[0])
         difference = 100 * (value - reference)
         if relative:
             with np.errstate(divide="ignore", invalid="ignore"):

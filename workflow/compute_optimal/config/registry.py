@@ -399,7 +399,8 @@ class AdoptedEntry(Entry):
         default=4, gt=0, le=LARGEST_BUDGET, description="Beam width M of the hub's searches"
     )
     hub: list[HubRollouts] = Field(
-        default_factory=list, description="Runs of search-and-learn on the hub"
+        default_factory=list,
+        description="Runs of search-and-learn on the hub; several of one search are repetitions",
     )
 
     def complaints(self) -> Iterator[str]:

@@ -16,6 +16,7 @@ SELECT
     top.problem_ids,
     top.accuracies AS value,
     top.in_sample,
+    top.widening,
     other.accuracies AS reference,
     log10(top.n_parameters) AS x,
     'tenfold parameters' AS x_unit,

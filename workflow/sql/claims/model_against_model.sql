@@ -27,6 +27,7 @@ SELECT
     small.problem_ids,
     small.accuracies AS value,
     small.in_sample,
+    small.widening,
     coalesce(
         large.accuracies, list_transform(small.accuracies, lambda _ : printed.number / 100)
     ) AS reference

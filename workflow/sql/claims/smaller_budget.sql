@@ -24,6 +24,7 @@ SELECT
     small.problem_ids,
     small.accuracies AS value,
     small.in_sample,
+    small.widening,
     large.accuracies AS reference
 FROM small
 INNER JOIN large USING (task, policy, problem_ids)

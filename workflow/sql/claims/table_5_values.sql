@@ -7,6 +7,7 @@ SELECT
     problem_ids,
     accuracies AS value,
     in_sample,
+    widening,
     list_transform(accuracies, lambda _ : printed[$series]::DOUBLE / 100) AS reference
 FROM tested_series($scale, $scoring, $voting)
 WHERE
