@@ -38,6 +38,6 @@ ORDER BY
     policies.family,
     policies.n_parameters,
     policies.policy,
-    list_position(['samples', 'step_scores', 'paths'], costs.kind),
+    list_position(['samples', 'step_scores', 'searches'], costs.kind),
     costs.method,
     costs.budget;

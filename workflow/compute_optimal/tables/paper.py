@@ -217,8 +217,8 @@ def cost_ledger(rows: Sequence[Row], title: str) -> Table:
             "the machine that generated. Shared: asked for by an earlier search too, and "
             "generated for that one only. Discarded: generated for steps that no answer contains. "
             "From cache: share of all prompt or PRM input tokens that were read from the prefix "
-            "cache. PRMs: cells of how many PRMs are summed. DVTS at its largest N holds the "
-            "smaller ones."
+            "cache. PRMs: cells of how many PRMs are summed. All that is stored of a cell counts, "
+            "also samples and subtrees beyond this study's largest N."
         ],
     )
 
@@ -231,8 +231,10 @@ def _cost_row(row: Row) -> list[Cell]:
         computed, read = row[f"{kind}_tokens_computed"], row[f"{kind}_tokens_cached"]
         return share(read, computed + read)
 
-    if row["kind"] == "paths":
-        work = f"{style.METHODS[row['method']].short}, N = {row['budget']:,}"
+    if row["kind"] == "searches":
+        work = style.METHODS[row["method"]].short
+        if row["budget"] is not None:
+            work += f", N = {row['budget']:,}"
     elif row["kind"] == "step_scores":
         work = "scores of samples"
     else:
