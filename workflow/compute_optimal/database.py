@@ -143,8 +143,11 @@ UNIT_COSTS = f"""
             * REPLACE (CASE
                 WHEN shared_tokens + prm_tokens_shared = 0 THEN seconds
                 WHEN generated_tokens > shared_tokens AND prm_tokens_computed > prm_tokens_shared
-                THEN (seconds - prm_seconds) * generated_tokens / (generated_tokens - shared_tokens)
+                THEN policy_seconds * generated_tokens / (generated_tokens - shared_tokens)
                     + prm_seconds * prm_tokens_computed / (prm_tokens_computed - prm_tokens_shared)
+                    + (seconds - policy_seconds - prm_seconds)
+                    * (generated_tokens + prm_tokens_computed) / (
+                        generated_tokens - shared_tokens + prm_tokens_computed - prm_tokens_shared)
                 ELSE seconds * (generated_tokens + prm_tokens_computed) / nullif(
                     generated_tokens - shared_tokens + prm_tokens_computed - prm_tokens_shared, 0)
             END AS seconds)
@@ -166,9 +169,8 @@ DVTS M, a beam search its N. So they depend neither on the study that asks nor o
 
 Best-of-N pays for its samples too. All is what the method costs on its own: tokens that units had
 in common count for each, and a cell that shared any is given the seconds that they would have
-taken, at what its own computed tokens took: its PRM's for those that were read, all others for
-those that were generated. Where it computed tokens of one kind only, that is the rate of both;
-where of none, NULL.
+taken: each engine's at the rate of the tokens that it computed for the cell, the rest at that of
+both. Where only one engine computed any, its rate is that of all; where none did, NULL.
 """
 
 

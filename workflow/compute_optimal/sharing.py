@@ -204,9 +204,10 @@ def _new_part(
         frame = cell.read(table, parts=new)
         if both:
             # By key and run: where another run of a unit is there and the own one counts, it goes.
-            same = [*KEYS[table], *(["run"] if table in UNITS else [])]
-            frame = frame.join(cell.read(table, [], parts=[*both, *new]), on=same, how="semi")
-            frame = frame.join(cell.read(table, [], parts=both), on=same, how="anti")
+            run = ["run"] if table in UNITS else []
+            same = [*KEYS[table], *run]
+            frame = frame.join(cell.read(table, run, parts=[*both, *new]), on=same, how="semi")
+            frame = frame.join(cell.read(table, run, parts=both), on=same, how="anti")
         if frame.is_empty():
             return None
         part = write_part(scratch / cell.directory, table, frame.sort(KEYS[table]))

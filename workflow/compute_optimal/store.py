@@ -330,10 +330,11 @@ class Partition:
         checked.
         """
         parts = self.parts(table) if parts is None else parts
-        return _taken(table, map(self._verified, parts), columns)
+        frame = _taken(table, map(self._verified, parts), columns)
+        return frame if frame.is_empty() else frame.sort(KEYS[table])
 
     def look(self, table: str, columns: Sequence[str] = ()) -> pl.DataFrame:
-        """The same, quickly: keys, runs and ``columns`` by themselves, whose bytes are not checked.
+        """The same, quickly: keys and ``columns``, in any order, of bytes that are not checked.
 
         For what is missing, and what the rest costs; results are made from ``read``.
         """
@@ -378,17 +379,19 @@ class Partition:
 
 
 def _taken(table: str, parts: Iterable[Path], columns: Sequence[str] | None) -> pl.DataFrame:
-    """Of the rows of ``parts``, one a key: keys, run of units and ``columns`` (all if None)."""
+    """Of the rows of ``parts``, one a key: keys and ``columns`` (all if None), in any order."""
     keys = list(KEYS[table])
     run = ["run"] if table in UNITS else []
-    wanted = None if columns is None else list(dict.fromkeys([*keys, *run, *columns]))
-    frames = [_rows(part, wanted, [*keys, *run]) for part in parts]
+    wanted = None if columns is None else list(dict.fromkeys([*keys, *columns]))
+    read = None if wanted is None else list(dict.fromkeys([*wanted, *run]))
+    frames = [_rows(part, read, [*keys, *run]) for part in parts]
     if not frames:
         return pl.DataFrame()
-    frame = pl.concat(frames, how="diagonal_relaxed")
-    return frame.sort([*keys, *run], maintain_order=True).unique(
-        keys, keep="first", maintain_order=True
-    )
+    frame = frames[0]
+    if len(frames) > 1:  # one part holds each key once
+        frame = pl.concat(frames, how="diagonal_relaxed").sort([*keys, *run], maintain_order=True)
+        frame = frame.unique(keys, keep="first", maintain_order=True)
+    return frame if wanted is None else frame.select(wanted)
 
 
 def _rows(part: Path, columns: list[str] | None, required: list[str]) -> pl.DataFrame:
@@ -406,6 +409,7 @@ def write_part(folder: Path, table: str, frame: pl.DataFrame) -> Path:
     needed = [*KEYS[table], *(["run"] if table in UNITS else [])]
     missing = [key for key in needed if key not in frame.columns]
     assert not missing, f"rows of {table} lack the key columns {missing}"
+    assert not frame.select(KEYS[table]).is_duplicated().any(), f"a key of {table} occurs twice"
     # Jobs on two machines of a cluster may have one process id and write here at once.
     staged = folder / f".staged-{uuid.uuid4().hex}"
     try:

@@ -96,7 +96,7 @@ def _rows(
     return (
         found.explode(kind, empty_as_null=False, keep_nulls=False)
         .unnest(kind)
-        .select(dict.fromkeys(["problem_hash", "subtree", number, *columns]))
+        .select(list(dict.fromkeys(["problem_hash", "subtree", number, *columns])))
     )
 
 
@@ -114,7 +114,7 @@ def costs(store: Store, spec: Spec, *, checked: bool = True) -> pl.DataFrame:
     """
     counts = COUNTS_OF[TABLES[spec["kind"]]]
     how = Partition.read if checked else Partition.look
-    found = _counting(store, spec, [*counts, *SECONDS, *ORIGIN], how)
+    found = _counting(store, spec, ["run", *counts, *SECONDS, *ORIGIN], how)
     if found.is_empty():
         return found
     return found.with_columns(pl.lit(0).alias(name) for name in COUNTS if name not in counts)
