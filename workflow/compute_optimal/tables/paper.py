@@ -217,8 +217,9 @@ def cost_ledger(rows: Sequence[Row], title: str) -> Table:
             "Tokens are counted, not estimated; seconds are wall time without loading models, on "
             "the machine that generated. All are what each sample, score and search would cost on "
             "its own. Shared: what of it cost nothing, because another had asked for the same (an "
-            "earlier search; an equal sample, which is scored once). Discarded: generated for steps that no answer contains. "
-            "From cache: share of all prompt or PRM input tokens that were read from the prefix "
+            "earlier search; an equal sample, which is scored once). Discarded: generated for "
+            "steps that no answer contains. From cache: share of all prompt or PRM input tokens "
+            "that were read from the prefix "
             "cache. PRMs: cells of how many PRMs are summed. All that is stored of a cell counts, "
             "also samples and subtrees beyond this study's largest N."
         ],
