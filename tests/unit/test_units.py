@@ -141,7 +141,7 @@ def test_killed_at_any_point_and_given_again_units_are_whole_and_costs_are_their
             give(of, again)
         check(of)
         assert is_complete(of)
-        check_costs(of, tmp_path)
+        check_costs(of)
         if not was_killed:
             break
     assert at > 20
@@ -168,7 +168,7 @@ def test_another_command_may_do_all_of_it_at_any_point(
             give(of, again)
         check(of)
         assert is_complete(of)
-        check_costs(of, tmp_path)
+        check_costs(of)
         if not happened:
             break
     assert at > 20
@@ -245,7 +245,7 @@ def test_published_and_fetched_in_any_order_all_take_the_same_units_whole(
         do(of["a"], "fetch", address)
         for who in "ab":
             check(of[who])
-            check_costs(of[who], tmp_path)
+            check_costs(of[who])
             assert is_complete(of[who])
         third = study(tmp_path / f"third{number}")
         do(third, "fetch", address)
