@@ -35,8 +35,8 @@ from compute_optimal.tasks import step_checker
 
 _PACKAGE = Path(__file__).parent
 _SOURCES = {
-    "judge": ("judge.py", "grading"),
-    "check": ("step_truth.py", "pruning.py", "tasks"),
+    "judge": ("judge.py", "units.py", "grading"),
+    "check": ("step_truth.py", "pruning.py", "units.py", "tasks"),
     "analyse": (
         "estimate.py",
         "answer_grid.py",
@@ -45,10 +45,14 @@ _SOURCES = {
         "statistics",
     ),
     "examine": ("prm_ability.py", "prm_cases.py", "statistics"),
-    "gather": ("database.py", "coverage.py", "published.py"),
+    "gather": ("database.py", "coverage.py", "units.py", "published.py"),
     "present": ("charts", "tables"),
     "notebooks": ("charts", "tables", "notebooks.py"),
-    "browse": ("judge.py", *(f"pages/browser.{end}" for end in ("py", "html", "css", "js"))),
+    "browse": (
+        "judge.py",
+        "units.py",
+        *(f"pages/browser.{end}" for end in ("py", "html", "css", "js")),
+    ),
     "claims": ("claims", "charts/query.py", "statistics/intervals.py", "tables/model.py"),
 }
 """Sources behind the cheap rules, which run again when these change. The rules of the generate
