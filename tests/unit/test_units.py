@@ -179,6 +179,8 @@ def test_what_was_written_after_another_had_it_stays_out_of_the_store(
 ) -> None:
     """An orphan, started earlier, does not displace a sample that scores were given for."""
     of = study(tmp_path)
+    # Pools are looked up in turn; the first command is in the one that is scored.
+    give(study(tmp_path, methods=["cot"]), "samples")
     at_first = iter([lambda: [give(of, verb) for verb in VERBS]])
     restless.meanwhile = lambda: (next(at_first, lambda: None)(), None)[1]
     give(of, "samples")
