@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 from clones import TINY, Clone, fresh_clone
 
-from compute_optimal.store import MANIFESTS, sha256_of, slug
+from compute_optimal.store import LAYOUT, MANIFESTS, sha256_of, slug
 
 FIRST, SECOND = map(slug, TINY["policies"])
 PRM = slug(*TINY["prms"])
@@ -59,7 +59,7 @@ def doctor(path: Path, change: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
         "bytes": new.stat().st_size,
         "rows": frame.height,
     }
-    (root / "manifest.json").write_text(json.dumps({"parts": parts}))
+    (root / "manifest.json").write_text(json.dumps({"layout": LAYOUT, "parts": parts}))
 
 
 def edit_answers(frame: pl.DataFrame) -> pl.DataFrame:

@@ -53,7 +53,7 @@ SCHEMA = {
     " kind VARCHAR,"
     " generated_tokens BIGINT, shared_tokens BIGINT, discarded_tokens BIGINT,"
     " prompt_tokens_computed BIGINT, prompt_tokens_cached BIGINT,"
-    " prm_tokens_computed BIGINT, prm_tokens_cached BIGINT,"
+    " prm_tokens_computed BIGINT, prm_tokens_cached BIGINT, prm_tokens_shared BIGINT,"
     " seconds DOUBLE, policy_seconds DOUBLE, prm_seconds DOUBLE",
     "prms": "prm VARCHAR, title VARCHAR, format VARCHAR, n_parameters BIGINT",
     "tasks": "task VARCHAR, title VARCHAR, n_problems INTEGER",
@@ -215,9 +215,9 @@ class SyntheticStudy:
             missing = self._is_missing(policy, prm, method)
             if method in ("cot", "dvts") and not missing:
                 searched = method == "dvts"
-                budget, kind = (64, "paths") if searched else (None, "samples")
-                searched_costs = (9000, 3000, 2000, 500, 4000, 700, 300)
-                row = searched_costs if searched else (900, 0, 0, 500, 0, 0, 0)
+                budget, kind = None, "searches" if searched else "samples"
+                searched_costs = (9000, 3000, 2000, 500, 4000, 700, 300, 70)
+                row = searched_costs if searched else (900, 0, 0, 500, 0, 0, 0, 0)
                 self._rows["cell_costs"].append(
                     (
                         task,

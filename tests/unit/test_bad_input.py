@@ -174,24 +174,26 @@ def test_a_disk_that_fills_costs_nothing_that_was_computed(
 ) -> None:
     spec = {"kind": "samples", "seed": 0}
     cell = Store(tmp_path).partition("samples", "task.policy", spec)
-    job: Any = SimpleNamespace(spec=spec, partition=cell, n_missing=6)
+    job: Any = SimpleNamespace(spec=spec, table="samples", partition=cell, n_missing=6)
 
-    def rows(index: int) -> dict[str, Any]:
+    def rows(index: int) -> list[dict[str, Any]]:
         empty = dict.fromkeys(generate.SCHEMAS["samples"])
-        return {"samples": [{**empty, "problem_hash": "a", "sample_index": index}]}
+        return [{**empty, "problem_hash": "a", "sample_index": index}]
 
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     ledger = Ledger(generated_tokens=5)
     with generate._Parts([job], seconds=0) as parts:
-        parts.keep(job, rows(0), 1, [ledger])
+        parts.keep(job, rows(0), [ledger])
         with monkeypatch.context() as patch:
             patch.setattr(store_module.os, "fsync", full)
             with pytest.raises(StudyError, match="No space left on device") as caught:
-                parts.keep(job, rows(1), 1, [ledger])
+                parts.keep(job, rows(1), [ledger])
         assert str(tmp_path) in str(caught.value)
         assert cell.read("samples")["sample_index"].to_list() == [0]
     # There was room again when the run ended.
-    assert cell.read("samples")["sample_index"].to_list() == [0, 1]
-    assert cell.read("ledger")["generated_tokens"].to_list() == [5, 5]
+    found = cell.read("samples")
+    assert found["sample_index"].to_list() == [0, 1]
+    assert found["generated_tokens"].to_list() == [5, 5]
+    assert (found["seconds"] > 0).all()

@@ -1,4 +1,4 @@
-"""Plans against numbers reckoned by hand, and against what a ledger recorded."""
+"""Plans against numbers reckoned by hand, and against what stored units took."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from compute_optimal import cells
 from compute_optimal.config import Study, hardware_named, load_study
 from compute_optimal.cost import NEW_TOKENS, Plan, describe, gpu_gib, gpu_memory_shares, plan
 from compute_optimal.errors import StudyError
-from compute_optimal.parts import SCHEMAS
+from compute_optimal.parts import COUNTS_OF, SCHEMAS, SECONDS
 from compute_optimal.storage import Storage
 
 ROOT = Path(__file__).parents[2]
@@ -73,22 +73,26 @@ def test_tokens_flops_and_hours_are_those_reckoned_by_hand(tmp_path: Path) -> No
     assert scored["flops"] == pytest.approx(2 * tokens * PRM_SIZE)
 
 
-def test_what_a_ledger_recorded_replaces_the_reckoning(tmp_path: Path) -> None:
+def unit(table: str, **values: Any) -> pl.DataFrame:
+    """One unit that a GPU made."""
+    nothing: dict[str, Any] = dict.fromkeys((*COUNTS_OF[table], *SECONDS), 0)
+    made = {"problem_id": "1", "problem_hash": "a", "run": "1", "engine": "vllm 0.33.0"}
+    return pl.DataFrame([{**nothing, **made, **values}], schema=SCHEMAS[table])
+
+
+def test_what_units_took_replaces_the_reckoning(tmp_path: Path) -> None:
     of = small(tmp_path)
     before = planned(of)
     spec = cells.sample_spec(of, "AIME24", POLICY, "evaluation")
     pool = cells.partition(Storage.of(of).store, spec)
-    sample = {"problem_id": "1", "problem_hash": "a", "sample_index": 0, "n_tokens": 100}
-    pool.append("samples", pl.DataFrame([sample], schema=SCHEMAS["samples"]))
-    counts = {name: 0 for name, kind in SCHEMAS["ledger"].items() if kind == pl.Int64()}
-    row = {**counts, "run": "r", "seconds": 50.0, "generated_tokens": 100, "engine": "vllm 0.33.0"}
-    pool.append("ledger", pl.DataFrame([row], schema=SCHEMAS["ledger"]))
+    sample = unit("samples", sample_index=0, n_tokens=100, generated_tokens=100, seconds=50.0)
+    pool.append("samples", sample)
     after = planned(of)
     majority = cell(after, "majority", 16)
     assert majority["status"] == "partial"
     assert majority["generated_tokens"] == (30 * 16 - 1) * 100
     assert majority["hours"] == pytest.approx(0.5 * (30 * 16 - 1) * 100 / 3600)
-    # Cells without a ledger: 100 tokens a solution, and slower by the ratio of this one's seconds.
+    # Cells without units: 100 tokens a solution, and slower by the ratio of this one's seconds.
     slower = 50.0 / (100 / 12_000)
     for method in ("beam_search", "dvts"):
         ratio = cell(after, method, 16)["hours"] / cell(before, method, 16)["hours"]
@@ -113,14 +117,10 @@ def test_seconds_of_a_search_that_shared_its_tokens_are_those_of_what_it_compute
         found.spec for found in cells.searches(of, "AIME24", POLICY, PRM) if found.budget == 4
     ]
     searched = cells.partition(Storage.of(of).store, spec)
-    path = {"problem_id": "1", "problem_hash": "a", "subtree": 0, "path": 0, "n_tokens": 100}
-    searched.append("paths", pl.DataFrame([path], schema=SCHEMAS["paths"]))
-    counts = {name: 0 for name, kind in SCHEMAS["ledger"].items() if kind == pl.Int64()}
     # 98% shared: 100 tokens were generated and 900 read, in 10 s.
-    counts |= {"generated_tokens": 5000, "shared_tokens": 4900}
+    counts = {"generated_tokens": 5000, "shared_tokens": 4900}
     counts |= {"prm_tokens_computed": 5000, "prm_tokens_shared": 4100}
-    row = {**counts, "run": "r", "seconds": 10.0, "engine": "vllm 0.33.0"}
-    searched.append("ledger", pl.DataFrame([row], schema=SCHEMAS["ledger"]))
+    searched.append("searches", unit("searches", subtree=0, seconds=10.0, **counts))
     beam = cell(planned(of), "beam_search", 4)
     to_do = beam["generated_tokens"] + beam["scored_tokens"]
     assert beam["hours"] == pytest.approx(to_do * 10 / 1000 / 3600)

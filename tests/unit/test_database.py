@@ -1,4 +1,4 @@
-"""What cells and methods cost, from the ledger of engine runs."""
+"""What cells and methods cost, from what each unit did."""
 
 from __future__ import annotations
 
@@ -12,26 +12,28 @@ from synthetic_study import POLICIES, PRMS, TASKS, SyntheticStudy
 
 from compute_optimal.charts.query import run_query
 from compute_optimal.database import LEDGER, STEP_FILES, UNIT_COSTS, VIEWS
+from compute_optimal.parts import COUNTS, SECONDS
 
 RUNS = (
-    # method, prm, budget, n_units, n_problems, seconds, generated, prompt computed, PRM computed
-    ("majority", None, None, 640, 10, 32.0, 6400, 640, 0),
-    ("majority", None, None, 640, 10, 32.0, 6400, 640, 0),
-    ("best_of_n", "r", None, 640, 10, 64.0, 0, 0, 64000),
-    ("beam_search", "r", 4, 10, 10, 20.0, 4000, 40, 8000),
-    ("beam_search", "r", 16, 40, 10, 40.0, 32000, 40, 48000),
-    ("dvts", "r", 16, 40, 10, 80.0, 16000, 40, 32000),
+    # method, PRM, budget, of a unit, n_units, seconds, generated, prompt computed, PRM computed
+    ("majority", None, None, 1, 400, 20.0, 8000, 400, 0),
+    ("majority", None, None, 1, 240, 12.0, 4800, 880, 0),
+    ("best_of_n", "r", None, 1, 640, 64.0, 0, 0, 64000),
+    ("beam_search", "r", 4, 4, 10, 20.0, 4000, 40, 8000),
+    ("beam_search", "r", 16, 16, 10, 40.0, 32000, 40, 48000),
+    ("dvts", "r", None, 4, 30, 60.0, 12000, 30, 24000),
+    ("dvts", "r", None, 4, 10, 20.0, 4000, 10, 8000),
 )
 COLUMNS = (
-    "method", "prm", "budget", "n_units", "n_problems", "seconds", "generated_tokens",
+    "method", "prm", "budget", "unit_budget", "n_units", "seconds", "generated_tokens",
     "prompt_tokens_computed", "prm_tokens_computed",
 )  # fmt: skip
 
 
-def unit_costs(runs: list[dict[str, Any]]) -> dict[tuple[str, str, int | None], tuple[float, ...]]:
-    """Seconds, generated tokens and computed PRM tokens by method, PRM and budget."""
+def ask(query: str, runs: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    """The answer of a database that holds what runs spent."""
     types = {pl.String(): "VARCHAR", pl.Int64(): "BIGINT", pl.Float64(): "DOUBLE"}
-    zeros = dict.fromkeys(("discarded_tokens", "prompt_tokens_cached", "prm_tokens_cached"), 0)
+    zeros = dict.fromkeys((*COUNTS, *SECONDS), 0)
     whole = [{"task": "t", "policy": "p", **zeros, **run} for run in runs]
     frame = pl.DataFrame(whole, schema=LEDGER)
     with duckdb.connect() as database:
@@ -39,25 +41,23 @@ def unit_costs(runs: list[dict[str, Any]]) -> dict[tuple[str, str, int | None], 
         database.execute(f"CREATE TABLE ledger ({columns})")
         places = ", ".join("?" for _ in LEDGER)
         database.executemany(f"INSERT INTO ledger VALUES ({places})", frame.rows())
-        rows = database.execute(
-            "SELECT method, prm, budget, seconds, generated_tokens, prm_tokens_computed"
-            f" FROM ({UNIT_COSTS})"
-        ).fetchall()
+        database.execute(f"CREATE VIEW cell_costs AS {VIEWS['cell_costs']}")
+        return database.execute(query).fetchall()
+
+
+def unit_costs(runs: list[dict[str, Any]]) -> dict[tuple[str, str, int | None], tuple[float, ...]]:
+    """Seconds, generated tokens and computed PRM tokens by method, PRM and budget."""
+    columns = "method, prm, budget, seconds, generated_tokens, prm_tokens_computed"
+    rows = ask(f"SELECT {columns} FROM ({UNIT_COSTS})", runs)
     return {(method, prm, budget): tuple(rest) for method, prm, budget, *rest in rows}
 
 
 def test_rates_are_per_problem_and_unit_of_budget() -> None:
-    kinds = {"majority": "samples", "best_of_n": "step_scores"}
-    found = unit_costs(
-        [
-            {**dict(zip(COLUMNS, run, strict=True)), "kind": kinds.get(run[0], "paths")}
-            for run in RUNS
-        ]
-    )
+    found = unit_costs([dict(zip(COLUMNS, run, strict=True)) for run in RUNS])
     rates = {(method, budget): costs for (method, _, budget), costs in found.items()}
-    # 640 samples of 10 problems: a sample is 20 tokens; scoring one reads 100 more.
-    assert rates["majority", None] == pytest.approx((0.1, 20, 0))
-    assert rates["best_of_n", None] == pytest.approx((0.2, 20, 100))
+    # A sample is 20 tokens; scoring one reads 100 more.
+    assert rates["majority", None] == pytest.approx((0.05, 20, 0))
+    assert rates["best_of_n", None] == pytest.approx((0.15, 20, 100))
     # Searches: per problem and N. Those of beam search hold at their own budget only.
     assert rates["beam_search", 4] == pytest.approx((0.5, 100, 200))
     assert rates["beam_search", 16] == pytest.approx((0.25, 200, 300))
@@ -65,55 +65,59 @@ def test_rates_are_per_problem_and_unit_of_budget() -> None:
 
 
 def test_a_cell_that_shared_its_tokens_is_not_faster_than_it_would_be_on_its_own() -> None:
-    cell = {"method": "dvts", "budget": 4, "n_units": 10, "n_problems": 10, "kind": "paths"}
+    cell = {"method": "dvts", "unit_budget": 4, "n_units": 10}
     counts = {"generated_tokens": 4000, "prm_tokens_computed": 8000}
-    found = unit_costs(
-        [
-            # 0.01 s a generated token, 0.0025 s a token that the first PRM read, 0.005 the second.
-            {**cell, **counts, "prm": "first", "seconds": 60.0, "prm_seconds": 20.0,
-             "shared_tokens": 0, "prm_tokens_shared": 0},
-            {**cell, **counts, "prm": "second", "seconds": 20.8, "prm_seconds": 20.0,
-             "shared_tokens": 3920, "prm_tokens_shared": 4000},
-            # Written before anything was shared, or timed apart.
-            {**cell, **counts, "prm": "old", "seconds": 70.0},
-        ]
-    )  # fmt: skip
-    assert found["dvts", "first", None] == pytest.approx((60 / 40, 100, 200))
-    assert found["dvts", "second", None] == pytest.approx(((40 + 40) / 40, 100, 200))
-    assert found["dvts", "old", None] == pytest.approx((70 / 40, 100, 200))
+    cells = [
+        # 0.01 s a generated token, 0.0025 s a token that the first PRM read, 0.005 the second.
+        # A twentieth of both went by beside the engines.
+        {**cell, **counts, "prm": "first", "seconds": 63.0, "policy_seconds": 40.0,
+         "prm_seconds": 20.0},
+        {**cell, **counts, "prm": "second", "seconds": 21.84, "policy_seconds": 0.8,
+         "prm_seconds": 20.0, "shared_tokens": 3920, "prm_tokens_shared": 4000},
+        # All that it said others had said: the rate of what it read is that of all.
+        {**cell, **counts, "prm": "third", "seconds": 10.0, "prm_seconds": 9.0,
+         "shared_tokens": 4000, "prm_tokens_shared": 4000},
+        {**cell, **counts, "prm": "fourth", "seconds": 1.0, "prm_seconds": 0.5,
+         "shared_tokens": 4000, "prm_tokens_shared": 8000},
+    ]  # fmt: skip
+    found = unit_costs(cells)
+    assert found["dvts", "first", None] == pytest.approx((63 / 40, 100, 200))
+    rest = 1.04 * 12000 / 4080
+    assert found["dvts", "second", None] == pytest.approx(((40 + 40 + rest) / 40, 100, 200))
+    assert found["dvts", "third", None] == pytest.approx((10.0 * 12000 / 4000 / 40, 100, 200))
+    assert found["dvts", "fourth", None] == (None, 100, 200)
+    # Equal samples were read once, which took no policy.
+    scored = {"method": "best_of_n", "prm": "r", "unit_budget": 1, "n_units": 10}
+    read = {"prm_tokens_computed": 1000, "prm_tokens_shared": 500}
+    sampled = {"method": "majority", "unit_budget": 1, "n_units": 10, "seconds": 1.0}
+    alone = unit_costs([{**scored, **read, "seconds": 6.0, "prm_seconds": 5.0}, sampled])
+    assert alone["best_of_n", "r", None][0] == pytest.approx((12.0 + 1.0) / 10)
+    # Which other cells a study asks about is all one.
+    for one in cells:
+        key = "dvts", one["prm"], None
+        assert unit_costs([one])[key] == found[key]
 
 
-def test_costs_of_a_cell_add_up_over_runs_and_over_parts_that_lack_seconds_of_engines() -> None:
-    counts = {name: 1 for name, kind in LEDGER.items() if kind == pl.Int64()}
-    cell = {**counts, "task": "t", "policy": "p", "n_units": 8}
-    sampled = {**cell, "method": "cot", "budget": None, "kind": "samples", "seconds": 5.0}
-    searched = {**cell, "prm": "r", "method": "dvts", "budget": 4, "kind": "paths", "seconds": 5.0}
-    measured = {"policy_seconds": 3.0, "prm_seconds": 1.0}
-    ledger = pl.DataFrame(
+def test_costs_of_a_cell_add_up_over_runs() -> None:
+    counts = dict.fromkeys(COUNTS, 1)
+    sampled = {**counts, "method": "cot", "kind": "samples", "n_units": 8, "seconds": 5.0}
+    searched = {**sampled, "prm": "r", "method": "beam_search", "kind": "searches", "budget": 4}
+    searched |= {"policy_seconds": 3.0, "prm_seconds": 1.0}
+    rows = ask(
+        "SELECT method, budget, n_units, generated_tokens, seconds, policy_seconds, prm_seconds"
+        " FROM cell_costs ORDER BY ALL",
         [
-            {**sampled, "generated_tokens": 10},
-            {**sampled, "generated_tokens": 20, "policy_seconds": 4.0, "prm_seconds": 0.0},
-            {**searched, **measured},
-            {**searched, **measured},
+            {**sampled, "run": "1", "generated_tokens": 10},
+            {**sampled, "run": "2", "generated_tokens": 20, "policy_seconds": 4.0},
+            {**searched, "run": "1"},
+            {**searched, "run": "2"},
             {**searched, "budget": 8},
         ],
-        schema=LEDGER,
     )
-    with duckdb.connect() as database:
-        places = ", ".join("?" for _ in LEDGER)
-        types = {pl.String(): "VARCHAR", pl.Int64(): "BIGINT", pl.Float64(): "DOUBLE"}
-        columns = ", ".join(f"{name} {types[kind]}" for name, kind in LEDGER.items())
-        database.execute(f"CREATE TABLE ledger ({columns})")
-        database.executemany(f"INSERT INTO ledger VALUES ({places})", ledger.rows())
-        database.execute(f"CREATE VIEW cell_costs AS {VIEWS['cell_costs']}")
-        rows = database.execute(
-            "SELECT method, budget, n_units, generated_tokens, seconds, policy_seconds,"
-            " prm_seconds FROM cell_costs ORDER BY ALL"
-        ).fetchall()
     assert rows == [
-        ("cot", None, 8, 30, 10.0, 9.0, 0.0),
-        ("dvts", 4, 8, 2, 10.0, 6.0, 2.0),
-        ("dvts", 8, 8, 1, 5.0, None, None),
+        ("beam_search", 4, 16, 2, 10.0, 6.0, 2.0),
+        ("beam_search", 8, 8, 1, 5.0, 3.0, 1.0),
+        ("cot", None, 16, 30, 10.0, 4.0, 0.0),
     ]
 
 

@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 from default_study import POLICIES, PRM, ROOT, TASK
 from searched_study import SENTENCES, margin, respond
+from stored_units import trees
 
 from compute_optimal import cells, generate
 from compute_optimal.cells import all_partitions, draw_spec, sample_spec
@@ -70,12 +71,8 @@ def search(of: Study, prm: str, **keys: Any) -> None:
 
 
 def tables(of: Study, prm: str, *names: str) -> list[pl.DataFrame]:
-    store = Storage.of(of).store
-    return [
-        cells.partition(store, found.spec).read(name)
-        for found in cells.searches(of, TASK, POLICY, prm)
-        for name in names
-    ]
+    found = [trees(of, search) for search in cells.searches(of, TASK, POLICY, prm)]
+    return [of_cell[name] for of_cell in found for name in names]
 
 
 def same_trees(one: Study, other: Study, prm: str) -> bool:
@@ -84,7 +81,7 @@ def same_trees(one: Study, other: Study, prm: str) -> bool:
 
 
 def spent(of: Study, prm: str, name: str) -> int:
-    return sum(int(ledger[name].sum()) for ledger in tables(of, prm, "ledger"))
+    return sum(int(costs[name].sum()) for costs in tables(of, prm, "costs"))
 
 
 def test_the_second_prm_shares_with_the_first_and_its_trees_are_those_of_a_cold_run(

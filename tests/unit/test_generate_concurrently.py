@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 from default_study import POLICIES, ROOT, TASK
 from fake_engines import FakePolicy, prompt_ids
+from stored_units import said
 
 from compute_optimal import cells, generate
 from compute_optimal.config import Study, load_study
@@ -88,7 +89,9 @@ def draw(of: Study, **keys: Any) -> Mapping[str, Any]:
 def pools(of: Study) -> dict[str, pl.DataFrame]:
     store = Storage.of(of).store
     return {
-        pool: cells.partition(store, cells.sample_spec(of, TASK, POLICY, pool)).read("samples")
+        pool: said(
+            cells.partition(store, cells.sample_spec(of, TASK, POLICY, pool)).read("samples")
+        )
         for pool in cells.pool_sizes(of)
     }
 

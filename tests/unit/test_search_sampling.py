@@ -13,7 +13,7 @@ from compute_optimal.engines.requests import FinishReason
 from compute_optimal.errors import StudyError
 from compute_optimal.policies.steps import split_steps
 from compute_optimal.search import PoolResult, ScoresResult, draw, run, score_samples
-from compute_optimal.spec import seed_for
+from compute_optimal.spec import seed_for, text_hash
 
 
 def respond(_so_far: str, generator: random.Random, request) -> tuple[str, FinishReason]:
@@ -51,12 +51,10 @@ def test_a_sample_is_what_its_index_says() -> None:
         assert sample.n_tokens == len(text) + 1
         assert sample.n_prompt_tokens == len(fake.prompt_ids(p))
         assert sample.logprob_sum == -len(text)
-    ledger = result.ledger
-    assert ledger.sample_requests == 20
-    assert ledger.generated_tokens == sum(sample.n_tokens for sample in result.samples)
-    assert ledger.prompt_tokens_computed + ledger.prompt_tokens_cached == 20 * len(
-        fake.prompt_ids(p)
-    )
+    for sample, ledger in zip(result.samples, result.ledgers, strict=True):
+        assert (ledger.sample_requests, ledger.generated_tokens) == (1, sample.n_tokens)
+        read = ledger.prompt_tokens_computed + ledger.prompt_tokens_cached
+        assert read == len(fake.prompt_ids(p))
 
 
 def test_a_longer_pool_draws_only_the_extra_samples() -> None:
@@ -64,6 +62,7 @@ def test_a_longer_pool_draws_only_the_extra_samples() -> None:
     [first] = pool(range(4))
     [rest] = pool([*range(15, 3, -1)], delays=random.Random(0))
     assert first.samples + rest.samples == whole.samples
+    assert first.ledgers + rest.ledgers == whole.ledgers
 
 
 def test_the_request_says_how_to_sample() -> None:
@@ -113,7 +112,19 @@ def test_every_step_of_every_sample_is_scored_in_one_pass() -> None:
     # Equal samples share a pass.
     distinct = {tuple(split_steps(text)) for text in texts.values()} - {()}
     assert len(distinct) < sum(map(bool, texts.values()))
-    assert len(prm.log) == scored.ledger.score_requests == len(distinct)
+    assert len(prm.log) == len(distinct)
+    # Each counts what it would cost on its own, and one of equals cost it.
+    for score, cost in zip(scored.scores, scored.ledgers, strict=True):
+        assert score.text_hash == text_hash(texts[score.sample_index])
+        assert cost.score_requests == bool(score.margins)
+    n_read = sum(len(request.token_ids) - 1 for request in prm.log)
+    computed, shared = (
+        sum(getattr(cost, f"prm_tokens_{name}") for cost in scored.ledgers)
+        for name in ("computed", "shared")
+    )
+    assert computed - shared == n_read
+    alone = [scores_of({index: text})[0].ledgers[0] for index, text in texts.items()]
+    assert sum(cost.prm_tokens_computed for cost in alone) == computed
 
 
 def test_samples_that_cannot_be_scored_say_why() -> None:
@@ -127,7 +138,7 @@ def test_samples_that_cannot_be_scored_say_why() -> None:
         (7, 0, "over_context"),
         (9, 0, "over_context"),
     ]
-    assert scored.ledger.over_context == 2
+    assert [cost.over_context for cost in scored.ledgers] == [0, 0, 1, 1]
     assert len(prm.log) == 1
     nothing, prm = scores_of({0: "", 1: "\n\n"})
     assert {score.status for score in nothing.scores} == {"empty"}

@@ -67,8 +67,7 @@ def machine(tmp_path: Path) -> Callable[[str], Store]:
 
 def cells_of(store: Store, *names: str) -> list[tuple[Partition, tuple[str, ...]]]:
     return [
-        (store.partition("samples", name, SPECS[name]), ("samples", "ledger"))
-        for name in names or SPECS
+        (store.partition("samples", name, SPECS[name]), ("samples",)) for name in names or SPECS
     ]
 
 
@@ -78,6 +77,7 @@ def draw(store: Store, name: str, indices: range) -> None:
             "problem_hash": [name] * len(indices),
             "sample_index": list(indices),
             "text": [f"{name} {i}" for i in indices],
+            "run": ["1"] * len(indices),
         }
     )
     cells_of(store, name)[0][0].append("samples", rows)

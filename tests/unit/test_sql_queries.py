@@ -52,8 +52,8 @@ COLUMNS = {
     "cost_ledger": {
         "task", "task_title", "policy", "policy_title", "kind", "method", "budget", "n_prms",
         "generated_tokens", "shared_tokens", "discarded_tokens", "prompt_tokens_computed",
-        "prompt_tokens_cached", "prm_tokens_computed", "prm_tokens_cached", "policy_seconds",
-        "prm_seconds", "seconds",
+        "prompt_tokens_cached", "prm_tokens_computed", "prm_tokens_cached", "prm_tokens_shared",
+        "policy_seconds", "prm_seconds", "seconds",
     },
     "figure_1": GAINS | {"printed_accuracy"},
     "grader_sensitivity": {
@@ -104,7 +104,7 @@ COLUMNS = {
     },
     "provenance": {
         "task", "task_title", "policy", "policy_title", "prm", "prm_title", "kind", "method",
-        "budget", "n_rows", "digest", "policy_revision", "prm_revision", "seed", "temperature",
+        "budget", "n_units", "digest", "policy_revision", "prm_revision", "seed", "temperature",
         "dtype", "engines", "packages", "machines", "spec",
     },
     "table_2": {

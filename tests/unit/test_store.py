@@ -10,18 +10,19 @@ import pytest
 
 from compute_optimal import store as store_module
 from compute_optimal.errors import StudyError
-from compute_optimal.sharing import publish
+from compute_optimal.sharing import fetch, publish
 from compute_optimal.store import Partition, Store, atomic_write, verify
 
 SPEC = {"kind": "samples", "seed": 0}
 
 
-def rows(problem: str, indices: range, text: str = "x") -> pl.DataFrame:
+def rows(problem: str, indices: range, text: str = "x", run: str = "1") -> pl.DataFrame:
     return pl.DataFrame(
         {
             "problem_hash": [problem] * len(indices),
             "sample_index": list(indices),
             "text": [f"{text}{i}" for i in indices],
+            "run": [run] * len(indices),
         }
     )
 
@@ -88,14 +89,81 @@ def test_an_empty_partition_reads_as_empty(cell: Partition) -> None:
     assert cell.parts("samples") == []
 
 
-def test_the_writable_store_wins_over_the_shipped_one(store: Store, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("run", "expected"), [("1", "own0"), ("3", "shipped0")])
+def test_of_two_runs_of_a_unit_the_earliest_counts_wherever_it_lies(
+    store: Store, tmp_path: Path, run: str, expected: str
+) -> None:
     cell = store.partition("samples", "task.policy", SPEC)
-    cell.append("samples", rows("a", range(2), "shipped"))
+    cell.append("samples", rows("a", range(2), "shipped", run="2"))
     ship(cell, tmp_path)
     the_part(tmp_path / "store").unlink()
     assert cell.read("samples")["text"].to_list() == ["shipped0", "shipped1"]
-    cell.append("samples", rows("a", range(1), "own"))
-    assert cell.read("samples")["text"].to_list() == ["own0", "shipped1"]
+    cell.append("samples", rows("a", range(1), "own", run=run))
+    assert cell.read("samples")["text"].to_list() == [expected, "shipped1"]
+    assert cell.look("samples", ["text"])["text"].to_list() == [expected, "shipped1"]
+
+
+def test_of_two_runs_in_one_store_the_earliest_counts_whatever_its_part_is_called(
+    cell: Partition,
+) -> None:
+    for text in "abcdefgh":
+        cell.append("samples", rows("a", range(3), text, run="2"))
+        cell.append("samples", rows("b", range(3), text, run=text))
+    cell.append("samples", rows("a", range(3), "first", run="1"))
+    assert cell.read("samples")["text"].to_list() == [
+        *(f"first{i}" for i in range(3)),
+        *(f"a{i}" for i in range(3)),
+    ]
+
+
+def test_runs_sort_by_their_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = []
+    for time in (1, 10**6, 10**9, 10**12, 1_800_000_000 * 10**9, 10**20):
+        monkeypatch.setattr(store_module.time, "time_ns", lambda time=time: time)
+        ids += [store_module.new_run(), store_module.new_run()]
+    monkeypatch.undo()
+    assert [run[:12] for run in ids] == sorted(run[:12] for run in ids)
+    assert len(set(ids)) == len(ids)
+    assert {len(run) for run in ids} == {20}
+
+
+@pytest.mark.parametrize(
+    ("table", "columns"),
+    [("samples", ["run"]), ("ledger", []), ("nodes", []), ("paths", [])],
+)
+def test_a_store_of_another_layout_is_named_and_refused(
+    cell: Partition, table: str, columns: list[str]
+) -> None:
+    part = cell.append("samples", rows("a", range(3)))
+    frame = rows("a", range(3)).drop(columns)
+    part.unlink()
+    store_module.write_parquet(frame, part.parent / "staged")
+    digits = store_module.sha256_of(part.parent / "staged")[:16]
+    (part.parent / "staged").rename(part.parent / f"{table}-{digits}.parquet")
+    for read in (cell.read, cell.look):
+        with pytest.raises(StudyError, match="another layout") as caught:
+            read("samples")
+        assert cell.directory in str(caught.value)
+
+
+def test_a_manifest_of_another_layout_is_named_and_refused(cell: Partition, tmp_path: Path) -> None:
+    cell.append("samples", rows("a", range(3)))
+    ship(cell, tmp_path)
+    (manifest,) = (tmp_path / "shipped").glob("manifest*.json")
+    parts = json.loads(manifest.read_bytes())["parts"]
+    manifest.unlink()
+    old = tmp_path / "shipped" / "manifest.json"
+    old.write_text(json.dumps({"parts": parts}))
+    address = str(tmp_path / "shipped")
+    for ask in (
+        lambda: cell.read("samples"),
+        lambda: publish([(cell, ["samples"])], address),
+        lambda: fetch([(cell, ["samples"])], address),
+    ):
+        with pytest.raises(StudyError, match="another layout") as caught:
+            ask()
+        assert str(old) in str(caught.value)
+    assert json.loads(old.read_bytes()) == {"parts": parts}
 
 
 def test_a_flipped_byte_is_named_and_refused(cell: Partition) -> None:

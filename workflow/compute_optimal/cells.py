@@ -226,10 +226,10 @@ def all_partitions(study: Study, store: Store) -> Iterator[tuple[Partition, tupl
         for policy in study.policies:
             for pool in pool_sizes(study):
                 spec = sample_spec(study, task, policy, pool)
-                yield partition(store, spec), ("samples", "ledger")
+                yield partition(store, spec), ("samples",)
             for prm in study.prms:
                 if "best_of_n" in study.methods:
                     spec = score_spec(study, task, policy, prm)
-                    yield partition(store, spec), ("step_scores", "ledger")
+                    yield partition(store, spec), ("step_scores",)
                 for search in searches(study, task, policy, prm):
-                    yield partition(store, search.spec), ("nodes", "paths", "ledger")
+                    yield partition(store, search.spec), ("searches",)

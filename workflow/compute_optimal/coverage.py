@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from compute_optimal import cells
+from compute_optimal import cells, units
 from compute_optimal.config import Study
 from compute_optimal.errors import StudyError
 from compute_optimal.spec import Spec
@@ -18,7 +18,7 @@ POOL_METHODS = {"greedy": "cot", "evaluation": "majority", "difficulty": "diffic
 
 @dataclass(frozen=True)
 class Need:
-    """One cell of a study: the rows of ``table`` that it needs for each problem, and their spec."""
+    """One cell of a study: the units of ``table`` that it needs for each problem, their spec."""
 
     task: str
     policy: str
@@ -50,7 +50,7 @@ def needs(study: Study) -> Iterator[Need]:
                         search.method,
                         search.budget,
                         search.spec,
-                        "paths",
+                        "searches",
                         search.subtrees,
                     )
 
@@ -59,10 +59,10 @@ def coverage(study: Study, storage: Storage | None = None) -> pl.DataFrame:
     """One row a cell: task, policy, prm, method, budget, status, n_stored, n_needed, row_tokens,
     tokens_needed.
 
-    Counts are rows (samples, scored samples, paths); ``status`` is stored, partial or missing;
-    ``row_tokens`` (of one row) and ``tokens_needed`` (of all that are missing) estimate the tokens
-    to generate (to score, for best_of_n) from what is stored of the same policy. Reads keys, no
-    texts; needs no network and no model.
+    Counts are units (samples, samples with scores of their text, searches); ``status`` is stored,
+    partial or missing; ``row_tokens`` (of one unit) and ``tokens_needed`` (of all that are missing)
+    estimate the tokens to generate (to score, for best_of_n) from what is stored of the same
+    policy. Reads keys, no texts; needs no network and no model.
     """
     storage = storage or Storage.of(study)
     facts = {name: storage.stored_facts(study.task(name), study.problems) for name in study.tasks}
@@ -72,23 +72,15 @@ def coverage(study: Study, storage: Storage | None = None) -> pl.DataFrame:
         known = facts[need.task]
         limit = study.problems or study.task(need.task).n_problems
         n_problems = limit if known is None else known.height
-        partition = cells.partition(storage.store, need.spec)
-        parts = partition.parts(need.table)
+        counted = ["n_tokens"] if need.table == "samples" else []
+        found = units.stored(storage.store, need.spec, counted)
         stored, tokens = 0, None
-        if parts:
-            frame = pl.scan_parquet(parts, missing_columns="insert", extra_columns="ignore")
-            if need.table != "paths":
-                frame = frame.filter(pl.col("sample_index") < need.per_problem)
-            else:
-                frame = frame.filter(pl.col("subtree") < need.per_problem)
+        if not found.is_empty():
+            found = found.filter(pl.col(units.NUMBERS[need.table]) < need.per_problem)
             if known is not None:
-                frame = frame.filter(pl.col("problem_hash").is_in(known["problem_hash"].implode()))
-            keys = ["problem_hash", "sample_index" if need.table != "paths" else "subtree"]
-            counted = ["n_tokens"] if need.table == "samples" else []
-            with partition.reading(parts):
-                unique = frame.select([*keys, *counted]).unique(keys).collect()
-            stored = unique.height
-            tokens = unique["n_tokens"].mean() if counted else None
+                found = found.filter(pl.col("problem_hash").is_in(known["problem_hash"].implode()))
+            stored = found.height
+            tokens = found["n_tokens"].mean() if counted else None
         if need.table == "samples" and isinstance(tokens, float):
             solution_tokens[need.task, need.policy] = tokens
         needed = n_problems * need.per_problem
@@ -96,7 +88,7 @@ def coverage(study: Study, storage: Storage | None = None) -> pl.DataFrame:
             (need.task, need.policy), float(study.policy(need.policy).solution_tokens)
         )
         missing = max(0, needed - stored)
-        if need.table == "paths":
+        if need.table == "searches":
             # ASSUME: a search generates about what N independent samples would.
             each *= need.budget / need.per_problem
         rows.append(

@@ -10,10 +10,10 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from compute_optimal import cells
+from compute_optimal import units
 from compute_optimal.config import Study
-from compute_optimal.coverage import POOL_METHODS, coverage
-from compute_optimal.parts import COUNTS, SCHEMAS
+from compute_optimal.coverage import coverage, needs
+from compute_optimal.parts import COUNTS, ORIGIN, SECONDS
 from compute_optimal.prm_ability import RATES
 from compute_optimal.prm_cases import CASES
 from compute_optimal.pruning import PRUNING
@@ -44,13 +44,25 @@ unused rest of a block as it was in memory, and no setting makes it write zeros 
 one thread, and in all formats).
 """
 
-LEDGER: dict[str, pl.DataType] = {
-    **SCHEMAS["ledger"],
+_CELL = {
     **dict.fromkeys(("task", "policy", "prm", "method", "kind", "spec"), pl.String()),
-    **dict.fromkeys(("budget", "n_units", "n_problems"), pl.Int64()),
+    **dict.fromkeys(("budget", "unit_budget"), pl.Int64()),
 }
-"""Columns of the table ``ledger``: those of the stored parts, and the cell they belong to, whose
-spec is canonical JSON."""
+
+LEDGER: dict[str, pl.DataType] = {
+    **_CELL,
+    "n_units": pl.Int64(),
+    "run": pl.String(),
+    **dict.fromkeys(ORIGIN, pl.String()),
+    **dict.fromkeys(SECONDS, pl.Float64()),
+    **dict.fromkeys(COUNTS, pl.Int64()),
+}
+"""Columns of the table ``ledger``: what each run spent on the units of a cell that are its own.
+
+Over all stored units that count, whether this study uses them or not, so that studies agree on what
+a cell cost. ``spec`` is the cell's, as canonical JSON; ``kind`` the table of its units, of which
+each makes up ``unit_budget`` of N. Only beam search has a ``budget``: the others' units serve any.
+"""
 
 _SPENT = (
     "seconds", "generated_tokens", "discarded_tokens", "prompt_tokens_computed",
@@ -114,18 +126,11 @@ VIEWS = {
         LEFT JOIN unit_costs r
             ON r.task = c.task AND r.policy = c.policy AND r.prm IS NOT DISTINCT FROM c.prm
             AND r.method = c.method AND coalesce(r.budget, c.budget) = c.budget""",
-    # What each cell cost, over all runs that made it. Seconds are wall time without loading; where
-    # only one engine ran, parts that do not say so cost that engine all their seconds.
+    # What each cell cost, over all runs that made it. Seconds are wall time without loading.
     "cell_costs": f"""
-        SELECT task, policy, prm, method, budget, kind, any_value(n_units) AS n_units,
-               {", ".join(f"coalesce(sum({name}), 0)::BIGINT AS {name}" for name in COUNTS)},
-               sum(seconds) AS seconds,
-               sum(coalesce(policy_seconds,
-                   CASE kind WHEN 'samples' THEN seconds WHEN 'step_scores' THEN 0 END)
-               ) AS policy_seconds,
-               sum(coalesce(prm_seconds,
-                   CASE kind WHEN 'step_scores' THEN seconds WHEN 'samples' THEN 0 END)
-               ) AS prm_seconds
+        SELECT task, policy, prm, method, budget, kind, sum(n_units)::BIGINT AS n_units,
+               {", ".join(f"sum({name})::BIGINT AS {name}" for name in COUNTS)},
+               {", ".join(f"sum({name}) AS {name}" for name in SECONDS)}
         FROM ledger GROUP BY ALL""",
     # Ability to find the first error: F1, in %. Measured rows have a task and, unless they are over
     # all policies, a policy; published ones have neither. Figure 6 of the paper is about MATH.
@@ -139,55 +144,47 @@ VIEWS = {
 }
 
 UNIT_COSTS = f"""
-    WITH searched AS (
-        SELECT
-            *,
-            generated_tokens - coalesce(shared_tokens, 0) AS newly_generated,
-            prm_tokens_computed - coalesce(prm_tokens_shared, 0) AS newly_read
-        FROM ledger
-        WHERE kind = 'paths' AND prm_seconds IS NOT NULL
-    ),
-    policy_rates AS (
-        SELECT task, policy,
-               sum(seconds - prm_seconds) / nullif(sum(newly_generated), 0) AS seconds_per_token
-        FROM searched GROUP BY task, policy
-    ),
-    prm_rates AS (
-        SELECT task, policy, prm,
-               sum(prm_seconds) / nullif(sum(newly_read), 0) AS seconds_per_token
-        FROM searched GROUP BY task, policy, prm
-    ),
-    counted AS (
+    WITH counted AS (
         SELECT
             task, policy, prm, method, budget,
-            coalesce(any_value(n_problems) * any_value(budget), any_value(n_units)) AS n,
-            {", ".join(f"sum({name}) AS {name}" for name in _SPENT)},
-            coalesce(sum(shared_tokens) + sum(prm_tokens_shared), 0) > 0 AS shares
+            sum(n_units * unit_budget) AS n,
+            {", ".join(f"sum({name}) AS {name}" for name in (*COUNTS, *SECONDS))}
         FROM ledger
         GROUP BY task, policy, prm, method, budget
     ),
-    spent AS (
+    alone AS (
         SELECT
-            c.task, c.policy, c.prm, c.method, c.budget,
-            if(c.shares, coalesce(c.generated_tokens * p.seconds_per_token
-                + c.prm_tokens_computed * r.seconds_per_token, c.seconds), c.seconds)
-                / nullif(c.n, 0) AS seconds,
-            {", ".join(f"c.{x} / nullif(c.n, 0) AS {x}" for x in _SPENT if x != "seconds")}
-        FROM counted c
-        LEFT JOIN policy_rates p USING (task, policy)
-        LEFT JOIN prm_rates r USING (task, policy, prm)
+            * REPLACE (CASE
+                WHEN shared_tokens + prm_tokens_shared = 0 THEN seconds
+                WHEN generated_tokens > shared_tokens AND prm_tokens_computed > prm_tokens_shared
+                THEN policy_seconds * generated_tokens / (generated_tokens - shared_tokens)
+                    + prm_seconds * prm_tokens_computed / (prm_tokens_computed - prm_tokens_shared)
+                    + (seconds - policy_seconds - prm_seconds)
+                    * (generated_tokens + prm_tokens_computed) / (
+                        generated_tokens - shared_tokens + prm_tokens_computed - prm_tokens_shared)
+                ELSE seconds * (generated_tokens + prm_tokens_computed) / nullif(
+                    generated_tokens - shared_tokens + prm_tokens_computed - prm_tokens_shared, 0)
+            END AS seconds)
+        FROM counted
+    ),
+    spent AS (
+        SELECT task, policy, prm, method, budget, {", ".join(f"{x} / n AS {x}" for x in _SPENT)}
+        FROM alone
     )
     SELECT
-        s.task, s.policy, s.prm, s.method, if(s.method = 'beam_search', s.budget, NULL) AS budget,
+        s.task, s.policy, s.prm, s.method, s.budget,
         {", ".join(f"s.{x} + if(s.method = 'best_of_n', p.{x}, 0) AS {x}" for x in _SPENT)}
     FROM spent s
     LEFT JOIN spent p ON p.task = s.task AND p.policy = s.policy AND p.method = 'majority'"""
 """What a method costs per problem and unit of budget; ``budget`` is null where this holds for all.
 
-Best-of-N pays for its samples too, DVTS at a smaller N for a share of its subtrees. All is what the
-method costs on its own: tokens that searches had in common count for each, and a cell that shared
-any is given the seconds that they would have taken at the rate of the policy's and the PRM's
-searches, for its own clock ran for the others only.
+Means over all units of a cell that are stored, by what each makes up of N: a sample 1, a subtree of
+DVTS M, a beam search its N. So they depend neither on the study that asks nor on its largest N.
+
+Best-of-N pays for its samples too. All is what the method costs on its own: tokens that units had
+in common count for each, and a cell that shared any is given the seconds that they would have
+taken: each engine's at the rate of the tokens that it computed for the cell, the rest at that of
+both. Where only one engine computed any, its rate is that of all; where none did, NULL.
 """
 
 
@@ -305,40 +302,27 @@ def _entries(study: Study) -> dict[str, pl.DataFrame]:
 
 
 def _ledger(study: Study, storage: Storage) -> pl.DataFrame:
-    """What the cells cost: one row a run of an engine, in the order of the study."""
-    frames = []
-    for task in study.tasks:
-        for policy in study.policies:
-            pair = task, policy
-            jobs: list[tuple[str | None, str, int | None, str, Any]] = [
-                (None, POOL_METHODS[pool], None, "samples", cells.sample_spec(study, *pair, pool))
-                for pool in cells.pool_sizes(study)
-            ]
-            for prm in study.prms:
-                if "best_of_n" in study.methods:
-                    spec = cells.score_spec(study, task, policy, prm)
-                    jobs.append((prm, "best_of_n", None, "step_scores", spec))
-                jobs += [
-                    (prm, search.method, search.budget, "paths", search.spec)
-                    for search in cells.searches(study, task, policy, prm)
-                ]
-            for of_prm, method, budget, table, spec in jobs:
-                cell = cells.partition(storage.store, spec)
-                rows = cell.read("ledger")
-                if rows.height:
-                    units = cell.read(table, [])
-                    frames.append(
-                        rows.with_columns(
-                            task=pl.lit(task),
-                            policy=pl.lit(policy),
-                            prm=pl.lit(of_prm, dtype=pl.String),
-                            method=pl.lit(method),
-                            budget=pl.lit(budget, dtype=pl.Int64),
-                            kind=pl.lit(table),
-                            spec=pl.lit(canonical(spec)),
-                            n_units=pl.lit(units.height),
-                            n_problems=pl.lit(units["problem_hash"].n_unique()),
-                        )
-                    )
-    empty = pl.DataFrame(schema=LEDGER)
-    return pl.concat([empty, *frames], how="diagonal_relaxed")
+    """What the cells cost: one row a cell and run, in the order of the study."""
+    frames = [pl.DataFrame(schema=LEDGER)]
+    for need in needs(study):
+        spent = units.costs(storage.store, need.spec)
+        if spent.is_empty():
+            continue
+        cell = {
+            "task": need.task,
+            "policy": need.policy,
+            "prm": need.prm,
+            "method": need.method,
+            "kind": need.table,
+            "spec": canonical(need.spec),
+            "budget": need.spec.get("budget"),
+            "unit_budget": units.budget(need.spec),
+        }
+        of_runs = spent.group_by("run", *ORIGIN, maintain_order=True).agg(
+            pl.len().alias("n_units"), pl.col(*SECONDS, *COUNTS).sum()
+        )
+        of_cell = [pl.lit(cell[name], dtype=kind).alias(name) for name, kind in _CELL.items()]
+        frames.append(
+            of_runs.with_columns(of_cell).select(pl.col(x).cast(kind) for x, kind in LEDGER.items())
+        )
+    return pl.concat(frames)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import platform
 import time
-import uuid
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,7 +22,7 @@ from typing import Any
 import polars as pl
 from tqdm import tqdm
 
-from compute_optimal import __version__
+from compute_optimal import __version__, units
 from compute_optimal.cells import draw_spec, draws_partition, partition
 from compute_optimal.config import ModelEntry, PromptFamily, TaskEntry
 from compute_optimal.cost import GPU_MEMORY_SHARE, gpu_memory_shares
@@ -37,7 +36,7 @@ from compute_optimal.engines import (
 from compute_optimal.engines.requests import SamplingEngine, ScoringEngine
 from compute_optimal.errors import StudyError
 from compute_optimal.models import identity, model_folder
-from compute_optimal.parts import COUNTS, ENGINE_SECONDS, SCHEMAS
+from compute_optimal.parts import COUNTS_OF, NODE, PATH, SCHEMAS, SECONDS
 from compute_optimal.policies.prompts import load_tokenizer, prompt_ids
 from compute_optimal.prms import prm_format
 from compute_optimal.search.beam import beam_search
@@ -56,7 +55,7 @@ from compute_optimal.search.records import (
 from compute_optimal.search.sampling import draw, score_samples
 from compute_optimal.spec import Spec, digest, seed_for
 from compute_optimal.storage import Storage
-from compute_optimal.store import Partition
+from compute_optimal.store import KEYS, Partition, new_run
 from compute_optimal.tasks import Problem
 
 Request = Mapping[str, Any]
@@ -81,7 +80,7 @@ def draw_samples(request: Request, storage: Storage) -> Receipt:
     pools = request["pools"].values()
 
     def job_of(pool: Mapping[str, Any]) -> _Job:
-        return _Job.of(storage, pool["spec"], "samples", hashes, range(pool["n"]))
+        return _Job.of(storage, pool["spec"], hashes, range(pool["n"]))
 
     jobs = [job_of(pool) for pool in pools]
     if _to_do(jobs, storage):
@@ -105,9 +104,7 @@ def _draw_pool(
         run(
             searches,
             sampling=policy.engine,
-            on_finished=lambda result: parts.keep(
-                job, _pool_rows(result), len(result.samples), [result.ledger]
-            ),
+            on_finished=lambda result: parts.keep(job, _pool_rows(result), result.ledgers),
             max_in_flight=MAX_IN_FLIGHT,
         )
 
@@ -116,12 +113,13 @@ def score_steps(request: Request, storage: Storage) -> Receipt:
     """Ensure the step scores that one PRM gives the evaluation pool of one (task, policy).
 
     ``request``: task, problems, n (samples per problem), spec. Samples without steps and inputs
-    over the PRM's context are stored with that status and no margins. Raises ``StudyError`` as
-    ``draw_samples`` does, and where the samples themselves are not in the store.
+    over the PRM's context are stored with that status and no margins. Scores that were given for
+    another text than the sample's are not there. Raises ``StudyError`` as ``draw_samples`` does,
+    and where the samples themselves are not in the store.
     """
     task, spec = storage.registry.task(request["task"]["name"]), request["spec"]
     hashes = _problem_hashes(task, request, storage)
-    job = _Job.of(storage, spec, "step_scores", hashes, range(request["n"]))
+    job = _Job.of(storage, spec, hashes, range(request["n"]))
     if _to_do([job], storage):
         problems = _texts(task, request, storage)
         texts = _sample_texts(storage, spec["samples"], job)
@@ -134,9 +132,7 @@ def score_steps(request: Request, storage: Storage) -> Receipt:
                 run(
                     searches,
                     scoring=prm.engine,
-                    on_finished=lambda result: parts.keep(
-                        job, _score_rows(result), len(result.scores), [result.ledger]
-                    ),
+                    on_finished=lambda result: parts.keep(job, _score_rows(result), result.ledgers),
                     max_in_flight=MAX_IN_FLIGHT,
                 )
     return _receipt([job])
@@ -151,7 +147,7 @@ def search_trees(request: Request, storage: Storage) -> Receipt:
     task = storage.registry.task(request["task"]["name"])
     hashes = _problem_hashes(task, request, storage)
     jobs = [
-        _Job.of(storage, search["spec"], "paths", hashes, range(search["subtrees"]))
+        _Job.of(storage, search["spec"], hashes, range(search["subtrees"]))
         for search in request["searches"]
     ]
     if _to_do(jobs, storage):
@@ -177,7 +173,7 @@ def search_trees(request: Request, storage: Storage) -> Receipt:
 
             def keep(result: SearchResult) -> None:
                 job = by_cell[result.method, result.budget]
-                parts.keep(job, _search_rows(result), len(result.ledgers), result.ledgers)
+                parts.keep(job, _search_rows(result), result.ledgers)
                 n_unfinished[result.problem_hash] -= 1
                 if not n_unfinished[result.problem_hash]:
                     common.forget(result.problem_hash)
@@ -255,27 +251,28 @@ def _search(job: _Job, problem: Problem, policy: _Policy, prm: _Prm) -> Search[S
 
 @dataclass(frozen=True)
 class _Job:
-    """One partition and the units of work (samples, subtrees) that it lacks, by problem hash."""
+    """One partition and the numbers of the units that it lacks, by problem hash."""
 
     spec: Spec
+    table: str
     partition: Partition
     missing: dict[str, list[int]]
     n_needed: int
 
     @classmethod
-    def of(cls, storage: Storage, spec: Spec, table: str, hashes: pl.Series, units: range) -> _Job:
-        found = partition(storage.store, spec)
-        present = found.read(table, [])
-        unit = "subtree" if table == "paths" else "sample_index"
-        have = (
-            set() if present.is_empty() else set(present.select("problem_hash", unit).iter_rows())
-        )
+    def of(cls, storage: Storage, spec: Spec, hashes: pl.Series, numbers: range) -> _Job:
+        table = units.TABLES[spec["kind"]]
+        stored = units.stored(storage.store, spec)
+        have: set[tuple[Any, ...]] = set()
+        if not stored.is_empty():
+            have = set(stored.select("problem_hash", units.NUMBERS[table]).iter_rows())
         missing = {
             key: wanted
             for key in hashes.unique(maintain_order=True)
-            if (wanted := [index for index in units if (key, index) not in have])
+            if (wanted := [number for number in numbers if (key, number) not in have])
         }
-        return cls(spec, found, missing, len(hashes) * len(units))
+        found = partition(storage.store, spec)
+        return cls(spec, table, found, missing, len(hashes) * len(numbers))
 
     @property
     def n_missing(self) -> int:
@@ -405,37 +402,43 @@ def _sampling_settings(spec: Spec) -> dict[str, Any]:
 
 # --- rows and parts -------------------------------------------------------------------------------
 
-Rows = dict[str, list[dict[str, Any]]]
+Row = dict[str, Any]
 
 
-def _row(record: Any) -> dict[str, Any]:
+def _row(record: Any) -> Row:
     # asdict() would copy every value of every node.
     return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
-def _pool_rows(result: PoolResult) -> Rows:
-    problem = {"problem_id": result.problem_id, "problem_hash": result.problem_hash}
-    return {"samples": [problem | _row(sample) for sample in result.samples]}
+def _problem(result: PoolResult | ScoresResult | SearchResult) -> Row:
+    return {"problem_id": result.problem_id, "problem_hash": result.problem_hash}
 
 
-def _score_rows(result: ScoresResult) -> Rows:
-    problem = {"problem_id": result.problem_id, "problem_hash": result.problem_hash}
-    return {"step_scores": [problem | _row(score) for score in result.scores]}
+def _pool_rows(result: PoolResult) -> list[Row]:
+    return [_problem(result) | _row(sample) for sample in result.samples]
 
 
-def _search_rows(result: SearchResult) -> Rows:
-    problem = {"problem_id": result.problem_id, "problem_hash": result.problem_hash}
-    # Nodes first: a problem counts as done once its paths are there.
-    return {
-        "nodes": [problem | _row(node) for node in result.nodes],
-        "paths": [problem | _row(path) for path in result.paths],
+def _score_rows(result: ScoresResult) -> list[Row]:
+    return [_problem(result) | _row(score) for score in result.scores]
+
+
+def _search_rows(result: SearchResult) -> list[Row]:
+    rows = {
+        ledger.subtree: {**_problem(result), "subtree": ledger.subtree, "nodes": [], "paths": []}
+        for ledger in result.ledgers
     }
+    for node in result.nodes:
+        rows[node.subtree]["nodes"].append({name: getattr(node, name) for name in NODE})
+    for path in result.paths:
+        rows[path.subtree]["paths"].append({name: getattr(path, name) for name in PATH})
+    return list(rows.values())
 
 
 class _Parts:
-    """Buffers finished work and writes it as parts, every so many seconds and at the end.
+    """Buffers finished units and writes them as parts, every so many seconds and at the end.
 
-    Also at the end that an engine's death makes: what was finished by then is kept.
+    Also at the end that an engine's death makes: what was finished by then is kept. A unit is one
+    row of one part, which is there whole or not at all, and says what it cost.
     """
 
     def __init__(
@@ -448,12 +451,11 @@ class _Parts:
     ) -> None:
         self._seconds = seconds
         self._engines = (policy, prm)
-        self._run = uuid.uuid4().hex[:12]
-        self._number = 0
-        self._buffers: dict[str, tuple[Partition, Rows, list[Ledger]]] = {
-            digest(job.spec): (job.partition, {}, []) for job in jobs
+        self._run = new_run()
+        self._buffers: dict[str, tuple[_Job, list[Row]]] = {
+            digest(job.spec): (job, []) for job in jobs
         }
-        self._written = time.monotonic()
+        self._unpaid: list[tuple[Row, Ledger]] = []
         self._progress = tqdm(
             total=sum(job.n_missing for job in jobs),
             initial=0,
@@ -466,25 +468,24 @@ class _Parts:
 
     def __enter__(self) -> _Parts:
         self._started = self._written = time.monotonic()
-        self._spent = self._engine_seconds()
+        self._spent = self._clocks()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.flush()
         self._progress.close()
 
-    def keep(self, job: _Job, rows: Rows, n_units: int, ledgers: Sequence[Ledger]) -> None:
-        """Take the result of ``n_units`` units of a job."""
-        _, buffered, costs = self._buffers[digest(job.spec)]
-        for table, new in rows.items():
-            buffered.setdefault(table, []).extend(new)
-        costs.extend(ledgers)
-        self._tokens += sum(
-            x.generated_tokens - x.shared_tokens or x.prm_tokens_computed for x in ledgers
-        )
+    def keep(self, job: _Job, rows: Sequence[Row], ledgers: Sequence[Ledger]) -> None:
+        """Take finished units of a job, and what each cost."""
+        _, buffered = self._buffers[digest(job.spec)]
+        for row, ledger in zip(rows, ledgers, strict=True):
+            row |= {name: getattr(ledger, name) for name in COUNTS_OF[job.table]}
+            buffered.append(row)
+            self._unpaid.append((row, ledger))
+        self._tokens += sum(map(_n_computed, ledgers))
         speed = self._tokens / max(1e-9, time.monotonic() - self._started)
         self._progress.set_postfix_str(f"{speed:,.0f} tokens/s", refresh=False)
-        self._progress.update(n_units)
+        self._progress.update(len(rows))
         if time.monotonic() - self._written >= self._seconds:
             self.flush()
 
@@ -494,43 +495,72 @@ class _Parts:
         Raises ``StudyError`` where the disk is full; what could not be written stays buffered, and
         is tried once more when the run ends.
         """
-        now, spent = time.monotonic(), self._engine_seconds()
-        since = {"seconds": now - self._written} | {
-            name: spent[name] - self._spent[name] for name in ENGINE_SECONDS
+        self._written = time.monotonic()
+        if self._unpaid:
+            self._share_seconds()
+        origin = {
+            "run": self._run,
+            "engine": engine_version(),
+            "machine": f"{platform.system()} {platform.machine()}",
+            "package": __version__,
         }
-        busy = [buffer for buffer in self._buffers.values() if buffer[1] or buffer[2]]
-        if not busy:
-            return
-        self._written, self._spent = now, spent
-        work = [sum(map(_work, ledgers)) for _, _, ledgers in busy]
-        for (where, rows, ledgers), done in zip(busy, work, strict=True):
-            for table in list(rows):
-                where.append(table, pl.DataFrame(rows[table], schema=SCHEMAS[table]))
-                del rows[table]
-            counts = {name: sum(getattr(x, name) for x in ledgers) for name in COUNTS}
-            row = {
-                "run": self._run,
-                "part": self._number,
-                # Cells of one run share its seconds by the tokens that were computed for them.
-                **{name: value * done / sum(work) for name, value in since.items()},
-                **counts,
-                "engine": engine_version(),
-                "machine": f"{platform.system()} {platform.machine()}",
-                "package": __version__,
-            }
-            where.append("ledger", pl.DataFrame([row], schema=SCHEMAS["ledger"]))
-            ledgers.clear()
-            self._number += 1
+        for job, rows in self._buffers.values():
+            if not rows:
+                continue
+            frame = pl.DataFrame(rows, schema=SCHEMAS[job.table]).with_columns(
+                pl.lit(value).alias(name) for name, value in origin.items()
+            )
+            # What another run has stored meanwhile stays what it is: scores may have been given.
+            there = job.partition.look(job.table)
+            if not there.is_empty():
+                frame = frame.join(there, on=KEYS[job.table], how="anti", maintain_order="left")
+            if not frame.is_empty():
+                job.partition.append(job.table, frame)
+            rows.clear()
 
-    def _engine_seconds(self) -> dict[str, float]:
-        clocks = (0.0 if engine is None else engine.seconds for engine in self._engines)
-        return dict(zip(ENGINE_SECONDS, clocks, strict=True))
+    def _share_seconds(self) -> None:
+        """Give each unit its share of the seconds since the last time.
+
+        Those of an engine are shared by the tokens that it computed, the rest by all of them.
+        """
+        clocks = self._clocks()
+        passed = {name: clocks[name] - self._spent[name] for name in SECONDS}
+        self._spent = clocks
+        ledgers = [ledger for _, ledger in self._unpaid]
+        both = _shares([max(1, _n_computed(ledger)) for ledger in ledgers])
+        policy = _shares([*map(_n_generated, ledgers)]) or both
+        prm = _shares([*map(_n_read, ledgers)]) or both
+        rest = passed["seconds"] - passed["policy_seconds"] - passed["prm_seconds"]
+        for (row, _), of_all, of_policy, of_prm in zip(
+            self._unpaid, both, policy, prm, strict=True
+        ):
+            row["policy_seconds"] = passed["policy_seconds"] * of_policy
+            row["prm_seconds"] = passed["prm_seconds"] * of_prm
+            row["seconds"] = rest * of_all + row["policy_seconds"] + row["prm_seconds"]
+        self._unpaid.clear()
+
+    def _clocks(self) -> dict[str, float]:
+        engines = (0.0 if engine is None else engine.seconds for engine in self._engines)
+        return dict(zip(SECONDS, (time.monotonic(), *engines), strict=True))
 
 
-def _work(ledger: Ledger) -> int:
-    """Tokens that both engines computed; at least 1, for a problem that needed none."""
-    generated = ledger.generated_tokens - ledger.shared_tokens
-    return max(1, generated + ledger.prm_tokens_computed - ledger.prm_tokens_shared)
+def _n_generated(ledger: Ledger) -> int:
+    return ledger.generated_tokens - ledger.shared_tokens
+
+
+def _n_read(ledger: Ledger) -> int:
+    return ledger.prm_tokens_computed - ledger.prm_tokens_shared
+
+
+def _n_computed(ledger: Ledger) -> int:
+    """Tokens that both engines computed for a unit."""
+    return _n_generated(ledger) + _n_read(ledger)
+
+
+def _shares(amounts: Sequence[int]) -> list[float]:
+    """Each amount's share of all; none if all are 0."""
+    total = sum(amounts)
+    return [amount / total for amount in amounts] if total else []
 
 
 def _receipt(jobs: Sequence[_Job]) -> Receipt:

@@ -13,6 +13,7 @@ from typing import Any
 
 import polars as pl
 
+from compute_optimal import units
 from compute_optimal.cells import partition
 from compute_optimal.errors import StudyError
 from compute_optimal.grading import grade
@@ -93,15 +94,19 @@ def answers_of_run(request: Request, storage: Storage, problems: pl.DataFrame) -
         )
         frames.append(rows)
     for search in request["searches"]:
-        cell = partition(storage.store, search["spec"])
-        spent = stored_rows(cell.read("nodes", ["n_tokens"]), cell.directory)
-        spent = spent.group_by("problem_hash", "subtree").agg(n_tokens_tree=pl.sum("n_tokens"))
-        rows = cell.read("paths", ["text", "n_tokens", "ended_by", "margins"])
+        directory = partition(storage.store, search["spec"]).directory
+        columns = ["text", "n_tokens", "ended_by", "margins", "generated_tokens"]
+        rows = stored_rows(units.paths(storage.store, search["spec"], columns), directory)
         rows = rows.filter(
             pl.col("problem_hash").is_in(known), pl.col("subtree") < search["subtrees"]
-        ).join(spent, on=["problem_hash", "subtree"], how="left")
+        )
+        names = {
+            "path": "sample_index",
+            "ended_by": "finish_reason",
+            "generated_tokens": "n_tokens_tree",
+        }
         frames.append(
-            rows.rename({"path": "sample_index", "ended_by": "finish_reason"}).with_columns(
+            rows.rename(names).with_columns(
                 prm=pl.lit(search["prm"]),
                 method=pl.lit(search["method"]),
                 budget=pl.lit(search["spec"].get("budget"), dtype=pl.Int64),
@@ -162,10 +167,11 @@ def scores_of(
 def scores_of_pool(spec: Request, storage: Storage, problems: pl.DataFrame) -> pl.DataFrame:
     """Step scores of one PRM's cell: problem_id, sample_index, margins.
 
-    Raises ``StudyError`` where the store has lost rows that were there when the job was planned.
+    Raises ``StudyError`` where the store has lost rows that were there when the job was planned,
+    and where scores are of other texts than the samples'.
     """
-    cell = partition(storage.store, spec)
-    rows = stored_rows(cell.read("step_scores", ["margins"]), cell.directory)
+    directory = partition(storage.store, spec).directory
+    rows = stored_rows(units.scores(storage.store, spec), directory)
     return rows.join(problems.select("problem_id", "problem_hash"), on="problem_hash").select(
         "problem_id", "sample_index", "margins"
     )

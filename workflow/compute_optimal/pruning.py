@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import polars as pl
 
+from compute_optimal import units
 from compute_optimal.cells import partition
 from compute_optimal.judge import Request, stored_rows
 from compute_optimal.policies.steps import STEP_DELIMITER, split_steps
@@ -50,9 +51,10 @@ def pruned_paths(
 
     frames = []
     for i, search in enumerate(request["searches"]):
-        cell = partition(storage.store, search["spec"])
-        nodes = cell.read("nodes", ["depth", "parent", "text", "fate", "finished"])
-        nodes = stored_rows(nodes, cell.directory).filter(
+        columns = ["depth", "parent", "text", "fate", "finished"]
+        nodes = units.nodes(storage.store, search["spec"], columns)
+        directory = partition(storage.store, search["spec"]).directory
+        nodes = stored_rows(nodes, directory).filter(
             pl.col("problem_hash").is_in([*texts]), pl.col("subtree") < search["subtrees"]
         )
         frames.append(nodes.with_columns(search=pl.lit(i)))

@@ -1,10 +1,12 @@
 """Publish the cells of a study to a folder or any address that fsspec knows, and fetch them.
 
 An address holds a store in the layout of ``store``, so a published folder can also be a study's
-shipped store. Parts are content-addressed and never overwritten. ``manifest-<sha256>.json`` lists
-them; a publisher writes one of its own, with all that it found listed, before it removes those that
-it took over. So two publishers at once lose nothing, and after an interruption at any point the
-same command goes on where it stopped.
+shipped store. Parts are content-addressed and never overwritten. Units that several people made are
+there several times, and all who hold them take the same, by the rule of ``store``.
+
+``manifest-<sha256>.json`` lists the parts; a publisher writes one of its own, with all that it
+found listed, before it removes those that it took over. So two publishers at once lose nothing, and
+after an interruption at any point the same command goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -27,9 +29,12 @@ from tqdm import tqdm
 from compute_optimal.errors import StudyError
 from compute_optimal.store import (
     KEYS,
+    LAYOUT,
     MANIFESTS,
     PART,
+    UNITS,
     Manifest,
+    OtherLayoutError,
     Partition,
     parse_manifest,
     sha256_of,
@@ -79,12 +84,13 @@ class Transfer:
 def publish(cells: Cells, address: str, *, prune: bool = False) -> Transfer:
     """Send what the address lacks of ``cells``, and list it there.
 
-    What is new of a table goes as one part. Rows that the address has are not sent again. With
-    ``prune`` everything else that a store has there is removed, so that manifest and folder hold
-    these cells only; nobody else may publish there meanwhile.
+    What is new of a table goes as one part. Rows that the address has are not sent again, nor units
+    that do not count here, because an earlier run made them too. With ``prune`` everything else
+    that a store has there is removed, so that manifest and folder hold these cells only; nobody
+    else may publish there meanwhile.
 
-    Raises ``StudyError`` where the address cannot be written; what was sent by then is used when
-    the command is given again.
+    Raises ``StudyError`` where the address cannot be written or has another layout; what was sent
+    by then is used when the command is given again.
     """
     there = _Address(address)
     found = there.manifests(damaged_too=True)
@@ -129,8 +135,8 @@ def publish(cells: Cells, address: str, *, prune: bool = False) -> Transfer:
 def fetch(cells: Cells, address: str) -> Transfer:
     """Bring what the writable store lacks of ``cells``; every byte is checked before it is kept.
 
-    Raises ``StudyError`` where nothing is published there, a part is missing or is not what the
-    manifest says, or the disk is too small; parts that came before are kept.
+    Raises ``StudyError`` where nothing is published there, or in another layout, a part is missing
+    or is not what the manifest says, or the disk is too small; parts that came before are kept.
     """
     there = _Address(address)
     listed: Manifest = {}
@@ -197,7 +203,11 @@ def _new_part(
     else:
         frame = cell.read(table, parts=new)
         if both:
-            frame = frame.join(cell.read(table, [], parts=both), on=KEYS[table], how="anti")
+            # By key and run: where another run of a unit is there and the own one counts, it goes.
+            run = ["run"] if table in UNITS else []
+            same = [*KEYS[table], *run]
+            frame = frame.join(cell.read(table, run, parts=[*both, *new]), on=same, how="semi")
+            frame = frame.join(cell.read(table, run, parts=both), on=same, how="anti")
         if frame.is_empty():
             return None
         part = write_part(scratch / cell.directory, table, frame.sort(KEYS[table]))
@@ -261,6 +271,8 @@ class _Address:
                         break  # another publisher has just taken it over
                 try:
                     found[name] = parse_manifest(content, self._shown(name))
+                except OtherLayoutError:
+                    raise
                 except StudyError:
                     if not damaged_too:
                         raise
@@ -324,7 +336,7 @@ class _Address:
 
     def list_parts(self, parts: Manifest, taken_over: dict[str, Manifest]) -> None:
         """Make ``parts`` the manifest, in place of those that were taken over."""
-        content = _json({"parts": parts})
+        content = _json({"layout": LAYOUT, "parts": parts})
         name = f"manifest-{hashlib.sha256(content).hexdigest()[:16]}.json"
         if taken_over.get(name) != parts:
             self.write(name, content)

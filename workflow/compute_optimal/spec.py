@@ -43,6 +43,11 @@ def digest(spec: Spec) -> str:
     return hashlib.sha256(canonical(spec).encode()).hexdigest()[:DIGEST_LENGTH]
 
 
+def text_hash(text: str) -> str:
+    """First 12 hexadecimal digits of a text's sha256: what ties scores to what they were given."""
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]
+
+
 def seed_for(*parts: str | int) -> int:
     """A seed in [0, 2**31) hashed from a key, so that shards and resumed runs agree.
 

@@ -8,8 +8,12 @@ Layout of one root::
 
 A part's name carries the hash of its bytes, so damage is seen on every read. Parts are written
 under a temporary name and moved, so a crash loses at most the part in flight, and two writers of
-one partition lose nothing: rows are keyed, and equal keys hold equal rows, because seeds are
-hashed from the key.
+one partition lose nothing: rows are keyed, and seeds are hashed from the key.
+
+Rows that an engine made are units: a sample, the scores of a sample, a search. Engines in half
+precision are no function of the seed, so two runs of one unit differ. A unit is one row and names
+its run; of two with one key the one of the earliest run counts, whole, whoever reads and wherever
+it lies: see ``Partition.read``.
 """
 
 from __future__ import annotations
@@ -20,9 +24,11 @@ import io
 import json
 import os
 import re
+import secrets
 import shutil
+import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -36,15 +42,23 @@ from compute_optimal.spec import Spec, canonical, digest
 KEYS: dict[str, tuple[str, ...]] = {
     "problems": ("problem_id",),
     "samples": ("problem_hash", "sample_index"),
-    "step_scores": ("problem_hash", "sample_index"),
-    "nodes": ("problem_hash", "subtree", "node"),
-    "paths": ("problem_hash", "subtree", "path"),
+    "step_scores": ("problem_hash", "sample_index", "text_hash"),
+    "searches": ("problem_hash", "subtree"),
     "draws": ("history", "attempt", "number"),
-    "ledger": ("run", "part"),
     "adopted_samples": ("method", "problem_id", "sample_index"),
     "adopted_paths": ("method", "budget", "problem_id", "repetition", "subtree", "path"),
 }
-"""Columns that identify a row, for every table the store may hold."""
+"""Columns that identify a row, for every table the store may hold.
+
+Scores of other texts than the sample's are other rows: they do not stand in the way of its own.
+"""
+
+UNITS = ("samples", "step_scores", "searches")
+"""Tables whose rows are units: they have a column ``run``."""
+
+LAYOUT = 2
+"""Version of the layout of a root, as manifests name it. In the first, which they do not name, a
+search was rows of several tables and costs lay in a table of their own."""
 
 MANIFESTS = "manifest*.json"
 """Files of a published root that list its parts; together they are its manifest."""
@@ -55,6 +69,26 @@ PART = re.compile(r"^(?P<table>[a-z_]+)-(?P<sha>[0-9a-f]{16})\.parquet$")
 Manifest = dict[str, dict[str, Any]]
 """Part (path relative to its root) -> sha256, bytes, rows and, where it joins several parts of the
 publisher's own store, ``joins``: the first digits of their sha256."""
+
+
+def new_run() -> str:
+    """An id for one run of a command: 12 hexadecimal digits of its start [ms], 8 at random.
+
+    Ids sort by their start, and two that start at once differ.
+    """
+    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(4)}"
+
+
+class OtherLayoutError(StudyError):
+    """What lies at ``where`` was stored in another layout than ``LAYOUT``."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(
+            "this was stored in another layout, by another version of this repository",
+            where=where,
+            cure="move it away, and fetch or generate its cells anew; or use the version that "
+            "wrote it",
+        )
 
 
 def sha256_of(path: Path) -> str:
@@ -107,8 +141,7 @@ def write_json(path: Path, value: Any) -> None:
 def write_parquet(frame: pl.DataFrame, path: Path, *, level: int = 10) -> None:
     """Write a parquet file, atomically, at a level of zstd. Equal frames give equal bytes.
 
-    Without statistics of columns: files are read whole, and a ledger of one row has more of them
-    than of anything else.
+    Without statistics of columns: files are read whole.
     """
     # Not into the file: of a full disk polars says that parquet is out of specification.
     content = io.BytesIO()
@@ -206,13 +239,18 @@ def parse_manifest(content: bytes, where: str) -> Manifest:
     A file called ``manifest-<digits>.json`` carries the first digits of its own sha256.
     """
     own = re.search(r"manifest-([0-9a-f]{16})\.json$", where)
+    layout = LAYOUT
     try:
-        parts = json.loads(content)["parts"]
+        manifest = json.loads(content)
+        parts, layout = manifest["parts"], manifest.get("layout", 1)
         whole = own is None or hashlib.sha256(content).hexdigest().startswith(own[1])
-        if whole and all(len(entry["sha256"]) == 64 for entry in parts.values()):
-            return dict(parts)
+        whole &= all(len(entry["sha256"]) == 64 for entry in parts.values())
     except (ValueError, KeyError, TypeError, AttributeError):
-        pass
+        whole = False
+    if whole and layout != LAYOUT:
+        raise OtherLayoutError(where)
+    if whole:
+        return dict(parts)
     raise StudyError(
         "a manifest is damaged, or was cut short when it was written",
         where=where,
@@ -243,11 +281,14 @@ class Partition:
         found: list[Path] = []
         for root in self._roots:
             folder = root.path / self.directory
-            here = {
-                path.name: path
+            named = {
+                path.name: (path, match["table"])
                 for path in (folder.iterdir() if folder.is_dir() else ())
-                if (match := PART.match(path.name)) and match["table"] == table
+                if (match := PART.match(path.name))
             }
+            if any(of not in KEYS for _, of in named.values()):
+                raise OtherLayoutError(str(folder))
+            here = {name: path for name, (path, of) in named.items() if of == table}
             if here:
                 self._check_spec(folder)
             if not root.writable:
@@ -339,21 +380,24 @@ class Partition:
     ) -> pl.DataFrame:
         """Rows of ``table``, each key once, sorted by key. Empty (no columns) if there are none.
 
-        ``parts`` are those to read, all by default. Where two roots hold the same key, the
-        writable one wins. Every byte read is checked.
+        ``parts`` are those to read, all by default. Of two units with one key, that of the
+        earliest run (the smallest id) is taken. So none is displaced by a later one, such as a
+        sample that scores were given for, and all who hold both take the same. Every byte read is
+        checked.
         """
-        keys = KEYS[table]
-        wanted = None if columns is None else list(dict.fromkeys([*keys, *columns]))
         parts = self.parts(table) if parts is None else parts
         with self.reading(parts):
-            frames = [_read_part(self._verified(part), table, wanted) for part in parts]
-            if not frames:
-                return pl.DataFrame()
-            for part, rows in zip(parts, frames, strict=True):
-                if missing := set(keys) - set(rows.columns):
-                    raise pl.exceptions.ColumnNotFoundError(f"{part.name} has no {min(missing)}")
-            frame = pl.concat(frames, how="diagonal_relaxed")
-            return frame.unique(keys, keep="first", maintain_order=True).sort(keys)
+            frame = _taken(table, map(self._verified, parts), columns)
+            return frame if frame.is_empty() else frame.sort(KEYS[table])
+
+    def look(self, table: str, columns: Sequence[str] = ()) -> pl.DataFrame:
+        """The same, quickly: keys and ``columns``, in any order, of bytes that are not checked.
+
+        For what is missing, and what the rest costs; results are made from ``read``.
+        """
+        parts = self.parts(table)
+        with self.reading(parts):
+            return _taken(table, parts, columns)
 
     def append(self, table: str, frame: pl.DataFrame) -> Path:
         """Write ``frame`` as one more part of the writable root; returns the part.
@@ -393,8 +437,23 @@ class Partition:
         return folder
 
 
-def _read_part(part: Path, table: str, columns: Sequence[str] | None) -> pl.DataFrame:
-    """Some columns of a part, all by default."""
+def _taken(table: str, parts: Iterable[Path], columns: Sequence[str] | None) -> pl.DataFrame:
+    """Of the rows of ``parts``, one a key: keys and ``columns`` (all if None), in any order."""
+    keys = list(KEYS[table])
+    run = ["run"] if table in UNITS else []
+    wanted = None if columns is None else list(dict.fromkeys([*keys, *columns]))
+    read = None if wanted is None else list(dict.fromkeys([*wanted, *run]))
+    frames = [_rows(part, table, read, [*keys, *run]) for part in parts]
+    if not frames:
+        return pl.DataFrame()
+    frame = frames[0]
+    if len(frames) > 1:  # one part holds each key once
+        frame = pl.concat(frames, how="diagonal_relaxed").sort([*keys, *run], maintain_order=True)
+        frame = frame.unique(keys, keep="first", maintain_order=True)
+    return frame if wanted is None else frame.select(wanted)
+
+
+def _rows(part: Path, table: str, columns: list[str] | None, required: list[str]) -> pl.DataFrame:
     if table == "adopted_paths" and "repetition" not in pl.read_parquet_schema(part):
         # Parts from before repetitions had a column: they numbered beam searches as subtrees.
         repeated = pl.col("method") == "beam_search"
@@ -403,13 +462,21 @@ def _read_part(part: Path, table: str, columns: Sequence[str] | None) -> pl.Data
             subtree=pl.when(repeated).then(0).otherwise("subtree"),
         )
         return frame if columns is None else frame.select(columns)
-    return pl.read_parquet(part, columns=None if columns is None else [*columns])
+    try:
+        frame = pl.read_parquet(part, columns=columns)
+    except pl.exceptions.ColumnNotFoundError as error:
+        raise OtherLayoutError(str(part)) from error
+    if not set(required) <= set(frame.columns):
+        raise OtherLayoutError(str(part))
+    return frame
 
 
 def write_part(folder: Path, table: str, frame: pl.DataFrame) -> Path:
     """Write ``frame`` into ``folder`` under a name that carries its hash; returns the file."""
-    missing = [key for key in KEYS[table] if key not in frame.columns]
+    needed = [*KEYS[table], *(["run"] if table in UNITS else [])]
+    missing = [key for key in needed if key not in frame.columns]
     assert not missing, f"rows of {table} lack the key columns {missing}"
+    assert not frame.select(KEYS[table]).is_duplicated().any(), f"a key of {table} occurs twice"
     # Jobs on two machines of a cluster may have one process id and write here at once.
     staged = folder / f".staged-{uuid.uuid4().hex}"
     try:

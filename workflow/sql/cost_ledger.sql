@@ -15,6 +15,7 @@ SELECT
     sum(costs.prompt_tokens_computed)::BIGINT AS prompt_tokens_computed,
     sum(costs.prompt_tokens_cached)::BIGINT AS prompt_tokens_cached,
     sum(costs.prm_tokens_computed)::BIGINT AS prm_tokens_computed,
+    sum(costs.prm_tokens_shared)::BIGINT AS prm_tokens_shared,
     sum(costs.prm_tokens_cached)::BIGINT AS prm_tokens_cached,
     sum(costs.policy_seconds) AS policy_seconds,
     sum(costs.prm_seconds) AS prm_seconds,
@@ -38,6 +39,6 @@ ORDER BY
     policies.family,
     policies.n_parameters,
     policies.policy,
-    list_position(['samples', 'step_scores', 'paths'], costs.kind),
+    list_position(['samples', 'step_scores', 'searches'], costs.kind),
     costs.method,
     costs.budget;

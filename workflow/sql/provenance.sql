@@ -11,7 +11,7 @@ generated AS (
         method,
         budget,
         spec,
-        any_value(n_units) AS n_rows,
+        sum(n_units)::BIGINT AS n_units,
         string_agg(DISTINCT engine, '; ' ORDER BY engine) AS engines,
         string_agg(DISTINCT package, '; ' ORDER BY package) AS packages,
         string_agg(DISTINCT machine, '; ' ORDER BY machine) AS machines
@@ -28,7 +28,7 @@ SELECT
     generated.kind,
     generated.method,
     generated.budget,
-    generated.n_rows,
+    generated.n_units,
     left(sha256(spec), 12) AS digest,
     coalesce(spec ->> '$.policy.revision', spec ->> '$.samples.policy.revision')
         AS policy_revision,
@@ -46,5 +46,5 @@ INNER JOIN policies USING (policy)
 LEFT JOIN prms USING (prm)
 ORDER BY
     tasks.task_rank, policies.family, policies.n_parameters, policies.policy,
-    list_position(['samples', 'step_scores', 'paths'], generated.kind), prms.n_parameters,
+    list_position(['samples', 'step_scores', 'searches'], generated.kind), prms.n_parameters,
     prms.prm, generated.method, generated.budget, spec;

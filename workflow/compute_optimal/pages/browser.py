@@ -21,7 +21,7 @@ import jinja2
 import polars as pl
 from markupsafe import Markup
 
-from compute_optimal import cells
+from compute_optimal import cells, units
 from compute_optimal.charts.query import Row, opened, run_query
 from compute_optimal.config import Study
 from compute_optimal.judge import scores_of
@@ -239,14 +239,15 @@ class _Cell:
         for prm in () if self._adopted else self.study.prms:
             for search in cells.searches(self.study, self.task, self.policy, prm):
                 budget = search.spec.get("budget")
-                found = cells.partition(self.storage.store, search.spec)
+                store, spec = self.storage.store, search.spec
                 shown = pl.col("problem_hash").is_in(hashes)
                 if budget is None:
                     shown &= pl.col("subtree") < self._n_subtrees
                 elif budget not in self.budgets:
                     continue
                 columns = ["depth", "parent", "text", "margin", "fate", "finished"]
-                for row in found.read("nodes", columns).filter(shown).iter_rows(named=True):
+                found = units.nodes(store, spec, columns)
+                for row in found.filter(shown).iter_rows(named=True):
                     tree = prm, search.method, budget, row["problem_hash"]
                     nodes.setdefault(tree, []).append(
                         [
@@ -260,7 +261,8 @@ class _Cell:
                             row["finished"],
                         ]
                     )
-                for row in found.read("paths", ["leaf"]).filter(shown).iter_rows(named=True):
+                ends = units.paths(store, spec, ["leaf"])
+                for row in ends.filter(shown).iter_rows(named=True):
                     tree = prm, search.method, budget, row["problem_hash"]
                     leaves[tree, row["subtree"], row["path"]] = row["leaf"]
         return nodes, leaves

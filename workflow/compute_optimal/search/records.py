@@ -103,14 +103,14 @@ class Path:
 
 @dataclass(slots=True)
 class Ledger:
-    """What one tree, pool or scoring pass cost, in tokens and requests.
+    """What one unit cost, in tokens and requests: a sample, the scores of one, or a tree.
 
     ``discarded_tokens`` of the ``generated_tokens`` are in no answer. Prompt and PRM tokens are
     split into those computed and those read from a prefix cache; this split depends on what else
     the engine was serving, so it is a measurement and not part of the reproducible result.
 
-    All counts are what this search would cost on its own. ``shared_tokens`` of the generated and
-    ``prm_tokens_shared`` of the computed PRM tokens cost nothing, because another search had asked
+    All counts are what this unit would cost on its own. ``shared_tokens`` of the generated and
+    ``prm_tokens_shared`` of the computed PRM tokens cost nothing, because another unit had asked
     for the same: which of two that is depends on the order of their requests. Prompts of shared
     samples count as cached.
     """
@@ -131,7 +131,7 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """Everything a search of one problem leaves behind; one ledger for each subtree.
+    """Everything a search of one problem leaves behind; one ledger for each subtree, in order.
 
     ``budget`` is None for DVTS, whose subtrees do not depend on N.
     """
@@ -151,6 +151,7 @@ class Sample:
 
     sample_index: int
     text: str
+    text_hash: str
     n_tokens: int
     n_prompt_tokens: int
     finish_reason: FinishReason
@@ -160,31 +161,33 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class PoolResult:
-    """Samples of one problem, in ascending order of their index."""
+    """Samples of one problem, in ascending order of their index, and what each cost."""
 
     problem_id: str
     problem_hash: str
     samples: tuple[Sample, ...]
-    ledger: Ledger
+    ledgers: tuple[Ledger, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class StepScores:
     """Margins of one sample's steps; none unless ``status`` is "scored".
 
-    empty: the sample has no steps; over_context: the PRM's context is too short for it.
+    ``text_hash`` says which text they are of (``spec.text_hash``). empty: the sample has no steps;
+    over_context: the PRM's context is too short for it.
     """
 
     sample_index: int
+    text_hash: str
     margins: tuple[float, ...]
     status: Literal["scored", "empty", "over_context"]
 
 
 @dataclass(frozen=True, slots=True)
 class ScoresResult:
-    """Step scores of one problem's samples, in ascending order of their index."""
+    """Step scores of one problem's samples, in ascending order of index, and what each cost."""
 
     problem_id: str
     problem_hash: str
     scores: tuple[StepScores, ...]
-    ledger: Ledger
+    ledgers: tuple[Ledger, ...]

@@ -22,7 +22,7 @@ from compute_optimal.search.records import (
     StepScores,
 )
 from compute_optimal.search.tree import check_context, check_margins, encode_checked
-from compute_optimal.spec import seed_for
+from compute_optimal.spec import seed_for, text_hash
 from compute_optimal.tasks import Problem
 
 
@@ -42,8 +42,7 @@ class PoolDraw:
         self._keys = {
             (settings.spec_digest, problem.problem_hash, index): index for index in sample_indices
         }
-        self._samples: dict[int, Sample] = {}
-        self._ledger = Ledger(sample_requests=len(self._keys))
+        self._samples: dict[int, tuple[Sample, Ledger]] = {}
 
     def start(self) -> Requests:
         settings = self._settings
@@ -66,19 +65,24 @@ class PoolDraw:
         assert isinstance(answer, Completion)
         assert isinstance(key, tuple)
         assert answer.logprob_sum is not None
-        index, ledger = self._keys[key], self._ledger
-        self._samples[index] = Sample(
+        index = self._keys[key]
+        sample = Sample(
             sample_index=index,
             text=answer.text,
+            text_hash=text_hash(answer.text),
             n_tokens=len(answer.token_ids),
             n_prompt_tokens=answer.n_prompt_tokens,
             finish_reason=answer.finish_reason,
             seed=seed_for(*key),
             logprob_sum=answer.logprob_sum,
         )
-        ledger.generated_tokens += len(answer.token_ids)
-        ledger.prompt_tokens_computed += answer.n_prompt_tokens - answer.n_cached_tokens
-        ledger.prompt_tokens_cached += answer.n_cached_tokens
+        ledger = Ledger(
+            sample_requests=1,
+            generated_tokens=len(answer.token_ids),
+            prompt_tokens_computed=answer.n_prompt_tokens - answer.n_cached_tokens,
+            prompt_tokens_cached=answer.n_cached_tokens,
+        )
+        self._samples[index] = sample, ledger
         return []
 
     @property
@@ -86,9 +90,12 @@ class PoolDraw:
         return len(self._samples) == len(self._keys)
 
     def result(self) -> PoolResult:
-        samples = tuple(sample for _, sample in sorted(self._samples.items()))
+        found = [self._samples[index] for index in sorted(self._samples)]
         return PoolResult(
-            self._problem.problem_id, self._problem.problem_hash, samples, self._ledger
+            self._problem.problem_id,
+            self._problem.problem_hash,
+            tuple(sample for sample, _ in found),
+            tuple(ledger for _, ledger in found),
         )
 
 
@@ -114,9 +121,9 @@ class PoolScoring:
     ) -> None:
         self._problem, self._encode, self._prm_context = problem, encode, prm_context
         self._steps = {index: tuple(split_steps(text)) for index, text in sorted(texts.items())}
-        self._margins: dict[tuple[str, ...], tuple[float, ...]] = {}
+        self._hashes = {index: text_hash(text) for index, text in texts.items()}
+        self._scores: dict[tuple[str, ...], ScoreResult] = {}
         self._n_awaited = 0
-        self._ledger = Ledger()
 
     def start(self) -> Requests:
         requests: Requests = []
@@ -128,7 +135,7 @@ class PoolScoring:
             if len(prm_input.token_ids) <= self._prm_context:
                 key = (self._problem.problem_hash, "step_scores", index)
                 requests.append(ScoreRequest(key, prm_input.token_ids, prm_input.positions))
-        self._n_awaited = self._ledger.score_requests = len(requests)
+        self._n_awaited = len(requests)
         return requests
 
     def accept(self, answer: Completion | ScoreResult) -> Requests:
@@ -136,9 +143,7 @@ class PoolScoring:
         assert isinstance(answer.key, tuple)
         steps = self._steps[answer.key[-1]]
         check_margins(answer.margins, len(steps), self._problem)
-        self._margins[steps] = answer.margins
-        self._ledger.prm_tokens_computed += answer.n_tokens - answer.n_cached_tokens
-        self._ledger.prm_tokens_cached += answer.n_cached_tokens
+        self._scores[steps] = answer
         self._n_awaited -= 1
         return []
 
@@ -147,16 +152,31 @@ class PoolScoring:
         return not self._n_awaited
 
     def result(self) -> ScoresResult:
-        scores = []
+        scores, ledgers = [], []
+        read: set[tuple[str, ...]] = set()
         for index, steps in self._steps.items():
-            margins = self._margins.get(steps, ())
+            answer = self._scores.get(steps)
             status: Literal["scored", "empty", "over_context"] = "scored"
-            if not margins:
+            if answer is None:
                 status = "over_context" if steps else "empty"
-            scores.append(StepScores(index, margins, status))
-        self._ledger.over_context = sum(score.status == "over_context" for score in scores)
+            margins = answer.margins if answer else ()
+            scores.append(StepScores(index, self._hashes[index], margins, status))
+            ledgers.append(self._cost(answer, shared=steps in read, status=status))
+            read.add(steps)
         return ScoresResult(
-            self._problem.problem_id, self._problem.problem_hash, tuple(scores), self._ledger
+            self._problem.problem_id, self._problem.problem_hash, tuple(scores), tuple(ledgers)
+        )
+
+    @staticmethod
+    def _cost(answer: ScoreResult | None, *, shared: bool, status: str) -> Ledger:
+        if answer is None:
+            return Ledger(over_context=int(status == "over_context"))
+        n_computed = answer.n_tokens - answer.n_cached_tokens
+        return Ledger(
+            score_requests=1,
+            prm_tokens_computed=n_computed,
+            prm_tokens_cached=answer.n_cached_tokens,
+            prm_tokens_shared=n_computed if shared else 0,
         )
 
 

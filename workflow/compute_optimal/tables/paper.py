@@ -210,6 +210,7 @@ def cost_ledger(rows: Sequence[Row], title: str) -> Table:
         Column("prompt_tokens_computed", "Prompt tokens computed", "number", digits=0),
         Column("prompt_tokens_cached_percent", "Prompt from cache (%)", "number"),
         Column("prm_tokens_computed", "PRM tokens computed", "number", digits=0),
+        Column("prm_shared_percent", "PRM shared (%)", "number"),
         Column("prm_tokens_cached_percent", "PRM from cache (%)", "number"),
         Column("policy_seconds", "Policy engine (s)", "number"),
         Column("prm_seconds", "PRM engine (s)", "number"),
@@ -221,11 +222,13 @@ def cost_ledger(rows: Sequence[Row], title: str) -> Table:
         [_cost_row(row) for row in rows],
         [
             "Tokens are counted, not estimated; seconds are wall time without loading models, on "
-            "the machine that generated. Shared: asked for by an earlier search too, and "
-            "generated for that one only. Discarded: generated for steps that no answer contains. "
-            "From cache: share of all prompt or PRM input tokens that were read from the prefix "
-            "cache. PRMs: cells of how many PRMs are summed. DVTS at its largest N holds the "
-            "smaller ones."
+            "the machine that generated. All are what each sample, score and search would cost on "
+            "its own. Shared: what of it cost nothing, because another had asked for the same (an "
+            "earlier search; an equal sample, which is scored once). Discarded: generated for "
+            "steps that no answer contains. From cache: share of all prompt or PRM input tokens "
+            "that were read from the prefix "
+            "cache. PRMs: cells of how many PRMs are summed. All that is stored of a cell counts, "
+            "also samples and subtrees beyond this study's largest N."
         ],
     )
 
@@ -238,8 +241,10 @@ def _cost_row(row: Row) -> list[Cell]:
         computed, read = row[f"{kind}_tokens_computed"], row[f"{kind}_tokens_cached"]
         return share(read, computed + read)
 
-    if row["kind"] == "paths":
-        work = f"{style.METHODS[row['method']].short}, N = {row['budget']:,}"
+    if row["kind"] == "searches":
+        work = style.METHODS[row["method"]].short
+        if row["budget"] is not None:
+            work += f", N = {row['budget']:,}"
     elif row["kind"] == "step_scores":
         work = "scores of samples"
     else:
@@ -256,6 +261,7 @@ def _cost_row(row: Row) -> list[Cell]:
         row["prompt_tokens_computed"],
         cached("prompt"),
         row["prm_tokens_computed"],
+        share(row["prm_tokens_shared"], row["prm_tokens_computed"]),
         cached("prm"),
         *(
             "not measured" if row[name] is None else row[name]

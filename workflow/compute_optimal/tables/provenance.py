@@ -18,7 +18,7 @@ def cells(rows: Sequence[Row], title: str) -> Table:
         Column("policy", "Policy"),
         Column("prm", "PRM"),
         Column("what", "What"),
-        Column("rows", "Rows", "number", digits=0),
+        Column("units", "Units", "number", digits=0),
         Column("digest", "Digest"),
         Column("policy_revision", "Policy revision"),
         Column("prm_revision", "PRM revision"),
@@ -34,8 +34,9 @@ def cells(rows: Sequence[Row], title: str) -> Table:
         columns,
         [_cell(row) for row in rows],
         [
-            "Rows: samples, scored samples or paths in the store. Digest: of the specification, in "
-            "the name of the cell's folder. Revisions: first digits of a commit or a content hash."
+            "Units: samples, scored samples, beam searches or subtrees of DVTS in the store, also "
+            "beyond this study's budgets. Digest: of the specification, in the name of the cell's "
+            "folder. Revisions: first digits of a commit or a content hash."
         ],
     )
 
@@ -49,7 +50,7 @@ def _cell(row: Row) -> list[Cell]:
         row["policy_title"],
         row["prm_title"] or "none",
         what if row["budget"] is None else f"{what}, N = {row['budget']:,}",
-        row["n_rows"],
+        row["n_units"],
         row["digest"],
         _revision(row["policy_revision"]),
         _revision(row["prm_revision"]) if row["prm"] else "none",

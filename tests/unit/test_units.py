@@ -1,0 +1,281 @@
+"""Units are whole or absent and carry their own cost: at any kill, with two writers, when shared.
+
+With engines that say something else each time, and every point enumerated, not sampled.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from default_study import POLICIES, PRM, TASK
+from restless_study import (
+    OTHER,
+    VERBS,
+    Restless,
+    check,
+    check_costs,
+    give,
+    is_complete,
+    restless,
+    study,
+    unit_costs,
+)
+
+from compute_optimal import cells, judge, units
+from compute_optimal import store as store_module
+from compute_optimal.cells import all_partitions
+from compute_optimal.config import Study
+from compute_optimal.errors import StudyError
+from compute_optimal.sharing import fetch, publish
+from compute_optimal.storage import Storage
+
+__all__ = ["restless"]
+
+OPERATIONS: tuple[tuple[Any, str], ...] = (
+    (os, "mkdir"),
+    (os, "replace"),
+    (os, "fsync"),
+    (os, "unlink"),
+    (store_module.tempfile, "mkstemp"),
+)
+
+
+class Killed(BaseException):
+    """The process is gone: nothing of it happens any more, not even what tidies up."""
+
+
+@contextmanager
+def before_each(point: Callable[[], None], restless: Restless) -> Iterator[None]:
+    """Call ``point`` before each thing that a command does to the disk or asks an engine."""
+
+    def watched(real: Callable[..., Any]) -> Callable[..., Any]:
+        def operation(*arguments: Any, **options: Any) -> Any:
+            point()
+            return real(*arguments, **options)
+
+        return operation
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(restless, "meanwhile", point)
+        for module, name in OPERATIONS:
+            patch.setattr(module, name, watched(getattr(module, name)))
+        yield
+
+
+@contextmanager
+def interrupted(at: int, then: Callable[[], None], restless: Restless) -> Iterator[None]:
+    """Call ``then`` at one of these points."""
+    count = itertools.count()
+    busy = False
+
+    def point() -> None:
+        nonlocal busy
+        if not busy and next(count) == at:
+            busy = True
+            then()
+            busy = False
+
+    with before_each(point, restless):
+        yield
+
+
+def killed(of: Study, verb: str, at: int, restless: Restless) -> bool:
+    """Give a command, and kill it at one of these points; False where it ended before."""
+    dead = False
+    count = itertools.count()
+
+    def point() -> None:
+        nonlocal dead
+        dead = dead or next(count) == at
+        if dead:
+            raise Killed
+
+    with before_each(point, restless):
+        try:
+            give(of, verb)
+        except Killed:
+            return True
+    return False
+
+
+AFTER = {"samples": ("samples", "scores"), "scores": ("scores",), "searches": ("searches",)}
+"""Each command, and what is given after it because it depends on it."""
+
+
+def given_before(verb: str, folder: Path) -> Callable[[int], Study]:
+    """Copies of a store in which what ``verb`` depends on was given; of the methods it serves."""
+    searched = verb == "searches"
+    methods = ["beam_search", "dvts"] if searched else ["majority", "best_of_n"]
+    if verb == "scores":
+        give(study(folder / "base"), "samples")
+    elif searched:
+        # What another PRM's searches have made the policy say is said again.
+        give(study(folder / "base", methods=methods), "samples")
+        give(study(folder / "base", methods=methods, prms=[OTHER]), verb)
+
+    def copy(number: int) -> Study:
+        if (folder / "base").exists():
+            shutil.copytree(folder / "base", folder / str(number))
+        return study(folder / str(number), methods=methods)
+
+    return copy
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_killed_at_any_point_and_given_again_units_are_whole_and_costs_are_theirs(
+    verb: str, restless: Restless, tmp_path: Path
+) -> None:
+    copy = given_before(verb, tmp_path)
+    for at in itertools.count():
+        of = copy(at)
+        was_killed = killed(of, verb, at, restless)
+        check(of)
+        for again in AFTER[verb]:
+            give(of, again)
+        check(of)
+        assert is_complete(of)
+        check_costs(of)
+        if not was_killed:
+            break
+    assert at > 20
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_another_command_may_do_all_of_it_at_any_point(
+    verb: str, restless: Restless, tmp_path: Path
+) -> None:
+    """Two writers; and an orphan that goes on after what came of its absence was made."""
+    copy = given_before(verb, tmp_path)
+    for at in itertools.count():
+        of, happened = copy(at), []
+
+        def rest(of: Study = of, happened: list[str] = happened) -> None:
+            for each in AFTER[verb]:
+                give(of, each)
+                happened.append(each)
+
+        with interrupted(at, rest, restless):
+            give(of, verb)
+        check(of)
+        for again in AFTER[verb]:
+            give(of, again)
+        check(of)
+        assert is_complete(of)
+        check_costs(of)
+        if not happened:
+            break
+    assert at > 20
+
+
+def test_what_was_written_after_another_had_it_stays_out_of_the_store(
+    restless: Restless, tmp_path: Path
+) -> None:
+    """An orphan, started earlier, does not displace a sample that scores were given for."""
+    of = study(tmp_path)
+    # Pools are looked up in turn; the first command is in the one that is scored.
+    give(study(tmp_path, methods=["cot"]), "samples")
+    at_first = iter([lambda: [give(of, verb) for verb in VERBS]])
+    restless.meanwhile = lambda: (next(at_first, lambda: None)(), None)[1]
+    give(of, "samples")
+    pool = cells.partition(
+        Storage.of(of).store, cells.sample_spec(of, TASK, POLICIES[0], "evaluation")
+    )
+    assert pool.read("samples")["run"].n_unique() == 1
+    assert is_complete(of)
+    check(of)
+
+
+Step = tuple[str, str]
+"""Who does what: "a" or "b"; publish, fetch, or publish the samples only."""
+
+
+@pytest.fixture
+def people(restless: Restless, tmp_path: Path) -> Callable[[int], dict[str, Study]]:
+    """Two people who ran one study apart; a fresh copy of both stores at each call."""
+    assert not restless.opened
+    for who in ("a", "b"):
+        for verb in VERBS:
+            give(study(tmp_path / "first" / who), verb)
+
+    def copies(number: int) -> dict[str, Study]:
+        folder = tmp_path / str(number)
+        shutil.copytree(tmp_path / "first", folder)
+        return {who: study(folder / who) for who in ("a", "b")}
+
+    return copies
+
+
+def do(of: Study, what: str, address: str) -> None:
+    partitions = [*all_partitions(of, Storage.of(of).store)]
+    if what == "publish samples":
+        publish([cell for cell in partitions if cell[0].kind == "samples"], address)
+    elif what == "publish":
+        publish(partitions, address)
+    elif Path(address).exists():
+        fetch(partitions, address)
+
+
+def content(of: Study) -> list[Any]:
+    """What a reader of the store sees, run by run."""
+    return [
+        cell.read(table).rows()
+        for cell, tables in all_partitions(of, Storage.of(of).store)
+        for table in tables
+        if table in store_module.UNITS
+    ]
+
+
+def test_published_and_fetched_in_any_order_all_take_the_same_units_whole(
+    people: Callable[[int], dict[str, Study]], tmp_path: Path
+) -> None:
+    steps = [*itertools.product("ab", ("publish", "fetch", "publish samples"))]
+    expected = None
+    for number, order in enumerate(itertools.product(steps, repeat=2)):
+        of, address = people(number), str(tmp_path / f"address{number}")
+        for who, what in order:
+            do(of[who], what, address)
+            check(of[who])
+        for who, what in itertools.product("ab", ("publish", "fetch")):
+            do(of[who], what, address)
+        do(of["a"], "fetch", address)
+        for who in "ab":
+            check(of[who])
+            check_costs(of[who])
+            assert is_complete(of[who])
+        third = study(tmp_path / f"third{number}")
+        do(third, "fetch", address)
+        found = [content(one) for one in (of["a"], of["b"], third)]
+        expected = expected or found[0]
+        assert all(one == expected for one in found), order
+        costs = [unit_costs(one, tmp_path) for one in (of["a"], of["b"], third)]
+        assert costs[0] == costs[1] == costs[2]
+
+
+def test_scores_of_another_text_do_not_count_and_are_given_anew(
+    people: Callable[[int], dict[str, Study]], tmp_path: Path
+) -> None:
+    of, address = people(0), str(tmp_path / "address")
+    # The first person's samples are the earlier ones; the second gets them, and not their scores.
+    do(of["a"], "publish samples", address)
+    do(of["b"], "fetch", address)
+    check(of["b"])
+    storage = Storage.of(of["b"])
+    spec = cells.score_spec(of["b"], TASK, POLICIES[0], PRM)
+    assert units.stored(storage.store, spec).height < of["b"].problems * max(of["b"].budgets)  # type: ignore[operator]
+    assert not is_complete(of["b"])
+    facts = storage.facts(of["b"].task(TASK), of["b"].problems)
+    with pytest.raises(StudyError, match="scores, but of other texts") as caught:
+        judge.scores_of_pool(spec, storage, facts)
+    assert "--forcerun score_steps" in str(caught.value)
+    give(of["b"], "scores")
+    assert is_complete(of["b"])
+    check(of["b"])
+    scored = judge.scores_of_pool(spec, storage, facts)
+    assert scored.height == of["b"].problems * max(of["b"].budgets)  # type: ignore[operator]
