@@ -12,7 +12,7 @@ SNAKEMAKE_OPTIONS ?=
 IMAGE ?= engine-cpu
 
 # The studies whose stored results ship in data/.
-SHIPPED := config/config.yaml config/pools.yaml config/sizes.yaml config/deep.yaml
+SHIPPED := config/config.yaml config/pools.yaml config/sizes.yaml config/deep.yaml config/public.yaml
 # An engine of the scale model has one thread, so as many run at once as there are cores.
 EVERY_CORE := --resources engine=$(CORES)
 
@@ -66,6 +66,10 @@ plan: $(CORE)/.done ## what a study has, and what the rest would cost (CONFIG=..
 .PHONY: verify
 verify: $(CORE)/.done ## is what ships what it claims to be? Graded and computed anew, without a GPU
 	$(CORE)/bin/python -m compute_optimal verify --config $(CONFIG) --cores $(CORES)
+
+.PHONY: adopt
+adopt: $(CORE)/.done ## take the rollouts of others that a study names (CONFIG=..., COLLECTION=one of them, MIRROR=folder)
+	$(CORE)/bin/python -m compute_optimal adopt --config $(CONFIG) $(COLLECTION)
 
 .PHONY: micro
 micro: $(ENGINE)/.done ## train the scale model anew, run its studies, and ship all in data/
