@@ -461,7 +461,7 @@ def test_an_edited_verdict_is_found(here: Storage, tmp_path: Path) -> None:
     lie = pl.when(answer="5", grader="own").then(pl.lit(True)).otherwise("correct")
     (bad,) = ship(made.with_columns(correct=lie))
     assert not bad.passed
-    assert bad.remarks == ("sum, '5': as shipped True (graded, official rules False), anew not so",)
+    assert bad.remarks == ("own grader, sum, '5': True (graded) as shipped, and not so anew",)
     (fewer,) = ship(made.head(2))
     assert "2 verdicts ship" in fewer.remarks[0]
     shutil.rmtree(tmp_path / "shipped")
