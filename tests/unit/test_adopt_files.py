@@ -539,7 +539,7 @@ def test_the_traps_of_the_real_files_are_found() -> None:
 
     pool = adopted("mert-cemri-llama-3.2-3b")
     sizes = pool.samples.group_by("problem_id").len()["len"]
-    assert (len(sizes), sizes.min(), sizes.max()) == (500, 5, 6)
+    assert (len(sizes), sizes.min(), sizes.max()) == (500, 4, 6)
     assert set(pool.findings["reason"]) == {"beams", "copy", "header", "tokens unknown"}
     in_order = adopted("mert-cemri-llama-3.2-3b-in-order")
     (found,) = in_order.findings.filter(reason="wrong problems")["detail"]
