@@ -214,7 +214,9 @@ def _storage(options: argparse.Namespace) -> Any:
     )
 
 
-_STORAGE = {"store", "shipped", "registry", "lock_file", "mirror", "part_seconds", "generate"}
+_STORAGE = {
+    "store", "shipped", "registry", "lock_file", "mirror", "part_seconds", "generate", "verdicts",
+}  # fmt: skip
 
 
 def _call(options: argparse.Namespace) -> None:
