@@ -13,12 +13,13 @@ CONFIG := config/config.yaml
 IMAGE := engine-cpu
 FROM :=
 TO :=
+COLLECTION :=
 HARDWARE :=
 SNAKEMAKE_OPTIONS :=
 PYTEST_OPTIONS :=
 
 # The studies whose stored results ship in data/.
-SHIPPED := config/config.yaml config/pools.yaml config/sizes.yaml config/deep.yaml
+SHIPPED := config/config.yaml config/pools.yaml config/sizes.yaml config/deep.yaml config/public.yaml
 # An engine of the scale model has one thread, so as many run at once as there are cores.
 EVERY_CORE := --resources engine=$(CORES)
 
@@ -82,6 +83,10 @@ plan: $(CORE)/.done ## what a study has, and what the rest would cost (CONFIG=..
 .PHONY: verify
 verify: $(CORE)/.done ## is what ships what it claims to be? Graded and computed anew, without a GPU
 	$(CORE)/bin/python -m compute_optimal verify --config $(CONFIG) --cores $(CORES)
+
+.PHONY: adopt
+adopt: $(CORE)/.done ## take the rollouts of others that a study names (CONFIG=..., COLLECTION=one of them, MIRROR=folder)
+	$(CORE)/bin/python -m compute_optimal adopt --config $(CONFIG) $(COLLECTION)
 
 # `make ship` is a line of its own: make runs a line that calls make even in a dry run, all of it.
 .PHONY: micro

@@ -112,6 +112,7 @@ def run_study(
         *("--published", "data/published/paper.csv"),
         *("--pretraining", "data/published/pretraining.csv"),
         *("--processbench", "data/published/processbench.csv"),
+        *("--optscale", "data/published/optscale.csv"),
         *("--output", str(database)),
     )
     return [*storage, "--study", plan.description], database

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import lzma
 import os
 import tarfile
 import zipfile
@@ -9,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from compute_optimal.adopt.archives import Limits, Member, read_members
+from compute_optimal.adopt.archives import Limits, Member, read_file, read_members
 from compute_optimal.errors import StudyError
 
 GOOD = [Member("a/one.jsonl", b"1\n"), Member("b.jsonl", b"22\n")]
 
 
 def tar_of(path: Path, *entries: tuple[tarfile.TarInfo | str, bytes]) -> Path:
-    with tarfile.open(path, "w:gz") as archive:
+    with tarfile.open(path, "w:xz" if path.suffix == ".xz" else "w:gz") as archive:  # type: ignore[call-overload]
         for entry, content in entries:
             info = tarfile.TarInfo(entry) if isinstance(entry, str) else entry
             info.size = len(content)
@@ -45,7 +46,7 @@ def refusals(path: Path, limits: Limits | None = None) -> dict[str, str | None]:
     return {m.name: m.refusal for m in read_members(path, limits) if m.content is None}
 
 
-def test_the_three_containers_hold_the_same(tmp_path: Path) -> None:
+def test_all_containers_hold_the_same(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     for name, content in good_entries():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -53,10 +54,17 @@ def test_the_three_containers_hold_the_same(tmp_path: Path) -> None:
     sources = (
         folder,
         tar_of(tmp_path / "x.tgz", *good_entries()),
+        tar_of(tmp_path / "x.tar.xz", *good_entries()),
         zip_of(tmp_path / "x.zip", *good_entries()),
     )
     for source in sources:
         assert sorted(read_members(source), key=lambda m: m.name) == GOOD
+        assert list(read_members(source, only={"b.jsonl"})) == GOOD[1:]
+    assert [read_file(folder, name) for name in ("b.jsonl", "c")] == [GOOD[1], None]
+    (folder / "out").symlink_to(tmp_path)
+    stray = read_file(folder, "out/x.zip")
+    assert stray is not None
+    assert stray.refusal == "a link"
 
 
 @pytest.mark.parametrize("name", ["../x.jsonl", "a/../../x", "/etc/x", "..\\x", "C:/x", "C:\\x"])
@@ -112,7 +120,11 @@ def test_links_in_a_folder_are_refused(tmp_path: Path) -> None:
 def test_sizes_are_bounded(tmp_path: Path) -> None:
     entries = [("bomb", bytes(100_000)), *good_entries()]
     small = Limits(file_bytes=1000)
-    for source in (tar_of(tmp_path / "x.tgz", *entries), zip_of(tmp_path / "x.zip", *entries)):
+    for source in (
+        tar_of(tmp_path / "x.tgz", *entries),
+        tar_of(tmp_path / "x.tar.xz", *entries),
+        zip_of(tmp_path / "x.zip", *entries),
+    ):
         assert refusals(source, small) == {"bomb": "larger than 1000 bytes"}
         assert [m for m in read_members(source, small) if m.content is not None] == GOOD
         for limits in (Limits(total_bytes=50_000), Limits(files=2)):
@@ -120,9 +132,12 @@ def test_sizes_are_bounded(tmp_path: Path) -> None:
                 list(read_members(source, limits))
 
 
-def test_a_cut_or_changed_archive_is_an_error_and_never_a_shorter_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["x.tgz", "x.tar.xz"])
+def test_a_cut_or_changed_archive_is_an_error_and_never_a_shorter_one(
+    tmp_path: Path, name: str
+) -> None:
     noise = [(f"n{i}", os.urandom(700)) for i in range(20)]
-    whole = tar_of(tmp_path / "x.tgz", *noise).read_bytes()
+    whole = tar_of(tmp_path / name, *noise).read_bytes()
     for end in range(0, len(whole), 97):
         (tmp_path / "cut").write_bytes(whole[:end])
         with pytest.raises(StudyError):
@@ -145,12 +160,21 @@ def test_a_broken_header_is_not_the_end_of_the_archive(tmp_path: Path) -> None:
             list(read_members(tmp_path / "broken"))
 
 
+def test_an_archive_that_would_take_gigabytes_to_unpack(tmp_path: Path) -> None:
+    huge = [{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 30}]
+    stream = lzma.LZMACompressor(lzma.FORMAT_XZ, filters=huge)
+    (tmp_path / "huge.tar.xz").write_bytes(stream.compress(bytes(10_000)) + stream.flush())
+    with pytest.raises(StudyError, match="damaged or cut short: Memory"):
+        list(read_members(tmp_path / "huge.tar.xz"))
+
+
 def test_headers_that_state_absurd_sizes(tmp_path: Path) -> None:
     long_header = tarfile.TarInfo("PaxHeaders/x")
     long_header.type = tarfile.XHDTYPE
-    source = tar_of(tmp_path / "long.tgz", (long_header, b"1" * 1_000_000), *good_entries())
-    with pytest.raises(StudyError, match="a header states"):
-        list(read_members(source))
+    for name in ("long.tgz", "long.tar.xz"):
+        source = tar_of(tmp_path / name, (long_header, b"1" * 1_000_000), *good_entries())
+        with pytest.raises(StudyError, match="a header states"):
+            list(read_members(source))
 
     backwards = tarfile.TarInfo("backwards")
     backwards.size = -1024

@@ -67,8 +67,8 @@ def test_samples_are_facts_without_text(tmp_path: Path) -> None:
         "sample_index": 1,
         "answer": "5",
     }
-    assert (first["n_tokens"], first["n_steps"], first["step_scores"]) == (11, 2, [0.5, 0.2])
-    assert first["margins"] == [0.0, pytest.approx(-1.3862943)]
+    assert (first["n_tokens"], first["n_steps"]) == (11, 2)
+    assert first["step_scores"] == [0.5, pytest.approx(0.2)]
     assert first["member"] == "tiny/file, row 0"
     assert not any("Step" in str(value) for value in first.values())
 
@@ -254,7 +254,7 @@ def test_a_cached_collection_gives_curves_without_a_network(
         fill(cache, method, name)
     here = storage(tmp_path, monkeypatch)
     told = collection.adopt(entry, TASK, here, None)
-    assert told.startswith("Method variant: search-and-learn.\n6 records adopted.")
+    assert told.startswith("tiny:\nMethod variant: search-and-learn.\n6 records adopted.")
     spec = adopted_spec(entry)
     assert spec["variant"] == "search-and-learn"
     facts = here.facts(TASK, None)
@@ -404,7 +404,9 @@ def test_greedy_rows_are_no_part_of_the_evaluation_pool(
 ) -> None:
     here = storage(tmp_path, monkeypatch)
     samples = read(tmp_path, row()).samples
-    greedy = samples.head(2).with_columns(method=pl.lit("cot"), margins=None)
+    greedy = samples.head(2).with_columns(
+        method=pl.lit("cot"), step_scores=pl.lit(None, pl.List(pl.Float32))
+    )
     spec = adopted_spec(entry)
     for rows in (samples, greedy):
         partition(here.store, spec).append("adopted_samples", rows)

@@ -94,7 +94,8 @@ def test_the_facts_of_a_search(tmp_path: Path) -> None:
             "n_tokens": 16,
             "n_steps": 2,
             "step_scores": [0.75, 0.5],
-            "margins": [pytest.approx(math.log(3)), 0.0],
+            "source": None,
+            "commit": None,
             "archive_sha256": None,
             "member": f"{BEAM}/question_0/record_0.jsonl",
             "record_sha256": hashlib.sha256(content).hexdigest(),
@@ -147,10 +148,10 @@ def test_greedy_answers_are_never_scored_and_their_text_is_plain(tmp_path: Path)
         for models in ("Llama-3.1-8B-Instruct/dummy", MODELS)
     }
     adoption = read(tmp_path, files)
-    columns = ("policy", "prm", "method", "answer", "n_steps", "step_scores", "margins")
+    columns = ("policy", "prm", "method", "answer", "n_steps", "step_scores")
     assert adoption.samples.select(columns).rows() == [
-        ("Llama-3.1-8B-Instruct", None, "cot", "7", 2, None, None),
-        ("Qwen2.5-1.5B-Instruct", "Math-Shepherd-PRM-7B", "cot", "7", 2, None, None),
+        ("Llama-3.1-8B-Instruct", None, "cot", "7", 2, None),
+        ("Qwen2.5-1.5B-Instruct", "Math-Shepherd-PRM-7B", "cot", "7", 2, None),
     ]
     assert adoption.findings.is_empty()
     assert adoption.cells()["n_rows"].to_list() == [1, 1]
@@ -305,7 +306,6 @@ def test_scores_that_do_not_fit_are_left_out_and_said(tmp_path: Path) -> None:
         },
     )
     assert adoption.samples["step_scores"].to_list() == [None, None, [0.0, 1.0]]
-    assert adoption.samples["margins"].to_list() == [None, None, [None, None]]
     assert adoption.paths.height == 3
     assert adoption.findings.select("reason", "detail", "adopted").sort("detail").rows() == [
         ("answer count", "3 answers, expected 4", True),
@@ -391,6 +391,8 @@ def test_the_official_names_are_those_of_the_registry() -> None:
         assert named.items() <= of_hub.items()
     assert set(OFFICIAL_NAMES.tasks.values()) <= set(registry.tasks)
     for collection in registry.adopted.values():
+        if collection.file is None:
+            continue
         assert collection.policy in OFFICIAL_NAMES.policies.values()
         assert collection.prm in OFFICIAL_NAMES.prms.values()
 
@@ -441,10 +443,9 @@ def test_a_real_run_of_the_official_code() -> None:
         assert frame["n_steps"].sum() == sum(o["text"].count(" ки\n") for o in outputs)
         scores = frame["step_scores"].explode()
         assert sorted(scores) == sorted(s for o in outputs for s in o["reward_history"])
-        restored = 1 / (1 + (-frame["margins"].explode()).exp())
-        assert (restored - scores).abs().max() < 1e-12  # type: ignore[operator]
         assert sorted(frame["official_answer"]) == sorted(o["extracted_answer"] for o in outputs)
         assert frame["problem_id"].n_unique() == 500
-        assert frame.null_count().sum_horizontal().item() == frame["answer"].null_count()
+        known = frame.drop("source", "commit")  # which the registry says
+        assert known.null_count().sum_horizontal().item() == frame["answer"].null_count()
     totals = [r["result"]["total_completion_tokens"] for r in recount["MATH_beam_search"]]
     assert sorted(adoption.paths["n_tokens_tree"]) == sorted(totals)

@@ -14,6 +14,7 @@ from compute_optimal.published import (
     OTHER_PRMS,
     POLICY_NAMES,
     PRM_NAMES,
+    load_optscale,
     load_published,
 )
 
@@ -152,3 +153,17 @@ def test_what_cannot_be_read_is_an_error(
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="cannot read the published numbers"):
         load_published(tmp_path)
+
+
+def test_curves_of_another_paper_are_read_and_checked(tmp_path: Path) -> None:
+    curves = load_optscale(FOLDER / "optscale.csv")
+    assert curves.group_by("task", "method").len()["len"].to_list() == [64] * 10
+    assert curves["accuracy"].is_between(0, 1).all()
+    # One sample is one sample: both methods begin at the same point.
+    first = curves.filter(budget=1).group_by("task").agg(pl.col("accuracy", "tokens").n_unique())
+    assert first.select("accuracy", "tokens").unique().rows() == [(1, 1)]
+    text = (FOLDER / "optscale.csv").read_text()
+    for wrong, told in ((",best_of_n,2,", ",best_of_n,many,"), (",majority,3,", ",vote,3,")):
+        (tmp_path / "optscale.csv").write_text(text.replace(wrong, told))
+        with pytest.raises(StudyError, match="is not understood"):
+            load_optscale(tmp_path / "optscale.csv")

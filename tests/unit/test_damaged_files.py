@@ -149,6 +149,7 @@ class Case:
             *("--published", "data/published/paper.csv"),
             *("--pretraining", "data/published/pretraining.csv"),
             *("--processbench", "data/published/processbench.csv"),
+            *("--optscale", "data/published/optscale.csv"),
             *("--output", f"{self.folder}/new.duckdb"),
         ]
         of_study = ["--config", str(self.config)]

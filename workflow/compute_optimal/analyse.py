@@ -1,4 +1,4 @@
-"""The rule ``estimate_accuracy``: from answers and scores to the tables of one (task, policy)."""
+"""The rule ``estimate_accuracy``: from answers and scores to the tables of a (task, policy)."""
 
 from __future__ import annotations
 
@@ -19,10 +19,19 @@ from compute_optimal.store import read_table, write_result
 def estimate_accuracy(
     spec: Spec, storage: Storage, problems: Path, answers: Path, outputs: Sequence[Path]
 ) -> None:
-    """Write each table of ``analysed`` to the output that begins with its name."""
-    tables = analysed(spec, storage, read_table(problems), read_table(answers))
+    """Write each table of ``analysed`` to the output that begins with its name.
+
+    ``spec``: what ``analysed`` asks, or ``collections`` of it, one an adopted collection.
+    """
+    facts, graded = read_table(problems), read_table(answers)
+    tables: dict[str, list[pl.DataFrame]] = {}
+    for cell in spec.get("collections", [{}]):
+        request = {**spec, **cell}
+        found = analysed(request, storage, facts, graded.filter(policy=request["policy"]))
+        for name, table in found.items():
+            tables.setdefault(name, []).append(table)
     for path in outputs:
-        write_result(tables[path.name.rsplit("-", 1)[0]], path)
+        write_result(pl.concat(tables[path.name.rsplit("-", 1)[0]]), path)
 
 
 def analysed(

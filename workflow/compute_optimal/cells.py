@@ -11,11 +11,15 @@ problem's text, so a corrected problem reruns the job and costs only its own sam
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from compute_optimal.config import AdoptedEntry, Study, TaskEntry
+from compute_optimal.grading import GRADER
+from compute_optimal.grading.official import OFFICIAL_GRADER
+from compute_optimal.grading.plain import PLAIN_GRADER
 from compute_optimal.models import identity
 from compute_optimal.prms import prm_format
 from compute_optimal.spec import SAMPLE_VERSION, SEARCH_VERSION, Spec
@@ -162,26 +166,85 @@ def task_spec(task: TaskEntry) -> dict[str, Any]:
     return {"kind": "problems", "task": task_identity(task)}
 
 
+ADOPTED_VERSION = 3
+"""Raised when a reader of adopted rollouts, or what is taken for the answer of a text, changes."""
+
+ADOPTED_TABLES = (
+    "adopted_samples", "adopted_paths", "adopted_solutions", "adopted_tokens", "adopted_files",
+    "adopted_findings",
+)  # fmt: skip
+
+
 def adopted_spec(collection: AdoptedEntry) -> dict[str, Any]:
-    """Spec of a collection of adopted rollouts: the archive or hub commits they came from."""
-    if collection.hub:
-        return {
-            "kind": "adopted",
-            "task": collection.task,
-            "policy": collection.policy,
-            "prm": collection.prm,
-            "variant": collection.variant,
-            "beam_width": collection.beam_width,
-            "hub": [run.model_dump() for run in collection.hub],
-            "version": 2,
-        }
-    return {
+    """Spec of a collection of adopted rollouts: what they are, and the bytes they came from."""
+    spec = {
         "kind": "adopted",
         "task": collection.task,
         "policy": collection.policy,
         "prm": collection.prm,
-        "archive_sha256": collection.sha256,
-        "version": 1,
+        "version": ADOPTED_VERSION,
+    }
+    if collection.files:
+        return {
+            **spec,
+            "collection": collection.name,
+            "variant": collection.variant,
+            "beam_width": collection.beam_width,
+            "reader": collection.reader,
+            "tokenizer": collection.tokenizer,
+            "source": collection.source,
+            "commit": collection.commit,
+            "files": [file.model_dump() for file in collection.files],
+        }
+    if collection.hub:
+        return {
+            **spec,
+            "variant": collection.variant,
+            "beam_width": collection.beam_width,
+            "hub": [run.model_dump() for run in collection.hub],
+        }
+    return {**spec, "archive_sha256": collection.sha256}
+
+
+def adopted_names(study: Study) -> dict[tuple[str, str], str]:
+    """(task, policy) -> name of the adopted collection, for those that a policy wrote.
+
+    Where a policy's answers to a task come from several sources, each is a policy of its own, for
+    they were drawn in different ways: its name is followed by the collection's.
+    """
+    run = [(task, policy) for task in study.tasks for policy in study.policies]
+    entries = [study.adopted_collection(name) for name in study.adopted]
+    written = [(entry.task, entry.policy, entry.name) for entry in entries if entry.policy]
+    n_sources = Counter([*run, *((task, policy) for task, policy, _ in written)])
+    return {
+        (task, policy if n_sources[task, policy] == 1 else f"{policy}--{name}"): name
+        for task, policy, name in written
+    }
+
+
+def graders(study: Study) -> dict[str, Any]:
+    """The versions of all graders, and the limit of a comparison: part of requests and specs."""
+    return {
+        "grader": GRADER,
+        "other_graders": [OFFICIAL_GRADER, PLAIN_GRADER],
+        "seconds": study.grading.seconds,
+    }
+
+
+def verdicts_spec(
+    adopted: Spec, task: Spec, *, grader: str, other_graders: Sequence[str], seconds: float
+) -> dict[str, Any]:
+    """Spec of what graders say of the answers of an adopted collection.
+
+    ``seconds``: the limit of one comparison, over which an answer is undecided.
+    """
+    return {
+        "kind": "verdicts",
+        "adopted": adopted,
+        "task": task,
+        "grader": grader,
+        "other_graders": list(other_graders),
+        "seconds": float(seconds),
     }
 
 
@@ -200,9 +263,17 @@ def partition(store: Store, spec: Spec) -> Partition:
             names = (*names, str(spec["budget"]))
     elif kind == "problems":
         names = (spec["task"]["name"],)
+    elif kind == "verdicts":
+        names = (*_adopted_names(spec["adopted"]), spec["grader"])
     else:
-        names = (spec["task"], spec["policy"], spec["prm"])
+        names = _adopted_names(spec)
     return store.partition(kind, slug(*names), spec)
+
+
+def _adopted_names(spec: Spec) -> tuple[str, ...]:
+    if "collection" in spec:
+        return spec["task"], spec["collection"]
+    return spec["task"], spec["policy"], spec["prm"]
 
 
 def draws_partition(store: Store, draws: Spec, problem_hash: str) -> Partition:
@@ -221,7 +292,12 @@ def all_partitions(study: Study, store: Store) -> Iterator[tuple[Partition, tupl
     for task in dict.fromkeys([*study.tasks, *(entry.task for entry in adopted)]):
         yield partition(store, task_spec(study.task(task))), ("problems",)
     for entry in adopted:
-        yield partition(store, adopted_spec(entry)), ("adopted_samples", "adopted_paths")
+        spec = adopted_spec(entry)
+        yield partition(store, spec), ADOPTED_TABLES
+        if entry.policy is not None:
+            task = task_spec(study.task(entry.task))["task"]
+            verdicts = verdicts_spec(spec, task, **graders(study))
+            yield partition(store, verdicts), ("verdicts",)
     for task in study.tasks:
         for policy in study.policies:
             for pool in pool_sizes(study):

@@ -56,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
         "--part-seconds", type=float, default=30.0, help="how much work a crash may cost"
     )
     storage.add_argument("--generate", choices=("never", "missing"), default="never")
+    storage.add_argument("--verdicts", choices=("stored", "anew"), default="stored")
 
     job = argparse.ArgumentParser(add_help=False, parents=[storage])
     job.add_argument("--spec", type=json.loads, required=True, help="the rule's parameter, JSON")
@@ -106,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--tables", type=Path, nargs="+", required=True)
     command.add_argument("--published", type=Path, required=True)
     command.add_argument("--processbench", type=Path, required=True)
+    command.add_argument("--optscale", type=Path, required=True)
     command.add_argument("--pretraining", type=Path, required=True)
     command.add_argument("--output", type=Path, required=True)
 
@@ -178,8 +180,13 @@ def _parser() -> argparse.ArgumentParser:
     command = verb("verify", _verify, help_text, study, shipped)
     command.add_argument("--tier", type=int, choices=(0, 1), default=1)
     command.add_argument("--page", type=Path, help="default: verify.html in the study's results")
-    command = verb("adopt", _adopt, "take the rollouts of a registered collection", study)
-    command.add_argument("collection", help="its name in config/registry/adopted.yaml")
+    command = verb("adopt", _adopt, "take the rollouts of registered collections", study)
+    command.add_argument(
+        "collections",
+        nargs="*",
+        metavar="COLLECTION",
+        help="a name in config/registry/adopted.yaml; default: all of the study",
+    )
     command.add_argument("--source", type=Path, help="archive or folder; default: the mirror's")
     command = verbs.add_parser("import-gguf", help="make a model folder of a packaged GGUF file")
     command.set_defaults(run=_import_gguf)
@@ -199,11 +206,14 @@ def _storage(options: argparse.Namespace) -> Any:
         lock=load_lock(options.lock_file),
         generate=options.generate,
         mirror=options.mirror,
+        verdicts=options.verdicts,
         part_seconds=options.part_seconds,
     )
 
 
-_STORAGE = {"store", "shipped", "registry", "lock_file", "mirror", "part_seconds", "generate"}
+_STORAGE = {
+    "store", "shipped", "registry", "lock_file", "mirror", "part_seconds", "generate", "verdicts",
+}  # fmt: skip
 
 
 def _call(options: argparse.Namespace) -> None:
@@ -406,12 +416,11 @@ def _verify(options: argparse.Namespace) -> None:
 
 
 def _adopt(options: argparse.Namespace) -> None:
-    from compute_optimal.adopt.collection import adopt
-    from compute_optimal.storage import Storage
+    from compute_optimal.adopt.collection import adopt_all
 
     study = _study(options)
-    entry = study.adopted_collection(options.collection)
-    print(adopt(entry, study.task(entry.task), Storage.of(study), options.source))
+    for told in adopt_all(study, options.collections, options.source):
+        print(told, flush=True)
 
 
 def _import_gguf(options: argparse.Namespace) -> None:

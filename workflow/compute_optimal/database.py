@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import polars as pl
 
-from compute_optimal import units
-from compute_optimal.config import Study
+from compute_optimal import cells, units
+from compute_optimal.adopt import FILES as ADOPTED_FILES
+from compute_optimal.adopt import SOLUTIONS
+from compute_optimal.config import PolicyEntry, Study
 from compute_optimal.coverage import coverage, needs
 from compute_optimal.parts import COUNTS, ORIGIN, SECONDS
 from compute_optimal.prm_ability import RATES
 from compute_optimal.prm_cases import CASES
 from compute_optimal.pruning import PRUNING
-from compute_optimal.published import load_processbench
+from compute_optimal.published import load_optscale, load_processbench
 from compute_optimal.spec import canonical
 from compute_optimal.storage import Storage
 
@@ -78,6 +80,9 @@ _ENTRIES: dict[str, dict[str, pl.DataType]] = {
         "n_parameters": _COUNT,
         "is_reasoning": pl.Boolean(),
         "origin": _TEXT,
+        "model": _TEXT,
+        "weights": _TEXT,
+        "collection": _TEXT,
     },
     "prms": {"prm": _TEXT, "title": _TEXT, "format": _TEXT, "n_parameters": _COUNT},
     "tasks": {"task": _TEXT, "title": _TEXT, "n_problems": _COUNT},
@@ -194,6 +199,7 @@ def build_database(
     tables: Sequence[Path],
     published: Path,
     processbench: Path,
+    optscale: Path,
     pretraining: Path,
     output: Path,
 ) -> None:
@@ -202,6 +208,7 @@ def build_database(
         "published": pl.read_csv(published),
         "pretraining": pl.read_csv(pretraining),
         "processbench": load_processbench(processbench),
+        "optscale": load_optscale(optscale),
     }
     build(study, storage, tables, printed, output)
 
@@ -226,6 +233,7 @@ def build(
         "cells": coverage(study, storage),
         "ledger": _ledger(study, storage),
         **_entries(study),
+        **_adopted(study, storage),
         **printed,
         **{
             kind: pl.DataFrame(schema=columns)
@@ -260,17 +268,21 @@ def build(
 
 def _entries(study: Study) -> dict[str, pl.DataFrame]:
     adopted = [study.adopted_collection(name) for name in study.adopted]
-    origins = dict.fromkeys(study.policies, "run")
-    origins |= {entry.policy: "adopted" for entry in adopted if entry.policy not in origins}
-    prms = dict.fromkeys([*study.prms, *(entry.prm for entry in adopted)])
+    prms = dict.fromkeys([*study.prms, *(prm for entry in adopted for prm in entry.prms)])
     tasks = dict.fromkeys([*study.tasks, *(entry.task for entry in adopted)])
     asked = [*map(study.policy, study.policies)]
     rows: dict[str, list[tuple[Any, ...]]] = {
         "policies": [
-            (p.name, p.title, p.family, p.n_parameters, p.is_reasoning, origins[p.name])
-            for p in map(study.policy, origins)
+            *(
+                (
+                    *(p.name, p.title, p.family, p.n_parameters, p.is_reasoning),
+                    *("run", p.name, p.dtype, None),
+                )
+                for p in asked
+            ),
+            *_adopted_policies(study),
         ],
-        "prms": [(p.name, p.title, p.format, p.n_parameters) for p in map(study.prm, prms)],
+        "prms": [(p.name, p.title, p.format, p.n_parameters) for p in map(study.prm_facts, prms)],
         "tasks": [(task.name, task.title, task.n_problems) for task in map(study.task, tasks)],
         "study_budgets": [(budget,) for budget in study.budgets],
         "prompts": [
@@ -299,6 +311,72 @@ def _entries(study: Study) -> dict[str, pl.DataFrame]:
     return {
         name: pl.DataFrame(rows[name], schema=_ENTRIES[name], orient="row") for name in _ENTRIES
     }
+
+
+def _adopted_policies(study: Study) -> Iterator[tuple[Any, ...]]:
+    """A policy once a source: what it is called here, which model it is, and whose rollouts."""
+    seen = set(study.policies)
+    for (_, name), collection in cells.adopted_names(study).items():
+        if name in seen:
+            continue
+        seen.add(name)
+        entry = study.adopted_collection(collection)
+        model = study.policy_facts(str(entry.policy))
+        title = model.title if name == model.name else f"{model.title} ({entry.title})"
+        weights = model.dtype if isinstance(model, PolicyEntry) else model.weights
+        yield (
+            name, title, model.family, model.n_parameters, model.is_reasoning, "adopted",
+            model.name, weights, collection,
+        )  # fmt: skip
+
+
+ADOPTED: dict[str, dict[str, pl.DataType]] = {
+    "collections": {
+        **dict.fromkeys(
+            (
+                "collection", "title", "task", "policy", "prm", "variant", "source", "commit",
+                "licence", "caveats",
+            ),
+            _TEXT,
+        )
+    },
+    "adopted_files": {"collection": _TEXT, **ADOPTED_FILES},
+    "adopted_findings": {
+        "collection": _TEXT,
+        "path": _TEXT,
+        "reason": _TEXT,
+        "adopted": pl.Boolean(),
+        "n": _COUNT,
+        "detail": _TEXT,
+    },
+    "scored_solutions": {"collection": _TEXT, **SOLUTIONS},
+}  # fmt: skip
+"""Tables about adopted collections: what each is, what its files held, what was found wrong in
+them, and solutions of known truth with reward models' scores."""
+
+
+def _adopted(study: Study, storage: Storage) -> dict[str, pl.DataFrame]:
+    names = {collection: name for (_, name), collection in cells.adopted_names(study).items()}
+    frames = {name: [pl.DataFrame(schema=schema)] for name, schema in ADOPTED.items()}
+    stored = {
+        "adopted_files": "adopted_files",
+        "adopted_findings": "adopted_findings",
+        "scored_solutions": "adopted_solutions",
+    }
+    for entry in map(study.adopted_collection, study.adopted):
+        described = {
+            **{key: getattr(entry, key, None) for key in ADOPTED["collections"]},
+            "collection": entry.name,
+            "policy": names.get(entry.name),
+            "caveats": "\n".join(entry.caveats),
+        }
+        frames["collections"].append(pl.DataFrame([described], schema=ADOPTED["collections"]))
+        cell = cells.partition(storage.store, cells.adopted_spec(entry))
+        for name, table in stored.items():
+            if (rows := cell.read(table)).height:
+                found = rows.with_columns(collection=pl.lit(entry.name))
+                frames[name].append(found.select(list(ADOPTED[name])))
+    return {name: pl.concat(parts) for name, parts in frames.items()}
 
 
 def _ledger(study: Study, storage: Storage) -> pl.DataFrame:

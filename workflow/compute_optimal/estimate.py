@@ -184,7 +184,7 @@ def _curves(
         yield from _pool_curves(pool, scores, problem_ids, settings)
     searched = answers.filter(pl.col("method").is_not_null())
     for (prm, method), paths in searched.group_by("prm", "method", maintain_order=True):
-        parts = paths.partition_by("budget") if method == "beam_search" else [paths]
+        parts = [paths] if method == "dvts" else paths.partition_by("budget")
         for part in parts:
             yield from _search_curves(part, str(prm), str(method), problem_ids, settings)
 
@@ -198,7 +198,8 @@ def _pool_curves(
     group = AnswerGrid.of(pool, problem_ids)
     size = group.correct.shape[1]
     every = np.arange(1, size + 1)
-    tokens = np.nanmean(np.where(np.isnan(group.n_tokens), 0, group.n_tokens), axis=1)[:, None]
+    # Adopted samples may not say what they cost: the mean is over those that do.
+    tokens = _mean_of_known(group.n_tokens.T)[0][:, None]
     n_correct = np.nansum(group.correct, axis=1).astype(np.int64)
     n_samples = np.count_nonzero(~np.isnan(group.correct), axis=1)
     reached = pass_at_k(n_correct, n_samples, every)

@@ -41,13 +41,15 @@ _QUERIES = ("answers", "curves")
 def recompute(study: Study, folder: Path, *, cores: int) -> Files:
     """Every expected result of ``study``, from its shipped store alone, in the new ``folder``.
 
-    The study's own workflow makes them: answers are graded anew, nothing of earlier results or of
-    the writable store is read, and no model runs. Raises ``StudyError`` with the workflow's own
+    The study's own workflow makes them: all answers are graded anew, adopted ones too, whose
+    verdicts then lie in ``folder`` (``graded_anew``); nothing of earlier results or of the writable
+    store is read, and no model runs. Raises ``StudyError`` with the workflow's own
     last words where a step fails, as it does on a damaged or incomplete store.
     """
     shipped = study.store.shipped
     content = study.model_dump(mode="json") | {
         "generate": "never",
+        "verdicts": "anew",
         "results": str(folder / "results"),
         "store": {"writable": str(folder / "store"), "shipped": str(shipped)},
     }
@@ -77,6 +79,11 @@ def recompute(study: Study, folder: Path, *, cores: int) -> Files:
         )
     store = Store(folder / "store", [shipped])
     return {"rows.csv": _rows(study, store), **_results(plan)}
+
+
+def graded_anew(folder: Path) -> Store:
+    """The store of what ``recompute`` made in ``folder``, without what ships."""
+    return Store(folder / "store")
 
 
 def _reason(log: str) -> str:

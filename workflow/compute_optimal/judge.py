@@ -14,14 +14,14 @@ from typing import Any
 import polars as pl
 
 from compute_optimal import units
-from compute_optimal.cells import partition
+from compute_optimal.cells import partition, verdicts_spec
 from compute_optimal.errors import StudyError
 from compute_optimal.grading import grade
 from compute_optimal.grading.extraction import extract_answer
 from compute_optimal.grading.official import grade_official, official_extract
 from compute_optimal.grading.plain import grade_plainly
 from compute_optimal.storage import Storage
-from compute_optimal.store import read_table, write_result
+from compute_optimal.store import KEYS, Partition, read_table, write_result
 
 Request = Mapping[str, Any]
 
@@ -39,6 +39,7 @@ ANSWERS: dict[str, pl.DataType] = {
     "official_verdict": pl.Boolean(),
     "n_tokens": pl.Int64(),
     "n_tokens_tree": pl.Int64(),
+    "retokenised": pl.Boolean(),
     "finish_reason": pl.String(),
     "margins": pl.List(pl.Float32()),
 }
@@ -49,8 +50,9 @@ search, of which a study makes one; null for samples, which are all independent.
 counts samples of a pool, or paths of a subtree. ``official_answer``: what the official code
 extracts from a sample of the evaluation pool, and ``official_verdict``: what that code itself
 recorded of it; null where that is not known. ``n_tokens`` were generated for this solution,
-``n_tokens_tree`` for its whole tree, discarded ones included. ``margins`` are the logits of a
-path's steps.
+``n_tokens_tree`` for its whole tree, discarded ones included; null where unknown. ``retokenised``:
+whether ``n_tokens`` was counted again from the text, for an adopted file did not say it; null for
+runs. ``margins`` are the logits of a path's steps.
 """
 
 _POSITION = [
@@ -61,14 +63,24 @@ _POSITION = [
 def judge_answers(
     spec: Request, storage: Storage, problems: Path, workers: int, output: Path
 ) -> None:
-    """The rule ``grade_answers``: the graded answers of one (task, policy), run or adopted."""
+    """The rule ``grade_answers``: the graded answers of one run (task, policy), or of all that is
+    adopted on a task."""
     facts = read_table(problems)
-    if "adopted" in spec:
-        answers = answers_of_adopted(spec, storage)
+    task = spec["task"]["name"]
+    if "collections" in spec:
+        graded = [
+            of_cell(
+                grade_adopted({**spec, "adopted": adopted}, storage, facts, workers=workers),
+                task,
+                policy,
+            )
+            for policy, adopted in spec["collections"].items()
+        ]
     else:
         answers = answers_of_run(spec, storage, facts)
-    graded = grade_answers(facts, answers, seconds=spec["seconds"], workers=workers)
-    write_result(of_cell(graded, spec["task"]["name"], spec["policy"]), output)
+        found = grade_answers(facts, answers, seconds=spec["seconds"], workers=workers)
+        graded = [of_cell(found, task, spec["policy"])]
+    write_result(pl.concat(graded), output)
 
 
 def of_cell(frame: pl.DataFrame, task: str, policy: str) -> pl.DataFrame:
@@ -129,6 +141,7 @@ def answers_of_adopted(request: Request, storage: Storage) -> pl.DataFrame:
     if (samples := cell.read("adopted_samples")).height:
         # The study's CoT is one greedy sample; whatever else was drawn alone is the pool.
         greedy = pl.col("method") == "cot"
+        samples = _with_tokens(samples, cell, "samples")
         samples = samples.filter(~greedy | (pl.col("sample_index") == 0))
         pool = pl.when(greedy).then(pl.lit("greedy")).otherwise(pl.lit("evaluation"))
         # A record's verdict is about its vote: about this answer, where there is no other.
@@ -136,16 +149,39 @@ def answers_of_adopted(request: Request, storage: Storage) -> pl.DataFrame:
         samples = samples.with_columns(pool=pool, official_verdict=recorded)
         frames.append(samples.drop("method", "prm", "official_correct"))
     if (paths := cell.read("adopted_paths")).height:
+        paths = _with_tokens(paths, cell, "paths").with_columns(margins=_margins())
         paths = paths.rename({"path": "sample_index"}).drop("official_answer", "official_correct")
-        frames.append(paths.with_columns(prm=pl.lit(spec["prm"])))
+        frames.append(paths)
     if not frames:
         raise StudyError(
             f"no rollouts of {spec['policy']} on {spec['task']} have been adopted",
             where=cell.directory,
-            cure="adopt its collection (python -m compute_optimal adopt NAME; the names are in "
-            "config/registry/adopted.yaml), or fetch a store that has it",
+            cure="adopt the study's collections (make adopt CONFIG=...; their names are in "
+            "config/registry/adopted.yaml), or fetch a store that has them",
         )
     return _conformed(pl.concat(frames, how="diagonal_relaxed"))
+
+
+def _with_tokens(rows: pl.DataFrame, cell: Partition, kind: str) -> pl.DataFrame:
+    """Tokens that the files do not say, where they were counted again."""
+    counted = cell.read("adopted_tokens")
+    if counted.is_empty():
+        return rows.with_columns(retokenised=pl.lit(False))
+    key = [name for name in KEYS[f"adopted_{kind}"] if name in rows.columns]
+    again = counted.filter(kind=kind).select(*key, again="n_tokens")
+    return rows.join(again, on=key, how="left", nulls_equal=True).with_columns(
+        n_tokens=pl.coalesce("n_tokens", "again"),
+        retokenised=pl.col("n_tokens").is_null() & pl.col("again").is_not_null(),
+    )
+
+
+def _margins() -> pl.Expr:
+    """Logits of the step scores that others gave as probabilities; those of 0 and 1 are infinite.
+
+    A score that was rounded to 1 is above every other: such scores tie, and are not lost.
+    """
+    score = pl.element().cast(pl.Float64)
+    return pl.col("step_scores").list.eval(score.log() - (-score).log1p()).cast(pl.List(pl.Float32))
 
 
 def scores_of(
@@ -157,10 +193,14 @@ def scores_of(
     """
     if "adopted" in request:
         cell = partition(storage.store, request["adopted"]["spec"])
-        rows = cell.read("adopted_samples", ["margins"])
-        if rows.is_empty():
+        rows = cell.read("adopted_samples", ["step_scores"])
+        if rows.is_empty() or request["adopted"]["prm"] is None:
             return {}
-        return {request["adopted"]["prm"]: rows.filter(method="best_of_n").drop("method")}
+        rows = rows.filter(method="best_of_n").drop("method")
+        if rows["step_scores"].null_count() == rows.height:
+            return {}
+        rows = rows.with_columns(margins=_margins()).drop("step_scores")
+        return {request["adopted"]["prm"]: rows}
     return {prm: scores_of_pool(spec, storage, problems) for prm, spec in request["scores"].items()}
 
 
@@ -188,6 +228,28 @@ def grade_answers(
     math-verify says as it comes. Both are null where they could not decide in time and for all
     other answers. Raises ``StudyError`` where an answer belongs to no problem.
     """
+    return with_verdicts(answers, verdicts_on(problems, answers, seconds=seconds, workers=workers))
+
+
+VERDICTS: dict[str, pl.DataType] = {
+    "grader": pl.String(),
+    "problem_id": pl.String(),
+    "answer": pl.String(),
+    "answer_class": pl.String(),
+    "correct": pl.Boolean(),
+    "status": pl.String(),
+}
+"""What each grader (own, official, plain) says of each different answer of a problem.
+
+``answer`` is null where there is none; that of the official rules is what the official code
+extracts. Only the own grader makes classes and says a status.
+"""
+
+
+def verdicts_on(
+    problems: pl.DataFrame, answers: pl.DataFrame, *, seconds: float, workers: int
+) -> pl.DataFrame:
+    """``VERDICTS`` on all answers; the other graders are asked about the evaluation pool only."""
     if stray := sorted(set(answers["problem_id"]) - set(problems["problem_id"])):
         raise StudyError(
             f"{len(stray)} problems with answers are not in the task, such as {stray[0]}",
@@ -195,44 +257,108 @@ def grade_answers(
             cure="compare the task in the registry with what the answers were made for",
         )
     golds = dict(zip(problems["problem_id"], problems["answer"], strict=True))
-    graded = grade(
-        golds,
-        answers.group_by("problem_id", "answer").agg(count=pl.len()).sort("problem_id", "answer"),
-        seconds=seconds,
-        workers=workers,
-    )
-    answers = answers.with_columns(
-        official_answer=pl.when(pool="evaluation").then(pl.coalesce("official_answer", "answer"))
-    )
-    pool = answers.filter(pool="evaluation")
-    unsaid = pool.filter(pl.col("official_verdict").is_null())
-    official = grade_official(
-        golds,
-        unsaid.select("problem_id", answer="official_answer"),
-        seconds=seconds,
-        workers=workers,
-    ).select("problem_id", pool=pl.lit("evaluation"), official_answer="answer", by_rules="correct")
-    plain = grade_plainly(golds, pool, seconds=seconds, workers=workers).select(
-        "problem_id", "answer", pool=pl.lit("evaluation"), plain_correct="correct"
-    )
+    asked = _asked(answers)
+    limits: Any = {"seconds": seconds, "workers": workers}
+    graded = {
+        "own": grade(golds, asked["own"], **limits),
+        "official": grade_official(golds, asked["official"], **limits),
+        "plain": grade_plainly(golds, asked["plain"], **limits),
+    }
+    frames = [frame.with_columns(grader=pl.lit(name)) for name, frame in graded.items()]
+    schema = {name: pl.lit(None, dtype=kind) for name, kind in VERDICTS.items()}
+    return pl.concat(
+        [
+            frame.with_columns(
+                **{n: null for n, null in schema.items() if n not in frame.columns}
+            ).select(pl.col(name).cast(kind) for name, kind in VERDICTS.items())
+            for frame in frames
+        ]
+    ).sort(KEYS["verdicts"])
+
+
+def _asked(answers: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """What each grader is asked about: problem_id, answer and, for the own, count."""
     key = ["problem_id", "answer"]
+    pool = _with_official_answers(answers).filter(pool="evaluation")
+    unsaid = pool.filter(pl.col("official_verdict").is_null())
+    return {
+        "own": answers.group_by(key).agg(count=pl.len()).sort(key),
+        "official": unsaid.select("problem_id", answer="official_answer").unique().sort(key),
+        "plain": pool.select(key).unique().sort(key),
+    }
+
+
+def _with_official_answers(answers: pl.DataFrame) -> pl.DataFrame:
+    extracted = pl.coalesce("official_answer", "answer")
+    return answers.with_columns(official_answer=pl.when(pool="evaluation").then(extracted))
+
+
+def with_verdicts(answers: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
+    """``ANSWERS`` with what was said of them."""
+    of = {
+        grader: verdicts.filter(grader=grader).drop("grader")
+        for grader in ("own", "official", "plain")
+    }
+    key, pool = ["problem_id", "answer"], pl.lit("evaluation").alias("pool")
+    official = of["official"].select(
+        pool, "problem_id", official_answer="answer", by_rules="correct"
+    )
     return (
-        answers.join(
-            graded.select(*key, "answer_class", "correct", "status"),
-            on=key,
-            how="left",
-            nulls_equal=True,
-        )
-        .join(plain, on=["pool", *key], how="left", nulls_equal=True)
+        _with_official_answers(answers)
+        .join(of["own"], on=key, how="left", nulls_equal=True)
         .join(
-            official,
-            on=["pool", "problem_id", "official_answer"],
+            of["plain"].select(pool, *key, plain_correct="correct"),
+            on=["pool", *key],
             how="left",
             nulls_equal=True,
         )
+        .join(official, on=["pool", "problem_id", "official_answer"], how="left", nulls_equal=True)
         .with_columns(official_correct=pl.coalesce("official_verdict", "by_rules"))
         .drop("official_answer", "official_verdict", "by_rules")
         .sort(_POSITION)
+    )
+
+
+def grade_adopted(
+    request: Request, storage: Storage, problems: pl.DataFrame, *, workers: int
+) -> pl.DataFrame:
+    """The graded answers of one adopted collection. ``request``: as for ``stored_verdicts``."""
+    answers = answers_of_adopted(request, storage)
+    verdicts = stored_verdicts(request, storage, problems, answers, workers=workers)
+    return with_verdicts(answers, verdicts)
+
+
+def stored_verdicts(
+    request: Request,
+    storage: Storage,
+    problems: pl.DataFrame,
+    answers: pl.DataFrame,
+    *,
+    workers: int,
+) -> pl.DataFrame:
+    """The verdicts on an adopted collection: as they are stored, else graded and stored.
+
+    They are an intermediate result like rollouts: made once for each version of the graders, and
+    shipped. Where ``storage.verdicts`` is anew, all are made again, whatever is stored. What is
+    stored counts only if it is about exactly these answers.
+    """
+    graders = {name: request[name] for name in ("grader", "other_graders", "seconds")}
+    cell = partition(storage.store, verdicts_spec(request["adopted"], request["task"], **graders))
+    if storage.verdicts == "stored":
+        stored = cell.read("verdicts")
+        if stored.height and _is_about(stored, answers):
+            return stored.select(*VERDICTS)
+    made = verdicts_on(problems, answers, seconds=request["seconds"], workers=workers)
+    cell.append("verdicts", made)
+    return made
+
+
+def _is_about(verdicts: pl.DataFrame, answers: pl.DataFrame) -> bool:
+    """Whether these are the verdicts on exactly these answers."""
+    key = ["problem_id", "answer"]
+    return all(
+        verdicts.filter(grader=grader).select(key).sort(key).equals(asked.select(key).sort(key))
+        for grader, asked in _asked(answers).items()
     )
 
 

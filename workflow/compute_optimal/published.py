@@ -63,6 +63,7 @@ _PAPER = (
     "unit", "note", "source",
 )  # fmt: skip
 _PROCESSBENCH = ("prm", "params", "subset", "f1", "source")
+_OPTSCALE = ("task", "policy", "prm", "method", "budget", "accuracy", "tokens", "source")
 _NUMBER = r"\d+(?:\.\d+)?(?:e\d+)?"
 _SIZE = r"^\d+(?:\.\d+)?B$"
 
@@ -127,6 +128,22 @@ def load_processbench(file: Path) -> pl.DataFrame:
         _n_parameters().alias("n_parameters"),
         _registered("prm", PRM_NAMES).alias("registry_prm"),
         "source",
+    )
+
+
+def load_optscale(file: Path) -> pl.DataFrame:
+    """Curves of another paper (arXiv 2506.22376): task, policy, prm, method, budget (integer),
+    accuracy (fraction), tokens (of all samples of a problem, mean), source; errors as above."""
+    curves = _read(file, _OPTSCALE)
+    _check(file, curves, "method", pl.col("method").is_in(["best_of_n", "majority"]))
+    _check(file, curves, "policy", pl.col("policy").is_in([*POLICY_NAMES.values()]))
+    _check(file, curves, "prm", pl.col("prm").is_in([*PRM_NAMES.values()]))
+    _check(file, curves, "budget", pl.col("budget").str.contains(r"^[1-9]\d*$"))
+    for column in ("accuracy", "tokens"):
+        _check(file, curves, column, pl.col(column).str.contains(rf"^{_NUMBER}$"))
+    return curves.with_columns(
+        pl.col("budget").cast(pl.Int64),
+        pl.col("accuracy", "tokens").cast(pl.Float64),
     )
 
 

@@ -35,6 +35,8 @@ class Storage:
     lock: Mapping[str, LockEntry]
     generate: Literal["never", "missing"] = "never"
     mirror: Path | None = None
+    verdicts: Literal["stored", "anew"] = "stored"
+    """Whether the verdicts on adopted answers are taken as they are stored, or made again."""
     part_seconds: float = 30.0
     """A part is written about this often: the most that a crash can cost."""
 
@@ -43,7 +45,7 @@ class Storage:
         """The surroundings that a study names."""
         store = Store(study.store.writable, [study.store.shipped])
         registry, lock = load_registry(study.registry), load_lock(study.lock_file)
-        return cls(store, registry, lock, study.generate, study.mirror)
+        return cls(store, registry, lock, study.generate, study.mirror, study.verdicts)
 
     def problems(self, task: TaskEntry, limit: int | None) -> list[Problem]:
         """The first ``limit`` problems of a task, with texts: from a mirror or the network."""

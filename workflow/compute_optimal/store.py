@@ -47,7 +47,14 @@ KEYS: dict[str, tuple[str, ...]] = {
     "draws": ("history", "attempt", "number"),
     "adopted_samples": ("method", "problem_id", "sample_index"),
     "adopted_paths": ("method", "budget", "problem_id", "repetition", "subtree", "path"),
-}
+    "adopted_solutions": ("prm", "problem_id", "solution"),
+    "adopted_tokens": (
+        "kind", "method", "budget", "problem_id", "repetition", "subtree", "path", "sample_index",
+    ),
+    "adopted_files": ("path",),
+    "adopted_findings": ("path", "reason", "adopted"),
+    "verdicts": ("grader", "problem_id", "answer"),
+}  # fmt: skip
 """Columns that identify a row, for every table the store may hold.
 
 Scores of other texts than the sample's are other rows: they do not stand in the way of its own.
@@ -268,7 +275,7 @@ class Partition:
     """All rows of one spec, over every root of the store."""
 
     def __init__(self, roots: Sequence[Root], kind: str, name: str, spec: Spec) -> None:
-        self.kind, self.spec = kind, spec
+        self.kind, self.name, self.spec = kind, name, spec
         self.directory = f"{kind}/{name}-{digest(spec)}"
         self._roots = roots
 
@@ -497,6 +504,10 @@ class Store:
     def partition(self, kind: str, name: str, spec: Spec) -> Partition:
         """The partition of ``spec``, whether or not anything is stored in it."""
         return Partition(self.roots, kind, name, spec)
+
+    def like(self, partition: Partition) -> Partition:
+        """The partition of another store, in this one."""
+        return Partition(self.roots, partition.kind, partition.name, partition.spec)
 
     def own_partition(self, kind: str, name: str, spec: Spec) -> Partition:
         """The same of what is never shipped: it is looked for in the writable root only."""

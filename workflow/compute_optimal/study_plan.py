@@ -22,15 +22,21 @@ import polars as pl
 
 from compute_optimal import cells
 from compute_optimal.charts.items import ITEMS, NOTEBOOKS
-from compute_optimal.config import SEARCH_METHODS, Study, hardware_named, load_claims, parse_study
+from compute_optimal.config import (
+    SEARCH_METHODS,
+    AdoptedEntry,
+    OutsidePolicy,
+    PolicyEntry,
+    Study,
+    hardware_named,
+    load_claims,
+    parse_study,
+)
 from compute_optimal.config.reading import merged, read_mapping, read_overrides
 from compute_optimal.cost import Plan, Resources, price, resources
 from compute_optimal.cost import plan as plan_of
 from compute_optimal.coverage import coverage, missing_cells
 from compute_optimal.errors import StudyError, in_words
-from compute_optimal.grading import GRADER
-from compute_optimal.grading.official import OFFICIAL_GRADER
-from compute_optimal.grading.plain import PLAIN_GRADER
 from compute_optimal.micro.recipes import POLICIES, PRMS
 from compute_optimal.models import refuse_unlocked
 from compute_optimal.sharing import fetch
@@ -46,9 +52,12 @@ ESTIMATES = (
     "calibration", "score_quality", "run_to_run",
 )  # fmt: skip
 
+EVERY_COLLECTION = "every-collection"
+"""Stands for the policy in names of files about all that is adopted on a task."""
+
 RUN_TIME_KEYS = {
     *("generate", "mirror", "store", "results", "registry", "lock_file"),
-    *("samples_per_job", "hardware"),
+    *("samples_per_job", "hardware", "verdicts"),
 }
 """Keys of a study that say where and how to run; no result depends on them."""
 
@@ -114,6 +123,7 @@ class StudyPlan:
             f"--registry={study.registry}",
             f"--lock-file={study.lock_file}",
             f"--generate={study.generate}",
+            f"--verdicts={study.verdicts}",
             *([f"--mirror={study.mirror}"] if study.mirror else []),
         ]
         return shlex.join(options)
@@ -154,19 +164,21 @@ class StudyPlan:
 
     @cached_property
     def collections(self) -> dict[tuple[str, str], str]:
-        """(task, policy) -> name of the adopted collection."""
-        entries = map(self.study.adopted_collection, self.study.adopted)
-        return {(entry.task, entry.policy): entry.name for entry in entries}
+        """(task, policy as this study names it) -> name of the adopted collection."""
+        return cells.adopted_names(self.study)
 
     @cached_property
     def tasks(self) -> tuple[str, ...]:
         """All tasks: the study's own and those of adopted rollouts."""
-        return tuple(dict.fromkeys([*self.study.tasks, *(task for task, _ in self.collections)]))
+        adopted = (self.study.adopted_collection(name).task for name in self.study.adopted)
+        return tuple(dict.fromkeys([*self.study.tasks, *adopted]))
 
     @property
     def _judged(self) -> list[tuple[str, str, str]]:
         run = [("run", task, policy) for task in self.study.tasks for policy in self.study.policies]
-        return [*run, *(("adopted", task, policy) for task, policy in self.collections)]
+        # All collections on a task are one job: each takes less than a job's start.
+        tasks = dict.fromkeys(task for task, _ in self.collections)
+        return [*run, *(("adopted", task, EVERY_COLLECTION) for task in tasks)]
 
     @property
     def _scoring_prms(self) -> tuple[str, ...]:
@@ -531,18 +543,26 @@ class StudyPlan:
         return {**self._task(task), "searches": self._searches(task, policy, prm)}
 
     def _answers(self, origin: str, task: str, policy: str) -> Spec:
-        request: dict[str, Any] = {
-            **self._task(task),
-            "policy": policy,
-            "grader": GRADER,
-            "other_graders": [OFFICIAL_GRADER, PLAIN_GRADER],
-            "seconds": self.study.grading.seconds,
-        }
+        request: dict[str, Any] = {**self._task(task), **cells.graders(self.study)}
         if origin == "adopted":
-            entry = self.study.adopted_collection(self.collections[task, policy])
-            return {**request, "adopted": cells.adopted_spec(entry)}
+            entries = self._collections_on(task)
+            specs = {policy: cells.adopted_spec(entry) for policy, entry in entries.items()}
+            return {**request, "collections": specs}
         searches = self._searches_of(task, policy)
-        return {**request, "pools": self._pools(task, policy), "searches": searches}
+        return {
+            **request,
+            "policy": policy,
+            "pools": self._pools(task, policy),
+            "searches": searches,
+        }
+
+    def _collections_on(self, task: str) -> dict[str, AdoptedEntry]:
+        """Adopted collections on one task, by the policy as this study names it."""
+        return {
+            policy: self.study.adopted_collection(name)
+            for (of_task, policy), name in self.collections.items()
+            if of_task == task
+        }
 
     def _searches_of(self, task: str, policy: str) -> list[dict[str, Any]]:
         return [
@@ -579,13 +599,9 @@ class StudyPlan:
 
     def _estimates(self, origin: str, task: str, policy: str) -> Spec:
         study = self.study
-        entry_of_policy = study.policy(policy)
         request: dict[str, Any] = {
             "answers": digest(self._answers(origin, task, policy)),
             "task": task,
-            "policy": policy,
-            "n_parameters": entry_of_policy.n_parameters,
-            "is_reasoning": entry_of_policy.is_reasoning,
             "settings": {
                 "budgets": list(study.budgets),
                 "beam_width": study.beam_width,
@@ -596,18 +612,31 @@ class StudyPlan:
             },
         }
         if origin == "adopted":
-            entry = study.adopted_collection(self.collections[task, policy])
-            return {**request, "adopted": {"prm": entry.prm, "spec": cells.adopted_spec(entry)}}
+            entries = self._collections_on(task)
+            return {
+                **request,
+                "collections": [
+                    {
+                        **_size(study.policy_facts(str(entry.policy)), name),
+                        "adopted": {"prm": entry.prm, "spec": cells.adopted_spec(entry)},
+                    }
+                    for name, entry in entries.items()
+                ],
+            }
         specs = {prm: cells.score_spec(study, task, policy, prm) for prm in self._scoring_prms}
-        return {**request, "scores": specs}
+        return {**request, **_size(study.policy(policy), policy), "scores": specs}
 
     def _database(self) -> Spec:
         study = self.study.model_dump(mode="json", exclude=RUN_TIME_KEYS)
+        adopted = [self.study.adopted_collection(name) for name in self.study.adopted]
         entries = [
             *(self.study.task(name) for name in self.tasks),
-            *(self.study.policy(name) for name in dict.fromkeys(p for _, _, p in self._judged)),
+            *map(self.study.policy, self.study.policies),
             *(self.study.prm(name) for name in self.study.prms),
             *self.study.prompts,
+            *adopted,
+            *(self.study.policy_facts(entry.policy) for entry in adopted if entry.policy),
+            *(self.study.prm_facts(prm) for entry in adopted for prm in entry.prms),
         ]
         return {
             "study": study,
@@ -655,6 +684,15 @@ class StudyPlan:
 def _job(kind: Kind, wildcards: Wildcards) -> Job:
     prm = None if kind == "samples" else wildcards.prm
     return kind, wildcards.task, wildcards.policy, prm
+
+
+def _size(entry: PolicyEntry | OutsidePolicy, name: str) -> dict[str, Any]:
+    """What estimates ask about a policy."""
+    return {
+        "policy": name,
+        "n_parameters": entry.n_parameters,
+        "is_reasoning": entry.is_reasoning,
+    }
 
 
 def _receipt_stem(kind: Kind, task: str, policy: str, prm: str | None) -> str:

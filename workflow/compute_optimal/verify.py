@@ -20,9 +20,17 @@ from pathlib import Path
 import jinja2
 
 from compute_optimal import store
+from compute_optimal.cells import all_partitions
 from compute_optimal.config import Study
 from compute_optimal.errors import StudyError
-from compute_optimal.expected import CLAIMS, Files, read_expected, read_manifest, recompute
+from compute_optimal.expected import (
+    CLAIMS,
+    Files,
+    graded_anew,
+    read_expected,
+    read_manifest,
+    recompute,
+)
 from compute_optimal.models import model_folder
 
 KEYS = {
@@ -93,6 +101,7 @@ def verify(study: Study, shipped: Path, folder: Path, *, tier: int, cores: int) 
     if tier >= 1:
         try:
             checks += compare(files, recompute(study, folder, cores=cores))
+            checks += verdicts_graded_anew(study, folder)
         except StudyError as error:
             checks.append(
                 Check(1, "recomputation from the shipped store", False, (str(error.what),))
@@ -165,6 +174,34 @@ def compare(shipped: Files, fresh: Files) -> list[Check]:
             checks.append(Check(1, subject, True, ("identical, byte for byte",)))
         else:
             checks.append(_difference(name, subject, shipped[name], fresh[name]))
+    return checks
+
+
+def verdicts_graded_anew(study: Study, folder: Path) -> list[Check]:
+    """Tier 1: every shipped verdict on an adopted answer against the one made anew.
+
+    ``folder``: where the expected results were recomputed.
+    """
+    shipped, fresh = store.Store(folder / "nothing", [study.store.shipped]), graded_anew(folder)
+    checks = []
+    for mine, tables in all_partitions(study, shipped):
+        if tables != ("verdicts",):
+            continue
+        subject = f"verdicts on {mine.spec['adopted'].get('collection', mine.directory)}, made anew"
+        before, after = mine.read("verdicts"), fresh.like(mine).read("verdicts")
+        if before.is_empty():
+            finding = f"none of this version of the grader ship ({mine.spec['grader']}): make ship"
+            checks.append(_check(1, subject, [finding]))
+            continue
+        lost = before.join(after, on=before.columns, how="anti", nulls_equal=True)
+        findings = [
+            f"{row['grader']} grader, {row['problem_id']}, {row['answer']!r}: {row['correct']} "
+            f"({row['status']}) as shipped, and not so anew"
+            for row in lost.iter_rows(named=True)
+        ]
+        if after.height != before.height:
+            findings.append(f"{before.height} verdicts ship, and there are {after.height} answers")
+        checks.append(_check(1, subject, findings[:_SHOWN]))
     return checks
 
 

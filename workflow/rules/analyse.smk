@@ -88,6 +88,7 @@ rule build_database:
         abilities=plan.ability_tables,
         published="data/published/paper.csv",
         processbench="data/published/processbench.csv",
+        optscale="data/published/optscale.csv",
         pretraining="data/published/pretraining.csv",
         code=plan.sources("build-database"),
     output:
@@ -102,6 +103,7 @@ rule build_database:
         " --tables {input.problems:q} {input.estimates:q} {input.abilities:q}"
         " --published {input.published:q}"
         " --processbench {input.processbench:q}"
+        " --optscale {input.optscale:q}"
         " --pretraining {input.pretraining:q}"
         " --output {output:q}"
         " {resources.storage}"

@@ -1,20 +1,20 @@
 """Adopt: take rollouts that others made into the study, as facts without their text.
 
-``official.read_official_output`` reads the output folders of the paper's official code,
-``search_and_learn.read_search_and_learn`` completions that Hugging Face published; the result is
-an ``Adoption``. A row says what was answered, at which cost, with which step scores, and where
-that comes from; the texts stay where they are. Whatever was not adopted, or only in part, is a
-finding with its place and reason.
+A reader a schema: ``official`` (output folders of the paper's official code),
+``search_and_learn``, ``openr``, ``zeroeval``, ``qwen_math`` and ``rewardmath``; ``collection``
+finds the files and chooses the reader, and the result is an ``Adoption``. A row says what was
+answered, at which cost, with which step scores, and where that comes from; the texts stay where
+they are. Whatever was not adopted, or only in part, is a finding with its place and reason.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import polars as pl
 
 _Kinds = dict[str, pl.DataType]
-_STRING, _INTEGER, _NUMBERS = pl.String(), pl.Int64(), pl.List(pl.Float64())
+_STRING, _INTEGER, _NUMBERS = pl.String(), pl.Int64(), pl.List(pl.Float32())
 _CELL: _Kinds = {"task": _STRING, "policy": _STRING, "prm": _STRING, "method": _STRING}
 _PROBLEM: _Kinds = {"problem_id": _STRING, "problem_hash": _STRING}
 _FACTS: _Kinds = {
@@ -25,13 +25,16 @@ _FACTS: _Kinds = {
     "n_tokens": _INTEGER,
     "n_steps": _INTEGER,
     "step_scores": _NUMBERS,
-    "margins": _NUMBERS,
+}
+_ORIGIN: _Kinds = {
+    "source": _STRING,
+    "commit": _STRING,
     "archive_sha256": _STRING,
     "member": _STRING,
     "record_sha256": _STRING,
 }
 
-SAMPLES = pl.Schema({**_CELL, **_PROBLEM, "sample_index": _INTEGER, **_FACTS})
+SAMPLES = pl.Schema({**_CELL, **_PROBLEM, "sample_index": _INTEGER, **_FACTS, **_ORIGIN})
 """Complete solutions drawn independently (``method`` cot or best_of_n), one a row.
 
 Within one (task, policy, prm, method) the key is (problem_id, sample_index). ``prm`` is null where
@@ -43,10 +46,10 @@ none scored. The facts:
 - ``official_correct``: the official verdict on the majority vote of the record; it is about the
   row's own answer where ``n_answers``, the number of answers in the record, is 1.
 - ``n_tokens``: tokens generated for this solution, null where unknown; ``n_steps``: its steps.
-- ``step_scores``: probabilities as given, one per step, and ``margins``: their logits, with null
-  elements where a score of 0 or 1 has none. Both are null where no PRM scored the solution, or
+- ``step_scores``: probabilities as given, one per step; null where no PRM scored the solution, or
   where the scores do not fit its steps (then there is a finding).
-- ``archive_sha256`` (null: a folder), ``member`` (path in it), ``record_sha256``: the origin.
+- The origin: ``source`` and ``commit`` of the repository; ``archive_sha256``, null where it is no
+  archive; ``member``, the path in it, with the row of a file of many records; ``record_sha256``.
 """
 
 PATHS = pl.Schema(
@@ -60,9 +63,11 @@ PATHS = pl.Schema(
         "path": _INTEGER,
         **_FACTS,
         "n_tokens_tree": _INTEGER,
+        **_ORIGIN,
     }
 )
-"""Answers of searches (``method`` beam_search or dvts), one a row; most facts are as in SAMPLES.
+"""Answers of searches (any ``method`` but cot and best_of_n), one a row; most facts are as in
+SAMPLES.
 
 Within one (task, policy, prm) the key is (method, budget, problem_id, repetition, subtree, path).
 ``budget`` is N, null for dvts, whose subtrees serve every N; ``beam_width`` is M. ``repetition``
@@ -73,11 +78,62 @@ and they never add up to a larger budget. ``subtree`` numbers the subtrees of on
 each of its paths; null where unknown.
 """
 
+SOLUTIONS = pl.Schema(
+    {
+        "task": _STRING,
+        "prm": _STRING,
+        **_PROBLEM,
+        "solution": _INTEGER,
+        "author": _STRING,
+        "correct": pl.Boolean(),
+        "n_steps": _INTEGER,
+        "step_scores": _NUMBERS,
+        "outcome_score": pl.Float32(),
+        **_ORIGIN,
+    }
+)
+"""Solutions of many authors whose truth is known, as a reward model scored them; the key is (prm,
+problem_id, solution). ``step_scores`` are a PRM's probabilities; ``outcome_score`` is what a model
+of whole solutions gave, on its own scale. One of the two is null."""
+
+TOKENS = pl.Schema(
+    {
+        "kind": _STRING,
+        "method": _STRING,
+        "budget": _INTEGER,
+        **_PROBLEM,
+        "repetition": _INTEGER,
+        "subtree": _INTEGER,
+        "path": _INTEGER,
+        "sample_index": _INTEGER,
+        "n_tokens": _INTEGER,
+    }
+)
+"""Tokens of answers whose files do not say them, counted again with the policy's tokenizer: the
+solution and its end. ``kind`` is samples or paths, and the rest is the key there. Of a search this
+is the answer alone; what was discarded is unknown."""
+
+FILES = pl.Schema(
+    {
+        "path": _STRING,
+        "sha256": _STRING,
+        "n_records": _INTEGER,
+        "n_used": _INTEGER,
+        "n_answers": _INTEGER,
+        "n_answers_used": _INTEGER,
+    }
+)
+"""What each file of a collection held, in records and in answers, and how much was adopted."""
+
 FINDINGS = pl.Schema(
     {"member": _STRING, "reason": _STRING, "detail": _STRING, "adopted": pl.Boolean()}
 )
 """What was found wrong, a file and reason a row. ``adopted`` is true where the record is among
 the facts all the same, without the part that ``detail`` names."""
+
+
+_SHOWN = 3
+"""Findings of one reason that a report of large files shows."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +149,9 @@ class Adoption:
     findings: pl.DataFrame
     n_records: int
     n_companions: int
+    solutions: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=SOLUTIONS))
+    files: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=FILES))
+    tokens: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=TOKENS))
 
     def cells(self) -> pl.DataFrame:
         """One row per (task, policy, prm, method, budget, beam_width).
@@ -159,16 +218,39 @@ def report(adoption: Adoption) -> str:
             )
     if adoption.n_companions:
         lines.append(f"{adoption.n_companions} files hold settings, averages or locks.")
+    if adoption.solutions.height:
+        n_prms = adoption.solutions["prm"].n_unique()
+        lines.append(f"{adoption.solutions.height} solutions scored, by {n_prms} reward models.")
+    for row in adoption.files.iter_rows(named=True):
+        lines.append(
+            f"  {_printable(row['path'])}: {row['n_used']} of {row['n_records']} records, "
+            f"{row['n_answers_used']} of {row['n_answers']} answers"
+        )
     for adopted, title in ((False, "Not adopted"), (True, "Adopted in part")):
         found = adoption.findings.filter(pl.col("adopted") == adopted)
-        lines.append(f"{title}: {found.height} {'file' if found.height == 1 else 'files'}.")
+        # A file of one record is the record; the records of a larger one are counted.
+        kind = "record" if adoption.files.height else "file"
+        lines.append(f"{title}: {found.height} {kind if found.height == 1 else kind + 's'}.")
         for (reason,), group in found.group_by("reason", maintain_order=True):
             lines.append(f"  {reason}: {group.height}")
+            shown = group if kind == "file" else group.head(_SHOWN)
             lines += [
                 f"    {_printable(row['member'])}: {_printable(row['detail'])}"
-                for row in group.iter_rows(named=True)
+                for row in shown.iter_rows(named=True)
             ]
+            if rest := group.height - shown.height:
+                lines.append(f"    and {rest} more")
     return "\n".join(lines) + "\n"
+
+
+def counted(findings: pl.DataFrame) -> pl.DataFrame:
+    """Findings by file and reason: path, reason, adopted, n, and the ``detail`` of the first."""
+    return (
+        findings.with_columns(path=pl.col("member").str.replace(r", row \d+$", ""))
+        .group_by("path", "reason", "adopted", maintain_order=True)
+        .agg(n=pl.len().cast(pl.Int64), detail=pl.first("detail"))
+        .sort("path", "reason", "adopted")
+    )
 
 
 def _printable(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Read the files of a folder, a .tar.gz or a .zip that strangers made, without unpacking it.
+"""Read the files of a folder, or of an archive that strangers made, without unpacking it.
 
 Nothing is written and no link is followed: contents are handed over as bytes, and what is not a
 plain file with a harmless name and a sane size is handed over as a refusal with its reason.
@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import json
+import lzma
 import os
 import stat
 import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,12 +25,14 @@ from compute_optimal.errors import StudyError
 
 _END_OF_TAR = bytes(tarfile.BLOCKSIZE)
 _HEADER_BYTES = 16 << 10
+_XZ_MEMORY = 256 << 20  # xz -9 takes 65 MB
 # What the two libraries raise on bytes that are not what their headers say.
 _DAMAGE = (
     tarfile.TarError,
     zipfile.BadZipFile,
     gzip.BadGzipFile,
     zlib.error,
+    lzma.LZMAError,
     struct.error,
     EOFError,
     ValueError,
@@ -79,16 +83,21 @@ def content_sha256(source: Path) -> str:
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
-def read_members(source: Path, limits: Limits | None = None) -> Iterator[Member]:
+def read_members(
+    source: Path, limits: Limits | None = None, *, only: Container[str] | None = None
+) -> Iterator[Member]:
     """Every entry of ``source`` that is not a directory, in the order of the source.
 
+    With ``only``, entries of other names are passed over; a leading ./ is no part of a name there.
+
     Raises ``StudyError`` where the source cannot be read, is neither a folder nor a .tar.gz nor
-    a .zip (told by content), is damaged or cut short, or exceeds the limits as a whole.
+    a .tar.xz nor a .zip (told by content), is damaged or cut short, or exceeds the limits as a
+    whole.
     """
     limits = limits or Limits()
     total = 0
     try:
-        for number, (member, size) in enumerate(_members(source, limits), start=1):
+        for number, (member, size) in enumerate(_members(source, limits, only), start=1):
             total += size
             if total > limits.total_bytes or number > limits.files:
                 raise StudyError(
@@ -108,23 +117,50 @@ def read_members(source: Path, limits: Limits | None = None) -> Iterator[Member]
         raise _unreadable(source, error) from error
 
 
-def _members(source: Path, limits: Limits) -> Iterator[tuple[Member, int]]:
+def read_file(folder: Path, name: str, limits: Limits | None = None) -> Member | None:
+    """One file of a folder, as ``read_members`` would hand it over; None where there is none."""
+    path, limits = folder / name, limits or Limits()
+    try:
+        if not path.exists():
+            return None
+        status = path.lstat()
+        leads_out = not path.resolve().is_relative_to(folder.resolve())
+        refusal = _refusal(name, status.st_mode, status.st_size, limits)
+        if leads_out and refusal is None:
+            refusal = "a link"
+        return _member(name, refusal or path.read_bytes())
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _members(
+    source: Path, limits: Limits, only: Container[str] | None
+) -> Iterator[tuple[Member, int]]:
     if source.is_dir():
-        return _from_folder(source, limits)
+        return _from_folder(source, limits, only)
     with source.open("rb") as file:
-        magic = file.read(4)
+        magic = file.read(6)
     if magic.startswith(b"\x1f\x8b"):
-        return _from_tar(source, limits)
+        return _from_tar(_BoundedGzip(source, "rb"), limits, only)
+    if magic == b"\xfd7zXZ\x00":
+        _check_memory(source)
+        return _from_tar(_BoundedXz(source, "rb"), limits, only)
     if magic.startswith(b"PK"):
-        return _from_zip(source, limits)
+        return _from_zip(source, limits, only)
     raise StudyError(
         "not a collection of rollouts",
         where=str(source),
-        cure="give a folder, a .tar.gz (.tgz) or a .zip",
+        cure="give a folder, a .tar.gz (.tgz), a .tar.xz or a .zip",
     )
 
 
-def _from_folder(folder: Path, limits: Limits) -> Iterator[tuple[Member, int]]:
+def _is_wanted(name: str, only: Container[str] | None) -> bool:
+    return only is None or name.removeprefix("./") in only
+
+
+def _from_folder(
+    folder: Path, limits: Limits, only: Container[str] | None
+) -> Iterator[tuple[Member, int]]:
     def refuse(error: OSError) -> None:
         raise error
 
@@ -134,13 +170,16 @@ def _from_folder(folder: Path, limits: Limits) -> Iterator[tuple[Member, int]]:
         links = [name for name in subfolders if Path(here, name).is_symlink()]
         for name in sorted(files + links):
             path = Path(here, name)
-            shown, status = path.relative_to(folder).as_posix(), path.lstat()
+            shown = path.relative_to(folder).as_posix()
+            if not _is_wanted(shown, only):
+                continue
+            status = path.lstat()
             refusal = _refusal(shown, status.st_mode, status.st_size, limits)
             yield _member(shown, refusal or path.read_bytes()), status.st_size
 
 
-class _BoundedGzip(gzip.GzipFile):
-    """Gzip stream that refuses long reads, for tarfile.
+class _Bounded(io.BufferedIOBase):
+    """Unpacked stream that refuses long reads, for tarfile.
 
     tarfile reads an extended header whole, whatever size it states, and searches it in quadratic
     time; honest ones are shorter than a path may be.
@@ -159,16 +198,35 @@ class _BoundedGzip(gzip.GzipFile):
         return data
 
 
-def _from_tar(source: Path, limits: Limits) -> Iterator[tuple[Member, int]]:
+class _BoundedGzip(_Bounded, gzip.GzipFile):
+    """Of a .tar.gz."""
+
+
+class _BoundedXz(_Bounded, lzma.LZMAFile):
+    """Of a .tar.xz."""
+
+
+def _check_memory(source: Path) -> None:
+    """Raise ``LZMAError`` where unpacking would take more memory than an honest archive's."""
+    with source.open("rb") as file:
+        decompressor = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
+        decompressor.decompress(file.read(_HEADER_BYTES), max_length=1)
+
+
+def _from_tar(
+    opened: _BoundedGzip | _BoundedXz,
+    limits: Limits,
+    only: Container[str] | None,
+) -> Iterator[tuple[Member, int]]:
     with (
-        _BoundedGzip(source, "rb") as stream,
+        opened as stream,
         tarfile.open(fileobj=stream, mode="r:") as archive,
     ):
         while (entry := archive.next()) is not None:
             archive.members = []  # type: ignore[attr-defined]  # or every header is kept
             if entry.size < 0:  # would send tarfile back, in a circle
                 raise tarfile.ReadError("a header states a negative size")
-            if entry.isdir():
+            if entry.isdir() or not _is_wanted(entry.name, only):
                 continue
             is_link, is_plain = entry.issym() or entry.islnk(), entry.isreg()
             mode = stat.S_IFLNK if is_link else stat.S_IFREG if is_plain else 0
@@ -184,10 +242,12 @@ def _from_tar(source: Path, limits: Limits) -> Iterator[tuple[Member, int]]:
             pass
 
 
-def _from_zip(source: Path, limits: Limits) -> Iterator[tuple[Member, int]]:
+def _from_zip(
+    source: Path, limits: Limits, only: Container[str] | None
+) -> Iterator[tuple[Member, int]]:
     with zipfile.ZipFile(source) as archive:
         for entry in archive.infolist():
-            if entry.is_dir():
+            if entry.is_dir() or not _is_wanted(entry.filename, only):
                 continue
             # The upper half holds Unix mode bits, which other systems leave at zero.
             mode = stat.S_IFMT(entry.external_attr >> 16) or stat.S_IFREG

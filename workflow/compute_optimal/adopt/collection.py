@@ -1,43 +1,109 @@
-"""A registered collection of rollouts: from its archive, or the hub, into the store."""
+"""A registered collection of rollouts: from its files, its archive or the hub, into the store."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from compute_optimal.adopt import Adoption, report
+from compute_optimal.adopt import (
+    Adoption,
+    counted,
+    openr,
+    qwen_math,
+    report,
+    rewardmath,
+    search_and_learn_lines,
+    zeroeval,
+)
 from compute_optimal.adopt.archives import content_sha256
+from compute_optimal.adopt.files import rollout_files
 from compute_optimal.adopt.official import read_official_output
+from compute_optimal.adopt.records import GivenFile, TokenCounter
 from compute_optimal.adopt.search_and_learn import Run, read_search_and_learn
+from compute_optimal.adopt.tokens import token_counter
 from compute_optimal.cells import adopted_spec, partition
-from compute_optimal.config import AdoptedEntry, HubRollouts, TaskEntry
+from compute_optimal.config import AdoptedEntry, HubRollouts, ReaderName, Study, TaskEntry
 from compute_optimal.errors import StudyError
 from compute_optimal.hub import Repository, ask, require_room
 from compute_optimal.storage import Storage
+from compute_optimal.store import KEYS
 from compute_optimal.tasks import Problem
 from compute_optimal.tasks.datasets import mirror_folder
+
+Reader = Callable[
+    [AdoptedEntry, Sequence[GivenFile], Sequence[Problem], TokenCounter | None], Adoption
+]
+
+READERS: dict[ReaderName, Reader] = {
+    "search_and_learn": search_and_learn_lines.read,
+    "openr": openr.read,
+    "zeroeval": zeroeval.read,
+    "qwen_math": qwen_math.read,
+    "rewardmath": rewardmath.read,
+}
+
+
+def adopt_all(study: Study, names: Sequence[str], source: Path | None) -> Iterator[str]:
+    """Adopt collections by name, by default all of a study; yields a report for each.
+
+    One that cannot be had does not keep the others: then a ``StudyError`` at the end names them.
+    """
+    storage, failed = Storage.of(study), list[StudyError]()
+    if source is not None and len(names) != 1:
+        raise StudyError(
+            "which collection is in the archive?",
+            where=f"--source {source}",
+            cure="name one collection",
+        )
+    for name in names or study.adopted:
+        entry = study.adopted_collection(name)
+        try:
+            yield adopt(entry, study.task(entry.task), storage, source)
+        except StudyError as error:
+            failed.append(error)
+    if len(failed) == 1:
+        raise failed[0]
+    if failed:
+        raise StudyError(
+            f"{len(failed)} collections were not adopted:\n" + "\n".join(map(str, failed)),
+            where="adopt",
+            cure="see each of them; the others are stored",
+        )
 
 
 def adopt(entry: AdoptedEntry, task: TaskEntry, storage: Storage, source: Path | None) -> str:
     """Read a collection and store its facts; returns a report for people.
 
-    ``source`` is the archive, or the folder, of one that is not on the hub; by default the
-    registered file in the mirror. Raises ``StudyError`` where the collection cannot be had, is not
-    the registered one, or holds nothing of the registered policy and PRM.
+    ``source`` is the archive, or the folder, of one that is not on the hub; by default what the
+    mirror holds, or else its repository. Raises ``StudyError`` where the collection cannot be had,
+    is not the registered one, or holds nothing of the registered policy and PRM.
     """
     problems = storage.problems(task, None)
-    adoption = (
-        _from_hub(entry, source, problems)
-        if entry.hub
-        else _from_archive(entry, source, storage.mirror, problems)
-    )
-    mine = pl.col("policy").eq(entry.policy) & pl.col("prm").eq(entry.prm)
-    samples, paths = adoption.samples.filter(mine), adoption.paths.filter(mine)
-    if samples.is_empty() and paths.is_empty():
+    remark = ""
+    if entry.hub:
+        adoption = _from_hub(entry, source, problems)
+    elif entry.files:
+        adoption, remark = _from_files(entry, source, mirror_folder(storage.mirror), problems)
+    else:
+        adoption = _from_archive(entry, source, storage.mirror, problems)
+    mine = pl.lit(True)
+    if not entry.files:
+        mine = pl.col("policy").eq(entry.policy) & pl.col("prm").eq(entry.prm)
+    origin = {
+        name: pl.coalesce(name, pl.lit(value, pl.String))
+        for name, value in (("source", entry.source), ("commit", entry.commit))
+    }
+    tables = {
+        "adopted_samples": adoption.samples.filter(mine).with_columns(**origin),
+        "adopted_paths": adoption.paths.filter(mine).with_columns(**origin),
+        "adopted_solutions": adoption.solutions.with_columns(**origin),
+    }
+    if not any(rows.height for rows in tables.values()):
         raise StudyError(
             f"no rollout of {entry.policy} with {entry.prm} was found",
             where=f"adopted collection {entry.name}",
@@ -45,11 +111,32 @@ def adopt(entry: AdoptedEntry, task: TaskEntry, storage: Storage, source: Path |
         )
     storage.facts(task, None)
     cell = partition(storage.store, adopted_spec(entry))
-    for table, rows in (("adopted_samples", samples), ("adopted_paths", paths)):
+    tables |= {
+        "adopted_tokens": adoption.tokens,
+        "adopted_files": adoption.files,
+        "adopted_findings": counted(adoption.findings),
+    }
+    for table, rows in tables.items():
         if rows.height:
-            cell.append(table, rows)
-    variant = "" if entry.variant == "paper" else f"Method variant: {entry.variant}.\n"
-    return variant + report(adoption)
+            cell.append(table, rows.sort(KEYS[table], nulls_last=True))
+    lines = [f"{entry.name}:"]
+    if entry.variant != "paper":
+        lines.append(f"Method variant: {entry.variant}.")
+    if remark:
+        lines.append(f"Tokens are not counted again: {remark}.")
+    lines += [f"Left out, {path}: {why}" for path, why in entry.left_out.items()]
+    return "\n".join([*lines, report(adoption)])
+
+
+def _from_files(
+    entry: AdoptedEntry, source: Path | None, mirror: Path | None, problems: list[Problem]
+) -> tuple[Adoption, str]:
+    """What the files hold, and why tokens could not be counted where that was asked for."""
+    assert entry.reader is not None
+    count, why_not = token_counter(entry.tokenizer, mirror)
+    given = rollout_files(entry, mirror, source)
+    adoption = READERS[entry.reader](entry, given, problems, count)
+    return adoption, why_not if entry.tokenizer else ""
 
 
 def _from_archive(
@@ -89,8 +176,8 @@ def _from_hub(entry: AdoptedEntry, source: Path | None, problems: list[Problem])
         runs.append(
             Run(
                 entry.task,
-                entry.policy,
-                entry.prm,
+                str(entry.policy),
+                str(entry.prm),
                 run.method,
                 run.budget,
                 entry.beam_width,

@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from compute_optimal.adopt import FINDINGS, PATHS, SAMPLES, Adoption
 from compute_optimal.adopt.archives import Limits, archive_sha256, read_members
-from compute_optimal.adopt.records import Reason, RecordError, logit, problem_matcher
+from compute_optimal.adopt.records import Reason, RecordError, problem_matcher
 from compute_optimal.errors import StudyError
 from compute_optimal.grading.extraction import extract_answer
 from compute_optimal.policies.steps import STEP_DELIMITER, split_steps
@@ -256,7 +256,6 @@ def _facts(record: _Record, cell: _Cell) -> tuple[list[dict[str, Any]], list[tup
                 "n_tokens": tokens if isinstance(tokens, int) else sum(tokens),
                 "n_steps": len(steps),
                 "step_scores": scores,
-                "margins": None if scores is None else [logit(score) for score in scores],
             }
         )
     return answers, doubts
@@ -328,7 +327,9 @@ def _row(
 def _frame(rows: _Rows, schema: pl.Schema, archive: str | None) -> pl.DataFrame:
     keys = list(schema)[: list(schema).index("answer")]
     return (
-        pl.DataFrame(list(rows), schema=schema, orient="row")
+        pl.DataFrame(
+            [{name: row.get(name) for name in schema} for row in rows], schema=schema, orient="row"
+        )
         .with_columns(archive_sha256=pl.lit(archive, pl.String))
         .sort(keys, nulls_last=True)
     )

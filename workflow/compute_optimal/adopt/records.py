@@ -1,11 +1,20 @@
-"""What all readers of rollouts share: kinds of findings, and how a record finds its problem."""
+"""What all readers of rollouts share: findings, how a record finds its problem, and the rows."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from typing import Literal
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
 
+import polars as pl
+from pydantic import BaseModel, ValidationError
+
+from compute_optimal.adopt import FILES, FINDINGS, PATHS, SAMPLES, SOLUTIONS, TOKENS, Adoption
+from compute_optimal.config import AdoptedEntry, RolloutFile
+from compute_optimal.errors import StudyError
 from compute_optimal.tasks import Problem
 
 Reason = Literal[
@@ -18,8 +27,20 @@ Reason = Literal[
     "duplicate",
     "step scores",  # adopted without scores
     "answer count",  # adopted with fewer answers than the folder name states
+    "wrong problems",  # completions that lie under others' problems
+    "beams",  # a pool whose samples are not independent
+    "copy",  # the same text again, in a pool
     "tokens unknown",
+    "interrupted",  # a run that holds some of the problems only
+    "header",  # an assistant header that stands as a step
+    "no answer",  # in the form that was asked for
 ]
+
+
+Kind = Literal["samples", "paths", "solutions"]
+
+TokenCounter = Callable[[str], int]
+"""Tokens of a text, with its end."""
 
 
 class RecordError(Exception):
@@ -29,16 +50,213 @@ class RecordError(Exception):
         self.reason, self.detail = reason, detail
 
 
+@dataclass(frozen=True)
+class GivenFile:
+    """A file of a collection: what the registry says of it, and its bytes."""
+
+    entry: RolloutFile
+    content: bytes
+
+
+class Gathering:
+    """What a reader has gathered of a collection so far."""
+
+    def __init__(
+        self,
+        entry: AdoptedEntry,
+        problems: Sequence[Problem],
+        count_tokens: TokenCounter | None = None,
+    ) -> None:
+        self.find_problem = problem_matcher(problems)
+        self.beam_width = entry.beam_width
+        self._entry, self._count_tokens = entry, count_tokens
+        self._rows: dict[Kind, list[dict[str, Any]]] = {
+            "samples": [], "paths": [], "solutions": [],
+        }  # fmt: skip
+        self._tokens: list[dict[str, Any]] = []
+        self._findings: list[tuple[str, Reason, str, bool]] = []
+        self._counts: dict[str, Counter[str]] = {}
+        self._sha256: dict[str, str] = {}
+
+    def open(self, file: GivenFile) -> None:
+        """Begin a file."""
+        self._sha256[file.entry.path] = file.entry.sha256
+        self._counts.setdefault(file.entry.path, Counter())
+
+    def count(self, path: str) -> Counter[str]:
+        """The counter of a file, which takes ``n_records``, ``n_used`` and ``n_answers``."""
+        return self._counts[path]
+
+    def refuse(self, where: str, error: RecordError) -> None:
+        """Something that is left out."""
+        self._findings.append((where, error.reason, error.detail, False))
+
+    def doubt(self, where: str, reason: Reason, detail: str) -> None:
+        """Something that is adopted all the same, without a part or with a caveat."""
+        self._findings.append((where, reason, detail, True))
+
+    def add(
+        self,
+        kind: Kind,
+        file: RolloutFile,
+        where: str,
+        problem: Problem,
+        *,
+        text: str | None = None,
+        **facts: Any,
+    ) -> None:
+        """One more row, and where it comes from; ``text`` is counted where tokens are unknown."""
+        self._counts[file.path]["n_answers_used"] += 1
+        row = {
+            "task": self._entry.task,
+            "policy": self._entry.policy,
+            "prm": file.prm or self._entry.prm,
+            "method": file.method,
+            "problem_id": problem.problem_id,
+            "problem_hash": problem.problem_hash,
+            "member": where,
+            **facts,
+        }
+        if kind == "paths":
+            row |= {"beam_width": self.beam_width, "repetition": file.repetition}
+        self._rows[kind].append(row)
+        if self._count_tokens and text is not None and row.get("n_tokens") is None:
+            self._tokens.append({**row, "kind": kind, "n_tokens": self._count_tokens(text)})
+
+    def adoption(self) -> Adoption:
+        """All of it as tables, sorted by their keys."""
+        schemas = {"samples": SAMPLES, "paths": PATHS, "solutions": SOLUTIONS}
+        frames = {kind: framed(rows, schemas[kind]) for kind, rows in self._rows.items()}
+        counts = [
+            {"path": path, "sha256": self._sha256[path], **{n: count[n] for n in [*FILES][2:]}}
+            for path, count in self._counts.items()
+        ]
+        return Adoption(
+            **frames,
+            findings=pl.DataFrame(self._findings, schema=FINDINGS, orient="row"),
+            files=pl.DataFrame(counts, schema=FILES, orient="row"),
+            tokens=framed(self._tokens, TOKENS),
+            n_records=sum(count["n_used"] for count in self._counts.values()),
+            n_companions=0,
+        )
+
+
+def framed(rows: Iterable[Mapping[str, Any]], schema: pl.Schema) -> pl.DataFrame:
+    """A table of ``rows``, null where one lacks a column; what is no column is left out."""
+    return pl.DataFrame(
+        [{name: row.get(name) for name in schema} for row in rows], schema=schema, orient="row"
+    )
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def json_lines(content: bytes) -> Iterator[tuple[int, bytes]]:
+    """The lines of a file and their numbers, from 0; blank ones are none."""
+    # Not splitlines(), which also cuts at characters that JSON strings may hold as they are.
+    for number, line in enumerate(content.split(b"\n")):
+        if line.strip():
+            yield number, line
+
+
+def parsed(model: type[Model], line: bytes, *, last_of_cut_file: bool = False) -> Model:
+    """Raises ``RecordError``; the detail never repeats what the file says."""
+    try:
+        return model.model_validate_json(line)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        if first["type"] != "json_invalid":
+            where = ".".join(map(str, first["loc"]))
+            raise RecordError("malformed", f"{where}: {first['msg']}") from None
+        reason: Reason = "truncated" if last_of_cut_file else "malformed"
+        raise RecordError(reason, first["msg"]) from None
+
+
+def records(
+    model: type[Model], file: GivenFile, gathering: Gathering
+) -> Iterator[tuple[str, str, Model]]:
+    """The records of a file of JSON lines: where each stands, its sha256, and what it says.
+
+    What is none becomes a finding. Raises ``StudyError`` where a file holds none at all: then it
+    is of another schema.
+    """
+    gathering.open(file)
+    count = gathering.count(file.entry.path)
+    lines = list(json_lines(file.content))
+    first_error: RecordError | None = None
+    n_good = 0
+    for number, line in lines:
+        where = f"{file.entry.path}, row {number}"
+        count["n_records"] += 1
+        cut = number == lines[-1][0] and not file.content.endswith(b"\n")
+        try:
+            record = parsed(model, line, last_of_cut_file=cut)
+        except RecordError as error:
+            first_error = first_error or error
+            gathering.refuse(where, error)
+            continue
+        n_good += 1
+        yield where, hashlib.sha256(line).hexdigest(), record
+    if not n_good:
+        raise other_schema(file.entry, first_error.detail if first_error else "it is empty")
+
+
+def json_list(
+    model: type[Model], file: GivenFile, gathering: Gathering
+) -> Iterator[tuple[str, str, Model]]:
+    """The records of a file that is one JSON list; else as ``records``."""
+    gathering.open(file)
+    count = gathering.count(file.entry.path)
+    try:
+        rows = json.loads(file.content)
+    except (ValueError, RecursionError) as error:
+        cut = getattr(error, "pos", 0) >= len(file.content.decode(errors="replace").rstrip())
+        raise other_schema(file.entry, "it is cut short" if cut else "it is no JSON") from None
+    if not isinstance(rows, list):
+        raise other_schema(file.entry, "it is no list")
+    first_error: RecordError | None = None
+    n_good = 0
+    for number, row in enumerate(rows):
+        where = f"{file.entry.path}, row {number}"
+        count["n_records"] += 1
+        line = json.dumps(row, sort_keys=True).encode()
+        try:
+            record = parsed(model, line)
+        except RecordError as error:
+            first_error = first_error or error
+            gathering.refuse(where, error)
+            continue
+        n_good += 1
+        yield where, hashlib.sha256(line).hexdigest(), record
+    if not n_good:
+        raise other_schema(file.entry, first_error.detail if first_error else "it is empty")
+
+
+def other_schema(file: RolloutFile, what: str) -> StudyError:
+    """The error for a file that holds no record of its reader's schema."""
+    return StudyError(
+        f"no record of the expected schema: {what}",
+        where=file.path,
+        cure="correct reader or files of the collection in the registry",
+    )
+
+
 def problem_matcher(problems: Sequence[Problem]) -> Callable[[str], Problem]:
     """Question -> problem; raises ``RecordError`` where none or several would do."""
     exact: dict[str, list[Problem]] = {}
-    normalised: dict[str, list[Problem]] = {}
+    spaced: dict[str, list[Problem]] = {}
+    unspaced: dict[str, list[Problem]] = {}
     for problem in problems:
         exact.setdefault(problem.problem, []).append(problem)
-        normalised.setdefault(" ".join(problem.problem.split()), []).append(problem)
+        spaced.setdefault(" ".join(problem.problem.split()), []).append(problem)
+        unspaced.setdefault("".join(problem.problem.split()), []).append(problem)
 
     def find(question: str) -> Problem:
-        found = exact.get(question) or normalised.get(" ".join(question.split()), [])
+        found = (
+            exact.get(question)
+            or spaced.get(" ".join(question.split()))
+            or unspaced.get("".join(question.split()), [])
+        )
         if len(found) != 1:
             ids = ", ".join(problem.problem_id for problem in found)
             raise RecordError(
@@ -47,10 +265,3 @@ def problem_matcher(problems: Sequence[Problem]) -> Callable[[str], Problem]:
         return found[0]
 
     return find
-
-
-def logit(probability: float) -> float | None:
-    """Log odds; None where they are infinite."""
-    if not 0 < probability < 1:
-        return None
-    return math.log(probability) - math.log1p(-probability)

@@ -23,7 +23,7 @@ import polars as pl
 
 from compute_optimal.adopt import FINDINGS, PATHS, SAMPLES, Adoption
 from compute_optimal.adopt.archives import archive_sha256
-from compute_optimal.adopt.records import Reason, RecordError, logit, problem_matcher
+from compute_optimal.adopt.records import Reason, RecordError, problem_matcher
 from compute_optimal.errors import StudyError
 from compute_optimal.grading.extraction import extract_answer
 from compute_optimal.policies.steps import STEP_DELIMITER
@@ -209,7 +209,6 @@ def _answers(
                 "n_tokens": n_tokens,
                 "n_steps": sum(map(bool, pieces)),
                 "step_scores": kept,
-                "margins": None if kept is None else [logit(score) for score in kept],
             }
         )
     return answers, doubts

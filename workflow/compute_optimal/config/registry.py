@@ -6,8 +6,9 @@ Entries are data (``config/registry/*.yaml``), keyed by name. A study refers to 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 
@@ -27,6 +28,8 @@ SHA256 = r"^[0-9a-f]{64}$"
 COMMIT = r"^[0-9a-f]{40}$"
 NAME = r"^\w[\w.-]*$"
 _HTTPS = r"^https://[!-~]+$"
+_ADDRESS = r"^https?://[!-~]+$"
+_PATH = r"^[^/\\\x00-\x1f][^\\\x00-\x1f]*$"
 _HUB_ID = r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$"
 
 LARGEST_SEED = 2**31 - 1
@@ -67,6 +70,7 @@ Line = Annotated[str, Field(max_length=500), AfterValidator(_one_line)]
 """A text for people, on one line."""
 Dtype = Literal["bfloat16", "float16", "float32"]
 TaskKind = Literal["math500", "aime", "amc", "arithmetic_chains"]
+ReaderName = Literal["search_and_learn", "openr", "zeroeval", "qwen_math", "rewardmath"]
 PrmFormatName = Literal["math_shepherd", "rlhflow", "skywork", "qwen_math"]
 
 
@@ -330,6 +334,35 @@ class PrmEntry(ModelEntry):
     base: Line = Field(description="Model it was trained from")
 
 
+class OutsidePolicy(Entry):
+    """A policy that is known by what others drew from it; never run here."""
+
+    family: Line = Field(description="Model family, for grouping in figures")
+    n_parameters: int | None = Field(
+        gt=0, description="Parameters of a dense model; null where unknown or not dense [count]"
+    )
+    weights: Line = Field(description="How it was served: number format, or by whom")
+    is_reasoning: bool = Field(
+        default=False, description="Whether it thinks at length before it answers"
+    )
+    hub_id: str | None = Field(default=None, pattern=_HUB_ID, description="Hugging Face id")
+
+
+class OutsidePrm(Entry):
+    """A reward model that is known by scores that others published; never run here."""
+
+    n_parameters: int | None = Field(gt=0, description="Parameters; null where unknown [count]")
+    kind: Literal["process", "outcome"] = Field(
+        description="Whether it scores steps or whole solutions"
+    )
+    hub_id: str | None = Field(default=None, pattern=_HUB_ID, description="Hugging Face id")
+
+    @property
+    def format(self) -> str:
+        """Stands where a PRM that runs here has its input format."""
+        return self.kind
+
+
 class PromptFamily(Checked):
     """How a problem is put to a policy, around its own chat template."""
 
@@ -363,26 +396,88 @@ class HubRollouts(Checked):
     )
 
 
+AdoptedMethod = Literal["cot", "best_of_n", "beam_search", "dvts", "mcts (OpenR)"]
+"""What was run: the study's methods, and those of others that are none of the paper's."""
+
+
+class RolloutFile(Checked):
+    """One file of a collection: where it lies in its repository, and what was run for it."""
+
+    path: str = Field(
+        pattern=_PATH, max_length=1000, description="Path of the file in the repository"
+    )
+    sha256: str = Field(pattern=SHA256, description="sha256 of the file, hexadecimal")
+    method: AdoptedMethod = Field(description="What was run; best_of_n for a pool of samples")
+    budget: int = Field(
+        default=1,
+        gt=0,
+        le=LARGEST_BUDGET,
+        description="Budget N of a search, answers of a problem else [samples]",
+    )
+    repetition: int = Field(
+        default=0,
+        ge=0,
+        le=1000,
+        description="Number of the run, where several files repeat one setting with other draws",
+    )
+    prm: str | None = Field(
+        default=None, description="PRM whose scores it holds; null is the collection's"
+    )
+
+    def complaints(self) -> Iterator[str]:
+        """A path stays within its repository."""
+        yield from super().complaints()
+        if ".." in self.path.split("/"):
+            yield "the path leads out of the repository || write it from its root"
+
+
 class AdoptedEntry(Entry):
     """Rollouts that others made with their own code; judged here, never generated.
 
-    They come from an archive (source, commit, file, sha256) or from the hub (hub).
+    They come from files of a repository (source, commit, files), from an archive of one (source,
+    commit, file, sha256) or from the hub (hub).
     """
 
     task: str = Field(description="Task they solve")
-    policy: str = Field(description="Policy that wrote them")
-    prm: str = Field(description="PRM that guided them")
-    variant: Literal["paper", "search-and-learn"] = Field(
-        default="paper", description="Whose method rules and sampling settings they follow"
+    policy: str | None = Field(
+        default=None, description="Policy that wrote them; null for solutions of many authors"
+    )
+    prm: str | None = Field(
+        default=None, description="PRM that guided or scored them; null where none did"
+    )
+    variant: Literal["paper", "search-and-learn", "OpenR", "ZeroEval", "Qwen2.5-Math", "none"] = (
+        Field(
+            default="paper",
+            description="Whose code ran: its method rules, prompts and sampling settings; none "
+            "where nothing was drawn",
+        )
     )
     source: str | None = Field(
         default=None,
-        pattern=_HTTPS,
+        pattern=_ADDRESS,
         max_length=2000,
-        description="Repository that an archive comes from",
+        description="Repository that they come from",
     )
     commit: str | None = Field(
         default=None, pattern=COMMIT, description="Commit of that repository"
+    )
+    address: str | None = Field(
+        default=None,
+        pattern=r"^https?://[!-~]*\{path\}",
+        max_length=2000,
+        description="Address of one file, with {commit} and {path}; null is GitHub's for raw files",
+    )
+    reader: ReaderName | None = Field(default=None, description="Schema of the files")
+    files: list[RolloutFile] = Field(default_factory=list, description="The files, in order")
+    left_out: dict[str, Line] = Field(
+        default_factory=dict,
+        description="Files of the repository that look alike and are not taken -> why",
+    )
+    caveats: list[Line] = Field(
+        default_factory=list, description="What a reader of any number from it must know"
+    )
+    tokenizer: Literal["llama3_2", "qwen2_5"] | None = Field(
+        default=None, description="Tokenizer that counts tokens where the files do not say them"
     )
     file: str | None = Field(
         default=None,
@@ -396,7 +491,7 @@ class AdoptedEntry(Entry):
         description="sha256 of the archive, or of the names and contents of a folder, hexadecimal",
     )
     beam_width: int = Field(
-        default=4, gt=0, le=LARGEST_BUDGET, description="Beam width M of the hub's searches"
+        default=4, gt=0, le=LARGEST_BUDGET, description="Beam width M of the searches"
     )
     hub: list[HubRollouts] = Field(
         default_factory=list,
@@ -406,18 +501,44 @@ class AdoptedEntry(Entry):
     def complaints(self) -> Iterator[str]:
         """One origin, and one run a cell."""
         yield from super().complaints()
-        archive = (self.source, self.commit, self.file, self.sha256)
-        if (all(archive), bool(self.hub)) != (True, False) and (
-            any(archive),
-            bool(self.hub),
-        ) != (False, True):
-            yield "give either source, commit, file and sha256, or hub"
+        at_commit = self.source is not None and self.commit is not None
+        archive, files = (self.file, self.sha256), (bool(self.files), self.reader is not None)
+        kinds = [
+            at_commit and all(archive) and not any(files) and not self.hub,
+            at_commit and all(files) and not any(archive) and not self.hub,
+            bool(self.hub) and not any((self.source, self.commit, *archive, *files)),
+        ]
+        if not any(kinds):
+            yield (
+                "give one origin: source, commit, reader and files, or source, commit, file and "
+                "sha256, or hub"
+            )
         if self.hub and self.variant != "search-and-learn":
             yield "rollouts in hub follow search-and-learn || set variant to it"
+        if (self.hub or self.file) and not (self.policy and self.prm):
+            yield "rollouts of an archive or of the hub need policy and prm"
         if len(set(self.hub)) < len(self.hub):
             yield "hub names one run twice || name each once"
         if sum(run.method == "best_of_n" for run in self.hub) > 1:
             yield "two runs of best_of_n in hub || name one, whose samples serve every N"
+        paths = [file.path for file in self.files]
+        if len(set(paths)) < len(paths):
+            yield "a file stands twice in files || name it once"
+        searches = [
+            (file.method, file.budget, file.repetition, file.prm)
+            for file in self.files
+            if file.method not in ("cot", "best_of_n")
+        ]
+        if len(set(searches)) < len(searches):
+            yield "two files hold the same search || number them with repetition: 0, 1, ..."
+        if self.reader != "rewardmath" and self.policy is None:
+            yield "whose rollouts are they? || name the policy"
+
+    @property
+    def prms(self) -> tuple[str, ...]:
+        """PRMs whose scores it holds."""
+        named = [self.prm, *(file.prm for file in self.files)]
+        return tuple(dict.fromkeys(name for name in named if name is not None))
 
 
 class LockFile(dict[str, "LockEntry"]):
@@ -456,12 +577,18 @@ class PoliciesFile(Checked):
 
     prompts: dict[str, PromptFamily] = Field(description="Prompt families by name")
     policies: dict[str, PolicyEntry] = Field(description="Policies by name")
+    outside: dict[str, OutsidePolicy] = Field(
+        default_factory=dict, description="Policies of adopted rollouts that never run here"
+    )
 
 
 class PrmsFile(Checked):
     """Process reward models."""
 
     prms: dict[str, PrmEntry] = Field(description="PRMs by name")
+    outside: dict[str, OutsidePrm] = Field(
+        default_factory=dict, description="Reward models of adopted scores that never run here"
+    )
 
 
 class AdoptedFile(Checked):
@@ -487,6 +614,8 @@ class Registry:
     policies: Mapping[str, PolicyEntry]
     prms: Mapping[str, PrmEntry]
     adopted: Mapping[str, AdoptedEntry]
+    outside_policies: Mapping[str, OutsidePolicy] = field(default_factory=dict)
+    outside_prms: Mapping[str, OutsidePrm] = field(default_factory=dict)
 
     def task(self, name: str) -> TaskEntry:
         """The task called ``name``; raises ``StudyError`` for an unknown name, as all these do."""
@@ -499,6 +628,16 @@ class Registry:
     def prm(self, name: str) -> PrmEntry:
         """The PRM called ``name``."""
         return _lookup(self.prms, name, "PRM")
+
+    def policy_facts(self, name: str) -> PolicyEntry | OutsidePolicy:
+        """What is known of the policy called ``name``, whether or not it can run here."""
+        known: dict[str, PolicyEntry | OutsidePolicy] = {**self.outside_policies, **self.policies}
+        return _lookup(known, name, "policy")
+
+    def prm_facts(self, name: str) -> PrmEntry | OutsidePrm:
+        """What is known of the PRM called ``name``, whether or not it can run here."""
+        known: dict[str, PrmEntry | OutsidePrm] = {**self.outside_prms, **self.prms}
+        return _lookup(known, name, "PRM")
 
     def prompt_family(self, name: str) -> PromptFamily:
         """The prompt family called ``name``."""
@@ -526,7 +665,8 @@ def _lookup(entries: Mapping[str, T], name: str, kind: str) -> T:
 def load_registry(folder: Path) -> Registry:
     """Read every registry file of ``folder``. Raises ``StudyError``, one for each bad file."""
     policies = read_entries(folder / "policies.yaml", PoliciesFile)
-    prms = read_entries(folder / "prms.yaml", PrmsFile).prms
+    prms_file = read_entries(folder / "prms.yaml", PrmsFile)
+    prms = prms_file.prms
     refuse(
         [
             Finding(
@@ -540,6 +680,13 @@ def load_registry(folder: Path) -> Registry:
         + [
             Finding(f"policies.{name}", "a PRM has this name too", "rename one of the two")
             for name in sorted(policies.policies.keys() & prms.keys())
+        ]
+        + [
+            Finding(f"outside.{name}", "another model has this name", "rename one of the two")
+            for name, count in Counter(
+                [*policies.policies, *policies.outside, *prms, *prms_file.outside]
+            ).items()
+            if count > 1 and (name in policies.outside or name in prms_file.outside)
         ],
         str(folder / "policies.yaml"),
     )
@@ -547,8 +694,8 @@ def load_registry(folder: Path) -> Registry:
     adopted = read_entries(folder / "adopted.yaml", AdoptedFile).adopted
     known: dict[str, Mapping[str, Entry]] = {
         "task": tasks,
-        "policy": policies.policies,
-        "prm": prms,
+        "policy": {**policies.outside, **policies.policies},
+        "prm": {**prms_file.outside, **prms},
     }
     refuse(
         [
@@ -558,8 +705,14 @@ def load_registry(folder: Path) -> Registry:
                 suggestion(value, entries),
             )
             for entry in adopted.values()
-            for key, entries in known.items()
-            if (value := getattr(entry, key)) not in entries
+            for key, named in (
+                ("task", (entry.task,)),
+                ("policy", (entry.policy,) if entry.policy else ()),
+                ("prm", entry.prms),
+            )
+            for entries in (known[key],)
+            for value in named
+            if value not in entries
         ],
         str(folder / "adopted.yaml"),
     )
@@ -569,6 +722,8 @@ def load_registry(folder: Path) -> Registry:
         policies=policies.policies,
         prms=prms,
         adopted=adopted,
+        outside_policies=policies.outside,
+        outside_prms=prms_file.outside,
     )
 
 

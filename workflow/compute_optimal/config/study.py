@@ -32,6 +32,8 @@ from compute_optimal.config.registry import (
     Line,
     LockFile,
     ModelEntry,
+    OutsidePolicy,
+    OutsidePrm,
     PolicyEntry,
     PrmEntry,
     PromptFamily,
@@ -195,6 +197,11 @@ class Study(Checked):
         description="What figures, tables and verdicts show; all others are computed too",
     )
     grading: Grading = Field(default=Grading(), description="Limits of the answer checker")
+    verdicts: Literal["stored", "anew"] = Field(
+        default="stored",
+        description="Whether verdicts on the answers of adopted rollouts are taken as they are "
+        "stored for this version of the grader, or all made again, as make verify does",
+    )
     samples_per_job: int | None = Field(
         default=None,
         gt=0,
@@ -270,6 +277,14 @@ class Study(Checked):
     def prm(self, name: str) -> PrmEntry:
         """Registry entry of a PRM."""
         return self._registry.prm(name)
+
+    def policy_facts(self, name: str) -> PolicyEntry | OutsidePolicy:
+        """What is known of a policy, whether or not it can run here."""
+        return self._registry.policy_facts(name)
+
+    def prm_facts(self, name: str) -> PrmEntry | OutsidePrm:
+        """What is known of a PRM, whether or not it can run here."""
+        return self._registry.prm_facts(name)
 
     def prompt_family(self, name: str) -> PromptFamily:
         """Prompt family of policies."""
@@ -468,10 +483,15 @@ def _same_titles(study: Study) -> list[Finding]:
     """Figures and tables tell entries apart by their titles."""
     registry = study._registry
     adopted = [registry.adopted[name] for name in study.adopted if name in registry.adopted]
+    policies: dict[str, Entry] = {**registry.policies, **registry.outside_policies}
+    prms: dict[str, Entry] = {**registry.prms, **registry.outside_prms}
     sections: dict[str, tuple[Iterable[str], Mapping[str, Entry]]] = {
         "tasks": ((*study.tasks, *(entry.task for entry in adopted)), registry.tasks),
-        "policies": ((*study.policies, *(entry.policy for entry in adopted)), registry.policies),
-        "prms": ((*study.prms, *(entry.prm for entry in adopted)), registry.prms),
+        "policies": (
+            (*study.policies, *(entry.policy for entry in adopted if entry.policy)),
+            policies,
+        ),
+        "prms": ((*study.prms, *(prm for entry in adopted for prm in entry.prms)), prms),
     }
     findings = []
     for key, (names, known) in sections.items():
@@ -486,26 +506,6 @@ def _same_titles(study: Study) -> list[Finding]:
                         f"give one of them another in {study.registry}/{key}.yaml",
                     )
                 )
-    return findings
-
-
-def _two_sources(study: Study) -> list[Finding]:
-    """A (task, policy) is run or adopted, and adopted once."""
-    known = study._registry.adopted
-    seen = {(task, policy) for task in study.tasks for policy in study.policies}
-    findings = []
-    for name in study.adopted:
-        if (entry := known.get(name)) is None:
-            continue
-        if (entry.task, entry.policy) in seen:
-            findings.append(
-                Finding(
-                    "adopted",
-                    f"{entry.policy} on {entry.task} comes from two sources, one of them {name}",
-                    "leave one of them out of this study",
-                )
-            )
-        seen.add((entry.task, entry.policy))
     return findings
 
 
@@ -640,7 +640,6 @@ _CHECKS: tuple[tuple[tuple[str, ...], Callable[[Study], list[Finding]]], ...] = 
     (("difficulty",), _inverted_thresholds),
     (("tasks", "problems"), _too_many_problems),
     (("tasks", "policies", "prms", "adopted"), _same_titles),
-    (("tasks", "policies", "adopted"), _two_sources),
     (("store", "results", "lock_file", "mirror", "registry"), _paths_in_each_other),
     (("mirror",), _absent_mirror),
     (("policies", "prms"), _denied_by_models),

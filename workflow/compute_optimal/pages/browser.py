@@ -118,7 +118,8 @@ def _data(
 ) -> dict[str, Any]:
     budgets = [n for n in study.budgets if n <= budget] or [min(study.budgets)]
     texts = _Texts()
-    names = dict.fromkeys([*study.prms, *(study.adopted_collection(n).prm for n in study.adopted)])
+    adopted = map(study.adopted_collection, study.adopted)
+    names = dict.fromkeys([*study.prms, *(prm for entry in adopted for prm in entry.prms)])
     shown = [row for row in candidates if row["place"] <= n_problems]
     found = []
     for (task, policy), group in groupby(shown, key=lambda row: (row["task"], row["policy"])):
@@ -132,7 +133,7 @@ def _data(
         "allBudgets": list(study.budgets),
         "beamWidth": study.beam_width,
         "methods": list(study.methods),
-        "prms": [{"name": name, "title": study.prm(name).title} for name in names],
+        "prms": [{"name": name, "title": study.prm_facts(name).title} for name in names],
         "scorings": _SCORINGS,
         "fates": _FATES,
         "cells": found,
@@ -195,11 +196,8 @@ class _Cell:
         )
         request: dict[str, Any]
         if self._adopted:
-            entry = next(
-                entry
-                for entry in map(self.study.adopted_collection, self.study.adopted)
-                if (entry.task, entry.policy) == (self.task, self.policy)
-            )
+            name = cells.adopted_names(self.study)[self.task, self.policy]
+            entry = self.study.adopted_collection(name)
             request = {"adopted": {"prm": entry.prm, "spec": cells.adopted_spec(entry)}}
             texts = {}
         else:

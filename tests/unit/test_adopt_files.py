@@ -1,0 +1,552 @@
+"""Files of a collection: from a mirror, from before, or from their commit, whatever goes wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tarfile
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import polars as pl
+import pytest
+
+from compute_optimal import judge
+from compute_optimal.adopt import Adoption, collection, files
+from compute_optimal.adopt.tokens import token_counter
+from compute_optimal.cells import (
+    ADOPTED_TABLES,
+    adopted_names,
+    adopted_spec,
+    graders,
+    partition,
+    task_spec,
+    verdicts_spec,
+)
+from compute_optimal.config import AdoptedEntry, TaskEntry, load_study
+from compute_optimal.errors import StudyError
+from compute_optimal.expected import graded_anew
+from compute_optimal.sharing import publish
+from compute_optimal.storage import Storage
+from compute_optimal.store import Store
+from compute_optimal.tasks import Problem
+from compute_optimal.verify import Check, verdicts_graded_anew
+
+COMMIT = "c" * 40
+STEM = "owner--name-ccccccc"
+PROBLEMS = [
+    Problem("sum", "What is $2+2$?", "4", 1, "Algebra"),
+    Problem("power", "What is $2^3$?", "8", 3, "Number Theory"),
+]
+
+
+def line(number: int, *answers: str) -> bytes:
+    texts = [f"Way {n}.\n\nSo \\boxed{{{answer}}}." for n, answer in enumerate(answers)]
+    row = {
+        "problem": PROBLEMS[number].problem,
+        "completions": texts,
+        "scores": [[0.25, 1.0], [0.5, 0.5], [0.5, 0.75]][: len(texts)],
+        "completion_tokens": [10] * len(texts),
+    }
+    return json.dumps(row).encode() + b"\n"
+
+
+CONTENTS = {
+    "run/pool.jsonl": line(0, "4", "5", "4.0") + line(1, "8", "7", "2^3"),
+    "run/one more.jsonl": line(0, "3", "3", "3") + line(1, "6", "6", "6"),
+    "run/beam.jsonl": line(0, "4", "4", "5"),
+}
+
+
+def entry_of(
+    contents: dict[str, bytes] = CONTENTS, *, address: str | None = None, **changes: Any
+) -> AdoptedEntry:
+    return AdoptedEntry.model_validate(
+        {
+            "name": "mine",
+            "licence": "MIT",
+            "task": "MATH-500",
+            "policy": "tiny",
+            "prm": "prm",
+            "variant": "search-and-learn",
+            "source": "https://example.org/owner/name",
+            "commit": COMMIT,
+            "address": address,
+            "reader": "search_and_learn",
+            "files": [
+                {
+                    "path": path,
+                    "sha256": hashlib.sha256(content).hexdigest(),
+                    "method": "beam_search" if "beam" in path else "best_of_n",
+                    "budget": 3,
+                }
+                for path, content in contents.items()
+            ],
+            **changes,
+        }
+    )
+
+
+def archive(path: Path, contents: dict[str, bytes]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w:xz") as found:
+        for name, content in contents.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            found.addfile(info, BytesIO(content))
+    return path
+
+
+class Repository:
+    """A server of raw files that can be told to fail."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str | None]] = []
+        self.contents = dict(CONTENTS)
+        self.broken_after: int | None = None
+        self.pause = 0.0
+        self.ranges = True
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                _, commit, *parts = self.path.split("/")
+                path = "/".join(parts).replace("%20", " ")
+                asked = self.headers["Range"]
+                outer.asked.append((path, asked))
+                content = outer.contents.get(path)
+                if commit != COMMIT or content is None:
+                    self.send_error(404)
+                    return
+                start = int(asked[6:-1]) if asked and outer.ranges else 0
+                if start and start >= len(content):
+                    self.send_error(416)
+                    return
+                self.send_response(206 if start else 200)
+                self.send_header("Content-Length", str(len(content) - start))
+                self.end_headers()
+                if outer.broken_after is not None:
+                    self.wfile.write(content[start : start + outer.broken_after])
+                    self.wfile.flush()
+                    outer.broken_after = None
+                    self.close_connection = True
+                    self.connection.close()
+                    return
+                for position in range(start, len(content), 50):
+                    try:
+                        self.wfile.write(content[position : position + 50])
+                        self.wfile.flush()
+                    except OSError:
+                        return
+                    time.sleep(outer.pause)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.address = f"http://127.0.0.1:{self.server.server_port}/{{commit}}/{{path}}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.fixture
+def repository(monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
+    monkeypatch.setattr(files, "_PAUSE", 0.01)
+    served = Repository()
+    yield served
+    served.server.shutdown()
+    served.server.server_close()
+
+
+def contents_of(given: list[files.GivenFile]) -> dict[str, bytes]:
+    return {file.entry.path: file.content for file in given}
+
+
+def test_archives_and_folders_of_the_mirror_are_read_without_a_network(tmp_path: Path) -> None:
+    entry = entry_of(address="http://127.0.0.1:9/{path}")
+    stray = {"../out": b"x", **CONTENTS, "other": b"y"}
+    packed, folder = tmp_path / "packed", tmp_path / "folder"
+    archive(packed / "rollouts" / f"{STEM}.tar.xz", stray)
+    for path, content in CONTENTS.items():
+        (folder / STEM / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / STEM / path).write_bytes(content)
+    for mirror in (packed, folder):
+        assert contents_of(files.rollout_files(entry, mirror, None, tmp_path / "d")) == CONTENTS
+    assert not (tmp_path / "d").exists()
+    dotted = archive(tmp_path / "x.tar.xz", {f"./{path}": c for path, c in CONTENTS.items()})
+    assert contents_of(files.rollout_files(entry, None, dotted)) == CONTENTS
+
+
+def test_other_bytes_are_refused_and_named(tmp_path: Path) -> None:
+    wrong = {**CONTENTS, "run/pool.jsonl": b"something else"}
+    archive(tmp_path / f"{STEM}.tar.xz", wrong)
+    entry = entry_of(address="http://127.0.0.1:9/{path}")
+    with pytest.raises(StudyError, match="1 of 3 files cannot be had") as caught:
+        files.rollout_files(entry, tmp_path, None, tmp_path / "d")
+    for told in (
+        "run/pool.jsonl",
+        hashlib.sha256(b"something else").hexdigest(),
+        entry.files[0].sha256,
+    ):
+        assert told in str(caught.value)
+    lacking = archive(tmp_path / "lacking.tar.xz", {"run/beam.jsonl": CONTENTS["run/beam.jsonl"]})
+    with pytest.raises(StudyError, match="2 of 3 files"):
+        files.rollout_files(entry, None, lacking)
+
+
+def test_files_are_fetched_once_each(repository: Repository, tmp_path: Path) -> None:
+    entry = entry_of(address=repository.address)
+    for _ in range(2):
+        given = files.rollout_files(entry, None, None, tmp_path)
+        assert contents_of(given) == CONTENTS
+    assert [path for path, _ in repository.asked] == list(CONTENTS)
+    assert (tmp_path / STEM / "run" / "one more.jsonl").read_bytes() == CONTENTS[
+        "run/one more.jsonl"
+    ]
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_download_that_was_cut_off_goes_on(
+    repository: Repository, tmp_path: Path, ranges: bool
+) -> None:
+    repository.broken_after, repository.ranges = 60, ranges
+    entry = entry_of(address=repository.address)
+    assert contents_of(files.rollout_files(entry, None, None, tmp_path)) == CONTENTS
+    first = [asked for path, asked in repository.asked if path == "run/pool.jsonl"]
+    assert first == [None, "bytes=60-"]
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_half_of_another_session_goes_on(repository: Repository, tmp_path: Path) -> None:
+    half = tmp_path / STEM / "run" / "pool.jsonl.part"
+    half.parent.mkdir(parents=True)
+    for content in (CONTENTS["run/pool.jsonl"][:100], CONTENTS["run/pool.jsonl"]):
+        half.write_bytes(content)
+        half.with_name("pool.jsonl").unlink(missing_ok=True)
+        given = files.rollout_files(entry_of(address=repository.address), None, None, tmp_path)
+        assert contents_of(given) == CONTENTS
+    assert ("run/pool.jsonl", "bytes=100-") in repository.asked
+
+
+def test_a_half_of_something_else_is_thrown_away(repository: Repository, tmp_path: Path) -> None:
+    half = tmp_path / STEM / "run" / "pool.jsonl.part"
+    half.parent.mkdir(parents=True)
+    half.write_bytes(b"x" * 100)
+    given = files.rollout_files(entry_of(address=repository.address), None, None, tmp_path)
+    assert contents_of(given) == CONTENTS
+
+
+def test_one_message_names_all_that_is_missing_and_the_rest_is_kept(
+    repository: Repository, tmp_path: Path
+) -> None:
+    del repository.contents["run/pool.jsonl"]
+    repository.contents["run/beam.jsonl"] = b"changed"
+    entry = entry_of(address=repository.address)
+    with pytest.raises(StudyError, match="2 of 3 files cannot be had") as caught:
+        files.rollout_files(entry, None, None, tmp_path)
+    assert "answers 404" in str(caught.value)
+    assert hashlib.sha256(b"changed").hexdigest() in str(caught.value)
+    # Neither is asked for in vain again and again.
+    assert len(repository.asked) <= 4
+    kept = [p.name for p in tmp_path.rglob("*") if p.is_file()]
+    assert kept == ["one more.jsonl"]
+
+
+def test_a_repository_that_is_too_slow(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_TIMEOUT", 0.2)
+    monkeypatch.setattr(files, "_ATTEMPTS", 2)
+    repository.pause = 0.15
+    entry = entry_of({"run/pool.jsonl": CONTENTS["run/pool.jsonl"]}, address=repository.address)
+    with pytest.raises(StudyError, match="too slow"):
+        files.rollout_files(entry, None, None, tmp_path)
+    repository.pause = 5.0
+    with pytest.raises(StudyError, match="bytes are kept"):
+        files.rollout_files(entry, None, None, tmp_path)
+    # What came is not lost: the next session asks for the rest only.
+    monkeypatch.setattr(files, "_TIMEOUT", 10.0)
+    repository.pause = 0
+    files.rollout_files(entry, None, None, tmp_path)
+    assert repository.asked[-1][1] is not None
+
+
+def test_a_repository_that_nobody_serves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_PAUSE", 0.0)
+    with pytest.raises(StudyError, match="ConnectionError") as caught:
+        files.rollout_files(entry_of(address="http://127.0.0.1:9/{path}"), None, None, tmp_path)
+    assert f"{STEM}.tar.xz" in str(caught.value)
+
+
+@pytest.mark.parametrize("path", ["../out", "/etc/passwd", "a/../../b", "a\\b"])
+def test_paths_that_lead_out_are_no_paths_of_a_repository(path: str) -> None:
+    with pytest.raises(ValueError, match=r"path|pattern"):
+        entry_of({path: b"x"})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"commit": None},
+        {"reader": None},
+        {"files": []},
+        {"policy": None},
+        {"file": "x.tar.gz", "sha256": "0" * 64},
+    ],
+)
+def test_an_entry_has_one_whole_origin(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"origin|whose"):
+        entry_of(**changes)
+
+
+# --- into the store, and judged -------------------------------------------------------------------
+
+TASK = TaskEntry(
+    name="MATH-500", licence="MIT", kind="math500", n_problems=2, url="https://example.org/x",
+    sha256="0" * 64, file="x",
+)  # fmt: skip
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Storage:
+    monkeypatch.setattr(Storage, "problems", lambda *_: PROBLEMS)
+    registry: Any = SimpleNamespace()
+    archive(tmp_path / f"{STEM}.tar.xz", CONTENTS)
+    return Storage(Store(tmp_path / "store"), registry, {}, mirror=tmp_path)
+
+
+def test_every_row_says_where_it_comes_from_and_twice_gives_the_same_bytes(
+    here: Storage,
+) -> None:
+    entry = entry_of()
+    told = collection.adopt(entry, TASK, here, None)
+    assert told.startswith("mine:\nMethod variant: search-and-learn.\n")
+    cell = partition(here.store, adopted_spec(entry))
+    parts = {table: cell.parts(table) for table in ADOPTED_TABLES}
+    assert {table for table, found in parts.items() if found} == {
+        "adopted_samples", "adopted_paths", "adopted_files",
+    }  # fmt: skip
+    collection.adopt(entry, TASK, here, None)
+    assert {table: cell.parts(table) for table in ADOPTED_TABLES} == parts
+    for table in ("adopted_samples", "adopted_paths"):
+        rows = cell.read(table)
+        assert set(rows["source"]) == {"https://example.org/owner/name"}
+        assert set(rows["commit"]) == {COMMIT}
+        assert rows["record_sha256"].str.len_chars().unique().to_list() == [64]
+        assert not any(
+            kind == pl.String and rows[name].str.contains("Way").any()
+            for name, kind in rows.schema.items()
+        )
+    first = cell.read("adopted_samples").filter(problem_id="sum", sample_index=0).row(0, named=True)
+    assert first["member"] == "run/pool.jsonl, row 0"
+    raw = CONTENTS["run/pool.jsonl"].split(b"\n")[0]
+    assert first["record_sha256"] == hashlib.sha256(raw).hexdigest()
+
+
+def test_a_score_of_one_is_above_all_and_not_lost(here: Storage) -> None:
+    entry = entry_of()
+    collection.adopt(entry, TASK, here, None)
+    spec = adopted_spec(entry)
+    (scores,) = judge.scores_of(
+        {"adopted": {"prm": "prm", "spec": spec}}, here, pl.DataFrame()
+    ).values()
+    margins = scores.filter(problem_id="sum")["margins"].to_list()
+    assert margins[0] == [pytest.approx(-1.0986123), float("inf")]
+    assert margins[1] == [0.0, 0.0]
+
+
+def test_tokens_that_were_counted_again_are_marked(
+    here: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent = {"run/beam.jsonl": CONTENTS["run/beam.jsonl"].replace(b"10, 10, 10", b"0, 0, 0")}
+    archive(tmp_path / f"{STEM}.tar.xz", silent)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    entry = entry_of(silent, tokenizer="llama3_2")
+    told = collection.adopt(entry, TASK, here, None)
+    assert "Tokens are not counted again" in told
+    request = {"adopted": adopted_spec(entry)}
+    found = judge.answers_of_adopted(request, here)
+    assert found.select("n_tokens", "retokenised").unique().rows() == [(None, False)]
+    monkeypatch.setattr(collection, "token_counter", lambda *_: (len, ""))
+    collection.adopt(entry, TASK, here, None)
+    found = judge.answers_of_adopted(request, here)
+    assert found["retokenised"].to_list() == [True] * 3
+    assert found["n_tokens"].to_list() == [len("Way 0.\n\nSo \\boxed{4}.")] * 3
+
+
+def request_of(entry: AdoptedEntry, grader: str = "grader/1") -> dict[str, Any]:
+    return {
+        "adopted": adopted_spec(entry),
+        "task": {"name": "MATH-500"},
+        "grader": grader,
+        "other_graders": ["official/1"],
+        "seconds": 10,
+    }
+
+
+def test_verdicts_are_made_once_a_version_of_the_grader(
+    here: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = entry_of()
+    collection.adopt(entry, TASK, here, None)
+    request, facts = request_of(entry), here.facts(TASK, None)
+    answers = judge.answers_of_adopted(request, here)
+    calls: list[int] = []
+    real = judge.verdicts_on
+
+    def counting(*args: Any, **options: Any) -> pl.DataFrame:
+        calls.append(1)
+        return real(*args, **options)
+
+    monkeypatch.setattr(judge, "verdicts_on", counting)
+
+    def verdicts(request: dict[str, Any], storage: Storage = here) -> pl.DataFrame:
+        return judge.stored_verdicts(request, storage, facts, answers, workers=1)
+
+    made = verdicts(request)
+    assert verdicts(request).equals(made)
+    assert len(calls) == 1
+    graded = judge.with_verdicts(answers, made)
+    assert graded.equals(judge.grade_answers(facts, answers, seconds=10, workers=1))
+    assert graded.filter(pool="evaluation", answer="4.0")["correct"].to_list() == [True]
+    # Another grader, other answers, or a reviewer who grades anew: all of it is graded.
+    calls.clear()
+    verdicts(request_of(entry, "grader/2"))
+    fewer = answers.filter(pl.col("answer") != "5")
+    judge.stored_verdicts(request, here, facts, fewer, workers=1)
+    anew = Storage(here.store, here.registry, {}, verdicts="anew")
+    verdicts(request, anew)
+    assert len(calls) == 3
+
+
+def test_an_edited_verdict_is_found(here: Storage, tmp_path: Path) -> None:
+    entry = entry_of()
+    collection.adopt(entry, TASK, here, None)
+    facts = here.facts(TASK, None)
+    study: Any = SimpleNamespace(
+        adopted=("mine",),
+        adopted_collection=lambda _: entry,
+        task=lambda _: TASK,
+        tasks=(),
+        policies=(),
+        store=SimpleNamespace(shipped=tmp_path / "shipped"),
+        grading=SimpleNamespace(seconds=10.0),
+    )
+    request = {**request_of(entry), **graders(study), "task": task_spec(TASK)["task"]}
+    spec = verdicts_spec(request["adopted"], request["task"], **graders(study))
+    answers = judge.answers_of_adopted(request, here)
+    made = judge.verdicts_on(facts, answers, seconds=10, workers=1)
+
+    def ship(verdicts: pl.DataFrame) -> list[Check]:
+        shutil.rmtree(tmp_path / "shipped", ignore_errors=True)
+        ready = Store(tmp_path / "ready")
+        shutil.rmtree(tmp_path / "ready", ignore_errors=True)
+        partition(ready, spec).append("verdicts", verdicts)
+        publish([(partition(ready, spec), ("verdicts",))], str(tmp_path / "shipped"))
+        return verdicts_graded_anew(study, tmp_path)
+
+    partition(graded_anew(tmp_path), spec).append("verdicts", made)
+    (good,) = ship(made)
+    assert (good.passed, good.subject) == (True, "verdicts on mine, made anew")
+    lie = pl.when(answer="5", grader="own").then(pl.lit(True)).otherwise("correct")
+    (bad,) = ship(made.with_columns(correct=lie))
+    assert not bad.passed
+    assert bad.remarks == ("own grader, sum, '5': True (graded) as shipped, and not so anew",)
+    (fewer,) = ship(made.head(2))
+    assert "2 verdicts ship" in fewer.remarks[0]
+    shutil.rmtree(tmp_path / "shipped")
+    (none,) = verdicts_graded_anew(study, tmp_path)
+    assert "make ship" in none.remarks[0]
+
+
+def test_sources_of_one_policy_are_named_apart() -> None:
+    study = load_study(
+        "config/public.yaml",
+        {"adopted": ["zeroeval-llama-3.1-8b", "henro25-llama-3.1-8b", "rewardmath"]},
+    )
+    assert adopted_names(study) == {
+        ("MATH-500", "Llama-3.1-8B-Instruct--zeroeval-llama-3.1-8b"): "zeroeval-llama-3.1-8b",
+        ("MATH-500", "Llama-3.1-8B-Instruct--henro25-llama-3.1-8b"): "henro25-llama-3.1-8b",
+    }
+    alone = load_study("config/public.yaml", {"adopted": ["henro25-llama-3.1-8b"]})
+    assert list(adopted_names(alone)) == [("MATH-500", "Llama-3.1-8B-Instruct")]
+
+
+def test_one_collection_that_cannot_be_had_does_not_keep_the_others(
+    here: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, bad = (
+        entry_of(),
+        entry_of(name="bad", commit="d" * 40, address="http://127.0.0.1:9/{path}"),
+    )
+    monkeypatch.setattr(files, "_PAUSE", 0.0)
+    monkeypatch.setattr(Storage, "of", lambda *_: here)
+    study: Any = SimpleNamespace(
+        adopted=("bad", "mine"),
+        adopted_collection={"bad": bad, "mine": good}.__getitem__,
+        task=lambda _: TASK,
+    )
+    told = []
+    with pytest.raises(StudyError, match="3 of 3 files cannot be had"):
+        told += collection.adopt_all(study, [], None)
+    assert partition(here.store, adopted_spec(good)).parts("adopted_samples")
+    with pytest.raises(StudyError, match="which collection"):
+        list(collection.adopt_all(study, [], Path("x")))
+
+
+# --- what ships, from a mirror of the real files --------------------------------------------------
+
+MIRROR = os.environ.get("MIRROR")
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.skipif(not MIRROR, reason="MIRROR names no folder with the rollouts")
+def test_the_mirror_gives_the_bytes_that_ship(tmp_path: Path) -> None:
+    study = load_study(ROOT / "config" / "public.yaml", {"store": {"writable": str(tmp_path)}})
+    storage = Storage.of(study)
+    list(collection.adopt_all(study, [], None))
+    shipped = ROOT / "data" / "store"
+    for entry in map(study.adopted_collection, study.adopted):
+        cell = partition(storage.store, adopted_spec(entry))
+        mine, theirs = (
+            {p.name for p in (r / cell.directory).iterdir()} for r in (tmp_path, shipped)
+        )
+        if token_counter(entry.tokenizer, Path(str(MIRROR)))[0] is None:
+            theirs = {name for name in theirs if not name.startswith("adopted_tokens")}
+        assert mine == theirs, entry.name
+
+
+@pytest.mark.skipif(not MIRROR, reason="MIRROR names no folder with the rollouts")
+def test_the_traps_of_the_real_files_are_found() -> None:
+    study = load_study(ROOT / "config" / "public.yaml")
+    problems = Storage.of(study).problems(study.task("MATH-500"), None)
+
+    def adopted(name: str) -> Adoption:
+        entry = study.adopted_collection(name)
+        given = files.rollout_files(entry, Path(str(MIRROR)), None)
+        assert entry.reader is not None
+        return collection.READERS[entry.reader](entry, given, problems, None)
+
+    pool = adopted("mert-cemri-llama-3.2-3b")
+    sizes = pool.samples.group_by("problem_id").len()["len"]
+    assert (len(sizes), sizes.min(), sizes.max()) == (500, 4, 6)
+    assert set(pool.findings["reason"]) == {"beams", "copy", "header", "tokens unknown"}
+    in_order = adopted("mert-cemri-llama-3.2-3b-in-order")
+    (found,) = in_order.findings.filter(reason="wrong problems")["detail"]
+    assert "2.6% as they stand" in found
+    assert in_order.samples["step_scores"].null_count() == in_order.samples.height == 1600
+    greedy = adopted("zeroeval-llama-3.1-405b")
+    assert greedy.files.select("n_records", "n_used").rows() == [(721, 74)]
+    # Speculative searches and trials are no part of any collection.
+    paths = [f.path for name in study.adopted for f in study.adopted_collection(name).files]
+    assert not any("speculative" in path or "_q4_" in path or "_q2_" in path for path in paths)

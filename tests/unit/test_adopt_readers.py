@@ -1,0 +1,563 @@
+"""Files of each schema, written here, become facts; every trap in them is found and named."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import polars as pl
+import pytest
+
+from compute_optimal.adopt import SAMPLES, SOLUTIONS, Adoption, counted, report
+from compute_optimal.adopt.collection import READERS
+from compute_optimal.adopt.pools import BATCH, placement, sources
+from compute_optimal.adopt.records import GivenFile
+from compute_optimal.adopt.zeroeval import answer_of
+from compute_optimal.config import AdoptedEntry
+from compute_optimal.errors import StudyError
+from compute_optimal.tasks import Problem
+
+PROBLEMS = [Problem(f"p{n}", f"What is ${n}+{n}$?", str(2 * n), 1, None) for n in range(60)]
+HEADER = "<|start_header_id|>assistant<|end_header_id|>\n\n"
+Row = dict[str, Any]
+
+
+def entry(reader: str, *files: Row, **other: Any) -> AdoptedEntry:
+    return AdoptedEntry.model_validate(
+        {
+            "name": "mine",
+            "licence": "MIT",
+            "task": "doubles",
+            "policy": "tiny",
+            "prm": "prm",
+            "source": "https://example.org/owner/name",
+            "commit": "a" * 40,
+            "reader": reader,
+            "files": [{"sha256": "0" * 64, "method": "best_of_n", **file} for file in files],
+            **other,
+        }
+    )
+
+
+def lines(*rows: Row | bytes) -> bytes:
+    return b"".join(
+        row if isinstance(row, bytes) else json.dumps(row).encode() + b"\n" for row in rows
+    )
+
+
+def read(
+    reader: Any,
+    *contents: bytes,
+    files: Sequence[Row] = ({},),
+    problems: Sequence[Problem] = PROBLEMS,
+    count_tokens: Callable[[str], int] | None = None,
+    **other: Any,
+) -> Adoption:
+    named = [{"path": f"run/{n}.jsonl", **file} for n, file in enumerate(files)]
+    mine = entry(reader, *named, **other)
+    given = [GivenFile(f, content) for f, content in zip(mine.files, contents, strict=True)]
+    return READERS[mine.reader](mine, given, problems, count_tokens)  # type: ignore[index]
+
+
+def found(adoption: Adoption) -> dict[tuple[str, str, bool], int]:
+    return {
+        (row["path"], row["reason"], row["adopted"]): row["n"]
+        for row in counted(adoption.findings).iter_rows(named=True)
+    }
+
+
+def detail(adoption: Adoption, reason: str) -> str:
+    return str(adoption.findings.filter(reason=reason)["detail"][0])
+
+
+# --- search-and-learn -----------------------------------------------------------------------------
+
+
+def solution(answer: int, start: str = "", steps: int = 2) -> str:
+    body = [f"{start}Step {step} to {answer}." for step in range(1, steps)]
+    return "\n\n".join([*body, f"So it is \\boxed{{{answer}}}."])
+
+
+def learned(number: int, texts: Sequence[str], **other: Any) -> Row:
+    return {
+        "problem": PROBLEMS[number].problem,
+        "answer": PROBLEMS[number].answer,
+        "completions": list(texts),
+        "scores": [[0.5] * len(text.split("\n\n")) for text in texts],
+        "completion_tokens": [len(text) for text in texts],
+        "pred": "ignored",
+        **other,
+    }
+
+
+def test_samples_of_several_files_are_one_pool_of_facts() -> None:
+    one = lines(learned(3, [solution(6, "a"), solution(7, "b")], scores=[[0.25, 1.0], [0.5, 0.0]]))
+    two = lines(learned(3, [solution(6, "c"), solution(6, "a")]))
+    adoption = read("search_and_learn", one, two, files=[{"budget": 2}] * 2)
+    assert adoption.samples.schema == SAMPLES
+    columns = ("problem_id", "sample_index", "answer", "n_steps", "step_scores", "member")
+    assert adoption.samples.select(columns).rows() == [
+        ("p3", 0, "6", 2, [0.25, 1.0], "run/0.jsonl, row 0"),
+        ("p3", 1, "7", 2, [0.5, 0.0], "run/0.jsonl, row 0"),
+        ("p3", 2, "6", 2, [0.5, 0.5], "run/1.jsonl, row 0"),
+    ]
+    # The second file repeats a text of the first, which is dropped.
+    assert found(adoption) == {("run/1.jsonl", "copy", False): 1}
+    assert adoption.files.rows() == [
+        ("run/0.jsonl", "0" * 64, 1, 1, 2, 2),
+        ("run/1.jsonl", "0" * 64, 1, 1, 2, 1),
+    ]
+    assert "run/1.jsonl: 1 of 1 records, 1 of 2 answers" in report(adoption)
+
+
+def test_a_header_is_no_step_and_its_score_is_none() -> None:
+    text = HEADER + solution(6)
+    row = learned(3, [text], scores=[[0.9, 0.25, 0.75]])
+    adoption = read("search_and_learn", lines(row))
+    assert adoption.samples.select("n_steps", "step_scores").rows() == [(2, [0.25, 0.75])]
+    assert found(adoption) == {("run/0.jsonl", "header", True): 1}
+
+
+def test_zero_tokens_are_unknown_and_betray_a_search() -> None:
+    row = learned(3, [solution(6)], completion_tokens=[0])
+    for tokens in ([0], 0, None):
+        adoption = read("search_and_learn", lines({**row, "completion_tokens": tokens}))
+        assert adoption.samples["n_tokens"].to_list() == [None]
+        assert found(adoption) == {
+            ("run/0.jsonl", "tokens unknown", True): 1,
+            ("run/0.jsonl", "beams", True): 1,
+        }
+        assert adoption.tokens.is_empty()
+    counted_again = read("search_and_learn", lines(row), count_tokens=len)
+    assert counted_again.samples["n_tokens"].to_list() == [None]
+    again = counted_again.tokens.select("kind", "method", "problem_id", "sample_index", "n_tokens")
+    assert again.rows() == [("samples", "best_of_n", "p3", 0, len(solution(6)))]
+
+
+def test_empty_pieces_have_scores_that_are_left_out() -> None:
+    text = "First.\n\n\n\nSo \\boxed{6}.\n\n"
+    row = learned(3, [text], scores=[[0.1, 0.2, 0.3, 0.4]])
+    adoption = read("search_and_learn", lines(row))
+    assert adoption.samples["step_scores"][0].to_list() == pytest.approx([0.1, 0.3])
+
+
+@pytest.mark.parametrize("scores", [[0.5], [0.5] * 3, [0.5, 1.5], [0.5, math.nan], []])
+def test_scores_that_do_not_fit_are_left_out(scores: list[float]) -> None:
+    adoption = read("search_and_learn", lines(learned(3, [solution(6)], scores=[scores])))
+    assert adoption.samples.select("answer", "step_scores").rows() == [("6", None)]
+    assert found(adoption) == {("run/0.jsonl", "step scores", True): 1}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"problem": "Unheard of?"}, "unmatched"),
+        ({"problem": PROBLEMS[5].problem}, "duplicate"),
+        ({"completions": []}, "malformed"),
+        ({"completions": [None]}, "malformed"),
+        ({"completions": "text"}, "malformed"),
+        ({"scores": None}, "malformed"),
+        ({"scores": [[0.5, 0.5]] * 2}, "malformed"),
+        ({"completion_tokens": [1, 2]}, "malformed"),
+        ({"completions": [solution(6)] * 2, "scores": [[0.5, 0.5]] * 2}, "malformed"),
+    ],
+)
+def test_a_bad_row_is_named_and_the_others_are_kept(changes: Row, reason: str) -> None:
+    good = learned(5, [solution(10)])
+    adoption = read("search_and_learn", lines(good, {**learned(3, [solution(6)]), **changes}))
+    assert adoption.samples["problem_id"].to_list() == ["p5"]
+    (finding,) = adoption.findings.rows(named=True)
+    assert (finding["member"], finding["reason"]) == ("run/0.jsonl, row 1", reason)
+    assert not finding["adopted"]
+    assert adoption.files["n_records"].to_list() == [2]
+    assert adoption.files["n_used"].to_list() == [1]
+
+
+def test_every_cut_of_a_file_keeps_the_lines_before_it() -> None:
+    first, second = lines(learned(3, [solution(6)])), lines(learned(4, [solution(8)]))
+    for end in range(1, len(second)):
+        adoption = read("search_and_learn", first + second[:end])
+        whole = end >= len(second) - 1  # without its line break a line is still whole
+        assert adoption.samples.height == 1 + whole
+        assert set(adoption.findings["reason"]) == (set() if whole else {"truncated"})
+
+
+@pytest.mark.parametrize(
+    ("reader", "content"),
+    [
+        ("search_and_learn", b'{"question": "other"}\n'),
+        ("search_and_learn", b"no JSON\n"),
+        ("search_and_learn", b""),
+        ("openr", lines(learned(3, [solution(6)]))),
+        ("qwen_math", lines(learned(3, [solution(6)]))),
+        ("zeroeval", b'{"problem": "x"}'),
+        ("zeroeval", b'[{"problem": "x"}]'),
+        ("zeroeval", b'[{"problem": "x", "output": ["y"]'),
+        ("zeroeval", b"[" * 100_000),
+        ("rewardmath", b"[]"),
+    ],
+)
+def test_a_file_of_another_schema_is_refused_by_name(reader: str, content: bytes) -> None:
+    with pytest.raises(StudyError, match="no record of the expected schema") as caught:
+        read(reader, content)
+    assert caught.value.where == "run/0.jsonl"
+
+
+# --- pools that are not what they seem ------------------------------------------------------------
+
+
+def test_the_known_permutation_is_what_the_code_does() -> None:
+    # The code: prompts * n, cut into blocks of n, batch by batch.
+    for n_rows, n in ((1, 4), (7, 3), (25, 4), (60, 16), (53, 5)):
+        lies: dict[tuple[int, int], int] = {}
+        for start in range(0, n_rows, BATCH):
+            batch = range(start, min(start + BATCH, n_rows))
+            outputs = [row for _ in range(n) for row in batch]
+            for number, row in enumerate(outputs):
+                lies[start + number // n, number % n] = row
+        places = sources(n_rows, n)
+        assert [[lies[place] for place in of_row] for of_row in places] == [
+            [row] * n for row in range(n_rows)
+        ]
+        assert sorted(place for of_row in places for place in of_row) == sorted(lies)
+
+
+def answers_of(right: float, n: int = 4, seed: int = 0) -> list[list[int]]:
+    draw = random.Random(seed)
+    return [
+        [2 * row if draw.random() < right else draw.randrange(1000, 9000) for _ in range(n)]
+        for row in range(len(PROBLEMS))
+    ]
+
+
+def misplaced(answers: list[list[int]]) -> list[list[int]]:
+    n = len(answers[0])
+    wrong = [[0] * n for _ in answers]
+    for row, places in enumerate(sources(len(answers), n)):
+        for own, (r, j) in zip(answers[row], places, strict=True):
+            wrong[r][j] = own
+    return wrong
+
+
+def file_of(answers: list[list[int]]) -> bytes:
+    return lines(
+        *(
+            learned(row, [solution(a, f"{row}.{j} ") for j, a in enumerate(of_row)])
+            for row, of_row in enumerate(answers)
+        )
+    )
+
+
+@pytest.mark.parametrize("right", [0.2, 0.5, 1.0])
+def test_completions_under_the_wrong_problems_are_put_in_order(right: float) -> None:
+    answers = answers_of(right)
+    budget = [{"budget": 4}]
+    in_place = read("search_and_learn", file_of(answers), files=budget)
+    mended = read("search_and_learn", file_of(misplaced(answers)), files=budget)
+    key = ["problem_id", "sample_index"]
+    assert mended.samples.select(*key, "answer").equals(in_place.samples.select(*key, "answer"))
+    # Their scores were those of other questions.
+    assert mended.samples["step_scores"].null_count() == mended.samples.height
+    assert in_place.samples["step_scores"].null_count() == 0
+    assert found(mended) == {("run/0.jsonl", "wrong problems", True): 1}
+    assert found(in_place) == {}
+    golds = dict(enumerate(problem.answer for problem in PROBLEMS))
+    share = sum(str(a) == golds[r] for r, row in enumerate(answers) for a in row) / 240
+    assert f"{share:.1%} in the known order" in detail(mended, "wrong problems")
+    # Each row says where its text lies in the file.
+    member = mended.samples.filter(problem_id="p1", sample_index=1)["member"].item()
+    r, _ = sources(len(PROBLEMS), 4)[1][1]
+    assert member == f"run/0.jsonl, row {r}"
+
+
+def test_another_order_is_refused() -> None:
+    answers = answers_of(0.6)
+    random.Random(1).shuffle(answers)
+    adoption = read("search_and_learn", file_of(answers), files=[{"budget": 4}])
+    assert adoption.samples.is_empty()
+    assert found(adoption) == {("run/0.jsonl", "wrong problems", False): 1}
+
+
+def test_a_poor_policy_is_no_permutation() -> None:
+    golds = [problem.answer for problem in PROBLEMS]
+    for right in (0.1, 0.2, 0.9):
+        given = [[str(a) for a in row] for row in answers_of(right, n=8)]
+        assert placement(golds, given).verdict == "as they stand"
+    # Nothing is concluded from a handful, nor from single samples.
+    assert placement(golds[:2], [["1", None], ["7", "9"]]).verdict == "as they stand"
+    assert placement(golds, [["x"]] * len(golds)).verdict == "as they stand"
+
+
+def test_rows_that_cannot_be_read_leave_a_file_as_it_stands() -> None:
+    # The order of its batches is lost with a row.
+    content = file_of(misplaced(answers_of(1.0))) + b"{}\n"
+    adoption = read("search_and_learn", content, files=[{"budget": 4}])
+    assert ("run/0.jsonl", "wrong problems", True) not in found(adoption)
+
+
+def test_shared_beginnings_are_beams() -> None:
+    def rows(n_shared: int, end: str = "") -> bytes:
+        found = []
+        for row, problem in enumerate(PROBLEMS[:40]):
+            starts = ["", ""] if row < n_shared else ["One. ", "Two. "]
+            texts = [
+                f"{start}First.\n\nSecond.\n\nThird.\n\n{way} {end}\\boxed{{{problem.answer}}}"
+                for start, way in zip(starts, ("So", "Thus"), strict=True)
+            ]
+            found.append(learned(row, texts))
+        return lines(*found)
+
+    apart = read("search_and_learn", rows(0), files=[{"budget": 2}])
+    assert found(apart) == {}
+    some = read("search_and_learn", rows(4), files=[{"budget": 2}])
+    assert found(some) == {("run/0.jsonl", "beams", True): 1}
+    assert detail(some, "beams") == "10.0% of 40 pairs share 3 or more first steps"
+    assert some.samples.height == 80
+    search = read("search_and_learn", rows(40), files=[{"budget": 2}])
+    assert found(search) == {("run/0.jsonl", "beams", False): 1}
+    assert search.samples.is_empty()
+    assert search.files["n_used"].to_list() == [0]
+    # Between files: the same start in two of them.
+    both = read(
+        "search_and_learn", rows(4), rows(4).replace(b"So it", b"It"), files=[{"budget": 2}] * 2
+    )
+    assert ("between files", "beams", True) in found(both)
+
+
+def test_searches_keep_their_copies_and_their_repetitions() -> None:
+    texts = [solution(6, "a"), solution(6, "a"), solution(7, "b"), solution(6, "c")]
+    files = [{"method": "beam_search", "budget": 4, "repetition": n} for n in (0, 1)]
+    adoption = read("search_and_learn", *[lines(learned(3, texts))] * 2, files=files)
+    assert adoption.samples.is_empty()
+    keys = ("budget", "beam_width", "repetition", "subtree", "path", "answer")
+    assert adoption.paths.select(keys).rows() == [
+        (4, 4, repetition, 0, path, answer)
+        for repetition in (0, 1)
+        for path, answer in enumerate("6676")
+    ]
+    assert found(adoption)[("run/0.jsonl", "copy", True)] == 1
+    assert adoption.cells()["n_repetitions"].to_list() == [2]
+    siblings = read(
+        "search_and_learn",
+        lines(learned(3, texts)),
+        files=[{"method": "dvts", "budget": 4}],
+        beam_width=2,
+    )
+    assert siblings.paths.select("budget", "subtree", "path").rows() == [
+        (None, 0, 0), (None, 0, 1), (None, 1, 0), (None, 1, 1),
+    ]  # fmt: skip
+
+
+# --- OpenR ----------------------------------------------------------------------------------------
+
+
+def searched(number: int, *values: list[float], **other: Any) -> Row:
+    answer = PROBLEMS[number].answer
+    output = [
+        {
+            "path_idx": index,
+            "text": f"First.\n\nSo \\boxed{{{answer}}}.\n\n",
+            "value": value,
+            "completion_tokens": 40,
+            "tree_completion_tokens": 30,
+        }
+        for index, value in enumerate(values)
+    ]
+    result = {"majority_vote": 1, "total_completion_tokens": 100}
+    return {
+        "question": PROBLEMS[number].problem,
+        "groundtruth": "a whole solution",
+        "result": result,
+        "output": output,
+        **other,
+    }
+
+
+def test_tree_searches_keep_their_name_and_their_cost() -> None:
+    content = lines(*(searched(n, [0.5, 0.75], [0.25, 1.0]) for n in range(len(PROBLEMS))))
+    adoption = read("openr", content, files=[{"method": "mcts (OpenR)", "budget": 2}])
+    columns = ("method", "budget", "path", "answer", "n_tokens", "n_tokens_tree", "step_scores")
+    assert adoption.paths.filter(problem_id="p3").select(columns).rows() == [
+        ("mcts (OpenR)", 2, 0, "6", None, 100, [0.5, 0.75]),
+        ("mcts (OpenR)", 2, 1, "6", None, 100, [0.25, 1.0]),
+    ]
+    assert found(adoption) == {}
+
+
+def test_a_value_of_zero_is_no_score_where_one_answer_was_drawn() -> None:
+    rows = [searched(n, [0]) for n in range(len(PROBLEMS))]
+    for method, table, spent in (
+        ("cot", "samples", 40),
+        ("beam_search", "paths", None),
+    ):
+        adoption = read("openr", lines(*rows), files=[{"method": method}])
+        frame = getattr(adoption, table)
+        assert frame["step_scores"].null_count() == frame.height == len(PROBLEMS)
+        assert set(frame["n_tokens"]) == {spent}
+        assert found(adoption) == {}
+
+
+def test_a_run_that_was_broken_off_says_so() -> None:
+    adoption = read("openr", lines(searched(3, [0]), searched(4, [0])), files=[{"method": "cot"}])
+    assert found(adoption) == {("run/0.jsonl", "interrupted", True): 1}
+    assert detail(adoption, "interrupted").startswith("2 of 60 problems")
+
+
+@pytest.mark.parametrize(
+    ("row", "reason", "adopted"),
+    [
+        (searched(3, [0.5]), "step scores", True),
+        (searched(3, [0.5, 1.5]), "step scores", True),
+        (searched(3, *[[0.5, 0.5]] * 3), "malformed", False),
+        (searched(4, [0.5, 0.5]), "duplicate", False),
+        (searched(3, [0.5, 0.5], question="Unheard of?"), "unmatched", False),
+        (searched(3, [0.5, 0.5], result={"majority_vote": 2}), "malformed", False),
+        (searched(3, [0.5, 0.5], output=[]), "malformed", False),
+    ],
+)
+def test_records_of_openr_that_do_not_fit(row: Row, reason: str, adopted: bool) -> None:
+    content = lines(searched(4, [0.5, 0.5], [0.5, 0.5]), row)
+    adoption = read("openr", content, files=[{"method": "beam_search", "budget": 2}])
+    rows = adoption.findings.filter(pl.col("member") == "run/0.jsonl, row 1")
+    assert rows.select("reason", "adopted").rows()[-1] == (reason, adopted)
+    assert adoption.paths.filter(problem_id="p4").height == 2
+
+
+# --- ZeroEval -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "form"),
+    [
+        ('```json\n{"reasoning": "So.", "answer": "42"}\n```', "42", "json"),
+        ('{"reasoning": "So.", "answer": 42}', "42", "json"),
+        ('{"reasoning": "So.", "answer": "\\\\frac{1}{2}"}', r"\frac{1}{2}", "json"),
+        # Backslashes that nobody doubled: JSON would read a form feed, a tab, a line break.
+        (r'{"reasoning": "x", "answer": "\frac{1}{2}"}', r"\frac{1}{2}", "json"),
+        (r'{"reasoning": "x", "answer": "\theta \neq \beta"}', r"\theta \neq \beta", "json"),
+        (r'{"reasoning": "bad \( escape", "answer": "$\sqrt{3}$"}', r"\sqrt{3}", "json"),
+        (r'{"answer": "\\(5\\)"}', "5", "json"),
+        (r'{"answer": "The answer is \\boxed{7}"}', "7", "json"),
+        (r'{"answer": "a \"quoted\" word"}', 'a "quoted" word', "json"),
+        (r'{"answer": "$1$ and $2$"}', "$1$ and $2$", "json"),
+        ('{"reasoning": "the \\"answer\\": \\"1\\" is wrong", "answer": "2"}', "2", "json"),
+        (r"no JSON, but \boxed{9}", "9", "box"),
+        (r'{"reasoning": "cut, after \\boxed{11}', "11", "box"),
+        ('{"reasoning": "cut", "answer": "12', None, None),
+        ('{"reasoning": "nothing", "answer": ""}', None, None),
+        ('{"reasoning": "___", "answer": "___"}', None, None),
+        ("", None, None),
+    ],
+)
+def test_answers_in_json_or_a_box(text: str, answer: str | None, form: str | None) -> None:
+    assert answer_of(text) == (answer, form)
+
+
+def test_outputs_without_an_answer_are_counted() -> None:
+    outputs = ['{"answer": "0"}', r"\boxed{2}", "nothing"]
+    rows: list[Any] = [
+        {"problem": f"What\nis ${n}+{n}$ ?", "output": [text], "answer": "gold"}
+        for n, text in enumerate(outputs)
+    ]
+    rows += [{"problem": "Not in the task?", "output": ["x"]}, {"problem": "x", "output": []}]
+    adoption = read("zeroeval", json.dumps(rows).encode(), files=[{"method": "cot"}], prm=None)
+    # Problems match by their text without white space.
+    assert adoption.samples.select("problem_id", "method", "prm", "answer").rows() == [
+        ("p0", "cot", None, "0"),
+        ("p1", "cot", None, "2"),
+        ("p2", "cot", None, None),
+    ]
+    assert found(adoption) == {
+        ("run/0.jsonl", "malformed", False): 1,
+        ("run/0.jsonl", "no answer", True): 2,
+        ("run/0.jsonl", "unmatched", False): 1,
+    }
+    assert adoption.files.select("n_records", "n_used").rows() == [(5, 3)]
+
+
+# --- the Qwen2.5-Math harness ---------------------------------------------------------------------
+
+
+def harness(number: int, *texts: str, **other: Any) -> Row:
+    return {
+        "idx": number,
+        "question": PROBLEMS[number].problem,
+        "gt": PROBLEMS[number].answer,
+        "code": list(texts),
+        "pred": ["6"] * len(texts),
+        "score": [True] * len(texts),
+        "report": [None],
+        **other,
+    }
+
+
+def test_texts_of_the_harness_and_those_that_it_lost() -> None:
+    content = lines(harness(3, solution(6)), harness(4, "", pred=[None], score=[False]))
+    adoption = read("qwen_math", content, files=[{"method": "cot"}], prm=None, count_tokens=len)
+    columns = ("problem_id", "answer", "official_answer", "official_correct", "n_tokens", "n_steps")
+    assert adoption.samples.select(columns).rows() == [
+        ("p3", "6", "6", True, None, 2),
+        ("p4", None, None, False, None, 0),
+    ]
+    assert found(adoption) == {("run/0.jsonl", "no answer", True): 1}
+    assert adoption.tokens["n_tokens"].to_list() == [len(solution(6)), 0]
+    bad = lines(harness(3, solution(6)), harness(4, solution(8), pred=[]))
+    assert found(read("qwen_math", bad)) == {("run/0.jsonl", "malformed", False): 1}
+
+
+# --- RewardMATH -----------------------------------------------------------------------------------
+
+
+def rated(scores: Sequence[Any], number: int = 3, **other: Any) -> bytes:
+    row = {
+        "problem": PROBLEMS[number].problem,
+        "solution_reference": ["human", "other", "third"],
+        "score": list(scores),
+        **other,
+    }
+    return json.dumps([row]).encode()
+
+
+def test_scores_of_solutions_whose_truth_is_known() -> None:
+    steps = [[0.5, 0.75], [0.25], [0.125, 0.5]]
+    files = [{"prm": "one"}, {"prm": "two"}, {"prm": "whole"}]
+    other = [[0.5, 0.5], [0.5], [0.5, 0.5, 0.5]]
+    adoption = read(
+        "rewardmath",
+        *(rated(steps), rated(other), rated([3.5, -1.0, 0.25])),
+        files=[*files[:2], files[2]],
+        policy=None,
+        prm=None,
+    )
+    assert adoption.solutions.schema == SOLUTIONS
+    columns = ("prm", "solution", "author", "correct", "step_scores", "outcome_score")
+    assert adoption.solutions.select(columns).rows() == [
+        ("one", 0, "human", True, [0.5, 0.75], None),
+        ("one", 1, "other", False, [0.25], None),
+        ("one", 2, "third", False, [0.125, 0.5], None),
+        ("two", 0, "human", True, [0.5, 0.5], None),
+        ("two", 1, "other", False, [0.5], None),
+        ("whole", 0, "human", True, None, 3.5),
+        ("whole", 1, "other", False, None, -1.0),
+        ("whole", 2, "third", False, None, 0.25),
+    ]
+    # Two models disagree about the steps of the third solution; the first is taken.
+    assert found(adoption) == {("run/1.jsonl", "step scores", False): 1}
+    assert detail(adoption, "step scores") == "solution 2: 3 scores, others 2"
+    assert "8 solutions scored, by 3 reward models." in report(adoption)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (rated([[0.5]] * 2), "step scores"),
+        (rated([[0.5]] * 3, problem="Unheard of?"), "unmatched"),
+        (rated([[0.5], [0.5], [1.5]]), "step scores"),
+    ],
+)
+def test_scores_that_belong_to_nothing(content: bytes, reason: str) -> None:
+    adoption = read("rewardmath", content, policy=None)
+    assert set(adoption.findings["reason"]) == {reason}

@@ -1,0 +1,136 @@
+"""Records of OpenR's code, from which the paper's official code descends: a problem a line.
+
+Keys that are read: ``question``, ``result.total_completion_tokens`` and ``output``, an answer each:
+``path_idx``, ``text``, ``value`` (scores of its steps), ``completion_tokens``. The code writes
+``value`` [0] where it drew one answer and had nothing to choose: no score. Of a search
+``completion_tokens`` is what the search spent until the answer was there, not its length, which is
+unknown; of CoT and best-of-N, which draw whole texts, it is the length.
+
+Its tree search is none of the paper's methods and is called ``mcts (OpenR)``; ``budget`` is the
+number of its answers. An interrupted run holds the problems that ended first, which are the easy
+ones: fewer records than the task has problems are a finding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+
+from compute_optimal.adopt import Adoption
+from compute_optimal.adopt.records import (
+    Gathering,
+    GivenFile,
+    RecordError,
+    TokenCounter,
+    records,
+)
+from compute_optimal.config import AdoptedEntry
+from compute_optimal.grading.extraction import extract_answer
+from compute_optimal.policies.steps import STEP_DELIMITER, split_steps
+from compute_optimal.tasks import Problem
+
+_STEP_TAG = " ки\n"
+_Count = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True)
+
+
+class _Answer(_Strict):
+    path_idx: _Count
+    text: str
+    value: list[FiniteFloat]
+    completion_tokens: _Count
+
+
+class _Result(_Strict):
+    majority_vote: Literal[0, 1]
+    total_completion_tokens: _Count
+
+
+class _Record(_Strict):
+    question: str
+    result: _Result
+    output: Annotated[list[_Answer], Field(min_length=1)]
+
+
+def read(
+    entry: AdoptedEntry,
+    files: Sequence[GivenFile],
+    problems: Sequence[Problem],
+    count_tokens: TokenCounter | None = None,
+) -> Adoption:
+    """Raises ``StudyError`` where a file holds no such record at all; the rest are findings."""
+    gathering = Gathering(entry, problems, count_tokens)
+    n_before: dict[str, int] = {}
+    for file in files:
+        path, budget = file.entry.path, file.entry.budget
+        is_search = file.entry.method not in ("cot", "best_of_n")
+        seen: set[str] = set()
+        for where, sha256, record in records(_Record, file, gathering):
+            gathering.count(path)["n_answers"] += len(record.output)
+            try:
+                problem = gathering.find_problem(record.question)
+                if problem.problem_id in seen:
+                    raise RecordError("duplicate", "its problem stands in the file before")
+                if [answer.path_idx for answer in record.output] != [*range(len(record.output))]:
+                    raise RecordError("malformed", "output: path_idx does not count from 0")
+                if len(record.output) > budget:
+                    raise RecordError("malformed", f"{len(record.output)} answers, not {budget}")
+            except RecordError as error:
+                gathering.refuse(where, error)
+                continue
+            seen.add(problem.problem_id)
+            gathering.count(path)["n_used"] += 1
+            if len(record.output) < budget:
+                gathering.doubt(where, "answer count", f"{len(record.output)} of {budget} answers")
+            for answer in record.output:
+                steps = split_steps(answer.text.replace(_STEP_TAG, STEP_DELIMITER))
+                scores: list[float] | None = answer.value
+                if len(answer.value) != len(steps) or not all(0 <= v <= 1 for v in answer.value):
+                    scores = None
+                if answer.value == [0] and budget == 1:
+                    scores = None  # its placeholder, also for an answer of one step
+                elif scores is None:
+                    gathering.doubt(
+                        where,
+                        "step scores",
+                        f"answer {answer.path_idx}: {len(answer.value)} scores for "
+                        f"{len(steps)} steps, or no probabilities",
+                    )
+                text = STEP_DELIMITER.join(steps)
+                facts = {
+                    "answer": extract_answer(text),
+                    "official_correct": record.result.majority_vote == 1,
+                    "n_answers": len(record.output),
+                    "n_tokens": None if is_search else answer.completion_tokens,
+                    "n_steps": len(steps),
+                    "step_scores": scores,
+                    "record_sha256": sha256,
+                }
+                if is_search:
+                    facts |= {
+                        "budget": budget,
+                        "subtree": 0,
+                        "path": answer.path_idx,
+                        "n_tokens_tree": record.result.total_completion_tokens,
+                    }
+                    gathering.add("paths", file.entry, where, problem, text=text, **facts)
+                else:
+                    index = n_before.get(problem.problem_id, 0)
+                    n_before[problem.problem_id] = index + 1
+                    gathering.add(
+                        "samples", file.entry, where, problem, text=text, sample_index=index,
+                        **facts,
+                    )  # fmt: skip
+        if 0 < len(seen) < len(problems):
+            gathering.doubt(
+                path,
+                "interrupted",
+                f"{len(seen)} of {len(problems)} problems: those that ended first, if it was "
+                "broken off",
+            )
+    return gathering.adoption()

@@ -1,0 +1,136 @@
+"""What makes a pool of samples not what it seems: found from the texts and answers alone.
+
+Completions that lie under the wrong problems, beams of a search that pass for samples, and copies.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Literal
+
+from compute_optimal.policies.steps import split_steps
+
+BATCH = 25
+"""Problems that search-and-learn samples together (its ``search_batch_size``)."""
+
+_FEWEST = 50
+"""With fewer completions nothing is concluded from how many are right."""
+
+SHARED_STEPS = 3
+"""Two samples that begin with so many equal steps did not come about independently."""
+
+A_SEARCH = 0.25
+"""Share of such pairs from which a file is taken for a search, whatever it is called."""
+
+_MARKS = re.compile(r"\s+|\\left|\\right|\\[!,;]|\$")
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Whether completions lie under their own problems, and the shares that are right.
+
+    ``as_they_stand``; ``permuted``: they lie as ``sources`` says, which ``share_mended`` proves;
+    ``foreign``: no better than under any other problem, and not permuted in the known way.
+    """
+
+    verdict: Literal["as they stand", "permuted", "foreign"]
+    share_right: float
+    share_mended: float
+    share_elsewhere: float
+
+
+def sources(n_rows: int, n_completions: int) -> list[list[tuple[int, int]]]:
+    """Where the completions of each row lie, (row, position), in a file that was cut wrongly.
+
+    The code lists the prompts of a batch n times one after the other, and cuts what comes back
+    into consecutive blocks of n: completion number k of a batch of m problems is problem k mod m's.
+    """
+    found: list[list[tuple[int, int]]] = []
+    for start in range(0, n_rows, BATCH):
+        size = min(BATCH, n_rows - start)
+        for row in range(size):
+            numbers = range(row, size * n_completions, size)
+            found.append([(start + k // n_completions, k % n_completions) for k in numbers])
+    return found
+
+
+def placement(golds: Sequence[str], answers: Sequence[Sequence[str | None]]) -> Placement:
+    """``golds`` [rows] and ``answers`` [rows][n] of a file, in its order, n the same everywhere.
+
+    A comparison of spellings is enough here: all four shares miss the same right answers.
+    """
+    wanted = [_plain(gold) for gold in golds]
+    given = [[None if answer is None else _plain(answer) for answer in row] for row in answers]
+    n = len(given[0])
+    total = len(given) * n
+    right = sum(a == gold for gold, row in zip(wanted, given, strict=True) for a in row) / total
+    moved = sources(len(given), n)
+    mended = sum(
+        given[r][j] == gold for gold, places in zip(wanted, moved, strict=True) for r, j in places
+    )
+    counts = Counter(wanted)
+    others = max(len(wanted) - 1, 1)
+    elsewhere = sum(
+        (counts[a] - (a == gold)) / others
+        for gold, row in zip(wanted, given, strict=True)
+        for a in row
+        if a is not None
+    )
+    after, chance = mended / total, elsewhere / total
+    verdict: Literal["as they stand", "permuted", "foreign"] = "as they stand"
+    if total >= _FEWEST and n > 1:
+        if after > 2 * right and after - right > 5 * _error(right, total, after):
+            verdict = "permuted"
+        elif len(given) > 1 and right - chance <= 3 * _error(chance, total):
+            verdict = "foreign"
+    return Placement(verdict, right, after, chance)
+
+
+def _error(share: float, total: int, other: float = 0.0) -> float:
+    """Standard error of a difference of shares, at least that of one completion."""
+    return math.sqrt(max(share * (1 - share) + other * (1 - other), 1 / total) / total)
+
+
+def _plain(answer: str) -> str:
+    return _MARKS.sub("", answer).replace("dfrac", "frac").replace("tfrac", "frac")
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """Pairs of samples of one problem, and how many of them begin with equal steps."""
+
+    n_pairs: int
+    n_shared: int
+
+    @property
+    def share(self) -> float:
+        return self.n_shared / self.n_pairs if self.n_pairs else 0.0
+
+
+def shared_beginnings(
+    texts: Mapping[str, Iterable[tuple[str, str]]],
+) -> tuple[dict[str, Sharing], Sharing]:
+    """``texts``: problem -> (file, text) of its samples. Within each file, and between files."""
+    pairs: Counter[str | None] = Counter()
+    shared: Counter[str | None] = Counter()
+    for samples in texts.values():
+        begun = [(file, tuple(split_steps(text)[:SHARED_STEPS])) for file, text in samples]
+        for (file, steps), (other, others) in combinations(begun, 2):
+            where = file if file == other else None
+            pairs[where] += 1
+            shared[where] += steps == others and len(steps) == SHARED_STEPS
+    within = {file: Sharing(n, shared[file]) for file, n in pairs.items() if file is not None}
+    return within, Sharing(pairs[None], shared[None])
+
+
+def by_problem(samples: Iterable[tuple[str, str, str]]) -> dict[str, list[tuple[str, str]]]:
+    """(problem, file, text) -> problem -> (file, text)."""
+    found: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for problem, file, text in samples:
+        found[problem].append((file, text))
+    return found

@@ -1,0 +1,80 @@
+"""Outputs of the Qwen2.5-Math evaluation harness: a problem a line, one text or more.
+
+Keys that are read: ``question``, ``code`` (texts, whatever the name says), ``pred`` and ``score``
+(what the harness extracted, and whether it took that for right). It counts no tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from compute_optimal.adopt import Adoption
+from compute_optimal.adopt.records import (
+    Gathering,
+    GivenFile,
+    RecordError,
+    TokenCounter,
+    records,
+)
+from compute_optimal.config import AdoptedEntry
+from compute_optimal.grading.extraction import extract_answer
+from compute_optimal.policies.steps import split_steps
+from compute_optimal.tasks import Problem
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    question: str
+    code: Annotated[list[str], Field(min_length=1)]
+    pred: list[str | None]
+    score: list[bool]
+
+
+def read(
+    entry: AdoptedEntry,
+    files: Sequence[GivenFile],
+    problems: Sequence[Problem],
+    count_tokens: TokenCounter | None = None,
+) -> Adoption:
+    """Raises ``StudyError`` where a file holds no such record at all; the rest are findings."""
+    gathering = Gathering(entry, problems, count_tokens)
+    n_before: dict[str, int] = {}
+    for file in files:
+        seen, empty = set[str](), 0
+        for where, sha256, record in records(_Record, file, gathering):
+            count = gathering.count(file.entry.path)
+            count["n_answers"] += len(record.code)
+            try:
+                problem = gathering.find_problem(record.question)
+                if problem.problem_id in seen:
+                    raise RecordError("duplicate", "its problem stands in the file before")
+                if not len(record.code) == len(record.pred) == len(record.score):
+                    raise RecordError(
+                        "malformed",
+                        f"{len(record.code)} texts, {len(record.pred)} answers and "
+                        f"{len(record.score)} verdicts",
+                    )
+            except RecordError as error:
+                gathering.refuse(where, error)
+                continue
+            seen.add(problem.problem_id)
+            count["n_used"] += 1
+            for text, found, right in zip(record.code, record.pred, record.score, strict=True):
+                empty += not text.strip()
+                index = n_before.get(problem.problem_id, 0)
+                n_before[problem.problem_id] = index + 1
+                gathering.add(
+                    "samples", file.entry, where, problem, text=text, sample_index=index,
+                    answer=extract_answer(text), official_answer=found,
+                    official_correct=right if len(record.code) == 1 else None,
+                    n_answers=len(record.code), n_steps=len(split_steps(text)),
+                    record_sha256=sha256,
+                )  # fmt: skip
+        if empty:
+            detail = f"{empty} texts are empty: the harness has lost them, or nothing was said"
+            gathering.doubt(file.entry.path, "no answer", detail)
+    return gathering.adoption()

@@ -1,0 +1,102 @@
+"""Scores that reward models gave the solutions of RewardMATH: ten a problem, the first right.
+
+A JSON list; keys that are read: ``problem``, ``solution_reference`` (who wrote each solution) and
+``score``: of a process reward model a list of step scores for each solution, of an outcome reward
+model a number. The texts are not in these files, so that scores fit their steps shows only between
+process reward models: where they disagree about the number of steps, that of most is taken for the
+truth and the others' scores of the solution are left out.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+
+from compute_optimal.adopt import Adoption
+from compute_optimal.adopt.records import (
+    Gathering,
+    GivenFile,
+    RecordError,
+    TokenCounter,
+    json_list,
+)
+from compute_optimal.config import AdoptedEntry, RolloutFile
+from compute_optimal.tasks import Problem
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    problem: str
+    solution_reference: Annotated[list[str], Field(min_length=2)]
+    score: list[list[FiniteFloat]] | list[FiniteFloat]
+
+
+def read(
+    entry: AdoptedEntry,
+    files: Sequence[GivenFile],
+    problems: Sequence[Problem],
+    count_tokens: TokenCounter | None = None,
+) -> Adoption:
+    """Raises ``StudyError`` where a file is no such list; the rest are findings."""
+    gathering = Gathering(entry, problems, count_tokens)
+    rows: list[tuple[RolloutFile, str, Problem, dict[str, Any]]] = []
+    for file in files:
+        seen: set[str] = set()
+        for where, sha256, record in json_list(_Record, file, gathering):
+            count = gathering.count(file.entry.path)
+            count["n_answers"] += len(record.solution_reference)
+            try:
+                problem = gathering.find_problem(record.problem)
+                if problem.problem_id in seen:
+                    raise RecordError("duplicate", "its problem stands in the file before")
+                if len(record.score) != len(record.solution_reference):
+                    raise RecordError(
+                        "step scores",
+                        f"scores of {len(record.score)} solutions, and "
+                        f"{len(record.solution_reference)} authors",
+                    )
+            except RecordError as error:
+                gathering.refuse(where, error)
+                continue
+            seen.add(problem.problem_id)
+            count["n_used"] += 1
+            for index, (author, score) in enumerate(
+                zip(record.solution_reference, record.score, strict=True)
+            ):
+                facts: dict[str, Any] = {
+                    "solution": index,
+                    "author": author,
+                    "correct": index == 0,
+                    "record_sha256": sha256,
+                }
+                if isinstance(score, list):
+                    facts |= {"step_scores": score, "n_steps": len(score)}
+                else:
+                    facts["outcome_score"] = score
+                rows.append((file.entry, where, problem, facts))
+    n_steps = _agreed(rows)
+    for of_file, where, problem, facts in rows:
+        scores, expected = facts.get("step_scores"), n_steps.get((problem, facts["solution"]))
+        if scores is not None and (len(scores) != expected or not all(0 <= s <= 1 for s in scores)):
+            detail = f"solution {facts['solution']}: {len(scores)} scores, others {expected}"
+            if len(scores) == expected:
+                detail = f"solution {facts['solution']}: scores that are not probabilities"
+            gathering.refuse(where, RecordError("step scores", detail))
+            continue
+        gathering.add("solutions", of_file, where, problem, **facts)
+    return gathering.adoption()
+
+
+def _agreed(
+    rows: Sequence[tuple[RolloutFile, str, Problem, dict[str, Any]]],
+) -> dict[tuple[Problem, int], int]:
+    """Steps of each solution by most of those that scored them; of equals, the first."""
+    counts: dict[tuple[Problem, int], Counter[int]] = defaultdict(Counter)
+    for _, _, problem, facts in rows:
+        if "n_steps" in facts:
+            counts[problem, facts["solution"]][facts["n_steps"]] += 1
+    return {key: found.most_common(1)[0][0] for key, found in counts.items()}

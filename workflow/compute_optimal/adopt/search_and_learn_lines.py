@@ -1,0 +1,277 @@
+"""The JSON lines that search-and-learn's code writes by itself: a problem a line.
+
+Keys that are read: ``problem``; ``completions`` (texts); ``scores``, for each of them the PRM's
+score of every piece between blank lines; ``completion_tokens``, counts that only its best_of_n
+fills. What it says of votes is judged here again.
+
+What is found without being told:
+
+- completions of best_of_n under the wrong problems (``pools.placement``): mended where the known
+  permutation is proved by the share of right answers, else the file is refused. Their scores were
+  computed with the wrong question and are left out;
+- pools that are beams: with n below the beam width that code keeps all beams, so nothing is pruned,
+  but open beams are copied when one ends. Its searches write no token counts, and samples share
+  first steps. A file most of whose samples do is a search and no pool;
+- an assistant header that stands as a piece of its own, with a score of its own: both left out;
+- counts of 0 tokens for a text: unknown; the same text twice in a pool: kept once. Copies among the
+  answers of a search are that code's own rule, and stay.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from compute_optimal.adopt import Adoption
+from compute_optimal.adopt.pools import (
+    A_SEARCH,
+    SHARED_STEPS,
+    by_problem,
+    placement,
+    shared_beginnings,
+    sources,
+)
+from compute_optimal.adopt.records import (
+    Gathering,
+    GivenFile,
+    RecordError,
+    TokenCounter,
+    records,
+)
+from compute_optimal.config import AdoptedEntry
+from compute_optimal.grading.extraction import extract_answer
+from compute_optimal.policies.steps import STEP_DELIMITER
+from compute_optimal.tasks import Problem
+
+_HEADER = re.compile(r"<\|start_header_id\|>assistant(?:<\|end_header_id\|>)?\s*")
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    problem: str
+    completions: Annotated[list[str], Field(min_length=1)]
+    scores: list[list[float]]
+    completion_tokens: list[int] | int | None = None
+
+
+@dataclass(frozen=True)
+class _Completion:
+    """One text of a file: where it stands, what it says, and what it was scored."""
+
+    where: str
+    sha256: str
+    text: str
+    scores: list[float] | None
+    n_tokens: int | None
+
+
+@dataclass(frozen=True)
+class _Row:
+    problem: Problem
+    completions: list[_Completion]
+
+
+def read(
+    entry: AdoptedEntry,
+    files: Sequence[GivenFile],
+    problems: Sequence[Problem],
+    count_tokens: TokenCounter | None = None,
+) -> Adoption:
+    """Raises ``StudyError`` where a file holds no such record at all; the rest are findings."""
+    gathering = Gathering(entry, problems, count_tokens)
+    pool: list[tuple[GivenFile, _Row]] = []
+    for file in files:
+        rows = _rows(file, gathering)
+        if file.entry.method == "best_of_n":
+            pool += [(file, row) for row in _in_place(rows, file, gathering)]
+        else:
+            _add_search(rows, file, gathering)
+    _add_pool(pool, gathering)
+    return gathering.adoption()
+
+
+def _rows(file: GivenFile, gathering: Gathering) -> list[_Row]:
+    """The rows that can be used, each problem once."""
+    path, found = file.entry.path, dict[str, _Row]()
+    n_unknown = n_headers = 0
+    for where, sha256, record in records(_Record, file, gathering):
+        gathering.count(path)["n_answers"] += len(record.completions)
+        try:
+            problem = gathering.find_problem(record.problem)
+            if problem.problem_id in found:
+                raise RecordError("duplicate", "its problem stands in the file before")
+            texts, tokens = record.completions, record.completion_tokens
+            if len(texts) > file.entry.budget or len(record.scores) != len(texts):
+                raise RecordError(
+                    "malformed",
+                    f"{len(texts)} completions and {len(record.scores)} lists of scores, "
+                    f"expected {file.entry.budget}",
+                )
+            if len(texts) < file.entry.budget:
+                gathering.doubt(
+                    where, "answer count", f"{len(texts)} of {file.entry.budget} completions"
+                )
+            if not isinstance(tokens, list):
+                tokens = [0] * len(texts)
+            if len(tokens) != len(texts):
+                raise RecordError(
+                    "malformed", f"{len(tokens)} counts of tokens for {len(texts)} completions"
+                )
+        except RecordError as error:
+            gathering.refuse(where, error)
+            continue
+        completions = []
+        for text, scores, n_tokens in zip(texts, record.scores, tokens, strict=True):
+            body, kept, has_header = _without_header(text, scores)
+            if (doubt := _misfit(body, kept)) is not None:
+                gathering.doubt(where, "step scores", doubt)
+                kept = None
+            n_unknown += n_tokens <= 0
+            n_headers += has_header
+            count = n_tokens if n_tokens > 0 else None
+            completions.append(_Completion(where, sha256, body, kept, count))
+        found[problem.problem_id] = _Row(problem, completions)
+    if n_headers:
+        gathering.doubt(path, "header", f"of {n_headers} completions, left out with its score")
+    if n_unknown:
+        gathering.doubt(path, "tokens unknown", f"of {n_unknown} completions: the file says 0")
+        if file.entry.method == "best_of_n":
+            gathering.doubt(
+                path,
+                "beams",
+                "no counts of tokens, as searches of that code leave them: beams that nothing "
+                "pruned, of which the first to end were kept",
+            )
+    return list(found.values())
+
+
+def _without_header(text: str, scores: list[float]) -> tuple[str, list[float] | None, bool]:
+    first, delimiter, rest = text.partition(STEP_DELIMITER)
+    if delimiter and _HEADER.fullmatch(first):
+        return rest, scores[1:], True
+    return text, scores, False
+
+
+def _misfit(text: str, scores: list[float] | None) -> str | None:
+    """Why the scores are not those of the text's steps."""
+    n_pieces = len(text.split(STEP_DELIMITER))
+    if scores is None or len(scores) != n_pieces:
+        return f"{len(scores or ())} scores for {n_pieces} pieces"
+    if not all(0 <= score <= 1 for score in scores):
+        return "scores that are not probabilities"
+    return None
+
+
+def _in_place(rows: list[_Row], file: GivenFile, gathering: Gathering) -> list[_Row]:
+    """The rows with their own completions; none where these cannot be told."""
+    count = gathering.count(file.entry.path)
+    counts = {len(row.completions) for row in rows}
+    if len(counts) != 1 or len(rows) != count["n_records"]:
+        # Short of a row or a completion, the order of the batch is lost.
+        return rows
+    answers = [[extract_answer(c.text) for c in row.completions] for row in rows]
+    found = placement([row.problem.answer for row in rows], answers)
+    if found.verdict == "as they stand":
+        return rows
+    shares = (
+        f"right: {found.share_right:.1%} as they stand, {found.share_elsewhere:.1%} under any "
+        f"other problem, {found.share_mended:.1%} in the known order of batches"
+    )
+    if found.verdict == "foreign":
+        gathering.refuse(file.entry.path, RecordError("wrong problems", shares))
+        return []
+    gathering.doubt(file.entry.path, "wrong problems", f"put in order, without scores; {shares}")
+    return [
+        _Row(row.problem, [_unscored(rows[r].completions[j]) for r, j in places])
+        for row, places in zip(rows, sources(len(rows), counts.pop()), strict=True)
+    ]
+
+
+def _unscored(completion: _Completion) -> _Completion:
+    return _Completion(
+        completion.where, completion.sha256, completion.text, None, completion.n_tokens
+    )
+
+
+def _add_pool(pool: Sequence[tuple[GivenFile, _Row]], gathering: Gathering) -> None:
+    """Samples of all files that hold some, numbered through; copies once."""
+    texts = by_problem(
+        (row.problem.problem_id, file.entry.path, completion.text)
+        for file, row in pool
+        for completion in row.completions
+    )
+    within, between = shared_beginnings(texts)
+    searches = {path for path, found in within.items() if found.share > A_SEARCH}
+    for path, found in within.items():
+        detail = (
+            f"{found.share:.1%} of {found.n_pairs} pairs share {SHARED_STEPS} or more first steps"
+        )
+        if path in searches:
+            gathering.refuse(path, RecordError("beams", f"{detail}: a search, and no pool"))
+        elif found.n_shared:
+            gathering.doubt(path, "beams", detail)
+    if between.n_shared:
+        gathering.doubt(
+            "between files",
+            "beams",
+            f"{between.share:.2%} of {between.n_pairs} pairs share {SHARED_STEPS} or more first "
+            "steps",
+        )
+    seen: dict[str, dict[str, str]] = {}
+    for file, row in pool:
+        if file.entry.path in searches:
+            continue
+        kept = seen.setdefault(row.problem.problem_id, {})
+        for completion in row.completions:
+            if (first := kept.get(completion.text)) is not None:
+                error = RecordError("copy", f"the text of {first}, which is kept")
+                gathering.refuse(completion.where, error)
+                continue
+            kept[completion.text] = completion.where
+            gathering.add(
+                "samples", file.entry, completion.where, row.problem, text=completion.text,
+                sample_index=len(kept) - 1, **_facts(completion, len(row.completions)),
+            )  # fmt: skip
+    for path, n_used in Counter(f.entry.path for f, _ in pool).items():
+        gathering.count(path)["n_used"] = 0 if path in searches else n_used
+
+
+def _add_search(rows: Sequence[_Row], file: GivenFile, gathering: Gathering) -> None:
+    width = gathering.beam_width
+    n_copies = 0
+    for row in rows:
+        gathering.count(file.entry.path)["n_used"] += 1
+        n_copies += len(row.completions) - len({c.text for c in row.completions})
+        for index, completion in enumerate(row.completions):
+            is_dvts = file.entry.method == "dvts"
+            subtree, path = divmod(index, width) if is_dvts else (0, index)
+            gathering.add(
+                "paths", file.entry, completion.where, row.problem, text=completion.text,
+                budget=None if is_dvts else file.entry.budget, subtree=subtree, path=path,
+                **_facts(completion, len(row.completions)),
+            )  # fmt: skip
+    if n_copies:
+        gathering.doubt(
+            file.entry.path, "copy", f"{n_copies} answers are copies, as that code fills N"
+        )
+
+
+def _facts(completion: _Completion, n_answers: int) -> dict[str, Any]:
+    pieces = [piece.strip() for piece in completion.text.split(STEP_DELIMITER)]
+    scores = completion.scores
+    if scores is not None:
+        scores = [score for score, piece in zip(scores, pieces, strict=True) if piece]
+    return {
+        "answer": extract_answer(completion.text),
+        "n_answers": n_answers,
+        "n_tokens": completion.n_tokens,
+        "n_steps": sum(map(bool, pieces)),
+        "step_scores": scores,
+        "record_sha256": completion.sha256,
+    }

@@ -1,0 +1,104 @@
+"""Outputs of ZeroEval: one greedy answer to each problem, in a JSON list.
+
+Keys that are read: ``problem`` and ``output``, a list of one text. The prompt asked for JSON with
+the keys reasoning and answer; many outputs are cut, ignore the format, or are no valid JSON, for
+formulas are full of backslashes. The answer of the JSON counts; else the last boxed one; else there
+is none, and how many have none is a finding, because a comparison is unfair to that extent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from compute_optimal.adopt import Adoption
+from compute_optimal.adopt.records import (
+    Gathering,
+    GivenFile,
+    RecordError,
+    TokenCounter,
+    json_list,
+)
+from compute_optimal.config import AdoptedEntry
+from compute_optimal.grading.extraction import extract_answer
+from compute_optimal.policies.steps import split_steps
+from compute_optimal.tasks import Problem
+
+_ANSWER = re.compile(
+    r'"answer"\s*:\s*(?:"(?P<text>(?:[^"\\]|\\.)*)"|(?P<bare>[^\s",{}\[\]]+)\s*[,}\n])', re.DOTALL
+)
+# JSON's escapes, unless a letter follows: then it is a command of LaTeX whose backslash was not
+# doubled, as \frac, \theta or \binom.
+_ESCAPE = re.compile(r'\\(?:(?P<itself>["\\/])|(?P<blank>[nrt])(?![A-Za-z]))')
+_DELIMITERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"))
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    problem: str
+    output: Annotated[list[str], Field(min_length=1, max_length=1)]
+
+
+def read(
+    entry: AdoptedEntry,
+    files: Sequence[GivenFile],
+    problems: Sequence[Problem],
+    count_tokens: TokenCounter | None = None,
+) -> Adoption:
+    """Raises ``StudyError`` where a file is no such list; the rest are findings."""
+    gathering = Gathering(entry, problems, count_tokens)
+    for file in files:
+        path, seen, boxed, none = file.entry.path, set[str](), 0, 0
+        for where, sha256, record in json_list(_Record, file, gathering):
+            gathering.count(path)["n_answers"] += 1
+            try:
+                problem = gathering.find_problem(record.problem)
+                if problem.problem_id in seen:
+                    raise RecordError("duplicate", "its problem stands in the file before")
+            except RecordError as error:
+                gathering.refuse(where, error)
+                continue
+            seen.add(problem.problem_id)
+            gathering.count(path)["n_used"] += 1
+            (text,) = record.output
+            answer, form = answer_of(text)
+            boxed += form == "box"
+            none += form is None
+            gathering.add(
+                "samples", file.entry, where, problem, text=text, sample_index=0, answer=answer,
+                n_answers=1, n_steps=len(split_steps(text)), record_sha256=sha256,
+            )  # fmt: skip
+        if boxed:
+            gathering.doubt(path, "no answer", f"{boxed} of {len(seen)} without JSON, but boxed")
+        if none:
+            gathering.doubt(path, "no answer", f"{none} of {len(seen)} without any answer")
+    return gathering.adoption()
+
+
+def answer_of(text: str) -> tuple[str | None, str | None]:
+    """The answer of an output, and the form it was found in: json, box, or None for no answer."""
+    *_, last = (None, *_ANSWER.finditer(text))
+    if last is not None:
+        found = last["bare"] if last["text"] is None else _unescaped(last["text"])
+        inner = extract_answer(found) or _undelimited(found.strip())
+        if inner and inner not in ("null", "___"):
+            return inner, "json"
+    if (answer := extract_answer(text.replace("\\\\", "\\"))) is not None:
+        return answer, "box"
+    return None, None
+
+
+def _unescaped(text: str) -> str:
+    return _ESCAPE.sub(lambda found: found["itself"] or " ", text)
+
+
+def _undelimited(text: str) -> str:
+    for left, right in _DELIMITERS:
+        inner = text[len(left) : -len(right)]
+        if text.startswith(left) and text.endswith(right) and inner and left not in inner:
+            return inner.strip()
+    return text
