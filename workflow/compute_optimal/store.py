@@ -450,7 +450,7 @@ def _taken(table: str, parts: Iterable[Path], columns: Sequence[str] | None) -> 
     run = ["run"] if table in UNITS else []
     wanted = None if columns is None else list(dict.fromkeys([*keys, *columns]))
     read = None if wanted is None else list(dict.fromkeys([*wanted, *run]))
-    frames = [_rows(part, table, read, [*keys, *run]) for part in parts]
+    frames = [_rows(part, read, [*keys, *run]) for part in parts]
     if not frames:
         return pl.DataFrame()
     frame = frames[0]
@@ -461,14 +461,6 @@ def _taken(table: str, parts: Iterable[Path], columns: Sequence[str] | None) -> 
 
 
 def _rows(part: Path, table: str, columns: list[str] | None, required: list[str]) -> pl.DataFrame:
-    if table == "adopted_paths" and "repetition" not in pl.read_parquet_schema(part):
-        # Parts from before repetitions had a column: they numbered beam searches as subtrees.
-        repeated = pl.col("method") == "beam_search"
-        frame = pl.read_parquet(part).with_columns(
-            repetition=pl.when(repeated).then("subtree").otherwise(0),
-            subtree=pl.when(repeated).then(0).otherwise("subtree"),
-        )
-        return frame if columns is None else frame.select(columns)
     try:
         frame = pl.read_parquet(part, columns=columns)
     except pl.exceptions.ColumnNotFoundError as error:
