@@ -393,7 +393,8 @@ def test_a_value_of_zero_is_no_score_where_one_answer_was_drawn() -> None:
         ("cot", "samples", 40),
         ("beam_search", "paths", None),
     ):
-        adoption = read("openr", lines(*rows), files=[{"method": method}])
+        budget = 4 if method == "beam_search" else 1  # of which one beam is kept
+        adoption = read("openr", lines(*rows), files=[{"method": method, "budget": budget}])
         frame = getattr(adoption, table)
         assert frame["step_scores"].null_count() == frame.height == len(PROBLEMS)
         assert set(frame["n_tokens"]) == {spent}
@@ -420,7 +421,7 @@ def test_a_run_that_was_broken_off_says_so() -> None:
 )
 def test_records_of_openr_that_do_not_fit(row: Row, reason: str, adopted: bool) -> None:
     content = lines(searched(4, [0.5, 0.5], [0.5, 0.5]), row)
-    adoption = read("openr", content, files=[{"method": "beam_search", "budget": 2}])
+    adoption = read("openr", content, files=[{"method": "beam_search", "budget": 8}])
     rows = adoption.findings.filter(pl.col("member") == "run/0.jsonl, row 1")
     assert rows.select("reason", "adopted").rows()[-1] == (reason, adopted)
     assert adoption.paths.filter(problem_id="p4").height == 2

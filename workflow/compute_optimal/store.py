@@ -460,7 +460,7 @@ def _taken(table: str, parts: Iterable[Path], columns: Sequence[str] | None) -> 
     return frame if wanted is None else frame.select(wanted)
 
 
-def _rows(part: Path, table: str, columns: list[str] | None, required: list[str]) -> pl.DataFrame:
+def _rows(part: Path, columns: list[str] | None, required: list[str]) -> pl.DataFrame:
     try:
         frame = pl.read_parquet(part, columns=columns)
     except pl.exceptions.ColumnNotFoundError as error:

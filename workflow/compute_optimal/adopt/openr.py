@@ -69,6 +69,10 @@ def read(
     for file in files:
         path, budget = file.entry.path, file.entry.budget
         is_search = file.entry.method not in ("cot", "best_of_n")
+        # Its beam search answers with the beams that it keeps, N / M of them.
+        n_answers = budget
+        if file.entry.method == "beam_search":
+            n_answers = max(1, budget // entry.beam_width)
         seen: set[str] = set()
         for where, sha256, record in records(_Record, file, gathering):
             gathering.count(path)["n_answers"] += len(record.output)
@@ -78,21 +82,22 @@ def read(
                     raise RecordError("duplicate", "its problem stands in the file before")
                 if [answer.path_idx for answer in record.output] != [*range(len(record.output))]:
                     raise RecordError("malformed", "output: path_idx does not count from 0")
-                if len(record.output) > budget:
-                    raise RecordError("malformed", f"{len(record.output)} answers, not {budget}")
+                if len(record.output) > n_answers:
+                    raise RecordError("malformed", f"{len(record.output)} answers, not {n_answers}")
             except RecordError as error:
                 gathering.refuse(where, error)
                 continue
             seen.add(problem.problem_id)
             gathering.count(path)["n_used"] += 1
-            if len(record.output) < budget:
-                gathering.doubt(where, "answer count", f"{len(record.output)} of {budget} answers")
+            if len(record.output) < n_answers:
+                detail = f"{len(record.output)} of {n_answers} answers"
+                gathering.doubt(where, "answer count", detail)
             for answer in record.output:
                 steps = split_steps(answer.text.replace(_STEP_TAG, STEP_DELIMITER))
                 scores: list[float] | None = answer.value
                 if len(answer.value) != len(steps) or not all(0 <= v <= 1 for v in answer.value):
                     scores = None
-                if answer.value == [0] and budget == 1:
+                if answer.value == [0] and n_answers == 1:
                     scores = None  # its placeholder, also for an answer of one step
                 elif scores is None:
                     gathering.doubt(
