@@ -38,6 +38,9 @@ def _right(gold: str, answer: str) -> bool | None:
         (r"\frac{1}{3}", "0.333333", True),
         (r"\frac{1}{3}", "0.3333", False),
         (r"\frac{1}{3}", "0.333334", False),
+        (r"\frac{1}{3}", "0.33333333333333333333", True),
+        (r"\sqrt{51}", "7.14142842854285", True),
+        (r"\sqrt{51}", "7.14142843854285", False),
         (r"\frac{1}{3000000}", "0.000000", False),
         (r"\frac{20000}{\pi}", "6366.197724", True),
         (r"\frac{20000}{\pi}", "6366.20", False),
@@ -241,13 +244,24 @@ def test_any_text_is_read_or_not(one: list[str], other: list[str]) -> None:
         "\x00" * 900 + "5",
         "9" * 1000,
         "." * 1000,
+        "3000!",
+        r"3000!\%",
+        "0." + "4" * 991,
+        "7." + "0" * 400 + "1",
+        "10^{300}.000000001",
+        r"10^{999} + \frac{1}{3}",
     ],
 )
 def test_hostile_text_is_bounded(text: str) -> None:
     began = time.process_time()
     value = read(text)
+    others = ["7", "52_8", r"\frac{1}{3}", r"\pi", r"10\%", "(1,2)", "1,2", "x+1", r"\text{no}"]
     if value is not None:
         assert right(value, value)
+        for other in map(read, others):
+            assert other is not None
+            assert right(value, other) in (False, None)
+            assert right(other, value) in (False, None)
     assert time.process_time() - began < 3
 
 

@@ -9,6 +9,7 @@ equivalence relation. What it cannot read for certain it leaves to algebra.
 from __future__ import annotations
 
 import functools
+import math
 import re
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
@@ -20,8 +21,10 @@ from compute_optimal.grading.exact import Sum, UnreadableError, number
 from compute_optimal.grading.notation import FUNCTIONS, GREEK, LONGEST_PRODUCT, UNITS, Token, tokens
 
 LONGEST = 1000
+"""Characters of an answer that is read."""
+
 DEEPEST = 40
-"""Characters, and brackets within brackets, that are read."""
+"""Brackets within brackets."""
 
 ROUNDED = 6
 """Significant digits, and decimals, of a decimal that stands for a number that has no finite one.
@@ -60,9 +63,16 @@ class Value:
         return self.key[1] if self.key[0] == "scalar" and isinstance(self.key[1], Sum) else None
 
 
-@functools.lru_cache(maxsize=65536)
+_FLOAT_DIGITS = 15
+
+_PLAIN = re.compile(r"-?[0-9]{1,18}")
+
+
+@functools.lru_cache(maxsize=16384)
 def read(answer: str) -> Value | None:
     """The value of an answer, or None where it is not certain. Bounded for any text."""
+    if _PLAIN.fullmatch(answer):  # most answers are
+        return _scalar(number(int(answer)))
     if len(answer) > LONGEST:
         return None
     try:
@@ -78,6 +88,13 @@ def right(gold: Value, answer: Value) -> bool | None:
     a numeral whose base the question names; the elements of a tuple in its order without
     brackets, and the reverse; a decimal of ``ROUNDED`` digits for a number that has none.
     """
+    try:
+        return _right(gold, answer)
+    except UnreadableError:  # too large to compute with
+        return None
+
+
+def _right(gold: Value, answer: Value) -> bool | None:
     # ASSUME: a unit that the gold does not have, or the answer leaves out, is the one asked for.
     if _clash(gold.unit, answer.unit):
         return False
@@ -85,8 +102,7 @@ def right(gold: Value, answer: Value) -> bool | None:
         return True
     if gold.kind == "numeral" and answer.kind == "scalar":
         value = answer.sum.rational if answer.sum else None
-        digits = str(value) if value is not None and value.denominator == 1 else None
-        return digits == gold.key[1] and not answer.unit
+        return value == Fraction(str(gold.key[1])) and not answer.unit
     if {gold.kind, answer.kind} == {"set", "tuple"} and (
         _elements(gold) == _elements(answer) != ()
     ):
@@ -112,20 +128,23 @@ def _clash(one: str, other: str) -> bool:
 def _percent(gold: Value, answer: Value) -> bool:
     if gold.percent == answer.percent or gold.sum is None or answer.sum is None:
         return False
-    hundred = number(100)
-    return gold.sum * hundred == answer.sum if gold.percent else answer.sum * hundred == gold.sum
+    larger, smaller = (answer.sum, gold.sum) if gold.percent else (gold.sum, answer.sum)
+    return larger / number(100) == smaller
 
 
 def _rounded(gold: Value, answer: Value) -> bool:
     if gold.sum is None or answer.sum is None or answer.decimals < ROUNDED or gold.decimals:
         return False
     true, given = gold.sum.real, answer.sum.real
-    if not true or not given or abs(given) * 10**answer.decimals < 10 ** (ROUNDED - 1):
+    places = min(answer.decimals, _FLOAT_DIGITS)
+    if not true or not given or abs(given) < 10.0 ** (ROUNDED - 1 - places):
         return False
     rational = gold.sum.rational
     if rational is not None and _strip(_strip(rational.denominator, 2), 5) == 1:
         return False
-    return float(f"{true:.{answer.decimals}f}") == given
+    if math.isclose(true, given, rel_tol=10.0**-_FLOAT_DIGITS):
+        return True
+    return places == answer.decimals and float(f"{true:.{places}f}") == given
 
 
 def _strip(value: int, prime: int) -> int:
