@@ -137,7 +137,7 @@ def test_the_largest_budget_is_that_of_the_estimators() -> None:
         ({"store": {"writable": "results/try/s"}}, ["store.writable", "lies in results"]),
         ({"results": "data/store/x"}, ["key results", "lies in store.shipped"]),
         ({"results": "."}, [" results: . is or holds the working directory"]),
-        ({"results": "config"}, [" results: config is or holds registry"]),
+        ({"results": "config"}, ["key results", "config is or holds registry"]),
     ],
 )
 def test_what_was_accepted_once_and_fatal_later(keys: dict[str, Any], expected: list[str]) -> None:
