@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from compute_optimal.config import Study, load_study, parse_study
+from compute_optimal.config import Study, load_lock, load_registry, load_study, parse_study
+from compute_optimal.config.registry import LARGEST_BUDGET
 from compute_optimal.errors import StudyError
+from compute_optimal.models import model_folder
+from compute_optimal.statistics.estimators import MAX_POOL
 
 ROOT = Path(__file__).parents[2]
 
@@ -106,6 +111,88 @@ def test_one_mistake_gives_one_clear_message(keys: dict[str, Any], expected: lis
     for part in expected:
         assert part in text
     assert text.count("do:") == 1
+
+
+def test_the_largest_budget_is_that_of_the_estimators() -> None:
+    assert parse_study(study(budgets=[LARGEST_BUDGET])).budgets == (MAX_POOL,)
+    assert f"less than or equal to {MAX_POOL}" in message(study(budgets=[MAX_POOL * 2]))
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ({"seed": 2**70}, ["key seed", "2147483647"]),
+        ({"methods": []}, ["key methods", "at least 1 item"]),
+        ({"problems": 1_000_000}, ["key problems", "100000"]),
+        ({"problems": 501}, ["key problems", "501 is more than the 500 problems of MATH-500"]),
+        ({"mirror": "nowhere"}, ["key mirror", "nowhere is no folder"]),
+        (
+            {"lock_file": "nowhere.json"},
+            ["key lock_file", "does not exist", "compute_optimal lock"],
+        ),
+        ({"hardware": "A1000"}, ["key hardware", "A1000 is not in", "did you mean A100-80GB?"]),
+        ({"store": {"writable": "README.md"}}, ["key store.writable", "README.md is a file"]),
+        ({"store": {"writable": "data/store"}}, ["store.writable", "is store.shipped too"]),
+        ({"store": {"writable": "results/try"}}, ["store.writable", "is results too"]),
+        ({"store": {"writable": "results/try/s"}}, ["store.writable", "lies in results"]),
+        ({"results": "data/store/x"}, ["key results", "lies in store.shipped"]),
+        ({"results": "."}, [" results: . is or holds the working directory"]),
+        ({"results": "config"}, ["key results", "config is or holds registry"]),
+    ],
+)
+def test_what_was_accepted_once_and_fatal_later(keys: dict[str, Any], expected: list[str]) -> None:
+    text = message(study(**keys))
+    for part in ("my.yaml", *expected):
+        assert part in text
+
+
+def test_results_lie_in_a_folder_of_the_studys_name() -> None:
+    assert parse_study(study()).results == Path("results/try")
+    assert parse_study(study(results="results")).results == Path("results")
+    assert load_study("config/config.yaml").results == Path("results")
+    folders = [load_study(path).results for path in STUDIES]
+    assert len({*folders}) == len(folders)
+
+
+def test_entries_with_one_title_are_told_apart_or_refused(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "config/registry", tmp_path / "registry")
+    file = tmp_path / "registry/policies.yaml"
+    content = yaml.safe_load(file.read_text())
+    content["policies"]["Qwen2.5-3B-Instruct"]["title"] = " qwen2.5-7B-Instruct"
+    file.write_text(yaml.safe_dump(content))
+    both = ["Qwen2.5-7B-Instruct", "Qwen2.5-3B-Instruct"]
+    text = message(study(policies=both, registry=str(tmp_path / "registry")))
+    assert "key policies" in text
+    assert "Qwen2.5-7B-Instruct and Qwen2.5-3B-Instruct have one title" in text
+    assert str(file) in text
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ({"n_parameters": 133}, ["n_parameters is 133,", "describes about 133,376"]),
+        ({"n_parameters": 133_696_000}, ["n_parameters is 133,696,000"]),
+        ({"context": 1024, "native_context": 1024}, ["context is 1,024", "512 tokens"]),
+    ],
+)
+def test_the_registry_agrees_with_the_models_own_file(
+    keys: dict[str, int], expected: list[str], tmp_path: Path
+) -> None:
+    shutil.copytree(ROOT / "config/registry", tmp_path / "registry")
+    file = tmp_path / "registry/policies.yaml"
+    content = yaml.safe_load(file.read_text())
+    content["policies"]["micro-llama-0.1M"] |= keys
+    file.write_text(yaml.safe_dump(content))
+    name = "micro-llama-0.1M"
+    told = message(
+        study(policies=[name], prms=[], methods=["cot"], registry=str(tmp_path / "registry"))
+    )
+    for part in (*expected, str(file), f"{name}/config.json"):
+        assert part in told
+    lock = load_lock(Path("config/models.lock.json"))
+    entry = load_registry(tmp_path / "registry").policy(name)
+    with pytest.raises(StudyError, match=re.escape(expected[0])):
+        model_folder(entry, lock)
 
 
 def test_budgets_need_no_multiples_without_a_search() -> None:

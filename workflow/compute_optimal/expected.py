@@ -173,6 +173,6 @@ def read_expected(folder: Path) -> Files:
         raise StudyError(
             "no results are shipped for this study, so there is nothing to compare with",
             where=str(folder),
-            cure="ship them: python -m compute_optimal publish --config CONFIG",
+            cure="ship them: python -m compute_optimal ship --config CONFIG",
         )
     return files

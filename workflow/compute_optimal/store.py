@@ -512,9 +512,15 @@ def verify(shipped: Path) -> list[str]:
     findings = []
     for name, entry in sorted(manifest.items()):
         path = shipped / name
-        if not path.exists():
+        try:
+            actual = sha256_of(path)
+        except FileNotFoundError:
             findings.append(f"{path} is missing")
-        elif (actual := sha256_of(path)) != entry["sha256"]:
+            continue
+        except OSError as error:
+            findings.append(f"{path} cannot be read: {error.strerror}")
+            continue
+        if actual != entry["sha256"]:
             findings.append(f"{path} has sha256 {actual}, the manifest says {entry['sha256']}")
     for folder in sorted({(shipped / name).parent for name in manifest}):
         if not _spec_is_of(folder):

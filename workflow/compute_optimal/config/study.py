@@ -532,18 +532,20 @@ def _paths_in_each_other(study: Study) -> list[Finding]:
     if study.mirror is not None:
         inputs["mirror"] = study.mirror
     for key, path in written.items():
-        findings += [
-            Finding(
-                key,
-                f"{path} is or holds {what}",
-                "give it a folder of its own; what is in it is written over or removed",
-            )
-            for what, held in (
-                ("the working directory", Path.cwd()),
-                *((f"{name}, {place}", place) for name, place in inputs.items()),
-            )
-            if _within(held, path) or held.resolve() == path.resolve()
-        ]
+        held = next(
+            (
+                what
+                for what, place in (
+                    ("the working directory", Path.cwd()),
+                    *((f"{name}, {place}", place) for name, place in inputs.items()),
+                )
+                if _within(place, path) or place.resolve() == path.resolve()
+            ),
+            None,
+        )
+        if held is not None:
+            cure = "give it a folder of its own; what is in it is written over or removed"
+            findings.append(Finding(key, f"{path} is or holds {held}", cure))
     return findings
 
 
