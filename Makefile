@@ -36,8 +36,20 @@ unexport $(filter-out PYTHON,$(filter PYTHON%,$(.VARIABLES)))
 unexport PIP_TARGET PIP_PREFIX PIP_ROOT PIP_PYTHON PIP_DRY_RUN PIP_EDITABLE PIP_REQUIREMENT PIP_CONSTRAINT \
   PIP_REQUIRE_HASHES PIP_NO_BINARY PIP_ONLY_BINARY PIP_PLATFORM PIP_ABI PIP_IMPLEMENTATION PIP_PYTHON_VERSION
 export PIP_USER := 0
-# Files are read and written as UTF-8 whatever the locale.
+# Files are read and written as UTF-8 whatever the locale; site.py and setuptools go by the locale alone.
 export PYTHONUTF8 := 1
+ifeq ($(filter %UTF-8 %utf-8 %UTF8 %utf8,$(firstword $(LC_ALL) $(LC_CTYPE) $(LANG))),)
+  export LC_ALL := C.UTF-8
+endif
+
+# A container's user may have neither a home nor a name; what looks for them then finds these.
+ifneq ($(shell [ -d "$$HOME" ] && [ -w "$$HOME" ] && echo home),home)
+  export HOME := $(CURDIR)/.venv/home
+  $(shell mkdir -p .venv/home)
+endif
+ifneq ($(shell id -un >/dev/null 2>&1 && echo named),named)
+  export LOGNAME := nobody
+endif
 
 # Modules are compiled when they are first imported. Compiling all that is installed took longer than
 # installing it, and most of it is never imported.

@@ -107,6 +107,49 @@ def test_make_n_runs_nothing(make: Make, target: str) -> None:
     assert calls == []
 
 
+def environment_seen(folder: Path) -> dict[str, str]:
+    """The environment of the last stub that ran."""
+    lines = (folder / "log.environment").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if "=" in line)
+
+
+@pytest.mark.parametrize("home", ["", "/", "/nowhere"])
+def test_who_has_no_home_gets_one(make: Make, tmp_path: Path, home: str) -> None:
+    if os.access("/", os.W_OK) and home == "/":
+        pytest.skip("this user may write anywhere")
+    make("verify", environment={"HOME": home})
+    assert Path(environment_seen(tmp_path)["HOME"]) == tmp_path / "clone/.venv/home"
+    assert (tmp_path / "clone/.venv/home").is_dir()
+    make("verify", environment={"HOME": str(tmp_path)})
+    assert environment_seen(tmp_path)["HOME"] == str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("said", "seen"),
+    [
+        ({"LC_ALL": "POSIX"}, "C.UTF-8"),
+        ({"LC_ALL": "", "LANG": "C"}, "C.UTF-8"),
+        ({"LC_ALL": "", "LANG": "de_DE.ISO-8859-1"}, "C.UTF-8"),
+        ({"LC_ALL": "de_DE.UTF-8"}, "de_DE.UTF-8"),
+        ({"LC_ALL": "", "LANG": "en_US.utf8"}, ""),
+    ],
+)
+def test_files_are_utf_8_in_every_locale(
+    make: Make, tmp_path: Path, said: dict[str, str], seen: str
+) -> None:
+    make("verify", environment={"LC_CTYPE": "", **said})
+    found = environment_seen(tmp_path)
+    assert (found["LC_ALL"], found["PYTHONUTF8"]) == (seen, "1")
+
+
+def test_who_has_no_name_gets_one(make: Make, tmp_path: Path) -> None:
+    (tmp_path / "id").write_text("#!/bin/sh\necho 12345; exit 1\n")
+    (tmp_path / "id").chmod(0o755)
+    nameless = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    make("verify", environment=nameless)
+    assert environment_seen(tmp_path)["LOGNAME"] == "nobody"
+
+
 HOSTILE = {
     "PYTHONHOME": "/nowhere",
     "PYTHONPATH": "/nowhere",
@@ -130,8 +173,7 @@ def test_pip_and_python_are_told_nothing_that_was_meant_for_others(
     done, calls = make("study", "publish", environment=said)
     assert done.returncode == 0, done.stderr
     assert not any("release" in call or "nobody" in call for call in calls)
-    lines = (tmp_path / "log.environment").read_text().splitlines()
-    seen = dict(line.split("=", 1) for line in lines if "=" in line)
+    seen = environment_seen(tmp_path)
     assert seen["PIP_USER"] == "0"
     assert not {name for name in HOSTILE if name in seen} - {"PIP_USER"}
     assert seen["PIP_INDEX_URL"] == "file:///packages"
@@ -164,6 +206,26 @@ def test_git_changes_no_byte_whatever_its_settings(tmp_path: Path) -> None:
     hashed = git("hash-object", "--no-filters", "--stdin-paths", cwd=clone, input=paths)
     assert len(listed) > 1000
     assert hashed.split() == [blob for _, blob, *_ in listed]
+
+
+@pytest.mark.parametrize("image", ["engine-cpu", "engine-cuda"])
+def test_an_image_runs_the_package_of_the_clone_at_hand(image: str, tmp_path: Path) -> None:
+    """Apptainer sources the image's environment in the folder that a job runs in."""
+    package = tmp_path / "clone/workflow/compute_optimal"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    definition = (ROOT / f"container/{image}.def").read_text()
+    environment = definition.split("%environment\n")[1].split("\n%")[0]
+    program = "import compute_optimal; print(compute_optimal.__file__)"
+    done = subprocess.run(
+        ["sh", "-euc", f'{environment}\n"$0" -c "$1"', sys.executable, program],
+        cwd=tmp_path / "clone",
+        env=os.environ | {"PYTHONPATH": str(ROOT / "workflow")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert Path(done.stdout.strip()) == package / "__init__.py"
 
 
 def test_the_database_opens_in_an_old_duckdb(finished_folder: Path, tmp_path: Path) -> None:
