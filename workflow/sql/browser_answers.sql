@@ -9,4 +9,6 @@ WHERE
     AND policy = $policy
     AND list_contains(from_json($problems, '["VARCHAR"]'), problem_id)
     AND (pool = 'evaluation' OR method IS NOT NULL)
+    -- Of a search that was run repeatedly the first run is shown, as its own vote.
+    AND coalesce(repetition, 0) = 0
 ORDER BY problem_id, pool, prm, method, budget, subtree, sample_index;
