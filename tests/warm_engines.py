@@ -8,12 +8,12 @@ it is. Rules, commands and engines are the same; engines are kept open, with a s
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import socket
 import sys
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -47,17 +47,13 @@ def install(folder: Path, address: Path) -> None:
 def serve(address: str) -> None:
     """Do one job after the other until killed. The socket appears when it is ready."""
     from vllm import LLM  # noqa: F401 imported before the first job waits for it
-    from vllm.renderers import hf
 
     from compute_optimal import generate
     from compute_optimal.cli import main
 
     for name in ("open_sampling_engine", "open_scoring_engine"):
         setattr(generate, name, _kept_open(getattr(generate, name)))
-    # vLLM copies each tokenizer for other threads. There are none, and a copy of a vocabulary of
-    # 150,000 tokens takes a second and a tenth of a GB.
-    hf.maybe_make_thread_pool = lambda *_: None
-    generate.load_tokenizer = lru_cache(generate.load_tokenizer)
+    share_tokenizers()
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(address)
         server.listen(64)
@@ -65,6 +61,29 @@ def serve(address: str) -> None:
             client, _ = server.accept()
             with client:
                 client.sendall(bytes([_job(client, main)]))
+
+
+def share_tokenizers() -> None:
+    """Read equal tokenizer files once.
+
+    A vocabulary of 150,000 tokens takes a second and a tenth of a GB, several times for a model:
+    vLLM copies it for other threads, of which there are none.
+    """
+    from transformers import AutoTokenizer
+    from vllm.renderers import hf
+
+    read, known = AutoTokenizer.from_pretrained, {}
+
+    def read_once(folder: str, **options: Any) -> Any:
+        files = [Path(folder) / name for name in ("tokenizer.json", "tokenizer_config.json")]
+        kind = json.loads((Path(folder) / "config.json").read_bytes())["model_type"]
+        key = (kind, *(hashlib.sha256(file.read_bytes()).digest() for file in files))
+        if key not in known:
+            known[key] = read(folder, **options)
+        return known[key]
+
+    AutoTokenizer.from_pretrained = read_once
+    hf.maybe_make_thread_pool = lambda *_: None
 
 
 def _job(client: socket.socket, main: Callable[[list[str]], int]) -> int:

@@ -10,8 +10,9 @@ from typing import Any, get_args
 
 import pytest
 import yaml
-from published_models import MODELS, PRM_ARCHITECTURES
+from published_models import MODELS, PRM_ARCHITECTURES, tiny
 
+from compute_optimal.config.model_config import contradictions
 from compute_optimal.config.registry import PrmFormatName, load_lock, load_registry
 from compute_optimal.errors import StudyError
 from compute_optimal.micro.recipes import PROMPTING
@@ -87,6 +88,18 @@ def test_parameter_counts_of_shipped_models_are_those_of_their_weights() -> None
         counted += 1
     if not counted:
         pytest.skip("no model folder is here")
+
+
+def test_parameters_are_counted_from_a_config_for_every_make_of_the_paper(tmp_path: Path) -> None:
+    registry = load_registry(REGISTRY)
+    for name, real in MODELS.items():
+        entry = registry.policies.get(name) or registry.prm(name)
+        for model in (real, tiny(real, real.vocabulary)):
+            (tmp_path / "config.json").write_text(json.dumps(model.config_json()))
+            right = entry.model_copy(update={"n_parameters": model.n_parameters})
+            assert contradictions(right, tmp_path) == []
+            wrong = entry.model_copy(update={"n_parameters": 1000 * model.n_parameters})
+            assert len(contradictions(wrong, tmp_path)) == 1
 
 
 def test_addresses_are_pinned_and_models_of_4096_tokens_stay_within() -> None:

@@ -11,7 +11,10 @@ from compute_optimal.config.registry import ModelEntry
 
 _FACTOR = 1.5
 """An entry may be so many times off what its dimensions imply: they leave out biases, norms and the
-heads of PRMs, and an output layer is not always there."""
+heads of PRMs."""
+
+_HEADED = ("RewardModel", "ForTokenClassification", "ForSequenceClassification")
+"""Endings of architectures that have a head of their own in the place of the output layer."""
 
 _EXTENDING = ("yarn", "linear", "dynamic")
 """Kinds of ``rope_scaling`` whose factor comes on top of ``max_position_embeddings``."""
@@ -53,8 +56,8 @@ def contradictions(entry: ModelEntry, folder: Path) -> list[tuple[str, str]]:
 def implied_parameters(config: Mapping[str, Any]) -> int | None:
     """Parameters of a dense decoder of these dimensions; None for anything else.
 
-    Embeddings, the output layer where it is not tied, and per layer four attention projections and
-    the three of a gated MLP, as in Llama, Mistral and Qwen2.
+    Embeddings, the output layer where there is one and it is not tied, and per layer four attention
+    projections and the three of a gated MLP, as in Llama, Mistral and Qwen2.
     """
     names = ("hidden_size", "num_hidden_layers", "intermediate_size", "vocab_size")
     numbers = [config.get(name) for name in (*names, "num_attention_heads")]
@@ -68,8 +71,16 @@ def implied_parameters(config: Mapping[str, Any]) -> int | None:
     if type(head) is not int or type(shared) is not int:
         return None
     attention = 2 * hidden * head * (heads + shared)
-    outputs = 1 if config.get("tie_word_embeddings") else 2
+    has_layer = not config.get("tie_word_embeddings") and not _architecture(config).endswith(
+        _HEADED
+    )
+    outputs = 2 if has_layer else 1
     return outputs * vocabulary * hidden + layers * (attention + 3 * hidden * inner)
+
+
+def _architecture(config: Mapping[str, Any]) -> str:
+    names = config.get("architectures")
+    return names[0] if isinstance(names, list) and names and isinstance(names[0], str) else ""
 
 
 def longest_context(config: Mapping[str, Any]) -> int | None:
