@@ -174,6 +174,18 @@ def test_a_flipped_byte_is_named_and_refused(cell: Partition) -> None:
     assert part.name in str(caught.value)
 
 
+@pytest.mark.parametrize("length", [0, 1, 3, 100, -100, -9, -1])
+def test_a_part_cut_short_is_named_and_refused_by_a_quick_look_too(
+    cell: Partition, length: int
+) -> None:
+    part = cell.append("samples", rows("a", range(3)))
+    part.write_bytes(part.read_bytes()[:length])
+    for read in (cell.read, cell.look):
+        with pytest.raises(StudyError, match="damaged") as caught:
+            read("samples")
+        assert part.name in str(caught.value)
+
+
 def test_a_flipped_byte_in_a_shipped_part_is_found_by_read_and_by_verify(
     cell: Partition, tmp_path: Path
 ) -> None:
