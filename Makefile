@@ -59,8 +59,8 @@ export PIP_COMPILE
 # processes compiles all anew. What a study imports is compiled at the end of the installation, by
 # importing it.
 comma := ,
-IMPORTED := snakemake.cli snakemake.report.html_reporter compute_optimal.study_plan \
-  compute_optimal.charts.present compute_optimal.analyse duckdb fontTools.subset ipykernel.kernelapp \
+IMPORTED := snakemake.cli snakemake.report.html_reporter compute_optimal.study.plan \
+  compute_optimal.present.render compute_optimal.analyse.estimates duckdb fontTools.subset ipykernel.kernelapp \
   math_verify matplotlib.backends.backend_agg matplotlib.backends.backend_pdf \
   matplotlib.backends.backend_svg matplotlib_inline.backend_inline nbclient nbconvert
 

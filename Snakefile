@@ -1,6 +1,6 @@
 # Compute-optimal test-time scaling, end to end. Rules are included in the order in which they run.
 
-from compute_optimal.study_plan import for_snakemake
+from compute_optimal.study.plan import for_snakemake
 from snakemake.utils import min_version
 
 min_version("9.27")

@@ -27,15 +27,16 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from compute_optimal import database, estimate
-from compute_optimal.charts.query import SQL_FOLDER, run_query
-from compute_optimal.claims import judge_claims
-from compute_optimal.config import Study, load_claims, load_study
-from compute_optimal.published import load_processbench
-from compute_optimal.score_quality import examine_scores
-from compute_optimal.selection import select_strategies
-from compute_optimal.storage import Storage
-from compute_optimal.store import write_json, write_parquet
+from compute_optimal.analyse import accuracy as estimate
+from compute_optimal.analyse import database
+from compute_optimal.analyse.published import load_processbench
+from compute_optimal.analyse.score_quality import examine_scores
+from compute_optimal.analyse.selection import select_strategies
+from compute_optimal.present.claims import judge_claims
+from compute_optimal.present.query import SQL_FOLDER, run_query
+from compute_optimal.store.partitions import write_json, write_parquet
+from compute_optimal.store.storage import Storage
+from compute_optimal.study.config import Study, load_claims, load_study
 
 TASK = "MATH-500"
 TARGET_SECONDS, TARGET_GIGABYTES = 120, 8

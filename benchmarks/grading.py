@@ -18,11 +18,11 @@ from concurrent.futures import ProcessPoolExecutor
 import polars as pl
 from workbench import POLICY, ROOT, TASK, ratio, write_result
 
-from compute_optimal import cells
-from compute_optimal.config import Study, load_study
-from compute_optimal.grading import extract_answer, grade
-from compute_optimal.judge import answers_of_adopted
-from compute_optimal.storage import Storage
+from compute_optimal.judge.answers import answers_of_adopted
+from compute_optimal.judge.grading import extract_answer, grade
+from compute_optimal.store.storage import Storage
+from compute_optimal.study import cells
+from compute_optimal.study.config import Study, load_study
 
 COLLECTION = "qwen2.5-1.5b-math-shepherd"
 Rollout = tuple[str, str | None]

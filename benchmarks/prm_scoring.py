@@ -21,11 +21,11 @@ from workbench import (
     write_result,
 )
 
-from compute_optimal import cells
-from compute_optimal.config import load_study
-from compute_optimal.generate import MAX_IN_FLIGHT
+from compute_optimal.generate.jobs import MAX_IN_FLIGHT
 from compute_optimal.search import run, score_samples
-from compute_optimal.storage import Storage
+from compute_optimal.store.storage import Storage
+from compute_optimal.study import cells
+from compute_optimal.study.config import load_study
 
 
 def main() -> None:

@@ -17,13 +17,13 @@ from typing import Any
 
 from workbench import ROOT, write_result
 
-from compute_optimal.config import Study, load_study
 from compute_optimal.engines import open_sampling_engine
-from compute_optimal.generate import MAX_IN_FLIGHT
+from compute_optimal.generate.jobs import MAX_IN_FLIGHT
 from compute_optimal.policies.prompts import load_tokenizer, prompt_ids
 from compute_optimal.search import run
 from compute_optimal.search.sampling import PoolResult, SamplingSettings, draw
-from compute_optimal.storage import Storage
+from compute_optimal.store.storage import Storage
+from compute_optimal.study.config import Study, load_study
 
 
 def sample(study: Study, name: str, n_problems: int, n_samples: int) -> dict[str, Any]:

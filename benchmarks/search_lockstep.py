@@ -34,7 +34,7 @@ from workbench import (
 )
 
 from compute_optimal.engines.requests import ScoreRequest, ScoreResult
-from compute_optimal.generate import MAX_IN_FLIGHT, SCORE_BATCH
+from compute_optimal.generate.jobs import MAX_IN_FLIGHT, SCORE_BATCH
 from compute_optimal.micro.process_reward_model import ProcessRewardModel
 from compute_optimal.policies.steps import STEP_DELIMITER, split_steps
 from compute_optimal.prms import PrmInput

@@ -25,9 +25,9 @@ from workbench import (
 )
 
 from compute_optimal.engines.requests import SampleRequest, ScoreRequest, ScoreResult
-from compute_optimal.generate import MAX_IN_FLIGHT, SCORE_BATCH
+from compute_optimal.generate.jobs import MAX_IN_FLIGHT, SCORE_BATCH
 from compute_optimal.search import SearchResult, run
-from compute_optimal.spec import seed_for
+from compute_optimal.study.spec import seed_for
 
 
 class FreeScorer:

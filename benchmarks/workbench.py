@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from compute_optimal.config import load_study
 from compute_optimal.engines import engine_version, open_sampling_engine, open_scoring_engine
 from compute_optimal.engines.requests import (
     Completion,
@@ -26,7 +25,8 @@ from compute_optimal.engines.requests import (
 from compute_optimal.policies.prompts import load_tokenizer, prompt_ids
 from compute_optimal.prms import prm_format
 from compute_optimal.search import Search, SearchResult, SearchSettings, beam_search, dvts
-from compute_optimal.storage import Storage
+from compute_optimal.store.storage import Storage
+from compute_optimal.study.config import load_study
 from compute_optimal.tasks import Problem
 
 ROOT = Path(__file__).parents[1]

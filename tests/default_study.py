@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from compute_optimal.config import load_study
+from compute_optimal.study.config import load_study
 
 ROOT = Path(__file__).parents[1]
 STUDY = load_study(

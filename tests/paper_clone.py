@@ -28,7 +28,7 @@ from tiny_tokenizers import save_stand_in
 from tokenizers import Tokenizer
 from warm_engines import install
 
-from compute_optimal.config import ModelEntry, load_registry
+from compute_optimal.study.config import ModelEntry, load_registry
 
 ROOT = Path(__file__).parents[1]
 REGISTRY = load_registry(ROOT / "config/registry")

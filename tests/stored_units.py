@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import polars as pl
 
-from compute_optimal import cells, units
-from compute_optimal.config import Study
-from compute_optimal.parts import ORIGIN, SECONDS
-from compute_optimal.storage import Storage
+from compute_optimal.store import units
+from compute_optimal.store.schemas import ORIGIN, SECONDS
+from compute_optimal.store.storage import Storage
+from compute_optimal.study import cells
+from compute_optimal.study.config import Study
 
 MEASURED = (
     *("run", *SECONDS, *ORIGIN),

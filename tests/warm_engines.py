@@ -48,8 +48,8 @@ def serve(address: str) -> None:
     """Do one job after the other until killed. The socket appears when it is ready."""
     from vllm import LLM  # noqa: F401 imported before the first job waits for it
 
-    from compute_optimal import generate
     from compute_optimal.cli import main
+    from compute_optimal.generate import jobs as generate
 
     for name in ("open_sampling_engine", "open_scoring_engine"):
         setattr(generate, name, _kept_open(getattr(generate, name)))

@@ -39,7 +39,7 @@ NOT_RUN = {
     "make bench": "takes minutes and measures",
     "make bench-analysis": "takes minutes and measures",
     "make lock": "needs the network",
-    "python -m compute_optimal.config": "writes what test_config_documentation.py compares",
+    "python -m compute_optimal.study.config": "writes what test_config_documentation.py compares",
     "python -m compute_optimal import-gguf --output resources/models/SmolLM2-135M-Instruct-Q4_1": (
         "test_pretrained.py runs it"
     ),

@@ -15,12 +15,12 @@ import pytest
 from clones import Clone, fresh_clone
 from default_study import ROOT, STUDY
 
-from compute_optimal.charts.items import ITEMS
-from compute_optimal.charts.present import tabulate
-from compute_optimal.charts.query import opened, run_query
-from compute_optimal.claims import judge_claims
-from compute_optimal.config import load_claims
-from compute_optimal.tables.model import Compared, Estimate, Table
+from compute_optimal.present.catalogue import ITEMS
+from compute_optimal.present.claims import judge_claims
+from compute_optimal.present.query import opened, run_query
+from compute_optimal.present.render import tabulate
+from compute_optimal.present.tables.model import Compared, Estimate, Table
+from compute_optimal.study.config import load_claims
 
 CHOSEN = "chosen"
 """In the place of a PRM: it is chosen too."""

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from clones import GENERATE, TASK, TINY, Clone, Job
 
-from compute_optimal.store import slug
+from compute_optimal.store.partitions import slug
 
 POLICY = TINY["policies"][1]
 NEW = "micro-new"

@@ -13,7 +13,7 @@ from clones import Clone, fresh_clone
 from default_study import ROOT
 
 from compute_optimal.commands import FUNCTIONS
-from compute_optimal.sources import sources_of
+from compute_optimal.study.sources import sources_of
 
 RECORDER = """
     import os, sys
@@ -109,7 +109,7 @@ PRESENTED = {"draw_figures", "run_notebooks", "all"}
 
 
 def test_a_chart_is_drawn_anew_and_nothing_is_judged(finished: Clone) -> None:
-    rules = planned_after(finished, "compute_optimal/charts/distribution.py")
+    rules = planned_after(finished, "compute_optimal/present/charts/distribution.py")
     assert rules == {*PRESENTED, "render_tables"}
 
 
@@ -122,11 +122,11 @@ def test_a_query_of_a_claim_is_judged_anew(finished: Clone) -> None:
 @pytest.mark.parametrize(
     ("file", "first"),
     [
-        ("compute_optimal/analyse.py", "estimate_accuracy"),
-        ("compute_optimal/answer_grid.py", "estimate_accuracy"),
-        ("compute_optimal/examine.py", "examine_prms"),
-        ("compute_optimal/grading/extraction.py", "grade_answers"),
-        ("compute_optimal/pruning.py", "check_steps"),
+        ("compute_optimal/analyse/estimates.py", "estimate_accuracy"),
+        ("compute_optimal/analyse/answer_grid.py", "estimate_accuracy"),
+        ("compute_optimal/analyse/prm_examination.py", "examine_prms"),
+        ("compute_optimal/judge/grading/extraction.py", "grade_answers"),
+        ("compute_optimal/judge/pruning.py", "check_steps"),
     ],
 )
 def test_a_zone_and_what_follows_is_made_anew(finished: Clone, file: str, first: str) -> None:

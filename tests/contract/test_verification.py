@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 from clones import TINY, Clone, fresh_clone
 
-from compute_optimal.store import LAYOUT, MANIFESTS, sha256_of, slug
+from compute_optimal.store.partitions import LAYOUT, MANIFESTS, sha256_of, slug
 
 FIRST, SECOND = map(slug, TINY["policies"])
 PRM = slug(*TINY["prms"])

@@ -10,11 +10,11 @@ from typing import Any
 
 from default_study import POLICIES, PRM, ROOT, TASK
 
-from compute_optimal import cells
 from compute_optimal.cli import main
-from compute_optimal.config import Study, load_study
-from compute_optimal.store import Partition, Store
-from compute_optimal.study_plan import StudyPlan
+from compute_optimal.store.partitions import Partition, Store
+from compute_optimal.study import cells
+from compute_optimal.study.config import Study, load_study
+from compute_optimal.study.plan import StudyPlan
 
 POLICY = POLICIES[-1]
 

@@ -12,10 +12,10 @@ import polars as pl
 import pytest
 import yaml
 
-from compute_optimal import cells
-from compute_optimal.config import load_study
-from compute_optimal.store import Store
-from compute_optimal.study_plan import StudyPlan
+from compute_optimal.store.partitions import Store
+from compute_optimal.study import cells
+from compute_optimal.study.config import load_study
+from compute_optimal.study.plan import StudyPlan
 
 pytest.importorskip("vllm", reason="no CPU engine in this environment: make engine")
 pytestmark = pytest.mark.engine

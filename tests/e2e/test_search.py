@@ -14,13 +14,13 @@ from default_study import STUDY
 from micro_study import PRM, ROOT, TASK, command, searches, study, succeed
 from stored_units import trees
 
-from compute_optimal.config import Study
 from compute_optimal.engines import open_scoring_engine
 from compute_optimal.policies.prompts import load_tokenizer
 from compute_optimal.policies.steps import split_steps
 from compute_optimal.prms import prm_format
 from compute_optimal.search import ScoresResult, run, score_samples
-from compute_optimal.storage import Storage
+from compute_optimal.store.storage import Storage
+from compute_optimal.study.config import Study
 
 pytest.importorskip("vllm", reason="no CPU engine in this environment: make engine")
 pytestmark = pytest.mark.engine

@@ -23,15 +23,18 @@ import fake_engines
 import pytest
 from default_study import POLICIES, PRM, ROOT, STUDY, TASK
 
-from compute_optimal import cells, database, generate, storage, units
-from compute_optimal.config import Study, load_study
-from compute_optimal.coverage import coverage
+from compute_optimal.analyse import database
 from compute_optimal.engines.requests import FinishReason, SampleRequest
-from compute_optimal.parts import ORIGIN
+from compute_optimal.generate import jobs as generate
 from compute_optimal.policies.steps import STEP_DELIMITER, split_steps
-from compute_optimal.spec import text_hash
-from compute_optimal.storage import Storage
-from compute_optimal.study_plan import StudyPlan
+from compute_optimal.store import storage, units
+from compute_optimal.store.schemas import ORIGIN
+from compute_optimal.store.storage import Storage
+from compute_optimal.study import cells
+from compute_optimal.study.config import Study, load_study
+from compute_optimal.study.coverage import coverage
+from compute_optimal.study.plan import StudyPlan
+from compute_optimal.study.spec import text_hash
 
 POLICY, N_PROBLEMS, N = POLICIES[0], 2, 8
 OTHER = next(name for name in STUDY.prms if name != PRM)

@@ -14,11 +14,11 @@ import fake_engines
 import pytest
 from default_study import POLICIES, PRM, ROOT, TASK
 
-from compute_optimal import generate
 from compute_optimal.cli import main
-from compute_optimal.config import parse_study
 from compute_optimal.engines.requests import FinishReason, SampleRequest
-from compute_optimal.study_plan import StudyPlan
+from compute_optimal.generate import jobs as generate
+from compute_optimal.study.config import parse_study
+from compute_optimal.study.plan import StudyPlan
 
 POLICY = POLICIES[0]
 SENTENCES = ("Add them.", "Take the first two.", "Start with the last.", "Carry on from there.")

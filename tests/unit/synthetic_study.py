@@ -11,11 +11,11 @@ import duckdb
 import numpy as np
 import polars as pl
 
-from compute_optimal.estimate import OUTCOMES
-from compute_optimal.prm_ability import MEASURES
-from compute_optimal.prm_cases import DISAGREEMENT, FAILURES
-from compute_optimal.selection import select_strategies
-from compute_optimal.spec import canonical
+from compute_optimal.analyse.accuracy import OUTCOMES
+from compute_optimal.analyse.prm_ability import MEASURES
+from compute_optimal.analyse.prm_cases import DISAGREEMENT, FAILURES
+from compute_optimal.analyse.selection import select_strategies
+from compute_optimal.study.spec import canonical
 
 SCHEMA = {
     "problems": "task VARCHAR, problem_id VARCHAR, problem_hash VARCHAR, answer VARCHAR,"

@@ -19,10 +19,16 @@ from typing import Any
 import polars as pl
 import pytest
 
-from compute_optimal import judge
 from compute_optimal.adopt import Adoption, collection, files
 from compute_optimal.adopt.tokens import token_counter
-from compute_optimal.cells import (
+from compute_optimal.errors import StudyError
+from compute_optimal.judge import answers as judge
+from compute_optimal.ship.expected import graded_anew
+from compute_optimal.ship.verify import Check, verdicts_graded_anew
+from compute_optimal.store.partitions import Store
+from compute_optimal.store.sharing import publish
+from compute_optimal.store.storage import Storage
+from compute_optimal.study.cells import (
     ADOPTED_TABLES,
     adopted_names,
     adopted_spec,
@@ -31,14 +37,8 @@ from compute_optimal.cells import (
     task_spec,
     verdicts_spec,
 )
-from compute_optimal.config import AdoptedEntry, TaskEntry, load_study
-from compute_optimal.errors import StudyError
-from compute_optimal.expected import graded_anew
-from compute_optimal.sharing import publish
-from compute_optimal.storage import Storage
-from compute_optimal.store import Store
+from compute_optimal.study.config import AdoptedEntry, TaskEntry, load_study
 from compute_optimal.tasks import Problem
-from compute_optimal.verify import Check, verdicts_graded_anew
 
 COMMIT = "c" * 40
 STEM = "owner--name-ccccccc"

@@ -11,16 +11,16 @@ import polars as pl
 import pytest
 from huggingface_hub import constants, errors
 
-from compute_optimal import judge
 from compute_optimal.adopt import PATHS, SAMPLES, Adoption, collection
 from compute_optimal.adopt.archives import content_sha256
 from compute_optimal.adopt.search_and_learn import Run, read_search_and_learn
-from compute_optimal.cells import adopted_spec, partition
-from compute_optimal.config import AdoptedEntry, HubRollouts, TaskEntry
+from compute_optimal.analyse.accuracy import Settings, estimate
 from compute_optimal.errors import StudyError
-from compute_optimal.estimate import Settings, estimate
-from compute_optimal.storage import Storage
-from compute_optimal.store import Store, sha256_of
+from compute_optimal.judge import answers as judge
+from compute_optimal.store.partitions import Store, sha256_of
+from compute_optimal.store.storage import Storage
+from compute_optimal.study.cells import adopted_spec, partition
+from compute_optimal.study.config import AdoptedEntry, HubRollouts, TaskEntry
 from compute_optimal.tasks import Problem
 
 PROBLEMS = [

@@ -14,8 +14,8 @@ import pytest
 
 from compute_optimal.adopt import FINDINGS, PATHS, SAMPLES, Adoption, report
 from compute_optimal.adopt.official import OFFICIAL_NAMES, Names, read_official_output
-from compute_optimal.config.registry import load_registry
 from compute_optimal.errors import StudyError
+from compute_optimal.study.config.registry import load_registry
 from compute_optimal.tasks import Problem
 
 PROBLEMS = [

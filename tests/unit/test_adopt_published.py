@@ -7,9 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from compute_optimal.config.registry import load_registry
-from compute_optimal.errors import StudyError
-from compute_optimal.published import (
+from compute_optimal.analyse.published import (
     OTHER_MODELS,
     OTHER_PRMS,
     POLICY_NAMES,
@@ -17,6 +15,8 @@ from compute_optimal.published import (
     load_optscale,
     load_published,
 )
+from compute_optimal.errors import StudyError
+from compute_optimal.study.config.registry import load_registry
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "data" / "published"

@@ -16,8 +16,8 @@ from compute_optimal.adopt.collection import READERS
 from compute_optimal.adopt.pools import BATCH, placement, sources
 from compute_optimal.adopt.records import GivenFile
 from compute_optimal.adopt.zeroeval import answer_of
-from compute_optimal.config import AdoptedEntry
 from compute_optimal.errors import StudyError
+from compute_optimal.study.config import AdoptedEntry
 from compute_optimal.tasks import Problem
 
 PROBLEMS = [Problem(f"p{n}", f"What is ${n}+{n}$?", str(2 * n), 1, None) for n in range(60)]

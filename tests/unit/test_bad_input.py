@@ -16,14 +16,16 @@ import pytest
 import yaml
 from default_study import POLICIES, ROOT, TASK
 
-from compute_optimal import cli, generate, store
-from compute_optimal import store as store_module
-from compute_optimal.config import load_study
+from compute_optimal import cli
 from compute_optimal.errors import StudyError
-from compute_optimal.models import folder_sha256
+from compute_optimal.generate import jobs as generate
 from compute_optimal.search.records import Ledger
-from compute_optimal.store import Store
-from compute_optimal.study_plan import StudyPlan
+from compute_optimal.store import partitions as store
+from compute_optimal.store import partitions as store_module
+from compute_optimal.store.partitions import Store
+from compute_optimal.study.config import load_study
+from compute_optimal.study.models import folder_sha256
+from compute_optimal.study.plan import StudyPlan
 
 MODEL = POLICIES[0]
 Run = Callable[..., str]

@@ -25,14 +25,15 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from synthetic_study import POLICIES, PRMS, SyntheticStudy
 
-from compute_optimal.charts import accuracy, failures, style
-from compute_optimal.charts import grid as grid_module
-from compute_optimal.charts.grid import PAGE_HEIGHT, WIDTH, Block, Grid, Panel
-from compute_optimal.charts.items import ITEMS
-from compute_optimal.charts.present import Drawing, draw, draw_figure
-from compute_optimal.charts.query import run_query
 from compute_optimal.errors import StudyError
-from compute_optimal.tables.gains import gains_of
+from compute_optimal.present import style
+from compute_optimal.present.catalogue import ITEMS
+from compute_optimal.present.charts import accuracy, failures
+from compute_optimal.present.charts import grid as grid_module
+from compute_optimal.present.charts.grid import PAGE_HEIGHT, WIDTH, Block, Grid, Panel
+from compute_optimal.present.query import run_query
+from compute_optimal.present.render import Drawing, draw, draw_figure
+from compute_optimal.present.tables.gains import gains_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:Glyph:UserWarning")
 
@@ -578,7 +579,7 @@ def test_files_are_the_same_bytes_again_and_bear_no_date(database: Path, tmp_pat
 
 def test_bytes_do_not_depend_on_the_process(drawn: Drawn, database: Path) -> None:
     program = (
-        "import hashlib, sys; from compute_optimal.charts.present import draw;"
+        "import hashlib, sys; from compute_optimal.present.render import draw;"
         "print(hashlib.sha256(draw('figure_3', sys.argv[1]).encoded('svg')).hexdigest())"
     )
     result = subprocess.run(
@@ -601,7 +602,7 @@ def test_a_notebook_shows_the_picture_that_was_drawn_before(database: Path, tmp_
 
 def test_the_catalogue_is_read_without_plotting_libraries() -> None:
     program = (
-        "import sys, compute_optimal.charts;"
+        "import sys, compute_optimal.present.charts;"
         "print(sorted({'matplotlib', 'duckdb', 'torch'} & set(sys.modules)))"
     )
     result = subprocess.run(

@@ -14,9 +14,9 @@ import nbformat
 import pytest
 from synthetic_study import POLICIES, PRMS, SyntheticStudy
 
-from compute_optimal.charts.items import ITEMS, NOTEBOOKS
 from compute_optimal.errors import StudyError
-from compute_optimal.notebooks import run_notebooks
+from compute_optimal.present.catalogue import ITEMS, NOTEBOOKS
+from compute_optimal.present.notebooks import run_notebooks
 
 NOTEBOOK_FOLDER = Path(__file__).parents[2] / "notebooks"
 WORKFLOW = Path(__file__).parents[2] / "workflow"

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from synthetic_study import POLICIES, PRMS, SyntheticStudy
 
-from compute_optimal.claims import claims_page, claims_table, judge_claims
-from compute_optimal.claims import judge as judging
-from compute_optimal.config import Claim, ClaimRule, load_claims
 from compute_optimal.errors import StudyError
+from compute_optimal.present.claims import claims_page, claims_table, judge_claims
+from compute_optimal.present.claims import judge as judging
+from compute_optimal.study.config import Claim, ClaimRule, load_claims
 
 ROOT = Path(__file__).parents[2]
 CLAIMS = load_claims(ROOT / "config/claims.yaml")

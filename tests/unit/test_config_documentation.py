@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from compute_optimal.config.documentation import COMMAND, documentation, write_documentation
-from compute_optimal.config.registry import REGISTRY_FILES
-from compute_optimal.config.study import Study
 from compute_optimal.errors import StudyError
+from compute_optimal.study.config.documentation import COMMAND, documentation, write_documentation
+from compute_optimal.study.config.registry import REGISTRY_FILES
+from compute_optimal.study.config.study import Study
 
 ROOT = Path(__file__).parents[2]
 

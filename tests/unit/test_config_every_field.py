@@ -16,10 +16,11 @@ import yaml
 from default_study import POLICIES, PRM, ROOT, TASK
 from pydantic import BaseModel
 
-from compute_optimal.config import Study, load_claims, load_study
-from compute_optimal.config.claims import Claim, ClaimRule
-from compute_optimal.config.hardware import HardwareEntry, hardware_named
-from compute_optimal.config.registry import (
+from compute_optimal.errors import StudyError
+from compute_optimal.study.config import Study, load_claims, load_study
+from compute_optimal.study.config.claims import Claim, ClaimRule
+from compute_optimal.study.config.hardware import HardwareEntry, hardware_named
+from compute_optimal.study.config.registry import (
     AdoptedEntry,
     ChainParameters,
     HubRollouts,
@@ -30,10 +31,9 @@ from compute_optimal.config.registry import (
     Sampling,
     TaskEntry,
 )
-from compute_optimal.config.study import Difficulty, Grading, Statistics, StoreFolders
-from compute_optimal.cost import describe, plan
-from compute_optimal.errors import StudyError
-from compute_optimal.study_plan import StudyPlan
+from compute_optimal.study.config.study import Difficulty, Grading, Statistics, StoreFolders
+from compute_optimal.study.cost import describe, plan
+from compute_optimal.study.plan import StudyPlan
 
 POLICY, ADOPTED, HUB = POLICIES[0], "qwen2.5-1.5b-math-shepherd", "search-and-learn-llama-3.2-1b"
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compute_optimal.config.reading import read_mapping, read_overrides
 from compute_optimal.errors import StudyError
+from compute_optimal.study.config.reading import read_mapping, read_overrides
 
 
 def read(text: str) -> Any:

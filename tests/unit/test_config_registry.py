@@ -12,11 +12,11 @@ import pytest
 import yaml
 from published_models import MODELS, PRM_ARCHITECTURES, tiny
 
-from compute_optimal.config.model_config import contradictions
-from compute_optimal.config.registry import PrmFormatName, load_lock, load_registry
 from compute_optimal.errors import StudyError
 from compute_optimal.micro.recipes import PROMPTING
 from compute_optimal.prms import PRM_FORMATS
+from compute_optimal.study.config.model_config import contradictions
+from compute_optimal.study.config.registry import PrmFormatName, load_lock, load_registry
 
 REGISTRY = Path(__file__).parents[2] / "config/registry"
 N_CHAINS = load_registry(REGISTRY).tasks["arithmetic-chains"].n_problems

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
-from compute_optimal.config import Study, load_lock, load_registry, load_study, parse_study
-from compute_optimal.config.registry import LARGEST_BUDGET
+from compute_optimal.analyse.statistics.estimators import MAX_POOL
 from compute_optimal.errors import StudyError
-from compute_optimal.models import model_folder
-from compute_optimal.statistics.estimators import MAX_POOL
+from compute_optimal.study.config import Study, load_lock, load_registry, load_study, parse_study
+from compute_optimal.study.config.registry import LARGEST_BUDGET
+from compute_optimal.study.models import model_folder
 
 ROOT = Path(__file__).parents[2]
 

@@ -9,12 +9,12 @@ from typing import Any
 import polars as pl
 import pytest
 
-from compute_optimal import cells
-from compute_optimal.config import Study, hardware_named, load_study
-from compute_optimal.cost import NEW_TOKENS, Plan, describe, gpu_gib, gpu_memory_shares, plan
 from compute_optimal.errors import StudyError
-from compute_optimal.parts import COUNTS_OF, SCHEMAS, SECONDS
-from compute_optimal.storage import Storage
+from compute_optimal.store.schemas import COUNTS_OF, SCHEMAS, SECONDS
+from compute_optimal.store.storage import Storage
+from compute_optimal.study import cells
+from compute_optimal.study.config import Study, hardware_named, load_study
+from compute_optimal.study.cost import NEW_TOKENS, Plan, describe, gpu_gib, gpu_memory_shares, plan
 
 ROOT = Path(__file__).parents[2]
 POLICY, PRM = "Qwen2.5-0.5B-Instruct", "Skywork-PRM-1.5B"

@@ -19,10 +19,10 @@ from default_study import POLICIES, PRM, ROOT, TASK
 from searched_study import content_of, run_study
 
 from compute_optimal import cli
-from compute_optimal.config import load_study
-from compute_optimal.expected import write_expected
-from compute_optimal.store import sha256_of
-from compute_optimal.study_plan import StudyPlan, for_snakemake
+from compute_optimal.ship.expected import write_expected
+from compute_optimal.store.partitions import sha256_of
+from compute_optimal.study.config import load_study
+from compute_optimal.study.plan import StudyPlan, for_snakemake
 
 Damage = Callable[[Path], None]
 

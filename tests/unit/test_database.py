@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 from synthetic_study import POLICIES, PRMS, TASKS, SyntheticStudy
 
-from compute_optimal.charts.query import run_query
-from compute_optimal.database import LEDGER, STEP_FILES, UNIT_COSTS, VIEWS
-from compute_optimal.parts import COUNTS, SECONDS
+from compute_optimal.analyse.database import LEDGER, STEP_FILES, UNIT_COSTS, VIEWS
+from compute_optimal.present.query import run_query
+from compute_optimal.store.schemas import COUNTS, SECONDS
 
 RUNS = (
     # method, PRM, budget, of a unit, n_units, seconds, generated, prompt computed, PRM computed

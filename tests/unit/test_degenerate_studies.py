@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from synthetic_study import POLICIES, PRMS, SyntheticStudy
 
-from compute_optimal.charts.items import ITEMS
-from compute_optimal.charts.present import draw, tabulate
+from compute_optimal.present.catalogue import ITEMS
+from compute_optimal.present.render import draw, tabulate
 
 TINY = (("t", "Tiny", 1),)
 STUDIES = {

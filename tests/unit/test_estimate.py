@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from compute_optimal.estimate import Settings, difficulty, estimate
-from compute_optimal.judge import ANSWERS
+from compute_optimal.analyse.accuracy import Settings, difficulty, estimate
+from compute_optimal.judge.answers import ANSWERS
 
 SETTINGS = Settings(
     budgets=[1, 2, 4],

@@ -17,12 +17,13 @@ from default_study import POLICIES, PRM, ROOT, TASK
 from searched_study import SENTENCES, margin, respond
 from stored_units import trees
 
-from compute_optimal import cells, generate
-from compute_optimal.cells import all_partitions, draw_spec, sample_spec
-from compute_optimal.config import Study, load_study
+from compute_optimal.generate import jobs as generate
 from compute_optimal.search import SearchSettings
-from compute_optimal.storage import Storage
-from compute_optimal.study_plan import StudyPlan
+from compute_optimal.store.storage import Storage
+from compute_optimal.study import cells
+from compute_optimal.study.cells import all_partitions, draw_spec, sample_spec
+from compute_optimal.study.config import Study, load_study
+from compute_optimal.study.plan import StudyPlan
 
 POLICY, N_PROBLEMS = POLICIES[0], 5
 OTHER = next(name for name in load_study(ROOT / "config/config.yaml").prms if name != PRM)

@@ -17,11 +17,12 @@ from default_study import POLICIES, ROOT, TASK
 from fake_engines import FakePolicy, prompt_ids
 from stored_units import said
 
-from compute_optimal import cells, generate
-from compute_optimal.config import Study, load_study
 from compute_optimal.engines.requests import Completion, FinishReason, SampleRequest
-from compute_optimal.storage import Storage
-from compute_optimal.study_plan import StudyPlan
+from compute_optimal.generate import jobs as generate
+from compute_optimal.store.storage import Storage
+from compute_optimal.study import cells
+from compute_optimal.study.config import Study, load_study
+from compute_optimal.study.plan import StudyPlan
 
 POLICY = POLICIES[0]
 N_PROBLEMS, DIFFICULTY, N = 5, 3, 4

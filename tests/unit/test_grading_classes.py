@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compute_optimal.grading import classes
-from compute_optimal.grading.classes import Merging, Outcome, Task, merged, timed
-from compute_optimal.grading.equivalence import Fingerprint, equivalent, fingerprint
+from compute_optimal.judge.grading import classes
+from compute_optimal.judge.grading.classes import Merging, Outcome, Task, merged, timed
+from compute_optimal.judge.grading.equivalence import Fingerprint, equivalent, fingerprint
 
 UNKNOWN = Fingerprint("", None, None)
 

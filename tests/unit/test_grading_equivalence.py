@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compute_optimal.grading.equivalence import (
+from compute_optimal.judge.grading.equivalence import (
     canonical,
     equal_to_gold,
     equivalent,

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compute_optimal.grading.extraction import extract_answer
+from compute_optimal.judge.grading.extraction import extract_answer
 
 
 @pytest.mark.parametrize(

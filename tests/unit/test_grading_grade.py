@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from compute_optimal.errors import StudyError
-from compute_optimal.grading import GRADER, extract_answer, grade
+from compute_optimal.judge.grading import GRADER, extract_answer, grade
 
 Counts = dict[tuple[str, str | None], int]
 SCHEMA = {"problem_id": pl.String(), "answer": pl.String(), "count": pl.Int64()}

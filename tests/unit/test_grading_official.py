@@ -7,16 +7,16 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from compute_optimal import cells
-from compute_optimal.config import load_study
-from compute_optimal.grading.official import (
+from compute_optimal.judge.answers import ANSWERS, answers_of_adopted, grade_answers
+from compute_optimal.judge.grading.official import (
     grade_official,
     official_answer,
     official_equal,
     official_form,
 )
-from compute_optimal.judge import ANSWERS, answers_of_adopted, grade_answers
-from compute_optimal.storage import Storage
+from compute_optimal.store.storage import Storage
+from compute_optimal.study import cells
+from compute_optimal.study.config import load_study
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from compute_optimal.grading import extract_answer, grade
+from compute_optimal.judge.grading import extract_answer, grade
 
 OWN = [
     "0", "7", "-12", "58,500", r"10,\!080", r"11,\! 111,\! 111,\! 100", "2048", r"\$36",

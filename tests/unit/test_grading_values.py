@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compute_optimal.grading.exact import Sum, UnreadableError, letter, number, power
-from compute_optimal.grading.values import read, right
+from compute_optimal.judge.grading.exact import Sum, UnreadableError, letter, number, power
+from compute_optimal.judge.grading.values import read, right
 
 
 def _right(gold: str, answer: str) -> bool | None:

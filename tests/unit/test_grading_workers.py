@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from compute_optimal.errors import StudyError
-from compute_optimal.grading import workers
-from compute_optimal.grading.workers import Decided, WorkerPool
+from compute_optimal.judge.grading import workers
+from compute_optimal.judge.grading.workers import Decided, WorkerPool
 
 
 def square(number: int) -> int:
@@ -172,7 +172,7 @@ def test_workers_start_below_a_temporary_folder_with_a_long_path(
     folder.mkdir()
     script = (
         "import tempfile\n"
-        "from compute_optimal.grading.workers import Decided, WorkerPool\n"
+        "from compute_optimal.judge.grading.workers import Decided, WorkerPool\n"
         "from test_grading_workers import square\n"
         "if __name__ == '__main__':\n"
         "    with WorkerPool(workers=2, seconds=5) as pool:\n"
@@ -200,7 +200,7 @@ def test_no_folder_for_a_socket_is_said(tmp_path: Path, monkeypatch: pytest.Monk
 
 SCRIPT = """
 import sys
-from compute_optimal.grading.workers import WorkerPool
+from compute_optimal.judge.grading.workers import WorkerPool
 {guard}
     from test_grading_workers import hang_in_c_if_negative
     with WorkerPool(workers=1, seconds=1) as pool:

@@ -14,16 +14,16 @@ import huggingface_hub
 import pytest
 from huggingface_hub import constants, errors
 
-from compute_optimal import models
-from compute_optimal.config import LockEntry, PolicyEntry, Study, load_lock, parse_study
 from compute_optimal.errors import StudyError
-from compute_optimal.models import (
+from compute_optimal.study import models
+from compute_optimal.study.config import LockEntry, PolicyEntry, Study, load_lock, parse_study
+from compute_optimal.study.models import (
     folder_sha256,
     identity,
     lock_models,
     model_folder,
 )
-from compute_optimal.study_plan import StudyPlan
+from compute_optimal.study.plan import StudyPlan
 
 ROOT = Path(__file__).parents[2]
 COMMIT, OTHER_COMMIT = "a" * 40, "b" * 40

@@ -17,7 +17,7 @@ import pytest
 from published_models import MODELS, tiny
 from tiny_paper import SMALL, of_tiny_models
 
-from compute_optimal.config import ModelEntry, PolicyEntry, PrmEntry, Study, load_study
+from compute_optimal.study.config import ModelEntry, PolicyEntry, PrmEntry, Study, load_study
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "workflow/compute_optimal"

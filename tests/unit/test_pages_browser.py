@@ -82,7 +82,7 @@ def test_what_a_hostile_policy_writes_is_data_and_never_markup(
 
 
 def test_the_script_makes_no_markup_of_strings() -> None:
-    script = Path("workflow/compute_optimal/pages/browser.js").read_text(encoding="utf-8")
+    script = Path("workflow/compute_optimal/present/pages/browser.js").read_text(encoding="utf-8")
     unsafe = r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(|Function\(|\bfetch\b|http:"
     assert re.findall(unsafe, script.replace("http://www.w3.org/2000/svg", "")) == []
 
@@ -91,7 +91,7 @@ def test_a_page_that_would_be_too_large_shows_less(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options, database = run_study(tmp_path, monkeypatch)
-    monkeypatch.setattr("compute_optimal.pages.browser.SIZE_LIMIT", 1)
+    monkeypatch.setattr("compute_optimal.present.pages.browser.SIZE_LIMIT", 1)
     data = data_of(browser_page(options, database))
     assert (data["problemsPerBucket"], data["budgets"], data["allBudgets"]) == (1, [4], [4, 16])
     (cell,) = data["cells"]

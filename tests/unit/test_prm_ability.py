@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compute_optimal.errors import StudyError
-from compute_optimal.prm_ability import (
+from compute_optimal.analyse.prm_ability import (
     MEASURES,
     RATES,
     Settings,
@@ -21,7 +20,8 @@ from compute_optimal.prm_ability import (
     harmonic_mean,
     verdicts_of,
 )
-from compute_optimal.step_truth import CHECKED
+from compute_optimal.errors import StudyError
+from compute_optimal.judge.step_truth import CHECKED
 from compute_optimal.tasks.arithmetic_chains import check_steps, generate, parse, solution_steps
 
 SETTINGS = Settings(replicates=200, confidence=0.95, seed=0)

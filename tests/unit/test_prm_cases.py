@@ -5,8 +5,8 @@ from __future__ import annotations
 import polars as pl
 from test_prm_ability import BY_HAND, Solution, tables
 
-from compute_optimal.prm_ability import verdicts_of
-from compute_optimal.prm_cases import CASES, choose
+from compute_optimal.analyse.prm_ability import verdicts_of
+from compute_optimal.analyse.prm_cases import CASES, choose
 
 IDS = ["p0", "p1", "p2"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from compute_optimal.pruning import outcomes
+from compute_optimal.judge.pruning import outcomes
 
 COLUMNS = ["problem_hash", "subtree", "depth", "node", "parent", "text", "fate", "finished"]
 

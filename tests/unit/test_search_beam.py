@@ -29,7 +29,7 @@ from compute_optimal.search import (
     n_beams,
     run,
 )
-from compute_optimal.spec import seed_for
+from compute_optimal.study.spec import seed_for
 from compute_optimal.tasks import Problem
 
 # --- exact probabilities ----------------------------------------------------------------------

@@ -13,7 +13,7 @@ from compute_optimal.engines.requests import FinishReason
 from compute_optimal.errors import StudyError
 from compute_optimal.policies.steps import split_steps
 from compute_optimal.search import PoolResult, ScoresResult, draw, run, score_samples
-from compute_optimal.spec import seed_for, text_hash
+from compute_optimal.study.spec import seed_for, text_hash
 
 
 def respond(_so_far: str, generator: random.Random, request) -> tuple[str, FinishReason]:

@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from compute_optimal.estimate import OUTCOMES
-from compute_optimal.selection import RULES, TABLES, select_strategies
+from compute_optimal.analyse.accuracy import OUTCOMES
+from compute_optimal.analyse.selection import RULES, TABLES, select_strategies
 
 IDS = [f"p{i}" for i in range(40)]
 EASY = dict.fromkeys(IDS[:20], "easy") | dict.fromkeys(IDS[20:], "hard")

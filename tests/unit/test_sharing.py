@@ -17,10 +17,12 @@ import fsspec
 import polars as pl
 import pytest
 
-from compute_optimal import cli, sharing, store
+from compute_optimal import cli
 from compute_optimal.errors import StudyError
-from compute_optimal.sharing import Transfer, fetch, publish
-from compute_optimal.store import Partition, Store, verify
+from compute_optimal.store import partitions as store
+from compute_optimal.store import sharing
+from compute_optimal.store.partitions import Partition, Store, verify
+from compute_optimal.store.sharing import Transfer, fetch, publish
 
 ROOT = Path(__file__).parents[2]
 SPECS = {name: {"kind": "samples", "name": name} for name in ("one", "two", "three")}
@@ -378,9 +380,9 @@ def test_an_address_without_permission_is_told(
 def test_the_commands_and_a_run_restore_a_study(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from compute_optimal.config import load_study
-    from compute_optimal.coverage import coverage, missing_cells
-    from compute_optimal.study_plan import StudyPlan
+    from compute_optimal.study.config import load_study
+    from compute_optimal.study.coverage import coverage, missing_cells
+    from compute_optimal.study.plan import StudyPlan
 
     monkeypatch.chdir(ROOT)
     published = str(tmp_path / "published")

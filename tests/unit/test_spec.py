@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compute_optimal.spec import canonical, digest, seed_for
+from compute_optimal.study.spec import canonical, digest, seed_for
 
 
 def test_order_of_keys_does_not_matter_but_types_and_values_do() -> None:

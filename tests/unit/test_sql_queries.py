@@ -11,9 +11,9 @@ import duckdb
 import pytest
 from synthetic_study import POLICIES, PRMS, SyntheticStudy
 
-from compute_optimal.charts.items import ITEMS
-from compute_optimal.charts.query import SQL_FOLDER, has_tables, run_query
 from compute_optimal.errors import StudyError
+from compute_optimal.present.catalogue import ITEMS
+from compute_optimal.present.query import SQL_FOLDER, has_tables, run_query
 
 TASKS = (("aime24", "AIME24", 9), ("math500", "MATH-500", 20))
 PARAMETERS = {"task": "math500", "scoring": "prm_last", "voting": "prm_max"}

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compute_optimal.statistics import (
+from compute_optimal.analyse.statistics import (
     best_of_k,
     best_of_k_units,
     pass_at_k,

@@ -5,7 +5,7 @@ from math import comb
 import numpy as np
 import pytest
 
-from compute_optimal.statistics import (
+from compute_optimal.analyse.statistics import (
     BUCKETS,
     best_of_k,
     bootstrap_means,
@@ -21,7 +21,7 @@ from compute_optimal.statistics import (
     problem_weights,
     wilson_interval,
 )
-from compute_optimal.statistics.estimators import FloatArray, IntArray
+from compute_optimal.analyse.statistics.estimators import FloatArray, IntArray
 
 pytestmark = pytest.mark.filterwarnings("error")
 NAN = float("nan")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from compute_optimal.statistics import (
+from compute_optimal.analyse.statistics import (
     Exclusion,
     bootstrap_weights,
     choose,

@@ -7,11 +7,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from compute_optimal import cells
-from compute_optimal.config import load_study
 from compute_optimal.errors import StudyError
-from compute_optimal.step_truth import CHECKED, check_solutions
-from compute_optimal.storage import Storage
+from compute_optimal.judge.step_truth import CHECKED, check_solutions
+from compute_optimal.store.storage import Storage
+from compute_optimal.study import cells
+from compute_optimal.study.config import load_study
 
 ROOT = Path(__file__).parents[2]
 

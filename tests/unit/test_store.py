@@ -8,10 +8,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from compute_optimal import store as store_module
 from compute_optimal.errors import StudyError
-from compute_optimal.sharing import fetch, publish
-from compute_optimal.store import Partition, Store, atomic_write, verify
+from compute_optimal.store import partitions as store_module
+from compute_optimal.store.partitions import Partition, Store, atomic_write, verify
+from compute_optimal.store.sharing import fetch, publish
 
 SPEC = {"kind": "samples", "seed": 0}
 

@@ -16,16 +16,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_study import POLICIES, PRMS, SyntheticStudy
 
-from compute_optimal.charts.items import ITEMS, item_named
-from compute_optimal.charts.present import render_table, tabulate
-from compute_optimal.charts.query import run_query
+from compute_optimal.analyse.published import load_published
+from compute_optimal.analyse.statistics.selection import efficiency_gain
 from compute_optimal.errors import StudyError
-from compute_optimal.published import load_published
-from compute_optimal.spec import digest
-from compute_optimal.statistics.selection import efficiency_gain
-from compute_optimal.tables import Column, Compared, Estimate, Printed, Table
-from compute_optimal.tables.gains import gains_of
-from compute_optimal.tables.model import escape_latex, escape_markdown
+from compute_optimal.present.catalogue import ITEMS, item_named
+from compute_optimal.present.query import run_query
+from compute_optimal.present.render import render_table, tabulate
+from compute_optimal.present.tables import Column, Compared, Estimate, Printed, Table
+from compute_optimal.present.tables.gains import gains_of
+from compute_optimal.present.tables.model import escape_latex, escape_markdown
+from compute_optimal.study.spec import digest
 
 TASKS = (("math500", "MATH-500", 20), ("aime24", "AIME24", 8))
 PARAMETERS = {"task": "math500", "scoring": "prm_last", "voting": "prm_max"}
@@ -285,7 +285,7 @@ def test_every_cell_says_how_it_was_made(database: Path) -> None:
 
 
 def test_partial_coverage_is_visible() -> None:
-    from compute_optimal.tables.paper import overview
+    from compute_optimal.present.tables.paper import overview
 
     row = dict.fromkeys(
         ["task_title", "policy_title", "n_parameters", "origin", "n_easy", "n_medium", "n_hard",

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compute_optimal.config import load_registry
 from compute_optimal.errors import StudyError
+from compute_optimal.study.config import load_registry
 from compute_optimal.tasks import load_problems
 from compute_optimal.tasks.arithmetic_chains import (
     MAX_VALUE,

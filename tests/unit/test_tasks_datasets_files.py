@@ -13,8 +13,8 @@ import pooch
 import pytest
 import requests
 
-from compute_optimal.config import TaskEntry, load_study
 from compute_optimal.errors import StudyError
+from compute_optimal.study.config import TaskEntry, load_study
 from compute_optimal.tasks import (
     Problem,
     load_problems,

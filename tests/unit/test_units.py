@@ -28,13 +28,15 @@ from restless_study import (
     unit_costs,
 )
 
-from compute_optimal import cells, judge, units
-from compute_optimal import store as store_module
-from compute_optimal.cells import all_partitions
-from compute_optimal.config import Study, load_study
 from compute_optimal.errors import StudyError
-from compute_optimal.sharing import fetch, publish
-from compute_optimal.storage import Storage
+from compute_optimal.judge import answers as judge
+from compute_optimal.store import partitions as store_module
+from compute_optimal.store import units
+from compute_optimal.store.sharing import fetch, publish
+from compute_optimal.store.storage import Storage
+from compute_optimal.study import cells
+from compute_optimal.study.cells import all_partitions
+from compute_optimal.study.config import Study, load_study
 
 __all__ = ["restless"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from compute_optimal.expected import read_expected, read_manifest, write_expected
-from compute_optimal.verify import Check, Verification, compare
+from compute_optimal.ship.expected import read_expected, read_manifest, write_expected
+from compute_optimal.ship.verify import Check, Verification, compare
 
 HEADER = (
     "task,policy,prm,method,scoring,voting,bucket,budget,n_problems,accuracy,monte_carlo_error\n"

@@ -196,9 +196,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _storage(options: argparse.Namespace) -> Any:
-    from compute_optimal.config import load_lock, load_registry
-    from compute_optimal.storage import Storage
-    from compute_optimal.store import Store
+    from compute_optimal.store.partitions import Store
+    from compute_optimal.store.storage import Storage
+    from compute_optimal.study.config import load_lock, load_registry
 
     return Storage(
         store=Store(options.store, [options.shipped]),
@@ -234,7 +234,7 @@ def _call(options: argparse.Namespace) -> None:
 def _prepare_problems(options: argparse.Namespace) -> None:
     import polars as pl
 
-    from compute_optimal.store import write_result
+    from compute_optimal.store.partitions import write_result
 
     storage, spec = _storage(options), options.spec
     task = storage.registry.task(spec["task"]["name"])
@@ -243,27 +243,27 @@ def _prepare_problems(options: argparse.Namespace) -> None:
 
 
 def _generate(options: argparse.Namespace) -> None:
-    from compute_optimal import generate
-    from compute_optimal.store import supersede, write_json
+    from compute_optimal.generate import jobs
+    from compute_optimal.store.partitions import supersede, write_json
 
     run = {
-        "draw-samples": generate.draw_samples,
-        "score-steps": generate.score_steps,
-        "search-trees": generate.search_trees,
+        "draw-samples": jobs.draw_samples,
+        "score-steps": jobs.score_steps,
+        "search-trees": jobs.search_trees,
     }[options.verb]
     write_json(options.output, run(options.spec, _storage(options)))
     supersede(options.output)
 
 
 def _describe_study(options: argparse.Namespace) -> None:
-    from compute_optimal.store import supersede, write_json
+    from compute_optimal.store.partitions import supersede, write_json
 
     write_json(options.output, options.spec)
     supersede(options.output)
 
 
 def _described_study(options: argparse.Namespace) -> Any:
-    from compute_optimal.config import parse_study
+    from compute_optimal.study.config import parse_study
 
     where = {"registry": str(options.registry), "lock_file": str(options.lock_file)}
     described = json.loads(options.study.read_bytes())["study"]
@@ -271,7 +271,7 @@ def _described_study(options: argparse.Namespace) -> Any:
 
 
 def _study(options: argparse.Namespace) -> Any:
-    from compute_optimal.config import load_study
+    from compute_optimal.study.config import load_study
 
     return load_study(options.config)
 
@@ -291,15 +291,15 @@ def _train_micro_model(options: argparse.Namespace) -> None:
 
 
 def _install_models(options: argparse.Namespace) -> None:
-    from compute_optimal.models import install_models
+    from compute_optimal.study.models import install_models
 
     print("\n".join(install_models(_study(options), options.folder)))
 
 
 def _choose_problems(options: argparse.Namespace) -> None:
-    from compute_optimal.charts.query import run_query
-    from compute_optimal.expected import DATABASE
     from compute_optimal.micro.evaluation_set import choose_problems
+    from compute_optimal.present.query import run_query
+    from compute_optimal.ship.expected import DATABASE
 
     study, buckets = _study(options), dict[str, list[str]]()
     for row in run_query("candidates", study.results / DATABASE, {"task": study.tasks[0]}):
@@ -318,8 +318,8 @@ def _results_folder(options: argparse.Namespace) -> None:
 
 
 def _lock(options: argparse.Namespace) -> None:
-    from compute_optimal.config import load_study
-    from compute_optimal.models import lock_models
+    from compute_optimal.study.config import load_study
+    from compute_optimal.study.models import lock_models
 
     study = load_study(options.config, locking=True)
     added = lock_models(study).keys() - study.lock.keys()
@@ -327,8 +327,8 @@ def _lock(options: argparse.Namespace) -> None:
 
 
 def _plan(options: argparse.Namespace) -> None:
-    from compute_optimal.config import hardware_named
-    from compute_optimal.cost import describe, plan
+    from compute_optimal.study.config import hardware_named
+    from compute_optimal.study.cost import describe, plan
 
     study = _study(options)
     planned = plan(study, *hardware_named(study, options.hardware))
@@ -339,14 +339,14 @@ def _plan(options: argparse.Namespace) -> None:
 
 
 def _cells(study: Any) -> Any:
-    from compute_optimal.cells import all_partitions
-    from compute_optimal.storage import Storage
+    from compute_optimal.store.storage import Storage
+    from compute_optimal.study.cells import all_partitions
 
     return all_partitions(study, Storage.of(study).store)
 
 
 def _publish(options: argparse.Namespace) -> None:
-    from compute_optimal.config import load_study
+    from compute_optimal.study.config import load_study
 
     if not options.to:
         raise StudyError(
@@ -359,15 +359,15 @@ def _publish(options: argparse.Namespace) -> None:
 
 
 def _send(studies: Sequence[Any], address: str, *, prune: bool) -> None:
-    from compute_optimal.sharing import publish
+    from compute_optimal.store.sharing import publish
 
     cells = {part.directory: (part, rows) for study in studies for part, rows in _cells(study)}
     print(publish(cells.values(), address, prune=prune).summary("sent"))
 
 
 def _ship(options: argparse.Namespace) -> None:
-    from compute_optimal.config import load_study
-    from compute_optimal.expected import recompute, write_expected
+    from compute_optimal.ship.expected import recompute, write_expected
+    from compute_optimal.study.config import load_study
 
     studies = [load_study(config) for config in options.configs]
     _send(studies, str(studies[0].store.shipped), prune=options.prune)
@@ -380,7 +380,7 @@ def _ship(options: argparse.Namespace) -> None:
 
 
 def _fetch(options: argparse.Namespace) -> None:
-    from compute_optimal.sharing import fetch
+    from compute_optimal.store.sharing import fetch
 
     study = _study(options)
     addresses = options.source or study.store.remotes
@@ -395,8 +395,8 @@ def _fetch(options: argparse.Namespace) -> None:
 
 
 def _verify(options: argparse.Namespace) -> None:
-    from compute_optimal.store import atomic_write
-    from compute_optimal.verify import verify
+    from compute_optimal.ship.verify import verify
+    from compute_optimal.store.partitions import atomic_write
 
     study = _study(options)
     with tempfile.TemporaryDirectory() as folder:

@@ -5,15 +5,15 @@ what it imports and reads, on which the rule depends.
 """
 
 FUNCTIONS = {
-    "grade-answers": "compute_optimal.judge:judge_answers",
-    "check-steps": "compute_optimal.step_truth:check_steps",
-    "estimate-accuracy": "compute_optimal.analyse:estimate_accuracy",
-    "examine-prms": "compute_optimal.examine:examine_prms",
-    "build-database": "compute_optimal.database:build_database",
-    "judge-claims": "compute_optimal.claims:write_verdicts",
-    "draw-figures": "compute_optimal.charts.present:draw_figures",
-    "render-tables": "compute_optimal.charts.present:render_tables",
-    "run-notebooks": "compute_optimal.notebooks:execute",
-    "build-browser": "compute_optimal.pages.browser:build_browser",
+    "grade-answers": "compute_optimal.judge.answers:judge_answers",
+    "check-steps": "compute_optimal.judge.step_truth:check_steps",
+    "estimate-accuracy": "compute_optimal.analyse.estimates:estimate_accuracy",
+    "examine-prms": "compute_optimal.analyse.prm_examination:examine_prms",
+    "build-database": "compute_optimal.analyse.database:build_database",
+    "judge-claims": "compute_optimal.present.claims:write_verdicts",
+    "draw-figures": "compute_optimal.present.render:draw_figures",
+    "render-tables": "compute_optimal.present.render:render_tables",
+    "run-notebooks": "compute_optimal.present.notebooks:execute",
+    "build-browser": "compute_optimal.present.pages.browser:build_browser",
 }
 """Verb -> module:function."""

@@ -26,12 +26,12 @@ from compute_optimal.adopt.official import read_official_output
 from compute_optimal.adopt.records import GivenFile, TokenCounter
 from compute_optimal.adopt.search_and_learn import Run, read_search_and_learn
 from compute_optimal.adopt.tokens import token_counter
-from compute_optimal.cells import adopted_spec, partition
-from compute_optimal.config import AdoptedEntry, HubRollouts, ReaderName, Study, TaskEntry
 from compute_optimal.errors import StudyError
-from compute_optimal.hub import Repository, ask, require_room
-from compute_optimal.storage import Storage
-from compute_optimal.store import KEYS
+from compute_optimal.store.partitions import KEYS
+from compute_optimal.store.storage import Storage
+from compute_optimal.study.cells import adopted_spec, partition
+from compute_optimal.study.config import AdoptedEntry, HubRollouts, ReaderName, Study, TaskEntry
+from compute_optimal.study.hub import Repository, ask, require_room
 from compute_optimal.tasks import Problem
 from compute_optimal.tasks.datasets import mirror_folder
 

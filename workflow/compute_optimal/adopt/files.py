@@ -14,9 +14,9 @@ from urllib.parse import quote
 
 from compute_optimal.adopt.archives import read_file, read_members
 from compute_optimal.adopt.records import GivenFile
-from compute_optimal.config import AdoptedEntry, RolloutFile
 from compute_optimal.errors import StudyError
-from compute_optimal.store import sha256_of
+from compute_optimal.store.partitions import sha256_of
+from compute_optimal.study.config import AdoptedEntry, RolloutFile
 
 DOWNLOADS = Path("resources/rollouts")
 

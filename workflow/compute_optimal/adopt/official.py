@@ -26,7 +26,7 @@ from compute_optimal.adopt import FINDINGS, PATHS, SAMPLES, Adoption
 from compute_optimal.adopt.archives import Limits, archive_sha256, read_members
 from compute_optimal.adopt.records import Reason, RecordError, problem_matcher
 from compute_optimal.errors import StudyError
-from compute_optimal.grading.extraction import extract_answer
+from compute_optimal.judge.grading.extraction import extract_answer
 from compute_optimal.policies.steps import STEP_DELIMITER, split_steps
 from compute_optimal.tasks import Problem
 

@@ -13,8 +13,8 @@ import polars as pl
 from pydantic import BaseModel, ValidationError
 
 from compute_optimal.adopt import FILES, FINDINGS, PATHS, SAMPLES, SOLUTIONS, TOKENS, Adoption
-from compute_optimal.config import AdoptedEntry, RolloutFile
 from compute_optimal.errors import StudyError
+from compute_optimal.study.config import AdoptedEntry, RolloutFile
 from compute_optimal.tasks import Problem
 
 Reason = Literal[

@@ -23,7 +23,7 @@ from compute_optimal.adopt.records import (
     TokenCounter,
     json_list,
 )
-from compute_optimal.config import AdoptedEntry, RolloutFile
+from compute_optimal.study.config import AdoptedEntry, RolloutFile
 from compute_optimal.tasks import Problem
 
 

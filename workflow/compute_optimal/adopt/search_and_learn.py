@@ -25,7 +25,7 @@ from compute_optimal.adopt import FINDINGS, PATHS, SAMPLES, Adoption
 from compute_optimal.adopt.archives import archive_sha256
 from compute_optimal.adopt.records import Reason, RecordError, problem_matcher
 from compute_optimal.errors import StudyError
-from compute_optimal.grading.extraction import extract_answer
+from compute_optimal.judge.grading.extraction import extract_answer
 from compute_optimal.policies.steps import STEP_DELIMITER
 from compute_optimal.tasks import Problem
 

@@ -43,9 +43,9 @@ from compute_optimal.adopt.records import (
     TokenCounter,
     records,
 )
-from compute_optimal.config import AdoptedEntry
-from compute_optimal.grading.extraction import extract_answer
+from compute_optimal.judge.grading.extraction import extract_answer
 from compute_optimal.policies.steps import STEP_DELIMITER
+from compute_optimal.study.config import AdoptedEntry
 from compute_optimal.tasks import Problem
 
 _HEADER = re.compile(r"<\|start_header_id\|>assistant(?:<\|end_header_id\|>)?\s*")

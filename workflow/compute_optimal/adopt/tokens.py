@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 from compute_optimal.adopt.records import TokenCounter
-from compute_optimal.store import sha256_of
+from compute_optimal.store.partitions import sha256_of
 
 _FILES = {
     # Llama 3.1, 3.2 and 3.3 share one vocabulary, as do Qwen2, Qwen2.5 and Qwen2.5-Math.

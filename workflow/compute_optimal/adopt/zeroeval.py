@@ -22,9 +22,9 @@ from compute_optimal.adopt.records import (
     TokenCounter,
     json_list,
 )
-from compute_optimal.config import AdoptedEntry
-from compute_optimal.grading.extraction import extract_answer
+from compute_optimal.judge.grading.extraction import extract_answer
 from compute_optimal.policies.steps import split_steps
+from compute_optimal.study.config import AdoptedEntry
 from compute_optimal.tasks import Problem
 
 _ANSWER = re.compile(

@@ -30,10 +30,10 @@ from compute_optimal.engines.checkpoints import (
     tensor_names,
 )
 from compute_optimal.errors import StudyError
-from compute_optimal.hub import require_room
-from compute_optimal.models import is_model_file
-from compute_optimal.spec import digest
-from compute_optimal.store import slug, write_json
+from compute_optimal.store.partitions import slug, write_json
+from compute_optimal.study.hub import require_room
+from compute_optimal.study.models import is_model_file
+from compute_optimal.study.spec import digest
 
 CONVERTED = Path("resources/converted")
 """Where converted models lie. They can be removed at any time, and are then made anew."""

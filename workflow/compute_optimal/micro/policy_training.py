@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from compute_optimal.micro.recipes import PROMPTING, Architecture, Optimisation, PolicyRecipe
 from compute_optimal.micro.tokenizer import CONTEXT, FAMILIES, build_tokenizer
 from compute_optimal.policies.steps import STEP_DELIMITER
-from compute_optimal.spec import seed_for
+from compute_optimal.study.spec import seed_for
 from compute_optimal.tasks.arithmetic_chains import generate, solution_steps
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from compute_optimal.micro.recipes import POLICIES, PrmRecipe
 from compute_optimal.policies.prompts import single_id
 from compute_optimal.policies.steps import STEP_DELIMITER, split_steps
 from compute_optimal.prms import PrmInput, prm_format
-from compute_optimal.spec import seed_for
+from compute_optimal.study.spec import seed_for
 from compute_optimal.tasks import Problem
 from compute_optimal.tasks.arithmetic_chains import (
     STYLES,

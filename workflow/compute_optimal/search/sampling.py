@@ -22,7 +22,7 @@ from compute_optimal.search.records import (
     StepScores,
 )
 from compute_optimal.search.tree import check_context, check_margins, encode_checked
-from compute_optimal.spec import seed_for, text_hash
+from compute_optimal.study.spec import seed_for, text_hash
 from compute_optimal.tasks import Problem
 
 

@@ -53,7 +53,7 @@ from compute_optimal.search.records import (
     SearchResult,
     SearchSettings,
 )
-from compute_optimal.spec import seed_for
+from compute_optimal.study.spec import seed_for
 from compute_optimal.tasks import Problem
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from compute_optimal.config import TaskEntry
+    from compute_optimal.study.config import TaskEntry
     from compute_optimal.tasks.arithmetic_chains import StepCheck
 
 TASK_VERSION = 1

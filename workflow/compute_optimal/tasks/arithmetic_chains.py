@@ -20,7 +20,7 @@ from itertools import count, islice
 from typing import Literal, get_args
 
 from compute_optimal.errors import StudyError
-from compute_optimal.spec import seed_for
+from compute_optimal.study.spec import seed_for
 from compute_optimal.tasks import Problem
 
 Split = Literal["evaluation", "training"]

@@ -17,7 +17,7 @@ from compute_optimal.errors import StudyError
 from compute_optimal.tasks import Problem
 
 if TYPE_CHECKING:
-    from compute_optimal.config import TaskEntry
+    from compute_optimal.study.config import TaskEntry
 
 _ATTEMPTS = 3
 _LARGEST = 64 * 2**20

@@ -1,0 +1,1 @@
+"""Zone 3: from verdicts and scores to accuracies, choices and the database."""

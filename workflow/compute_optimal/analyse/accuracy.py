@@ -1,0 +1,396 @@
+"""From answers and step scores to accuracies: every strategy of one (task, policy).
+
+Each strategy gives one matrix of expected correctness, problems by budgets. Its mean is a curve,
+with an interval from bootstrap weights that all strategies share, so differences are paired.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, get_args
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from compute_optimal.analyse.answer_grid import AnswerGrid, margins_of
+from compute_optimal.analyse.statistics.difficulty import BUCKETS, bucket_of
+from compute_optimal.analyse.statistics.estimators import (
+    FloatArray,
+    IntArray,
+    Scoring,
+    best_of_k,
+    best_of_k_units,
+    pass_at_k,
+    plurality_at_k,
+    vote_of_k_units,
+    weighted_vote_at_k,
+)
+from compute_optimal.analyse.statistics.intervals import mean_interval, problem_weights
+
+SCORINGS: tuple[Scoring, ...] = get_args(Scoring)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The statistical settings of a study; see ``config.Statistics`` and ``config.Difficulty``."""
+
+    budgets: Sequence[int]
+    beam_width: int
+    easy: float
+    medium: float
+    bootstrap_replicates: int
+    vote_subsets: int
+    confidence: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class _Curve:
+    """One strategy: values and tokens per problem [problems, budgets]."""
+
+    prm: str | None
+    method: str
+    scoring: str | None
+    voting: str | None
+    budgets: Sequence[int]
+    values: FloatArray
+    tokens: FloatArray
+    errors: FloatArray | None = None
+    run_variances: FloatArray | None = None
+    """Of the values, had the same searches been run with other seeds; NaN where only one was."""
+
+
+def difficulty(
+    answers: pl.DataFrame, problem_ids: Sequence[str], settings: Settings
+) -> pl.DataFrame:
+    """Pass@1 of every pool and problem: pool, problem_id, n_samples, n_correct, pass_at_1, bucket.
+
+    The bucket is that of the problem by the difficulty pool; where there is none (adopted
+    rollouts), by the evaluation pool itself, which ``bucket_pool`` tells.
+    """
+    counts = (
+        answers.filter(pl.col("pool").is_not_null())
+        .group_by("pool", "problem_id")
+        .agg(n_samples=pl.len().cast(pl.Int64), n_correct=pl.sum("correct").cast(pl.Int64))
+        .with_columns(pass_at_1=pl.col("n_correct") / pl.col("n_samples"))
+    )
+    pools = set(counts["pool"])
+    source = "difficulty" if "difficulty" in pools else "evaluation"
+    rated = counts.filter(pool=source)
+    buckets = pl.DataFrame(
+        {
+            "problem_id": rated["problem_id"],
+            "bucket": bucket_of(rated["pass_at_1"].to_numpy(), settings.easy, settings.medium),
+        },
+        schema={"problem_id": pl.String(), "bucket": pl.String()},
+    )
+    order = pl.DataFrame({"problem_id": problem_ids}).with_row_index("position")
+    return (
+        counts.join(buckets, on="problem_id", how="left")
+        .with_columns(bucket_pool=pl.lit(source))
+        .join(order, on="problem_id")
+        .sort("pool", "position")
+        .drop("position")
+    )
+
+
+def estimate(
+    answers: pl.DataFrame,
+    scores: Mapping[str, pl.DataFrame],
+    buckets: Mapping[str, str],
+    problem_ids: Sequence[str],
+    settings: Settings,
+) -> Estimates:
+    """All curves and, at the study's budgets, the outcomes per problem.
+
+    ``answers``: graded answers; ``scores``: PRM -> (problem_id, sample_index, margins) of the
+    evaluation pool; ``buckets``: problem_id -> difficulty. Accuracies are fractions.
+    """
+    weights = problem_weights(problem_ids, settings.bootstrap_replicates, settings.seed)
+    labels = np.array([buckets.get(name, "unknown") for name in problem_ids])
+    groups = {"all": np.arange(len(labels))} | {
+        bucket: np.flatnonzero(labels == bucket) for bucket in BUCKETS
+    }
+    parts = {bucket: (rows, weights[:, rows]) for bucket, rows in groups.items()}
+    curves = [*_curves(answers, scores, problem_ids, settings)]
+    rows = [row for curve in curves for row in _summaries(curve, parts, settings)]
+    return Estimates(
+        pl.DataFrame(rows, schema=CURVES, orient="row"),
+        _outcomes(curves, labels, problem_ids, settings),
+        pl.DataFrame(
+            [row for curve in curves for row in _spread_of_runs(curve)],
+            schema=RUN_TO_RUN,
+            orient="row",
+        ),
+    )
+
+
+_STRATEGY: dict[str, pl.DataType] = {
+    "prm": pl.String(),
+    "method": pl.String(),
+    "scoring": pl.String(),
+    "voting": pl.String(),
+}
+CURVES: dict[str, pl.DataType] = {
+    **_STRATEGY,
+    "bucket": pl.String(),
+    "budget": pl.Int64(),
+    "accuracy": pl.Float64(),
+    "ci_low": pl.Float64(),
+    "ci_high": pl.Float64(),
+    "monte_carlo_error": pl.Float64(),
+    "n_problems": pl.Int64(),
+    "tokens": pl.Float64(),
+}
+OUTCOMES: dict[str, pl.DataType] = {
+    **_STRATEGY,
+    "budget": pl.Int64(),
+    "problem_id": pl.String(),
+    "bucket": pl.String(),
+    "accuracy": pl.Float64(),
+}
+
+
+RUN_TO_RUN: dict[str, pl.DataType] = {
+    **_STRATEGY,
+    "budget": pl.Int64(),
+    "standard_error": pl.Float64(),
+}
+"""Standard error of an accuracy if the same problems were run with other seeds."""
+
+
+class Estimates(NamedTuple):
+    """Tables of ``CURVES``, ``OUTCOMES`` and, of searches that were repeated, ``RUN_TO_RUN``."""
+
+    curves: pl.DataFrame
+    outcomes: pl.DataFrame
+    run_to_run: pl.DataFrame
+
+
+def _curves(
+    answers: pl.DataFrame,
+    scores: Mapping[str, pl.DataFrame],
+    problem_ids: Sequence[str],
+    settings: Settings,
+) -> Iterator[_Curve]:
+    greedy = answers.filter(pool="greedy").with_columns(position=pl.col("sample_index"))
+    if greedy.height:
+        group = AnswerGrid.of(greedy, problem_ids)
+        yield _Curve(None, "cot", None, None, [1], group.correct, group.n_tokens)
+    pool = answers.filter(pool="evaluation").with_columns(position=pl.col("sample_index"))
+    if pool.height:
+        yield from _pool_curves(pool, scores, problem_ids, settings)
+    searched = answers.filter(pl.col("method").is_not_null())
+    for (prm, method), paths in searched.group_by("prm", "method", maintain_order=True):
+        parts = [paths] if method == "dvts" else paths.partition_by("budget")
+        for part in parts:
+            yield from _search_curves(part, str(prm), str(method), problem_ids, settings)
+
+
+def _pool_curves(
+    pool: pl.DataFrame,
+    scores: Mapping[str, pl.DataFrame],
+    problem_ids: Sequence[str],
+    settings: Settings,
+) -> Iterator[_Curve]:
+    group = AnswerGrid.of(pool, problem_ids)
+    size = group.correct.shape[1]
+    every = np.arange(1, size + 1)
+    # Adopted samples may not say what they cost: the mean is over those that do.
+    tokens = _mean_of_known(group.n_tokens.T)[0][:, None]
+    n_correct = np.nansum(group.correct, axis=1).astype(np.int64)
+    n_samples = np.count_nonzero(~np.isnan(group.correct), axis=1)
+    reached = pass_at_k(n_correct, n_samples, every)
+    yield _Curve(None, "pass_at_k", None, None, list(every), reached, tokens * every)
+    plurality = plurality_at_k(group.classes, group.correct, every)
+    yield _Curve(None, "majority", None, "majority", list(every), plurality, tokens * every)
+    # Weighted votes have no closed form: powers of two and the study's budgets only.
+    powers = {2**i for i in range(size.bit_length())} | {*settings.budgets, size}
+    votes = np.array(sorted(k for k in powers if k <= size))
+    scored = {
+        (prm, scoring): group.scores(margins, scoring)
+        for prm, found in scores.items()
+        for margins in (margins_of(pool, found),)
+        for scoring in SCORINGS
+    }
+    if not scored:
+        return
+    means, errors = weighted_vote_at_k(
+        group.classes,
+        group.correct,
+        np.stack([weight for _, weight in scored.values()]),
+        votes,
+        settings.vote_subsets,
+        settings.seed,
+    )
+    for (prm, scoring), mean, error in zip(scored, means, errors, strict=True):
+        best = best_of_k(group.correct, scored[prm, scoring][0], every)
+        yield _Curve(prm, "best_of_n", scoring, "prm_max", list(every), best, tokens * every)
+        yield _Curve(
+            prm, "best_of_n", scoring, "prm_vote", list(votes), mean, tokens * votes, error
+        )
+
+
+def _search_curves(
+    paths: pl.DataFrame, prm: str, method: str, problem_ids: Sequence[str], settings: Settings
+) -> Iterator[_Curve]:
+    """One search at one budget, or DVTS at all; repetitions are averaged.
+
+    A beam search is one draw at its budget; DVTS is as many as it has sets of whole subtrees,
+    however many answers a subtree gives.
+    """
+    budgets = [int(paths["budget"][0] or 0)]
+    width = settings.beam_width
+    if method == "dvts":
+        largest = int(paths["subtree"].max()) + 1  # type: ignore[arg-type]
+        budgets = [n for n in settings.budgets if n <= largest * width and n % width == 0]
+    units = np.array([n // width if method == "dvts" else 1 for n in budgets], dtype=np.int64)
+    runs = [
+        _search_values(run, units, problem_ids, settings)
+        for _, run in sorted(paths.group_by("repetition"))
+    ]
+    # A problem that a run lacks is averaged over those that have it; NaN where none has.
+    values, n_runs = _mean_of_known(np.stack([run.values for run in runs]))
+    tokens, _ = _mean_of_known(np.stack([run.tokens for run in runs]))
+    squares, _ = _mean_of_known((np.stack([run.values for run in runs]) - values) ** 2)
+    # The mean's variance over seeds, of problems that were run more than once.
+    variances = np.divide(squares, n_runs - 1, out=np.full_like(squares, np.nan), where=n_runs > 1)
+    for i, (scoring, voting) in enumerate(_SEARCH_VOTES):
+        yield _Curve(
+            prm, method, scoring, voting, budgets, values[i], tokens, run_variances=variances[i]
+        )
+
+
+_SEARCH_VOTES: list[tuple[Scoring | None, str]] = [
+    (None, "majority"),
+    *((scoring, voting) for scoring in SCORINGS for voting in ("prm_max", "prm_vote")),
+]
+"""Scoring and voting of each answer to a search."""
+
+
+class _SearchRun(NamedTuple):
+    """``values`` [votes of ``_SEARCH_VOTES``, problems, budgets] and ``tokens`` [problems, budgets]
+    of one run."""
+
+    values: FloatArray
+    tokens: FloatArray
+
+
+def _search_values(
+    paths: pl.DataFrame, units: IntArray, problem_ids: Sequence[str], settings: Settings
+) -> _SearchRun:
+    """``units``: how many whole subtrees, or beam searches, each budget takes."""
+    n_answers = int(paths["sample_index"].max()) + 1  # type: ignore[arg-type]
+    # Subtrees that a problem lacks leave no gap, and their number may differ between problems.
+    unit = pl.col("subtree").rank("dense").over("problem_id").cast(pl.Int64) - 1
+    paths = paths.with_columns(position=unit * n_answers + pl.col("sample_index"))
+    grid = AnswerGrid.of(paths, problem_ids)
+    trees = paths.group_by("problem_id", "subtree").agg(pl.first("n_tokens_tree"))
+    of_problem = dict(trees.group_by("problem_id").agg(pl.mean("n_tokens_tree")).iter_rows())
+    tokens = np.array([of_problem.get(name, np.nan) for name in problem_ids], dtype=np.float64)
+    scores = [grid.scores(paths["margins"], scoring) for scoring in SCORINGS]
+    majority, *weighted = vote_of_k_units(
+        grid.classes,
+        grid.correct,
+        np.stack([np.ones_like(grid.correct), *(weight for _, weight in scores)]),
+        n_answers,
+        units,
+        settings.vote_subsets,
+        settings.seed,
+    )
+    values = [majority]
+    for (ranking, _), vote in zip(scores, weighted, strict=True):
+        values += [best_of_k_units(grid.correct, ranking, n_answers, units), vote]
+    return _SearchRun(np.stack(values), tokens[:, None] * units)
+
+
+def _mean_of_known(values: FloatArray) -> tuple[FloatArray, IntArray]:
+    """Mean over the first axis without NaN, and over how many."""
+    n_known = np.count_nonzero(~np.isnan(values), axis=0)
+    mean = np.divide(
+        np.nansum(values, axis=0), n_known, out=np.full(values.shape[1:], np.nan), where=n_known > 0
+    )
+    return mean, n_known
+
+
+def _summaries(
+    curve: _Curve,
+    parts: Mapping[str, tuple[IntArray, FloatArray]],
+    settings: Settings,
+) -> list[tuple[Any, ...]]:
+    """A row a bucket and budget; ``parts``: the problems of each bucket and their weights."""
+    rows = []
+    for bucket, (chosen, weights) in parts.items():
+        values = curve.values[chosen]
+        interval = mean_interval(values, weights, settings.confidence)
+        known = np.maximum(interval.n_problems, 1)
+        spent = np.where(np.isnan(values), np.nan, curve.tokens[chosen])
+        counted = np.count_nonzero(~np.isnan(spent), axis=0)
+        tokens = np.nansum(spent, axis=0) / np.maximum(counted, 1)
+        for i, budget in enumerate(curve.budgets):
+            if not interval.n_problems[i]:
+                continue
+            error = None
+            if curve.errors is not None:
+                error = float(np.sqrt(np.nansum(curve.errors[chosen, i] ** 2)) / known[i])
+            rows.append(
+                (
+                    curve.prm,
+                    curve.method,
+                    curve.scoring,
+                    curve.voting,
+                    bucket,
+                    int(budget),
+                    float(interval.estimate[i]),
+                    float(interval.low[i]),
+                    float(interval.high[i]),
+                    error,
+                    int(interval.n_problems[i]),
+                    # Adopted rollouts may not say what they cost.
+                    float(tokens[i]) if counted[i] else None,
+                )
+            )
+    return rows
+
+
+def _spread_of_runs(curve: _Curve) -> Iterator[tuple[Any, ...]]:
+    """Rows of ``RUN_TO_RUN``: how far repetitions of a search differ on the same problems.
+
+    Problems that were run once are taken to vary as those that were run repeatedly do.
+    """
+    if curve.run_variances is None:
+        return
+    for i, budget in enumerate(curve.budgets):
+        known, n_problems = curve.run_variances[:, i], int((~np.isnan(curve.values[:, i])).sum())
+        if not np.isnan(known).all():
+            error = float(np.sqrt(np.nanmean(known) / n_problems))
+            yield curve.prm, curve.method, curve.scoring, curve.voting, int(budget), error
+
+
+def _outcomes(
+    curves: Sequence[_Curve],
+    labels: NDArray[np.str_],
+    problem_ids: Sequence[str],
+    settings: Settings,
+) -> pl.DataFrame:
+    points = [
+        (curve, i, int(k))
+        for curve in curves
+        for i, k in enumerate(curve.budgets)
+        if k == 1 or k in settings.budgets
+    ]
+    strategies = pl.DataFrame(
+        [(c.prm, c.method, c.scoring, c.voting, k) for c, _, k in points],
+        schema={**_STRATEGY, "budget": pl.Int64()},
+        orient="row",
+    )
+    problems = pl.DataFrame({"problem_id": problem_ids, "bucket": labels})
+    values = [curve.values[:, i] for curve, i, _ in points]
+    return (
+        strategies.join(problems, how="cross", maintain_order="left_right")
+        .with_columns(accuracy=np.concatenate([np.empty(0), *values]))
+        .select(pl.col(name).cast(kind) for name, kind in OUTCOMES.items())
+        .filter(pl.col("accuracy").is_not_nan())
+    )

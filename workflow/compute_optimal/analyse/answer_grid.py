@@ -1,0 +1,67 @@
+"""Answers of a pool or a search as arrays: a row a problem, a column a sample or path."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from compute_optimal.analyse.statistics.estimators import (
+    FloatArray,
+    IntArray,
+    Scoring,
+    trajectory_scores,
+)
+
+
+@dataclass(frozen=True)
+class AnswerGrid:
+    """Answers of a pool or a search as arrays [problems, n], NaN or -1 where there is none."""
+
+    correct: FloatArray
+    classes: IntArray
+    n_tokens: FloatArray
+    rows: NDArray[np.int64]
+    columns: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, answers: pl.DataFrame, problem_ids: Sequence[str]) -> AnswerGrid:
+        """``answers``: problem_id, position (0, 1, ... within a problem), and what is judged."""
+        index = {name: row for row, name in enumerate(problem_ids)}
+        rows = np.array([index[name] for name in answers["problem_id"]], dtype=np.int64)
+        columns = answers["position"].to_numpy()
+        shape = len(problem_ids), int(columns.max(initial=-1)) + 1
+        correct, n_tokens = np.full(shape, np.nan), np.full(shape, np.nan)
+        classes = np.full(shape, -1, dtype=np.int64)
+        # ASSUME: an answer that could not be graded in time counts as wrong; the table of answers
+        # keeps it apart, and its number is reported.
+        correct[rows, columns] = answers["correct"].fill_null(False).to_numpy()
+        n_tokens[rows, columns] = answers["n_tokens"].cast(pl.Float64).to_numpy()
+        labels = answers["answer_class"].rank("dense").fill_null(0).cast(pl.Int64) - 1
+        classes[rows, columns] = labels.to_numpy()
+        return cls(correct, classes, n_tokens, rows, columns)
+
+    def scores(self, margins: pl.Series, scoring: Scoring) -> tuple[FloatArray, FloatArray]:
+        """Ranking scores and vote weights [problems, n] from one list of margins a row."""
+        n_steps = margins.list.len().fill_null(0).to_numpy()
+        flat = margins.explode(empty_as_null=False, keep_nulls=False).cast(pl.Float64).to_numpy()
+        found = trajectory_scores(flat, n_steps, scoring)
+        ranking, weight = (np.full(self.correct.shape, np.nan) for _ in range(2))
+        ranking[self.rows, self.columns] = found.ranking
+        weight[self.rows, self.columns] = found.vote_weight
+        return ranking, weight
+
+
+def margins_of(pool: pl.DataFrame, scores: pl.DataFrame) -> pl.Series:
+    """The step margins of each row of a pool, null where it was not scored.
+
+    ``pool`` and ``scores``: problem_id, sample_index; the latter with margins.
+    """
+    keys = ["problem_id", "sample_index"]
+    # As they come from the store they are in one order.
+    if pool.select(keys).equals(scores.select(keys)):
+        return scores["margins"]
+    return pool.select(keys).join(scores, on=keys, how="left", maintain_order="left")["margins"]

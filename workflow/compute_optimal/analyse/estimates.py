@@ -1,0 +1,66 @@
+"""The rule ``estimate_accuracy``: from answers and scores to the tables of a (task, policy)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from compute_optimal.analyse import accuracy
+from compute_optimal.analyse.score_quality import examine_scores
+from compute_optimal.analyse.selection import select_strategies
+from compute_optimal.judge.answers import of_cell, scores_of
+from compute_optimal.store.partitions import read_table, write_result
+from compute_optimal.store.storage import Storage
+from compute_optimal.study.spec import Spec
+
+
+def estimate_accuracy(
+    spec: Spec, storage: Storage, problems: Path, answers: Path, outputs: Sequence[Path]
+) -> None:
+    """Write each table of ``analysed`` to the output that begins with its name.
+
+    ``spec``: what ``analysed`` asks, or ``collections`` of it, one an adopted collection.
+    """
+    facts, graded = read_table(problems), read_table(answers)
+    tables: dict[str, list[pl.DataFrame]] = {}
+    for cell in spec.get("collections", [{}]):
+        request = {**spec, **cell}
+        found = analysed(request, storage, facts, graded.filter(policy=request["policy"]))
+        for name, table in found.items():
+            tables.setdefault(name, []).append(table)
+    for path in outputs:
+        write_result(pl.concat(tables[path.name.rsplit("-", 1)[0]]), path)
+
+
+def analysed(
+    spec: Spec, storage: Storage, problems: pl.DataFrame, answers: pl.DataFrame
+) -> dict[str, pl.DataFrame]:
+    """Everything that is estimated of one (task, policy), by the name of its table.
+
+    ``spec``: the rule's parameter; ``problems``: facts about the task's problems; ``answers``:
+    graded answers. Raises ``StudyError`` where the store has lost scores.
+    """
+    settings = accuracy.Settings(**spec["settings"])
+    ids = problems["problem_id"].to_list()
+    scores = scores_of(spec, storage, problems)
+    rated = accuracy.difficulty(answers, ids, settings)
+    buckets = dict(rated.select("problem_id", "bucket").unique().iter_rows())
+    curves, outcomes, repeated = accuracy.estimate(answers, scores, buckets, ids, settings)
+    selected = select_strategies(
+        outcomes,
+        ids,
+        task=spec["task"],
+        n_parameters=spec["n_parameters"],
+        is_reasoning=spec["is_reasoning"],
+        # One sample is a budget too: where curves of compute-optimal scaling begin.
+        budgets=sorted({1, *settings.budgets}),
+        replicates=settings.bootstrap_replicates,
+        confidence=settings.confidence,
+        seed=settings.seed,
+    )
+    examined = examine_scores(answers, scores, ids, settings)
+    examined["run_to_run"] = pl.concat([examined["run_to_run"], repeated])
+    tables = {"difficulty": rated, "curves": curves, "outcomes": outcomes, **selected, **examined}
+    return {name: of_cell(table, spec["task"], spec["policy"]) for name, table in tables.items()}

@@ -1,0 +1,214 @@
+"""Examples of what PRMs get wrong, chosen by rules, so that nobody's taste is in them.
+
+Each rule gives every solution a severity, a difference of margins (logits); the most severe
+solution of all policies is the example, and among equals the first by policy, problem and sample.
+The paper's own examples (its Figures 12-18) were picked by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from compute_optimal.analyse.prm_ability import THRESHOLD, Verdicts
+from compute_optimal.analyse.statistics.estimators import FloatArray, IntArray
+
+CASES: dict[str, pl.DataType] = {
+    "task": pl.String(),
+    "failure": pl.String(),
+    "prm": pl.String(),
+    "policy": pl.String(),
+    "problem_id": pl.String(),
+    "sample_index": pl.Int64(),
+    "problem": pl.String(),
+    "gold": pl.String(),
+    "position": pl.Int64(),
+    "step": pl.String(),
+    "truth": pl.String(),
+    "margin": pl.Float64(),
+    "mark": pl.String(),
+}
+"""Columns of an example, one row a step. ``position`` counts from 1. ``truth``: right, wrong (the
+first error), or after (whatever follows it). ``mark``: why the step is part of the example."""
+
+Found = tuple[FloatArray, Mapping[str, IntArray]]
+"""Severity of each solution, NaN where the failure is not seen, and marks: name -> step index."""
+
+
+def choose(verdicts: Mapping[str, Mapping[str, Verdicts]], task: str) -> pl.DataFrame:
+    """The examples of one task, a table of ``CASES``, from ``prm_ability.verdicts_of``."""
+    rows: list[dict[str, Any]] = []
+    for prm, of_policies in verdicts.items():
+        for failure, rule in FAILURES.items():
+            rows += _most_severe(failure, prm, of_policies, rule)
+    rows += _disagreement(verdicts)
+    return pl.DataFrame([{"task": task, **row} for row in rows], CASES)
+
+
+def over_criticism(verdicts: Verdicts) -> Found:
+    """A right step scored as wrong: the lowest score that a step of a right solution gets."""
+    margins = np.where(verdicts.right[:, None], verdicts.margins, np.nan)
+    lowest = _argmin(margins)
+    margin = _at(margins, lowest)
+    return np.where(margin < THRESHOLD, -margin, np.nan), {"right, but scored low": lowest}
+
+
+def error_neglect(verdicts: Verdicts) -> Found:
+    """A wrong step scored as right: the highest score of a first error, nothing being flagged."""
+    neglected = verdicts.wrong & (verdicts.first_flagged < 0)
+    severity = np.where(neglected, verdicts.margin_of_error, np.nan)
+    return severity, {"first error, not flagged": verdicts.first_error}
+
+
+def localisation_bias(verdicts: Verdicts) -> Found:
+    """Another step flagged instead: the largest gap between the first error and that step."""
+    error, flagged = verdicts.first_error, verdicts.first_flagged
+    misplaced = verdicts.wrong & (flagged >= 0) & (flagged != error)
+    gap = verdicts.margin_of_error - _at(verdicts.margins, flagged)
+    return np.where(misplaced, gap, np.nan), {"first error": error, "first flagged": flagged}
+
+
+def prefers_longer(verdicts: Verdicts) -> Found:
+    """Of two right steps in a row the longer one scored higher, by the largest gap."""
+    return _length_pair(verdicts, 1)
+
+
+def prefers_shorter(verdicts: Verdicts) -> Found:
+    """Of two right steps in a row the shorter one scored higher, by the largest gap."""
+    return _length_pair(verdicts, -1)
+
+
+Rule = Callable[[Verdicts], Found]
+FAILURES: Mapping[str, Rule] = {
+    rule.__name__: rule
+    for rule in (
+        over_criticism,
+        error_neglect,
+        localisation_bias,
+        prefers_longer,
+        prefers_shorter,
+    )
+}
+_SAMPLE = ["problem_id", "sample_index"]
+DISAGREEMENT = "disagreement"
+"""Two PRMs that choose different samples of one pool: the counterpart of Figure 12."""
+
+
+def _length_pair(verdicts: Verdicts, sign: int) -> Found:
+    usable = verdicts.comparable_steps & verdicts.right[:, None]
+    margins = np.where(usable, verdicts.margins, np.nan)
+    lengths = sign * verdicts.lengths
+    severity = np.full(len(margins), np.nan)
+    preferred, other = (np.zeros(len(margins), dtype=np.int64) for _ in range(2))
+    last = margins.shape[1] - 1
+    for i, j in [(i, i + 1) for i in range(last)] + [(i + 1, i) for i in range(last)]:
+        gap = np.where(lengths[:, i] > lengths[:, j], margins[:, i] - margins[:, j], np.nan)
+        better = (gap > 0) & ~(gap <= severity)
+        severity[better], preferred[better], other[better] = gap[better], i, j
+    longer, shorter = (preferred, other) if sign > 0 else (other, preferred)
+    return severity, {"longer": longer, "shorter": shorter}
+
+
+def _most_severe(
+    failure: str, prm: str, verdicts: Mapping[str, Verdicts], rule: Rule
+) -> list[dict[str, Any]]:
+    best: tuple[float, str, int, dict[int, str]] | None = None
+    for policy, of_policy in verdicts.items():
+        severity, marks = rule(of_policy)
+        if np.isnan(severity).all():
+            continue
+        row = int(np.nanargmax(severity))
+        if best is None or severity[row] > best[0]:
+            found = {int(steps[row]): mark for mark, steps in marks.items()}
+            best = float(severity[row]), policy, row, found
+    if best is None:
+        return []
+    _, policy, row, found = best
+    return _steps(failure, prm, policy, verdicts[policy], row, found)
+
+
+def _disagreement(verdicts: Mapping[str, Mapping[str, Verdicts]]) -> list[dict[str, Any]]:
+    """Two PRMs choose from the same samples by the last step's score: one rightly, one wrongly.
+
+    The example is the one in which the wrong chooser ranks its choice highest above the other's.
+    """
+    best: tuple[float, str, str, str, int, int] | None = None
+    for policy in next(iter(verdicts.values()), {}):
+        last = {
+            prm: _at(v[policy].margins, np.count_nonzero(~np.isnan(v[policy].margins), axis=1) - 1)
+            for prm, v in verdicts.items()
+        }
+        # Two PRMs choose from the same samples only if they scored the same: where they did not,
+        # those that scored what the one with the most samples did are compared.
+        samples = {prm: v[policy].table.select(_SAMPLE) for prm, v in verdicts.items()}
+        most = max(samples, key=lambda prm: samples[prm].height)
+        full = [prm for prm, scored in samples.items() if scored.equals(samples[most])]
+        one = verdicts[most][policy]
+        for rows in _groups(one.problems):
+            chosen = {prm: int(rows[np.argmax(last[prm][rows])]) for prm in full}
+            for good in full:
+                for bad in full:
+                    if one.right[chosen[good]] and one.wrong[chosen[bad]]:
+                        gap = float(last[bad][chosen[bad]] - last[bad][chosen[good]])
+                        if best is None or gap > best[0]:
+                            best = gap, policy, good, bad, chosen[good], chosen[bad]
+    if best is None:
+        return []
+    _, policy, good, bad, right, wrong = best
+    return [
+        step
+        for prm, row, mark in ((good, right, "right choice"), (bad, wrong, "wrong choice"))
+        for step in _steps(
+            DISAGREEMENT,
+            prm,
+            policy,
+            verdicts[prm][policy],
+            row,
+            {len(verdicts[prm][policy].table["steps"][row]) - 1: mark},
+        )
+    ]
+
+
+def _steps(
+    failure: str, prm: str, policy: str, verdicts: Verdicts, row: int, marks: Mapping[int, str]
+) -> list[dict[str, Any]]:
+    solution = verdicts.table.row(row, named=True)
+    error = int(verdicts.first_error[row])
+
+    def truth(position: int) -> str:
+        if error < 0 or position < error:
+            return "right"
+        return "wrong" if position == error else "after"
+
+    return [
+        {
+            "failure": failure,
+            "prm": prm,
+            "policy": policy,
+            **{name: solution[name] for name in ("problem_id", "sample_index", "problem", "gold")},
+            "position": position + 1,
+            "step": step,
+            "truth": truth(position),
+            "margin": float(verdicts.margins[row, position]),
+            "mark": marks.get(position),
+        }
+        for position, step in enumerate(solution["steps"])
+    ]
+
+
+def _groups(problems: IntArray) -> list[IntArray]:
+    """Rows of each problem; rows are sorted by problem."""
+    return np.split(np.arange(len(problems)), np.flatnonzero(np.diff(problems)) + 1)
+
+
+def _argmin(values: FloatArray) -> IntArray:
+    found: IntArray = np.where(np.isnan(values), np.inf, values).argmin(axis=1)
+    return found
+
+
+def _at(values: FloatArray, steps: IntArray) -> FloatArray:
+    found: FloatArray = values[np.arange(len(values)), steps]
+    return found

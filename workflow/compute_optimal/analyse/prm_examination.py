@@ -1,0 +1,38 @@
+"""The rule ``examine_prms``: what PRMs say about steps whose truth is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from compute_optimal.analyse import prm_ability, prm_cases
+from compute_optimal.judge.answers import scores_of_pool
+from compute_optimal.store.partitions import read_table, write_result
+from compute_optimal.store.storage import Storage
+from compute_optimal.study.spec import Spec
+
+
+def examine_prms(
+    spec: Spec,
+    storage: Storage,
+    problems: Path,
+    steps: Sequence[Path],
+    rates: Path,
+    cases: Path,
+) -> None:
+    """Rates and examples of failures on one task, from ``steps``, checked steps by policy."""
+    facts = read_table(problems)
+    checked = pl.concat([read_table(path) for path in steps])
+    scores = {
+        prm: {
+            policy: scores_of_pool(score, storage, facts) for policy, score in of_policies.items()
+        }
+        for prm, of_policies in spec["scores"].items()
+    }
+    settings = prm_ability.Settings(**spec["settings"])
+    verdicts = prm_ability.verdicts_of(checked, scores, facts["problem_id"].to_list())
+    task = str(facts["task"].first())
+    write_result(prm_ability.examine(verdicts, task, facts.height, settings), rates)
+    write_result(prm_cases.choose(verdicts, task), cases)

@@ -1,0 +1,302 @@
+"""What the scores of a PRM are worth, on the evaluation pool of one (task, policy).
+
+Accuracies say what comes out of a method; this says why. Does a score mean the chance of being
+right (calibration)? Do right samples score higher than wrong ones of the same problem
+(discrimination), or do they tie? Does the PRM favour long or short solutions? And what happens to
+the picked solution as N grows, when the score goes up whether or not it is right?
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+import polars as pl
+
+from compute_optimal.analyse.accuracy import RUN_TO_RUN, SCORINGS, Settings
+from compute_optimal.analyse.answer_grid import AnswerGrid, margins_of
+from compute_optimal.analyse.statistics.estimators import (
+    FloatArray,
+    IntArray,
+    best_of_k,
+    best_values,
+    plurality_at_k,
+)
+from compute_optimal.analyse.statistics.intervals import (
+    difference_interval,
+    percentile_interval,
+    pool_standard_error,
+    problem_weights,
+    unseen_limits,
+)
+from compute_optimal.analyse.statistics.ranks import ranks_with_ties
+
+N_BINS = 10
+HALVED = 500
+"""Pools to split in halves at random behind each run-to-run error; few problems are split often."""
+
+_TEXT, _COUNT, _REAL = pl.String(), pl.Int64(), pl.Float64()
+_SCORED: dict[str, pl.DataType] = {"prm": _TEXT, "scoring": _TEXT}
+_INTERVAL: dict[str, pl.DataType] = {"value": _REAL, "ci_low": _REAL, "ci_high": _REAL}
+TABLES: dict[str, dict[str, pl.DataType]] = {
+    "picks": {**_SCORED, "measure": _TEXT, "budget": _COUNT, **_INTERVAL, "n_problems": _COUNT},
+    "calibration": {**_SCORED, "bin": _COUNT, "n_samples": _COUNT, "score": _REAL, **_INTERVAL},
+    "score_quality": {**_SCORED, "measure": _TEXT, **_INTERVAL, "n_problems": _COUNT},
+    "run_to_run": RUN_TO_RUN,
+}
+"""Tables of ``examine_scores``; intervals are bootstraps over problems.
+
+``picks``: the solution that best-of-N picks, on average; measure: its score (0..1), tokens, steps.
+``calibration``: samples whose score lies in the bin-th tenth of 0..1: their mean score, and as
+value the share of them that is right.
+``score_quality``: measures are discrimination (chance that a right sample outscores a wrong one of
+the same problem, ties half), calibration_error (mean distance of score and share right over the
+bins), overconfidence (mean score minus share right), tied_pairs (share of pairs of a problem's
+samples with the same score), tied_top (share of problems whose best score is shared), unscored
+(share of samples), length_correlation and step_correlation (of the score's logit with the logarithm
+of tokens and the number of steps, within a problem and among samples that are equally right).
+``run_to_run``: what ``estimate`` says of repeated searches, of the pool.
+"""
+
+
+def examine_scores(
+    answers: pl.DataFrame,
+    scores: Mapping[str, pl.DataFrame],
+    problem_ids: Sequence[str],
+    settings: Settings,
+) -> dict[str, pl.DataFrame]:
+    """``TABLES`` for all PRMs of one (task, policy); arguments as for ``estimate``."""
+    rows: dict[str, list[tuple[object, ...]]] = {name: [] for name in TABLES}
+    pool = answers.filter(pool="evaluation").with_columns(position=pl.col("sample_index"))
+    if pool.height:
+        grid = AnswerGrid.of(pool, problem_ids)
+        weights = problem_weights(problem_ids, settings.bootstrap_replicates, settings.seed)
+        size = grid.correct.shape[1]
+        powers = {2**i for i in range(size.bit_length())} | {*settings.budgets}
+        budgets = np.array(sorted(k for k in powers if k <= size))
+        asked = np.array([k for k in settings.budgets if k <= size], dtype=np.int64)
+        rows["run_to_run"] += [
+            (None, "majority", None, "majority", *row)
+            for row in _run_to_run(_majority(grid), grid, asked, settings)
+        ]
+        for prm, found in scores.items():
+            margins = margins_of(pool, found)
+            steps = np.full(grid.correct.shape, np.nan)
+            steps[grid.rows, grid.columns] = margins.list.len().fill_null(0).to_numpy()
+            for scoring in SCORINGS:
+                ranking, score = grid.scores(margins, scoring)
+                key = prm, scoring
+                measured = {"score": score, "tokens": grid.n_tokens, "steps": steps}
+                rows["picks"] += [
+                    (*key, *row)
+                    for row in _picks(measured, ranking, grid, budgets, weights, settings)
+                ]
+                bins = _Bins.of(score, grid.correct)
+                rows["calibration"] += [(*key, *row) for row in bins.rows(weights, settings)]
+                quality: dict[str, tuple[FloatArray, ...]] = {
+                    "discrimination": _discrimination(ranking, grid.correct),
+                    "overconfidence": bins.overconfidence,
+                    **_ties(ranking, grid.correct),
+                    "unscored": _unscored(ranking, grid.correct),
+                    "length_correlation": _correlation(ranking, grid, np.log(grid.n_tokens + 1)),
+                    "step_correlation": _correlation(ranking, grid, steps),
+                }
+                rows["score_quality"] += [
+                    (*key, measure, *row)
+                    for measure, sums in quality.items()
+                    if (row := _ratio(sums, weights, settings)) is not None
+                ]
+                if (row := bins.error(weights, settings)) is not None:
+                    rows["score_quality"].append((*key, "calibration_error", *row))
+                rows["run_to_run"] += [
+                    (prm, "best_of_n", scoring, "prm_max", *row)
+                    for row in _run_to_run(_best(grid, ranking), grid, asked, settings)
+                ]
+    return {
+        name: pl.DataFrame(rows[name], schema=schema, orient="row").fill_nan(None)
+        for name, schema in TABLES.items()
+    }
+
+
+def _picks(
+    measured: Mapping[str, FloatArray],
+    ranking: FloatArray,
+    grid: AnswerGrid,
+    budgets: IntArray,
+    weights: FloatArray,
+    settings: Settings,
+) -> Iterator[tuple[object, ...]]:
+    present = ~np.isnan(grid.correct)
+    known = np.where(present, np.nan_to_num(np.stack([*measured.values()])), np.nan)
+    unscored = ~(present & ~np.isnan(ranking)).any(axis=1)
+    for measure, picked in zip(measured, best_values(known, ranking, budgets), strict=True):
+        # Not scored at all: nothing is picked by score.
+        picked[unscored] = np.nan
+        found = difference_interval(picked, np.zeros_like(picked), weights, settings.confidence)
+        for i, budget in enumerate(budgets.tolist()):
+            if found.n_problems[i]:
+                interval = (float(part[i]) for part in found[:3])
+                yield measure, budget, *interval, int(found.n_problems[i])
+
+
+class _Bins:
+    """Sums over samples by tenth of the score: counts, scores and right ones, per problem."""
+
+    def __init__(self, counts: FloatArray, scores: FloatArray, right: FloatArray) -> None:
+        self.counts, self.scores, self.right = counts, scores, right
+
+    @classmethod
+    def of(cls, score: FloatArray, correct: FloatArray) -> _Bins:
+        scored = ~np.isnan(score) & ~np.isnan(correct)
+        rows = np.nonzero(scored)[0]
+        tenth = np.minimum((score[scored] * N_BINS).astype(np.int64), N_BINS - 1)
+        place, n_problems = rows * N_BINS + tenth, len(score)
+
+        def sums(values: FloatArray | None) -> FloatArray:
+            found = np.bincount(place, values, minlength=n_problems * N_BINS)
+            return found.reshape(n_problems, N_BINS).astype(np.float64)
+
+        return cls(sums(None), sums(score[scored]), sums(correct[scored]))
+
+    @property
+    def overconfidence(self) -> tuple[FloatArray, FloatArray]:
+        return (self.scores - self.right).sum(axis=1), self.counts.sum(axis=1)
+
+    def rows(self, weights: FloatArray, settings: Settings) -> Iterator[tuple[object, ...]]:
+        counts, scores, right = (x.sum(axis=0) for x in (self.counts, self.scores, self.right))
+        with np.errstate(invalid="ignore"):
+            replicates = (weights @ self.right) / (weights @ self.counts)
+        n_problems = np.count_nonzero(self.counts, axis=0)
+        low, high = percentile_interval(replicates, n_problems, settings.confidence)
+        with np.errstate(invalid="ignore"):
+            share = right / counts
+        # Few problems are no certainty, and where they agree the bootstrap sees no spread.
+        least, most = unseen_limits(share, n_problems, settings.confidence)
+        low, high = np.fmin(low, least), np.fmax(high, most)
+        for i in np.flatnonzero(counts).tolist():
+            shares = share[i], low[i], high[i]
+            yield i, int(counts[i]), float(scores[i] / counts[i]), *map(float, shares)
+
+    def error(
+        self, weights: FloatArray, settings: Settings
+    ) -> tuple[float, float, float, int] | None:
+        """Expected calibration error; its interval resamples problems."""
+        every = np.vstack([np.ones((1, len(self.counts))), weights])
+        with np.errstate(invalid="ignore"):
+            distance = np.abs(every @ self.scores - every @ self.right).sum(axis=1)
+            values = distance / (every @ self.counts).sum(axis=1)
+        n_problems = int(np.count_nonzero(self.counts.sum(axis=1)))
+        if not n_problems:
+            return None
+        low, high = percentile_interval(values[1:, None], n_problems, settings.confidence)
+        return float(values[0]), float(low[0]), float(high[0]), n_problems
+
+
+def _discrimination(ranking: FloatArray, correct: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Right samples' share of won comparisons, summed over pairs: Mann-Whitney's U by problem."""
+    ranks = ranks_with_ties(np.where(np.isnan(correct), np.nan, ranking))
+    scored = ~np.isnan(ranks)
+    right = scored & (correct == 1)
+    n_right = right.sum(axis=1).astype(np.float64)
+    n_wrong = scored.sum(axis=1) - n_right
+    won = np.where(right, ranks, 0).sum(axis=1) - n_right * (n_right + 1) / 2
+    # Every problem counts the same, however many pairs it has.
+    pairs = n_right * n_wrong
+    mixed = pairs > 0
+    return np.where(mixed, won / np.where(mixed, pairs, 1), 0.0), mixed.astype(np.float64)
+
+
+def _ties(ranking: FloatArray, correct: FloatArray) -> dict[str, tuple[FloatArray, FloatArray]]:
+    scores = np.sort(np.where(np.isnan(correct), np.nan, ranking), axis=1)
+    n_scored = np.count_nonzero(~np.isnan(scores), axis=1).astype(np.float64)
+    starts = np.ones(scores.shape, dtype=bool)
+    starts[:, 1:] = scores[:, 1:] != scores[:, :-1]
+    run = np.cumsum(starts.ravel()) - 1
+    others = (np.bincount(run)[run] - 1).reshape(scores.shape)
+    tied = np.where(np.isnan(scores), 0, others).sum(axis=1) / 2
+    top = np.nanmax(np.where(np.isnan(scores), -np.inf, scores), axis=1, initial=-np.inf)
+    n_top = np.count_nonzero(scores == top[:, None], axis=1)
+    several = n_scored > 1
+    pairs = np.where(several, n_scored * (n_scored - 1) / 2, 0.0)
+    return {
+        "tied_pairs": (tied / np.maximum(pairs, 1), several.astype(np.float64)),
+        "tied_top": (((n_top > 1) & several).astype(np.float64), several.astype(np.float64)),
+    }
+
+
+def _unscored(ranking: FloatArray, correct: FloatArray) -> tuple[FloatArray, FloatArray]:
+    present = ~np.isnan(correct)
+    missing = (present & np.isnan(ranking)).sum(axis=1).astype(np.float64)
+    return missing, present.sum(axis=1).astype(np.float64)
+
+
+def _correlation(
+    ranking: FloatArray, grid: AnswerGrid, length: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Sums of products and squares [problems] around the means of equally right samples.
+
+    So neither hard problems, which take long and score low, nor errors make a correlation.
+    """
+    # Probabilities of 0 and 1 have no finite logit.
+    height = np.clip(ranking, -30, 30)
+    sums = [np.zeros(len(ranking)) for _ in range(3)]
+    for is_right in (0.0, 1.0):
+        mask = (grid.correct == is_right) & ~np.isnan(height) & ~np.isnan(length)
+        n = np.maximum(mask.sum(axis=1, keepdims=True), 1)
+        x, y = (
+            np.where(mask, v - np.where(mask, v, 0).sum(axis=1, keepdims=True) / n, 0)
+            for v in (length, height)
+        )
+        for total, products in zip(sums, (x * y, x * x, y * y), strict=True):
+            total += products.sum(axis=1)
+    return sums[0], sums[1], sums[2]
+
+
+def _ratio(
+    sums: tuple[FloatArray, ...], weights: FloatArray, settings: Settings
+) -> tuple[float, float, float, int] | None:
+    """A quotient of sums over problems with its interval; of three sums xy, xx and yy, the
+    correlation. None where nothing was measured."""
+    n_problems = int(np.count_nonzero(sums[1]))
+    every = np.vstack([np.ones((1, len(sums[0]))), weights])
+    above, *below = (every @ part for part in sums)
+    scale = below[0] if len(below) == 1 else np.sqrt(below[0] * below[1])
+    values = np.divide(above, scale, out=np.full_like(above, np.nan), where=scale > 0)
+    if np.isnan(values[0]):
+        return None
+    low, high = percentile_interval(values[1:, None], n_problems, settings.confidence)
+    return float(values[0]), float(low[0]), float(high[0]), n_problems
+
+
+def _run_to_run(
+    estimate: Callable[[IntArray, IntArray], FloatArray],
+    grid: AnswerGrid,
+    budgets: IntArray,
+    settings: Settings,
+) -> Iterator[tuple[int, float]]:
+    if not len(budgets):
+        return
+    n_problems, n_samples = grid.correct.shape
+    splits = min(8, -(-HALVED // n_problems))
+    errors = pool_standard_error(estimate, n_problems, n_samples, budgets, splits, settings.seed)
+    yield from zip(budgets.tolist(), errors.tolist(), strict=True)
+
+
+def _majority(grid: AnswerGrid) -> Callable[[IntArray, IntArray], FloatArray]:
+    def estimate(columns: IntArray, budgets: IntArray) -> FloatArray:
+        classes, correct = (
+            np.take_along_axis(array, columns, axis=1) for array in (grid.classes, grid.correct)
+        )
+        return plurality_at_k(classes, correct, budgets)
+
+    return estimate
+
+
+def _best(grid: AnswerGrid, ranking: FloatArray) -> Callable[[IntArray, IntArray], FloatArray]:
+    def estimate(columns: IntArray, budgets: IntArray) -> FloatArray:
+        correct, scores = (
+            np.take_along_axis(array, columns, axis=1) for array in (grid.correct, ranking)
+        )
+        return best_of_k(correct, scores, budgets)
+
+    return estimate

@@ -1,0 +1,268 @@
+"""Compute-optimal selection of one (task, policy), four ways side by side, from its outcomes.
+
+The choice is made here and nowhere else: which PRM, and with it which method for each difficulty.
+Tables, figures, claims and notebooks read it, its accuracies and their intervals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from compute_optimal.analyse.statistics.difficulty import BUCKETS
+from compute_optimal.analyse.statistics.estimators import FloatArray
+from compute_optimal.analyse.statistics.intervals import mean_interval, problem_weights
+from compute_optimal.analyse.statistics.selection import (
+    Choice,
+    Fit,
+    Selection,
+    choose,
+    fit,
+    paper_rule,
+    select_fixed,
+    select_oracle,
+)
+
+METHODS = ("best_of_n", "beam_search", "dvts")
+"""What a strategy is chosen from: the paper's methods that use a PRM."""
+
+RULES = ("in_sample", "fixed_rule", "cross_fitted", "oracle", "optimism_gap")
+
+# Every replicate selects again in every fold: 200 replicates give a standard deviation to 5%.
+REPLICATES, FOLDS, REPEATS = 200, 5, 5
+
+_RULE: dict[str, pl.DataType] = {
+    "scoring": pl.String(),
+    "voting": pl.String(),
+    "budget": pl.Int64(),
+    "rule": pl.String(),
+}
+SELECTION: dict[str, pl.DataType] = {
+    "prm": pl.String(),
+    **_RULE,
+    "accuracy": pl.Float64(),
+    "ci_low": pl.Float64(),
+    "ci_high": pl.Float64(),
+    "n_strategies": pl.Int64(),
+    "n_problems": pl.Int64(),
+    "widening": pl.Float64(),
+}
+"""``prm`` is null where the PRM is chosen too. ``rule``: one of ``RULES``; the accuracy of
+``optimism_gap`` is in-sample minus cross-fitted. Fractions. ``widening`` of ``cross_fitted``: how
+many times as far its mean spreads when resampled problems choose anew as when the choice is kept;
+its interval is wider by it, and so must be whatever else is resampled of it."""
+
+CHOICES: dict[str, pl.DataType] = {
+    **_RULE,
+    "bucket": pl.String(),
+    "prm": pl.String(),
+    "method": pl.String(),
+    "share": pl.Float64(),
+    "n_problems": pl.Int64(),
+}
+"""What is chosen where the PRM is chosen too: one row for each strategy that a bucket's problems
+are given. ``rule``: in_sample or cross_fitted. ``share``: of the bucket's ``n_problems``, adding up
+to 1 a bucket; in-sample it is 1 but for ties, which share, cross-fitted it is the mean over folds
+and their repeats."""
+
+CHOSEN_OUTCOMES: dict[str, pl.DataType] = {
+    **_RULE,
+    "problem_id": pl.String(),
+    "accuracy": pl.Float64(),
+}
+"""What the choices give on each problem; their mean is the accuracy in ``SELECTION``."""
+
+TABLES = {"selection": SELECTION, "choices": CHOICES, "chosen_outcomes": CHOSEN_OUTCOMES}
+
+
+class _Key(NamedTuple):
+    prm: str
+    method: str
+    scoring: str
+    voting: str
+    budget: int
+
+
+class _Cell(NamedTuple):
+    """The strategies of one PRM under one aggregation at one budget."""
+
+    outcome: FloatArray
+    fit: Fit
+
+    @property
+    def n_strategies(self) -> int:
+        return int((~np.isnan(self.outcome)).any(axis=1).sum())
+
+
+def select_strategies(
+    outcomes: pl.DataFrame,
+    problem_ids: Sequence[str],
+    *,
+    task: str,
+    n_parameters: int | None,
+    is_reasoning: bool,
+    budgets: Sequence[int],
+    replicates: int,
+    confidence: float,
+    seed: int,
+) -> dict[str, pl.DataFrame]:
+    """``TABLES`` for every scoring, voting and budget, with each PRM and with the chosen one.
+
+    ``outcomes``: as ``estimate.OUTCOMES``. A method that was not run at a budget, or lacks
+    problems of a difficulty, is no candidate there. The PRM is chosen at the largest budget and
+    stays for the smaller ones, as in a curve of the paper. ``replicates``, ``confidence``,
+    ``seed``: of the intervals, which are those of every other accuracy of these problems.
+    """
+    index = {name: row for row, name in enumerate(problem_ids)}
+    buckets = np.full(len(index), "unknown", dtype="<U16")
+    candidates = outcomes.filter(
+        pl.col("method").is_in(METHODS),
+        pl.col("scoring").is_not_null(),
+        pl.col("budget").is_in(budgets),
+    )
+    values: dict[_Key, FloatArray] = {}
+    for key, part in candidates.group_by(_Key._fields, maintain_order=True):
+        rows = [index[name] for name in part["problem_id"]]
+        buckets[rows] = part["bucket"].to_numpy()
+        values[_Key(*key)] = column = np.full(len(index), np.nan)
+        column[rows] = part["accuracy"].to_numpy()
+    fixed = _fixed_rule(task, n_parameters, is_reasoning)
+    found: dict[str, list[tuple[Any, ...]]] = {name: [] for name in TABLES}
+    for scoring, voting in dict.fromkeys((key.scoring, key.voting) for key in values):
+        of_rule = {k: v for k, v in values.items() if (k.scoring, k.voting) == (scoring, voting)}
+        known = np.logical_or.reduce([~np.isnan(column) for column in of_rule.values()])
+        names = [problem_ids[row] for row in np.flatnonzero(known)]
+        weights = problem_weights(problem_ids, replicates, seed)[:, known]
+        nested = problem_weights(problem_ids, REPLICATES, seed)[:, known]
+        labels = buckets[known]
+        prms = list(dict.fromkeys(key.prm for key in of_rule))
+        cells = {
+            (budget, prm): _cell(of_rule, prm, budget, known, labels, nested, seed)
+            for budget, prm in product(sorted({key.budget for key in of_rule}), prms)
+        }
+        deciding = [cells[max(budget for budget, _ in cells), prm].fit for prm in prms]
+        for budget in sorted({budget for budget, _ in cells}):
+            here = {prm: cells[budget, prm] for prm in prms}
+            of_budget = scoring, voting, budget
+            asked: list[tuple[str | None, list[_Cell], Choice]] = [
+                (prm, [cell], choose([cell.fit], confidence=confidence))
+                for prm, cell in here.items()
+            ]
+            every = [*here.values()]
+            chosen = choose([cell.fit for cell in every], deciding, confidence)
+            for prm, some, choice in (*asked, (None, every, chosen)):
+                of_all = _selections(prm, some, choice, labels, fixed)
+                n_strategies = sum(cell.n_strategies for cell in some)
+                found["selection"] += [
+                    (
+                        *(prm, *of_budget, rule, *estimate, n_strategies, n_problems),
+                        choice.widening if rule == "cross_fitted" else None,
+                    )
+                    for rule, estimate, n_problems in _estimates(
+                        of_all, choice, weights, confidence
+                    )
+                ]
+            for rule in ("in_sample", "cross_fitted"):
+                selection: Selection = getattr(chosen, rule)
+                found["choices"] += [
+                    (*of_budget, rule, *row) for row in _shares(selection, labels, prms)
+                ]
+                found["chosen_outcomes"] += [
+                    (*of_budget, rule, name, accuracy)
+                    for name, accuracy in zip(names, selection.accuracy.tolist(), strict=True)
+                    if not np.isnan(accuracy)
+                ]
+    return {
+        name: pl.DataFrame(found[name], schema=schema, orient="row").fill_nan(None)
+        for name, schema in TABLES.items()
+    }
+
+
+def _cell(
+    values: Mapping[_Key, FloatArray],
+    prm: str,
+    budget: int,
+    known: NDArray[np.bool_],
+    labels: NDArray[np.str_],
+    nested: FloatArray,
+    seed: int,
+) -> _Cell:
+    of_method = {k.method: v for k, v in values.items() if (k.prm, k.budget) == (prm, budget)}
+    absent = np.full(len(known), np.nan)
+    outcome = np.stack([of_method.get(method, absent) for method in METHODS])[:, known]
+    return _Cell(outcome, fit(outcome, labels, nested, folds=FOLDS, repeats=REPEATS, seed=seed))
+
+
+def _selections(
+    prm: str | None,
+    cells: Sequence[_Cell],
+    choice: Choice,
+    labels: NDArray[np.str_],
+    fixed: Mapping[str, str],
+) -> dict[str, FloatArray]:
+    """Accuracies [problems] by rule. A PRM is no part of the paper's: that needs a given one."""
+    found = {
+        "in_sample": choice.in_sample.accuracy,
+        "cross_fitted": choice.cross_fitted.accuracy,
+        "oracle": select_oracle(np.vstack([cell.outcome for cell in cells]), labels).accuracy,
+    }
+    if prm is not None and fixed:
+        (cell,) = cells
+        strategy_of = {bucket: METHODS.index(method) for bucket, method in fixed.items()}
+        by_rule = select_fixed(cell.outcome, labels, strategy_of).accuracy
+        if not np.isnan(by_rule).any():
+            found["fixed_rule"] = by_rule
+    return found
+
+
+def _estimates(
+    selections: Mapping[str, FloatArray], choice: Choice, weights: FloatArray, confidence: float
+) -> Iterator[tuple[str, tuple[float, float, float], int]]:
+    """Rule, accuracy with its interval, and problems; in the order of ``RULES``."""
+    for rule in RULES:
+        if rule in selections:
+            values = selections[rule]
+            found = mean_interval(values[:, None], weights, confidence)
+            mean, low, high = (float(part[0]) for part in found[:3])
+            if rule == "cross_fitted":
+                # Other problems would have chosen otherwise: of few that are nearly equal, the
+                # choice is most of what varies.
+                low = max(mean - choice.widening * (mean - low), 0.0)
+                high = min(mean + choice.widening * (high - mean), 1.0)
+            ends = mean, low, high
+            n_problems = int(found.n_problems[0])
+        elif rule == "optimism_gap":
+            ends = (*choice.optimism_gap,)
+            n_problems = int(np.count_nonzero(~np.isnan(choice.cross_fitted.accuracy)))
+        else:
+            continue
+        if not np.isnan(ends[0]):
+            yield rule, ends, n_problems
+
+
+def _shares(
+    selection: Selection, labels: NDArray[np.str_], prms: Sequence[str]
+) -> Iterator[tuple[str, str, str, float, int]]:
+    """Rows of ``CHOICES`` from bucket on."""
+    for bucket in np.unique(labels).tolist():
+        rows = labels == bucket
+        shares = selection.share[:, :, rows].mean(axis=2)
+        for (i, prm), (j, method) in product(enumerate(prms), enumerate(METHODS)):
+            if shares[i, j] > 0:
+                yield bucket, prm, method, float(shares[i, j]), int(rows.sum())
+
+
+def _fixed_rule(task: str, n_parameters: int | None, is_reasoning: bool) -> Mapping[str, str]:
+    if n_parameters is None:
+        return {}
+    # ASSUME: on tasks that the paper does not have, its rule for MATH-500 holds.
+    known = task if task in ("MATH-500", "AIME24") else "MATH-500"
+    return {
+        bucket: paper_rule(known, n_parameters, bucket, is_reasoning=is_reasoning)
+        for bucket in BUCKETS
+    }

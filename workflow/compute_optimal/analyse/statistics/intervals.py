@@ -1,0 +1,242 @@
+"""How far a mean over problems can be trusted.
+
+Two readings, two functions.
+
+*Other problems of the same kind* (what ``mean_interval`` answers): bootstrap over problems. An
+observed value is a problem's true accuracy plus the noise of its pool, so the spread between
+problems already holds both levels, also at k = n, where the value is a single draw. There is no
+second level of resampling: for k < n it would count the noise of the pools twice, and at k = n a
+resampled pool repeats samples, so its best of n is the best of about 0.63 n. In a simulation (500
+problems, 16 samples, a useful score; 300 repetitions) such intervals lie 3 points too low and hold
+the truth in 63% of the cases, those over problems alone in 92%, for a nominal 95%.
+
+*The same problems run again with other seeds* (``pool_standard_error``): pools only. It is the
+smaller of the two, and the one that matters when a number is compared with another run of the
+same benchmark.
+
+Values are [problems, columns]; a column is a budget or a strategy. Bootstrap weights are shared
+by all columns, so differences are paired, and by all that is said of a task's problems
+(``problem_weights``), so a number has one interval wherever it is worked out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from statistics import NormalDist
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from compute_optimal.analyse.statistics.estimators import FloatArray, IntArray
+
+_NORMAL = NormalDist()
+
+
+class Interval(NamedTuple):
+    """Means [columns] with their limits; NaN and ``n_problems`` 0 where a column has no value."""
+
+    estimate: FloatArray
+    low: FloatArray
+    high: FloatArray
+    n_problems: IntArray
+
+
+@lru_cache(maxsize=4)
+def bootstrap_weights(n_problems: int, replicates: int, seed: int) -> FloatArray:
+    """How often each replicate draws each problem: [replicates, problems], rows sum to problems.
+
+    The weights of a subset of the problems (a bucket) are the columns of that subset. They are
+    drawn once for all that asks for the same, so they must not be written to.
+    """
+    weights = np.zeros((replicates, n_problems))
+    if n_problems:
+        random = np.random.default_rng([seed, n_problems])
+        chances = np.full(n_problems, 1 / n_problems)
+        weights[:] = random.multinomial(n_problems, chances, size=replicates)
+    weights.flags.writeable = False
+    return weights
+
+
+def problem_weights(problem_ids: Sequence[str], replicates: int, seed: int) -> FloatArray:
+    """``bootstrap_weights`` of named problems: the same for each, in whatever order they are."""
+    weights = bootstrap_weights(len(problem_ids), replicates, seed)
+    order = sorted(range(len(problem_ids)), key=problem_ids.__getitem__)
+    if order == [*range(len(order))]:
+        return weights
+    columns = np.empty(len(order), dtype=np.int64)
+    columns[order] = np.arange(len(order))
+    return weights[:, columns]
+
+
+def bootstrap_means(values: ArrayLike, weights: FloatArray) -> FloatArray:
+    """Weighted means [replicates, columns] over the problems whose value is not NaN.
+
+    NaN where a replicate drew none of them. The building block for statistics of whole curves.
+    """
+    value = np.asarray(values, dtype=np.float64)
+    known = ~np.isnan(value)
+    sums = weights @ np.where(known, value, 0.0)
+    # Where no value is missing, one column of totals serves all.
+    counted = known[:, :1] if known.all() else known
+    totals = weights @ counted.astype(np.float64)
+    # A replicate that drew none of them has a sum of 0: 0 / 0 is NaN.
+    with np.errstate(invalid="ignore"):
+        means: FloatArray = sums / totals
+    return means
+
+
+def percentile_interval(
+    replicates: FloatArray, n_problems: ArrayLike, confidence: float = 0.95
+) -> tuple[FloatArray, FloatArray]:
+    """Limits [columns] from bootstrap replicates [replicates, columns], NaN replicates left out.
+
+    The percentiles are widened for few problems (Hesterberg 2015, arXiv 1411.5279, the expanded
+    percentile interval): the plain ones are about as narrow as a normal interval with variance
+    over n instead of a t interval with n - 1, which at 30 problems is 5% too narrow.
+    """
+    ordered = np.sort(replicates.T, axis=1)
+    last = np.full(len(ordered), ordered.shape[1] - 1)
+    # NaN is sorted to the end.
+    if np.isnan(ordered[:, -1:]).any():
+        last = np.count_nonzero(~np.isnan(ordered), axis=1) - 1
+    sizes, inverse = np.unique(
+        np.broadcast_to(np.asarray(n_problems), last.shape), return_inverse=True
+    )
+    tail = np.array([_expanded_tail(int(size), confidence) for size in sizes])[inverse]
+    return _order_statistic(ordered, tail * last), _order_statistic(ordered, (1 - tail) * last)
+
+
+def mean_interval(values: ArrayLike, weights: FloatArray, confidence: float = 0.95) -> Interval:
+    """Mean accuracy per column with its interval over problems.
+
+    ``values`` [problems, columns] in 0..1, NaN problems left out of their column; ``weights`` from
+    ``bootstrap_weights``. The interval is the percentile bootstrap's, widened where it is shorter
+    than what problems that were not seen leave possible (``unseen_limits``): near 0 and 1 the
+    bootstrap knows only the few problems that differ, and of equal ones nothing. It is one rule
+    for all columns, continuous in the values, so a curve has no step where its points become equal.
+    """
+    interval = _bootstrap_interval(values, weights, confidence)
+    low, high = unseen_limits(interval.estimate, interval.n_problems, confidence)
+    return interval._replace(low=np.fmin(interval.low, low), high=np.fmax(interval.high, high))
+
+
+def unseen_limits(
+    estimate: ArrayLike, n_problems: ArrayLike, confidence: float = 0.95
+) -> tuple[FloatArray, FloatArray]:
+    """How far a mean of values in 0..1 may be off for problems that none of the n is like.
+
+    The share of such problems may be up to u = z^2 / (n + z^2), the end of Wilson's interval of 0
+    among n; were all of them wrong, the mean would be (1 - u) of the one that was found, were all
+    right, it would be u of the rest higher. For n equal values 0 or 1 this is Wilson's interval.
+    """
+    mean = np.asarray(estimate, dtype=np.float64)
+    _, unseen = wilson_interval(0, n_problems, confidence)
+    return mean * (1 - unseen), mean + unseen * (1 - mean)
+
+
+def difference_interval(
+    values: ArrayLike, baseline: ArrayLike, weights: FloatArray, confidence: float = 0.95
+) -> Interval:
+    """Mean of ``values - baseline`` with its paired interval; a NaN on either side drops both.
+
+    Columns without spread get an interval of no width: identical values are no evidence for a
+    difference, and without spread there is no scale for it.
+    """
+    difference = np.asarray(values, dtype=np.float64) - np.asarray(baseline, dtype=np.float64)
+    return _bootstrap_interval(difference, weights, confidence)
+
+
+def wilson_interval(
+    n_successes: ArrayLike, n_trials: ArrayLike, confidence: float = 0.95
+) -> tuple[FloatArray, FloatArray]:
+    """Wilson's score interval (1927) of a proportion, any shape; NaN for no trials.
+
+    For single 0/1 outcomes of a small task, such as the 30 problems of AIME24.
+    """
+    successes, trials = np.broadcast_arrays(
+        np.asarray(n_successes, dtype=np.float64), np.asarray(n_trials, dtype=np.float64)
+    )
+    n = np.where(trials > 0, trials, np.nan)
+    z = _NORMAL.inv_cdf(0.5 + confidence / 2)
+    share = successes / n
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    low = np.where(share == 0, 0.0, centre - half)
+    high = np.where(share == 1, 1.0, centre + half)
+    return low, high
+
+
+def pool_standard_error(
+    estimate: Callable[[IntArray, IntArray], FloatArray],
+    n_problems: int,
+    n_samples: int,
+    budgets: ArrayLike,
+    splits: int,
+    seed: int,
+) -> FloatArray:
+    """Standard error [budgets] of a mean over these very problems if all pools were drawn anew.
+
+    ``estimate(columns, budgets)`` must return [problems, budgets] for the pool reduced to
+    ``columns`` [problems, m]; use ``numpy.take_along_axis``. Each of ``splits`` random splits
+    makes two independent pools of n/2, whose squared difference shows their variance v:
+    for k <= n/2 the full pool has at most v/2 (a U-statistic gains at least like a mean of the
+    two halves), and for k > n/2, where halves cannot go, v at k/2 stands in, the budget that
+    exhausts half a pool as far as k exhausts the whole one. NaN for pools of one sample.
+    """
+    ks = np.atleast_1d(np.asarray(budgets, dtype=np.int64))
+    half = n_samples // 2
+    if half == 0 or n_problems == 0:
+        return np.full(len(ks), np.nan)
+    fits = ks <= half
+    reduced = np.where(fits, ks, np.minimum((ks + 1) // 2, half))
+    asked, back = np.unique(reduced, return_inverse=True)
+    random = np.random.default_rng([seed, n_samples])
+    squares = np.zeros(len(asked))
+    for _ in range(splits):
+        order = np.argsort(random.random((n_problems, n_samples)), axis=1)
+        one, other = order[:, :half], order[:, half : 2 * half]
+        difference = estimate(one, asked) - estimate(other, asked)
+        squares += np.mean(difference**2, axis=0) / 2
+    variance = np.where(fits, 0.5, 1.0) * (squares / splits)[back]
+    error: FloatArray = np.sqrt(variance / n_problems)
+    return error
+
+
+def _bootstrap_interval(values: ArrayLike, weights: FloatArray, confidence: float) -> Interval:
+    value = np.asarray(values, dtype=np.float64)
+    n_problems = np.count_nonzero(~np.isnan(value), axis=0)
+    mean = np.divide(
+        np.nansum(value, axis=0), n_problems, out=np.full(len(n_problems), np.nan),
+        where=n_problems > 0,
+    )  # fmt: skip
+    low, high = percentile_interval(bootstrap_means(value, weights), n_problems, confidence)
+    return Interval(mean, low, high, n_problems)
+
+
+def _order_statistic(ordered: FloatArray, position: FloatArray) -> FloatArray:
+    """Row-wise value at a fractional position, interpolated; NaN for a position below 0."""
+    valid = np.maximum(position, 0)
+    below = np.floor(valid).astype(np.int64)[:, None]
+    above = np.ceil(valid).astype(np.int64)[:, None]
+    lower = np.take_along_axis(ordered, below, axis=1)[:, 0]
+    upper = np.take_along_axis(ordered, above, axis=1)[:, 0]
+    result: FloatArray = lower + (valid - below[:, 0]) * (upper - lower)
+    return result
+
+
+def _expanded_tail(n: int, confidence: float) -> float:
+    """Share of replicates left out on each side so that the width is that of a t interval."""
+    z = _NORMAL.inv_cdf(0.5 + confidence / 2)
+    if n < 2:
+        return 1 - (0.5 + confidence / 2)
+    degrees = n - 1
+    # Cornish-Fisher expansion of the t quantile (Abramowitz and Stegun 26.7.5).
+    t = (
+        z
+        + (z**3 + z) / (4 * degrees)
+        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * degrees**2)
+        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * degrees**3)
+    )
+    return _NORMAL.cdf(-t * float(np.sqrt(n / (n - 1))))

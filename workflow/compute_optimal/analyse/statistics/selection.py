@@ -1,0 +1,475 @@
+"""Which strategy to use where: compute-optimal selection and what it gains (paper sections 2.3, 5).
+
+The paper picks the best strategy per difficulty on the very problems it reports (equation 2 with
+the test set as the expectation), for each PRM, and reports the PRM that does best. Best-of-many on
+the same data is optimistic, so the selection is reported four ways: in-sample, the paper's fixed
+rule by model size, cross-fitted (all that is chosen, the PRM too, is chosen on some problems and
+scored on others) and oracle (best strategy of each problem, an upper bound).
+
+``outcomes`` is [strategies, problems]: expected correctness 0..1 with one PRM at one budget, NaN
+where missing. ``buckets`` [problems] are labels of any kind. A strategy with a missing outcome in a
+bucket cannot be compared there and is left out of it; ``Selection.excluded`` says so. Strategies
+that are equally good share a choice equally, and so do PRMs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from compute_optimal.analyse.statistics.estimators import FloatArray, IntArray
+
+_EQUALLY_GOOD = 1e-9
+"""Means that differ by less differ by rounding: they are sums of the same numbers."""
+
+
+class Exclusion(NamedTuple):
+    """A strategy (row of ``outcomes``) that misses ``n_missing`` problems of a bucket."""
+
+    strategy: int
+    bucket: str
+    n_missing: int
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """``share`` [strategies, problems]: how often each strategy answers each problem, adding up to
+    1 (0 where none can); ``accuracy`` [problems]: what that gives, NaN where none can."""
+
+    share: FloatArray
+    accuracy: FloatArray
+    excluded: tuple[Exclusion, ...]
+
+
+class Estimate(NamedTuple):
+    """A number with its confidence limits."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """The strategies of one PRM at one budget, chosen among in every fold and replicate (``fit``).
+
+    The first of the replicates, ``weights`` [replicates, problems], is the sample: ``in_sample``
+    [strategies, problems] and ``cross_fitted`` [repeats, strategies, problems] are the shares of
+    the choice in it. ``fold`` [repeats, problems]. In each replicate, sums over problems: ``best``
+    and ``scored`` [replicates], the outcomes in-sample and the problems that have one;
+    ``trained``, ``gained`` and ``held_out`` [repeats, replicates, folds], the outcomes of a fold's
+    choice on the problems that chose it and on those of the fold, and how many the latter are.
+    """
+
+    outcome: FloatArray
+    weights: FloatArray
+    fold: IntArray
+    in_sample: FloatArray
+    cross_fitted: FloatArray
+    best: FloatArray
+    scored: FloatArray
+    trained: FloatArray
+    gained: FloatArray
+    held_out: FloatArray
+    is_complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What is chosen among the strategies of PRMs, the PRM too (``choose``).
+
+    Shares are [prms, strategies, problems]. ``optimism_gap``: mean in-sample accuracy minus the
+    cross-fitted one. ``widening``: how many times as far the mean cross-fitted accuracy spreads
+    over replicates that choose again as over those that keep the choice, at least 1.
+    """
+
+    in_sample: Selection
+    cross_fitted: Selection
+    optimism_gap: Estimate
+    widening: float
+
+
+@dataclass(frozen=True, slots=True)
+class EfficiencyGain:
+    """Budget of majority voting's highest point over the budget that buys the same accuracy.
+
+    ``kind``: "exact"; "lower_bound" if the compute-optimal curve is there at its smallest budget
+    already (unless that is one sample); "upper_bound" if it never gets there: the gain is less
+    than the one at its largest budget, and ``optimal_budget`` is NaN.
+    """
+
+    gain: float
+    kind: Literal["exact", "lower_bound", "upper_bound"]
+    majority_budget: float
+    optimal_budget: float
+    accuracy: float
+
+    def __str__(self) -> str:
+        sign = {"exact": "", "lower_bound": ">", "upper_bound": "<"}[self.kind]
+        return f"{sign}{self.gain:.1f}x"
+
+
+def paper_rule(task: str, n_parameters: float, bucket: str, *, is_reasoning: bool = False) -> str:
+    """The method of the paper's fixed rule (the authors' answer in issue 4 of their repository).
+
+    MATH-500: below 7B beam search; 7B to 32B DVTS, on hard problems beam search; above best-of-N.
+    AIME24: below 14B DVTS, from there best-of-N. Reasoning models (R1-Distill): best-of-N
+    (issues 1 and 3). A scale model passes the task and size that it stands for. Raises
+    ``ValueError`` for other tasks: the rule says nothing about them.
+    """
+    if task not in ("MATH-500", "AIME24"):
+        raise ValueError(f"the paper's rule covers MATH-500 and AIME24, not {task}")
+    if is_reasoning:
+        return "best_of_n"
+    # ASSUME: the rule means the sizes in model names: Qwen2.5-32B (32.8e9) counts as 32.
+    billions = int(n_parameters // 1e9)
+    if task == "AIME24":
+        return "dvts" if billions < 14 else "best_of_n"
+    if billions < 7:
+        return "beam_search"
+    if billions > 32:
+        return "best_of_n"
+    return "beam_search" if bucket == "hard" else "dvts"
+
+
+def select_in_sample(outcomes: ArrayLike, buckets: ArrayLike) -> Selection:
+    """Best strategy of each bucket on the problems it is scored on, as the paper does it."""
+    table = _Table.of(outcomes, buckets)
+    share = np.zeros_like(table.outcome)
+    for group in table.groups:
+        sums = table.outcome[:, group.rows].sum(axis=1)
+        share[:, group.rows] = _best(sums[None], group.allowed)[0][:, None]
+    return table.selection(share)
+
+
+def select_fixed(
+    outcomes: ArrayLike, buckets: ArrayLike, strategy_of: Mapping[str, int]
+) -> Selection:
+    """The strategy that a rule names for each bucket label, whatever the outcomes.
+
+    Buckets that the rule does not name, or whose strategy has missing outcomes, stay NaN.
+    """
+    table = _Table.of(outcomes, buckets)
+    share = np.zeros_like(table.outcome)
+    for group in table.groups:
+        strategy = strategy_of.get(group.bucket, -1)
+        if strategy >= 0 and group.allowed[strategy]:
+            share[strategy, group.rows] = 1.0
+    return table.selection(share)
+
+
+def select_cross_fitted(
+    outcomes: ArrayLike, buckets: ArrayLike, folds: int = 5, repeats: int = 20, seed: int = 0
+) -> Selection:
+    """Best strategy of each bucket on the other folds, averaged over repeated splits.
+
+    Folds are stratified by bucket; buckets smaller than ``folds`` leave one problem out. The only
+    problem of a bucket is given the strategy that is best in the other buckets.
+    """
+    table = _Table.of(outcomes, buckets)
+    ones = np.ones((1, table.n_problems))
+    share = np.zeros_like(table.outcome)
+    assigned = table.fold_assignments(folds, repeats, seed)
+    for group in table.groups:
+        found = table.cross_fit(group, assigned[:, group.rows], ones, folds)
+        for choice, fold in zip(found.choice[:, 0], assigned[:, group.rows], strict=True):
+            share[:, group.rows] += choice[:, fold] / repeats
+    return table.selection(share)
+
+
+def select_oracle(outcomes: ArrayLike, buckets: ArrayLike) -> Selection:
+    """Best strategy of every single problem: an upper bound that no selection can reach.
+
+    With single runs per problem it is a maximum over noise too.
+    """
+    table = _Table.of(outcomes, buckets)
+    share = np.zeros_like(table.outcome)
+    for group in table.groups:
+        share[:, group.rows] = _best(table.outcome[:, group.rows].T, group.allowed).T
+    return table.selection(share)
+
+
+def fit(
+    outcomes: ArrayLike,
+    buckets: ArrayLike,
+    weights: FloatArray,
+    *,
+    folds: int = 5,
+    repeats: int = 20,
+    seed: int = 0,
+) -> Fit:
+    """Choose among one PRM's strategies, in-sample and in every fold, in every replicate.
+
+    ``weights`` [replicates, problems] are bootstrap weights (``intervals.bootstrap_weights``; 200
+    replicates do). Every replicate selects again; a problem drawn twice stays in one fold.
+    """
+    table = _Table.of(outcomes, buckets)
+    every = np.vstack([np.ones((1, table.n_problems)), weights])
+    fold = table.fold_assignments(folds, repeats, seed)
+    in_sample = np.zeros_like(table.outcome)
+    cross_fitted = np.zeros((repeats, *table.outcome.shape))
+    best, scored = np.zeros((2, len(every)))
+    trained, gained, held_out = np.zeros((3, repeats, len(every), folds))
+    for group in table.groups:
+        sums = every[:, group.rows] @ table.outcome[:, group.rows].T
+        choice = _best(sums, group.allowed)
+        in_sample[:, group.rows] = choice[0][:, None]
+        best += (choice * sums).sum(axis=1)
+        scored += every[:, group.rows].sum(axis=1) * group.allowed.any()
+        found = table.cross_fit(group, fold[:, group.rows], every, folds)
+        trained += (found.choice * found.train).sum(axis=2)
+        gained += (found.choice * found.sums).sum(axis=2)
+        held_out += found.totals * (found.choice.sum(axis=2) > 0)
+        for repeat, of_fold in enumerate(fold[:, group.rows]):
+            cross_fitted[repeat][:, group.rows] = found.choice[repeat, 0][:, of_fold]
+    return Fit(
+        table.outcome,
+        every,
+        fold,
+        in_sample,
+        cross_fitted,
+        best,
+        scored,
+        trained,
+        gained,
+        held_out,
+        all(group.allowed.any() for group in table.groups),
+    )
+
+
+def choose(
+    fits: Sequence[Fit], deciding: Sequence[Fit] | None = None, confidence: float = 0.95
+) -> Choice:
+    """The PRM that does best with its own choices, and these; in-sample and cross-fitted.
+
+    ``fits``: one a PRM, of the same problems, folds and replicates. ``deciding``: those of the
+    budget that decides on the PRM, by default the same. One that has no strategy for some bucket
+    there cannot be compared and is no candidate, unless it is the only one. Cross-fitted, a fold's
+    PRM and strategies are those that do best on all problems outside it.
+
+    Limits of the gap are the estimate -+ z standard deviations of the replicates, since the
+    replicates themselves are shifted: a maximum over resampled data is optimistic once more.
+    """
+    deciders = fits if deciding is None else deciding
+    complete = np.array([decider.is_complete or len(fits) == 1 for decider in deciders])
+    among = _best(np.stack([decider.best for decider in deciders], axis=-1), complete)
+    apart = _best(np.stack([decider.trained for decider in deciders], axis=-1), complete)
+
+    def taken(parts: list[FloatArray], shares: FloatArray) -> FloatArray:
+        total: FloatArray = (np.stack(parts, axis=-1) * shares).sum(axis=-1)
+        return total
+
+    in_sample = _ratio(
+        taken([one.best for one in fits], among), taken([one.scored for one in fits], among)
+    )
+    held_out = taken([one.held_out for one in fits], apart).sum(axis=(0, 2))
+    gained = taken([one.gained for one in fits], apart).sum(axis=(0, 2))
+    outcome = np.stack([one.outcome for one in fits])
+    share = np.stack([one.in_sample for one in fits]) * among[0][:, None, None]
+    crossed = np.zeros_like(share)
+    for repeat, fold in enumerate(fits[0].fold):
+        of_problem = apart[repeat, 0][fold].T[:, None]
+        crossed += np.stack([one.cross_fitted[repeat] for one in fits]) * of_problem
+    crossed /= len(fits[0].fold)
+    apart_again, cross_fitted = _ratio(gained, held_out), _chosen(crossed, outcome)
+    known = ~np.isnan(cross_fitted.accuracy)
+    weights = fits[0].weights[:, known]
+    kept = _ratio(weights @ cross_fitted.accuracy[known], weights.sum(axis=1))
+    return Choice(
+        in_sample=_chosen(share, outcome),
+        cross_fitted=cross_fitted,
+        optimism_gap=_estimate(in_sample - apart_again, confidence),
+        widening=max(_spread(apart_again) / (_spread(kept) or np.inf), 1.0),
+    )
+
+
+def _spread(values: FloatArray) -> float:
+    """Standard deviation of all but the first; 0 where it is rounding."""
+    replicates = values[1:][~np.isnan(values[1:])]
+    found = float(replicates.std(ddof=1)) if len(replicates) > 1 else 0.0
+    return found if found > _EQUALLY_GOOD else 0.0
+
+
+def _chosen(share: FloatArray, outcome: FloatArray) -> Selection:
+    """``share`` and ``outcome``: [prms, strategies, problems]. Problems that the choice does not
+    answer in full, in every repeat, have no accuracy."""
+    answered = share.sum(axis=(0, 1)) > 1 - _EQUALLY_GOOD
+    accuracy = np.where(answered, (share * outcome).sum(axis=(0, 1)), np.nan)
+    return Selection(share, accuracy, ())
+
+
+def efficiency_gain(
+    majority_budgets: ArrayLike,
+    majority_accuracy: ArrayLike,
+    optimal_budgets: ArrayLike,
+    optimal_accuracy: ArrayLike,
+) -> EfficiencyGain:
+    """How many times less budget compute-optimal scaling needs than majority voting (Table 5).
+
+    The definition of issue 11 of the official repository: the budget of majority's highest point
+    (the smallest if it is reached more than once) divided by the budget where the optimal curve,
+    linear between its budgets, first reaches that accuracy. NaN points are left out. Raises
+    ``ValueError`` if a curve has no point.
+    """
+    budget, accuracy = _curve(majority_budgets, majority_accuracy)
+    optimal_budget, optimal = _curve(optimal_budgets, optimal_accuracy)
+    if not len(budget) or not len(optimal_budget):
+        raise ValueError("a curve has no points")
+    peak = int(np.argmax(accuracy))
+    target, peak_budget = float(accuracy[peak]), float(budget[peak])
+    reached = np.flatnonzero(optimal >= target)
+    if not len(reached):
+        bound = peak_budget / float(optimal_budget[-1])
+        return EfficiencyGain(bound, "upper_bound", peak_budget, np.nan, target)
+    after = int(reached[0])
+    needed = float(optimal_budget[after])
+    if after:
+        step = (target - optimal[after - 1]) / (optimal[after] - optimal[after - 1])
+        start = float(optimal_budget[after - 1])
+        needed = start + float(step) * (needed - start)
+    is_bound = after == 0 and (optimal[0] > target or needed > 1)
+    kind: Literal["lower_bound", "exact"] = "lower_bound" if is_bound else "exact"
+    return EfficiencyGain(peak_budget / needed, kind, peak_budget, needed, target)
+
+
+def performance_gain(accuracy: float, cot_accuracy: float) -> float:
+    """Relative gain over CoT, as a fraction (Table 5); infinite over 0, NaN for 0 over 0."""
+    if cot_accuracy == 0:
+        return float("nan") if accuracy == 0 else float("inf")
+    return (accuracy - cot_accuracy) / cot_accuracy
+
+
+class _Group(NamedTuple):
+    """The problems of a bucket, and the strategies [strategies] with an outcome for all of them."""
+
+    bucket: str
+    rows: IntArray
+    allowed: NDArray[np.bool_]
+
+
+class _CrossFit(NamedTuple):
+    """One bucket's strategies chosen for every fold on the other folds.
+
+    ``choice``: shares of the strategies; ``train`` and ``sums``: weighted sums of their outcomes on
+    the other folds and on the fold, all [repeats, replicates, strategies, folds]; ``totals``:
+    weight of each fold [repeats, replicates, folds].
+    """
+
+    choice: FloatArray
+    train: FloatArray
+    sums: FloatArray
+    totals: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """Outcomes [strategies, problems] with 0 where they are not ``known``, grouped by bucket."""
+
+    outcome: FloatArray
+    known: NDArray[np.bool_]
+    groups: tuple[_Group, ...]
+    excluded: tuple[Exclusion, ...]
+
+    @classmethod
+    def of(cls, outcomes: ArrayLike, buckets: ArrayLike) -> _Table:
+        outcome, labels = np.asarray(outcomes, dtype=np.float64), np.asarray(buckets).astype(str)
+        if outcome.ndim != 2 or labels.shape != (outcome.shape[1],):
+            raise ValueError(
+                f"outcomes {outcome.shape} must be [strategies, problems], "
+                f"buckets {labels.shape} [problems]"
+            )
+        known = ~np.isnan(outcome)
+        groups, excluded = [], []
+        for bucket in np.unique(labels).tolist():
+            rows = np.flatnonzero(labels == bucket)
+            n_missing = np.count_nonzero(~known[:, rows], axis=1)
+            groups.append(_Group(bucket, rows, n_missing == 0))
+            excluded += [
+                Exclusion(strategy, bucket, int(n_missing[strategy]))
+                for strategy in np.flatnonzero(n_missing).tolist()
+            ]
+        return cls(np.where(known, outcome, 0.0), known, tuple(groups), tuple(excluded))
+
+    @property
+    def n_problems(self) -> int:
+        return len(self.outcome.T)
+
+    def selection(self, share: FloatArray) -> Selection:
+        answered = share.sum(axis=0) > 0
+        accuracy = np.where(answered, (share * self.outcome).sum(axis=0), np.nan)
+        return Selection(share, accuracy, self.excluded)
+
+    def fold_assignments(self, folds: int, repeats: int, seed: int) -> IntArray:
+        """The fold of each problem [repeats, problems], stratified by bucket."""
+        if folds < 2 or repeats < 1:
+            raise ValueError("cross-fitting needs at least two folds and one repeat")
+        random = np.random.default_rng([seed, self.n_problems])
+        fold = np.zeros((repeats, self.n_problems), dtype=np.int64)
+        for repeat in fold:
+            for group in self.groups:
+                n_rows = len(group.rows)
+                repeat[group.rows] = random.permutation(n_rows) % min(folds, n_rows)
+        return fold
+
+    def cross_fit(
+        self, group: _Group, fold: IntArray, weights: FloatArray, n_folds: int
+    ) -> _CrossFit:
+        """``fold`` is [repeats, problems of the bucket], ``weights`` [replicates, all problems]."""
+        repeats = len(fold)
+        in_fold: FloatArray = np.eye(n_folds)[fold.T].reshape(-1, repeats * n_folds)
+        split = self.outcome[:, group.rows].T[:, :, None] * in_fold[:, None, :]
+        weight = weights[:, group.rows]
+        shape = len(weight), len(self.outcome), repeats, n_folds
+        sums = (weight @ split.reshape(len(split), -1)).reshape(shape)
+        sums = np.ascontiguousarray(np.moveaxis(sums, 2, 0))
+        totals = np.moveaxis((weight @ in_fold).reshape(-1, repeats, n_folds), 1, 0)
+        train = sums.sum(axis=3, keepdims=True) - sums
+        means = train
+        untrained = totals.sum(axis=2, keepdims=True) - totals == 0
+        if untrained.any():
+            elsewhere = weights.copy()
+            elsewhere[:, group.rows] = 0
+            counts = elsewhere @ self.known.T
+            others = np.divide(
+                elsewhere @ self.outcome.T, counts, out=np.full_like(counts, -np.inf),
+                where=counts > 0,
+            )  # fmt: skip
+            means = np.where(untrained[:, :, None, :], others[:, :, None], train)
+        choice = _best(means.swapaxes(2, 3), group.allowed).swapaxes(2, 3)
+        return _CrossFit(choice, train, sums, totals)
+
+
+def _best(values: FloatArray, allowed: NDArray[np.bool_]) -> FloatArray:
+    """Equal shares [..., strategies] for the largest of the allowed values; 0 if there is none."""
+    candidates = np.where(allowed, values, -np.inf)
+    top = candidates.max(axis=-1, keepdims=True, initial=-np.inf)
+    leads = (candidates >= top - _EQUALLY_GOOD) & np.isfinite(candidates)
+    shares: FloatArray = leads / np.maximum(leads.sum(axis=-1, keepdims=True), 1)
+    return shares
+
+
+def _ratio(sums: FloatArray, totals: FloatArray) -> FloatArray:
+    result: FloatArray = np.divide(sums, totals, out=np.full_like(sums, np.nan), where=totals > 0)
+    return result
+
+
+def _estimate(values: FloatArray, confidence: float) -> Estimate:
+    """First value with limits from the spread of the others."""
+    value, replicates = float(values[0]), values[1:][~np.isnan(values[1:])]
+    if np.isnan(value) or len(replicates) < 2:
+        return Estimate(value, np.nan, np.nan)
+    half = NormalDist().inv_cdf(0.5 + confidence / 2) * float(replicates.std(ddof=1))
+    return Estimate(value, value - half, value + half)
+
+
+def _curve(budgets: ArrayLike, accuracy: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Points in order of budget, without NaN, to 12 digits: rounding is no difference."""
+    budget, height = np.asarray(budgets, dtype=np.float64), np.asarray(accuracy, dtype=np.float64)
+    order = np.argsort(budget, kind="stable")
+    order = order[~np.isnan(height[order])]
+    return budget[order], np.round(height[order], 12)

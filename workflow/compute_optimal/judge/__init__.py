@@ -1,0 +1,1 @@
+"""Zone 2: which answers and which steps are right."""

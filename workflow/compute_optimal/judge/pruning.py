@@ -1,0 +1,128 @@
+"""When a search lost the right path, for tasks of which every step can be checked exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import polars as pl
+
+from compute_optimal.judge.answers import Request, stored_rows
+from compute_optimal.policies.steps import STEP_DELIMITER, split_steps
+from compute_optimal.store import units
+from compute_optimal.store.storage import Storage
+from compute_optimal.study.cells import partition
+from compute_optimal.tasks import Problem
+from compute_optimal.tasks.arithmetic_chains import StepCheck
+
+Check = Callable[[str, Sequence[str]], StepCheck]
+
+PRUNING: dict[str, pl.DataType] = {
+    "prm": pl.String(),
+    "method": pl.String(),
+    "budget": pl.Int64(),
+    "problem_id": pl.String(),
+    "outcome": pl.String(),
+    "depth": pl.Int64(),
+}
+"""One row per search and problem. A right path has right steps only, from the first one on.
+
+``outcome``: "found" (a right path was kept to its end), "pruned" (at ``depth`` steps right paths
+were among the candidates and none was kept), "not_written" (at ``depth`` none was among them).
+DVTS is taken at its largest N, over all of its subtrees.
+"""
+
+_PROBLEM = ["search", "problem_hash"]
+_TREE = [*_PROBLEM, "subtree"]
+
+
+def pruned_paths(
+    request: Request, storage: Storage, problems: Sequence[Problem], check: Check
+) -> pl.DataFrame:
+    """What became of the right paths of one (task, policy): a table of ``PRUNING``.
+
+    ``request``: searches [{prm, method, budget, spec, subtrees}]. Raises ``StudyError`` where the
+    store has lost rows that were there when the job was planned.
+    """
+    texts = {problem.problem_hash: problem.problem for problem in problems}
+
+    def is_right(problem_hash: str, path: str) -> bool:
+        steps = split_steps(path)
+        return bool(steps) and all(check(texts[problem_hash], steps).correct)
+
+    frames = []
+    for i, search in enumerate(request["searches"]):
+        columns = ["depth", "parent", "text", "fate", "finished"]
+        nodes = units.nodes(storage.store, search["spec"], columns)
+        directory = partition(storage.store, search["spec"]).directory
+        nodes = stored_rows(nodes, directory).filter(
+            pl.col("problem_hash").is_in([*texts]), pl.col("subtree") < search["subtrees"]
+        )
+        frames.append(nodes.with_columns(search=pl.lit(i)))
+    if not frames:
+        return pl.DataFrame(schema=PRUNING)
+    searches = pl.DataFrame(
+        [(i, s["prm"], s["method"], s["budget"]) for i, s in enumerate(request["searches"])],
+        {"search": pl.Int32(), **{name: PRUNING[name] for name in ("prm", "method", "budget")}},
+        orient="row",
+    )
+    ids = pl.DataFrame(
+        [(problem.problem_id, problem.problem_hash) for problem in problems],
+        ["problem_id", "problem_hash"],
+        orient="row",
+    )
+    # All searches at once: they meet the same paths again and again.
+    found = outcomes(pl.concat(frames), is_right)
+    return (
+        searches.join(ids, how="cross", maintain_order="left_right")
+        .join(found, on=_PROBLEM, maintain_order="left")
+        .select(pl.col(name).cast(kind) for name, kind in PRUNING.items())
+    )
+
+
+def outcomes(nodes: pl.DataFrame, is_right: Callable[[str, str], bool]) -> pl.DataFrame:
+    """``search``, ``problem_hash``, ``outcome`` and ``depth``, from the ``nodes`` of searches.
+
+    ``is_right`` tells whether all steps of a path (of a problem's hash) are right.
+    """
+    candidates = nodes.filter(pl.col("fate").is_in(["kept", "pruned"])).select(
+        *_TREE, "depth", "node", "parent", "text", "finished", kept=pl.col("fate") == "kept"
+    )
+    level = candidates.filter(depth=1).with_columns(path="text")
+    right = []
+    while level.height:
+        paths = level.select("problem_hash", "path").unique()
+        are_right = [is_right(*path) for path in paths.iter_rows()]
+        paths = paths.filter(pl.Series(are_right, dtype=pl.Boolean))
+        level = level.join(paths, on=["problem_hash", "path"], how="semi")
+        right.append(level)
+        above = level.select(*_TREE, pl.col("depth") + 1, parent="node", above="path")
+        level = candidates.join(above, on=[*_TREE, "depth", "parent"]).with_columns(
+            path=pl.concat_str("above", "text", separator=STEP_DELIMITER)
+        )
+        level = level.drop("above")
+    last = pl.col("depth") == pl.col("depth").max()
+    reached = (
+        pl.concat(right or [candidates.clear()], how="diagonal")
+        .group_by(_PROBLEM)
+        .agg(
+            deepest=pl.col("depth").max(),
+            ended=(pl.col("kept") & pl.col("finished")).any(),
+            went_on=(pl.col("kept") & last).any(),
+        )
+    )
+    return (
+        nodes.select(_PROBLEM)
+        .unique()
+        .join(reached, on=_PROBLEM, how="left")
+        .select(
+            *_PROBLEM,
+            outcome=pl.when("ended")
+            .then(pl.lit("found"))
+            .when(~pl.col("went_on"))
+            .then(pl.lit("pruned"))
+            .otherwise(pl.lit("not_written")),
+            depth=pl.when(pl.col("went_on") & ~pl.col("ended"))
+            .then(pl.col("deepest") + 1)
+            .otherwise(pl.col("deepest").fill_null(1)),
+        )
+    )

@@ -1,0 +1,1 @@
+"""Zone 4: figures, tables, verdicts, notebooks and pages: each a query on the database."""

@@ -1,0 +1,396 @@
+"""The catalogue: every figure and table of the study, one entry each.
+
+To add one, write ``workflow/sql/<query>.sql`` and ``workflow/report/<name>.rst``, a function from
+rows to a chart or a table, and an entry here. Importing this module needs no plotting library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from compute_optimal.errors import StudyError
+from compute_optimal.present.charts import (
+    ability,
+    accuracy,
+    comparison,
+    distribution,
+    failures,
+    optimism,
+    schematic,
+    scores,
+)
+from compute_optimal.present.charts.grid import Grid
+from compute_optimal.present.query import Row
+from compute_optimal.present.tables import (
+    compute,
+    frontier,
+    graders,
+    paper,
+    prms,
+    prompts,
+    provenance,
+)
+from compute_optimal.present.tables import scores as score_tables
+from compute_optimal.present.tables.model import Table
+
+NOTEBOOKS = (
+    "01_setting",
+    "02_difficulty",
+    "03_scaling",
+    "04_prms",
+    "05_compute_optimal",
+    "06_costs",
+    "07_verdicts",
+)
+"""The reader's path, in order: files in ``notebooks/``."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One figure or table; exactly one of ``chart`` and ``table`` makes it.
+
+    ``reference``: its number in the paper, empty if it is this study's own. ``query``: the file in
+    ``workflow/sql``. ``task_rank``: which task it shows, counted from the paper's most discussed
+    one; None for all tasks. ``aggregated``: whether it depends on the rule that turns scores into
+    an answer. ``intervals``: whether a chart draws them. ``needs``: tables beyond the common ones;
+    without them the item says that it has not been run.
+    """
+
+    name: str
+    reference: str
+    title: str
+    query: str
+    chart: Callable[[Sequence[Row], str, str], Grid] | None = None
+    table: Callable[[Sequence[Row], str], Table] | None = None
+    task_rank: int | None = 0
+    aggregated: bool = True
+    intervals: bool = True
+    needs: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> Literal["figure", "table"]:
+        return "figure" if self.chart is not None else "table"
+
+
+_STEP_TRUTH = ("prm_rates", "prm_cases")
+
+ITEMS: tuple[Item, ...] = (
+    Item(
+        "overview",
+        "",
+        "The policies: accuracy of one sample, difficulty and length",
+        "overview",
+        table=paper.overview,
+        task_rank=None,
+        aggregated=False,
+    ),
+    Item(
+        "figure_1",
+        "Figure 1",
+        "Small policies with compute-optimal TTS against larger ones with CoT",
+        "figure_1",
+        chart=comparison.small_against_large,
+        task_rank=None,
+    ),
+    Item(
+        "figure_2",
+        "Figure 2",
+        "Best-of-N, beam search and DVTS",
+        "figure_2",
+        chart=schematic.methods,
+        task_rank=None,
+        aggregated=False,
+        intervals=False,
+    ),
+    Item(
+        "figure_3",
+        "Figure 3",
+        "Pass@1 of the problems, per policy",
+        "figure_3",
+        chart=distribution.pass_at_1,
+        intervals=False,
+        aggregated=False,
+    ),
+    Item(
+        "figure_4",
+        "Figure 4",
+        "Accuracy over budget with every PRM, for one policy of each family",
+        "figure_4",
+        chart=accuracy.by_prm,
+    ),
+    Item(
+        "figure_5",
+        "Figure 5",
+        "Accuracy over budget with every PRM, second task",
+        "figure_4",
+        chart=accuracy.by_prm,
+        task_rank=1,
+    ),
+    Item(
+        "figure_6",
+        "Figure 6",
+        "Accuracy against the ability of the PRM",
+        "figure_6",
+        chart=ability.accuracy_by_ability,
+        needs=("prm_ability",),
+    ),
+    Item(
+        "figure_7",
+        "Figure 7",
+        "Accuracy over budget for policies of growing size",
+        "figure_7",
+        chart=accuracy.by_policy,
+    ),
+    Item(
+        "figure_8",
+        "Figure 8",
+        "Accuracy over budget by difficulty, Llama policies",
+        "figure_8",
+        chart=accuracy.by_difficulty,
+    ),
+    Item(
+        "figure_9",
+        "Figure 9",
+        "Accuracy over budget by difficulty, other policies",
+        "figure_9",
+        chart=accuracy.by_difficulty,
+    ),
+    Item(
+        "figure_10",
+        "Figure 10",
+        "Accuracy over budget for every policy and PRM",
+        "figure_10",
+        chart=accuracy.by_prm,
+    ),
+    Item(
+        "figure_11",
+        "Figure 11",
+        "Accuracy over budget for every policy and PRM, second task",
+        "figure_10",
+        chart=accuracy.by_prm,
+        task_rank=1,
+    ),
+    Item(
+        "figure_12",
+        "Figure 12",
+        "Two PRMs choose from the same samples",
+        "prm_cases",
+        chart=failures.examples("disagreement"),
+        aggregated=False,
+        intervals=False,
+        needs=_STEP_TRUTH,
+    ),
+    Item(
+        "figure_13",
+        "Figure 13",
+        "Over-criticism: a right step is scored as wrong",
+        "prm_cases",
+        chart=failures.examples("over_criticism"),
+        aggregated=False,
+        intervals=False,
+        needs=_STEP_TRUTH,
+    ),
+    Item(
+        "figure_14",
+        "Figures 14 and 15",
+        "Error neglect: a wrong step is scored as right",
+        "prm_cases",
+        chart=failures.examples("error_neglect"),
+        aggregated=False,
+        intervals=False,
+        needs=_STEP_TRUTH,
+    ),
+    Item(
+        "figure_16",
+        "Figure 16",
+        "Error localisation bias: another step is flagged than the wrong one",
+        "prm_cases",
+        chart=failures.examples("localisation_bias"),
+        aggregated=False,
+        intervals=False,
+        needs=_STEP_TRUTH,
+    ),
+    Item(
+        "figure_17",
+        "Figures 17 and 18",
+        "Scoring bias: length decides between two right steps",
+        "prm_cases",
+        chart=failures.examples("prefers_longer", "prefers_shorter"),
+        aggregated=False,
+        intervals=False,
+        needs=_STEP_TRUTH,
+    ),
+    Item(
+        "prm_failures",
+        "",
+        "How often PRMs fail, and how",
+        "prm_failures",
+        chart=failures.failure_rates,
+        aggregated=False,
+        needs=_STEP_TRUTH,
+    ),
+    Item(
+        "pruning",
+        "",
+        "When searches prune the right path",
+        "pruning",
+        chart=failures.pruned_paths,
+        aggregated=False,
+        needs=("pruning",),
+    ),
+    Item(
+        "accuracy_against_seconds",
+        "",
+        "Accuracy against measured time",
+        "accuracy_against_seconds",
+        chart=accuracy.against_seconds,
+    ),
+    Item(
+        "over_optimisation",
+        "",
+        "Best-of-N as N grows: what the PRM thinks of its pick, and what it is",
+        "over_optimisation",
+        chart=scores.over_optimisation,
+    ),
+    Item(
+        "calibration",
+        "",
+        "Whether a score is the chance of being right",
+        "calibration",
+        chart=scores.calibration,
+    ),
+    Item(
+        "run_to_run",
+        "",
+        "How much of an accuracy is chance: other seeds, and other problems",
+        "run_to_run",
+        chart=scores.run_to_run,
+    ),
+    Item(
+        "optimism_gap",
+        "",
+        "What compute-optimal selection gains, and what of it is optimism",
+        "optimism_gap",
+        chart=optimism.selections,
+    ),
+    Item(
+        "accuracy_against_flops",
+        "",
+        "Accuracy against compute",
+        "accuracy_against_flops",
+        chart=accuracy.against_flops,
+    ),
+    Item(
+        "cost_ledger",
+        "",
+        "What the cells cost: tokens and seconds of each engine",
+        "cost_ledger",
+        table=paper.cost_ledger,
+        task_rank=None,
+        aggregated=False,
+        needs=("cell_costs",),
+    ),
+    Item(
+        "score_quality",
+        "",
+        "What the scores of a PRM are worth",
+        "score_quality",
+        table=score_tables.score_quality,
+    ),
+    Item(
+        "table_1",
+        "Table 1",
+        "Tokens per response and step",
+        "table_1",
+        table=score_tables.lengths,
+    ),
+    Item(
+        "grader_sensitivity",
+        "",
+        "How much depends on the grader",
+        "grader_sensitivity",
+        table=graders.sensitivity,
+        task_rank=None,
+        aggregated=False,
+    ),
+    Item(
+        "provenance",
+        "",
+        "How each number was made: specifications, versions and seeds",
+        "provenance",
+        table=provenance.cells,
+        task_rank=None,
+        aggregated=False,
+        needs=("ledger",),
+    ),
+    Item(
+        "table_2",
+        "Table 2",
+        "Voting methods",
+        "table_2",
+        table=paper.voting_methods,
+        aggregated=False,
+    ),
+    Item(
+        "table_3",
+        "Table 3",
+        "Small policies with compute-optimal TTS against large ones with CoT",
+        "table_3",
+        table=frontier.against_large_models,
+        task_rank=None,
+    ),
+    Item(
+        "table_4",
+        "Table 4",
+        "FLOPs of small policies with compute-optimal TTS and of large ones with CoT",
+        "table_4",
+        table=compute.flops,
+    ),
+    Item(
+        "table_5",
+        "Table 5",
+        "Compute-optimal TTS against CoT and majority voting",
+        "table_5",
+        table=paper.compute_optimal_gains,
+    ),
+    Item(
+        "table_6",
+        "Table 6",
+        "Compute-optimal TTS with each PRM against policies that think at length",
+        "table_6",
+        table=frontier.against_long_thinking,
+        task_rank=None,
+    ),
+    Item(
+        "prm_ability",
+        "",
+        "PRMs against the exact check of every step",
+        "prm_failures",
+        table=prms.failures,
+        aggregated=False,
+        needs=_STEP_TRUTH,
+    ),
+    Item(
+        "table_7",
+        "Tables 7 and 8",
+        "The prompts in use",
+        "prompts",
+        table=prompts.prompts,
+        task_rank=None,
+        aggregated=False,
+        needs=("prompts",),
+    ),
+)
+
+
+def item_named(name: str) -> Item:
+    """The entry called ``name``; raises ``StudyError`` if there is none."""
+    for item in ITEMS:
+        if item.name == name:
+            return item
+    raise StudyError(
+        f"there is no figure or table called {name}",
+        cure=f"take one of {', '.join(item.name for item in ITEMS)}",
+    )

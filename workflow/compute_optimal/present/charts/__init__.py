@@ -1,0 +1,1 @@
+"""Figures: how a query's rows are drawn, a module a kind of figure."""

@@ -1,0 +1,133 @@
+"""Figure 1: small policies with compute-optimal test-time scaling beside larger ones with CoT."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from compute_optimal.present import style
+from compute_optimal.present.charts.grid import Block, Grid, Panel
+from compute_optimal.present.query import Row
+from compute_optimal.present.tables.gains import Gains, gains_of
+from compute_optimal.present.tables.model import MARK, Estimate
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_SERIES = ("cot", "compute_optimal")
+_BAR = 0.36
+_PAPER = "#B8B8B8"
+
+
+def small_against_large(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
+    """A panel per task: two bars per policy, small ones first, and bars as printed in the paper."""
+    blocks = []
+    n_bars = 1
+    for _, group in groupby(rows, key=lambda row: row["task"]):
+        of_task = list(group)
+        models = [row for row in of_task if row["series"] == "printed"]
+        studied = [row for row in of_task if row["series"] != "printed"]
+        policies = [
+            gains_of(list(of_policy))
+            for _, of_policy in groupby(studied, key=lambda row: row["policy"])
+        ]
+        n_bars = max(n_bars, len(policies) + len(models))
+        blocks.append(_block(of_task[0], policies, models))
+    return Grid(
+        title,
+        subtitle,
+        "accuracy (%)",
+        "",
+        blocks,
+        _legend(any(row["series"] == "printed" or row["printed"] for row in rows)),
+        panel_height=0.1 + 0.32 * n_bars,
+        left=2.35,
+    )
+
+
+def _block(task: Row, policies: Sequence[Gains], models: Sequence[Row]) -> Block:
+    names = [_name(gains) for gains in policies] + [
+        f"{row['policy_title']}{MARK}" for row in models
+    ]
+
+    def prepare(axes: Axes) -> None:
+        axes.set_xlim(0, 109)
+        axes.set_xticks(range(0, 101, 20))
+        axes.set_ylim(len(names) - 0.4, -0.6)
+        axes.set_yticks(
+            range(len(names)), [style.fit(name, 2.35, style.SMALL, 1) for name in names]
+        )
+        axes.tick_params(axis="y", length=0)
+        axes.grid(visible=False, axis="y")
+
+    def paint(axes: Axes) -> None:
+        for place, gains in enumerate(policies):
+            estimates = (gains.cot, gains.compute_optimal)
+            for offset, series, estimate in zip((-0.5, 0.5), _SERIES, estimates, strict=True):
+                _bar(axes, place + offset * _BAR, series, estimate, gains)
+        for place, row in enumerate(models, start=len(policies)):
+            value = row["printed_accuracy"]
+            axes.barh(place, value, _BAR, color="white", edgecolor=_PAPER, hatch="////")
+            _value(axes, place, value, f"{value:.1f}")
+        largest = [gains for gains in policies if gains.cot is not None][-1:]
+        for gains in largest:
+            assert gains.cot is not None
+            axes.axvline(gains.cot.value, color=style.INK, linewidth=0.7, linestyle=(0, (4, 2)))
+
+    ran = any(gains.cot or gains.compute_optimal for gains in policies)
+    panel = Panel(str(task["task"]), "", paint if ran else None)
+    return Block(str(task["task_title"]), [panel], prepare)
+
+
+def _bar(axes: Axes, place: float, series: str, estimate: Estimate | None, gains: Gains) -> None:
+    if estimate is None:
+        axes.text(1, place, style.NOT_RUN, va="center", fontsize=style.SMALL, style="italic")
+        return
+    axes.barh(place, estimate.value, _BAR, color=style.METHODS[series].colour, label=series)
+    end = estimate.value
+    if estimate.low is not None and estimate.high is not None:
+        axes.hlines(place, estimate.low, estimate.high, color=style.INK, linewidth=0.8)
+        end = estimate.high
+    printed = gains.printed.get(series)
+    if printed is not None:
+        axes.plot(
+            printed.value, place, marker="d", markersize=5, color="white", markeredgecolor="black"
+        )
+        # The number stays with its own bar, unless the mark lies where it would be written.
+        end = printed.value if end - 1 < printed.value < end + 9 else end
+    _value(axes, place, end, f"{estimate.value:.1f}")
+
+
+def _value(axes: Axes, place: float, end: float, text: str) -> None:
+    """The number right of its bar and interval."""
+    axes.annotate(
+        text,
+        (end, place),
+        xytext=(4, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=style.SMALL,
+        bbox=style.HALO | {"pad": 0},
+    )
+
+
+def _name(gains: Gains) -> str:
+    return f"{gains.policy_title} ({style.parameters_text(gains.n_parameters)})"
+
+
+def _legend(has_printed: bool) -> list[tuple[Any, str]]:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    found: list[tuple[Any, str]] = [
+        (Patch(color=style.METHODS[series].colour), style.METHODS[series].label)
+        for series in _SERIES
+    ]
+    found.append((Line2D([], [], color=style.INK, lw=0.7, ls=(0, (4, 2))), "CoT of the largest"))
+    if has_printed:
+        diamond = Line2D([], [], color="white", marker="d", ls="", mec="black", ms=5)
+        found.append((diamond, "printed for this policy"))
+        hatched = Patch(facecolor="white", edgecolor=_PAPER, hatch="////")
+        found.append((hatched, f"{MARK} CoT, printed only"))
+    return found

@@ -1,0 +1,295 @@
+"""Panels in blocks: the one layout of all figures.
+
+A figure is a list of blocks (a policy, say), a block a list of panels (its PRMs) that share their
+axes. Panels wrap after a few columns, so that any number stays legible; for print the blocks are
+dealt out to pages. A panel without results says so.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from compute_optimal.present import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDTH, PAGE_HEIGHT = 7.2, 9.8
+"""Inches: the text width of a page, and its height."""
+
+_RIGHT, _GAP, _EDGE = 0.08, 0.14, 0.06
+_LINE, _TICKS, _AXIS_TITLE, _BLOCK_TITLE, _ROW_GAP = 0.135, 0.2, 0.16, 0.26, 0.1
+_PANEL_HEIGHTS = {1: 2.6, 2: 1.9, 3: 1.5, 4: 1.25}
+
+Paint = Callable[["Axes"], None]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One pair of axes, labelled ``name``. ``paint`` None means that there is nothing to draw."""
+
+    name: str
+    title: str
+    paint: Paint | None
+    absent: str = style.NOT_RUN
+    note: str = ""
+    height: float | None = None
+    """Inches of the axes; None: as all others of the figure."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Panels that share their axes, which ``prepare`` sets (scales, limits, ticks).
+
+    ``x_title`` replaces the figure's title of the x axis.
+    """
+
+    title: str
+    panels: Sequence[Panel]
+    prepare: Paint
+    x_title: str | None = None
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A figure before it is laid out. ``legend`` is (handle, label) pairs; lengths are inches."""
+
+    title: str
+    subtitle: str
+    x_title: str
+    y_title: str
+    blocks: Sequence[Block]
+    legend: Sequence[tuple[Any, str]] = ()
+    panel_height: float | None = None
+    left: float = 0.54
+    columns: int | None = None
+
+    def figures(self, height: float = math.inf) -> list[Figure]:
+        """One sheet of whatever height it needs, or several of at most ``height`` inches.
+
+        Blocks are kept whole where they fit on a sheet. A single row is never split.
+        """
+        # Lengths are added by math.fsum: since Python 3.12 the built-in sum rounds otherwise.
+        sheets: list[list[_Band]] = [[]]
+        room = height - self._head - _EDGE
+        used = 0.0
+        for block in self.blocks:
+            bands = [*self._bands(block)]
+            whole = math.fsum(self._band_height(band) for band in bands)
+            for band in bands:
+                needed = self._band_height(band)
+                starts_whole = band.first and whole > room - used and whole <= room
+                if sheets[-1] and (starts_whole or needed > room - used):
+                    sheets.append([])
+                    used = 0.0
+                    if not band.first:
+                        band = replace(band, title=f"{block.title} (continued)")
+                sheets[-1].append(band)
+                used += self._band_height(band)
+        return [self._sheet(bands) for bands in sheets]
+
+    @property
+    def height(self) -> float:
+        """Inches that one sheet of everything needs."""
+        bands = (band for block in self.blocks for band in self._bands(block))
+        return self._head + math.fsum(self._band_height(band) for band in bands) + _EDGE
+
+    @cached_property
+    def _columns(self) -> int:
+        """As told, or the number of columns, up to four, that leaves the fewest places empty."""
+        if self.columns is not None:
+            return self.columns
+        n = max((len(block.panels) for block in self.blocks), default=1)
+        return max(1, n) if n <= 4 else min((4, 3), key=lambda columns: -n % columns)
+
+    @property
+    def _panel_width(self) -> float:
+        return (WIDTH - self.left - _RIGHT - _GAP * (self._columns - 1)) / self._columns
+
+    @property
+    def _legend_columns(self) -> int:
+        """As many columns as fit; the legend fills them one after the other."""
+        widths = [0.58 + 0.062 * len(label) for _, label in self.legend]
+        for columns in range(len(widths), 1, -1):
+            rows = math.ceil(len(widths) / columns)
+            is_full = math.ceil(len(widths) / rows) == columns
+            if (
+                is_full
+                and math.fsum(max(widths[i : i + rows]) for i in range(0, len(widths), rows))
+                <= WIDTH
+            ):
+                return columns
+        return 1
+
+    @property
+    def _head(self) -> float:
+        """Height of the title, the subtitle and the legend."""
+        rows = math.ceil(len(self.legend) / self._legend_columns) if self.legend else 0
+        return 0.24 + 0.145 * len(self._subtitle_lines) + 0.17 * rows + 0.12
+
+    @property
+    def _subtitle_lines(self) -> list[str]:
+        return style.fit(self.subtitle, WIDTH * 1.1, style.TEXT, lines=3).split("\n")
+
+    def _bands(self, block: Block) -> Iterator[_Band]:
+        for start in range(0, len(block.panels), self._columns):
+            panels = block.panels[start : start + self._columns]
+            width = self._panel_width
+            yield _Band(
+                block=block,
+                first=start == 0,
+                title=block.title if start == 0 else "",
+                panels=panels,
+                titles=[style.fit(panel.title, width, style.TEXT) for panel in panels],
+                notes=[style.fit(panel.note, width, style.SMALL, lines=3) for panel in panels],
+                # The axis title stands below each panel that has none below it.
+                n_below=max(0, min(self._columns, len(block.panels) - start - self._columns)),
+            )
+
+    def _band_height(self, band: _Band) -> float:
+        return (
+            (_BLOCK_TITLE if band.title else 0.0)
+            + band.text_height
+            + self._panel_height(band)
+            + _TICKS
+            + _AXIS_TITLE
+            + _ROW_GAP
+        )
+
+    def _panel_height(self, band: _Band) -> float:
+        usual = self.panel_height or _PANEL_HEIGHTS[self._columns]
+        return max(usual if panel.height is None else panel.height for panel in band.panels)
+
+    def _sheet(self, bands: Sequence[_Band]) -> Figure:
+        import matplotlib as mpl
+        from matplotlib.figure import Figure
+
+        with mpl.rc_context(style.RC):
+            height = self._head + math.fsum(self._band_height(band) for band in bands) + _EDGE
+            figure = Figure(figsize=(WIDTH, height))
+            self._draw_head(figure, height)
+            top = height - self._head
+            for band in bands:
+                self._draw_band(figure, band, top, height)
+                top -= self._band_height(band)
+            return figure
+
+    def _draw_head(self, figure: Figure, height: float) -> None:
+        def write(text: str, top: float, **how: Any) -> None:
+            figure.text(_EDGE / WIDTH, 1 - top / height, text, va="top", **how)
+
+        write(self.title, 0.05, fontsize=style.TITLE, weight="bold")
+        write("\n".join(self._subtitle_lines), 0.235, color=style.MUTED, linespacing=1.3)
+        if self.legend:
+            from matplotlib.legend_handler import HandlerTuple
+
+            handles, labels = zip(*self.legend, strict=True)
+            figure.legend(
+                handles,
+                labels,
+                loc="upper left",
+                bbox_to_anchor=(0.0, 1 - (0.255 + 0.145 * len(self._subtitle_lines)) / height),
+                ncols=self._legend_columns,
+                frameon=False,
+                borderpad=0.2,
+                borderaxespad=0.3,
+                columnspacing=1.4,
+                handlelength=2.6,
+                handletextpad=0.5,
+                labelspacing=0.25,
+                handler_map={tuple: HandlerTuple(ndivide=1, pad=0)},
+            )
+
+    def _draw_band(self, figure: Figure, band: _Band, top: float, height: float) -> None:
+        if band.title:
+            title = style.fit(band.title, WIDTH, style.HEADING, lines=1)
+            figure.text(
+                _EDGE / WIDTH,
+                1 - (height - top + 0.05) / height,
+                title,
+                va="top",
+                fontsize=style.HEADING,
+                weight="bold",
+            )
+            top -= _BLOCK_TITLE
+        panel_height = self._panel_height(band)
+        bottom = top - band.text_height - panel_height
+        for column, panel in enumerate(band.panels):
+            x = self.left + column * (self._panel_width + _GAP)
+            axes = figure.add_axes(
+                (x / WIDTH, bottom / height, self._panel_width / WIDTH, panel_height / height),
+                label=panel.name,
+            )
+            band.block.prepare(axes)
+            if panel.paint is None:
+                axes.set_facecolor(style.EMPTY)
+                axes.grid(visible=False)
+                axes.text(
+                    0.5,
+                    0.5,
+                    style.fit(panel.absent, self._panel_width, style.TEXT, lines=4),
+                    transform=axes.transAxes,
+                    ha="center",
+                    va="center",
+                    color=style.MUTED,
+                    style="italic",
+                )
+            else:
+                panel.paint(axes)
+            figure.text(x / WIDTH, top / height, band.titles[column], va="top")
+            figure.text(
+                x / WIDTH,
+                (top - _LINE * _n_lines(band.titles[column])) / height,
+                band.notes[column],
+                va="top",
+                fontsize=style.SMALL,
+                color=style.MUTED,
+            )
+            if column:
+                axes.tick_params(labelleft=False)
+            else:
+                axes.set_ylabel(self.y_title)
+                axes.yaxis.set_label_coords(
+                    (0.17 - self.left) / self._panel_width, 0.5, transform=axes.transAxes
+                )
+            if column >= band.n_below:
+                own = band.block.x_title
+                axes.set_xlabel(self.x_title if own is None else own, labelpad=1.5)
+
+
+def grid_without_results(name: str, title: str, reason: str) -> Grid:
+    """A figure that only says why it shows nothing."""
+
+    def prepare(axes: Axes) -> None:
+        axes.set(xticks=[], yticks=[])
+
+    panel = Panel(name, "", None, absent=f"{style.NOT_RUN}: {reason}")
+    return Grid(title, "", "", "", [Block("", [panel], prepare)], panel_height=1.2)
+
+
+@dataclass(frozen=True)
+class _Band:
+    """One row of panels of a block, with its texts wrapped."""
+
+    block: Block
+    first: bool
+    title: str
+    panels: Sequence[Panel]
+    titles: Sequence[str]
+    notes: Sequence[str]
+    n_below: int
+
+    @property
+    def text_height(self) -> float:
+        """Height of the titles and notes above the axes, inches."""
+        texts = zip(self.titles, self.notes, strict=True)
+        return _LINE * max(_n_lines(title) + _n_lines(note) for title, note in texts) + 0.045
+
+
+def _n_lines(text: str) -> int:
+    return text.count("\n") + 1 if text else 0

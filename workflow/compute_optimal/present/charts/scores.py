@@ -1,0 +1,199 @@
+"""Why a PRM helps or does not: its scores against the truth, and what they pick."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
+
+from compute_optimal.present import style
+from compute_optimal.present.charts.grid import Block, Grid, Panel
+from compute_optimal.present.query import Row
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_PICKED = style.METHODS["best_of_n"]._replace(label="accuracy of the answer that is scored best")
+_SCORE = style.Look("the PRM's score of it", "", "#CC79A7", "v", (0, (2, 1)))
+_BUDGET = "budget N (samples)"
+_UNSCORED = f"{style.NOT_RUN}: no scores"
+
+
+def over_optimisation(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
+    """Accuracy and score of best-of-N's pick over N: a block per policy, a panel per PRM; with one
+    PRM, a panel per policy."""
+    several = len({row["prm"] for row in rows}) > 1
+    blocks = []
+    for policy, group in groupby(rows, key=lambda row: row["policy"] if several else None):
+        of_block = [*group]
+        panels = [
+            _picked([*points], of_policy=not several)
+            for _, points in groupby(of_block, key=lambda row: (row["policy"], row["prm"]))
+        ]
+        drawn = [row for row in of_block if row["budget"] is not None]
+        columns = ("accuracy", "ci_low", "ci_high", "score", "score_low", "score_high")
+        ends = [100 * row[c] for row in drawn for c in columns if row[c] is not None]
+        block_title = _policy_title(of_block[0]) if policy is not None else ""
+        blocks.append(Block(block_title, panels, _over_budgets(drawn, ends)))
+    if rows and not several:
+        subtitle = f"{subtitle}; PRM: {rows[0]['prm_title']}"
+    legend = [style.handle(_PICKED), style.handle(_SCORE)]
+    return Grid(title, subtitle, _BUDGET, "accuracy, score (%)", blocks, legend)
+
+
+def _picked(rows: Sequence[Row], *, of_policy: bool) -> Panel:
+    points = [row for row in rows if row["budget"] is not None]
+
+    def paint(axes: Axes) -> None:
+        for look, columns in (
+            (_PICKED, ("accuracy", "ci_low", "ci_high")),
+            (_SCORE, ("score", "score_low", "score_high")),
+        ):
+            value, low, high = ([style.percent(row[c]) for row in points] for c in columns)
+            style.draw_curve(
+                axes,
+                look,
+                [row["budget"] for row in points],
+                [v or 0.0 for v in value],
+                low,
+                high,
+                [True] * len(points),
+                columns[0],
+            )
+
+    first = rows[0]
+    note = ""
+    if points:
+        best = max(points, key=lambda row: (row["accuracy"], -row["budget"]))
+        lost = 100 * (best["accuracy"] - points[-1]["accuracy"])
+        note = f"best at N = {best['budget']:,}"
+        note += f", {lost:.1f} points above the last" if lost >= 0.05 else ""
+    return Panel(
+        f"{first['policy']}|{first['prm']}",
+        _policy_title(first) if of_policy else first["prm_title"],
+        paint if points else None,
+        absent=_UNSCORED,
+        note=note,
+    )
+
+
+def calibration(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
+    """Share of right samples over the score: a panel per PRM, a line per policy."""
+    policies = sorted(
+        {row["policy"]: row for row in rows}.values(),
+        key=lambda row: (row["n_parameters"] or 0, row["policy"]),
+    )
+    looks = {
+        row["policy"]: style.series_look(_policy_title(row), position, len(policies))
+        for position, row in enumerate(policies)
+    }
+
+    def prepare(axes: Axes) -> None:
+        axes.set(xlim=(0, 100), ylim=(-2, 102), xticks=range(0, 101, 25), yticks=range(0, 101, 25))
+        style.keep_labels_inside(axes)
+
+    def panel(group: Sequence[Row]) -> Panel:
+        points = [row for row in group if row["bin"] is not None]
+
+        def paint(axes: Axes) -> None:
+            axes.plot([0, 100], [0, 100], color=style.FAINT, linewidth=0.8, zorder=1)
+            for policy, look in looks.items():
+                mine = [row for row in points if row["policy"] == policy]
+                if mine:
+                    style.draw_curve(
+                        axes,
+                        look,
+                        [100 * row["score"] for row in mine],
+                        [100 * row["accuracy"] for row in mine],
+                        [style.percent(row["ci_low"]) for row in mine],
+                        [style.percent(row["ci_high"]) for row in mine],
+                        [True] * len(mine),
+                        policy,
+                        bars=True,
+                    )
+
+        first = group[0]
+        return Panel(first["prm"], first["prm_title"], paint if points else None, absent=_UNSCORED)
+
+    panels = [panel([*group]) for _, group in groupby(rows, key=lambda row: row["prm"])]
+    return Grid(
+        title,
+        f"{subtitle}; grey: a score that is the chance of being right",
+        "score (%)",
+        "samples that are right (%)",
+        [Block("", panels, prepare)] if panels else [],
+        [style.handle(look, band=False) for look in looks.values()],
+        panel_height=1.9,
+    )
+
+
+def run_to_run(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
+    """Margins of an accuracy over N, by source of chance: a panel per policy."""
+    drawn = [row for row in rows if row["budget"] is not None]
+
+    def margins(row: Row) -> tuple[float | None, float | None]:
+        z = NormalDist().inv_cdf(0.5 + row["confidence"] / 2)
+        again, half = row["run_to_run"], row["half_interval"]
+        return style.percent(None if again is None else z * again), style.percent(half)
+
+    tops = [value for row in drawn for value in margins(row) if value is not None]
+    prepare = _over_budgets(drawn, [0.0, *tops])
+
+    def panel(group: Sequence[Row]) -> Panel:
+        def paint(axes: Axes) -> None:
+            for method, of_method in groupby(group, key=lambda row: row["method"]):
+                points = [row for row in of_method if row["budget"] is not None]
+                look = style.METHODS[method]
+                for part, dash in ((0, "-"), (1, (0, (1, 1.2)))):
+                    known = [(row["budget"], margins(row)[part]) for row in points]
+                    known = [(n, margin) for n, margin in known if margin is not None]
+                    if known:
+                        axes.plot(
+                            *zip(*known, strict=True),
+                            color=look.colour,
+                            marker=look.marker,
+                            linestyle=dash,
+                            label=f"{method}|{part}",
+                        )
+
+        known = any(row["budget"] is not None for row in group)
+        first = group[0]
+        return Panel(first["policy"], _policy_title(first), paint if known else None)
+
+    panels = [panel([*group]) for _, group in groupby(rows, key=lambda row: row["policy"])]
+    prms = sorted({row["prm_title"] for row in drawn} - {None})
+    legend = [
+        (handle[0], f"{style.METHODS[method].label}, {what}")
+        for method in dict.fromkeys(["majority", "best_of_n", *(row["method"] for row in drawn)])
+        for what, dash in (("other seeds", "-"), ("other problems", (0, (1, 1.2))))
+        for handle in [style.handle(style.METHODS[method]._replace(dash=dash), band=False)]
+    ]
+    return Grid(
+        title,
+        "; ".join([subtitle, *(f"PRM: {prm}" for prm in prms)]),
+        _BUDGET,
+        "margin (± points)",
+        [Block("", panels, prepare)] if panels else [],
+        legend,
+    )
+
+
+def _over_budgets(rows: Sequence[Row], values: Sequence[float]) -> Callable[[Axes], Any]:
+    low, high = style.percent_limits(values, least_span=2.0)
+    budgets = sorted({row["budget"] for row in rows}) or [1, 256]
+    ticks = style.thinned([n for n in budgets if n & (n - 1) == 0] or budgets)
+
+    def prepare(axes: Axes) -> None:
+        axes.set_xscale("log", base=2)
+        axes.set_xlim(budgets[0] / 1.25, budgets[-1] * 1.25)
+        axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+        axes.minorticks_off()
+        axes.set_ylim(low, high)
+        axes.locator_params(axis="y", nbins=5)
+
+    return prepare
+
+
+def _policy_title(row: Row) -> str:
+    return f"{row['policy_title']} ({style.parameters_text(row['n_parameters'])})"

@@ -1,0 +1,31 @@
+"""The paper's claims, each judged on the evidence that a study holds.
+
+``judge_claims`` gives the judgements, ``write_claims`` their table and page.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from compute_optimal.present.claims.judge import Case, Judgement, Verdict, judge_claims
+from compute_optimal.present.claims.page import claims_page, claims_table, write_claims
+from compute_optimal.present.query import opened
+from compute_optimal.study.config.claims import load_claims
+
+
+def write_verdicts(claims: Path, database: Path, outputs: Sequence[Path]) -> None:
+    """The rule ``judge_claims``: the verdicts in the formats that the outputs end in."""
+    with opened(database):
+        judgements = judge_claims(load_claims(claims), database)
+    write_claims(judgements, {path.suffix[1:]: path for path in outputs})
+
+
+__all__ = [
+    "Case",
+    "Judgement",
+    "Verdict",
+    "claims_page",
+    "claims_table",
+    "judge_claims",
+    "write_claims",
+    "write_verdicts",
+]

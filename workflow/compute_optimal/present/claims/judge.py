@@ -1,0 +1,360 @@
+"""From a claim and its query's rows to a verdict that respects the interval.
+
+A query (``workflow/sql/claims``) gives one row a case. Common columns: ``case_name``, ``value`` and
+``reference``. On printed numbers both are numbers. On measured ones both are lists of accuracies
+(fractions) of the same problems, and ``task`` and ``problem_ids`` say which; where the value is
+compute-optimal TTS, held out, ``in_sample`` is the mean accuracy (a fraction) as the paper reports
+it, and ``widening`` how many times as far as its resampled means it spreads, for these keep what
+was chosen. A query for a rule of trend also has ``x``, ``x_unit``, and ``trend``, which groups the
+cases that share a line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from compute_optimal.analyse.statistics.estimators import FloatArray
+from compute_optimal.analyse.statistics.intervals import (
+    bootstrap_means,
+    bootstrap_weights,
+    percentile_interval,
+)
+from compute_optimal.errors import StudyError
+from compute_optimal.present.query import SQL_FOLDER, Row, has_tables, run_query
+from compute_optimal.study.config import Claim
+from compute_optimal.study.config.reading import suggestion
+from compute_optimal.study.spec import seed_for
+
+Verdict = Literal["reproduced", "not reproduced", "untested", "consistent", "inconsistent"]
+
+MINIMUM_PROBLEMS = 10
+"""ASSUME: a case with fewer problems says nothing; its bootstrap interval is far too short."""
+
+_ROUNDING = 1e-9
+_UNDEFINED = "a relative difference from 0 is undefined"
+_OPTIONAL_TABLES = ("prm_ability",)
+_PATTERNS = dict.fromkeys(("difficulty", "policies", "prms", "tasks"), ".*")
+
+
+class Resampling(NamedTuple):
+    """The study's settings of intervals (table ``settings``)."""
+
+    replicates: int
+    confidence: float
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One comparison. ``holds`` is None where the interval does not decide.
+
+    ``value`` and ``reference`` are printed numbers or mean accuracies in %; ``difference`` is what
+    the rule looks at, with its limits (None for printed numbers). ``in_sample``: what the value is,
+    in %, if strategies are chosen on the problems that they are scored on.
+    """
+
+    name: str
+    value: float
+    reference: float
+    difference: float
+    low: float | None
+    high: float | None
+    holds: bool | None
+    n_problems: int | None = None
+    in_sample: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A claim with its verdict. ``estimate``: what was judged, in ``unit``; None if it is none.
+
+    ``in_sample``: the same from in-sample values, if the claim is on compute-optimal TTS.
+    ``confidence`` is that of all limits.
+    """
+
+    claim: Claim
+    verdict: Verdict
+    reason: str
+    cases: tuple[Case, ...] = ()
+    estimate: float | None = None
+    low: float | None = None
+    high: float | None = None
+    unit: str = ""
+    in_sample: float | None = None
+    confidence: float | None = None
+
+    @property
+    def is_undecided(self) -> bool:
+        """Not reproduced for want of data, and not because the data say otherwise."""
+        return self.reason.startswith("undecided")
+
+
+def judge_claims(claims: Sequence[Claim], database: Path) -> tuple[Judgement, ...]:
+    """Every claim judged on the study's database, in their order, under its own aggregation.
+
+    Raises ``StudyError`` for a claim whose query does not exist, before any is judged, or does not
+    fit the database.
+    """
+    known = {path.stem: path for path in (SQL_FOLDER / "claims").glob("*.sql")}
+    for claim in claims:
+        if claim.query not in known:
+            raise StudyError(
+                f"there is no query called {claim.query}",
+                where=f"config/claims.yaml, key claims.{claim.name}.query",
+                cure=suggestion(claim.query, known),
+            )
+    (settings,) = run_query("settings", database)
+    resampling = Resampling(*(settings[name] for name in Resampling._fields))
+    aggregation = {name: settings[name] for name in ("scoring", "voting")}
+    absent = [table for table in _OPTIONAL_TABLES if not has_tables(database, [table])]
+    found = []
+    for claim in claims:
+        # A query that asks for a table that this study has not is not run.
+        text = known[claim.query].read_text(encoding="utf-8")
+        rows: Sequence[Row] = ()
+        if not any(table in text for table in absent):
+            of_claim = {**_PATTERNS, **aggregation, **claim.parameters, "scale": claim.scale}
+            _check_parameters(claim, text, of_claim)
+            rows = run_query(f"claims/{claim.query}", database, of_claim)
+        found.append(replace(_judged(claim, rows, resampling), confidence=resampling.confidence))
+    return tuple(found)
+
+
+def _check_parameters(claim: Claim, query: str, given: Mapping[str, str | float]) -> None:
+    asked = set(re.findall(r"\$([a-z_]+)", query))
+    problems = {
+        "needs a value": asked - given.keys(),
+        f"is no parameter of the query {claim.query}": claim.parameters.keys() - asked,
+    }
+    for problem, names in problems.items():
+        if names:
+            raise StudyError(
+                f"{min(names)} {problem}",
+                where=f"config/claims.yaml, key claims.{claim.name}.parameters",
+                cure=f"the query takes {', '.join(sorted(asked)) or 'none'}",
+            )
+
+
+def _judged(claim: Claim, rows: Sequence[Row], resampling: Resampling) -> Judgement:
+    if claim.scale == "printed":
+        return _judged_on_print(claim, rows)
+    tested = [row for row in rows if len(row["problem_ids"]) >= MINIMUM_PROBLEMS]
+    if len(tested) < claim.rule.least_cases:
+        lacking = (
+            "nothing of it has been run"
+            if not rows
+            else f"{len(tested)} of {claim.rule.least_cases} cases have "
+            f"{MINIMUM_PROBLEMS} problems or more"
+        )
+        return Judgement(claim, "untested", f"{lacking}; needs {claim.needs or 'results'}")
+    if claim.rule.expect in ("rises", "falls"):
+        return _judged_by_trend(claim, tested, resampling)
+    return _judged_by_difference(claim, tested, resampling)
+
+
+def _judged_on_print(claim: Claim, rows: Sequence[Row]) -> Judgement:
+    rule = claim.rule
+    cases = []
+    for row in rows:
+        value, reference = float(row["value"]), float(row["reference"])
+        difference = value - reference
+        if rule.measure == "relative":
+            difference *= 100 / reference
+        holds = {
+            "above": difference > rule.margin + _ROUNDING,
+            "at_least": difference >= rule.margin - _ROUNDING,
+            "equal": abs(difference) <= rule.margin + _ROUNDING,
+        }[rule.expect]
+        cases.append(Case(row["case_name"], value, reference, difference, None, None, holds))
+    if not cases:
+        return Judgement(claim, "untested", "the printed numbers it needs are not in the database")
+    failing = sum(not case.holds for case in cases)
+    if failing:
+        return Judgement(claim, "inconsistent", f"fails in {failing} of {len(cases)}", tuple(cases))
+    return Judgement(claim, "consistent", f"holds in all {len(cases)}", tuple(cases))
+
+
+def _judged_by_difference(claim: Claim, rows: Sequence[Row], resampling: Resampling) -> Judgement:
+    rule = claim.rule
+    relative = rule.measure == "relative"
+    estimates, replicates = _differences(rows, resampling, relative=relative)
+    cases = _measured_cases(claim, rows, estimates, replicates, resampling)
+    unit = "%" if rule.measure == "relative" else "points"
+    if not np.isfinite(estimates).all():
+        return Judgement(claim, "untested", _UNDEFINED, cases)
+    if rule.across == "each" and len(cases) > 1:
+        verdict, reason = _verdict_on_each(cases)
+        return Judgement(claim, verdict, reason, cases, unit=unit)
+    weights = np.full(len(cases), 1 / len(cases))
+    return _by_interval(claim, cases, rows, weights, estimates, replicates, unit, resampling)
+
+
+def _judged_by_trend(claim: Claim, rows: Sequence[Row], resampling: Resampling) -> Judgement:
+    """Least-squares slope over x, with a level of its own for each trend."""
+    x = np.array([row["x"] for row in rows], dtype=np.float64)
+    trends = np.array([str(row["trend"]) for row in rows])
+    for trend in set(trends):
+        x[trends == trend] -= x[trends == trend].mean()
+    spread = float((x**2).sum())
+    relative = claim.rule.measure == "relative"
+    estimates, replicates = _differences(rows, resampling, relative=relative)
+    cases = _measured_cases(claim, rows, estimates, replicates, resampling)
+    if spread < _ROUNDING:
+        needs = claim.needs or "more models"
+        return Judgement(claim, "untested", f"nothing to compare; needs {needs}", cases)
+    if not np.isfinite(estimates).all():
+        return Judgement(claim, "untested", _UNDEFINED, cases)
+    # Deviations of x sum to 0 within a trend, so levels drop out.
+    unit = f"{'%' if relative else 'points'} per {rows[0]['x_unit']}"
+    return _by_interval(claim, cases, rows, x / spread, estimates, replicates, unit, resampling)
+
+
+def _measured_cases(
+    claim: Claim,
+    rows: Sequence[Row],
+    estimates: FloatArray,
+    replicates: FloatArray,
+    resampling: Resampling,
+) -> tuple[Case, ...]:
+    """The cases with their own intervals; a case alone says nothing about a trend."""
+    sizes = [len(row["problem_ids"]) for row in rows]
+    low, high = _limits(estimates, replicates, sizes, resampling.confidence)
+    is_trend = claim.rule.expect in ("rises", "falls")
+    return tuple(
+        Case(
+            name=row["case_name"],
+            value=100 * float(np.mean(row["value"])),
+            reference=100 * float(np.mean(row["reference"])),
+            difference=float(estimates[i]),
+            low=float(low[i]),
+            high=float(high[i]),
+            holds=None if is_trend else _holds(claim, float(low[i]), float(high[i])),
+            n_problems=sizes[i],
+            in_sample=None if row.get("in_sample") is None else 100 * row["in_sample"],
+        )
+        for i, row in enumerate(rows)
+    )
+
+
+def _differences(
+    rows: Sequence[Row], resampling: Resampling, *, relative: bool
+) -> tuple[FloatArray, FloatArray]:
+    """Difference of every case [cases], and its replicates [replicates, cases].
+
+    Cases of one task share the resampled problems, so they and their differences are paired.
+    In percentage points, or in % of the reference.
+    """
+    problems: dict[str, list[str]] = {}
+    for row in rows:
+        problems.setdefault(row["task"], []).extend(row["problem_ids"])
+    index = {
+        task: {name: i for i, name in enumerate(dict.fromkeys(ids))}
+        for task, ids in problems.items()
+    }
+    weights = {
+        task: bootstrap_weights(
+            len(names), resampling.replicates, seed_for("claims", resampling.seed, task)
+        )
+        for task, names in index.items()
+    }
+    estimates, replicates = [], []
+    for row in rows:
+        columns = [index[row["task"]][name] for name in row["problem_ids"]]
+        pair = np.array([row["value"], row["reference"]], dtype=np.float64).T
+        every = np.vstack([np.ones(len(columns)), weights[row["task"]][:, columns]])
+        value, reference = bootstrap_means(pair, every).T
+        value = value[0] + (row.get("widening") or 1.0) * (value - value[0])
+        difference = 100 * (value - reference)
+        if relative:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                difference = difference / reference
+        estimates.append(difference[0])
+        replicates.append(difference[1:])
+    return np.array(estimates), np.array(replicates).T
+
+
+def _limits(
+    estimates: FloatArray, replicates: FloatArray, n_problems: Sequence[int], confidence: float
+) -> tuple[FloatArray, FloatArray]:
+    """Limits [columns] of an interval from replicates [replicates, columns].
+
+    Where no replicate differs the bootstrap knows no uncertainty. There the limits allow for the
+    largest share of unseen problems that n equal ones leave possible, each off by all of 100.
+    """
+    finite = np.where(np.isfinite(replicates), replicates, np.nan)
+    low, high = percentile_interval(finite, n_problems, confidence)
+    flat = np.ptp(np.nan_to_num(finite), axis=0) < _ROUNDING
+    unseen = 100 * (1 - ((1 - confidence) / 2) ** (1 / np.asarray(n_problems)))
+    return np.where(flat, estimates - unseen, low), np.where(flat, estimates + unseen, high)
+
+
+def _n_problems(rows: Sequence[Row]) -> int:
+    return len({(row["task"], name) for row in rows for name in row["problem_ids"]})
+
+
+def _holds(claim: Claim, low: float, high: float) -> bool | None:
+    """Whether an interval lies wholly on the claim's side (True) or wholly on the other (False)."""
+    margin = claim.rule.margin
+    if claim.rule.expect == "equal":
+        if -margin <= low and high <= margin:
+            return True
+        return False if low > margin or high < -margin else None
+    if claim.rule.expect == "falls":
+        low, high = -high, -low
+    if low > margin:
+        return True
+    return False if high < margin else None
+
+
+def _verdict_on_each(cases: Sequence[Case]) -> tuple[Verdict, str]:
+    against = sum(case.holds is False for case in cases)
+    held = sum(case.holds is True for case in cases)
+    if held == len(cases):
+        return "reproduced", f"holds in all {held}"
+    if against:
+        return "not reproduced", f"contradicted in {against} of {len(cases)}"
+    return "not reproduced", f"undecided in {len(cases) - held} of {len(cases)}"
+
+
+def _by_interval(
+    claim: Claim,
+    cases: tuple[Case, ...],
+    rows: Sequence[Row],
+    weights: FloatArray,
+    estimates: FloatArray,
+    replicates: FloatArray,
+    unit: str,
+    resampling: Resampling,
+) -> Judgement:
+    """The verdict on one number, the sum of the cases' differences times ``weights`` [cases]."""
+    estimate = estimates @ weights
+    limits = _limits(
+        estimate[None], (replicates @ weights)[:, None], [_n_problems(rows)], resampling.confidence
+    )
+    low, high = (float(limit[0]) for limit in limits)
+    optimistic = [
+        _in_sample_difference(case, relative=claim.rule.measure == "relative") for case in cases
+    ]
+    in_sample = None if None in optimistic else float(np.array(optimistic) @ weights)
+    holds = _holds(claim, low, high)
+    verdict: Verdict = "reproduced" if holds else "not reproduced"
+    sign = "±" if claim.rule.expect == "equal" else ""
+    reason = {
+        True: "the interval is on its side",
+        False: "contradicted: the interval is on the other side",
+        None: f"undecided: the interval holds {sign}{claim.rule.margin:g}",
+    }[holds]
+    return Judgement(claim, verdict, reason, cases, float(estimate), low, high, unit, in_sample)
+
+
+def _in_sample_difference(case: Case, *, relative: bool) -> float | None:
+    if case.in_sample is None:
+        return None
+    difference = case.in_sample - case.reference
+    return 100 * difference / case.reference if relative else difference

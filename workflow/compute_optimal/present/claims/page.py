@@ -1,0 +1,228 @@
+"""The verdicts as people read them: a table in three forms, and the report's first page."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import get_args
+
+from compute_optimal.present.claims.judge import Case, Judgement, Verdict
+from compute_optimal.present.style import counted, one_line
+from compute_optimal.present.tables import Column, Estimate, Table
+from compute_optimal.study.config import ClaimScale
+
+_SCALES: Mapping[ClaimScale, tuple[str, str]] = {
+    "study": (
+        "The paper's claims on this study's models",
+        "General claims, tested on the policies and PRMs that this study runs.",
+    ),
+    "paper": (
+        "The paper's claims on the paper's models",
+        "Claims about models by name, as far as this study holds their results.",
+    ),
+    "printed": (
+        "The paper against itself",
+        "What follows from the printed numbers alone, without running anything.",
+    ),
+}
+_HEADINGS = ("Case", "Value", "In-sample", "Reference", "Difference", "Problems", "Holds")
+_MARKS: Mapping[Verdict, str] = {
+    "reproduced": "✓",
+    "not reproduced": "✗",
+    "untested": "–",
+    "consistent": "✓",
+    "inconsistent": "✗",
+}
+
+
+def claims_table(judgements: Sequence[Judgement]) -> Table:
+    """One row a claim; estimates with their intervals, in the unit that the column "Unit" says."""
+    columns = [
+        Column("claim", "Claim"),
+        Column("scale", "Checked on"),
+        Column("verdict", "Verdict"),
+        Column("reason", "Reason"),
+        Column("rule", "Expected"),
+        Column("measured", "Measured", "estimate"),
+        Column("in_sample", "In-sample", "number"),
+        Column("unit", "Unit"),
+        Column("cases", "Cases", "number", digits=0),
+        Column("problems", "Problems", "number", digits=0),
+        Column("printed", "The paper prints"),
+        Column("where", "Where"),
+        Column("query", "Query"),
+        Column("name", "Name"),
+    ]
+    scales = {"printed": "printed numbers", "paper": "the paper's models", "study": "this study"}
+    rows = [
+        [
+            found.claim.statement,
+            scales[found.claim.scale],
+            found.verdict,
+            found.reason,
+            _rule(found),
+            "–" if found.estimate is None else Estimate(found.estimate, found.low, found.high),
+            "–" if found.in_sample is None else found.in_sample,
+            found.unit or "–",
+            len(found.cases),
+            max((case.n_problems or 0 for case in found.cases), default=0) or "–",
+            found.claim.printed or "–",
+            found.claim.where,
+            found.claim.query,
+            found.claim.name,
+        ]
+        for found in judgements
+    ]
+    levels = {f"{100 * found.confidence:g}% " for found in judgements if found.confidence}
+    return Table(
+        "The paper's claims",
+        columns,
+        rows,
+        [
+            f"Reproduced: the whole {'or '.join(levels)}interval (over problems, paired) lies on "
+            "the claim's side of its margin. Not reproduced: anything else; undecided where the "
+            "interval holds the margin. Consistent and inconsistent speak of the paper's printed "
+            "numbers alone. Points are percentage points. Compute-optimal TTS is judged on "
+            "held-out problems: the strategy of a problem is chosen on others. In-sample: the same "
+            "number if it is chosen on the very problems that it is scored on, as in the paper; "
+            "the verdict does not use it."
+        ],
+    )
+
+
+def claims_page(judgements: Sequence[Judgement]) -> str:
+    """A fragment of HTML with a style of its own: counts, then each claim with its cases.
+
+    All text is escaped; there are no scripts, and nothing is loaded.
+    """
+    counts = Counter(found.verdict for found in judgements)
+    n_undecided = sum(found.is_undecided for found in judgements)
+    remarks = {"not reproduced": f", {n_undecided} of them undecided"} if n_undecided else {}
+    tally = " · ".join(
+        f'<span class="claims-verdict claims-{_class(verdict)}">{_MARKS[verdict]} '
+        f"{counts[verdict]} {verdict}{remarks.get(verdict, '')}</span>"
+        for verdict in get_args(Verdict)
+    )
+    parts = [_STYLE, '<div class="claims">', f'<p class="claims-tally">{tally}</p>']
+    for scale, (heading, explained) in _SCALES.items():
+        of_scale = [found for found in judgements if found.claim.scale == scale]
+        if of_scale:
+            parts += [f"<h2>{escape(heading)}</h2>", f"<p>{escape(explained)}</p>"]
+            parts += [_claim(found) for found in of_scale if found.verdict != "untested"]
+            untested = [found for found in of_scale if found.verdict == "untested"]
+            if untested:
+                summary = f"{counted(len(untested), 'claim')} untested, and what each needs"
+                parts += [f"<details><summary>{summary}</summary>", *map(_claim, untested)]
+                parts += ["</details>"]
+    parts += ["</div>"]
+    return "\n".join(parts) + "\n"
+
+
+def write_claims(judgements: Sequence[Judgement], outputs: Mapping[str, Path]) -> None:
+    """Write the verdicts to ``outputs``: format ("csv", "md", "tex", "html") to path."""
+    table = claims_table(judgements)
+    texts: dict[str, Callable[[], str]] = {
+        "csv": table.csv,
+        "md": table.markdown,
+        "tex": table.latex,
+        "html": lambda: claims_page(judgements),
+    }
+    for suffix, path in outputs.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(texts[suffix](), encoding="utf-8", newline="\n")
+
+
+def _rule(found: Judgement) -> str:
+    rule = found.claim.rule
+    unit = " points" if found.claim.scale != "printed" else ""
+    margin = f", margin {rule.margin:g}{unit}" if rule.margin else ""
+    return rule.expect.replace("_", " ") + margin
+
+
+def _class(verdict: Verdict) -> str:
+    return verdict.replace(" ", "-")
+
+
+def _claim(found: Judgement) -> str:
+    claim = found.claim
+    prints = [f"the paper prints {claim.printed}"] if claim.printed else []
+    has_in_sample = any(case.in_sample is not None for case in found.cases)
+    headings = [name for name in _HEADINGS if has_in_sample or name != "In-sample"]
+    lines = [
+        '<section class="claims-row">',
+        f'<p><span class="claims-verdict claims-{_class(found.verdict)}">{_MARKS[found.verdict]} '
+        f"{found.verdict}</span> <b>{_text(claim.statement)}</b></p>",
+        f"<p>{_text(found.reason)}. {_measured(found)} "
+        f"<small>({_text('; '.join([claim.where, *prints]))})</small></p>",
+    ]
+    if found.cases:
+        lines += [
+            f"<details><summary>{counted(len(found.cases), 'case')}</summary><table><thead><tr>",
+            *(f"<th>{heading}</th>" for heading in headings),
+            "</tr></thead><tbody>",
+            *(_case(case, has_in_sample) for case in sorted(found.cases, key=_failing_first)),
+            "</tbody></table></details>",
+        ]
+    return "\n".join([*lines, "</section>"])
+
+
+def _measured(found: Judgement) -> str:
+    if found.estimate is None or found.low is None or found.high is None:
+        return ""
+    estimate, low, high = (
+        f"{number:+.1f}".replace("-", "−") for number in (found.estimate, found.low, found.high)
+    )
+    text = f"{estimate} [{low}, {high}] {found.unit}"
+    if found.in_sample is not None:
+        text += f"; in-sample, as in the paper: {found.in_sample:+.1f}".replace(": -", ": −")
+    return _text(text)
+
+
+def _failing_first(case: Case) -> int:
+    return {False: 0, None: 1, True: 2}[case.holds]
+
+
+def _case(case: Case, has_in_sample: bool) -> str:
+    difference = _number(case.difference, sign=True)
+    if case.low is not None and case.high is not None:
+        difference += f" [{_number(case.low, sign=True)}, {_number(case.high, sign=True)}]"
+    cells = [
+        _text(case.name),
+        _number(case.value),
+        *(["" if case.in_sample is None else _number(case.in_sample)] if has_in_sample else []),
+        _number(case.reference),
+        difference,
+        "" if case.n_problems is None else f"{case.n_problems:,}",
+        {True: "yes", False: "no", None: "–"}[case.holds],
+    ]
+    return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+
+
+def _number(value: float, *, sign: bool = False) -> str:
+    pattern = "+.4g" if sign else ".4g"
+    return format(value, pattern).replace("-", "−")
+
+
+def _text(text: str) -> str:
+    return escape(one_line(text))
+
+
+_STYLE = """<style>
+.claims { font: 15px/1.45 system-ui, sans-serif; color: #222; max-width: 60rem; padding: 0 1rem; }
+.claims h2 { font-size: 1.2rem; font-weight: 600; margin: 1.6rem 0 .2rem; }
+.claims p { margin: .2rem 0; }
+.claims-tally { line-height: 2; }
+.claims-row { border-top: 1px solid #ddd; padding: .5rem 0; }
+.claims-verdict { white-space: nowrap; border-radius: .3rem; padding: .1rem .45rem; color: #fff; }
+.claims-reproduced, .claims-consistent { background: #00694a; }
+.claims-not-reproduced, .claims-inconsistent { background: #a33f00; }
+.claims-untested { background: #5c5c5c; }
+.claims small { color: #555; }
+.claims details { overflow-x: auto; }
+.claims summary { cursor: pointer; color: #0b5a8f; }
+.claims table { border-collapse: collapse; font-size: .87rem; margin: .3rem 0; }
+.claims th, .claims td { padding: .15rem .6rem; text-align: right; border-bottom: 1px solid #eee; }
+.claims th:first-child, .claims td:first-child { text-align: left; }
+</style>"""

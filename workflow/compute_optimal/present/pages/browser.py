@@ -1,0 +1,361 @@
+"""The rollout browser: one HTML file with solutions, search trees, step scores and votes.
+
+What models wrote is data in it, never markup: it stands in a JSON block in which no character can
+end the block, the script shows it as text nodes only, and the page's Content-Security-Policy runs
+nothing but the script and style that are part of the package.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import Any, get_args
+
+import jinja2
+import polars as pl
+from markupsafe import Markup
+
+from compute_optimal.analyse.statistics.estimators import Scoring, trajectory_scores
+from compute_optimal.judge.answers import scores_of
+from compute_optimal.policies.steps import split_steps
+from compute_optimal.present.query import Row, opened, run_query
+from compute_optimal.search.records import Fate
+from compute_optimal.store import units
+from compute_optimal.store.partitions import atomic_write
+from compute_optimal.store.storage import Storage
+from compute_optimal.study import cells
+from compute_optimal.study.config import Study
+
+SIZE_LIMIT = 5_000_000
+"""Bytes of the page, about: less is shown until it fits."""
+
+_AMOUNTS = ((3, 16), (2, 16), (1, 16), (1, 4))
+"""Problems a bucket and the largest budget shown, from what is best to see to what fits."""
+
+_SCORINGS: tuple[Scoring, ...] = get_args(Scoring)
+_FATES: tuple[Fate, ...] = get_args(Fate)
+_FOLDER = Path(__file__).parent
+
+
+def build_browser(study: Study, storage: Storage, database: Path, output: Path) -> None:
+    """The rule of this name: ``browser_page`` in a file."""
+    with opened(database):
+        page = browser_page(study, storage, database)
+    with atomic_write(output) as file:
+        file.write(page.encode())
+
+
+def browser_page(study: Study, storage: Storage, database: Path) -> str:
+    """The page, about ``SIZE_LIMIT`` bytes at most; it states by which rule it shows what.
+
+    Texts come from the store; adopted rollouts have none, and their answers and scores are shown.
+    """
+    candidates = run_query("browser_problems", database)
+    content = ""
+    for n_problems, budget in _AMOUNTS:
+        content = _json_block(_data(study, storage, database, candidates, n_problems, budget))
+        if len(content) <= SIZE_LIMIT:
+            break
+    style = (_FOLDER / "browser.css").read_text(encoding="utf-8")
+    script = (_FOLDER / "browser.js").read_text(encoding="utf-8")
+    template = jinja2.Template(
+        (_FOLDER / "browser.html").read_text(encoding="utf-8"), autoescape=True
+    )
+    return str(
+        template.render(
+            study=study.name,
+            # These three must reach the file as they are: the package's own style and script,
+            # whose hashes the policy holds, and the data in the one form that is safe here.
+            style=Markup(style),
+            script=Markup(script),
+            data=Markup(content),
+            style_hash=_source_hash(style),
+            script_hash=_source_hash(script),
+        )
+    )
+
+
+def _source_hash(content: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+
+
+def _json_block(value: Any) -> str:
+    """JSON in plain ASCII without <, > and &: nothing in it can end a script element."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+@dataclass
+class _Texts:
+    """Every different text once: models repeat themselves."""
+
+    all: list[str] = field(default_factory=list)
+    _index: dict[str, int] = field(default_factory=dict)
+
+    def of(self, text: str | None) -> int | None:
+        if text is None:
+            return None
+        if text not in self._index:
+            self._index[text] = len(self.all)
+            self.all.append(text)
+        return self._index[text]
+
+
+def _data(
+    study: Study,
+    storage: Storage,
+    database: Path,
+    candidates: Sequence[Row],
+    n_problems: int,
+    budget: int,
+) -> dict[str, Any]:
+    budgets = [n for n in study.budgets if n <= budget] or [min(study.budgets)]
+    texts = _Texts()
+    adopted = map(study.adopted_collection, study.adopted)
+    names = dict.fromkeys([*study.prms, *(prm for entry in adopted for prm in entry.prms)])
+    shown = [row for row in candidates if row["place"] <= n_problems]
+    found = []
+    for (task, policy), group in groupby(shown, key=lambda row: (row["task"], row["policy"])):
+        rows = list(group)
+        cell = _Cell(study, storage, database, task, policy, rows, budgets, list(names), texts)
+        found.append(cell.data())
+    return {
+        "study": study.name,
+        "problemsPerBucket": n_problems,
+        "budgets": budgets,
+        "allBudgets": list(study.budgets),
+        "beamWidth": study.beam_width,
+        "methods": list(study.methods),
+        "prms": [{"name": name, "title": study.prm_facts(name).title} for name in names],
+        "scorings": _SCORINGS,
+        "fates": _FATES,
+        "cells": found,
+        "texts": texts.all,
+    }
+
+
+_Tree = tuple[str, str, int | None, str]
+"""PRM, method, budget (None for DVTS), problem hash."""
+
+
+@dataclass
+class _Cell:
+    """What the page holds of one (task, policy)."""
+
+    study: Study
+    storage: Storage
+    database: Path
+    task: str
+    policy: str
+    rows: Sequence[Row]
+    budgets: Sequence[int]
+    prms: Sequence[str]
+    texts: _Texts
+
+    def data(self) -> dict[str, Any]:
+        first = self.rows[0]
+        ids = [row["problem_id"] for row in self.rows]
+        parameters = {"task": self.task, "policy": self.policy, "problems": json.dumps(ids)}
+        answers: dict[str, list[Row]] = {name: [] for name in ids}
+        for row in run_query("browser_answers", self.database, parameters):
+            answers[row["problem_id"]].append(row)
+        self._adopted = first["origin"] == "adopted"
+        self._statements = self._problem_texts()
+        self._samples, self._scores = self._pool()
+        self._nodes, self._leaves = self._trees()
+        return {
+            "task": self.task,
+            "taskTitle": first["task_title"],
+            "policy": self.policy,
+            "policyTitle": first["policy_title"],
+            "adopted": self._adopted,
+            "problems": [self._problem(row, answers[row["problem_id"]]) for row in self.rows],
+        }
+
+    def _problem_texts(self) -> dict[str, str]:
+        # Texts of outside tasks are no part of a study's results; fetching them would need a
+        # network.
+        entry = self.study.task(self.task)
+        if entry.file is not None:
+            return {}
+        return {p.problem_hash: p.problem for p in self.storage.problems(entry, None)}
+
+    def _pool(self) -> tuple[dict[tuple[str, int], str], dict[str, dict[tuple[str, int], Any]]]:
+        """Texts by (problem hash, sample), and margins by PRM and (problem id, sample)."""
+        problems = pl.DataFrame(
+            [(row["problem_id"], row["problem_hash"]) for row in self.rows],
+            schema=["problem_id", "problem_hash"],
+            orient="row",
+        )
+        request: dict[str, Any]
+        if self._adopted:
+            name = cells.adopted_names(self.study)[self.task, self.policy]
+            entry = self.study.adopted_collection(name)
+            request = {"adopted": {"prm": entry.prm, "spec": cells.adopted_spec(entry)}}
+            texts = {}
+        else:
+            sampled = "evaluation" in cells.pool_sizes(self.study)
+            scored = self.study.prms if "best_of_n" in self.study.methods else ()
+            here = self.task, self.policy
+            request = {"scores": {p: cells.score_spec(self.study, *here, p) for p in scored}}
+            spec = cells.sample_spec(self.study, *here, "evaluation")
+            texts = self._texts_of(spec) if sampled else {}
+        scores = {
+            prm: {
+                (problem, sample): margins
+                for problem, sample, margins in frame.filter(
+                    pl.col("sample_index") < max(self.budgets)
+                )
+                .join(problems, on="problem_id", how="semi")
+                .select("problem_id", "sample_index", "margins")
+                .iter_rows()
+            }
+            for prm, frame in scores_of(request, self.storage, problems).items()
+        }
+        return texts, scores
+
+    def _texts_of(self, spec: Mapping[str, Any]) -> dict[tuple[str, int], str]:
+        rows = cells.partition(self.storage.store, spec).read("samples", ["text"])
+        rows = rows.filter(
+            pl.col("sample_index") < max(self.budgets),
+            pl.col("problem_hash").is_in([row["problem_hash"] for row in self.rows]),
+        )
+        return {(key, index): text for key, index, text in rows.iter_rows()}
+
+    def _trees(self) -> tuple[dict[_Tree, list[Any]], dict[tuple[_Tree, int, int], int]]:
+        """Nodes by tree, and the last node of each path by tree, subtree and path."""
+        nodes: dict[_Tree, list[Any]] = {}
+        leaves: dict[tuple[_Tree, int, int], int] = {}
+        hashes = [row["problem_hash"] for row in self.rows]
+        for prm in () if self._adopted else self.study.prms:
+            for search in cells.searches(self.study, self.task, self.policy, prm):
+                budget = search.spec.get("budget")
+                store, spec = self.storage.store, search.spec
+                shown = pl.col("problem_hash").is_in(hashes)
+                if budget is None:
+                    shown &= pl.col("subtree") < self._n_subtrees
+                elif budget not in self.budgets:
+                    continue
+                columns = ["depth", "parent", "text", "margin", "fate", "finished"]
+                found = units.nodes(store, spec, columns)
+                for row in found.filter(shown).iter_rows(named=True):
+                    tree = prm, search.method, budget, row["problem_hash"]
+                    nodes.setdefault(tree, []).append(
+                        [
+                            row["subtree"],
+                            row["depth"],
+                            row["node"],
+                            row["parent"],
+                            self.texts.of(row["text"]),
+                            _rounded(row["margin"]),
+                            _FATES.index(row["fate"]),
+                            row["finished"],
+                        ]
+                    )
+                ends = units.paths(store, spec, ["leaf"])
+                for row in ends.filter(shown).iter_rows(named=True):
+                    tree = prm, search.method, budget, row["problem_hash"]
+                    leaves[tree, row["subtree"], row["path"]] = row["leaf"]
+        return nodes, leaves
+
+    @property
+    def _n_subtrees(self) -> int:
+        return max(1, max(self.budgets) // self.study.beam_width)
+
+    def _problem(self, row: Row, answers: Sequence[Row]) -> dict[str, Any]:
+        key = row["problem_hash"]
+        pool = [answer for answer in answers if answer["pool"] == "evaluation"]
+        samples = [
+            {
+                **self._judged(answer),
+                "steps": self._steps(self._samples.get((key, answer["sample_index"]))),
+                "scores": [
+                    _scores(
+                        self._scores.get(prm, {}).get((row["problem_id"], answer["sample_index"]))
+                    )
+                    for prm in self.prms
+                ],
+            }
+            for answer in pool
+            if answer["sample_index"] < max(self.budgets)
+        ]
+        return {
+            "id": row["problem_id"],
+            "bucket": row["bucket"],
+            "passAt1": _rounded(row["pass_at_1"]),
+            "nRated": row["n_samples"],
+            "spread": _rounded(row["spread"]),
+            "gold": self.texts.of(row["gold"]),
+            "text": self.texts.of(self._statements.get(key)),
+            "nPool": len(pool),
+            "samples": samples,
+            "searches": list(self._searches(key, answers)),
+        }
+
+    def _searches(self, key: str, answers: Sequence[Row]) -> Iterable[dict[str, Any]]:
+        def search(row: Row) -> tuple[str, str, int | None]:
+            return row["prm"], row["method"], row["budget"]
+
+        paths = [row for row in answers if row["method"] is not None]
+        paths.sort(key=lambda row: (row["prm"], row["method"], row["budget"] or 0))
+        for (prm, method, budget), group in groupby(paths, key=search):
+            if budget is not None and budget not in self.budgets:
+                continue
+            tree = prm, method, budget, key
+            yield {
+                "prm": self.prms.index(prm),
+                "method": method,
+                "budget": budget,
+                "nodes": self._nodes.get(tree),
+                "paths": [
+                    {
+                        **self._judged(row),
+                        "subtree": row["subtree"],
+                        "leaf": self._leaves.get((tree, row["subtree"], row["sample_index"])),
+                        "scores": _scores(row["margins"]),
+                    }
+                    for row in group
+                    if budget is not None or row["subtree"] < self._n_subtrees
+                ],
+            }
+
+    def _judged(self, answer: Row) -> dict[str, Any]:
+        return {
+            "index": answer["sample_index"],
+            "answer": self.texts.of(answer["answer"]),
+            "group": answer["answer_class"],
+            "correct": answer["correct"],
+            "status": answer["status"],
+            "nTokens": answer["n_tokens"],
+            "ended": answer["finish_reason"],
+        }
+
+    def _steps(self, text: str | None) -> list[int | None] | None:
+        return None if text is None else [self.texts.of(step) for step in split_steps(text)]
+
+
+def _scores(margins: Sequence[float] | None) -> dict[str, Any] | None:
+    """Margins of the steps and, by scoring, what a trajectory is ranked and weighted by."""
+    if not margins:
+        return None
+    found = [trajectory_scores(list(margins), [len(margins)], scoring) for scoring in _SCORINGS]
+    return {
+        "margins": [_rounded(margin) for margin in margins],
+        "ranking": [_rounded(float(scores.ranking[0]), 6) for scores in found],
+        "weight": [_rounded(float(scores.vote_weight[0])) for scores in found],
+    }
+
+
+def _rounded(value: float | None, digits: int = 4) -> float | None:
+    """JSON has no infinities (of a mean that saturates) and no NaN."""
+    if value is None or math.isnan(value):
+        return None
+    return round(min(max(value, -1e6), 1e6), digits)

@@ -1,0 +1,5 @@
+"""Tables of the study: one definition each, written as CSV, Markdown and LaTeX."""
+
+from compute_optimal.present.tables.model import Column, Compared, Estimate, Printed, Table
+
+__all__ = ["Column", "Compared", "Estimate", "Printed", "Table"]

@@ -1,0 +1,139 @@
+"""Table 4: floating-point operations, as the paper counts them and with what it leaves out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+from compute_optimal.present import style
+from compute_optimal.present.query import Row
+from compute_optimal.present.tables.model import (
+    MARK,
+    Cell,
+    Column,
+    Compared,
+    Estimate,
+    Printed,
+    Table,
+)
+
+_PASS_OF_PRM = 7e9
+"""Parameters of the PRM in the recount of printed rows; the paper's have 1.5B to 8B or 72B."""
+
+_UNKNOWN = "not known"
+_SERIES = {"cot": "CoT", "compute_optimal": "compute-optimal TTS"}
+
+
+def flops(rows: Sequence[Row], title: str) -> Table:
+    """A row per policy and method of the study, then the paper's four models."""
+    columns = [
+        Column("model", "Model"),
+        Column("method", "Method"),
+        Column("prm", "PRM"),
+        Column("budget_samples", "N", "number", digits=0),
+        Column("problems", "Problems", "number", digits=0),
+        _column("pretraining", "Pre-training, 6ND", "compared"),
+        _column("pretraining_active", "with active parameters"),
+        _column("inference", "Inference, 2ND of the policy", "compared"),
+        _column("inference_with_prm", "with the PRM"),
+        _column("inference_active", "with active parameters"),
+        _column("inference_ledger", "all computed tokens"),
+        _column("total", "Total", "compared"),
+    ]
+    printed = [row for row in rows if row["series"] == "printed"]
+    found = [_of_study(row) for row in rows if row["series"] != "printed"]
+    found += [_of_paper(row) for row in printed]
+    notes = [
+        "FLOPs over all problems. 6ND: six per parameter and training token. 2ND: two per "
+        "parameter and generated token, which is all that the paper counts. With the PRM: two more "
+        "for each of its parameters and tokens it read. All computed tokens: prompts and discarded "
+        "work too, without what was read from a cache. Attention, which grows with the length, is "
+        "not counted. Total: pre-training and inference as the paper counts them. PRMs and methods "
+        "that do equally well are all counted, each for its share of the problems."
+    ]
+    if printed:
+        notes.append(
+            f"{MARK} printed in Table 4, or derived from it: with the PRM, as if one of "
+            f"{style.parameters_text(_PASS_OF_PRM)} had read each generated token once; with "
+            "active parameters, for a mixture of experts (DeepSeek-R1: 37B of 671B)."
+        )
+    return Table(title, columns, found, notes)
+
+
+def _column(name: str, heading: str, kind: Literal["estimate", "compared"] = "estimate") -> Column:
+    return Column(f"{name}_flops", heading, kind, digits=2, scientific=True)
+
+
+def _of_study(row: Row) -> list[Cell]:
+    size = row["n_parameters"]
+    is_cot = row["series"] == "cot"
+    pretraining = _pretraining(row["pretraining_parameters"], row["training_tokens"])
+    policy = _product(2, size, row["generated_tokens"])
+    of_prm = 0.0 if is_cot else _product(2, row["prm_parameter_tokens"])
+    ledger = _product(2, size, row["policy_tokens_computed"])
+    ledger_of_prm = 0.0 if is_cot else _product(2, row["prm_parameter_tokens_computed"])
+    if row["series"] is None:
+        return [row["policy_title"], *[None] * 11]
+    return [
+        row["policy_title"],
+        _SERIES[row["series"]],
+        "none" if is_cot else row["prm_title"],
+        row["budget"],
+        row["n_problems"],
+        _known(pretraining),
+        _known(_pretraining(row["active_parameters"] or row["pretraining_parameters"],
+                            row["training_tokens"])),
+        _known(policy),
+        _known(_sum(policy, of_prm)),
+        _known(policy),
+        _known(_sum(ledger, ledger_of_prm)),
+        _known(_sum(pretraining, policy)),
+    ]  # fmt: skip
+
+
+def _of_paper(row: Row) -> list[Cell]:
+    told = {name: Printed.parse(text) for name, text in row["printed"].items()}
+    inference = told.get("inference_FLOPS")
+    size, active = row["pretraining_parameters"], row["active_parameters"]
+    pretraining = _pretraining(size, row["training_tokens"])
+    uses_prm = row["method"] != "CoT"
+    derived: list[Cell] = [_UNKNOWN, _UNKNOWN]
+    if inference is not None and size:
+        with_prm = inference.value * (1 + _PASS_OF_PRM / size if uses_prm else 1)
+        derived = [Printed(with_prm), Printed(inference.value * (active or size) / size)]
+    return [
+        f"{row['model']}{MARK}",
+        row["method"],
+        "not printed" if uses_prm else "none",
+        "not printed" if uses_prm else 1,
+        "not printed",
+        Compared(None if pretraining is None else Estimate(pretraining),
+                 told.get("pretraining_FLOPS")),
+        _known(_pretraining(active or size, row["training_tokens"])),
+        inference or "not printed",
+        *derived,
+        _UNKNOWN,
+        told.get("total_FLOPS") or "not printed",
+    ]  # fmt: skip
+
+
+def _pretraining(parameters: float | None, tokens: float | None) -> float | None:
+    return _product(6, parameters, tokens)
+
+
+def _product(factor: float, *values: float | None) -> float | None:
+    for value in values:
+        if value is None:
+            return None
+        factor *= value
+    return factor
+
+
+def _sum(*values: float | None) -> float | None:
+    known = [value for value in values if value is not None]
+    return math.fsum(known) if len(known) == len(values) else None
+
+
+def _known(value: float | None) -> Cell:
+    return _UNKNOWN if value is None else Estimate(value)

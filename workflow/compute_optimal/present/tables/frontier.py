@@ -1,0 +1,161 @@
+"""Tables 3 and 6: compute-optimal TTS of small policies beside CoT of large or long thinkers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from compute_optimal.present import style
+from compute_optimal.present.query import Row
+from compute_optimal.present.tables.model import (
+    MARK,
+    TIES,
+    Cell,
+    Column,
+    Compared,
+    Estimate,
+    Printed,
+    Table,
+    percent_of,
+)
+
+_SERIES = {
+    "cot": "CoT",
+    "in_sample": "compute-optimal TTS",
+    "cross_fitted": "compute-optimal TTS, cross-fitted",
+}
+_PRINTED_AS = {"CoT": "cot", "compute-optimal TTS": "in_sample"}
+_PAPER_TASKS = ("MATH-500", "AIME24", "Avg")
+
+_Line = tuple[str | None, str | None, str | None]
+"""Policy, PRM and series."""
+
+
+def against_large_models(rows: Sequence[Row], title: str) -> Table:
+    """Table 3: two or three lines a policy, a column a task, then what only the paper ran."""
+    return _table(rows, title, by_prm=False)
+
+
+def against_long_thinking(rows: Sequence[Row], title: str) -> Table:
+    """Table 6: as Table 3, with a line for every PRM."""
+    return _table(rows, title, by_prm=True)
+
+
+def _table(rows: Sequence[Row], title: str, *, by_prm: bool) -> Table:
+    studied = [row for row in rows if row["series"] != "printed"]
+    printed = [row for row in rows if row["series"] == "printed"]
+    by_rank = sorted(studied, key=lambda row: row["task_rank"])
+    tasks = {row["task"]: row["task_title"] for row in by_rank}
+    extra = [name for name in _PAPER_TASKS if name not in tasks.values()]
+    columns = [
+        Column("model", "Model"),
+        Column("parameters", "Size"),
+        Column("method", "Method"),
+        Column("prm", "PRM"),
+        Column("budget_samples", "N"),
+        *(Column(f"{task}_percent", f"{name} (%)", "compared") for task, name in tasks.items()),
+        *(Column(f"{name}_percent", f"{name} (%)", "compared") for name in extra),
+    ]
+    lines: dict[_Line, dict[str, Row]] = {}
+    for row in studied:
+        prm = row["prm"] if by_prm else None
+        lines.setdefault((row["policy"], prm, row["series"]), {})[row["task"]] = row
+    with_results = {policy for policy, _, series in lines if series is not None}
+    found, matched = [], set()
+    for (policy, prm, series), of_task in lines.items():
+        # A policy that was run on one task only is not "not run" once more.
+        if series is None and policy in with_results:
+            continue
+        told = _told(printed, policy, prm, series, by_prm=by_prm)
+        matched |= {row["printed_rank"] for row in told.values()}
+        found.append(_line(series, of_task, told, list(tasks), [*tasks.values()], extra))
+    left = [row for row in printed if row["printed_rank"] not in matched]
+    names = [*tasks.values(), *extra]
+    for model, method in dict.fromkeys((row["model"], row["method"]) for row in left):
+        told = {row["task_title"]: row for row in left if row["model"] == model}
+        prm = "none" if method == "CoT" else "not printed"
+        accuracies = [_only_printed(told, name) for name in names]
+        found.append([f"{model}{MARK}", "not printed", method, prm, "not printed", *accuracies])
+    notes = [
+        "In brackets: 95% intervals over problems. Compute-optimal TTS: for each difficulty the "
+        "method that does best, at the largest budget; chosen on the problems it is scored on, as "
+        "in the paper, or cross-fitted, on other problems. "
+        + (
+            "The PRM is that of the line."
+            if by_prm
+            else "The PRM is the one that does best, chosen in the same way."
+        )
+    ]
+    if any(" or " in (row["prm_title"] or "") for row in studied):
+        notes.append(TIES)
+    if printed:
+        notes.append(
+            f"{MARK} as the paper prints it; beside numbers of this study with the difference and "
+            "whether it lies inside the interval. Avg is the mean of MATH-500 and AIME24."
+        )
+    return Table(title, columns, found, notes)
+
+
+def _told(
+    printed: Sequence[Row], policy: str | None, prm: str | None, series: str | None, *, by_prm: bool
+) -> dict[str, Row]:
+    """What the paper prints for this line, by the title of the task."""
+
+    def fits(row: Row) -> bool:
+        if row["policy"] != policy or _PRINTED_AS.get(row["method"]) != series:
+            return False
+        if not by_prm or series == "cot":
+            return True
+        # Table 6 names its PRMs by size: only one PRM of the paper has 72B.
+        return row["printed_prm"] == "72B PRM" and "72b" in (prm or "").lower()
+
+    return {row["task_title"]: row for row in printed if policy is not None and fits(row)}
+
+
+def _line(
+    series: str | None,
+    of_task: Mapping[str, Row],
+    told: Mapping[str, Row],
+    tasks: Sequence[str],
+    titles: Sequence[str],
+    extra: Sequence[str],
+) -> list[Cell]:
+    first = next(iter(of_task.values()))
+    prms = {row["prm_title"] for row in of_task.values()} - {None}
+    budgets = sorted({row["budget"] for row in of_task.values()} - {None})
+    cells: list[Cell] = [
+        first["policy_title"],
+        style.parameters_text(first["n_parameters"]),
+        None if series is None else _SERIES[series],
+        "none" if series == "cot" else ", ".join(sorted(prms)) or None,
+        ", ".join(f"{budget:,}" for budget in budgets) or None,
+    ]
+    for task, title in zip(tasks, titles, strict=True):
+        row, text = of_task.get(task), told.get(title)
+        estimate = None if row is None else percent_of(row)
+        cells.append(Compared(estimate, Printed.parse(text["printed"]) if text else None))
+    of_title = dict(zip(titles, cells[-len(tasks) :], strict=True))
+    mean = _mean([of_title.get(title) for title in ("MATH-500", "AIME24")])
+    for name in extra:
+        text = told.get(name)
+        value = Printed.parse(text["printed"]) if text else None
+        cells.append(Compared(mean if name == "Avg" else None, value))
+    return cells
+
+
+def _mean(cells: Sequence[Cell]) -> Estimate | None:
+    """Mean of two tasks, whose problems are independent; None unless both were run."""
+    known = [c.estimate for c in cells if isinstance(c, Compared) and c.estimate is not None]
+    if len(known) < 2:
+        return None
+    value = math.fsum(estimate.value for estimate in known) / 2
+    below, above = (
+        math.fsum((estimate.value - end) ** 2 for estimate, end in ends if end is not None) ** 0.5
+        / 2
+        for ends in ([(e, e.low) for e in known], [(e, e.high) for e in known])
+    )
+    return Estimate(value, value - below, value + above)
+
+
+def _only_printed(told: Mapping[str, Row], title: str) -> Cell:
+    return Printed.parse(told[title]["printed"]) if title in told else "not printed"

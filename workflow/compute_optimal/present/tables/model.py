@@ -1,0 +1,313 @@
+"""A table as data, and its three written forms.
+
+CSV is for machines: one number a field, interval ends in fields of their own. Markdown and LaTeX
+are for people: "62.1 [58.0, 66.3]", and below a row what the paper prints for it. A cell that has
+not been run says so in all three; it is never blank and never 0.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from compute_optimal.present.style import NOT_RUN, one_line, percent
+
+Relation = Literal["=", ">", "<"]
+TIES = (
+    "PRMs and methods joined by 'or' do equally well: the answer is either's, each for an equal "
+    "share of the problems."
+)
+"""Note of tables that name what was chosen."""
+
+MARK = "†"
+_SIGNS: dict[Relation, str] = {"=": "", ">": ">", "<": "<"}
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A number with its interval. A relation says that the value or an end is only a bound."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    relation: Relation = "="
+    low_relation: Relation = "="
+    high_relation: Relation = "="
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """A number as the paper prints it: ">256.0" is a value of 256 with the relation ">"."""
+
+    value: float
+    relation: Relation = "="
+
+    @classmethod
+    def parse(cls, text: str) -> Printed | None:
+        """The number in ``text``, or None if it holds none."""
+        match = re.fullmatch(r"\s*([<>]?)\s*(\d+(?:\.\d+)?(?:e\d+)?)\s*", text)
+        if match is None:
+            return None
+        sign: Relation = ">" if match[1] == ">" else "<" if match[1] == "<" else "="
+        return cls(float(match[2]), sign)
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """An estimate of this study (None: not run) beside the paper's number (None: not printed)."""
+
+    estimate: Estimate | None
+    printed: Printed | None
+
+    @property
+    def difference(self) -> float | None:
+        """Estimate minus printed value; None if either is missing or only a bound."""
+        if self.estimate is None or self.printed is None:
+            return None
+        exact = self.estimate.relation == self.printed.relation == "="
+        return self.estimate.value - self.printed.value if exact else None
+
+    @property
+    def inside(self) -> bool | None:
+        """Whether the interval admits the printed value; None if there is nothing to compare."""
+        ours, theirs = self.estimate, self.printed
+        if ours is None or theirs is None or ours.low is None or ours.high is None:
+            return None
+        low = -math.inf if ours.low_relation == "<" else ours.low
+        high = math.inf if ours.high_relation == ">" else ours.high
+        reaches = theirs.relation == ">" or theirs.value >= low
+        return reaches and (theirs.relation == "<" or theirs.value <= high)
+
+
+def percent_of(
+    row: Mapping[str, Any] | None,
+    value: str = "accuracy",
+    low: str = "ci_low",
+    high: str = "ci_high",
+) -> Estimate | None:
+    """Fractions of a row as an estimate in %; None where there is none."""
+    if row is None or row[value] is None:
+        return None
+    return Estimate(100 * row[value], percent(row[low]), percent(row[high]))
+
+
+Cell = str | int | float | Estimate | Compared | Printed | None
+"""None means that nothing has been run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """``name`` is for CSV and ends in the unit; ``heading`` is for people, with the unit in it."""
+
+    name: str
+    heading: str
+    kind: Literal["text", "number", "estimate", "compared"] = "text"
+    digits: int = 1
+    suffix: str = ""
+    scientific: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Columns, rows of as many cells, and notes that belong below."""
+
+    title: str
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[Cell]]
+    notes: Sequence[str] = ()
+
+    def csv(self) -> str:
+        """Comma-separated values with a header line."""
+        stream = io.StringIO()
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow([name for column in self.columns for name in _csv_names(column)])
+        for row in self._rows_or_not_run():
+            fields = [
+                field
+                for column, cell in zip(self.columns, row, strict=True)
+                for field in _csv_fields(column, cell)
+            ]
+            writer.writerow(fields)
+        return stream.getvalue()
+
+    def markdown(self) -> str:
+        """A pipe table with its title and notes; all text is escaped."""
+        lines = [
+            f"**{escape_markdown(self.title)}**",
+            "",
+            _pipes([escape_markdown(column.heading) for column in self.columns]),
+            _pipes(["---" if column.kind == "text" else "---:" for column in self.columns]),
+            *(_pipes(row) for row in self._text_rows(escape_markdown, str)),
+        ]
+        for note in self.notes:
+            lines += ["", note]
+        return "\n".join(lines) + "\n"
+
+    def latex(self) -> str:
+        """A booktabs tabular (a longtable beyond 40 rows); all text is escaped."""
+        body = self._text_rows(escape_latex, escape_latex)
+        environment = "longtable" if len(body) > 40 else "tabular"
+        layout = "".join("l" if column.kind == "text" else "r" for column in self.columns)
+        head = _ampersands([escape_latex(column.heading) for column in self.columns])
+        lines = [
+            f"% {one_line(self.title)}",
+            "% needs the packages booktabs and longtable; wide tables need a landscape page",
+            r"{\footnotesize",
+            f"\\begin{{{environment}}}{{@{{}}{layout}@{{}}}}",
+            r"\toprule",
+            head,
+            r"\midrule",
+            *(r"\endhead" for _ in range(environment == "longtable")),
+            *(_ampersands(row) for row in body),
+            r"\bottomrule",
+            f"\\end{{{environment}}}",
+            *(rf"\par {escape_latex(note)}" for note in self.notes),
+            r"\par}",
+        ]
+        return "\n".join(lines) + "\n"
+
+    def _repr_markdown_(self) -> str:
+        return self.markdown()
+
+    def _rows_or_not_run(self) -> Sequence[Sequence[Cell]]:
+        return self.rows or [[None] * len(self.columns)]
+
+    def _text_rows(
+        self, escape: Callable[[str], str], escape_number: Callable[[str], str]
+    ) -> list[list[str]]:
+        """Rows as people read them; printed values stand in a row of their own below.
+
+        Names come from outside and need more care than the numbers that are written here.
+        """
+
+        def write(column: Column, cell: Cell) -> str:
+            if isinstance(cell, str):
+                return escape(cell)
+            return escape_number(_text(column, cell))
+
+        found: list[list[str]] = []
+        for row in self._rows_or_not_run():
+            pairs = [*zip(self.columns, row, strict=True)]
+            found.append([write(column, cell) for column, cell in pairs])
+            if any(isinstance(cell, Compared) and cell.printed for cell in row):
+                below = [f"printed{MARK}", *(_printed_text(*pair) for pair in pairs[1:])]
+                found.append([escape_number(text) for text in below])
+        return found
+
+
+def escape_markdown(text: str) -> str:
+    """Text that Markdown, its formulas and HTML show as it is, on one line."""
+    # A numeric reference is inert everywhere; a backslash is not, between dollar signs.
+    return re.sub(r"[\\`*_{}\[\]<>&#|$~^]", lambda found: f"&#{ord(found[0])};", one_line(text))
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "†": r"\textsuperscript{\dag}",
+    "×": r"$\times$",
+    "−": r"$-$",
+    "≥": r"$\geq$",
+    "–": "--",
+    "…": r"\ldots{}",
+    **{character: "\\" + character for character in "&%$#_{}"},
+}
+
+
+def escape_latex(text: str) -> str:
+    """Text that LaTeX sets as it is, on one line. A leading bracket cannot become an argument."""
+    escaped = "".join(_LATEX.get(character, character) for character in one_line(text))
+    return f"{{}}{escaped}" if escaped.startswith(("[", "*")) else escaped
+
+
+def _pipes(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _ampersands(cells: Sequence[str]) -> str:
+    return f"{' & '.join(cells)} \\\\"
+
+
+def _number(column: Column, value: float, relation: Relation = "=") -> str:
+    form = f".{column.digits}e" if column.scientific else f",.{column.digits}f"
+    text = format(value, form).replace("e+", "e") if math.isfinite(value) else "∞"
+    return f"{_SIGNS[relation]}{text}{column.suffix}".replace("-", "−")
+
+
+def _text(column: Column, cell: int | float | Estimate | Compared | Printed | None) -> str:
+    if isinstance(cell, Compared):
+        cell = cell.estimate
+    if cell is None:
+        return NOT_RUN
+    if isinstance(cell, Printed):
+        return f"{_number(column, cell.value, cell.relation)}{MARK}"
+    if isinstance(cell, Estimate):
+        value = _number(column, cell.value, cell.relation)
+        if cell.low is None or cell.high is None:
+            return value
+        low = _number(column, cell.low, cell.low_relation)
+        high = _number(column, cell.high, cell.high_relation)
+        return f"{value} [{low}, {high}]"
+    return _number(column, cell)
+
+
+def _printed_text(column: Column, cell: Cell) -> str:
+    if not isinstance(cell, Compared) or cell.printed is None:
+        return ""
+    text = _number(column, cell.printed.value, cell.printed.relation)
+    remarks = []
+    if cell.difference is not None and not column.scientific:
+        remarks.append(f"{cell.difference:+.{column.digits}f}".replace("-", "−"))
+    if cell.inside is not None:
+        remarks.append("inside" if cell.inside else "outside")
+    return f"{text} ({', '.join(remarks)})" if remarks else text
+
+
+def _csv_names(column: Column) -> list[str]:
+    name = column.name
+    if column.kind in ("text", "number"):
+        return [name]
+    interval = [name, f"{name}_low", f"{name}_high"]
+    if column.kind == "estimate":
+        return interval
+    return [*interval, f"{name}_printed", f"{name}_difference", f"{name}_printed_inside_interval"]
+
+
+def _csv_fields(column: Column, cell: Cell) -> list[str]:
+    if column.kind in ("text", "number"):
+        if isinstance(cell, int | float):
+            return [_plain(cell)]
+        return [NOT_RUN if cell is None else one_line(str(cell))]
+    estimate = cell.estimate if isinstance(cell, Compared) else cell
+    if isinstance(estimate, Estimate):
+        ends = [(estimate.low, estimate.low_relation), (estimate.high, estimate.high_relation)]
+        fields = [
+            _plain(estimate.value, estimate.relation),
+            *("no interval" if end is None else _plain(end, relation) for end, relation in ends),
+        ]
+    else:
+        fields = [one_line(estimate) if isinstance(estimate, str) else NOT_RUN] * 3
+    if column.kind == "estimate":
+        return fields
+    compared = Compared(None, cell) if isinstance(cell, Printed) else cell
+    if not isinstance(compared, Compared) or compared.printed is None:
+        return [*fields, *["not printed"] * 3]
+    return [
+        *fields,
+        _plain(compared.printed.value, compared.printed.relation),
+        "not comparable" if compared.difference is None else _plain(compared.difference),
+        {True: "yes", False: "no", None: "not comparable"}[compared.inside],
+    ]
+
+
+def _plain(value: float, relation: Relation = "=") -> str:
+    return f"{_SIGNS[relation]}{value:.10g}"

@@ -1,0 +1,1 @@
+"""What ships with the repository, and whether it is what it claims to be."""

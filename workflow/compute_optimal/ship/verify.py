@@ -1,0 +1,280 @@
+"""Whether what ships is what it claims to be: for a reviewer without a GPU.
+
+Tier 0 takes seconds: every shipped file has the sha256 that its manifest lists. Who changes a file
+and mends its manifest passes it. Tier 1 takes about a minute: answers are graded and every table
+and curve is computed anew from the shipped samples and scores, and compared with the shipped
+results. Who also replaces those by what follows from changed samples passes both; only drawing the
+samples anew, or the history of the repository, can tell.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+
+from compute_optimal.errors import StudyError
+from compute_optimal.ship.expected import (
+    CLAIMS,
+    Files,
+    graded_anew,
+    read_expected,
+    read_manifest,
+    recompute,
+)
+from compute_optimal.store import partitions
+from compute_optimal.study.cells import all_partitions
+from compute_optimal.study.config import Study
+from compute_optimal.study.models import model_folder
+
+KEYS = {
+    "rows.csv": ("partition", "table"),
+    "answers.csv": ("task", "policy", "pool", "prm", "method", "budget"),
+    "curves.csv": ("task", "policy", "prm", "method", "scoring", "voting", "bucket", "budget"),
+}
+"""Columns that name a row; rows of other files are compared in their order."""
+
+STANDARD_ERRORS = 4
+"""Two Monte-Carlo estimates may lie this many standard errors of their difference apart."""
+
+PLATFORM_DIFFERENCE = 1e-7
+"""Relative difference that another processor's order of summation may make in curves."""
+
+_SAMPLED = ("accuracy", "ci_low", "ci_high")
+_SHOWN = 5
+_PAGE = Path(__file__).parent / "verify.html"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at. ``remarks`` say what was found, one sentence each."""
+
+    tier: int
+    subject: str
+    passed: bool
+    remarks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Verification:
+    """All checks, and the shipped verdicts on the claims (header first; empty if none ship)."""
+
+    study: str
+    checks: tuple[Check, ...]
+    claims: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        return all(check.passed for check in self.checks)
+
+    @property
+    def html(self) -> str:
+        """The page for a reader."""
+        template = jinja2.Template(_PAGE.read_text(encoding="utf-8"), autoescape=True)
+        return str(template.render(found=self, standard_errors=STANDARD_ERRORS))
+
+    @property
+    def text(self) -> str:
+        """The same, short, for a terminal."""
+        lines = []
+        for check in self.checks:
+            lines.append(f"{'ok  ' if check.passed else 'FAIL'} {check.subject}")
+            if not check.passed:
+                lines += [f"       {remark}" for remark in check.remarks]
+        return "\n".join(lines)
+
+
+def verify(study: Study, shipped: Path, folder: Path, *, tier: int, cores: int) -> Verification:
+    """Check what ships for ``study``: the store, the models, and the results in ``shipped``.
+
+    ``folder``: a new one, for what tier 1 computes.
+    """
+    expected = shipped / study.name
+    checks = shipped_files(study, expected)
+    files = read_expected(expected)
+    if tier >= 1:
+        try:
+            checks += compare(files, recompute(study, folder, cores=cores))
+            checks += verdicts_graded_anew(study, folder)
+        except StudyError as error:
+            checks.append(
+                Check(1, "recomputation from the shipped store", False, (str(error.what),))
+            )
+    claims = [tuple(row) for row in csv.reader(io.StringIO(files.get(CLAIMS, b"").decode()))]
+    return Verification(study.name, tuple(checks), tuple(claims))
+
+
+def shipped_files(study: Study, expected: Path) -> list[Check]:
+    """Tier 0: every shipped file against what lists it."""
+    root = study.store.shipped
+    n_parts = len(partitions.Root(root, False).manifest())
+    manifest = read_manifest(expected)
+    listed = [
+        (expected / name, str(entry.get("sha256"))) for name, entry in sorted(manifest.items())
+    ]
+    findings = [finding for path, sha256 in listed for finding in _damage(path, sha256)]
+    on_disk = {p.relative_to(expected).as_posix() for p in expected.rglob("*.csv")}
+    findings += [
+        f"{expected / name} is not in the manifest" for name in sorted(on_disk - manifest.keys())
+    ]
+    checks = [
+        _check(0, f"{n_parts} parts of {root} against its manifest", partitions.verify(root)),
+        _check(0, f"{len(manifest)} files of {expected} against its manifest", findings),
+        _check(0, "shipped models against config/models.lock.json", _changed_models(study)),
+    ]
+    mine = study.results / CLAIMS
+    if mine.exists() and (expected / CLAIMS).exists():
+        same = mine.read_bytes() == (expected / CLAIMS).read_bytes()
+        finding = f"{mine} has other verdicts than {expected / CLAIMS}: run make again"
+        checks.append(
+            _check(0, f"verdicts of {mine} against the shipped ones", [finding] * (not same))
+        )
+    return checks
+
+
+def _damage(path: Path, sha256: str) -> list[str]:
+    if not path.exists():
+        return [f"{path} is missing"]
+    actual = hashlib.sha256(path.read_bytes()).hexdigest()
+    return [] if actual == sha256 else [f"{path} has sha256 {actual}, the manifest says {sha256}"]
+
+
+def _changed_models(study: Study) -> list[str]:
+    findings = []
+    for entry in (*map(study.policy, study.policies), *map(study.prm, study.prms)):
+        if entry.path is None:
+            continue
+        try:
+            model_folder(entry, study.lock)
+        except StudyError as error:
+            findings.append(error.what)
+    return findings
+
+
+def _check(tier: int, subject: str, findings: Sequence[str]) -> Check:
+    return Check(tier, subject, not findings, tuple(findings) or ("all as listed",))
+
+
+def compare(shipped: Files, fresh: Files) -> list[Check]:
+    """Tier 1: every shipped result against the one computed anew."""
+    checks = []
+    for name in sorted(shipped.keys() | fresh.keys()):
+        subject = f"{name}, recomputed"
+        if name not in fresh:
+            checks.append(Check(1, subject, False, ("ships, but the study makes no such file",)))
+        elif name not in shipped:
+            checks.append(Check(1, subject, False, ("is made by the study, but does not ship",)))
+        elif shipped[name] == fresh[name]:
+            checks.append(Check(1, subject, True, ("identical, byte for byte",)))
+        else:
+            checks.append(_difference(name, subject, shipped[name], fresh[name]))
+    return checks
+
+
+def verdicts_graded_anew(study: Study, folder: Path) -> list[Check]:
+    """Tier 1: every shipped verdict on an adopted answer against the one made anew.
+
+    ``folder``: where the expected results were recomputed.
+    """
+    shipped, fresh = partitions.Store(folder / "nothing", [study.store.shipped]), graded_anew(folder)
+    checks = []
+    for mine, tables in all_partitions(study, shipped):
+        if tables != ("verdicts",):
+            continue
+        subject = f"verdicts on {mine.spec['adopted'].get('collection', mine.directory)}, made anew"
+        before, after = mine.read("verdicts"), fresh.like(mine).read("verdicts")
+        if before.is_empty():
+            finding = f"none of this version of the grader ship ({mine.spec['grader']}): make ship"
+            checks.append(_check(1, subject, [finding]))
+            continue
+        lost = before.join(after, on=before.columns, how="anti", nulls_equal=True)
+        findings = [
+            f"{row['grader']} grader, {row['problem_id']}, {row['answer']!r}: {row['correct']} "
+            f"({row['status']}) as shipped, and not so anew"
+            for row in lost.iter_rows(named=True)
+        ]
+        if after.height != before.height:
+            findings.append(f"{before.height} verdicts ship, and there are {after.height} answers")
+        checks.append(_check(1, subject, findings[:_SHOWN]))
+    return checks
+
+
+Row = dict[str, str]
+
+
+def _difference(name: str, subject: str, shipped: bytes, fresh: bytes) -> Check:
+    keys = KEYS.get(name, ())
+    try:
+        before, after = _keyed(shipped, keys), _keyed(fresh, keys)
+    except (UnicodeDecodeError, csv.Error, KeyError):
+        return Check(1, subject, False, ("the shipped file is not readable as a table",))
+    remarks = [
+        f"{_named(keys, key)}: ships, but is not found anew" for key in before.keys() - after
+    ]
+    remarks += [
+        f"{_named(keys, key)}: found anew, but not shipped" for key in after.keys() - before
+    ]
+    tolerated = 0
+    for key in before.keys() & after:
+        found = list(_cells(before[key], after[key]))
+        tolerated += not found and before[key] != after[key]
+        remarks += [f"{_named(keys, key)}: {cell}" for cell in found]
+    if not remarks and tolerated:
+        remark = (
+            f"{tolerated} of {len(before)} rows differ, none by more than {PLATFORM_DIFFERENCE:g} "
+            f"or, for prm_vote, {STANDARD_ERRORS} Monte-Carlo standard errors"
+        )
+        return Check(1, subject, True, (remark,))
+    if not remarks:
+        remarks = ["the same cells, written differently"]
+    rest = [f"and {len(remarks) - _SHOWN} more"] if len(remarks) > _SHOWN else []
+    return Check(1, subject, False, (*sorted(remarks)[:_SHOWN], *rest))
+
+
+def _keyed(content: bytes, keys: Sequence[str]) -> dict[tuple[str, ...], Row]:
+    rows = csv.DictReader(io.StringIO(content.decode()), strict=True)
+    found: dict[tuple[str, ...], Row] = {}
+    for number, row in enumerate(rows, start=1):
+        key = tuple(row[name] for name in keys) or (str(number),)
+        found[key if key not in found else (*key, f"again, row {number}")] = row
+    return found
+
+
+def _named(keys: Sequence[str], key: Sequence[str]) -> str:
+    return ", ".join(filter(None, key)) if keys else f"row {key[0]}"
+
+
+def _cells(shipped: Row, fresh: Row) -> Iterable[str]:
+    if shipped.keys() != fresh.keys():
+        yield f"columns {', '.join(map(str, shipped))} shipped, {', '.join(fresh)} found anew"
+        return
+    rounded = fresh.keys() >= set(KEYS["curves.csv"])
+    error = _number(fresh.get("monte_carlo_error", ""))
+    for column, old in shipped.items():
+        new = fresh[column]
+        if old == new:
+            continue
+        a, b = _number(old), _number(new)
+        if a is not None and b is not None and rounded:
+            allowed = PLATFORM_DIFFERENCE * max(1.0, abs(b))
+            if error and column in _SAMPLED:
+                # The error found anew counts, not the one that ships and may have been edited.
+                allowed += STANDARD_ERRORS * math.sqrt(2) * error
+            elif error and column == "monte_carlo_error":
+                allowed += error / 2
+            if abs(a - b) <= allowed:
+                continue
+        yield f"{column} is {old or 'empty'} as shipped, {new or 'empty'} found anew"
+
+
+def _number(text: str) -> float | None:
+    try:
+        return value if math.isfinite(value := float(text)) else None
+    except ValueError:
+        return None

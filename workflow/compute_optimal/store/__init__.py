@@ -1,0 +1,1 @@
+"""What is kept, where it lies, and how it travels."""

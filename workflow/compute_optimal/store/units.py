@@ -1,0 +1,120 @@
+"""Units of a cell, as the zones read them: which are there, what they say, what they cost.
+
+A unit is a sample, the scores of a sample, or a search (a subtree of DVTS, a whole beam search).
+``Partition.read`` says which of two runs of one unit counts; here is what else must hold: scores
+count for the text that they were given for, and for no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import polars as pl
+
+from compute_optimal.errors import StudyError
+from compute_optimal.store.partitions import Partition, Store
+from compute_optimal.store.schemas import COUNTS, COUNTS_OF, NODE, ORIGIN, PATH, SECONDS
+from compute_optimal.study.cells import partition
+from compute_optimal.study.spec import Spec
+
+TABLES = {"samples": "samples", "step_scores": "step_scores", "search": "searches"}
+"""Kind of a spec -> the table that holds its units."""
+
+NUMBERS = {"samples": "sample_index", "step_scores": "sample_index", "searches": "subtree"}
+"""Table -> the column that tells the units of one problem apart."""
+
+_Read = Callable[[Partition, str, Sequence[str]], pl.DataFrame]
+
+_SCORED = ["problem_hash", "sample_index", "text_hash"]
+
+
+def stored(store: Store, spec: Spec, columns: Sequence[str] = ()) -> pl.DataFrame:
+    """Units of a cell that count: problem_hash, their number and ``columns``; empty if none do.
+
+    A quick look, which reads no texts and checks no bytes.
+    """
+    return _counting(store, spec, columns, Partition.look)
+
+
+def _counting(store: Store, spec: Spec, columns: Sequence[str], how: _Read) -> pl.DataFrame:
+    table = TABLES[spec["kind"]]
+    found = how(partition(store, spec), table, columns)
+    if table == "step_scores" and not found.is_empty():
+        found = _of_texts(found, how(partition(store, spec["samples"]), "samples", ["text_hash"]))
+    return found
+
+
+def scores(store: Store, spec: Spec) -> pl.DataFrame:
+    """Step scores of a cell: problem_hash, sample_index, margins; empty if there are none.
+
+    Raises ``StudyError`` where a sample has scores, but none of its own text.
+    """
+    cell = partition(store, spec)
+    found = cell.read("step_scores", ["margins"])
+    if found.is_empty():
+        return found
+    samples = partition(store, spec["samples"]).read("samples", ["text_hash"])
+    own = _of_texts(found, samples)
+    n_foreign = found.select(_SCORED[:2]).n_unique() - own.height
+    if n_foreign:
+        raise StudyError(
+            f"{n_foreign:,} samples have scores, but of other texts: they came from another run",
+            where=cell.directory,
+            cure="give the command again with --forcerun score_steps, which scores them anew, or "
+            "fetch a store that has their scores",
+        )
+    return own
+
+
+def _of_texts(scores: pl.DataFrame, samples: pl.DataFrame) -> pl.DataFrame:
+    """Those of the ``scores`` that were given for the text of their sample."""
+    if samples.is_empty():
+        return scores.clear()
+    return scores.join(samples.select(_SCORED), on=_SCORED, how="semi", maintain_order="left")
+
+
+def nodes(store: Store, spec: Spec, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    """Every node of a cell's searches, a row each, sorted by problem, subtree and node."""
+    return _rows(store, spec, "nodes", columns or [*NODE])
+
+
+def paths(store: Store, spec: Spec, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    """Every answer of a cell's searches, a row each, sorted by problem, subtree and path."""
+    return _rows(store, spec, "paths", columns or [*PATH])
+
+
+def _rows(
+    store: Store, spec: Spec, kind: Literal["nodes", "paths"], columns: Sequence[str]
+) -> pl.DataFrame:
+    """``columns`` of the units and what they hold, beside those that name it; none if empty."""
+    number, inner = {"nodes": ("node", NODE), "paths": ("path", PATH)}[kind]
+    outer = [name for name in columns if name not in inner]
+    found = partition(store, spec).read("searches", [kind, *outer])
+    if found.is_empty():
+        return found
+    return (
+        found.explode(kind, empty_as_null=False, keep_nulls=False)
+        .unnest(kind)
+        .select(list(dict.fromkeys(["problem_hash", "subtree", number, *columns])))
+    )
+
+
+def budget(spec: Spec) -> int:
+    """What one unit of a cell makes up of the budget N: a subtree of DVTS is M samples."""
+    if spec["kind"] != "search":
+        return 1
+    return int(spec.get("budget", spec["beam_width"]))
+
+
+def costs(store: Store, spec: Spec, *, checked: bool = True) -> pl.DataFrame:
+    """What each unit of a cell cost, all counts of it; and its run, engine, machine and package.
+
+    Of all units that are stored and count, whoever asks. Unless ``checked``, bytes are not.
+    """
+    counts = COUNTS_OF[TABLES[spec["kind"]]]
+    how = Partition.read if checked else Partition.look
+    found = _counting(store, spec, ["run", *counts, *SECONDS, *ORIGIN], how)
+    if found.is_empty():
+        return found
+    return found.with_columns(pl.lit(0).alias(name) for name in COUNTS if name not in counts)

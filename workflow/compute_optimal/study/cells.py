@@ -1,0 +1,311 @@
+"""Cells of a study: the spec of each, and where its rows lie in the store.
+
+A cell's spec holds all that decides its bytes and nothing that does not: no paths, no memory
+sizes, no number of samples. What a job must ensure ("256 samples of this spec for these
+problems") is a *request*: a spec with counts beside it. A request's canonical JSON is the one
+parameter of its rule.
+
+The task's content is part of the request, not of the spec: rows are keyed by the hash of the
+problem's text, so a corrected problem reruns the job and costs only its own samples.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from compute_optimal.judge.grading import GRADER
+from compute_optimal.judge.grading.official import OFFICIAL_GRADER
+from compute_optimal.judge.grading.plain import PLAIN_GRADER
+from compute_optimal.prms import prm_format
+from compute_optimal.store.partitions import Partition, Store, slug
+from compute_optimal.study.config import AdoptedEntry, Study, TaskEntry
+from compute_optimal.study.models import identity
+from compute_optimal.study.spec import SAMPLE_VERSION, SEARCH_VERSION, Spec
+from compute_optimal.tasks import task_identity
+
+Pool = Literal["greedy", "evaluation", "difficulty"]
+
+
+def pool_sizes(study: Study) -> dict[Pool, int]:
+    """Samples per problem in each pool. Only what the study's methods need is drawn.
+
+    ``greedy`` is the paper's CoT (temperature 0, one sample), ``evaluation`` serves majority
+    voting and best-of-N at every N, ``difficulty`` is independent of both.
+    """
+    sizes: dict[Pool, int] = {"difficulty": study.difficulty.n_samples}
+    if "cot" in study.methods:
+        sizes["greedy"] = 1
+    if {"majority", "best_of_n"} & set(study.methods):
+        sizes["evaluation"] = max(study.budgets)
+    return sizes
+
+
+def _policy_part(study: Study, policy: str) -> dict[str, Any]:
+    entry = study.policy(policy)
+    family = study.prompt_family(entry.prompt)
+    return {
+        "policy": identity(entry, study.lock),
+        "prompt": {
+            "system": family.system,
+            "user_suffix": family.user_suffix,
+            "template_arguments": dict(family.template_arguments),
+        },
+        "context": entry.context,
+        "dtype": entry.dtype,
+        "seed": study.seed,
+    }
+
+
+def _prm_part(study: Study, prm: str) -> dict[str, Any]:
+    entry = study.prm(prm)
+    return {
+        "prm": identity(entry, study.lock),
+        "format": entry.format,
+        "format_version": prm_format(entry.format).version,
+        "prm_context": entry.context,
+        "prm_dtype": entry.dtype,
+    }
+
+
+def sample_spec(study: Study, task: str, policy: str, pool: Pool) -> dict[str, Any]:
+    """Spec of one pool of independent samples of (task, policy)."""
+    sampling = study.policy(policy).sampling
+    greedy = pool == "greedy"
+    return {
+        "kind": "samples",
+        "task": task,
+        "pool": pool,
+        "temperature": sampling.cot_temperature if greedy else sampling.temperature,
+        "top_p": sampling.top_p,
+        "top_k": sampling.top_k,
+        "max_tokens": sampling.max_tokens,
+        **_policy_part(study, policy),
+        "version": SAMPLE_VERSION,
+    }
+
+
+def score_spec(study: Study, task: str, policy: str, prm: str) -> dict[str, Any]:
+    """Spec of the step scores that one PRM gives the evaluation pool of (task, policy)."""
+    return {
+        "kind": "step_scores",
+        "samples": sample_spec(study, task, policy, "evaluation"),
+        **_prm_part(study, prm),
+    }
+
+
+def search_spec(
+    study: Study, task: str, policy: str, prm: str, method: str, budget: int
+) -> dict[str, Any]:
+    """Spec of a search. DVTS at N is N / M independent subtrees, so N is not part of its spec."""
+    sampling = study.policy(policy).sampling
+    return {
+        "kind": "search",
+        "task": task,
+        "method": method,
+        "variant": study.search_variant,
+        "beam_width": study.beam_width,
+        "max_steps": study.max_steps,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "top_k": sampling.top_k,
+        "max_tokens": sampling.max_tokens,
+        "max_step_tokens": sampling.max_step_tokens,
+        **({"budget": budget} if method == "beam_search" else {}),
+        **_policy_part(study, policy),
+        **_prm_part(study, prm),
+        "version": SEARCH_VERSION,
+    }
+
+
+_DECIDES_NO_DRAW = {
+    "kind", "method", "budget", "beam_width",
+    "prm", "format", "format_version", "prm_context", "prm_dtype",
+}  # fmt: skip
+
+
+def draw_spec(spec: Spec) -> dict[str, Any]:
+    """What of a search's spec decides which step follows a history, given the step's number.
+
+    Everything but the PRM, the method and its budget and width: these decide which histories are
+    continued, and how often. The searches of a (task, policy) have it in common.
+    """
+    kept = {key: value for key, value in spec.items() if key not in _DECIDES_NO_DRAW}
+    return {**kept, "kind": "draws"}
+
+
+@dataclass(frozen=True)
+class SearchCell:
+    """One run of searches: beam search has one for each budget, DVTS one for the largest."""
+
+    method: str
+    budget: int
+    spec: Spec
+    subtrees: int
+    """Units of work a problem: N / M independent subtrees for DVTS, one tree for beam search."""
+
+
+def searches(study: Study, task: str, policy: str, prm: str) -> list[SearchCell]:
+    """The searches of one (task, policy, PRM), by rising budget."""
+    found = []
+    if "beam_search" in study.methods:
+        for budget in study.budgets_of_searches:
+            spec = search_spec(study, task, policy, prm, "beam_search", budget)
+            found.append(SearchCell("beam_search", budget, spec, 1))
+    if "dvts" in study.methods:
+        budget = max(study.budgets_of_searches)
+        spec = search_spec(study, task, policy, prm, "dvts", budget)
+        found.append(SearchCell("dvts", budget, spec, budget // study.beam_width))
+    return found
+
+
+def task_spec(task: TaskEntry) -> dict[str, Any]:
+    """Spec of the facts about a task's problems (ids, hashes, answers)."""
+    return {"kind": "problems", "task": task_identity(task)}
+
+
+ADOPTED_VERSION = 3
+"""Raised when a reader of adopted rollouts, or what is taken for the answer of a text, changes."""
+
+ADOPTED_TABLES = (
+    "adopted_samples", "adopted_paths", "adopted_solutions", "adopted_tokens", "adopted_files",
+    "adopted_findings",
+)  # fmt: skip
+
+
+def adopted_spec(collection: AdoptedEntry) -> dict[str, Any]:
+    """Spec of a collection of adopted rollouts: what they are, and the bytes they came from."""
+    spec = {
+        "kind": "adopted",
+        "task": collection.task,
+        "policy": collection.policy,
+        "prm": collection.prm,
+        "version": ADOPTED_VERSION,
+    }
+    if collection.files:
+        return {
+            **spec,
+            "collection": collection.name,
+            "variant": collection.variant,
+            "beam_width": collection.beam_width,
+            "reader": collection.reader,
+            "tokenizer": collection.tokenizer,
+            "source": collection.source,
+            "commit": collection.commit,
+            "files": [file.model_dump() for file in collection.files],
+        }
+    if collection.hub:
+        return {
+            **spec,
+            "variant": collection.variant,
+            "beam_width": collection.beam_width,
+            "hub": [run.model_dump() for run in collection.hub],
+        }
+    return {**spec, "archive_sha256": collection.sha256}
+
+
+def adopted_names(study: Study) -> dict[tuple[str, str], str]:
+    """(task, policy) -> name of the adopted collection, for those that a policy wrote.
+
+    Where a policy's answers to a task come from several sources, each is a policy of its own, for
+    they were drawn in different ways: its name is followed by the collection's.
+    """
+    run = [(task, policy) for task in study.tasks for policy in study.policies]
+    entries = [study.adopted_collection(name) for name in study.adopted]
+    written = [(entry.task, entry.policy, entry.name) for entry in entries if entry.policy]
+    n_sources = Counter([*run, *((task, policy) for task, policy, _ in written)])
+    return {
+        (task, policy if n_sources[task, policy] == 1 else f"{policy}--{name}"): name
+        for task, policy, name in written
+    }
+
+
+def graders(study: Study) -> dict[str, Any]:
+    """The versions of all graders, and the limit of a comparison: part of requests and specs."""
+    return {
+        "grader": GRADER,
+        "other_graders": [OFFICIAL_GRADER, PLAIN_GRADER],
+        "seconds": study.grading.seconds,
+    }
+
+
+def verdicts_spec(
+    adopted: Spec, task: Spec, *, grader: str, other_graders: Sequence[str], seconds: float
+) -> dict[str, Any]:
+    """Spec of what graders say of the answers of an adopted collection.
+
+    ``seconds``: the limit of one comparison, over which an answer is undecided.
+    """
+    return {
+        "kind": "verdicts",
+        "adopted": adopted,
+        "task": task,
+        "grader": grader,
+        "other_graders": list(other_graders),
+        "seconds": float(seconds),
+    }
+
+
+def partition(store: Store, spec: Spec) -> Partition:
+    """Where a spec's rows lie; the directory's name says what it holds."""
+    kind = spec["kind"]
+    names: tuple[str, ...]
+    if kind == "samples":
+        names = (spec["task"], spec["policy"]["name"], spec["pool"])
+    elif kind == "step_scores":
+        samples = spec["samples"]
+        names = (samples["task"], samples["policy"]["name"], spec["prm"]["name"])
+    elif kind == "search":
+        names = (spec["task"], spec["policy"]["name"], spec["prm"]["name"], spec["method"])
+        if "budget" in spec:
+            names = (*names, str(spec["budget"]))
+    elif kind == "problems":
+        names = (spec["task"]["name"],)
+    elif kind == "verdicts":
+        names = (*_adopted_names(spec["adopted"]), spec["grader"])
+    else:
+        names = _adopted_names(spec)
+    return store.partition(kind, slug(*names), spec)
+
+
+def _adopted_names(spec: Spec) -> tuple[str, ...]:
+    if "collection" in spec:
+        return spec["task"], spec["collection"]
+    return spec["task"], spec["policy"], spec["prm"]
+
+
+def draws_partition(store: Store, draws: Spec, problem_hash: str) -> Partition:
+    """Where the draws of one problem lie that searches have in common (``draws``: ``draw_spec``).
+
+    Never shipped nor published: cells hold all that was said, and draws serve only to say the same
+    again without an engine.
+    """
+    name = slug(draws["task"], draws["policy"]["name"], problem_hash[:8])
+    return store.own_partition("draws", name, {**draws, "problem_hash": problem_hash})
+
+
+def all_partitions(study: Study, store: Store) -> Iterator[tuple[Partition, tuple[str, ...]]]:
+    """Every partition that a study reads, with its tables."""
+    adopted = [study.adopted_collection(name) for name in study.adopted]
+    for task in dict.fromkeys([*study.tasks, *(entry.task for entry in adopted)]):
+        yield partition(store, task_spec(study.task(task))), ("problems",)
+    for entry in adopted:
+        spec = adopted_spec(entry)
+        yield partition(store, spec), ADOPTED_TABLES
+        if entry.policy is not None:
+            task = task_spec(study.task(entry.task))["task"]
+            verdicts = verdicts_spec(spec, task, **graders(study))
+            yield partition(store, verdicts), ("verdicts",)
+    for task in study.tasks:
+        for policy in study.policies:
+            for pool in pool_sizes(study):
+                spec = sample_spec(study, task, policy, pool)
+                yield partition(store, spec), ("samples",)
+            for prm in study.prms:
+                if "best_of_n" in study.methods:
+                    spec = score_spec(study, task, policy, prm)
+                    yield partition(store, spec), ("step_scores",)
+                for search in searches(study, task, policy, prm):
+                    yield partition(store, search.spec), ("searches",)

@@ -1,0 +1,60 @@
+"""GPUs that a plan reckons with (``registry/hardware.yaml``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from compute_optimal.errors import StudyError
+from compute_optimal.study.config.reading import read_mapping, refuse, suggestion, validated
+from compute_optimal.study.config.registry import Checked, Line
+
+if TYPE_CHECKING:
+    from compute_optimal.study.config.study import Study
+
+
+class HardwareEntry(Checked):
+    """One kind of GPU."""
+
+    memory_gib: float = Field(ge=1, le=100_000, description="Memory of one GPU [GiB]")
+    half_tflops: float = Field(
+        ge=0.1, le=1_000_000, description="Dense peak rate in bfloat16 and float16 [10^12 FLOP/s]"
+    )
+    float32_tflops: float = Field(
+        ge=0.1, le=1_000_000, description="Peak rate in float32 [10^12 FLOP/s]"
+    )
+    source: Line = Field(description="Where the figures come from")
+
+
+class HardwareFile(Checked):
+    """GPUs by name; the first is the one that plans are made for unless another is named."""
+
+    hardware: dict[str, HardwareEntry] = Field(min_length=1, description="GPUs by name")
+
+
+def load_hardware(registry: Path) -> Mapping[str, HardwareEntry]:
+    """The GPUs of a registry folder, by name. Raises ``StudyError`` for a bad file."""
+    path = registry / "hardware.yaml"
+    found = validated(HardwareFile, read_mapping(path))
+    refuse(found if isinstance(found, list) else [], str(path))
+    assert isinstance(found, HardwareFile)
+    return found.hardware
+
+
+def hardware_named(study: Study, name: str | None = None) -> tuple[str, HardwareEntry]:
+    """The GPU called ``name``, or that which the study names, or the first of the table.
+
+    Raises ``StudyError`` for an unknown name.
+    """
+    table = study.known_hardware
+    name = name or study.hardware or next(iter(table))
+    if name not in table:
+        raise StudyError(
+            f"there is no hardware called {name}",
+            where=str(study.registry / "hardware.yaml"),
+            cure=suggestion(name, table),
+        )
+    return name, table[name]

@@ -1,0 +1,650 @@
+"""A study: tasks x policies x PRMs x methods x budgets, checked against the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from itertools import combinations, product
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, PrivateAttr, model_validator
+
+from compute_optimal.study.config.hardware import HardwareEntry, load_hardware
+from compute_optimal.study.config.model_config import contradictions
+from compute_optimal.study.config.reading import (
+    Finding,
+    check_secrets,
+    merged,
+    nearest,
+    read_mapping,
+    refuse,
+    suggestion,
+    validated,
+)
+from compute_optimal.study.config.registry import (
+    LARGEST_BUDGET,
+    LARGEST_SEED,
+    MOST_PROBLEMS,
+    AdoptedEntry,
+    Checked,
+    Entry,
+    Folder,
+    Line,
+    LockFile,
+    ModelEntry,
+    OutsidePolicy,
+    OutsidePrm,
+    PolicyEntry,
+    PrmEntry,
+    PromptFamily,
+    Registry,
+    TaskEntry,
+    load_lock,
+    load_registry,
+)
+
+Budget = Annotated[int, Field(gt=0, le=LARGEST_BUDGET)]
+Method = Literal["cot", "majority", "best_of_n", "beam_search", "dvts"]
+SEARCH_METHODS: tuple[Method, ...] = ("beam_search", "dvts")
+SCORED_METHODS: tuple[Method, ...] = ("best_of_n", *SEARCH_METHODS)
+
+
+class Difficulty(Checked):
+    """Absolute difficulty of a problem for a policy (paper, section 3.2)."""
+
+    n_samples: int = Field(
+        default=64,
+        gt=0,
+        le=65_536,
+        description="Samples per problem that estimate Pass@1, drawn apart from those that are "
+        "evaluated [count]",
+    )
+    easy: float = Field(
+        default=0.5, gt=0, le=1, description="A problem is easy from this Pass@1 on [fraction]"
+    )
+    medium: float = Field(
+        default=0.1, ge=0, lt=1, description="Medium from this Pass@1 on; hard below [fraction]"
+    )
+
+
+class Statistics(Checked):
+    """How precisely estimates and their intervals are computed."""
+
+    bootstrap_replicates: int = Field(
+        default=1000, ge=100, le=100_000, description="Resamplings behind each interval [count]"
+    )
+    vote_subsets: int = Field(
+        default=100,
+        ge=10,
+        le=10_000,
+        description="Subsets of the pool behind each prm_vote estimate [count]",
+    )
+    confidence: float = Field(
+        default=0.95, gt=0.5, le=0.9999, description="Level of the intervals [fraction]"
+    )
+
+
+class Aggregation(Checked):
+    """How figures, tables and verdicts turn step scores and votes into one answer."""
+
+    # ASSUME: the paper does not say which it uses. Here it is the score of the last step, by which
+    # beam search and DVTS also search, and the answer of the best trajectory.
+    scoring: Literal["prm_min", "prm_last", "prm_avg"] = Field(
+        default="prm_last", description="From the scores of steps to one of the trajectory"
+    )
+    voting: Literal["prm_max", "prm_vote"] = Field(
+        default="prm_max", description="From trajectories to one answer"
+    )
+
+
+class Grading(Checked):
+    """Limits of the answer checker, which runs on hostile text."""
+
+    seconds: float = Field(
+        default=10.0, ge=0.1, le=3600, description="Hard limit of one comparison [s]"
+    )
+    workers: int = Field(
+        default=2, gt=0, le=1024, description="Processes that compare answers [count]"
+    )
+
+
+class StoreFolders(Checked):
+    """Where intermediate results lie."""
+
+    writable: Folder = Field(
+        default=Path("store"), description="Folder that new results are added to"
+    )
+    shipped: Folder = Field(
+        default=Path("data/store"), description="Read-only folder of shipped results"
+    )
+    remotes: tuple[Line, ...] = Field(
+        default=(),
+        description="Folders or addresses of published stores, such as s3://bucket/folder; when a "
+        "run starts, what the two folders lack is fetched from the first that has it",
+    )
+
+
+class Study(Checked):
+    """One configuration file. Paths are relative to the root of the repository."""
+
+    name: str = Field(
+        pattern="^[a-z0-9][a-z0-9-]*$",
+        max_length=64,
+        description="Name of the study: lower case, digits, hyphens",
+    )
+    generate: Literal["never", "missing"] = Field(
+        default="never",
+        description="What to do about results that no store holds: stop and name them (never), "
+        "or run the models (missing)",
+    )
+    tasks: tuple[str, ...] = Field(default=(), description="Problem sets, from registry/tasks.yaml")
+    problems: int | None = Field(
+        default=None,
+        gt=0,
+        le=MOST_PROBLEMS,
+        description="Only the first this many problems of each task; null is all [count]",
+    )
+    policies: tuple[str, ...] = Field(
+        default=(), description="Models that write solutions, from registry/policies.yaml"
+    )
+    prms: tuple[str, ...] = Field(
+        default=(), description="Process reward models, from registry/prms.yaml"
+    )
+    methods: tuple[Method, ...] = Field(
+        default=("cot", "majority", "best_of_n", "beam_search", "dvts"),
+        min_length=1,
+        description="Test-time methods",
+    )
+    adopted: tuple[str, ...] = Field(
+        default=(), description="Collections of others' rollouts, from registry/adopted.yaml"
+    )
+    budgets: tuple[Budget, ...] = Field(
+        default=(4, 16, 64, 256),
+        min_length=1,
+        description="Budgets N, ascending; searches need multiples of beam_width [samples]",
+    )
+    search_budgets: tuple[Budget, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="Those of the budgets that searches are run at; null is all of them [samples]",
+    )
+    beam_width: int = Field(
+        default=4,
+        gt=0,
+        le=LARGEST_BUDGET,
+        description="Continuations M of each kept path of a search [count]",
+    )
+    max_steps: int = Field(
+        default=40, gt=0, le=10_000, description="A search path ends after this many steps [steps]"
+    )
+    search_variant: Literal["paper", "search-and-learn"] = Field(
+        default="paper", description="Whose search rules to follow where the two differ"
+    )
+    seed: int = Field(
+        default=0,
+        ge=0,
+        le=LARGEST_SEED,
+        description="Seed that every sample's own seed is derived from",
+    )
+    difficulty: Difficulty = Field(
+        default=Difficulty(), description="When a problem is easy, medium or hard"
+    )
+    statistics: Statistics = Field(
+        default=Statistics(), description="Precision of estimates and intervals"
+    )
+    aggregation: Aggregation = Field(
+        default=Aggregation(),
+        description="What figures, tables and verdicts show; all others are computed too",
+    )
+    grading: Grading = Field(default=Grading(), description="Limits of the answer checker")
+    verdicts: Literal["stored", "anew"] = Field(
+        default="stored",
+        description="Whether verdicts on the answers of adopted rollouts are taken as they are "
+        "stored for this version of the grader, or all made again, as make verify does",
+    )
+    samples_per_job: int | None = Field(
+        default=None,
+        gt=0,
+        le=10**9,
+        description="Cells with more samples than this are split, by problems, into jobs of their "
+        "own; null splits none [samples]",
+    )
+    hardware: str | None = Field(
+        default=None,
+        description="GPU of registry/hardware.yaml that plans, and what jobs ask of a cluster, are "
+        "reckoned for; null is the first",
+    )
+    mirror: Folder | None = Field(
+        default=None,
+        description="Folder searched by sha256 for problem files before any download; null uses "
+        "the environment variable MIRROR, if set",
+    )
+    store: StoreFolders = Field(
+        default=StoreFolders(), description="Folders of intermediate results"
+    )
+    results: Folder = Field(
+        default=Path("results/NAME"),
+        description="Folder of figures, tables and the database; NAME is the study's name",
+    )
+    registry: Folder = Field(
+        default=Path("config/registry"), description="Folder of the registry files"
+    )
+    lock_file: Folder = Field(
+        default=Path("config/models.lock.json"),
+        description="File that pins the content of each model",
+    )
+
+    _registry: Registry = PrivateAttr()
+    _hardware: Mapping[str, HardwareEntry] = PrivateAttr()
+    _lock: LockFile = PrivateAttr()
+    _warnings: tuple[str, ...] = PrivateAttr(())
+
+    @model_validator(mode="after")
+    def _results_of_its_own(self) -> Self:
+        # Two studies that leave it out must not write over each other's results.
+        if "results" not in self.model_fields_set:
+            object.__setattr__(self, "results", Path("results") / self.name)
+        return self
+
+    @property
+    def known_hardware(self) -> Mapping[str, HardwareEntry]:
+        """GPUs of the registry, by name."""
+        return self._hardware
+
+    @property
+    def budgets_of_searches(self) -> tuple[int, ...]:
+        """Budgets of beam search and DVTS, ascending."""
+        return self.budgets if self.search_budgets is None else self.search_budgets
+
+    @property
+    def lock(self) -> LockFile:
+        """What the lock file held when the study was read: model name -> what pins it."""
+        return self._lock
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is allowed but may surprise, one sentence each."""
+        return self._warnings
+
+    def task(self, name: str) -> TaskEntry:
+        """Registry entry of a task; raises ``StudyError`` for an unknown name, as all these do."""
+        return self._registry.task(name)
+
+    def policy(self, name: str) -> PolicyEntry:
+        """Registry entry of a policy."""
+        return self._registry.policy(name)
+
+    def prm(self, name: str) -> PrmEntry:
+        """Registry entry of a PRM."""
+        return self._registry.prm(name)
+
+    def policy_facts(self, name: str) -> PolicyEntry | OutsidePolicy:
+        """What is known of a policy, whether or not it can run here."""
+        return self._registry.policy_facts(name)
+
+    def prm_facts(self, name: str) -> PrmEntry | OutsidePrm:
+        """What is known of a PRM, whether or not it can run here."""
+        return self._registry.prm_facts(name)
+
+    def prompt_family(self, name: str) -> PromptFamily:
+        """Prompt family of policies."""
+        return self._registry.prompt_family(name)
+
+    @property
+    def prompts(self) -> tuple[PromptFamily, ...]:
+        """Prompt families that the study's policies are asked with."""
+        names = dict.fromkeys(self.policy(name).prompt for name in self.policies)
+        return tuple(map(self.prompt_family, names))
+
+    def adopted_collection(self, name: str) -> AdoptedEntry:
+        """Registry entry of a collection of adopted rollouts."""
+        return self._registry.adopted_collection(name)
+
+
+def load_study(
+    path: Path | str, overrides: Mapping[str, Any] | None = None, *, locking: bool = False
+) -> Study:
+    """Read and check one configuration file; ``overrides`` are laid over its keys.
+
+    Raises one ``StudyError`` that lists everything that is wrong with a file. ``locking`` says that
+    the lock file is about to be written, and may be absent.
+    """
+    content = merged(read_mapping(Path(path)), overrides or {})
+    return parse_study(content, where=str(path), locking=locking)
+
+
+def parse_study(
+    content: Mapping[str, Any], where: str = "the configuration", *, locking: bool = False
+) -> Study:
+    """Check a configuration that was read before. Raises ``StudyError`` as ``load_study`` does."""
+    check_secrets(content, where)
+    wrong: set[str] = set()
+    findings: list[Finding] = []
+    study = validated(Study, content)
+    if isinstance(study, list):
+        findings = study
+        # What is said between keys is said as far as these keys are right themselves.
+        wrong = {finding.key.partition(".")[0].partition("[")[0] for finding in findings}
+        wrong |= {meant for key in wrong if (meant := nearest(key, Study.model_fields))}
+        rest = {key: value for key, value in content.items() if str(key) not in wrong}
+        study = validated(Study, {"name": "unnamed", **rest})
+        if isinstance(study, list) or "registry" in wrong:
+            refuse(findings, where)
+            raise AssertionError(findings)
+    assert isinstance(study, Study)
+    if not (study.registry / "policies.yaml").exists():
+        absent = Finding(
+            "registry", f"{study.registry} holds no policies.yaml", "name the registry's folder"
+        )
+        refuse([*findings, absent], where)
+    study._registry = load_registry(study.registry)
+    study._hardware = load_hardware(study.registry)
+    for keys, check in _CHECKS:
+        if not wrong.intersection(keys):
+            findings += check(study)
+    if "lock_file" not in wrong:
+        findings += _unusable_lock(study, where, locking=locking)
+    refuse(findings, where)
+    study._lock = load_lock(study.lock_file)
+    study._warnings = tuple(_unreadable_solutions(study))
+    return study
+
+
+def _unknown_names(study: Study) -> list[Finding]:
+    registry = study._registry
+    sections: dict[str, tuple[tuple[str, ...], Collection[str]]] = {
+        "tasks": (study.tasks, registry.tasks),
+        "policies": (study.policies, registry.policies),
+        "prms": (study.prms, registry.prms),
+        "adopted": (study.adopted, registry.adopted),
+    }
+    findings = [
+        Finding(
+            f"{key}[{index}]",
+            f"{name} is not in {study.registry}/{key}.yaml",
+            suggestion(name, known),
+        )
+        for key, (names, known) in sections.items()
+        for index, name in enumerate(names)
+        if name not in known
+    ]
+    if study.hardware is not None and study.hardware not in study.known_hardware:
+        findings.append(
+            Finding(
+                "hardware",
+                f"{study.hardware} is not in {study.registry}/hardware.yaml",
+                suggestion(study.hardware, study.known_hardware),
+            )
+        )
+    return findings
+
+
+def _repetitions(study: Study) -> list[Finding]:
+    findings = []
+    for key in ("tasks", "policies", "prms", "methods", "adopted"):
+        names = getattr(study, key)
+        findings += [
+            Finding(key, f"{name} stands twice", "name it once")
+            for name in dict.fromkeys(names)
+            if names.count(name) > 1
+        ]
+    return findings
+
+
+def _nothing_to_do(study: Study) -> list[Finding]:
+    findings = []
+    if not study.policies and not study.adopted:
+        findings.append(
+            Finding("policies", "nothing is studied", "name policies, or adopted collections")
+        )
+    if bool(study.policies) != bool(study.tasks):
+        findings.append(
+            Finding("tasks", "tasks and policies need each other", "name at least one of each")
+        )
+    return findings
+
+
+def _no_prms(study: Study) -> list[Finding]:
+    scored = [method for method in study.methods if method in SCORED_METHODS]
+    if study.prms or not (study.policies and scored):
+        return []
+    return [
+        Finding(
+            "prms",
+            f"{', '.join(scored)} need a PRM, and none is named",
+            "name PRMs, or keep only the methods cot and majority",
+        )
+    ]
+
+
+def _disorder(study: Study) -> list[Finding]:
+    findings = []
+    if list(study.budgets) != sorted(set(study.budgets)):
+        findings.append(
+            Finding(
+                "budgets",
+                f"{list(study.budgets)} is not ascending, or repeats a budget",
+                f"write {sorted(set(study.budgets))}",
+            )
+        )
+    if strays := sorted(set(study.budgets_of_searches) - set(study.budgets)):
+        findings.append(
+            Finding(
+                "search_budgets", f"{strays} are not among budgets", "take them out or add them"
+            )
+        )
+    named = list(study.search_budgets or ())
+    if named != sorted(set(named)):
+        findings.append(Finding("search_budgets", "not ascending", "sort them, each once"))
+    return findings
+
+
+def _indivisible(study: Study) -> list[Finding]:
+    searches = [method for method in study.methods if method in SEARCH_METHODS]
+    key = "budgets" if study.search_budgets is None else "search_budgets"
+    return [
+        Finding(
+            f"{key}[{index}]",
+            f"budget {budget} is not divisible by beam_width {study.beam_width}, "
+            f"as {' and '.join(searches)} need",
+            f"use {max(1, budget // study.beam_width) * study.beam_width}, or another beam_width",
+        )
+        for index, budget in enumerate(study.budgets_of_searches)
+        if searches and budget % study.beam_width
+    ]
+
+
+def _inverted_thresholds(study: Study) -> list[Finding]:
+    if study.difficulty.medium < study.difficulty.easy:
+        return []
+    return [
+        Finding(
+            "difficulty.medium",
+            f"medium {study.difficulty.medium} is not below easy {study.difficulty.easy}",
+            "give medium the lower Pass@1",
+        )
+    ]
+
+
+def _too_many_problems(study: Study) -> list[Finding]:
+    known = study._registry.tasks
+    return [
+        Finding(
+            "problems",
+            f"{study.problems} is more than the {known[name].n_problems} problems of {name}",
+            f"write at most {known[name].n_problems}, or take problems out to study all",
+        )
+        for name in study.tasks
+        if name in known and (study.problems or 0) > known[name].n_problems
+    ]
+
+
+def _same_titles(study: Study) -> list[Finding]:
+    """Figures and tables tell entries apart by their titles."""
+    registry = study._registry
+    adopted = [registry.adopted[name] for name in study.adopted if name in registry.adopted]
+    policies: dict[str, Entry] = {**registry.policies, **registry.outside_policies}
+    prms: dict[str, Entry] = {**registry.prms, **registry.outside_prms}
+    sections: dict[str, tuple[Iterable[str], Mapping[str, Entry]]] = {
+        "tasks": ((*study.tasks, *(entry.task for entry in adopted)), registry.tasks),
+        "policies": (
+            (*study.policies, *(entry.policy for entry in adopted if entry.policy)),
+            policies,
+        ),
+        "prms": ((*study.prms, *(prm for entry in adopted for prm in entry.prms)), prms),
+    }
+    findings = []
+    for key, (names, known) in sections.items():
+        by_title: dict[str, str] = {}
+        for name in dict.fromkeys(name for name in names if name in known):
+            title = known[name].title
+            if (first := by_title.setdefault(title.casefold(), name)) != name:
+                findings.append(
+                    Finding(
+                        key,
+                        f"{first} and {name} have one title, {title!r}",
+                        f"give one of them another in {study.registry}/{key}.yaml",
+                    )
+                )
+    return findings
+
+
+def _paths_in_each_other(study: Study) -> list[Finding]:
+    """New results, shipped ones and figures lie apart; neither is laid over what is read."""
+    written = {"store.writable": study.store.writable, "results": study.results}
+    kept_apart = {**written, "store.shipped": study.store.shipped}
+    findings = [
+        Finding(key, f"{path} is a file, and a folder is needed", "name a folder")
+        for key, path in kept_apart.items()
+        if _is_file(path)
+    ]
+    for (one, path), (other, beside) in combinations(kept_apart.items(), 2):
+        if path.absolute() == beside.absolute() or path.resolve() == beside.resolve():
+            what = f"{path} is {other} too"
+        elif _within(path, beside):
+            what = f"{path} lies in {other}, {beside}"
+        elif _within(beside, path):
+            what = f"{other}, {beside}, lies in {path}"
+        else:
+            continue
+        findings.append(Finding(one, what, "give each a folder of its own"))
+    inputs = {"registry": study.registry, "lock_file": study.lock_file}
+    if study.mirror is not None:
+        inputs["mirror"] = study.mirror
+    for key, path in written.items():
+        held = next(
+            (
+                what
+                for what, place in (
+                    ("the working directory", Path.cwd()),
+                    *((f"{name}, {place}", place) for name, place in inputs.items()),
+                )
+                if _within(place, path) or place.resolve() == path.resolve()
+            ),
+            None,
+        )
+        if held is not None:
+            cure = "give it a folder of its own; what is in it is written over or removed"
+            findings.append(Finding(key, f"{path} is or holds {held}", cure))
+    return findings
+
+
+def _absent_mirror(study: Study) -> list[Finding]:
+    if study.mirror is None or study.mirror.is_dir():
+        return []
+    cure = "correct it, or take it out to use the environment variable MIRROR or to download"
+    return [Finding("mirror", f"{study.mirror} is no folder", cure)]
+
+
+def _unusable_lock(study: Study, where: str, *, locking: bool) -> list[Finding]:
+    path = study.lock_file
+    if path.exists() and not path.is_file():
+        return [Finding("lock_file", f"{path} is no file", "name a file")]
+    named = path != type(study).model_fields["lock_file"].default
+    if not named or path.exists() or locking:
+        return []
+    return [
+        Finding(
+            "lock_file",
+            f"{path} does not exist",
+            f"correct it, or make it: python -m compute_optimal lock --config {where}",
+        )
+    ]
+
+
+def _denied_by_models(study: Study) -> list[Finding]:
+    """What the registry says of a model in a folder, and its ``config.json`` denies."""
+    registry = study._registry
+    sections: dict[str, tuple[tuple[str, ...], Mapping[str, ModelEntry]]] = {
+        "policies": (study.policies, registry.policies),
+        "prms": (study.prms, registry.prms),
+    }
+    findings = []
+    for key, (names, known) in sections.items():
+        for index, name in enumerate(names):
+            folder = known[name].path if name in known else None
+            for denied, cure in contradictions(known[name], folder) if folder else ():
+                what = f"{study.registry}/{key}.yaml, {key}.{name}: {denied}"
+                findings.append(Finding(f"{key}[{index}]", what, cure))
+    return findings
+
+
+def _is_file(path: Path) -> bool:
+    return path.exists() and not path.is_dir()
+
+
+def _within(path: Path, folder: Path) -> bool:
+    inner, outer = path.resolve(), folder.resolve()
+    return inner != outer and inner.is_relative_to(outer)
+
+
+def _unreadable_steps(study: Study) -> list[Finding]:
+    """Steps that a PRM cannot read at all."""
+    if not any(method in SEARCH_METHODS for method in study.methods):
+        return []
+    registry = study._registry
+    pairs = product(
+        (registry.prms[name] for name in study.prms if name in registry.prms),
+        [registry.policies[name] for name in study.policies if name in registry.policies],
+    )
+    return [
+        Finding(
+            "prms",
+            f"one step of {policy.name} may have {policy.sampling.max_step_tokens} tokens, and "
+            f"{prm.name} reads only {prm.context}, its context",
+            f"lower sampling.max_step_tokens of {policy.name} in the registry, or leave the pair "
+            "out",
+        )
+        for prm, policy in pairs
+        if policy.sampling.max_step_tokens > prm.context
+    ]
+
+
+def _unreadable_solutions(study: Study) -> Iterator[str]:
+    """A sentence for each PRM that reads less than a policy may write."""
+    scoring = any(method in SCORED_METHODS for method in study.methods)
+    policies = [study.policy(name) for name in study.policies]
+    for prm in map(study.prm, study.prms if scoring else ()):
+        if longer := [policy.name for policy in policies if policy.context > prm.context]:
+            yield (
+                f"{prm.name} reads {prm.context} tokens; longer solutions cannot be scored and are "
+                f"reported. Policies that may write longer ones: {', '.join(longer)}"
+            )
+
+
+_CHECKS: tuple[tuple[tuple[str, ...], Callable[[Study], list[Finding]]], ...] = (
+    (("tasks", "policies", "prms", "adopted", "hardware"), _unknown_names),
+    (("tasks", "policies", "prms", "methods", "adopted"), _repetitions),
+    (("tasks", "policies", "adopted"), _nothing_to_do),
+    (("policies", "prms", "methods"), _no_prms),
+    (("budgets", "search_budgets"), _disorder),
+    (("budgets", "search_budgets", "methods", "beam_width"), _indivisible),
+    (("difficulty",), _inverted_thresholds),
+    (("tasks", "problems"), _too_many_problems),
+    (("tasks", "policies", "prms", "adopted"), _same_titles),
+    (("store", "results", "lock_file", "mirror", "registry"), _paths_in_each_other),
+    (("mirror",), _absent_mirror),
+    (("policies", "prms"), _denied_by_models),
+    (("policies", "prms", "methods"), _unreadable_steps),
+)
+"""What must hold between keys: the keys that each check reads, and the check."""

@@ -1,0 +1,743 @@
+"""What the Snakefile asks: targets, inputs, and the one parameter of each rule.
+
+Reads configuration and the keys of the store only, so that a DAG is built in seconds and without
+torch or vLLM. Methods that take ``wildcards`` are input or params functions of rules.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property, wraps
+from importlib.util import find_spec
+from inspect import isroutine
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import polars as pl
+
+from compute_optimal.errors import StudyError, in_words
+from compute_optimal.micro.recipes import POLICIES, PRMS
+from compute_optimal.present.catalogue import ITEMS, NOTEBOOKS
+from compute_optimal.store.sharing import fetch
+from compute_optimal.store.storage import Storage
+from compute_optimal.study import cells
+from compute_optimal.study.config import (
+    SEARCH_METHODS,
+    AdoptedEntry,
+    OutsidePolicy,
+    PolicyEntry,
+    Study,
+    hardware_named,
+    load_claims,
+    parse_study,
+)
+from compute_optimal.study.config.reading import merged, read_mapping, read_overrides
+from compute_optimal.study.cost import Plan, Resources, price, resources
+from compute_optimal.study.cost import plan as plan_of
+from compute_optimal.study.coverage import coverage, missing_cells
+from compute_optimal.study.models import refuse_unlocked
+from compute_optimal.study.sources import sources_of
+from compute_optimal.study.spec import Spec, canonical, digest
+from compute_optimal.tasks import step_checker
+
+CLAIMS = Path("config/claims.yaml")
+
+ESTIMATES = (
+    "difficulty", "curves", "outcomes", "selection", "choices", "chosen_outcomes", "picks",
+    "calibration", "score_quality", "run_to_run",
+)  # fmt: skip
+
+EVERY_COLLECTION = "every-collection"
+"""Stands for the policy in names of files about all that is adopted on a task."""
+
+RUN_TIME_KEYS = {
+    *("generate", "mirror", "store", "results", "registry", "lock_file"),
+    *("samples_per_job", "hardware", "verdicts"),
+}
+"""Keys of a study that say where and how to run; no result depends on them."""
+
+
+Kind = Literal["samples", "scores", "searches"]
+"""What a job of the generate zone makes."""
+
+Job = tuple[Kind, str, str, str | None]
+"""A job of the generate zone: kind, task, policy, and the PRM unless it draws samples."""
+
+
+class Wildcards(Protocol):
+    """Snakemake's wildcards of a job."""
+
+    origin: str
+    task: str
+    policy: str
+    prm: str
+    micro_prm: str
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """One study, as its rules see it."""
+
+    study: Study
+
+    @classmethod
+    def read(cls, files: Sequence[Path | str], assignments: Sequence[str] | None) -> StudyPlan:
+        """The study of Snakemake's configuration files and its ``--config key=value``.
+
+        Raises ``StudyError`` for all that is wrong with it.
+        """
+        content: dict[str, Any] = {}
+        for file in files:
+            content = merged(content, read_mapping(_shown(file)))
+        overrides = read_overrides(assignments or ())
+        where = ", ".join(map(str, map(_shown, files))) or "the configuration"
+        if overrides:
+            where += f" with --config {' '.join(overrides)}"
+        return cls(parse_study(merged(content, overrides), where=where))
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """Every key of the study with its value, as JSON has it."""
+        return self.study.model_dump(mode="json")
+
+    @property
+    def results(self) -> str:
+        """Folder of all results."""
+        return self.study.results.as_posix()
+
+    @property
+    def storage(self) -> str:
+        """Options of the commands that say where things lie.
+
+        Handed over as a resource, because a changed resource reruns nothing and a parameter would.
+        """
+        study = self.study
+        options = [
+            f"--store={study.store.writable}",
+            f"--shipped={study.store.shipped}",
+            f"--registry={study.registry}",
+            f"--lock-file={study.lock_file}",
+            f"--generate={study.generate}",
+            f"--verdicts={study.verdicts}",
+            *([f"--mirror={study.mirror}"] if study.mirror else []),
+        ]
+        return shlex.join(options)
+
+    def announce(self, *, runs_here: bool = True) -> None:
+        """Say what is worth knowing before any job starts, or refuse to start.
+
+        What is not stored is first looked for in the study's remotes. Raises ``StudyError`` for a
+        study that may not generate what it lacks, whose models are not locked, or that cannot:
+        ``runs_here`` says that jobs run in this environment.
+        """
+        for warning in self.study.warnings:
+            print(f"note: {warning}", file=sys.stderr)
+        load_claims(CLAIMS)
+        covered = self._covered
+        for remote in self.study.store.remotes:
+            if missing_cells(covered):
+                partitions = cells.all_partitions(self.study, Storage.of(self.study).store)
+                print(fetch(partitions, remote).summary("fetched"), file=sys.stderr)
+                covered = coverage(self.study)
+        missing = missing_cells(covered)
+        if missing and self.study.generate == "never":
+            raise missing
+        if missing and runs_here and find_spec("vllm") is None:
+            n_cells = covered.filter(pl.col("status") != "stored").height
+            lines = price(self._planned).replace("\n", "\n    ")
+            raise StudyError(
+                f"{n_cells} cells are not in the store, and this environment has no engine to "
+                f"generate them:\n    {lines}",
+                where=f"generate: {self.study.generate}, in {sys.prefix}",
+                cure="run with an engine: make run CONFIG=... on a CPU, make run-gpu CONFIG=... "
+                "on NVIDIA GPUs; make plan CONFIG=... gives the price in detail",
+            )
+        if missing:
+            refuse_unlocked(self.study)
+
+    # --- what is judged ------------------------------------------------------------------------
+
+    @cached_property
+    def collections(self) -> dict[tuple[str, str], str]:
+        """(task, policy as this study names it) -> name of the adopted collection."""
+        return cells.adopted_names(self.study)
+
+    @cached_property
+    def tasks(self) -> tuple[str, ...]:
+        """All tasks: the study's own and those of adopted rollouts."""
+        adopted = (self.study.adopted_collection(name).task for name in self.study.adopted)
+        return tuple(dict.fromkeys([*self.study.tasks, *adopted]))
+
+    @property
+    def _judged(self) -> list[tuple[str, str, str]]:
+        run = [("run", task, policy) for task in self.study.tasks for policy in self.study.policies]
+        # All collections on a task are one job: each takes less than a job's start.
+        tasks = dict.fromkeys(task for task, _ in self.collections)
+        return [*run, *(("adopted", task, EVERY_COLLECTION) for task in tasks)]
+
+    @property
+    def _scoring_prms(self) -> tuple[str, ...]:
+        return self.study.prms if "best_of_n" in self.study.methods else ()
+
+    @cached_property
+    def _examined_tasks(self) -> tuple[str, ...]:
+        """Tasks on which PRMs can be measured: scored ones whose steps can be checked."""
+        scored = self.study.tasks if self._scoring_prms else ()
+        return tuple(task for task in scored if step_checker(self.study.task(task)))
+
+    @property
+    def _searching_prms(self) -> tuple[str, ...]:
+        searched = set(SEARCH_METHODS) & set(self.study.methods)
+        return self.study.prms if searched else ()
+
+    # --- targets and inputs --------------------------------------------------------------------
+
+    @property
+    def figures(self) -> list[str]:
+        """Names of all figures."""
+        return [item.name for item in ITEMS if item.kind == "figure"]
+
+    @property
+    def tables(self) -> list[str]:
+        """Names of all tables."""
+        return [item.name for item in ITEMS if item.kind == "table"]
+
+    def notebooks_as(self, ending: str) -> list[str]:
+        """All executed notebooks in one format, in order."""
+        return [f"{self.results}/notebooks/{name}.{ending}" for name in NOTEBOOKS]
+
+    @property
+    def notebook_sources(self) -> list[str]:
+        """The notebooks as they are written, in order."""
+        return [f"notebooks/{name}.ipynb" for name in NOTEBOOKS]
+
+    @property
+    def claims(self) -> list[str]:
+        """The verdicts on the paper's claims, in all formats."""
+        return [f"{self.results}/claims.{end}" for end in ("csv", "md", "tex", "html")]
+
+    @property
+    def browser(self) -> str:
+        """The rollout browser."""
+        return f"{self.results}/browser.html"
+
+    @property
+    def problem_tables(self) -> list[str]:
+        """Facts about the problems, one file a task."""
+        return [self.problem_table(task) for task in self.tasks]
+
+    def problem_table(self, task: str) -> str:
+        """Facts about the problems of one task."""
+        return self._named(f"problems/{task}", self._task(task), "parquet")
+
+    @cached_property
+    def estimate_tables(self) -> list[str]:
+        """What is judged and estimated of every (task, policy)."""
+        files = []
+        for origin, task, policy in self._judged:
+            folder, request = f"{origin}/{task}/{policy}", self._estimates(origin, task, policy)
+            files.append(self._answer_table(origin, task, policy))
+            files += [self._named(f"{folder}/{kind}", request, "parquet") for kind in ESTIMATES]
+        return files
+
+    @property
+    def ability_tables(self) -> list[str]:
+        """What PRMs see and miss, and what searches lost, where steps can be checked."""
+        examined = [
+            self._named(f"run/{task}/{kind}", self._examination(task), "parquet")
+            for task in self._examined_tasks
+            for kind in ("prm_rates", "prm_cases")
+        ]
+        searched = [
+            self._named(f"run/{task}/{policy}/pruning", self._checks(task, policy), "parquet")
+            for task in (self.study.tasks if self._searching_prms else ())
+            if step_checker(self.study.task(task))
+            for policy in self.study.policies
+        ]
+        return [*examined, *searched]
+
+    def step_tables(self, wildcards: Wildcards) -> list[str]:
+        """The checked steps of all policies on a task."""
+        return [
+            self._named(
+                f"run/{wildcards.task}/{policy}/steps",
+                self._checks(wildcards.task, policy),
+                "parquet",
+            )
+            for policy in self.study.policies
+        ]
+
+    def answer_table(self, wildcards: Wildcards) -> str:
+        """The graded answers of a (task, policy)."""
+        return self._answer_table(wildcards.origin, wildcards.task, wildcards.policy)
+
+    def task_table(self, wildcards: Wildcards) -> str:
+        """Facts about the problems of a job's task."""
+        return self.problem_table(wildcards.task)
+
+    def sample_receipt(self, wildcards: Wildcards) -> list[str]:
+        """Receipt of the pools of a (task, policy)."""
+        task, policy = wildcards.task, wildcards.policy
+        return self._receipt("samples", task, policy)
+
+    def answer_receipts(self, wildcards: Wildcards) -> list[str]:
+        """Receipts of all answers of a (task, policy)."""
+        return [] if wildcards.origin == "adopted" else self.run_receipts(wildcards)
+
+    def run_receipts(self, wildcards: Wildcards) -> list[str]:
+        """Receipts of the pools and searches of a (task, policy)."""
+        task, policy = wildcards.task, wildcards.policy
+        receipts = self.sample_receipt(wildcards)
+        for prm in self._searching_prms:
+            receipts += self._receipt("searches", task, policy, prm)
+        return receipts
+
+    def score_receipts(self, wildcards: Wildcards) -> list[str]:
+        """Receipts of all step scores of a (task, policy)."""
+        if wildcards.origin == "adopted":
+            return []
+        return self._score_receipts(wildcards.task, wildcards.policy)
+
+    def task_score_receipts(self, wildcards: Wildcards) -> list[str]:
+        """Receipts of all step scores of a task."""
+        return [
+            receipt
+            for policy in self.study.policies
+            for receipt in self._score_receipts(wildcards.task, policy)
+        ]
+
+    @property
+    def description(self) -> str:
+        """The study as the database holds it. Its name changes with anything that goes in.
+
+        It must be a target itself: Snakemake does not miss an input whose product exists, but it
+        does miss a target.
+        """
+        return self._named("study", self._database(), "json")
+
+    def _score_receipts(self, task: str, policy: str) -> list[str]:
+        receipts = []
+        for prm in self._scoring_prms:
+            receipts += self._receipt("scores", task, policy, prm)
+        return receipts
+
+    def _receipt(self, kind: Kind, task: str, policy: str, prm: str | None = None) -> list[str]:
+        """The receipt that a job waits for; none where all rows were stored before any job ran.
+
+        A receipt that exists stays an input: without it, what a job waits for would change as soon
+        as its cell is stored, and everything behind a generated cell would be made twice.
+        """
+        stem = _receipt_stem(kind, task, policy, prm)
+        receipt = self._named(stem, self._request(kind, task, policy, prm), "json")
+        waits = (kind, task, policy, prm) in self._unstored or Path(receipt).exists()
+        return [receipt] if waits else []
+
+    def _answer_table(self, origin: str, task: str, policy: str) -> str:
+        request = self._answers(origin, task, policy)
+        return self._named(f"{origin}/{task}/{policy}/answers", request, "parquet")
+
+    def _named(self, stem: str, request: Spec, ending: str) -> str:
+        """A path that carries the digest of what made the file.
+
+        So a changed request is a missing file, also where Snakemake's own records are gone.
+        """
+        return f"{self.results}/{stem}-{digest(request)}.{ending}"
+
+    # --- the scale model's training ------------------------------------------------------------
+
+    @property
+    def micro_models(self) -> list[str]:
+        """Folders of all models of the scale model."""
+        return [f"{self.results}/models/{name}" for name in (*POLICIES, *PRMS)]
+
+    @property
+    def micro_policy_pattern(self) -> str:
+        """Names of its policies, as a wildcard's pattern."""
+        return "|".join(map(re.escape, POLICIES))
+
+    @property
+    def micro_prm_pattern(self) -> str:
+        """Names of its PRMs, as a wildcard's pattern."""
+        return "|".join(map(re.escape, PRMS))
+
+    def micro_prm_inputs(self, wildcards: Wildcards) -> list[str]:
+        """Policies that a PRM grows from and is trained on."""
+        recipe = PRMS[wildcards.micro_prm]
+        names = dict.fromkeys((recipe.base, *recipe.rollout_policies))
+        return [f"{self.results}/models/{name}" for name in names]
+
+    def micro_recipe(self, wildcards: Wildcards) -> str:
+        """Parameter of the training rules: the recipe, which determines the model."""
+        policy = getattr(wildcards, "micro_policy", None)
+        recipe = POLICIES[policy] if policy else PRMS[wildcards.micro_prm]
+        return canonical(asdict(recipe))
+
+    # --- parameters and resources --------------------------------------------------------------
+
+    def problems(self, wildcards: Wildcards) -> str:
+        """Parameter of ``prepare_problems``."""
+        return canonical(self._task(wildcards.task))
+
+    def samples(self, wildcards: Wildcards) -> str:
+        """Parameter of ``draw_samples`` and of its shards."""
+        return self._parameter("samples", wildcards)
+
+    def scores(self, wildcards: Wildcards) -> str:
+        """Parameter of ``score_steps`` and of its shards."""
+        return self._parameter("scores", wildcards)
+
+    def searches(self, wildcards: Wildcards) -> str:
+        """Parameter of ``search_trees`` and of its shards."""
+        return self._parameter("searches", wildcards)
+
+    def answers(self, wildcards: Wildcards) -> str:
+        """Parameter of ``grade_answers``."""
+        return canonical(self._answers(wildcards.origin, wildcards.task, wildcards.policy))
+
+    def grading_threads(self, wildcards: Wildcards) -> int:
+        """Threads of ``grade_answers``. Arithmetic ends in integers: nothing is left to workers."""
+        generated = self.study.task(wildcards.task).parameters is not None
+        return 1 if generated else self.study.grading.workers
+
+    def checks(self, wildcards: Wildcards) -> str:
+        """Parameter of ``check_steps``."""
+        return canonical(self._checks(wildcards.task, wildcards.policy))
+
+    def examination(self, wildcards: Wildcards) -> str:
+        """Parameter of ``examine_prms``."""
+        return canonical(self._examination(wildcards.task))
+
+    def estimates(self, wildcards: Wildcards) -> str:
+        """Parameter of ``estimate_accuracy``."""
+        return canonical(self._estimates(wildcards.origin, wildcards.task, wildcards.policy))
+
+    def database(self, _: Wildcards | None = None) -> str:
+        """Parameter of ``describe_study``; a function, for Snakemake expands braces in texts."""
+        return canonical(self._database())
+
+    def engines(self, kind: Kind) -> Callable[[Wildcards], int]:
+        """Resource ``engine``: 1 for a job that will open engines, 0 where all is stored."""
+        return lambda wildcards: int(self._has_work(kind, wildcards))
+
+    def gpus(self, kind: Kind) -> Callable[[Wildcards], int]:
+        """Resource ``gpu``: GPUs of a job, by the size of its models."""
+        return lambda wildcards: self._resources(kind, wildcards).gpus
+
+    def memory(self, kind: Kind) -> Callable[[Wildcards], int]:
+        """Resource ``mem_mb``: memory of the machine for a job."""
+        return lambda wildcards: self._resources(kind, wildcards).memory_mb
+
+    def minutes(self, kind: Kind) -> Callable[[Wildcards], int]:
+        """Resource ``runtime``: time limit of a job."""
+        return lambda wildcards: self._resources(kind, wildcards).minutes
+
+    @cached_property
+    def _planned(self) -> Plan:
+        return plan_of(self.study, *hardware_named(self.study))
+
+    @cached_property
+    def _covered(self) -> pl.DataFrame:
+        return coverage(self.study)
+
+    @cached_property
+    def _unstored(self) -> frozenset[Job]:
+        """Jobs some of whose rows are not stored."""
+        lacking = self._covered.filter(pl.col("status") != "stored")
+        keys = lacking.select("method", "task", "policy", "prm").iter_rows()
+        return frozenset((_kind_of(method), *cell) for method, *cell in keys)
+
+    def _cells_of(self, kind: Kind, wildcards: Wildcards) -> pl.Expr:
+        """Which cells of the plan a job fills; all shards of a job fill the same."""
+        here = (pl.col("task") == wildcards.task) & (pl.col("policy") == wildcards.policy)
+        if kind == "samples":
+            return here & pl.col("prm").is_null()
+        searched = pl.col("method").is_in(SEARCH_METHODS)
+        return here & (pl.col("prm") == wildcards.prm) & (searched == (kind == "searches"))
+
+    def _has_work(self, kind: Kind, wildcards: Wildcards) -> bool:
+        # A job that has shards finds everything stored when its turn comes.
+        if not hasattr(wildcards, "shard") and self._n_shards(kind, wildcards) > 1:
+            return False
+        return _job(kind, wildcards) in self._unstored
+
+    def _resources(self, kind: Kind, wildcards: Wildcards) -> Resources:
+        names = {
+            "samples": lambda: [wildcards.policy],
+            "scores": lambda: [wildcards.prm],
+            "searches": lambda: [wildcards.policy, wildcards.prm],
+        }[kind]()
+        rows = self._cells_of(kind, wildcards) & pl.lit(self._has_work(kind, wildcards))
+        return resources(self.study, self._planned, names, self._n_shards(kind, wildcards), rows)
+
+    # --- shards of large cells -----------------------------------------------------------------
+
+    def shards(self, kind: Kind) -> Callable[[Wildcards], list[str]]:
+        """Receipts of the shards that a job is split into; none for a job that is not."""
+
+        def receipts(wildcards: Wildcards) -> list[str]:
+            n_shards = self._n_shards(kind, wildcards)
+            if n_shards == 1 or hasattr(wildcards, "shard"):
+                return []
+            job = _job(kind, wildcards)
+            stem, request = _receipt_stem(*job), self._request(*job)
+            return [
+                self._named(f"{stem}-{shard}-of-{n_shards}", request, "json")
+                for shard in range(1, n_shards + 1)
+            ]
+
+        return receipts
+
+    def _n_shards(self, kind: Kind, wildcards: Wildcards) -> int:
+        """Jobs that a cell's problems are split over: ``samples_per_job`` bounds each.
+
+        A function of the configuration alone, so that the graph stays the same while results
+        come in.
+        """
+        if self.study.samples_per_job is None:
+            return 1
+        n_problems = self.study.problems or self.study.task(wildcards.task).n_problems
+        per_problem = {
+            "samples": sum(cells.pool_sizes(self.study).values()),
+            "scores": max(self.study.budgets),
+            "searches": sum(
+                len([method for method in SEARCH_METHODS if method in self.study.methods]) * budget
+                for budget in self.study.budgets_of_searches
+            ),
+        }[kind]
+        shards = math.ceil(n_problems * per_problem / self.study.samples_per_job)
+        return max(1, min(n_problems, shards))
+
+    def _request(self, kind: Kind, task: str, policy: str, prm: str | None) -> Spec:
+        if prm is None:
+            return self._samples(task, policy)
+        make = self._scores if kind == "scores" else self._search
+        return make(task, policy, prm)
+
+    def _parameter(self, kind: Kind, wildcards: Wildcards) -> str:
+        request = dict(self._request(*_job(kind, wildcards)))
+        if shard := getattr(wildcards, "shard", None):
+            number, n_shards = map(int, shard.split("-of-"))
+            request["shard"] = {"number": number, "of": n_shards}
+        return canonical(request)
+
+    # --- requests ------------------------------------------------------------------------------
+
+    def _task(self, task: str) -> Spec:
+        entry = self.study.task(task)
+        limit = self.study.problems if task in self.study.tasks else None
+        return {"task": cells.task_spec(entry)["task"], "problems": limit}
+
+    def _samples(self, task: str, policy: str) -> Spec:
+        return {**self._task(task), "pools": self._pools(task, policy)}
+
+    def _scores(self, task: str, policy: str, prm: str) -> Spec:
+        spec = cells.score_spec(self.study, task, policy, prm)
+        return {**self._task(task), "n": max(self.study.budgets), "spec": spec}
+
+    def _search(self, task: str, policy: str, prm: str) -> Spec:
+        return {**self._task(task), "searches": self._searches(task, policy, prm)}
+
+    def _answers(self, origin: str, task: str, policy: str) -> Spec:
+        request: dict[str, Any] = {**self._task(task), **cells.graders(self.study)}
+        if origin == "adopted":
+            entries = self._collections_on(task)
+            specs = {policy: cells.adopted_spec(entry) for policy, entry in entries.items()}
+            return {**request, "collections": specs}
+        searches = self._searches_of(task, policy)
+        return {
+            **request,
+            "policy": policy,
+            "pools": self._pools(task, policy),
+            "searches": searches,
+        }
+
+    def _collections_on(self, task: str) -> dict[str, AdoptedEntry]:
+        """Adopted collections on one task, by the policy as this study names it."""
+        return {
+            policy: self.study.adopted_collection(name)
+            for (of_task, policy), name in self.collections.items()
+            if of_task == task
+        }
+
+    def _searches_of(self, task: str, policy: str) -> list[dict[str, Any]]:
+        return [
+            {"prm": prm, **search}
+            for prm in self._searching_prms
+            for search in self._searches(task, policy, prm)
+        ]
+
+    def _checks(self, task: str, policy: str) -> Spec:
+        pool = self._pools(task, policy)["evaluation"]
+        return {
+            **self._task(task),
+            "policy": policy,
+            "n": pool["n"],
+            "samples": pool["spec"],
+            "searches": self._searches_of(task, policy),
+        }
+
+    def _examination(self, task: str) -> Spec:
+        study = self.study
+        return {
+            "task": task,
+            "checks": {policy: digest(self._checks(task, policy)) for policy in study.policies},
+            "scores": {
+                prm: {p: cells.score_spec(study, task, p, prm) for p in study.policies}
+                for prm in self._scoring_prms
+            },
+            "settings": {
+                "replicates": study.statistics.bootstrap_replicates,
+                "confidence": study.statistics.confidence,
+                "seed": study.seed,
+            },
+        }
+
+    def _estimates(self, origin: str, task: str, policy: str) -> Spec:
+        study = self.study
+        request: dict[str, Any] = {
+            "answers": digest(self._answers(origin, task, policy)),
+            "task": task,
+            "settings": {
+                "budgets": list(study.budgets),
+                "beam_width": study.beam_width,
+                "easy": study.difficulty.easy,
+                "medium": study.difficulty.medium,
+                **study.statistics.model_dump(),
+                "seed": study.seed,
+            },
+        }
+        if origin == "adopted":
+            entries = self._collections_on(task)
+            return {
+                **request,
+                "collections": [
+                    {
+                        **_size(study.policy_facts(str(entry.policy)), name),
+                        "adopted": {"prm": entry.prm, "spec": cells.adopted_spec(entry)},
+                    }
+                    for name, entry in entries.items()
+                ],
+            }
+        specs = {prm: cells.score_spec(study, task, policy, prm) for prm in self._scoring_prms}
+        return {**request, **_size(study.policy(policy), policy), "scores": specs}
+
+    def _database(self) -> Spec:
+        study = self.study.model_dump(mode="json", exclude=RUN_TIME_KEYS)
+        adopted = [self.study.adopted_collection(name) for name in self.study.adopted]
+        entries = [
+            *(self.study.task(name) for name in self.tasks),
+            *map(self.study.policy, self.study.policies),
+            *(self.study.prm(name) for name in self.study.prms),
+            *self.study.prompts,
+            *adopted,
+            *(self.study.policy_facts(entry.policy) for entry in adopted if entry.policy),
+            *(self.study.prm_facts(prm) for entry in adopted for prm in entry.prms),
+        ]
+        return {
+            "study": study,
+            "entries": [entry.model_dump(mode="json") for entry in entries],
+            # Whatever else changes a result changes the name of a file that goes in.
+            "tables": [*self.problem_tables, *self.estimate_tables, *self.ability_tables],
+        }
+
+    def _pools(self, task: str, policy: str) -> dict[str, Any]:
+        return {
+            pool: {"n": size, "spec": cells.sample_spec(self.study, task, policy, pool)}
+            for pool, size in cells.pool_sizes(self.study).items()
+        }
+
+    def _searches(self, task: str, policy: str, prm: str) -> list[dict[str, Any]]:
+        return self._searches_of_all[task, policy, prm]
+
+    @cached_property
+    def _searches_of_all(self) -> dict[tuple[str, str, str], list[dict[str, Any]]]:
+        # Made once: each is part of the names of several files, which are asked for many times.
+        study = self.study
+        return {
+            (task, policy, prm): [
+                {
+                    "method": search.method,
+                    "budget": search.budget,
+                    "subtrees": search.subtrees,
+                    "spec": search.spec,
+                }
+                for search in cells.searches(study, task, policy, prm)
+            ]
+            for task in study.tasks
+            for policy in study.policies
+            for prm in study.prms
+        }
+
+    def sources(self, verb: str) -> list[str]:
+        """Files that a rule depends on by its command's code; the rules of the generate zone have
+        none on purpose: there, only the spec counts."""
+        notebooks = map(Path, self.notebook_sources if verb == "run-notebooks" else ())
+        files = sources_of(verb, notebooks)
+        return [file.relative_to(Path.cwd()).as_posix() for file in files]
+
+
+def _job(kind: Kind, wildcards: Wildcards) -> Job:
+    prm = None if kind == "samples" else wildcards.prm
+    return kind, wildcards.task, wildcards.policy, prm
+
+
+def _size(entry: PolicyEntry | OutsidePolicy, name: str) -> dict[str, Any]:
+    """What estimates ask about a policy."""
+    return {
+        "policy": name,
+        "n_parameters": entry.n_parameters,
+        "is_reasoning": entry.is_reasoning,
+    }
+
+
+def _receipt_stem(kind: Kind, task: str, policy: str, prm: str | None) -> str:
+    return "/".join(["run", task, policy, *([prm] if prm else []), kind])
+
+
+def _kind_of(method: str) -> Kind:
+    if method in SEARCH_METHODS:
+        return "searches"
+    return "scores" if method == "best_of_n" else "samples"
+
+
+def _shown(file: Path | str) -> Path:
+    """A path as people write it: relative where it lies below the working directory."""
+    path, here = Path(file), Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+class _Spoken:
+    """A plan whose every answer to Snakemake is an answer, or one message and the end."""
+
+    def __init__(self, plan: StudyPlan) -> None:
+        self._plan = plan
+
+    def __getattr__(self, name: str) -> Any:
+        return _speaking(getattr)(self._plan, name)
+
+
+def _speaking(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function``, and each function that it returns, with errors in words as its end."""
+
+    @wraps(function)
+    def speaking(*arguments: Any, **named: Any) -> Any:
+        try:
+            result = function(*arguments, **named)
+        except BaseException as error:
+            if (told := in_words(error)) is None:
+                raise
+            # Snakemake gives a stack trace for every exception but this one.
+            sys.exit(f"error: {told}")
+        return _speaking(result) if isroutine(result) else result
+
+    return speaking
+
+
+def for_snakemake(files: Sequence[Path | str], assignments: Sequence[str] | None) -> Any:
+    """``StudyPlan.read`` for the Snakefile: an error ends Snakemake with its message alone."""
+    return _Spoken(_speaking(StudyPlan.read)(files, assignments))
