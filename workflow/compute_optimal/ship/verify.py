@@ -182,7 +182,8 @@ def verdicts_graded_anew(study: Study, folder: Path) -> list[Check]:
 
     ``folder``: where the expected results were recomputed.
     """
-    shipped, fresh = partitions.Store(folder / "nothing", [study.store.shipped]), graded_anew(folder)
+    shipped = partitions.Store(folder / "nothing", [study.store.shipped])
+    fresh = graded_anew(folder)
     checks = []
     for mine, tables in all_partitions(study, shipped):
         if tables != ("verdicts",):

@@ -1,0 +1,87 @@
+"""The borders of the house: who may import whom."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "workflow" / "compute_optimal"
+
+ZONES = ("generate", "judge", "analyse", "present", "ship")
+"""The numbered folders, in the order in which data flow, and what is made of their results."""
+
+COMPOSE = {"cli", "__main__", "commands", "study.plan", "study.sources"}
+"""Modules that put the zones together: what a rule asks, and which command answers it."""
+
+
+def modules() -> dict[str, Path]:
+    """Module (below the package) -> its file."""
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        found[".".join(parts).removesuffix(".__init__").removesuffix("__init__")] = path
+    return found
+
+
+def imports(path: Path) -> set[str]:
+    """All that a file imports, in functions too; names of this package begin with a dot."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name.removeprefix("compute_optimal") for name in names}
+
+
+def folder_of(name: str) -> str:
+    return name.lstrip(".").split(".")[0]
+
+
+@pytest.mark.parametrize("name", sorted(set(modules()) - COMPOSE))
+def test_no_zone_imports_from_a_later_one(name: str) -> None:
+    here = folder_of(name)
+    if here not in ZONES:
+        return
+    later = ZONES[ZONES.index(here) + 1 :]
+    found = {other for other in imports(modules()[name]) if other.startswith(".")}
+    assert not {other for other in found if folder_of(other) in later}
+
+
+@pytest.mark.parametrize("name", sorted(set(modules()) - COMPOSE))
+def test_only_engines_and_training_know_an_engine(name: str) -> None:
+    if folder_of(name) in ("engines", "micro"):
+        return
+    roots = {other.split(".")[0] for other in imports(modules()[name])}
+    assert not roots & {"vllm", "torch"}
+
+
+def test_only_the_configuration_reads_yaml() -> None:
+    readers = {name for name, path in modules().items() if "yaml" in imports(path)}
+    assert all(name.startswith("study.config") for name in readers), readers
+
+
+def test_charts_and_tables_import_each_other_one_way_at_most() -> None:
+    found = {
+        (here, there)
+        for here, there in (("charts", "tables"), ("tables", "charts"))
+        for name, path in modules().items()
+        if name.startswith(f"present.{here}")
+        and any(other.startswith(f".present.{there}") for other in imports(path))
+    }
+    assert len(found) <= 1, found
+
+
+def test_no_module_lies_beside_the_folders() -> None:
+    beside = {path.name for path in PACKAGE.glob("*.py")}
+    assert beside == {"__init__.py", "__main__.py", "cli.py", "commands.py", "errors.py"}
+
+
+def test_every_folder_of_the_picture_is_there() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    folders = {p.name for p in PACKAGE.iterdir() if (p / "__init__.py").exists()}
+    missing = {name for name in folders if f"`{name}/`" not in text}
+    assert not missing, f"README.md does not say what is in {sorted(missing)}"
