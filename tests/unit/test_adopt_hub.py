@@ -17,7 +17,7 @@ from compute_optimal.adopt.search_and_learn import Run, read_search_and_learn
 from compute_optimal.analyse.accuracy import Settings, estimate
 from compute_optimal.errors import StudyError
 from compute_optimal.judge import answers as judge
-from compute_optimal.store.partitions import Store, sha256_of
+from compute_optimal.store.partitions import Store
 from compute_optimal.store.storage import Storage
 from compute_optimal.study.cells import adopted_spec, partition
 from compute_optimal.study.config import AdoptedEntry, HubRollouts, TaskEntry
@@ -323,33 +323,6 @@ def test_a_run_is_named_once_and_samples_come_from_one(entry: AdoptedEntry) -> N
     ):
         with pytest.raises(ValueError, match=words):
             AdoptedEntry(**(entry.model_dump() | {"hub": hub}))
-
-
-def test_rows_from_before_repetitions_read_as_they_were_meant(
-    entry: AdoptedEntry, tmp_path: Path
-) -> None:
-    """Then beam searches were numbered as subtrees, and a subtree had one answer."""
-    rows = read(tmp_path, row(completion_tokens=-1), method="beam_search").paths.head(1)
-    old = pl.concat(
-        [
-            rows.drop("repetition").with_columns(subtree=pl.lit(number), method=pl.lit(method))
-            for method in ("beam_search", "dvts")
-            for number in range(3)
-        ]
-    )
-    folder = tmp_path / "old"
-    cell = partition(Store(folder), adopted_spec(entry))
-    cell.append("adopted_paths", old.with_columns(repetition=0))
-    (part,) = cell.parts("adopted_paths")
-    old.write_parquet(part)
-    part.rename(part.with_name(f"adopted_paths-{sha256_of(part)[:16]}.parquet"))
-    cell.append("adopted_paths", rows.with_columns(repetition=pl.lit(3)))
-    found = cell.read("adopted_paths").select("method", "repetition", "subtree").rows()
-    assert found == [
-        *[("beam_search", number, 0) for number in range(4)],
-        *[("dvts", 0, number) for number in range(3)],
-    ]
-    assert cell.read("adopted_paths", ["answer"]).height == 7
 
 
 def test_what_is_not_in_the_cache_whole_is_asked_for(
