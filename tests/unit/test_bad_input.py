@@ -6,7 +6,6 @@ import errno
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -129,7 +128,7 @@ def test_a_store_that_cannot_be_written(
         raise OSError(code, os.strerror(code))
 
     # As root every folder can be written, so the system is made to say it.
-    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    monkeypatch.setattr(os, "fsync", refuse)
     error = sampling()
     assert f"cannot write: {os.strerror(code)}" in error
     assert str(tmp_path / "store") in error
