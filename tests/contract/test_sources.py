@@ -113,6 +113,22 @@ def test_a_chart_is_drawn_anew_and_nothing_is_judged(finished: Clone) -> None:
     assert rules == {*PRESENTED, "render_tables"}
 
 
+def test_a_changed_query_of_a_figure_redraws_that_figure_alone(finished: Clone) -> None:
+    figures = finished.folder / "results/figures"
+    before = {path.name: path.read_bytes() for path in figures.glob("figure_*")}
+    kept = {path.name for path in figures.glob(".drawn/*")}
+    changed = finished.folder / "workflow/sql/figure_7.sql"
+    changed.write_text(changed.read_text().replace("ORDER BY", "AND method <> 'majority' ORDER BY"))
+    done = finished.snakemake("results/figures/figure_7.svg")
+    assert done.returncode == 0, done.stdout + done.stderr
+    after = {path.name: path.read_bytes() for path in figures.glob("figure_*")}
+    new = {path.name for path in figures.glob(".drawn/*")} - kept
+    assert after.keys() == before.keys()
+    redrawn = {name for name in after if after[name] != before[name]}
+    assert redrawn == {f"figure_7.{suffix}" for suffix in ("svg", "pdf", "png")}
+    assert {name.split("-")[0] for name in new} == {"figure_7"}
+
+
 def test_a_query_of_a_claim_is_judged_anew(finished: Clone) -> None:
     rules = planned_after(finished, "sql/claims/methods.sql")
     assert {"judge_claims", "run_notebooks"} <= rules

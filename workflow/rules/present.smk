@@ -1,6 +1,7 @@
 # Every figure, table and notebook is a query on the database and a definition in the package; a
 # verdict is a query and a rule. One job draws all figures and one renders all tables: starting a
-# process for each took longer than the drawing.
+# process for each took longer than the drawing. The command draws what is missing: a figure whose
+# rows and code are those of a drawing kept in <results>/figures/.drawn is copied from there.
 #
 # in:  <results>/study.duckdb, config/claims.yaml, workflow/sql/**/*.sql, notebooks/*.ipynb
 # out: <results>/claims.{csv,md,tex,html}, <results>/browser.html

@@ -5,14 +5,16 @@ The same database gives the same bytes: no dates, no random ids, no order that i
 
 from __future__ import annotations
 
-import atexit
 import gc
+import hashlib
 import io
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
+from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +25,7 @@ from compute_optimal.present.catalogue import Item, item_named
 from compute_optimal.present.charts.grid import PAGE_HEIGHT, Grid, grid_without_results
 from compute_optimal.present.query import Row, has_tables, opened, run_query
 from compute_optimal.present.tables.model import Table
+from compute_optimal.study.imports import modules_behind
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -127,6 +130,11 @@ def _lay_out(
     assert item.chart is not None
     with opened(database):
         rows, subtitle = _rows(item, database, task, scoring, voting)
+    return _laid_out(item, rows, subtitle)
+
+
+def _laid_out(item: Item, rows: Sequence[Row] | None, subtitle: str) -> Grid:
+    assert item.chart is not None
     if rows:
         return item.chart(rows, _title(item), subtitle)
     subtitle = subtitle if rows is None else f"{subtitle}: nothing of this kind in the study"
@@ -158,20 +166,73 @@ def draw_figure(
 
 
 def draw_figures(database: Path, outputs: Sequence[Path], *, workers: int) -> None:
-    """Write figures, each output named by its own and the format, in ``workers`` processes."""
+    """Write figures, each output named by its own and the format, in ``workers`` processes.
+
+    A figure is drawn only if what it shows or what draws it has changed: each drawing is kept in
+    the folder ``.drawn`` beside the outputs, named by a digest of both, and copied from there.
+    What no longer belongs to any of ``outputs`` is removed from that folder.
+    """
     figures = _by_name(outputs)
-    draw_one = partial(_draw_one, database)
-    if workers == 1:
-        with opened(database):
-            for figure in figures.items():
-                draw_one(figure)
-        return
-    # Not forked: the libraries at hand have threads of their own.
-    with ProcessPoolExecutor(
-        workers, get_context("spawn"), initializer=_keep_open, initargs=(database,)
-    ) as pool:
-        for _ in pool.map(draw_one, figures.items()):
-            pass
+    contents = {}
+    with opened(database):
+        for name in figures:
+            item = item_named(name)
+            contents[name] = _Contents(name, *_rows(item, database, None, None, None))
+    missing = []
+    for name, files in figures.items():
+        if all(contents[name].kept(path).is_file() for path in files.values()):
+            for path in files.values():
+                shutil.copyfile(contents[name].kept(path), path)
+        else:
+            missing.append((contents[name], files))
+    if min(workers, len(missing)) <= 1:
+        for figure in missing:
+            _draw_one(figure)
+    else:
+        # Not forked: the libraries at hand have threads of their own.
+        with ProcessPoolExecutor(min(workers, len(missing)), get_context("spawn")) as pool:
+            for _ in pool.map(_draw_one, missing):
+                pass
+    kept = {contents[path.stem].kept(path) for path in outputs}
+    for folder in {drawing.parent for drawing in kept}:
+        for drawing in set(folder.iterdir()) - kept:
+            drawing.unlink()
+
+
+@dataclass(frozen=True)
+class _Contents:
+    """All that a figure shows; with the code that draws it, all that its files depend on."""
+
+    name: str
+    rows: tuple[Row, ...] | None
+    subtitle: str
+
+    def kept(self, output: Path) -> Path:
+        """Where the drawing is kept that is written to ``output``."""
+        return output.parent / ".drawn" / f"{self.name}-{self.digest[:16]}{output.suffix}"
+
+    @cached_property
+    def digest(self) -> str:
+        """Of what is shown, the sources that draw it, and the libraries that they use."""
+        item = item_named(self.name)
+        assert item.chart is not None
+        module, function = item.chart.__module__, item.chart.__qualname__
+        # What a chart that another function has made was made with.
+        made_with = [cell.cell_contents for cell in item.chart.__closure__ or ()]
+        # By repr, which tells every float from every other.
+        shown = repr((function, made_with, _title(item), self.subtitle, self.rows))
+        return hashlib.sha256(f"{shown}\n{_drawn_by(module)}".encode()).hexdigest()
+
+
+@cache
+def _drawn_by(module: str) -> str:
+    """Digest of the sources of ``module`` and of this file, and the versions of the libraries."""
+    sources = hashlib.sha256()
+    modules = modules_behind([module])
+    for file in (*(modules[name].file for name in sorted(modules)), Path(__file__)):
+        sources.update(file.read_bytes())
+    libraries = ("matplotlib", "numpy", "pillow", "fonttools")
+    return " ".join([sources.hexdigest(), *map(version, libraries)])
 
 
 def render_tables(database: Path, outputs: Sequence[Path]) -> None:
@@ -188,21 +249,24 @@ def _by_name(outputs: Sequence[Path]) -> dict[str, dict[str, Path]]:
     return found
 
 
-def _draw_one(database: Path, figure: tuple[str, Mapping[str, Path]]) -> None:
+def _draw_one(figure: tuple[_Contents, Mapping[str, Path]]) -> None:
+    contents, files = figure
+    item = item_named(contents.name)
     # A figure is some hundred thousand objects that live until it is written: to look for garbage
     # among them over and over took an eighth of the time.
     gc.disable()
     try:
-        draw_figure(figure[0], database, figure[1])
+        grid = _laid_out(item, contents.rows, contents.subtitle)
+        Drawing(_title(item), lambda: grid).save(files)
     finally:
         gc.enable()
-
-
-def _keep_open(database: Path) -> None:
-    """Open ``database`` for as long as a worker lives."""
-    stack = ExitStack()
-    stack.enter_context(opened(database))
-    atexit.register(stack.close)
+    for path in files.values():
+        drawing = contents.kept(path)
+        drawing.parent.mkdir(exist_ok=True)
+        # Copied, not linked: who edits a figure must not edit what is kept. And whole or absent.
+        unfinished = drawing.with_name(f"{drawing.name}.part")
+        shutil.copyfile(path, unfinished)
+        unfinished.replace(drawing)
 
 
 def render_table(

@@ -1,0 +1,104 @@
+"""What modules of this package import and name, found in their sources without importing any."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1]
+_ROOT = PACKAGE.parent
+_SQL = _ROOT / "sql"
+_ENGINES = f"{PACKAGE.name}.engines"
+"""Left out where it is imported in functions: no rule after the expensive zone opens an engine."""
+_BESIDE = (".html", ".css", ".js")
+
+
+def modules_behind(names: Iterable[str]) -> dict[str, SourceFile]:
+    """The modules ``names`` and all of this package that these may import, in functions too."""
+    modules: dict[str, SourceFile] = {}
+    waiting = set(names)
+    while waiting:
+        # Packages on the way to a module are imported too.
+        parts = waiting.pop().split(".")
+        for end in range(1, len(parts) + 1):
+            name = ".".join(parts[:end])
+            if name not in modules:
+                modules[name] = source_file(name)
+                waiting |= modules[name].imports - modules.keys()
+    return modules
+
+
+class SourceFile:
+    """One module: what it imports of this package, and the files that its texts name."""
+
+    def __init__(self, name: str) -> None:
+        path = _ROOT.joinpath(*name.split("."))
+        self.file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        tree = ast.parse(self.file.read_bytes())
+        texts = {
+            node.value
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        }
+        # Workers and lazy calls name modules in texts.
+        self.imports = known([*imported_names(tree), *texts])
+        short = {text for text in texts if 0 < len(text) < 80 and "\n" not in text}
+        self.beside = {
+            self.file.parent / text
+            for text in short
+            if text.endswith(_BESIDE) and (self.file.parent / text).is_file()
+        }
+        self.queries = {file for text in short for file in _queries_named(text)}
+
+
+@cache
+def source_file(name: str) -> SourceFile:
+    """The module of this name, read once."""
+    return SourceFile(name)
+
+
+def _queries_named(text: str) -> Iterator[Path]:
+    """A query by its name, a file of the folder of queries, or all of one below it."""
+    if text in _all_queries():
+        yield _SQL / f"{text}.sql"
+    elif text.endswith(".sql") and text.removesuffix(".sql") in _all_queries():
+        yield _SQL / text
+    else:
+        yield from (_SQL / f"{name}.sql" for name in _all_queries() if name.startswith(f"{text}/"))
+
+
+@cache
+def _all_queries() -> frozenset[str]:
+    return frozenset(
+        path.relative_to(_SQL).with_suffix("").as_posix() for path in _SQL.rglob("*.sql")
+    )
+
+
+def imported_names(tree: ast.AST, *, in_function: bool = False) -> Iterator[str]:
+    """Every name that is imported, but for type checkers; attributes of a module among them."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            for other in node.orelse:
+                yield from imported_names(other, in_function=in_function)
+            continue
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        yield from (n for n in names if not (in_function and n.startswith(_ENGINES)))
+        inside = in_function or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        yield from imported_names(node, in_function=inside)
+
+
+def known(names: Iterable[str]) -> set[str]:
+    """Those of ``names`` that are modules of this package."""
+    return {name for name in names if name in _all_modules()}
+
+
+@cache
+def _all_modules() -> frozenset[str]:
+    paths = (path.relative_to(_ROOT).with_suffix("") for path in PACKAGE.rglob("*.py"))
+    return frozenset(".".join(path.parts).removesuffix(".__init__") for path in paths)
