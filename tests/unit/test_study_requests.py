@@ -45,7 +45,7 @@ def places(plan: StudyPlan) -> Iterator[tuple[str, Any]]:
                 for rule in ("scores", "searches"):
                     yield rule, SimpleNamespace(**here, prm=prm)
                     yield rule, SimpleNamespace(**here, prm=prm, shard="2-of-3")
-    for task in dict.fromkeys(task for task, _ in plan.collections):
+    for task in dict.fromkeys(found.task for found in plan.collections if found.policy):
         for rule in ("answers", "estimates"):
             place = {"task": task, "policy": "every-collection", "origin": "adopted", "prm": None}
             yield rule, SimpleNamespace(**place)
