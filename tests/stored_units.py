@@ -23,7 +23,7 @@ def said(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.drop(MEASURED, strict=False)
 
 
-def trees(of: Study, search: cells.SearchCell) -> dict[str, pl.DataFrame]:
+def trees(of: Study, search: cells.Cell) -> dict[str, pl.DataFrame]:
     """Nodes and paths of a cell of searches, and what its units cost."""
     store = Storage.of(of).store
     return {

@@ -75,6 +75,18 @@ def test_charts_and_tables_import_each_other_one_way_at_most() -> None:
     assert len(found) <= 1, found
 
 
+def test_only_the_grid_makes_the_specs_of_cells() -> None:
+    """Whoever needs a cell iterates ``Grid``: two walks over a study would have to agree."""
+    makers = {"sample_spec", "score_spec", "search_spec", "searches"}
+    found = {
+        (name, maker)
+        for name, path in modules().items()
+        for maker in makers
+        if f".study.cells.{maker}" in imports(path) or f"cells.{maker}(" in path.read_text()
+    }
+    assert found == set()
+
+
 def test_no_module_lies_beside_the_folders() -> None:
     beside = {path.name for path in PACKAGE.glob("*.py")}
     assert beside == {"__init__.py", "__main__.py", "cli.py", "commands.py", "errors.py"}

@@ -73,7 +73,7 @@ def scores(of: Study) -> Partition:
     return cells.partition(_store(of), cells.score_spec(of, TASK, POLICY, PRM))
 
 
-def searches(of: Study, prm: str = PRM) -> Iterator[tuple[cells.SearchCell, Partition]]:
+def searches(of: Study, prm: str = PRM) -> Iterator[tuple[cells.Cell, Partition]]:
     """All searches of the study with a PRM, with what is stored of them."""
     for search in cells.searches(of, TASK, POLICY, prm):
         yield search, cells.partition(_store(of), search.spec)

@@ -183,7 +183,7 @@ def of_one_engine(steps: list[str], margins: list[float]) -> None:
         assert margin % 1 == pytest.approx(given, abs=1e-4)
 
 
-def check_tree(row: dict[str, Any], search: cells.SearchCell, width: int) -> None:
+def check_tree(row: dict[str, Any], search: cells.Cell, width: int) -> None:
     """A unit of a search: every node under the parent that said so, every path along its nodes."""
     nodes = {node["node"]: node for node in row["nodes"]}
     assert [*nodes] == [*range(len(nodes))]
@@ -230,10 +230,10 @@ def unit_costs(of: Study, folder: Path) -> dict[tuple[Any, ...], tuple[Any, ...]
 def check_costs(of: Study) -> None:
     """Costs are those of the units that count, each once, whichever study asks."""
     store, found = Storage.of(of).store, database._ledger(of, Storage.of(of))
-    for need in database.needs(of):
-        spent = units.costs(store, need.spec)
-        assert spent.height == units.stored(store, need.spec).height
-        mine = found.filter(spec=database.canonical(need.spec))
+    for cell in cells.Grid(of):
+        spent = units.costs(store, cell.spec)
+        assert spent.height == units.stored(store, cell.spec).height
+        mine = found.filter(spec=database.canonical(cell.spec))
         assert mine["n_units"].sum() == spent.height
         assert mine["run"].n_unique() == mine.height
         for name in ("generated_tokens", "prm_tokens_computed", "sample_requests"):

@@ -30,8 +30,8 @@ from compute_optimal.store.sharing import publish
 from compute_optimal.store.storage import Storage
 from compute_optimal.study.cells import (
     ADOPTED_TABLES,
-    adopted_names,
     adopted_spec,
+    collections,
     graders,
     partition,
     task_spec,
@@ -474,12 +474,13 @@ def test_sources_of_one_policy_are_named_apart() -> None:
         "config/public.yaml",
         {"adopted": ["zeroeval-llama-3.1-8b", "henro25-llama-3.1-8b", "rewardmath"]},
     )
-    assert adopted_names(study) == {
-        ("MATH-500", "Llama-3.1-8B-Instruct--zeroeval-llama-3.1-8b"): "zeroeval-llama-3.1-8b",
-        ("MATH-500", "Llama-3.1-8B-Instruct--henro25-llama-3.1-8b"): "henro25-llama-3.1-8b",
-    }
+    assert [(found.task, found.policy, found.name) for found in collections(study)] == [
+        ("MATH-500", "Llama-3.1-8B-Instruct--zeroeval-llama-3.1-8b", "zeroeval-llama-3.1-8b"),
+        ("MATH-500", "Llama-3.1-8B-Instruct--henro25-llama-3.1-8b", "henro25-llama-3.1-8b"),
+        ("MATH-500", None, "rewardmath"),
+    ]
     alone = load_study("config/public.yaml", {"adopted": ["henro25-llama-3.1-8b"]})
-    assert list(adopted_names(alone)) == [("MATH-500", "Llama-3.1-8B-Instruct")]
+    assert [found.policy for found in collections(alone)] == ["Llama-3.1-8B-Instruct"]
 
 
 def test_one_collection_that_cannot_be_had_does_not_keep_the_others(

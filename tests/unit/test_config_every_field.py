@@ -168,7 +168,7 @@ def dry_run() -> None:
                 asked.run_receipts(place)
                 for parameter in (asked.samples, asked.scores, asked.searches, asked.answers):
                     assert parameter(place)
-                for kind in ("samples", "scores", "searches"):
+                for kind in ("samples", "step_scores", "searches"):
                     for resource in (asked.engines, asked.gpus, asked.memory, asked.minutes):
                         assert resource(kind)(place) >= 0  # type: ignore[arg-type]
     assert describe(plan(study, *hardware_named(study)), "cell")

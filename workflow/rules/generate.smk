@@ -39,7 +39,7 @@ rule draw_samples:
 rule score_steps:
     input:
         samples=plan.sample_receipt,
-        shards=plan.shards("scores"),
+        shards=plan.shards("step_scores"),
     output:
         "<results>/run/{task}/{policy}/{prm}/scores-{digest}.json",
     log:
@@ -48,10 +48,10 @@ rule score_steps:
         "<benchmarks>/score_steps/{task}/{policy}/{prm}-{digest}.jsonl"
     resources:
         storage=plan.storage,
-        engine=plan.engines("scores"),
-        gpu=plan.gpus("scores"),
-        mem_mb=plan.memory("scores"),
-        runtime=plan.minutes("scores"),
+        engine=plan.engines("step_scores"),
+        gpu=plan.gpus("step_scores"),
+        mem_mb=plan.memory("step_scores"),
+        runtime=plan.minutes("step_scores"),
     params:
         spec=plan.scores,
     shell:

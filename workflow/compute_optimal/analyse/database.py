@@ -21,7 +21,7 @@ from compute_optimal.store.schemas import COUNTS, ORIGIN, SECONDS
 from compute_optimal.store.storage import Storage
 from compute_optimal.study import cells
 from compute_optimal.study.config import PolicyEntry, Study
-from compute_optimal.study.coverage import coverage, needs
+from compute_optimal.study.coverage import coverage
 from compute_optimal.study.spec import canonical
 
 FILES = (
@@ -317,17 +317,17 @@ def _entries(study: Study) -> dict[str, pl.DataFrame]:
 def _adopted_policies(study: Study) -> Iterator[tuple[Any, ...]]:
     """A policy once a source: what it is called here, which model it is, and whose rollouts."""
     seen = set(study.policies)
-    for (_, name), collection in cells.adopted_names(study).items():
-        if name in seen:
+    for collection in cells.collections(study):
+        name, entry = collection.policy, collection.entry
+        if name is None or name in seen:
             continue
         seen.add(name)
-        entry = study.adopted_collection(collection)
         model = study.policy_facts(str(entry.policy))
         title = model.title if name == model.name else f"{model.title} ({entry.title})"
         weights = model.dtype if isinstance(model, PolicyEntry) else model.weights
         yield (
             name, title, model.family, model.n_parameters, model.is_reasoning, "adopted",
-            model.name, weights, collection,
+            model.name, weights, entry.name,
         )  # fmt: skip
 
 
@@ -357,22 +357,22 @@ them, and solutions of known truth with reward models' scores."""
 
 
 def _adopted(study: Study, storage: Storage) -> dict[str, pl.DataFrame]:
-    names = {collection: name for (_, name), collection in cells.adopted_names(study).items()}
     frames = {name: [pl.DataFrame(schema=schema)] for name, schema in ADOPTED.items()}
     stored = {
         "adopted_files": "adopted_files",
         "adopted_findings": "adopted_findings",
         "scored_solutions": "adopted_solutions",
     }
-    for entry in map(study.adopted_collection, study.adopted):
+    for collection in cells.collections(study):
+        entry = collection.entry
         described = {
             **{key: getattr(entry, key, None) for key in ADOPTED["collections"]},
             "collection": entry.name,
-            "policy": names.get(entry.name),
+            "policy": collection.policy,
             "caveats": "\n".join(entry.caveats),
         }
         frames["collections"].append(pl.DataFrame([described], schema=ADOPTED["collections"]))
-        cell = cells.partition(storage.store, cells.adopted_spec(entry))
+        cell = cells.partition(storage.store, collection.spec)
         for name, table in stored.items():
             if (rows := cell.read(table)).height:
                 found = rows.with_columns(collection=pl.lit(entry.name))
@@ -383,24 +383,24 @@ def _adopted(study: Study, storage: Storage) -> dict[str, pl.DataFrame]:
 def _ledger(study: Study, storage: Storage) -> pl.DataFrame:
     """What the cells cost: one row a cell and run, in the order of the study."""
     frames = [pl.DataFrame(schema=LEDGER)]
-    for need in needs(study):
-        spent = units.costs(storage.store, need.spec)
+    for cell in cells.Grid(study):
+        spent = units.costs(storage.store, cell.spec)
         if spent.is_empty():
             continue
-        cell = {
-            "task": need.task,
-            "policy": need.policy,
-            "prm": need.prm,
-            "method": need.method,
-            "kind": need.table,
-            "spec": canonical(need.spec),
-            "budget": need.spec.get("budget"),
-            "unit_budget": units.budget(need.spec),
+        named = {
+            "task": cell.task,
+            "policy": cell.policy,
+            "prm": cell.prm,
+            "method": cell.method,
+            "kind": cell.kind,
+            "spec": canonical(cell.spec),
+            "budget": cell.spec.get("budget"),
+            "unit_budget": units.budget(cell.spec),
         }
         of_runs = spent.group_by("run", *ORIGIN, maintain_order=True).agg(
             pl.len().alias("n_units"), pl.col(*SECONDS, *COUNTS).sum()
         )
-        of_cell = [pl.lit(cell[name], dtype=kind).alias(name) for name, kind in _CELL.items()]
+        of_cell = [pl.lit(named[name], dtype=kind).alias(name) for name, kind in _CELL.items()]
         frames.append(
             of_runs.with_columns(of_cell).select(pl.col(x).cast(kind) for x, kind in LEDGER.items())
         )

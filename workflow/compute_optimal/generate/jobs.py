@@ -52,7 +52,7 @@ from compute_optimal.store import units
 from compute_optimal.store.partitions import KEYS, Partition, new_run
 from compute_optimal.store.schemas import COUNTS_OF, NODE, PATH, SCHEMAS, SECONDS
 from compute_optimal.store.storage import Storage
-from compute_optimal.study.cells import draw_spec, draws_partition, partition
+from compute_optimal.study.cells import draw_spec, draws_partition, kind_of, partition
 from compute_optimal.study.config import ModelEntry, PromptFamily, TaskEntry
 from compute_optimal.study.cost import GPU_MEMORY_SHARE, gpu_memory_shares
 from compute_optimal.study.models import identity, model_folder
@@ -262,7 +262,7 @@ class _Job:
 
     @classmethod
     def of(cls, storage: Storage, spec: Spec, hashes: pl.Series, numbers: range) -> _Job:
-        table = units.TABLES[spec["kind"]]
+        table = kind_of(spec)
         stored = units.stored(storage.store, spec)
         have: set[tuple[Any, ...]] = set()
         if not stored.is_empty():

@@ -15,11 +15,8 @@ import polars as pl
 from compute_optimal.errors import StudyError
 from compute_optimal.store.partitions import Partition, Store
 from compute_optimal.store.schemas import COUNTS, COUNTS_OF, NODE, ORIGIN, PATH, SECONDS
-from compute_optimal.study.cells import partition
+from compute_optimal.study.cells import kind_of, partition
 from compute_optimal.study.spec import Spec
-
-TABLES = {"samples": "samples", "step_scores": "step_scores", "search": "searches"}
-"""Kind of a spec -> the table that holds its units."""
 
 NUMBERS = {"samples": "sample_index", "step_scores": "sample_index", "searches": "subtree"}
 """Table -> the column that tells the units of one problem apart."""
@@ -38,7 +35,7 @@ def stored(store: Store, spec: Spec, columns: Sequence[str] = ()) -> pl.DataFram
 
 
 def _counting(store: Store, spec: Spec, columns: Sequence[str], how: _Read) -> pl.DataFrame:
-    table = TABLES[spec["kind"]]
+    table = kind_of(spec)
     found = how(partition(store, spec), table, columns)
     if table == "step_scores" and not found.is_empty():
         found = _of_texts(found, how(partition(store, spec["samples"]), "samples", ["text_hash"]))
@@ -102,7 +99,7 @@ def _rows(
 
 def budget(spec: Spec) -> int:
     """What one unit of a cell makes up of the budget N: a subtree of DVTS is M samples."""
-    if spec["kind"] != "search":
+    if kind_of(spec) != "searches":
         return 1
     return int(spec.get("budget", spec["beam_width"]))
 
@@ -112,7 +109,7 @@ def costs(store: Store, spec: Spec, *, checked: bool = True) -> pl.DataFrame:
 
     Of all units that are stored and count, whoever asks. Unless ``checked``, bytes are not.
     """
-    counts = COUNTS_OF[TABLES[spec["kind"]]]
+    counts = COUNTS_OF[kind_of(spec)]
     how = Partition.read if checked else Partition.look
     found = _counting(store, spec, ["run", *counts, *SECONDS, *ORIGIN], how)
     if found.is_empty():

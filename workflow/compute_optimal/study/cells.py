@@ -1,4 +1,7 @@
-"""Cells of a study: the spec of each, and where its rows lie in the store.
+"""Cells of a study: the grid of them, the spec of each, and where its rows lie in the store.
+
+The grid task x policy x pool x PRM x search is walked here and nowhere else (``Grid``): what a
+study needs, what it costs, which jobs make it, what is published and fetched, all iterate it.
 
 A cell's spec holds all that decides its bytes and nothing that does not: no paths, no memory
 sizes, no number of samples. What a job must ensure ("256 samples of this spec for these
@@ -14,7 +17,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
 
 from compute_optimal.judge.grading import GRADER
 from compute_optimal.judge.grading.official import OFFICIAL_GRADER
@@ -27,6 +31,103 @@ from compute_optimal.study.spec import SAMPLE_VERSION, SEARCH_VERSION, Spec
 from compute_optimal.tasks import task_identity
 
 Pool = Literal["greedy", "evaluation", "difficulty"]
+
+Kind = Literal["samples", "step_scores", "searches"]
+"""What engines make: the table of the store that holds a cell's units is called so too."""
+
+_KINDS: dict[str, Kind] = {"samples": "samples", "step_scores": "step_scores", "search": "searches"}
+"""The spec of a search says "search", and so do its directories: they are what they were."""
+
+
+def kind_of(spec: Spec) -> Kind:
+    """What the units of a spec are, which is the name of their table."""
+    return _KINDS[spec["kind"]]
+
+
+class Job(NamedTuple):
+    """One job of the generate zone, which is one load of its models; no PRM draws samples."""
+
+    kind: Kind
+    task: str
+    policy: str
+    prm: str | None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a study: the units of one spec that it needs of each problem of a task."""
+
+    kind: Kind
+    task: str
+    policy: str
+    prm: str | None
+    method: str
+    """As in the study's methods; that of the pool which decides on difficulty is "difficulty"."""
+    budget: int
+    """N: the size of a pool, the budget of a beam search, the largest one for DVTS."""
+    n_units: int
+    """Units a problem: samples, samples with scores, or trees. Beam search is one tree, DVTS are
+    N / M independent subtrees."""
+    spec: Spec
+    pool: Pool | None = None
+
+    @property
+    def job(self) -> Job:
+        """The job that makes this cell, and others."""
+        return Job(self.kind, self.task, self.policy, self.prm)
+
+    def partition(self, store: Store) -> Partition:
+        """Where its rows lie."""
+        return partition(store, self.spec)
+
+
+class Grid:
+    """All cells of a study, by task, policy, and then pools before PRMs; the searches of a PRM by
+    rising budget, DVTS last. The one walk over it."""
+
+    def __init__(self, study: Study) -> None:
+        self._cells = tuple(_walk(study))
+
+    def __iter__(self) -> Iterator[Cell]:
+        return iter(self._cells)
+
+    def of(self, kind: Kind, task: str, policy: str) -> Sequence[Cell]:
+        """Cells of one kind of a (task, policy), over all PRMs; none where a study has none."""
+        return self._by_kind.get((kind, task, policy), ())
+
+    def of_job(self, job: Job) -> Sequence[Cell]:
+        """The cells that a job makes."""
+        return [cell for cell in self.of(*job[:3]) if cell.prm == job.prm]
+
+    def jobs(self, kind: Kind, task: str, policy: str) -> Sequence[Job]:
+        """The jobs of one kind of a (task, policy), one for each PRM."""
+        return list(dict.fromkeys(cell.job for cell in self.of(kind, task, policy)))
+
+    @cached_property
+    def _by_kind(self) -> dict[tuple[Kind, str, str], list[Cell]]:
+        found: dict[tuple[Kind, str, str], list[Cell]] = {}
+        for cell in self:
+            found.setdefault((cell.kind, cell.task, cell.policy), []).append(cell)
+        return found
+
+
+_METHODS = {"greedy": "cot", "evaluation": "majority", "difficulty": "difficulty"}
+"""Pool -> the method that it alone serves."""
+
+
+def _walk(study: Study) -> Iterator[Cell]:
+    for task in study.tasks:
+        for policy in study.policies:
+            for pool, size in pool_sizes(study).items():
+                spec = sample_spec(study, task, policy, pool)
+                method = _METHODS[pool]
+                yield Cell("samples", task, policy, None, method, size, size, spec, pool)
+            for prm in study.prms:
+                if "best_of_n" in study.methods:
+                    spec, top = score_spec(study, task, policy, prm), max(study.budgets)
+                    scored = task, policy, prm, "best_of_n", top, top
+                    yield Cell("step_scores", *scored, spec, "evaluation")
+                yield from searches(study, task, policy, prm)
 
 
 def pool_sizes(study: Study) -> dict[Pool, int]:
@@ -136,28 +237,18 @@ def draw_spec(spec: Spec) -> dict[str, Any]:
     return {**kept, "kind": "draws"}
 
 
-@dataclass(frozen=True)
-class SearchCell:
-    """One run of searches: beam search has one for each budget, DVTS one for the largest."""
-
-    method: str
-    budget: int
-    spec: Spec
-    subtrees: int
-    """Units of work a problem: N / M independent subtrees for DVTS, one tree for beam search."""
-
-
-def searches(study: Study, task: str, policy: str, prm: str) -> list[SearchCell]:
+def searches(study: Study, task: str, policy: str, prm: str) -> list[Cell]:
     """The searches of one (task, policy, PRM), by rising budget."""
+    here = Job("searches", task, policy, prm)
     found = []
     if "beam_search" in study.methods:
         for budget in study.budgets_of_searches:
             spec = search_spec(study, task, policy, prm, "beam_search", budget)
-            found.append(SearchCell("beam_search", budget, spec, 1))
+            found.append(Cell(*here, "beam_search", budget, 1, spec))
     if "dvts" in study.methods:
         budget = max(study.budgets_of_searches)
         spec = search_spec(study, task, policy, prm, "dvts", budget)
-        found.append(SearchCell("dvts", budget, spec, budget // study.beam_width))
+        found.append(Cell(*here, "dvts", budget, budget // study.beam_width, spec))
     return found
 
 
@@ -206,20 +297,39 @@ def adopted_spec(collection: AdoptedEntry) -> dict[str, Any]:
     return {**spec, "archive_sha256": collection.sha256}
 
 
-def adopted_names(study: Study) -> dict[tuple[str, str], str]:
-    """(task, policy) -> name of the adopted collection, for those that a policy wrote.
+@dataclass(frozen=True)
+class Collection:
+    """An adopted collection, as a study has it."""
+
+    entry: AdoptedEntry
+    policy: str | None
+    """Its policy as the study names it; None where no policy wrote it."""
+    spec: Spec
+
+    @property
+    def name(self) -> str:
+        return self.entry.name
+
+    @property
+    def task(self) -> str:
+        return self.entry.task
+
+
+def collections(study: Study) -> list[Collection]:
+    """The adopted collections of a study, in its order.
 
     Where a policy's answers to a task come from several sources, each is a policy of its own, for
     they were drawn in different ways: its name is followed by the collection's.
     """
-    run = [(task, policy) for task in study.tasks for policy in study.policies]
     entries = [study.adopted_collection(name) for name in study.adopted]
-    written = [(entry.task, entry.policy, entry.name) for entry in entries if entry.policy]
-    n_sources = Counter([*run, *((task, policy) for task, policy, _ in written)])
-    return {
-        (task, policy if n_sources[task, policy] == 1 else f"{policy}--{name}"): name
-        for task, policy, name in written
-    }
+    run = [(task, policy) for task in study.tasks for policy in study.policies]
+    n_sources = Counter([*run, *((entry.task, entry.policy) for entry in entries)])
+
+    def named(entry: AdoptedEntry) -> str | None:
+        alone = entry.policy is None or n_sources[entry.task, entry.policy] == 1
+        return entry.policy if alone else f"{entry.policy}--{entry.name}"
+
+    return [Collection(entry, named(entry), adopted_spec(entry)) for entry in entries]
 
 
 def graders(study: Study) -> dict[str, Any]:
@@ -288,24 +398,14 @@ def draws_partition(store: Store, draws: Spec, problem_hash: str) -> Partition:
 
 def all_partitions(study: Study, store: Store) -> Iterator[tuple[Partition, tuple[str, ...]]]:
     """Every partition that a study reads, with its tables."""
-    adopted = [study.adopted_collection(name) for name in study.adopted]
-    for task in dict.fromkeys([*study.tasks, *(entry.task for entry in adopted)]):
+    adopted = collections(study)
+    for task in dict.fromkeys([*study.tasks, *(found.task for found in adopted)]):
         yield partition(store, task_spec(study.task(task))), ("problems",)
-    for entry in adopted:
-        spec = adopted_spec(entry)
-        yield partition(store, spec), ADOPTED_TABLES
-        if entry.policy is not None:
-            task = task_spec(study.task(entry.task))["task"]
-            verdicts = verdicts_spec(spec, task, **graders(study))
+    for found in adopted:
+        yield partition(store, found.spec), ADOPTED_TABLES
+        if found.policy is not None:
+            facts = task_spec(study.task(found.task))["task"]
+            verdicts = verdicts_spec(found.spec, facts, **graders(study))
             yield partition(store, verdicts), ("verdicts",)
-    for task in study.tasks:
-        for policy in study.policies:
-            for pool in pool_sizes(study):
-                spec = sample_spec(study, task, policy, pool)
-                yield partition(store, spec), ("samples",)
-            for prm in study.prms:
-                if "best_of_n" in study.methods:
-                    spec = score_spec(study, task, policy, prm)
-                    yield partition(store, spec), ("step_scores",)
-                for search in searches(study, task, policy, prm):
-                    yield partition(store, search.spec), ("searches",)
+    for cell in Grid(study):
+        yield cell.partition(store), (cell.kind,)

@@ -20,8 +20,9 @@ import polars as pl
 
 from compute_optimal.store import units
 from compute_optimal.store.storage import Storage
+from compute_optimal.study.cells import Cell, Grid
 from compute_optimal.study.config import HardwareEntry, ModelEntry, Study
-from compute_optimal.study.coverage import Need, coverage, needs
+from compute_optimal.study.coverage import coverage
 
 GIB = 2**30
 
@@ -150,19 +151,20 @@ def plan(
 ) -> Plan:
     """Plan what a study lacks. Reads keys and costs of the store; seconds for the full grid."""
     storage = storage or Storage.of(study)
-    covered = coverage(study, storage)
-    pairs = list(zip(needs(study), covered.iter_rows(named=True), strict=True))
+    grid = Grid(study)
+    covered = coverage(study, storage, grid)
+    pairs = list(zip(grid, covered.iter_rows(named=True), strict=True))
     measured = _Measured(study, storage, hardware, pairs)
     rows = []
-    for need, row in pairs:
-        generated, scored = _tokens(study, need, row["tokens_needed"])
-        models = _models(study, need)
+    for cell, row in pairs:
+        generated, scored = _tokens(study, cell, row["tokens_needed"])
+        models = _models(study, cell)
         gpus = max(entry.n_gpus for entry in models)
-        hours = measured.seconds(need, generated, scored) / 3600
+        hours = measured.seconds(cell, generated, scored) / 3600
         work = flops(models[0], generated) if generated else 0.0
         work += flops(models[-1], scored) if scored else 0.0
         stored_tokens = generated
-        if need.table == "searches":
+        if cell.kind == "searches":
             stored_tokens = 2 * row["tokens_needed"] + 2 * generated
         rows.append(
             (
@@ -176,8 +178,8 @@ def plan(
                 stored_tokens * BYTES_PER_TOKEN / 1e6,
             )
         )
-    incomplete = [need for need, row in pairs if row["status"] != "stored"]
-    entries = {entry.name: entry for need in incomplete for entry in _models(study, need)}
+    incomplete = [cell for cell, row in pairs if row["status"] != "stored"]
+    entries = {entry.name: entry for cell in incomplete for entry in _models(study, cell)}
     full, separate = _against_separate_runs(study, pairs)
     return Plan(
         hardware_name,
@@ -190,16 +192,14 @@ def plan(
     )
 
 
-def resources(
-    study: Study, planned: Plan, names: Sequence[str], jobs: int, rows: pl.Expr
-) -> Resources:
-    """What one of the ``jobs`` that share the cells picked by ``rows`` asks for.
+def resources(study: Study, names: Sequence[str], jobs: int, to_do: pl.DataFrame) -> Resources:
+    """What one of the ``jobs`` that share the cells ``to_do`` (rows of a plan) asks for.
 
     ``names`` are the models that it loads, the policy first.
     """
     prms = set(study.prms)
     models = [study.prm(name) if name in prms else study.policy(name) for name in names]
-    mine = planned.cells.filter(rows & (pl.col("status") != "stored"))
+    mine = to_do.filter(pl.col("status") != "stored")
     gpus = 0 if mine.is_empty() else max(entry.n_gpus for entry in models)
     seconds = 3600 * float(mine["hours"].sum()) / jobs
     on_cpu = sum(entry.weight_bytes / GIB + CPU_ENGINE_GIB for entry in models)
@@ -213,12 +213,12 @@ def resources(
     )
 
 
-def _models(study: Study, need: Need) -> list[ModelEntry]:
+def _models(study: Study, cell: Cell) -> list[ModelEntry]:
     """Models that a cell's job loads; the policy first, the PRM last."""
-    if need.table == "samples" or need.prm is None:
-        return [study.policy(need.policy)]
-    prm = study.prm(need.prm)
-    return [prm] if need.table == "step_scores" else [study.policy(need.policy), prm]
+    if cell.kind == "samples" or cell.prm is None:
+        return [study.policy(cell.policy)]
+    prm = study.prm(cell.prm)
+    return [prm] if cell.kind == "step_scores" else [study.policy(cell.policy), prm]
 
 
 def _gpu_memory(models: Sequence[ModelEntry]) -> float:
@@ -227,22 +227,22 @@ def _gpu_memory(models: Sequence[ModelEntry]) -> float:
     return sum(gpu_gib(entry, max(1, entry.n_gpus)) for entry in models) / GPU_MEMORY_SHARE
 
 
-def _tokens(study: Study, need: Need, tokens: int) -> tuple[int, int]:
+def _tokens(study: Study, cell: Cell, tokens: int) -> tuple[int, int]:
     """Tokens that the engines generate and score for ``tokens`` of a cell.
 
     A search generates what no other has drawn. Its PRM reads each token about once that it has not
     read in another search.
     """
-    if need.table == "searches":
-        of_prms = _new_tokens(need.method, need.budget)
-        rank = study.prms.index(str(need.prm))
+    if cell.kind == "searches":
+        of_prms = _new_tokens(cell.method, cell.budget)
+        rank = study.prms.index(str(cell.prm))
         return (
             round(tokens * of_prms[min(rank, len(of_prms) - 1)]),
             round(tokens * of_prms[0]),
         )
     return (
-        0 if need.table == "step_scores" else tokens,
-        0 if need.table == "samples" else tokens,
+        0 if cell.kind == "step_scores" else tokens,
+        0 if cell.kind == "samples" else tokens,
     )
 
 
@@ -252,13 +252,13 @@ def _new_tokens(method: str, budget: int) -> tuple[float, ...]:
     return NEW_TOKENS[method, nearest]
 
 
-def _computed(need: Need, costs: pl.DataFrame) -> tuple[int, int]:
+def _computed(cell: Cell, costs: pl.DataFrame) -> tuple[int, int]:
     """Tokens that the engines generated and scored for units; ``_tokens`` after the fact."""
 
     def total(name: str) -> int:
         return int(costs[name].sum())
 
-    if need.table == "step_scores":
+    if cell.kind == "step_scores":
         # Equal samples are scored once, and each counts.
         return 0, total("prm_tokens_computed") + total("prm_tokens_cached")
     generated = total("generated_tokens") - total("shared_tokens")
@@ -277,45 +277,45 @@ class _Measured:
         study: Study,
         storage: Storage,
         hardware: HardwareEntry,
-        pairs: Sequence[tuple[Need, Mapping[str, Any]]],
+        pairs: Sequence[tuple[Cell, Mapping[str, Any]]],
     ) -> None:
         self._study, self._hardware = study, hardware
         self._per_token: dict[tuple[object, ...], float] = {}
         sums: dict[bool, list[float]] = {True: [0.0, 0.0], False: [0.0, 0.0]}
-        for need, row in pairs:
+        for cell, row in pairs:
             if not row["n_stored"]:
                 continue
-            spent = units.costs(storage.store, need.spec, checked=False)
-            on_gpu = self._on_gpu(need)
+            spent = units.costs(storage.store, cell.spec, checked=False)
+            on_gpu = self._on_gpu(cell)
             spent = spent.filter(pl.col("engine").str.starts_with("vllm-cpu") != on_gpu)
-            computed = _computed(need, spent)
+            computed = _computed(cell, spent)
             seconds = float(spent["seconds"].sum())
             if sum(computed) == 0 or seconds == 0:
                 continue
-            for key in self._keys(need):
+            for key in self._keys(cell):
                 self._per_token.setdefault(key, seconds / sum(computed))
             sums[on_gpu][0] += seconds
-            sums[on_gpu][1] += self._reckoned(need, *computed)
+            sums[on_gpu][1] += self._reckoned(cell, *computed)
         self._correction = {on: real / ours if ours else 1.0 for on, (real, ours) in sums.items()}
 
-    def seconds(self, need: Need, generated: int, scored: int) -> float:
+    def seconds(self, cell: Cell, generated: int, scored: int) -> float:
         """Estimated run time of what a cell lacks, without loading models [s]."""
-        for key in self._keys(need):
+        for key in self._keys(cell):
             if key in self._per_token:
                 return self._per_token[key] * (generated + scored)
-        return self._reckoned(need, generated, scored) * self._correction[self._on_gpu(need)]
+        return self._reckoned(cell, generated, scored) * self._correction[self._on_gpu(cell)]
 
-    def _keys(self, need: Need) -> Iterator[tuple[object, ...]]:
-        of_models = (need.table, need.policy, need.prm)
-        yield (*of_models, need.method, need.budget, need.task)
-        yield (*of_models, need.method)
+    def _keys(self, cell: Cell) -> Iterator[tuple[object, ...]]:
+        of_models = (cell.kind, cell.policy, cell.prm)
+        yield (*of_models, cell.method, cell.budget, cell.task)
+        yield (*of_models, cell.method)
         yield of_models
 
-    def _on_gpu(self, need: Need) -> bool:
-        return any(entry.n_gpus for entry in _models(self._study, need))
+    def _on_gpu(self, cell: Cell) -> bool:
+        return any(entry.n_gpus for entry in _models(self._study, cell))
 
-    def _reckoned(self, need: Need, generated: int, scored: int) -> float:
-        models = _models(self._study, need)
+    def _reckoned(self, cell: Cell, generated: int, scored: int) -> float:
+        models = _models(self._study, cell)
         seconds = 0.0
         if generated:
             rate = self._rate(models[0], DECODING_SHARE)
@@ -333,7 +333,7 @@ class _Measured:
 
 
 def _against_separate_runs(
-    study: Study, pairs: Sequence[tuple[Need, Mapping[str, Any]]]
+    study: Study, pairs: Sequence[tuple[Cell, Mapping[str, Any]]]
 ) -> tuple[dict[str, int], dict[str, int]]:
     """Generated tokens of the whole study, and of one run for each method, PRM and budget.
 
@@ -346,13 +346,13 @@ def _against_separate_runs(
     }
     full = dict.fromkeys(("pools", "beam_search", "dvts"), 0)
     separate = dict(full)
-    for need, row in pairs:
-        if need.table == "step_scores":
+    for cell, row in pairs:
+        if cell.kind == "step_scores":
             continue
-        kind = "pools" if need.table == "samples" else need.method
+        kind = "pools" if cell.kind == "samples" else cell.method
         tokens = row["n_needed"] * row["row_tokens"]
-        full[kind] += _tokens(study, need, round(tokens))[0]
-        separate[kind] += round(tokens * runs.get(need.method, 1))
+        full[kind] += _tokens(study, cell, round(tokens))[0]
+        separate[kind] += round(tokens * runs.get(cell.method, 1))
     return full, separate
 
 

@@ -2,63 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 import polars as pl
 
 from compute_optimal.errors import StudyError
 from compute_optimal.store import units
 from compute_optimal.store.storage import Storage
-from compute_optimal.study import cells
+from compute_optimal.study.cells import Cell, Grid
 from compute_optimal.study.config import Study
-from compute_optimal.study.spec import Spec
-
-POOL_METHODS = {"greedy": "cot", "evaluation": "majority", "difficulty": "difficulty"}
 
 
-@dataclass(frozen=True)
-class Need:
-    """One cell of a study: the units of ``table`` that it needs for each problem, their spec."""
-
-    task: str
-    policy: str
-    prm: str | None
-    method: str
-    budget: int
-    spec: Spec
-    table: str
-    per_problem: int
-
-
-def needs(study: Study) -> Iterator[Need]:
-    """Every cell of a study, in the order of ``coverage``."""
-    top = max(study.budgets)
-    for task in study.tasks:
-        for policy in study.policies:
-            for pool, size in cells.pool_sizes(study).items():
-                spec = cells.sample_spec(study, task, policy, pool)
-                yield Need(task, policy, None, POOL_METHODS[pool], size, spec, "samples", size)
-            for prm in study.prms:
-                if "best_of_n" in study.methods:
-                    spec = cells.score_spec(study, task, policy, prm)
-                    yield Need(task, policy, prm, "best_of_n", top, spec, "step_scores", top)
-                for search in cells.searches(study, task, policy, prm):
-                    yield Need(
-                        task,
-                        policy,
-                        prm,
-                        search.method,
-                        search.budget,
-                        search.spec,
-                        "searches",
-                        search.subtrees,
-                    )
-
-
-def coverage(study: Study, storage: Storage | None = None) -> pl.DataFrame:
-    """One row a cell: task, policy, prm, method, budget, status, n_stored, n_needed, row_tokens,
-    tokens_needed.
+def coverage(
+    study: Study, storage: Storage | None = None, grid: Iterable[Cell] | None = None
+) -> pl.DataFrame:
+    """One row a cell of the ``grid`` (default: the study's), in its order: task, policy, prm,
+    method, budget, status, n_stored, n_needed, row_tokens, tokens_needed.
 
     Counts are units (samples, samples with scores of their text, searches); ``status`` is stored,
     partial or missing; ``row_tokens`` (of one unit) and ``tokens_needed`` (of all that are missing)
@@ -69,36 +28,36 @@ def coverage(study: Study, storage: Storage | None = None) -> pl.DataFrame:
     facts = {name: storage.stored_facts(study.task(name), study.problems) for name in study.tasks}
     rows = []
     solution_tokens: dict[tuple[str, str], float] = {}
-    for need in needs(study):
-        known = facts[need.task]
-        limit = study.problems or study.task(need.task).n_problems
+    for cell in grid or Grid(study):
+        known = facts[cell.task]
+        limit = study.problems or study.task(cell.task).n_problems
         n_problems = limit if known is None else known.height
-        counted = ["n_tokens"] if need.table == "samples" else []
-        found = units.stored(storage.store, need.spec, counted)
+        counted = ["n_tokens"] if cell.kind == "samples" else []
+        found = units.stored(storage.store, cell.spec, counted)
         stored, tokens = 0, None
         if not found.is_empty():
-            found = found.filter(pl.col(units.NUMBERS[need.table]) < need.per_problem)
+            found = found.filter(pl.col(units.NUMBERS[cell.kind]) < cell.n_units)
             if known is not None:
                 found = found.filter(pl.col("problem_hash").is_in(known["problem_hash"].implode()))
             stored = found.height
             tokens = found["n_tokens"].mean() if counted else None
-        if need.table == "samples" and isinstance(tokens, float):
-            solution_tokens[need.task, need.policy] = tokens
-        needed = n_problems * need.per_problem
+        if cell.kind == "samples" and isinstance(tokens, float):
+            solution_tokens[cell.task, cell.policy] = tokens
+        needed = n_problems * cell.n_units
         each = solution_tokens.get(
-            (need.task, need.policy), float(study.policy(need.policy).solution_tokens)
+            (cell.task, cell.policy), float(study.policy(cell.policy).solution_tokens)
         )
         missing = max(0, needed - stored)
-        if need.table == "searches":
+        if cell.kind == "searches":
             # ASSUME: a search generates about what N independent samples would.
-            each *= need.budget / need.per_problem
+            each *= cell.budget / cell.n_units
         rows.append(
             (
-                need.task,
-                need.policy,
-                need.prm,
-                need.method,
-                need.budget,
+                cell.task,
+                cell.policy,
+                cell.prm,
+                cell.method,
+                cell.budget,
                 "missing" if stored == 0 else "partial" if missing else "stored",
                 stored,
                 needed,

@@ -16,7 +16,7 @@ from functools import cached_property, wraps
 from importlib.util import find_spec
 from inspect import isroutine
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import polars as pl
 
@@ -26,9 +26,9 @@ from compute_optimal.present.catalogue import ITEMS, NOTEBOOKS
 from compute_optimal.store.sharing import fetch
 from compute_optimal.store.storage import Storage
 from compute_optimal.study import cells
+from compute_optimal.study.cells import Cell, Collection, Grid, Job, Kind
 from compute_optimal.study.config import (
     SEARCH_METHODS,
-    AdoptedEntry,
     OutsidePolicy,
     PolicyEntry,
     Study,
@@ -62,11 +62,8 @@ RUN_TIME_KEYS = {
 """Keys of a study that say where and how to run; no result depends on them."""
 
 
-Kind = Literal["samples", "scores", "searches"]
-"""What a job of the generate zone makes."""
-
-Job = tuple[Kind, str, str, str | None]
-"""A job of the generate zone: kind, task, policy, and the PRM unless it draws samples."""
+RECEIPTS: dict[Kind, str] = {"samples": "samples", "step_scores": "scores", "searches": "searches"}
+"""What a job's receipt is called; the one place where step scores are called otherwise."""
 
 
 class Wildcards(Protocol):
@@ -143,7 +140,7 @@ class StudyPlan:
             if missing_cells(covered):
                 partitions = cells.all_partitions(self.study, Storage.of(self.study).store)
                 print(fetch(partitions, remote).summary("fetched"), file=sys.stderr)
-                covered = coverage(self.study)
+                covered = coverage(self.study, grid=self._grid)
         missing = missing_cells(covered)
         if missing and self.study.generate == "never":
             raise missing
@@ -163,37 +160,46 @@ class StudyPlan:
     # --- what is judged ------------------------------------------------------------------------
 
     @cached_property
-    def collections(self) -> dict[tuple[str, str], str]:
-        """(task, policy as this study names it) -> name of the adopted collection."""
-        return cells.adopted_names(self.study)
+    def _grid(self) -> Grid:
+        return Grid(self.study)
+
+    @cached_property
+    def collections(self) -> list[Collection]:
+        """The adopted collections."""
+        return cells.collections(self.study)
+
+    def _collections_on(self, task: str) -> list[tuple[str, Collection]]:
+        """Adopted collections on one task that a policy wrote, each with that policy."""
+        return [
+            (found.policy, found)
+            for found in self.collections
+            if found.task == task and found.policy is not None
+        ]
 
     @cached_property
     def tasks(self) -> tuple[str, ...]:
         """All tasks: the study's own and those of adopted rollouts."""
-        adopted = (self.study.adopted_collection(name).task for name in self.study.adopted)
+        adopted = (found.task for found in self.collections)
         return tuple(dict.fromkeys([*self.study.tasks, *adopted]))
 
     @property
     def _judged(self) -> list[tuple[str, str, str]]:
-        run = [("run", task, policy) for task in self.study.tasks for policy in self.study.policies]
+        run = dict.fromkeys(("run", cell.task, cell.policy) for cell in self._grid)
         # All collections on a task are one job: each takes less than a job's start.
-        tasks = dict.fromkeys(task for task, _ in self.collections)
+        tasks = dict.fromkeys(found.task for found in self.collections if found.policy is not None)
         return [*run, *(("adopted", task, EVERY_COLLECTION) for task in tasks)]
 
-    @property
-    def _scoring_prms(self) -> tuple[str, ...]:
-        return self.study.prms if "best_of_n" in self.study.methods else ()
-
-    @cached_property
-    def _examined_tasks(self) -> tuple[str, ...]:
-        """Tasks on which PRMs can be measured: scored ones whose steps can be checked."""
-        scored = self.study.tasks if self._scoring_prms else ()
-        return tuple(task for task in scored if step_checker(self.study.task(task)))
-
-    @property
-    def _searching_prms(self) -> tuple[str, ...]:
-        searched = set(SEARCH_METHODS) & set(self.study.methods)
-        return self.study.prms if searched else ()
+    def _checkable(self, kind: Kind) -> dict[str, list[str]]:
+        """Tasks whose steps can be checked -> policies with cells of a kind."""
+        found: dict[str, dict[str, None]] = {}
+        for cell in self._grid:
+            if cell.kind == kind:
+                found.setdefault(cell.task, {})[cell.policy] = None
+        return {
+            task: list(policies)
+            for task, policies in found.items()
+            if step_checker(self.study.task(task))
+        }
 
     # --- targets and inputs --------------------------------------------------------------------
 
@@ -250,14 +256,13 @@ class StudyPlan:
         """What PRMs see and miss, and what searches lost, where steps can be checked."""
         examined = [
             self._named(f"run/{task}/{kind}", self._examination(task), "parquet")
-            for task in self._examined_tasks
+            for task in self._checkable("step_scores")
             for kind in ("prm_rates", "prm_cases")
         ]
         searched = [
             self._named(f"run/{task}/{policy}/pruning", self._checks(task, policy), "parquet")
-            for task in (self.study.tasks if self._searching_prms else ())
-            if step_checker(self.study.task(task))
-            for policy in self.study.policies
+            for task, policies in self._checkable("searches").items()
+            for policy in policies
         ]
         return [*examined, *searched]
 
@@ -282,8 +287,7 @@ class StudyPlan:
 
     def sample_receipt(self, wildcards: Wildcards) -> list[str]:
         """Receipt of the pools of a (task, policy)."""
-        task, policy = wildcards.task, wildcards.policy
-        return self._receipt("samples", task, policy)
+        return self._receipts("samples", wildcards.task, wildcards.policy)
 
     def answer_receipts(self, wildcards: Wildcards) -> list[str]:
         """Receipts of all answers of a (task, policy)."""
@@ -291,24 +295,21 @@ class StudyPlan:
 
     def run_receipts(self, wildcards: Wildcards) -> list[str]:
         """Receipts of the pools and searches of a (task, policy)."""
-        task, policy = wildcards.task, wildcards.policy
-        receipts = self.sample_receipt(wildcards)
-        for prm in self._searching_prms:
-            receipts += self._receipt("searches", task, policy, prm)
-        return receipts
+        searched = self._receipts("searches", wildcards.task, wildcards.policy)
+        return [*self.sample_receipt(wildcards), *searched]
 
     def score_receipts(self, wildcards: Wildcards) -> list[str]:
         """Receipts of all step scores of a (task, policy)."""
         if wildcards.origin == "adopted":
             return []
-        return self._score_receipts(wildcards.task, wildcards.policy)
+        return self._receipts("step_scores", wildcards.task, wildcards.policy)
 
     def task_score_receipts(self, wildcards: Wildcards) -> list[str]:
         """Receipts of all step scores of a task."""
         return [
             receipt
             for policy in self.study.policies
-            for receipt in self._score_receipts(wildcards.task, policy)
+            for receipt in self._receipts("step_scores", wildcards.task, policy)
         ]
 
     @property
@@ -320,22 +321,18 @@ class StudyPlan:
         """
         return self._named("study", self._database(), "json")
 
-    def _score_receipts(self, task: str, policy: str) -> list[str]:
-        receipts = []
-        for prm in self._scoring_prms:
-            receipts += self._receipt("scores", task, policy, prm)
-        return receipts
-
-    def _receipt(self, kind: Kind, task: str, policy: str, prm: str | None = None) -> list[str]:
-        """The receipt that a job waits for; none where all rows were stored before any job ran.
+    def _receipts(self, kind: Kind, task: str, policy: str) -> list[str]:
+        """The receipts that a job waits for; none where all rows were stored before any job ran.
 
         A receipt that exists stays an input: without it, what a job waits for would change as soon
         as its cell is stored, and everything behind a generated cell would be made twice.
         """
-        stem = _receipt_stem(kind, task, policy, prm)
-        receipt = self._named(stem, self._request(kind, task, policy, prm), "json")
-        waits = (kind, task, policy, prm) in self._unstored or Path(receipt).exists()
-        return [receipt] if waits else []
+        receipts = []
+        for job in self._grid.jobs(kind, task, policy):
+            receipt = self._named(_receipt_stem(job), self._request(job), "json")
+            if job in self._unstored or Path(receipt).exists():
+                receipts.append(receipt)
+        return receipts
 
     def _answer_table(self, origin: str, task: str, policy: str) -> str:
         request = self._answers(origin, task, policy)
@@ -389,7 +386,7 @@ class StudyPlan:
 
     def scores(self, wildcards: Wildcards) -> str:
         """Parameter of ``score_steps`` and of its shards."""
-        return self._parameter("scores", wildcards)
+        return self._parameter("step_scores", wildcards)
 
     def searches(self, wildcards: Wildcards) -> str:
         """Parameter of ``search_trees`` and of its shards."""
@@ -442,22 +439,21 @@ class StudyPlan:
 
     @cached_property
     def _covered(self) -> pl.DataFrame:
-        return coverage(self.study)
+        return coverage(self.study, grid=self._grid)
 
     @cached_property
     def _unstored(self) -> frozenset[Job]:
         """Jobs some of whose rows are not stored."""
-        lacking = self._covered.filter(pl.col("status") != "stored")
-        keys = lacking.select("method", "task", "policy", "prm").iter_rows()
-        return frozenset((_kind_of(method), *cell) for method, *cell in keys)
+        status = zip(self._grid, self._covered["status"], strict=True)
+        return frozenset(cell.job for cell, of_cell in status if of_cell != "stored")
 
-    def _cells_of(self, kind: Kind, wildcards: Wildcards) -> pl.Expr:
-        """Which cells of the plan a job fills; all shards of a job fill the same."""
-        here = (pl.col("task") == wildcards.task) & (pl.col("policy") == wildcards.policy)
-        if kind == "samples":
-            return here & pl.col("prm").is_null()
-        searched = pl.col("method").is_in(SEARCH_METHODS)
-        return here & (pl.col("prm") == wildcards.prm) & (searched == (kind == "searches"))
+    @cached_property
+    def _rows_of(self) -> dict[Job, list[int]]:
+        """Which rows of the plan a job fills; all shards of a job fill the same."""
+        rows: dict[Job, list[int]] = {}
+        for row, cell in enumerate(self._grid):
+            rows.setdefault(cell.job, []).append(row)
+        return rows
 
     def _has_work(self, kind: Kind, wildcards: Wildcards) -> bool:
         # A job that has shards finds everything stored when its turn comes.
@@ -468,11 +464,12 @@ class StudyPlan:
     def _resources(self, kind: Kind, wildcards: Wildcards) -> Resources:
         names = {
             "samples": lambda: [wildcards.policy],
-            "scores": lambda: [wildcards.prm],
+            "step_scores": lambda: [wildcards.prm],
             "searches": lambda: [wildcards.policy, wildcards.prm],
         }[kind]()
-        rows = self._cells_of(kind, wildcards) & pl.lit(self._has_work(kind, wildcards))
-        return resources(self.study, self._planned, names, self._n_shards(kind, wildcards), rows)
+        rows = self._rows_of[_job(kind, wildcards)] if self._has_work(kind, wildcards) else []
+        to_do = self._planned.cells[rows]
+        return resources(self.study, names, self._n_shards(kind, wildcards), to_do)
 
     # --- shards of large cells -----------------------------------------------------------------
 
@@ -484,7 +481,7 @@ class StudyPlan:
             if n_shards == 1 or hasattr(wildcards, "shard"):
                 return []
             job = _job(kind, wildcards)
-            stem, request = _receipt_stem(*job), self._request(*job)
+            stem, request = _receipt_stem(job), self._request(job)
             return [
                 self._named(f"{stem}-{shard}-of-{n_shards}", request, "json")
                 for shard in range(1, n_shards + 1)
@@ -503,7 +500,7 @@ class StudyPlan:
         n_problems = self.study.problems or self.study.task(wildcards.task).n_problems
         per_problem = {
             "samples": sum(cells.pool_sizes(self.study).values()),
-            "scores": max(self.study.budgets),
+            "step_scores": max(self.study.budgets),
             "searches": sum(
                 len([method for method in SEARCH_METHODS if method in self.study.methods]) * budget
                 for budget in self.study.budgets_of_searches
@@ -512,14 +509,16 @@ class StudyPlan:
         shards = math.ceil(n_problems * per_problem / self.study.samples_per_job)
         return max(1, min(n_problems, shards))
 
-    def _request(self, kind: Kind, task: str, policy: str, prm: str | None) -> Spec:
-        if prm is None:
-            return self._samples(task, policy)
-        make = self._scores if kind == "scores" else self._search
-        return make(task, policy, prm)
+    def _request(self, job: Job) -> Spec:
+        make = {
+            "samples": self._samples,
+            "step_scores": self._scores,
+            "searches": self._searches,
+        }[job.kind]
+        return make(job)
 
     def _parameter(self, kind: Kind, wildcards: Wildcards) -> str:
-        request = dict(self._request(*_job(kind, wildcards)))
+        request = dict(self._request(_job(kind, wildcards)))
         if shard := getattr(wildcards, "shard", None):
             number, n_shards = map(int, shard.split("-of-"))
             request["shard"] = {"number": number, "of": n_shards}
@@ -532,44 +531,32 @@ class StudyPlan:
         limit = self.study.problems if task in self.study.tasks else None
         return {"task": cells.task_spec(entry)["task"], "problems": limit}
 
-    def _samples(self, task: str, policy: str) -> Spec:
-        return {**self._task(task), "pools": self._pools(task, policy)}
+    def _samples(self, job: Job) -> Spec:
+        return {**self._task(job.task), "pools": self._pools(job.task, job.policy)}
 
-    def _scores(self, task: str, policy: str, prm: str) -> Spec:
-        spec = cells.score_spec(self.study, task, policy, prm)
-        return {**self._task(task), "n": max(self.study.budgets), "spec": spec}
+    def _scores(self, job: Job) -> Spec:
+        (scored,) = self._grid.of_job(job)
+        return {**self._task(job.task), "n": scored.n_units, "spec": scored.spec}
 
-    def _search(self, task: str, policy: str, prm: str) -> Spec:
-        return {**self._task(task), "searches": self._searches(task, policy, prm)}
+    def _searches(self, job: Job) -> Spec:
+        searches = [_search(cell) for cell in self._grid.of_job(job)]
+        return {**self._task(job.task), "searches": searches}
 
     def _answers(self, origin: str, task: str, policy: str) -> Spec:
         request: dict[str, Any] = {**self._task(task), **cells.graders(self.study)}
         if origin == "adopted":
-            entries = self._collections_on(task)
-            specs = {policy: cells.adopted_spec(entry) for policy, entry in entries.items()}
+            specs = {policy: found.spec for policy, found in self._collections_on(task)}
             return {**request, "collections": specs}
-        searches = self._searches_of(task, policy)
         return {
             **request,
             "policy": policy,
             "pools": self._pools(task, policy),
-            "searches": searches,
-        }
-
-    def _collections_on(self, task: str) -> dict[str, AdoptedEntry]:
-        """Adopted collections on one task, by the policy as this study names it."""
-        return {
-            policy: self.study.adopted_collection(name)
-            for (of_task, policy), name in self.collections.items()
-            if of_task == task
+            "searches": self._searches_of(task, policy),
         }
 
     def _searches_of(self, task: str, policy: str) -> list[dict[str, Any]]:
-        return [
-            {"prm": prm, **search}
-            for prm in self._searching_prms
-            for search in self._searches(task, policy, prm)
-        ]
+        found = self._grid.of("searches", task, policy)
+        return [{"prm": cell.prm, **_search(cell)} for cell in found]
 
     def _checks(self, task: str, policy: str) -> Spec:
         pool = self._pools(task, policy)["evaluation"]
@@ -583,13 +570,14 @@ class StudyPlan:
 
     def _examination(self, task: str) -> Spec:
         study = self.study
+        scores: dict[str, dict[str, Spec]] = {}
+        for policy in study.policies:
+            for prm, spec in self._scores_of(task, policy).items():
+                scores.setdefault(prm, {})[policy] = spec
         return {
             "task": task,
             "checks": {policy: digest(self._checks(task, policy)) for policy in study.policies},
-            "scores": {
-                prm: {p: cells.score_spec(study, task, p, prm) for p in study.policies}
-                for prm in self._scoring_prms
-            },
+            "scores": scores,
             "settings": {
                 "replicates": study.statistics.bootstrap_replicates,
                 "confidence": study.statistics.confidence,
@@ -612,23 +600,26 @@ class StudyPlan:
             },
         }
         if origin == "adopted":
-            entries = self._collections_on(task)
             return {
                 **request,
                 "collections": [
                     {
-                        **_size(study.policy_facts(str(entry.policy)), name),
-                        "adopted": {"prm": entry.prm, "spec": cells.adopted_spec(entry)},
+                        **_size(study.policy_facts(str(found.entry.policy)), name),
+                        "adopted": {"prm": found.entry.prm, "spec": found.spec},
                     }
-                    for name, entry in entries.items()
+                    for name, found in self._collections_on(task)
                 ],
             }
-        specs = {prm: cells.score_spec(study, task, policy, prm) for prm in self._scoring_prms}
-        return {**request, **_size(study.policy(policy), policy), "scores": specs}
+        scores = self._scores_of(task, policy)
+        return {**request, **_size(study.policy(policy), policy), "scores": scores}
+
+    def _scores_of(self, task: str, policy: str) -> dict[str, Spec]:
+        found = self._grid.of("step_scores", task, policy)
+        return {str(cell.prm): cell.spec for cell in found}
 
     def _database(self) -> Spec:
         study = self.study.model_dump(mode="json", exclude=RUN_TIME_KEYS)
-        adopted = [self.study.adopted_collection(name) for name in self.study.adopted]
+        adopted = [found.entry for found in self.collections]
         entries = [
             *(self.study.task(name) for name in self.tasks),
             *map(self.study.policy, self.study.policies),
@@ -647,30 +638,8 @@ class StudyPlan:
 
     def _pools(self, task: str, policy: str) -> dict[str, Any]:
         return {
-            pool: {"n": size, "spec": cells.sample_spec(self.study, task, policy, pool)}
-            for pool, size in cells.pool_sizes(self.study).items()
-        }
-
-    def _searches(self, task: str, policy: str, prm: str) -> list[dict[str, Any]]:
-        return self._searches_of_all[task, policy, prm]
-
-    @cached_property
-    def _searches_of_all(self) -> dict[tuple[str, str, str], list[dict[str, Any]]]:
-        # Made once: each is part of the names of several files, which are asked for many times.
-        study = self.study
-        return {
-            (task, policy, prm): [
-                {
-                    "method": search.method,
-                    "budget": search.budget,
-                    "subtrees": search.subtrees,
-                    "spec": search.spec,
-                }
-                for search in cells.searches(study, task, policy, prm)
-            ]
-            for task in study.tasks
-            for policy in study.policies
-            for prm in study.prms
+            str(cell.pool): {"n": cell.n_units, "spec": cell.spec}
+            for cell in self._grid.of("samples", task, policy)
         }
 
     def sources(self, verb: str) -> list[str]:
@@ -683,7 +652,7 @@ class StudyPlan:
 
 def _job(kind: Kind, wildcards: Wildcards) -> Job:
     prm = None if kind == "samples" else wildcards.prm
-    return kind, wildcards.task, wildcards.policy, prm
+    return Job(kind, wildcards.task, wildcards.policy, prm)
 
 
 def _size(entry: PolicyEntry | OutsidePolicy, name: str) -> dict[str, Any]:
@@ -695,14 +664,18 @@ def _size(entry: PolicyEntry | OutsidePolicy, name: str) -> dict[str, Any]:
     }
 
 
-def _receipt_stem(kind: Kind, task: str, policy: str, prm: str | None) -> str:
-    return "/".join(["run", task, policy, *([prm] if prm else []), kind])
+def _search(cell: Cell) -> dict[str, Any]:
+    return {
+        "method": cell.method,
+        "budget": cell.budget,
+        "subtrees": cell.n_units,
+        "spec": cell.spec,
+    }
 
 
-def _kind_of(method: str) -> Kind:
-    if method in SEARCH_METHODS:
-        return "searches"
-    return "scores" if method == "best_of_n" else "samples"
+def _receipt_stem(job: Job) -> str:
+    names = ("run", job.task, job.policy, job.prm, RECEIPTS[job.kind])
+    return "/".join(name for name in names if name)
 
 
 def _shown(file: Path | str) -> Path:

@@ -118,14 +118,15 @@ def _data(
     budget: int,
 ) -> dict[str, Any]:
     budgets = [n for n in study.budgets if n <= budget] or [min(study.budgets)]
-    texts = _Texts()
+    texts, grid = _Texts(), cells.Grid(study)
     adopted = map(study.adopted_collection, study.adopted)
     names = dict.fromkeys([*study.prms, *(prm for entry in adopted for prm in entry.prms)])
     shown = [row for row in candidates if row["place"] <= n_problems]
     found = []
     for (task, policy), group in groupby(shown, key=lambda row: (row["task"], row["policy"])):
         rows = list(group)
-        cell = _Cell(study, storage, database, task, policy, rows, budgets, list(names), texts)
+        here = study, grid, storage, database, task, policy
+        cell = _Cell(*here, rows, budgets, list(names), texts)
         found.append(cell.data())
     return {
         "study": study.name,
@@ -151,6 +152,7 @@ class _Cell:
     """What the page holds of one (task, policy)."""
 
     study: Study
+    grid: cells.Grid
     storage: Storage
     database: Path
     task: str
@@ -197,17 +199,19 @@ class _Cell:
         )
         request: dict[str, Any]
         if self._adopted:
-            name = cells.adopted_names(self.study)[self.task, self.policy]
-            entry = self.study.adopted_collection(name)
-            request = {"adopted": {"prm": entry.prm, "spec": cells.adopted_spec(entry)}}
-            texts = {}
+            found = next(
+                found
+                for found in cells.collections(self.study)
+                if (found.task, found.policy) == (self.task, self.policy)
+            )
+            request = {"adopted": {"prm": found.entry.prm, "spec": found.spec}}
         else:
-            sampled = "evaluation" in cells.pool_sizes(self.study)
-            scored = self.study.prms if "best_of_n" in self.study.methods else ()
-            here = self.task, self.policy
-            request = {"scores": {p: cells.score_spec(self.study, *here, p) for p in scored}}
-            spec = cells.sample_spec(self.study, *here, "evaluation")
-            texts = self._texts_of(spec) if sampled else {}
+            scored = self.grid.of("step_scores", self.task, self.policy)
+            request = {"scores": {str(cell.prm): cell.spec for cell in scored}}
+        texts: dict[tuple[str, int], str] = {}
+        for cell in self.grid.of("samples", self.task, self.policy):
+            if cell.pool == "evaluation":
+                texts = self._texts_of(cell.spec)
         scores = {
             prm: {
                 (problem, sample): margins
@@ -235,35 +239,34 @@ class _Cell:
         nodes: dict[_Tree, list[Any]] = {}
         leaves: dict[tuple[_Tree, int, int], int] = {}
         hashes = [row["problem_hash"] for row in self.rows]
-        for prm in () if self._adopted else self.study.prms:
-            for search in cells.searches(self.study, self.task, self.policy, prm):
-                budget = search.spec.get("budget")
-                store, spec = self.storage.store, search.spec
-                shown = pl.col("problem_hash").is_in(hashes)
-                if budget is None:
-                    shown &= pl.col("subtree") < self._n_subtrees
-                elif budget not in self.budgets:
-                    continue
-                columns = ["depth", "parent", "text", "margin", "fate", "finished"]
-                found = units.nodes(store, spec, columns)
-                for row in found.filter(shown).iter_rows(named=True):
-                    tree = prm, search.method, budget, row["problem_hash"]
-                    nodes.setdefault(tree, []).append(
-                        [
-                            row["subtree"],
-                            row["depth"],
-                            row["node"],
-                            row["parent"],
-                            self.texts.of(row["text"]),
-                            _rounded(row["margin"]),
-                            _FATES.index(row["fate"]),
-                            row["finished"],
-                        ]
-                    )
-                ends = units.paths(store, spec, ["leaf"])
-                for row in ends.filter(shown).iter_rows(named=True):
-                    tree = prm, search.method, budget, row["problem_hash"]
-                    leaves[tree, row["subtree"], row["path"]] = row["leaf"]
+        for cell in self.grid.of("searches", self.task, self.policy):
+            prm, budget = str(cell.prm), cell.spec.get("budget")
+            store, spec = self.storage.store, cell.spec
+            shown = pl.col("problem_hash").is_in(hashes)
+            if budget is None:
+                shown &= pl.col("subtree") < self._n_subtrees
+            elif budget not in self.budgets:
+                continue
+            columns = ["depth", "parent", "text", "margin", "fate", "finished"]
+            found = units.nodes(store, spec, columns)
+            for row in found.filter(shown).iter_rows(named=True):
+                tree = prm, cell.method, budget, row["problem_hash"]
+                nodes.setdefault(tree, []).append(
+                    [
+                        row["subtree"],
+                        row["depth"],
+                        row["node"],
+                        row["parent"],
+                        self.texts.of(row["text"]),
+                        _rounded(row["margin"]),
+                        _FATES.index(row["fate"]),
+                        row["finished"],
+                    ]
+                )
+            ends = units.paths(store, spec, ["leaf"])
+            for row in ends.filter(shown).iter_rows(named=True):
+                tree = prm, cell.method, budget, row["problem_hash"]
+                leaves[tree, row["subtree"], row["path"]] = row["leaf"]
         return nodes, leaves
 
     @property

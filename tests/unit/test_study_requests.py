@@ -1,0 +1,90 @@
+"""What the shipped studies ask of each rule, and where their cells lie, stays what it is.
+
+A changed digest asks for all behind it anew, and a changed directory loses what is stored there.
+Where a study, or what it names, was changed on purpose, run this file: it writes the expected
+digests anew, and the difference shows which rules of which studies the change touches.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from compute_optimal.store.storage import Storage
+from compute_optimal.study.cells import all_partitions, pool_sizes
+from compute_optimal.study.config import load_study
+from compute_optimal.study.coverage import coverage
+from compute_optimal.study.plan import StudyPlan
+from compute_optimal.study.spec import digest
+
+ROOT = Path(__file__).parents[2]
+EXPECTED = Path(__file__).with_name("expected_requests.json")
+STUDIES = sorted(
+    file.stem for file in (ROOT / "config").glob("*.yaml") if file.stem not in {"claims"}
+)
+
+
+def places(plan: StudyPlan) -> Iterator[tuple[str, Any]]:
+    """Every rule with a parameter, and the wildcards of each of its jobs."""
+    study, none = plan.study, {"origin": "run", "prm": None}
+    for task in plan.tasks:
+        yield "problems", SimpleNamespace(task=task, **none)
+    for task in study.tasks:
+        yield "examination", SimpleNamespace(task=task, policy=None, **none)
+        for policy in study.policies:
+            here = {"task": task, "policy": policy, "origin": "run"}
+            for rule in ("samples", "answers", "checks", "estimates"):
+                yield rule, SimpleNamespace(**here, prm=None)
+            yield "samples", SimpleNamespace(**here, prm=None, shard="2-of-3")
+            for prm in study.prms:
+                for rule in ("scores", "searches"):
+                    yield rule, SimpleNamespace(**here, prm=prm)
+                    yield rule, SimpleNamespace(**here, prm=prm, shard="2-of-3")
+    for task in dict.fromkeys(found.task for found in plan.collections if found.policy):
+        for rule in ("answers", "estimates"):
+            place = {"task": task, "policy": "every-collection", "origin": "adopted", "prm": None}
+            yield rule, SimpleNamespace(**place)
+
+
+def digests(name: str) -> dict[str, str]:
+    """One digest a rule, over the parameters of all its jobs in the order of the study; and of the
+    files that they make, the cells, and the directories of the store."""
+    plan = StudyPlan(load_study(ROOT / "config" / f"{name}.yaml"))
+    found: dict[str, list[Any]] = {}
+    for rule, place in places(plan):
+        if rule in {"checks", "examination"} and "evaluation" not in pool_sizes(plan.study):
+            continue
+        found.setdefault(rule, []).append(getattr(plan, rule)(place))
+    found["database"] = [plan.database()]
+    found["files"] = [
+        plan.description, *plan.problem_tables, *plan.estimate_tables, *plan.ability_tables,
+    ]  # fmt: skip
+    storage = Storage.of(plan.study)
+    found["store"] = [
+        [cell.directory, list(tables)] for cell, tables in all_partitions(plan.study, storage.store)
+    ]
+    cells = coverage(plan.study).select("task", "policy", "prm", "method", "budget", "n_needed")
+    found["cells"] = [list(row) for row in cells.iter_rows()]
+    return {rule: digest({"all": texts}) for rule, texts in found.items()}
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_requests_and_directories_are_what_they_were(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    assert digests(name) == json.loads(EXPECTED.read_text())[name]
+
+
+def write_expected() -> None:
+    found = {name: digests(name) for name in STUDIES}
+    EXPECTED.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
+
+
+if __name__ == "__main__":
+    write_expected()
