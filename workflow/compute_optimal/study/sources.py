@@ -45,7 +45,7 @@ def sources_of(verb: str, notebooks: Iterable[Path] = ()) -> list[Path]:
             names |= _module(module).imports - found
     files: set[Path] = set()
     for source in map(_module, found):
-        files |= {source.file, *source.beside}
+        files |= {source.file, *source.beside, *source.statements}
         if _QUERIES in found:
             files |= source.queries
     return sorted(files)
@@ -70,6 +70,9 @@ class _Module:
             self.file.parent / text
             for text in short
             if text.endswith(_BESIDE) and (self.file.parent / text).is_file()
+        }
+        self.statements = {
+            _SQL / text for text in short if text.endswith(".sql") and (_SQL / text).is_file()
         }
         self.queries = {file for text in short for file in _queries_named(text)}
 
