@@ -32,8 +32,9 @@ from compute_optimal.analyse import database
 from compute_optimal.analyse.published import load_processbench
 from compute_optimal.analyse.score_quality import examine_scores
 from compute_optimal.analyse.selection import select_strategies
+from compute_optimal.analyse.statements import SQL_FOLDER
 from compute_optimal.present.claims import judge_claims
-from compute_optimal.present.query import SQL_FOLDER, run_query
+from compute_optimal.present.query import run_query
 from compute_optimal.store.partitions import write_json, write_parquet
 from compute_optimal.store.storage import Storage
 from compute_optimal.study.config import Study, load_claims, load_study

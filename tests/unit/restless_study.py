@@ -218,12 +218,11 @@ def check_tree(row: dict[str, Any], search: cells.Cell, width: int) -> None:
 
 def unit_costs(of: Study, folder: Path) -> dict[tuple[Any, ...], tuple[Any, ...]]:
     """What each method costs, by the study's own tables."""
-    frame = database._ledger(of, Storage.of(of))
-    frame.write_parquet(folder / "ledger.parquet")
+    file = folder / "ledger.parquet"
+    database._ledger(of, Storage.of(of)).write_parquet(file)
     with duckdb.connect() as connection:
-        file = str(folder / "ledger.parquet")
-        connection.execute("CREATE TABLE ledger AS FROM read_parquet(?)", [file])
-        rows = connection.execute(f"FROM ({database.UNIT_COSTS})").fetchall()
+        database.fill(connection, {"ledger": [str(file)]}, folder)
+        rows = connection.execute("FROM unit_costs").fetchall()
     return {row[:5]: row[5:] for row in rows}
 
 

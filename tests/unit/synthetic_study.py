@@ -1,9 +1,9 @@
-"""A made-up database of results, for tests of figures, tables and queries only."""
+"""A made-up study in a database as the product makes it, for tests of what is read from one."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Collection, Mapping
+import tempfile
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,71 +12,12 @@ import numpy as np
 import polars as pl
 
 from compute_optimal.analyse.accuracy import OUTCOMES
+from compute_optimal.analyse.database import TABLES, fill
 from compute_optimal.analyse.prm_ability import MEASURES
 from compute_optimal.analyse.prm_cases import DISAGREEMENT, FAILURES
 from compute_optimal.analyse.selection import select_strategies
+from compute_optimal.store.schemas import COUNTS, SECONDS
 from compute_optimal.study.spec import canonical
-
-SCHEMA = {
-    "problems": "task VARCHAR, problem_id VARCHAR, problem_hash VARCHAR, answer VARCHAR,"
-    " level INTEGER, subject VARCHAR",
-    "pools": "task VARCHAR, policy VARCHAR, pool VARCHAR, problem_id VARCHAR,"
-    " sample_index INTEGER, answer VARCHAR, answer_class INTEGER, correct BOOLEAN,"
-    " official_correct BOOLEAN, plain_correct BOOLEAN, status VARCHAR, n_tokens INTEGER,"
-    " finish_reason VARCHAR",
-    "pass_at_1": "task VARCHAR, policy VARCHAR, pool VARCHAR, problem_id VARCHAR,"
-    " n_samples INTEGER, n_correct INTEGER, pass_at_1 DOUBLE",
-    "difficulty": "task VARCHAR, policy VARCHAR, problem_id VARCHAR, pass_at_1 DOUBLE,"
-    " n_samples INTEGER, bucket VARCHAR, pool VARCHAR",
-    "curves": "task VARCHAR, policy VARCHAR, prm VARCHAR, method VARCHAR, scoring VARCHAR,"
-    " voting VARCHAR, bucket VARCHAR, budget INTEGER, accuracy DOUBLE, ci_low DOUBLE,"
-    " ci_high DOUBLE, monte_carlo_error DOUBLE, n_problems INTEGER, tokens DOUBLE,"
-    " prm_tokens DOUBLE, seconds DOUBLE",
-    "outcomes": "task VARCHAR, policy VARCHAR, prm VARCHAR, method VARCHAR, scoring VARCHAR,"
-    " voting VARCHAR, budget INTEGER, problem_id VARCHAR, bucket VARCHAR, accuracy DOUBLE",
-    "selection": "task VARCHAR, policy VARCHAR, prm VARCHAR, scoring VARCHAR, voting VARCHAR,"
-    " budget INTEGER, rule VARCHAR, accuracy DOUBLE, ci_low DOUBLE, ci_high DOUBLE,"
-    " n_strategies INTEGER, n_problems INTEGER, widening DOUBLE",
-    "choices": "task VARCHAR, policy VARCHAR, scoring VARCHAR, voting VARCHAR, budget INTEGER,"
-    " rule VARCHAR, bucket VARCHAR, prm VARCHAR, method VARCHAR, share DOUBLE, n_problems INTEGER",
-    "chosen_outcomes": "task VARCHAR, policy VARCHAR, scoring VARCHAR, voting VARCHAR,"
-    " budget INTEGER, rule VARCHAR, problem_id VARCHAR, accuracy DOUBLE",
-    "study_budgets": "budget INTEGER",
-    "settings": "confidence DOUBLE, replicates INTEGER, vote_subsets INTEGER, seed INTEGER,"
-    " beam_width INTEGER, scoring VARCHAR, voting VARCHAR",
-    "policies": "policy VARCHAR, title VARCHAR, family VARCHAR, n_parameters BIGINT,"
-    " is_reasoning BOOLEAN, origin VARCHAR",
-    "ledger": "task VARCHAR, policy VARCHAR, prm VARCHAR, method VARCHAR, budget INTEGER,"
-    " kind VARCHAR, n_units INTEGER, spec VARCHAR, engine VARCHAR, package VARCHAR,"
-    " machine VARCHAR",
-    "cell_costs": "task VARCHAR, policy VARCHAR, prm VARCHAR, method VARCHAR, budget INTEGER,"
-    " kind VARCHAR,"
-    " generated_tokens BIGINT, shared_tokens BIGINT, discarded_tokens BIGINT,"
-    " prompt_tokens_computed BIGINT, prompt_tokens_cached BIGINT,"
-    " prm_tokens_computed BIGINT, prm_tokens_cached BIGINT, prm_tokens_shared BIGINT,"
-    " seconds DOUBLE, policy_seconds DOUBLE, prm_seconds DOUBLE",
-    "prms": "prm VARCHAR, title VARCHAR, format VARCHAR, n_parameters BIGINT",
-    "tasks": "task VARCHAR, title VARCHAR, n_problems INTEGER",
-    "picks": "task VARCHAR, policy VARCHAR, prm VARCHAR, scoring VARCHAR, measure VARCHAR,"
-    " budget INTEGER, value DOUBLE, ci_low DOUBLE, ci_high DOUBLE, n_problems INTEGER",
-    "calibration": "task VARCHAR, policy VARCHAR, prm VARCHAR, scoring VARCHAR, bin INTEGER,"
-    " n_samples INTEGER, score DOUBLE, value DOUBLE, ci_low DOUBLE, ci_high DOUBLE",
-    "score_quality": "task VARCHAR, policy VARCHAR, prm VARCHAR, scoring VARCHAR, measure VARCHAR,"
-    " value DOUBLE, ci_low DOUBLE, ci_high DOUBLE, n_problems INTEGER",
-    "run_to_run": "task VARCHAR, policy VARCHAR, prm VARCHAR, method VARCHAR, scoring VARCHAR,"
-    " voting VARCHAR, budget INTEGER, standard_error DOUBLE",
-    "unit_costs": "task VARCHAR, policy VARCHAR, prm VARCHAR, method VARCHAR, budget INTEGER,"
-    " seconds DOUBLE, generated_tokens DOUBLE, discarded_tokens DOUBLE,"
-    " prompt_tokens_computed DOUBLE, prompt_tokens_cached DOUBLE, prm_tokens_computed DOUBLE,"
-    " prm_tokens_cached DOUBLE",
-    "pretraining": "model VARCHAR, parameters DOUBLE, active_parameters DOUBLE,"
-    " training_tokens DOUBLE, source VARCHAR",
-    "published": 'item VARCHAR, "group" VARCHAR, model VARCHAR, params VARCHAR, method VARCHAR,'
-    " prm VARCHAR, budget VARCHAR, task VARCHAR, metric VARCHAR, value VARCHAR, unit VARCHAR,"
-    " note VARCHAR, source VARCHAR",
-    "cells": "task VARCHAR, policy VARCHAR, prm VARCHAR, method VARCHAR, budget INTEGER,"
-    " status VARCHAR, n_stored INTEGER, n_needed INTEGER, tokens_needed BIGINT",
-}
 
 TASKS = (("math500", "MATH-500", 40), ("aime24", "AIME24", 12))
 POLICIES = (
@@ -134,6 +75,21 @@ AGGREGATIONS = tuple(
 SEARCHES = ("beam_search", "dvts")
 
 
+def fill_frames(database: duckdb.DuckDBPyConnection, frames: Mapping[str, pl.DataFrame]) -> None:
+    """Make the product's tables and views, with these rows."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = {}
+        for table, frame in frames.items():
+            assert list(frame.columns) == list(TABLES[table]), table
+            paths[table] = [f"{folder}/{table}.parquet"]
+            frame.write_parquet(paths[table][0])
+        fill(database, paths, Path(folder))
+
+
+Row = tuple[object, ...] | Mapping[str, object]
+"""Values in the order of the table's columns, or by their names, the others null."""
+
+
 @dataclass(frozen=True)
 class SyntheticStudy:
     """What to make up. ``missing``: (policy, prm, method) that were not run; None matches all."""
@@ -147,13 +103,15 @@ class SyntheticStudy:
     all_wrong: bool = False
     published: Collection[tuple[str, ...]] = PUBLISHED
     abilities: Mapping[str, float] = field(default_factory=dict)
-    _rows: dict[str, list[tuple[object, ...]]] = field(default_factory=dict)
+    _rows: dict[str, list[Row]] = field(default_factory=dict)
 
     def write(self, path: Path) -> Path:
         """Write the database to ``path``, which must not exist; returns the path."""
-        self._rows.update({table: [] for table in SCHEMA})
+        self._rows.update({table: [] for table in TABLES})
         self._rows["tasks"] += self.tasks
-        self._rows["policies"] += [(*policy, False, "run") for policy in self.policies]
+        self._rows["policies"] += [
+            (*policy, False, "run", policy[0], "bfloat16", None) for policy in self.policies
+        ]
         self._rows["prms"] += self.prms
         self._rows["pretraining"] += PRETRAINING
         self._rows["study_budgets"] += [(budget,) for budget in self.budgets]
@@ -194,66 +152,47 @@ class SyntheticStudy:
         buckets = ["easy" if c >= 32 else "medium" if c >= 6.4 else "hard" for c in n_correct]
         if measured:
             for problem, c, bucket in zip(ids, n_correct.tolist(), buckets, strict=True):
-                self._rows["difficulty"].append(
-                    (task, policy, problem, c / 64, 64, bucket, "difficulty")
-                )
-                self._rows["pass_at_1"].append((task, policy, "difficulty", problem, 64, c, c / 64))
+                rated = ("difficulty", problem, 64, c, c / 64, bucket, "difficulty")
+                self._rows["rated"].append((task, policy, *rated))
                 for sample in range(4):
                     right = bool(rng.random() < c / 64)
-                    self._rows["pools"].append(
-                        (task, policy, "evaluation", problem, sample, str(right), 0, right,
-                         # The official rules are laxer with one policy, in one problem.
-                         right or (policy, problem) == (self.policies[0][0], ids[-1]), right,
-                         "graded" if sample else "no_answer", 300 + sample,
-                         "length" if problem == ids[0] else "eos")
-                    )  # fmt: skip
+                    self._rows["answers"].append(
+                        {
+                            "task": task,
+                            "policy": policy,
+                            "pool": "evaluation",
+                            "problem_id": problem,
+                            "sample_index": sample,
+                            "answer": str(right),
+                            "answer_class": str(right),
+                            "correct": right,
+                            # The official rules are laxer with one policy, in one problem.
+                            "official_correct": right
+                            or (policy, problem) == (self.policies[0][0], ids[-1]),
+                            "plain_correct": right,
+                            "status": "graded" if sample else "no_answer",
+                            "n_tokens": 300 + sample,
+                            "finish_reason": "length" if problem == ids[0] else "eos",
+                        }
+                    )
         pools = ["cot", "majority", "pass_at_k"]
         cells = [(None, method, None) for method in pools] + [
             (prm[0], method, prm[3]) for prm in self.prms for method in ("best_of_n", *SEARCHES)
         ]
         for prm, method, prm_parameters in cells:
             missing = self._is_missing(policy, prm, method)
-            if method in ("cot", "dvts") and not missing:
-                searched = method == "dvts"
-                budget, kind = None, "searches" if searched else "samples"
-                searched_costs = (9000, 3000, 2000, 500, 4000, 700, 300, 70)
-                row = searched_costs if searched else (900, 0, 0, 500, 0, 0, 0, 0)
-                self._rows["cell_costs"].append(
-                    (
-                        task,
-                        policy,
-                        prm,
-                        method,
-                        budget,
-                        kind,
-                        *row,
-                        9.0,
-                        None if searched else 8.0,
-                        0.5,
-                    )
-                )
-                spec = {"policy": {"revision": f"sha256:{'a' * 64}"}, "seed": 7, "dtype": "float32"}
-                spec |= {"prm": {"name": prm, "revision": "b" * 40}} if searched else {}
-                text = canonical({**spec, "task": task, "method": method})
-                self._rows["ledger"] += [
-                    (task, policy, prm, method, budget, kind, 50, text, engine, "0.1.0", "a CPU")
-                    for engine in ("vllm 1", "vllm 2", "vllm 1")
-                ]
+            if not missing and method != "pass_at_k":
+                self._costs(task, policy, prm, method, len(ids))
             budgets = (1,) if method == "cot" else self.budgets
             if method != "pass_at_k":
                 self._rows["cells"] += [
                     (task, policy, prm, method, budget, "missing" if missing else "stored",
-                     0 if missing else budget * len(ids), budget * len(ids),
+                     0 if missing else budget * len(ids), budget * len(ids), 320.0,
                      320 * budget * len(ids) if missing else 0)
                     for budget in budgets
                 ]  # fmt: skip
             if missing:
                 continue
-            if method != "pass_at_k":
-                each = 320 if prm is None else 256
-                self._rows["unit_costs"].append(
-                    (task, policy, prm, method, None, 0.3, each, 10, 40, 40, each if prm else 0, 0)
-                )
             if method == "best_of_n":
                 self._scores(rng, task, policy, prm, chance)
             if method in ("majority", "best_of_n"):
@@ -278,6 +217,46 @@ class SyntheticStudy:
                         task, policy, prm, method, scoring, voting, budget, ids, buckets,
                         self._accuracy(method, chance, budget, gain + shift * (budget > 1)),
                     )  # fmt: skip
+
+    def _costs(self, task: str, policy: str, prm: str | None, method: str, n_problems: int) -> None:
+        """Three runs by two engines made each cell, whose units cost 0.3 s a sample in all."""
+        searched = method in SEARCHES
+        kind = "searches" if searched else "step_scores" if prm else "samples"
+        spec = {"policy": {"revision": f"sha256:{'a' * 64}"}, "seed": 7, "dtype": "float32"}
+        spec |= {"prm": {"name": prm, "revision": "b" * 40}} if prm else {}
+        each = 256 if searched else 320
+        for budget in self.budgets if method == "beam_search" else (None,):
+            unit = budget or (4 if method == "dvts" else 1)
+            text = canonical({**spec, "task": task, "method": method, "budget": budget})
+            n = n_problems * unit
+            counts = dict.fromkeys(COUNTS, 0) | dict.fromkeys(SECONDS, 0.0)
+            counts["seconds"] = 0.3 * n
+            if kind != "step_scores":
+                counts |= {"generated_tokens": each * n, "policy_seconds": 0.2 * n}
+                counts |= {"prompt_tokens_computed": 40 * n, "prompt_tokens_cached": 30 * n}
+                counts |= {"discarded_tokens": 10 * n if searched else 0, "sample_requests": n}
+            if prm:
+                counts |= {"prm_tokens_computed": each * n, "prm_seconds": 0.1 * n}
+                counts |= {"score_requests": n}
+            self._rows["ledger"] += [
+                {
+                    "task": task,
+                    "policy": policy,
+                    "prm": prm,
+                    "method": method,
+                    "kind": kind,
+                    "spec": text,
+                    "budget": budget,
+                    "unit_budget": unit,
+                    "n_units": n_problems,
+                    "run": str(run),
+                    "engine": engine,
+                    "machine": "a CPU",
+                    "package": "0.1.0",
+                    **counts,
+                }
+                for run, engine in enumerate(("vllm 1", "vllm 2", "vllm 1"))
+            ]
 
     def _ks(self, method: str) -> list[int]:
         if method == "cot":
@@ -318,10 +297,9 @@ class SyntheticStudy:
                 continue
             mean = float(accuracy[mask].mean())
             half = 1.96 * float(np.sqrt(mean * (1 - mean) / n))
-            self._rows["curves"].append(
+            self._rows["curve_points"].append(
                 (task, policy, prm, method, scoring, voting, bucket, budget, mean,
-                 max(0.0, mean - half), min(1.0, mean + half), 0.0, n, tokens,
-                 tokens if prm else None, tokens / 1000)
+                 max(0.0, mean - half), min(1.0, mean + half), 0.0, n, tokens)
             )  # fmt: skip
         if method != "pass_at_k" and (budget in self.budgets or budget == 1):
             self._rows["outcomes"] += [
@@ -359,7 +337,9 @@ class SyntheticStudy:
         mine = [
             row[2:]
             for row in self._rows["outcomes"]
-            if row[:2] == (task, policy) and row[4:6] == ("prm_last", "prm_max")
+            if isinstance(row, tuple)
+            and row[:2] == (task, policy)
+            and row[4:6] == ("prm_last", "prm_max")
         ]
         selected = select_strategies(
             pl.DataFrame(mine, schema=OUTCOMES, orient="row"),
@@ -376,96 +356,58 @@ class SyntheticStudy:
             self._rows[name] += [(task, policy, *row) for row in table.iter_rows()]
 
     def _store(self, path: Path) -> Path:
-        with duckdb.connect(str(path)) as connection:
-            if self.abilities:
-                connection.execute(
-                    "CREATE TABLE prm_ability (prm VARCHAR, ability DOUBLE, ci_low DOUBLE,"
-                    " ci_high DOUBLE, source VARCHAR, task VARCHAR, policy VARCHAR)"
-                )
-                connection.executemany(
-                    "INSERT INTO prm_ability VALUES (?, ?, ?, ?, 'made up', NULL, NULL)",
-                    [(prm, value, value - 3, value + 4) for prm, value in self.abilities.items()],
-                )
-                self._checked_steps(connection)
-            for table, columns in SCHEMA.items():
-                connection.execute(f"CREATE TABLE {table} ({columns})")
-                rows = self._rows[table]
-                if not rows:
-                    continue
-                if len(rows) < 100:
-                    places = ", ".join("?" for _ in rows[0])
-                    connection.executemany(f"INSERT INTO {table} VALUES ({places})", rows)
-                    continue
-                source = path.with_suffix(f".{table}.csv")
-                with source.open("w", encoding="utf-8", newline="") as stream:
-                    csv.writer(stream).writerows(
-                        [r"\N" if value is None else value for value in row] for row in rows
-                    )
-                options = "FORMAT csv, HEADER false, NULL '\\N', DELIMITER ',', QUOTE '\"'"
-                connection.execute(f"COPY {table} FROM '{source}' ({options})")
-                source.unlink()
+        titles = {name: title for name, title, *_ in PRMS}
+        self._rows["processbench"] += [
+            (titles.get(prm, prm), "MATH", ability, None, prm, "made up")
+            for prm, ability in self.abilities.items()
+        ]
+        if self.abilities:
+            self._checked_steps()
+        with duckdb.connect(str(path)) as database:
+            fill_frames(database, {name: _frame(name, rows) for name, rows in self._rows.items()})
         return path
 
-    def _checked_steps(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def _checked_steps(self) -> None:
         """What PRMs with an ability say about checked steps; text of steps is hostile."""
-        connection.execute(
-            "CREATE TABLE prm_rates (task VARCHAR, prm VARCHAR, policy VARCHAR, measure VARCHAR,"
-            " value DOUBLE, ci_low DOUBLE, ci_high DOUBLE, n BIGINT, n_problems BIGINT)"
-        )
-        connection.execute(
-            "CREATE TABLE prm_cases (task VARCHAR, failure VARCHAR, prm VARCHAR, policy VARCHAR,"
-            " problem_id VARCHAR, sample_index BIGINT, problem VARCHAR, gold VARCHAR,"
-            " position BIGINT, step VARCHAR, truth VARCHAR, margin DOUBLE, mark VARCHAR)"
-        )
-        connection.execute(
-            "CREATE TABLE prompts (prompt VARCHAR, policies VARCHAR, system VARCHAR,"
-            " user_suffix VARCHAR, template_arguments VARCHAR, source VARCHAR)"
-        )
-        connection.execute(
-            "INSERT INTO prompts VALUES ('a', 'one, two', ?, '', 'date = 1', 'b.py:3'),"
-            " ('b', 'three', NULL, ?, '', 'c')",
-            ["Solve:\n\n## Step 1: [a_b]\n$\\boxed{x}$ | <b> #1 100%", "\nuse \\boxed{}."],
-        )
+        self._rows["prompts"] += [
+            ("a", "one, two", "Solve:\n\n## Step 1: [a_b]\n$\\boxed{x}$ | <b> #1 100%", "",
+             "date = 1", "b.py:3"),
+            ("b", "three", None, "\nuse \\boxed{}.", "", "c"),
+        ]  # fmt: skip
         task = self.tasks[0][0]
-        connection.execute(
-            "CREATE TABLE pruning (task VARCHAR, policy VARCHAR, prm VARCHAR, method VARCHAR,"
-            " budget BIGINT, problem_id VARCHAR, outcome VARCHAR, depth BIGINT)"
-        )
-        first = self.prms[0][0]
-        connection.executemany(
-            "INSERT INTO pruning VALUES (?, ?, ?, 'dvts', ?, ?, ?, ?)",
-            [
-                (task, self.policies[0][0], first, budget, f"p{i}", outcome, depth)
-                for budget in (4, 16)
-                for i, (outcome, depth) in enumerate(
-                    (("pruned", 1), ("pruned", 3), ("not_written", 2), ("found", 4))
-                )
-            ],
-        )
+        self._rows["pruning"] += [
+            (task, self.policies[0][0], self.prms[0][0], "dvts", budget, f"p{i}", outcome, depth)
+            for budget in (4, 16)
+            for i, (outcome, depth) in enumerate(
+                (("pruned", 1), ("pruned", 3), ("not_written", 2), ("found", 4))
+            )
+        ]
         policies = [None, *(policy[0] for policy in self.policies)]
         for number, prm in enumerate(self.abilities):
-            connection.executemany(
-                "INSERT INTO prm_rates VALUES (?, ?, ?, ?, ?, ?, ?, 40, 20)",
-                [
-                    # All PRMs but the first give every step the same score.
-                    (task, prm, policy, measure, *(
-                        (None, None, None) if number and measure == "length_bias"
-                        else (0.1 * number + 0.02 * i, 0.0, 0.5)
-                    ))
-                    for policy in policies
-                    for i, measure in enumerate(MEASURES)
-                ],
-            )  # fmt: skip
+            self._rows["prm_rates"] += [
+                # All PRMs but the first give every step the same score.
+                (task, prm, policy, measure, *(
+                    (None, None, None) if number and measure == "length_bias"
+                    else (0.1 * number + 0.02 * i, 0.0, 0.5)
+                ), 40, 20)
+                for policy in policies
+                for i, measure in enumerate(MEASURES)
+            ]  # fmt: skip
             if number:
                 continue
             steps = ["1+1=2", "$x^{2$ <script>\u202e_a & \\frac{", "2+2=5 " * 40, "end"]
             truths = ("right", "right", "wrong", "after")
-            connection.executemany(
-                "INSERT INTO prm_cases VALUES (?, ?, ?, ?, 'p1', 3, ?, '7', ?, ?, ?, ?, ?)",
-                [
-                    (task, failure, prm, self.policies[0][0], "Start $1 & <b>. " * 20, i + 1, step,
-                     truth, i - 1.5, "first error" if truth == "wrong" else None)
-                    for failure in (*FAILURES, DISAGREEMENT)
-                    for i, (step, truth) in enumerate(zip(steps, truths, strict=True))
-                ],
-            )  # fmt: skip
+            self._rows["prm_cases"] += [
+                (task, failure, prm, self.policies[0][0], "p1", 3, "Start $1 & <b>. " * 20, "7",
+                 i + 1, step, truth, i - 1.5, "first error" if truth == "wrong" else None)
+                for failure in (*FAILURES, DISAGREEMENT)
+                for i, (step, truth) in enumerate(zip(steps, truths, strict=True))
+            ]  # fmt: skip
+
+
+def _frame(table: str, rows: Iterable[Row]) -> pl.DataFrame:
+    columns = TABLES[table]
+    values = [
+        row if isinstance(row, tuple) else tuple(row.get(name) for name in columns) for row in rows
+    ]
+    return pl.DataFrame(values, schema=columns, orient="row")

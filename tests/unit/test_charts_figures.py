@@ -207,7 +207,7 @@ def test_a_panel_on_some_problems_says_how_many(tmp_path: Path) -> None:
         tmp_path / "s.duckdb"
     )
     with duckdb.connect(str(path)) as connection:
-        connection.execute("UPDATE curves SET n_problems = 15 WHERE method = 'dvts'")
+        connection.execute("UPDATE curve_points SET n_problems = 15 WHERE method = 'dvts'")
     assert "on 15 of 20 problems" in texts(draw("figure_10", path).sheet)
 
 

@@ -8,10 +8,12 @@ from typing import Any
 import duckdb
 import polars as pl
 import pytest
-from synthetic_study import POLICIES, PRMS, TASKS, SyntheticStudy
+from synthetic_study import POLICIES, PRMS, TASKS, SyntheticStudy, fill_frames
 
-from compute_optimal.analyse.database import LEDGER, STEP_FILES, UNIT_COSTS, VIEWS
+from compute_optimal.analyse.database import DERIVED, FORMAT, LEDGER, TABLES
+from compute_optimal.analyse.statements import SQL_FOLDER
 from compute_optimal.present.query import run_query
+from compute_optimal.store.columns import Column, Columns
 from compute_optimal.store.schemas import COUNTS, SECONDS
 
 RUNS = (
@@ -32,23 +34,17 @@ COLUMNS = (
 
 def ask(query: str, runs: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
     """The answer of a database that holds what runs spent."""
-    types = {pl.String(): "VARCHAR", pl.Int64(): "BIGINT", pl.Float64(): "DOUBLE"}
     zeros = dict.fromkeys((*COUNTS, *SECONDS), 0)
     whole = [{"task": "t", "policy": "p", **zeros, **run} for run in runs]
-    frame = pl.DataFrame(whole, schema=LEDGER)
     with duckdb.connect() as database:
-        columns = ", ".join(f"{name} {types[kind]}" for name, kind in LEDGER.items())
-        database.execute(f"CREATE TABLE ledger ({columns})")
-        places = ", ".join("?" for _ in LEDGER)
-        database.executemany(f"INSERT INTO ledger VALUES ({places})", frame.rows())
-        database.execute(f"CREATE VIEW cell_costs AS {VIEWS['cell_costs']}")
+        fill_frames(database, {"ledger": pl.DataFrame(whole, schema=LEDGER)})
         return database.execute(query).fetchall()
 
 
 def unit_costs(runs: list[dict[str, Any]]) -> dict[tuple[str, str, int | None], tuple[float, ...]]:
     """Seconds, generated tokens and computed PRM tokens by method, PRM and budget."""
     columns = "method, prm, budget, seconds, generated_tokens, prm_tokens_computed"
-    rows = ask(f"SELECT {columns} FROM ({UNIT_COSTS})", runs)
+    rows = ask(f"SELECT {columns} FROM unit_costs", runs)
     return {(method, prm, budget): tuple(rest) for method, prm, budget, *rest in rows}
 
 
@@ -124,15 +120,67 @@ def test_costs_of_a_cell_add_up_over_runs() -> None:
 def test_without_checkable_steps_their_tables_are_empty_and_can_be_asked(tmp_path: Path) -> None:
     study = SyntheticStudy(tasks=TASKS[1:], policies=POLICIES[:1], prms=PRMS[:1], budgets=(4,))
     path = study.write(tmp_path / "study.duckdb")
-    with duckdb.connect(str(path)) as database:
-        for name, columns in STEP_FILES.items():
-            pl.DataFrame(schema=columns).write_parquet(tmp_path / f"{name}.parquet")
-            database.execute(
-                f"CREATE TABLE {name} AS FROM read_parquet(?)", [str(tmp_path / f"{name}.parquet")]
-            )
-        ability = VIEWS["prm_ability"].split("UNION ALL")[0]
-        database.execute(f"CREATE VIEW prm_ability AS {ability}")
     measured = {"pruning": "n_pruned", "prm_cases": "score", "prm_failures": "value"}
     for query, column in measured.items():
         rows = run_query(query, path, {"task": TASKS[1][0]})
         assert all(row[column] is None for row in rows)
+
+
+def described(path: Path) -> tuple[dict[str, str | None], dict[tuple[str, str], str | None]]:
+    """What a reader finds about tables and columns, in a session of its own."""
+    with duckdb.connect(str(path), read_only=True) as database:
+        tables = database.execute(
+            "SELECT table_name, comment FROM duckdb_tables() WHERE NOT internal"
+            " UNION ALL SELECT view_name, comment FROM duckdb_views() WHERE NOT internal"
+        ).fetchall()
+        columns = database.execute(
+            "SELECT table_name, column_name, comment FROM duckdb_columns() WHERE NOT internal"
+        ).fetchall()
+    return dict(tables), {(table, column): text for table, column, text in columns}
+
+
+def test_every_table_view_and_column_says_what_it_is(tmp_path: Path) -> None:
+    path = SyntheticStudy(tasks=TASKS[1:], policies=POLICIES[:1], prms=PRMS[:1]).write(
+        tmp_path / "study.duckdb"
+    )
+    tables, columns = described(path)
+    assert set(tables) == {*TABLES, *(Path(file).stem for file in DERIVED)}
+    silent = [*(name for name, text in tables.items() if not text)]
+    silent += [".".join(name) for name, text in columns.items() if not text]
+    assert silent == [], "say it where the column is defined, or beside the view in sql/database"
+    # The unit of a quantity that a name does not give away.
+    for (table, column), text in columns.items():
+        assert text is not None
+        words = {"ci_low": "settings.confidence", "seconds": "second", "accuracy": "0 to 1"}
+        if table != "prm_ability" and column in words:
+            assert words[column] in text, f"{table}.{column}: {text}"
+    # Descriptions of a view are those of what it shows.
+    assert columns["curves", "tokens"] == columns["curve_points", "tokens"]
+    assert columns["search_paths", "path"] != columns["answers", "sample_index"]
+
+
+def test_a_description_with_quotes_survives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "the problem's \"own\" number; $1 -- it's 100 %"
+    hostile = Columns(text, {"task": Column(pl.String(), text)})
+    monkeypatch.setitem(TABLES, "tasks", hostile)
+    path = tmp_path / "study.duckdb"
+    with duckdb.connect(str(path), config=FORMAT) as database:
+        fill_frames(database, {})
+    tables, columns = described(path)
+    assert (tables["tasks"], columns["tasks", "task"]) == (text, text)
+
+
+def test_derived_tables_are_the_files_of_their_folder() -> None:
+    files = {f"database/{path.name}" for path in (SQL_FOLDER / "database").glob("*.sql")}
+    assert files - set(DERIVED) == {"database/comments.sql", "database/inherited.sql"}
+    assert set(DERIVED) <= files
+    assert set(DERIVED.values()) <= set(TABLES)
+
+
+def test_a_cell_costs_all_that_a_unit_does() -> None:
+    with duckdb.connect() as database:
+        fill_frames(database, {})
+        columns = {name for name, *_ in database.execute("DESCRIBE cell_costs").fetchall()}
+    assert columns >= {*COUNTS, *SECONDS}

@@ -11,9 +11,10 @@ import duckdb
 import pytest
 from synthetic_study import POLICIES, PRMS, SyntheticStudy
 
+from compute_optimal.analyse.statements import SQL_FOLDER
 from compute_optimal.errors import StudyError
 from compute_optimal.present.catalogue import ITEMS
-from compute_optimal.present.query import SQL_FOLDER, has_tables, run_query
+from compute_optimal.present.query import has_tables, run_query
 
 TASKS = (("aime24", "AIME24", 9), ("math500", "MATH-500", 20))
 PARAMETERS = {"task": "math500", "scoring": "prm_last", "voting": "prm_max"}
@@ -201,11 +202,12 @@ def test_exact_bin_ends_belong_below(tmp_path: Path) -> None:
         tmp_path / "s.duckdb"
     )
     with duckdb.connect(str(path)) as connection:
-        connection.execute("DELETE FROM difficulty")
+        connection.execute("DELETE FROM rated")
         for n_correct in range(6):
             connection.execute(
-                "INSERT INTO difficulty VALUES ('math500', 'llama-3.2-1b', ?, ?, 5, 'easy', ?)",
-                [str(n_correct), n_correct / 5, "difficulty"],
+                "INSERT INTO rated VALUES ('math500', 'llama-3.2-1b', 'difficulty', ?, 5, ?, ?,"
+                " 'easy', 'difficulty')",
+                [str(n_correct), n_correct, n_correct / 5],
             )
     rows = run_query("figure_3", path, PARAMETERS)
     assert [row["n"] for row in rows] == [2, 1, 1, 1, 1]

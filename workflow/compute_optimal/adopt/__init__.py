@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from compute_optimal.store.columns import Column, Columns, common
+
 _Kinds = dict[str, pl.DataType]
 _STRING, _INTEGER, _NUMBERS = pl.String(), pl.Int64(), pl.List(pl.Float32())
 _CELL: _Kinds = {"task": _STRING, "policy": _STRING, "prm": _STRING, "method": _STRING}
@@ -78,23 +80,29 @@ and they never add up to a larger budget. ``subtree`` numbers the subtrees of on
 each of its paths; null where unknown.
 """
 
-SOLUTIONS = pl.Schema(
+SOLUTIONS = Columns(
+    "Solutions of many authors whose truth is known, as a reward model scored them",
     {
-        "task": _STRING,
-        "prm": _STRING,
-        **_PROBLEM,
-        "solution": _INTEGER,
-        "author": _STRING,
-        "correct": pl.Boolean(),
-        "n_steps": _INTEGER,
-        "step_scores": _NUMBERS,
-        "outcome_score": pl.Float32(),
-        **_ORIGIN,
-    }
+        **common("task"),
+        "prm": Column(_STRING, "Reward model that scored the solution"),
+        **common("problem_id", "problem_hash"),
+        "solution": Column(_INTEGER, "Number of the solution of its problem"),
+        "author": Column(_STRING, "Who wrote the solution"),
+        "correct": Column(pl.Boolean(), "Whether the solution is right"),
+        "n_steps": Column(_INTEGER, "Number of steps"),
+        "step_scores": Column(
+            _NUMBERS, "PRM's probability for each step, 0 to 1; null for a model of solutions"
+        ),
+        "outcome_score": Column(
+            pl.Float32(), "What a model of whole solutions gave, on its own scale; null for a PRM"
+        ),
+        **common("source", "commit"),
+        "archive_sha256": Column(_STRING, "sha256 of the archive; null where it is none"),
+        "member": Column(_STRING, "Path in the source, with the row of a file of many records"),
+        "record_sha256": Column(_STRING, "sha256 of the record"),
+    },
 )
-"""Solutions of many authors whose truth is known, as a reward model scored them; the key is (prm,
-problem_id, solution). ``step_scores`` are a PRM's probabilities; ``outcome_score`` is what a model
-of whole solutions gave, on its own scale. One of the two is null."""
+"""The key is (prm, problem_id, solution). One of ``step_scores`` and ``outcome_score`` is null."""
 
 TOKENS = pl.Schema(
     {
@@ -113,17 +121,17 @@ TOKENS = pl.Schema(
 solution and its end. ``kind`` is samples or paths, and the rest is the key there. Of a search this
 is the answer alone; what was discarded is unknown."""
 
-FILES = pl.Schema(
+FILES = Columns(
+    "What each file of a collection held, and how much of it was adopted",
     {
-        "path": _STRING,
-        "sha256": _STRING,
-        "n_records": _INTEGER,
-        "n_used": _INTEGER,
-        "n_answers": _INTEGER,
-        "n_answers_used": _INTEGER,
-    }
+        "path": Column(_STRING, "Path of the file in its source"),
+        "sha256": Column(_STRING, "sha256 of the file"),
+        "n_records": Column(_INTEGER, "Number of records"),
+        "n_used": Column(_INTEGER, "Number of records that were adopted"),
+        "n_answers": Column(_INTEGER, "Number of answers"),
+        "n_answers_used": Column(_INTEGER, "Number of answers that were adopted"),
+    },
 )
-"""What each file of a collection held, in records and in answers, and how much was adopted."""
 
 FINDINGS = pl.Schema(
     {"member": _STRING, "reason": _STRING, "detail": _STRING, "adopted": pl.Boolean()}

@@ -141,7 +141,7 @@ class Gathering:
         )
 
 
-def framed(rows: Iterable[Mapping[str, Any]], schema: pl.Schema) -> pl.DataFrame:
+def framed(rows: Iterable[Mapping[str, Any]], schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
     """A table of ``rows``, null where one lacks a column; what is no column is left out."""
     return pl.DataFrame(
         [{name: row.get(name) for name in schema} for row in rows], schema=schema, orient="row"

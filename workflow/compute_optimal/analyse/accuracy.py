@@ -28,6 +28,7 @@ from compute_optimal.analyse.statistics.estimators import (
     weighted_vote_at_k,
 )
 from compute_optimal.analyse.statistics.intervals import mean_interval, problem_weights
+from compute_optimal.store.columns import COUNT, REAL, TEXT, Column, Columns, common
 
 SCORINGS: tuple[Scoring, ...] = get_args(Scoring)
 
@@ -127,37 +128,50 @@ def estimate(
     )
 
 
-_STRATEGY: dict[str, pl.DataType] = {
-    "prm": pl.String(),
-    "method": pl.String(),
-    "scoring": pl.String(),
-    "voting": pl.String(),
-}
-CURVES: dict[str, pl.DataType] = {
-    **_STRATEGY,
-    "bucket": pl.String(),
-    "budget": pl.Int64(),
-    "accuracy": pl.Float64(),
-    "ci_low": pl.Float64(),
-    "ci_high": pl.Float64(),
-    "monte_carlo_error": pl.Float64(),
-    "n_problems": pl.Int64(),
-    "tokens": pl.Float64(),
-}
-OUTCOMES: dict[str, pl.DataType] = {
-    **_STRATEGY,
-    "budget": pl.Int64(),
-    "problem_id": pl.String(),
-    "bucket": pl.String(),
-    "accuracy": pl.Float64(),
-}
+_STRATEGY = common("prm", "method", "scoring", "voting")
+RATED = Columns(
+    "Pass@1 of each problem by each pool, and the difficulty that follows",
+    {
+        **common("pool", "problem_id", "n_samples"),
+        "n_correct": Column(COUNT, "Number of right samples"),
+        "pass_at_1": Column(REAL, "Pass@1: share of right samples, 0 to 1"),
+        **common("bucket"),
+        "bucket_pool": Column(
+            TEXT, "Pool by which the bucket is decided: difficulty; evaluation where there is none"
+        ),
+    },
+)
+CURVES = Columns(
+    "Accuracy of each strategy by budget and difficulty",
+    {
+        **_STRATEGY,
+        "bucket": Column(TEXT, "Difficulty of the problems: all, easy, medium or hard"),
+        **common("budget", "accuracy", "ci_low", "ci_high"),
+        "monte_carlo_error": Column(
+            REAL, "Standard error of the accuracy from sampling subsets; 0 where it is exact"
+        ),
+        **common("n_problems"),
+        "tokens": Column(REAL, "Tokens that the policy generates per problem, on average"),
+    },
+)
+OUTCOMES = Columns(
+    "What each strategy gives on each problem",
+    {
+        **_STRATEGY,
+        **common("budget", "problem_id", "bucket"),
+        "accuracy": Column(REAL, "Chance of a right answer, 0 to 1"),
+    },
+)
 
 
-RUN_TO_RUN: dict[str, pl.DataType] = {
-    **_STRATEGY,
-    "budget": pl.Int64(),
-    "standard_error": pl.Float64(),
-}
+RUN_TO_RUN = Columns(
+    "How far an accuracy would differ on the same problems with other seeds",
+    {
+        **_STRATEGY,
+        **common("budget"),
+        "standard_error": Column(REAL, "Standard error of the accuracy, 0 to 1"),
+    },
+)
 """Standard error of an accuracy if the same problems were run with other seeds."""
 
 
@@ -383,7 +397,7 @@ def _outcomes(
     ]
     strategies = pl.DataFrame(
         [(c.prm, c.method, c.scoring, c.voting, k) for c, _, k in points],
-        schema={**_STRATEGY, "budget": pl.Int64()},
+        schema=Columns("", _STRATEGY | common("budget")),
         orient="row",
     )
     problems = pl.DataFrame({"problem_id": problem_ids, "bucket": labels})

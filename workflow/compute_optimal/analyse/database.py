@@ -12,30 +12,56 @@ import polars as pl
 
 from compute_optimal.adopt import FILES as ADOPTED_FILES
 from compute_optimal.adopt import SOLUTIONS
+from compute_optimal.analyse.accuracy import CURVES, OUTCOMES, RATED
 from compute_optimal.analyse.prm_ability import RATES
 from compute_optimal.analyse.prm_cases import CASES
-from compute_optimal.analyse.published import load_optscale, load_processbench
+from compute_optimal.analyse.published import (
+    OPTSCALE,
+    PAPER,
+    PRETRAINING,
+    PROCESSBENCH,
+    load_optscale,
+    load_processbench,
+)
+from compute_optimal.analyse.score_quality import TABLES as SCORE_TABLES
+from compute_optimal.analyse.selection import TABLES as SELECTION_TABLES
+from compute_optimal.analyse.statements import statement
+from compute_optimal.judge.answers import GRADED
 from compute_optimal.judge.pruning import PRUNING
 from compute_optimal.store import units
+from compute_optimal.store.columns import COUNT, REAL, TEXT, TRUTH, Column, Columns, common
 from compute_optimal.store.schemas import COUNTS, ORIGIN, SECONDS
-from compute_optimal.store.storage import Storage
+from compute_optimal.store.storage import FACTS, Storage
 from compute_optimal.study import cells
 from compute_optimal.study.config import PolicyEntry, Study
-from compute_optimal.study.coverage import coverage
+from compute_optimal.study.coverage import COVERAGE, coverage
 from compute_optimal.study.spec import canonical
 
-FILES = (
-    "problems", "answers", "difficulty", "curves", "outcomes", "selection", "choices",
-    "chosen_outcomes", "picks", "calibration", "score_quality", "run_to_run",
-)  # fmt: skip
-"""Kinds of parquet files that go in; each file carries its task, policy and origin."""
+FILES: dict[str, Columns] = {
+    "problems": FACTS.of("task"),
+    **{
+        name: columns.of("task", "policy")
+        for name, columns in {
+            "answers": GRADED,
+            "rated": RATED,
+            "curve_points": CURVES,
+            "outcomes": OUTCOMES,
+            **SELECTION_TABLES,
+            **SCORE_TABLES,
+        }.items()
+    },
+}
+"""Tables that parquet files hold, each with its task, policy and origin."""
 
-STEP_FILES = {
+_CALLED = {"rated": "difficulty", "curve_points": "curves"}
+"""How the files of a table begin, where not with its name."""
+
+STEP_FILES: dict[str, Columns] = {
     "prm_rates": RATES,
     "prm_cases": CASES,
-    "pruning": {"task": pl.String(), "policy": pl.String(), **PRUNING},
+    "pruning": PRUNING.of("task", "policy"),
 }
-"""Kinds that only tasks with checkable steps have, with their columns."""
+"""Tables that only tasks with checkable steps have files of."""
 
 FORMAT: dict[str, str | bool | int | float | list[str]] = {
     "storage_compatibility_version": "v1.0.0"
@@ -48,150 +74,136 @@ one thread, and in all formats).
 """
 
 _CELL = {
-    **dict.fromkeys(("task", "policy", "prm", "method", "kind", "spec"), pl.String()),
-    **dict.fromkeys(("budget", "unit_budget"), pl.Int64()),
+    **common("task", "policy", "prm", "method", "kind"),
+    "spec": Column(TEXT, "All that determines the cell's units, as canonical JSON"),
+    "budget": Column(COUNT, "Budget N of beam search; null of others, whose units serve every N"),
+    "unit_budget": Column(COUNT, "What a unit makes up of N: a sample 1, a subtree of DVTS M"),
 }
 
-LEDGER: dict[str, pl.DataType] = {
-    **_CELL,
-    "n_units": pl.Int64(),
-    "run": pl.String(),
-    **dict.fromkeys(ORIGIN, pl.String()),
-    **dict.fromkeys(SECONDS, pl.Float64()),
-    **dict.fromkeys(COUNTS, pl.Int64()),
-}
-"""Columns of the table ``ledger``: what each run spent on the units of a cell that are its own.
-
-Over all stored units that count, whether this study uses them or not, so that studies agree on what
-a cell cost. ``spec`` is the cell's, as canonical JSON; ``kind`` the table of its units, of which
-each makes up ``unit_budget`` of N. Only beam search has a ``budget``: the others' units serve any.
-"""
-
-_SPENT = (
-    "seconds", "generated_tokens", "discarded_tokens", "prompt_tokens_computed",
-    "prompt_tokens_cached", "prm_tokens_computed", "prm_tokens_cached",
-)  # fmt: skip
-
-_TEXT, _COUNT = pl.String(), pl.Int64()
-_ENTRIES: dict[str, dict[str, pl.DataType]] = {
-    "policies": {
-        "policy": _TEXT,
-        "title": _TEXT,
-        "family": _TEXT,
-        "n_parameters": _COUNT,
-        "is_reasoning": pl.Boolean(),
-        "origin": _TEXT,
-        "model": _TEXT,
-        "weights": _TEXT,
-        "collection": _TEXT,
+LEDGER = Columns(
+    "What each run spent on the units of a cell that are its own, whichever study uses them",
+    {
+        **_CELL,
+        **common("n_units"),
+        "run": Column(TEXT, "Run that made the units"),
+        **common(*ORIGIN, *SECONDS, *COUNTS),
     },
-    "prms": {"prm": _TEXT, "title": _TEXT, "format": _TEXT, "n_parameters": _COUNT},
-    "tasks": {"task": _TEXT, "title": _TEXT, "n_problems": _COUNT},
-    "study_budgets": {"budget": _COUNT},
-    "prompts": {
-        "prompt": _TEXT,
-        "policies": _TEXT,
-        "system": _TEXT,
-        "user_suffix": _TEXT,
-        "template_arguments": _TEXT,
-        "source": _TEXT,
-    },
-    "settings": {
-        "confidence": pl.Float64(),
-        "replicates": _COUNT,
-        "vote_subsets": _COUNT,
-        "seed": _COUNT,
-        "beam_width": _COUNT,
-        "scoring": _TEXT,
-        "voting": _TEXT,
-    },
-}
+)
+"""Over all stored units that count, whether this study uses them or not, so that studies agree on
+what a cell cost."""
 
-VIEWS = {
-    "pools": """
-        SELECT task, policy, pool, problem_id, sample_index, answer, answer_class, correct,
-               official_correct, plain_correct, status, n_tokens, finish_reason
-        FROM answers WHERE pool IS NOT NULL""",
-    "search_paths": """
-        SELECT task, policy, prm, method, budget, problem_id, repetition, subtree,
-               sample_index AS path, answer, answer_class, correct, status, n_tokens, n_tokens_tree,
-               finish_reason, margins
-        FROM answers WHERE method IS NOT NULL""",
-    "pass_at_1": """
-        SELECT task, policy, pool, problem_id, n_samples, n_correct, pass_at_1
-        FROM rated""",
-    "difficulty": """
-        SELECT task, policy, problem_id, pass_at_1, n_samples, bucket, pool
-        FROM rated WHERE pool = bucket_pool""",
-    "curves": """
-        SELECT
-            c.*,
-            c.budget * (r.prm_tokens_computed + r.prm_tokens_cached) AS prm_tokens,
-            c.budget * r.seconds AS seconds
-        FROM curve_points c
-        LEFT JOIN unit_costs r
-            ON r.task = c.task AND r.policy = c.policy AND r.prm IS NOT DISTINCT FROM c.prm
-            AND r.method = c.method AND coalesce(r.budget, c.budget) = c.budget""",
-    # What each cell cost, over all runs that made it. Seconds are wall time without loading.
-    "cell_costs": f"""
-        SELECT task, policy, prm, method, budget, kind, sum(n_units)::BIGINT AS n_units,
-               {", ".join(f"sum({name})::BIGINT AS {name}" for name in COUNTS)},
-               {", ".join(f"sum({name}) AS {name}" for name in SECONDS)}
-        FROM ledger GROUP BY ALL""",
-    # Ability to find the first error: F1, in %. Measured rows have a task and, unless they are over
-    # all policies, a policy; published ones have neither. Figure 6 of the paper is about MATH.
-    "prm_ability": """
-        SELECT prm, 100 * value AS ability, 100 * ci_low AS ci_low, 100 * ci_high AS ci_high,
-               'exact check of the steps' AS source, task, policy
-        FROM prm_rates WHERE measure = 'f1'
-        UNION ALL
-        SELECT registry_prm, f1, NULL, NULL, 'ProcessBench ' || subset, NULL, NULL
-        FROM processbench WHERE subset = 'MATH'""",
-}
-
-UNIT_COSTS = f"""
-    WITH counted AS (
-        SELECT
-            task, policy, prm, method, budget,
-            sum(n_units * unit_budget) AS n,
-            {", ".join(f"sum({name}) AS {name}" for name in (*COUNTS, *SECONDS))}
-        FROM ledger
-        GROUP BY task, policy, prm, method, budget
+_ENTRIES: dict[str, Columns] = {
+    "policies": Columns(
+        "Policies of the study and of what it adopts",
+        {
+            **common("policy", "title"),
+            "family": Column(TEXT, "Family of models"),
+            **common("n_parameters"),
+            "is_reasoning": Column(TRUTH, "Whether it was trained to reason at length"),
+            "origin": Column(TEXT, "run: its solutions were made here; adopted: by others"),
+            "model": Column(TEXT, "Model that it is, as the registry names it"),
+            "weights": Column(TEXT, "Number format of its weights; null where unknown"),
+            "collection": Column(TEXT, "Collection that it is adopted from; null of own runs"),
+        },
     ),
-    alone AS (
-        SELECT
-            * REPLACE (CASE
-                WHEN shared_tokens + prm_tokens_shared = 0 THEN seconds
-                WHEN generated_tokens > shared_tokens AND prm_tokens_computed > prm_tokens_shared
-                THEN policy_seconds * generated_tokens / (generated_tokens - shared_tokens)
-                    + prm_seconds * prm_tokens_computed / (prm_tokens_computed - prm_tokens_shared)
-                    + (seconds - policy_seconds - prm_seconds)
-                    * (generated_tokens + prm_tokens_computed) / (
-                        generated_tokens - shared_tokens + prm_tokens_computed - prm_tokens_shared)
-                ELSE seconds * (generated_tokens + prm_tokens_computed) / nullif(
-                    generated_tokens - shared_tokens + prm_tokens_computed - prm_tokens_shared, 0)
-            END AS seconds)
-        FROM counted
+    "prms": Columns(
+        "Process reward models of the study and of what it adopts",
+        {
+            "prm": Column(TEXT, "Process reward model, as the registry names it"),
+            **common("title"),
+            "format": Column(TEXT, "How it reads a solution and gives its scores"),
+            **common("n_parameters"),
+        },
     ),
-    spent AS (
-        SELECT task, policy, prm, method, budget, {", ".join(f"{x} / n AS {x}" for x in _SPENT)}
-        FROM alone
-    )
-    SELECT
-        s.task, s.policy, s.prm, s.method, s.budget,
-        {", ".join(f"s.{x} + if(s.method = 'best_of_n', p.{x}, 0) AS {x}" for x in _SPENT)}
-    FROM spent s
-    LEFT JOIN spent p ON p.task = s.task AND p.policy = s.policy AND p.method = 'majority'"""
-"""What a method costs per problem and unit of budget; ``budget`` is null where this holds for all.
+    "tasks": Columns(
+        "Tasks of the study and of what it adopts",
+        {
+            **common("task", "title"),
+            "n_problems": Column(COUNT, "Number of problems of the whole task"),
+        },
+    ),
+    "study_budgets": Columns("Budgets of the study", common("budget")),
+    "prompts": Columns(
+        "Prompts of the study",
+        {
+            "prompt": Column(TEXT, "Prompt, as the registry names it"),
+            "policies": Column(TEXT, "Policies that are given it, as they are printed"),
+            "system": Column(TEXT, "Text of the system's turn; null where there is none"),
+            "user_suffix": Column(TEXT, "What follows the problem in the user's turn"),
+            "template_arguments": Column(TEXT, "Arguments of the chat template"),
+            **common("source"),
+        },
+    ),
+    "settings": Columns(
+        "Settings of the study, in one row",
+        {
+            "confidence": Column(REAL, "Confidence of all intervals, 0 to 1"),
+            "replicates": Column(COUNT, "Number of bootstrap replicates"),
+            "vote_subsets": Column(COUNT, "Number of subsets of a pool that votes are taken over"),
+            "seed": Column(COUNT, "Seed of the study"),
+            "beam_width": Column(COUNT, "Beam width M of searches"),
+            "scoring": Column(TEXT, "Scoring of the figures: prm_min, prm_last or prm_avg"),
+            "voting": Column(TEXT, "Voting of the figures: majority, prm_max or prm_vote"),
+        },
+    ),
+}
 
-Means over all units of a cell that are stored, by what each makes up of N: a sample 1, a subtree of
-DVTS M, a beam search its N. So they depend neither on the study that asks nor on its largest N.
+ADOPTED: dict[str, Columns] = {
+    "collections": Columns(
+        "Collections of rollouts that are adopted",
+        {
+            **common("collection", "title", "task"),
+            "policy": Column(TEXT, "Policy, as it is called in this study; null of solutions"),
+            **common("prm"),
+            "variant": Column(TEXT, "Which of several of the same kind it is; null where one"),
+            **common("source", "commit"),
+            "licence": Column(TEXT, "Licence of the source"),
+            "caveats": Column(TEXT, "What to know before its numbers are used, one a line"),
+        },
+    ),
+    "adopted_files": ADOPTED_FILES.of("collection"),
+    "adopted_findings": Columns(
+        "What was found wrong in adopted files, by file and reason",
+        {
+            **common("collection"),
+            "path": Column(TEXT, "Path of the file in its source"),
+            "reason": Column(TEXT, "What is wrong"),
+            "adopted": Column(TRUTH, "Whether the records are adopted all the same"),
+            "n": Column(COUNT, "Number of records or answers"),
+            "detail": Column(TEXT, "An example"),
+        },
+    ),
+    "scored_solutions": SOLUTIONS.of("collection"),
+}
+"""Tables about adopted collections: what each is, what its files held, what was found wrong in
+them, and solutions of known truth with reward models' scores."""
 
-Best-of-N pays for its samples too. All is what the method costs on its own: tokens that units had
-in common count for each, and a cell that shared any is given the seconds that they would have
-taken: each engine's at the rate of the tokens that it computed for the cell, the rest at that of
-both. Where only one engine computed any, its rate is that of all; where none did, NULL.
-"""
+TABLES: dict[str, Columns] = {
+    **FILES,
+    **STEP_FILES,
+    "cells": COVERAGE,
+    "ledger": LEDGER,
+    **_ENTRIES,
+    **ADOPTED,
+    "published": PAPER,
+    "pretraining": PRETRAINING,
+    "processbench": PROCESSBENCH,
+    "optscale": OPTSCALE,
+}
+"""All that is written into the database, table by table; what follows from it is ``DERIVED``."""
+
+DERIVED = {
+    "database/unit_costs.sql": "ledger",
+    "database/pools.sql": "answers",
+    "database/search_paths.sql": "answers",
+    "database/pass_at_1.sql": "rated",
+    "database/difficulty.sql": "rated",
+    "database/curves.sql": "curve_points",
+    "database/cell_costs.sql": "ledger",
+    "database/prm_ability.sql": "prm_rates",
+}
+"""What is made from ``TABLES``, in the order of its making, each from this table above all: a
+column that its statement does not describe means what its namesake there does."""
 
 
 def build_database(
@@ -225,46 +237,81 @@ def build(
 
     ``printed``: tables of numbers that others published.
     """
-    by_kind = {
-        kind: [str(f) for f in files if f.name.startswith(f"{kind}-")]
-        for kind in (*FILES, *STEP_FILES)
-    }
-    by_kind["problems"] = [str(f) for f in files if f.parent.name == "problems"]
+    paths = {name: _files_of(name, files) for name in (*FILES, *STEP_FILES)}
     frames: dict[str, pl.DataFrame] = {
         "cells": coverage(study, storage),
         "ledger": _ledger(study, storage),
         **_entries(study),
         **_adopted(study, storage),
         **printed,
-        **{
-            kind: pl.DataFrame(schema=columns)
-            for kind, columns in STEP_FILES.items()
-            if not by_kind[kind]
-        },
     }
-    by_kind = {kind: paths for kind, paths in by_kind.items() if kind not in frames}
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent) as folder:
+        for name, frame in frames.items():
+            # By way of a file: DuckDB reads frames through pyarrow, which is not installed.
+            file = Path(folder) / f"{name}.parquet"
+            frame.write_parquet(file)
+            paths[name] = [str(file)]
         scratch = Path(folder) / output.name
         with duckdb.connect(str(scratch), config=FORMAT) as database:
-            names = {"difficulty": "rated", "curves": "curve_points"}
-            for kind, paths in by_kind.items():
-                database.execute(
-                    f"CREATE TABLE {names.get(kind, kind)} AS "
-                    "SELECT * FROM read_parquet(?, union_by_name = true)",
-                    [paths],
-                )
-            for name, frame in frames.items():
-                # By way of a file: DuckDB reads frames through pyarrow, which is not installed.
-                file = Path(folder) / f"{name}.parquet"
-                frame.write_parquet(file)
-                database.execute(
-                    f"CREATE TABLE {name} AS SELECT * FROM read_parquet(?)", [str(file)]
-                )
-            database.execute(f"CREATE TABLE unit_costs AS {UNIT_COSTS}")
-            for name, query in VIEWS.items():
-                database.execute(f"CREATE VIEW {name} AS {query}")
+            fill(database, paths, Path(folder))
         scratch.replace(output)
+
+
+def fill(
+    database: duckdb.DuckDBPyConnection, paths: Mapping[str, Sequence[str]], scratch: Path
+) -> None:
+    """Make all of ``TABLES`` and ``DERIVED`` in an empty database, described.
+
+    ``paths``: the parquet files of each table; one that has none is empty. ``scratch``: a folder
+    for what is passed on in files.
+    """
+    # At once: a commit for each description would take seconds.
+    database.begin()
+    for name, columns in TABLES.items():
+        files = [*paths.get(name, ())]
+        if not files:
+            empty = scratch / f"empty_{name}.parquet"
+            pl.DataFrame(schema=columns).write_parquet(empty)
+            files = [str(empty)]
+        database.read_parquet(files, union_by_name=True).create(name)
+    for derived in DERIVED:
+        database.execute(statement(derived))
+    _describe(database)
+    database.commit()
+
+
+def _describe(database: duckdb.DuckDBPyConnection) -> None:
+    """Write the descriptions of tables and columns into the database."""
+    texts: dict[tuple[str, str | None], str] = {
+        (table, name): text
+        for table, columns in TABLES.items()
+        for name, text in [
+            (None, columns.about),
+            *((name, column.meaning) for name, column in columns.described.items()),
+        ]
+    }
+    _comment(database, texts)
+    for file, origin in DERIVED.items():
+        namesakes = {"derived": Path(file).stem, "origin": origin}
+        found = database.execute(statement("database/inherited.sql"), namesakes).fetchall()
+        _comment(database, {(table, name): text for table, name, text in found})
+
+
+def _comment(
+    database: duckdb.DuckDBPyConnection, texts: Mapping[tuple[str, str | None], str]
+) -> None:
+    tables, columns = zip(*texts, strict=True) if texts else ((), ())
+    asked = {"tables": [*tables], "columns": [*columns], "texts": [*texts.values()]}
+    for (comment,) in database.execute(statement("database/comments.sql"), asked).fetchall():
+        database.execute(comment)
+
+
+def _files_of(table: str, files: Sequence[Path]) -> list[str]:
+    if table == "problems":
+        return [str(file) for file in files if file.parent.name == table]
+    begin = f"{_CALLED.get(table, table)}-"
+    return [str(file) for file in files if file.name.startswith(begin)]
 
 
 def _entries(study: Study) -> dict[str, pl.DataFrame]:
@@ -331,31 +378,6 @@ def _adopted_policies(study: Study) -> Iterator[tuple[Any, ...]]:
         )  # fmt: skip
 
 
-ADOPTED: dict[str, dict[str, pl.DataType]] = {
-    "collections": {
-        **dict.fromkeys(
-            (
-                "collection", "title", "task", "policy", "prm", "variant", "source", "commit",
-                "licence", "caveats",
-            ),
-            _TEXT,
-        )
-    },
-    "adopted_files": {"collection": _TEXT, **ADOPTED_FILES},
-    "adopted_findings": {
-        "collection": _TEXT,
-        "path": _TEXT,
-        "reason": _TEXT,
-        "adopted": pl.Boolean(),
-        "n": _COUNT,
-        "detail": _TEXT,
-    },
-    "scored_solutions": {"collection": _TEXT, **SOLUTIONS},
-}  # fmt: skip
-"""Tables about adopted collections: what each is, what its files held, what was found wrong in
-them, and solutions of known truth with reward models' scores."""
-
-
 def _adopted(study: Study, storage: Storage) -> dict[str, pl.DataFrame]:
     frames = {name: [pl.DataFrame(schema=schema)] for name, schema in ADOPTED.items()}
     stored = {
@@ -400,7 +422,7 @@ def _ledger(study: Study, storage: Storage) -> pl.DataFrame:
         of_runs = spent.group_by("run", *ORIGIN, maintain_order=True).agg(
             pl.len().alias("n_units"), pl.col(*SECONDS, *COUNTS).sum()
         )
-        of_cell = [pl.lit(named[name], dtype=kind).alias(name) for name, kind in _CELL.items()]
+        of_cell = [pl.lit(named[name], dtype=LEDGER[name]).alias(name) for name in _CELL]
         frames.append(
             of_runs.with_columns(of_cell).select(pl.col(x).cast(kind) for x, kind in LEDGER.items())
         )

@@ -30,6 +30,7 @@ from compute_optimal.analyse.statistics.intervals import (
     wilson_interval,
 )
 from compute_optimal.errors import StudyError
+from compute_optimal.store.columns import COUNT, REAL, TEXT, Column, Columns, common, one_of
 
 THRESHOLD = 0.0
 """Margin below which a step is flagged as wrong: a score of 0.5."""
@@ -49,20 +50,23 @@ MEASURES: Mapping[str, str] = {
 """All but ``length_bias`` (-1 to 1) are fractions. ``error_accuracy``, ``flagged_early``,
 ``flagged_late`` and ``unflagged`` are all that can happen to a wrong solution: they sum to 1."""
 
-RATES: dict[str, pl.DataType] = {
-    "task": pl.String(),
-    "prm": pl.String(),
-    "policy": pl.String(),
-    "measure": pl.String(),
-    "value": pl.Float64(),
-    "ci_low": pl.Float64(),
-    "ci_high": pl.Float64(),
-    "n": pl.Int64(),
-    "n_problems": pl.Int64(),
-}
-"""Columns of the table of measures. ``policy`` is null for all policies together, ``value`` where
-there is nothing to count or no spread to correlate. ``n`` counts solutions or steps, as the measure
-does (``f1``: solutions), ``n_problems`` the problems that they come from."""
+RATES = Columns(
+    "What PRMs say about steps whose truth is known",
+    {
+        **common("task"),
+        "prm": Column(TEXT, "PRM that scored the steps"),
+        "policy": Column(TEXT, "Policy whose solutions were read; null for all together"),
+        "measure": one_of(MEASURES),
+        "value": Column(
+            REAL, "Value of the measure: a fraction, or a correlation; null where nothing counts"
+        ),
+        **common("ci_low", "ci_high"),
+        "n": Column(COUNT, "Number of solutions or steps, whichever the measure counts"),
+        **common("n_problems"),
+    },
+)
+"""Columns of the table of measures. ``value`` is null where there is nothing to count or no spread
+to correlate. ``n`` of ``f1`` counts solutions."""
 
 _COUNTS = (
     "wrong",

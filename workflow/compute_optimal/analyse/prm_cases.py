@@ -15,24 +15,24 @@ import polars as pl
 
 from compute_optimal.analyse.prm_ability import THRESHOLD, Verdicts
 from compute_optimal.analyse.statistics.estimators import FloatArray, IntArray
+from compute_optimal.store.columns import COUNT, REAL, TEXT, Column, Columns, common
 
-CASES: dict[str, pl.DataType] = {
-    "task": pl.String(),
-    "failure": pl.String(),
-    "prm": pl.String(),
-    "policy": pl.String(),
-    "problem_id": pl.String(),
-    "sample_index": pl.Int64(),
-    "problem": pl.String(),
-    "gold": pl.String(),
-    "position": pl.Int64(),
-    "step": pl.String(),
-    "truth": pl.String(),
-    "margin": pl.Float64(),
-    "mark": pl.String(),
-}
-"""Columns of an example, one row a step. ``position`` counts from 1. ``truth``: right, wrong (the
-first error), or after (whatever follows it). ``mark``: why the step is part of the example."""
+CASES = Columns(
+    "Examples of what PRMs get wrong, one row a step",
+    {
+        **common("task"),
+        "failure": Column(TEXT, "Kind of failure that the solution is an example of"),
+        "prm": Column(TEXT, "PRM that scored the step"),
+        **common("policy", "problem_id", "sample_index"),
+        "problem": Column(TEXT, "Text of the problem"),
+        "gold": Column(TEXT, "Right answer"),
+        "position": Column(COUNT, "Number of the step, from 1"),
+        "step": Column(TEXT, "Text of the step"),
+        "truth": Column(TEXT, "right, wrong (the first error) or after (whatever follows it)"),
+        "margin": Column(REAL, "PRM's logit margin for the step; below 0 it is flagged as wrong"),
+        "mark": Column(TEXT, "Why the step is part of the example; null where it is context"),
+    },
+)
 
 Found = tuple[FloatArray, Mapping[str, IntArray]]
 """Severity of each solution, NaN where the failure is not seen, and marks: name -> step index."""

@@ -13,6 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from compute_optimal.errors import StudyError
+from compute_optimal.store.columns import COUNT, REAL, TEXT, Column, Columns, common
 
 POLICY_NAMES: Mapping[str, str] = {
     **{f"{name}-Inst.": f"{name}-Instruct" for name in (
@@ -58,12 +59,58 @@ OTHER_PRMS: Collection[str] = frozenset(
 )
 """Names in the column ``prm`` that stand for several PRMs; Table 6 does not say which 7B PRM."""
 
-_PAPER = (
-    "item", "group", "model", "params", "method", "prm", "budget", "task", "metric", "value",
-    "unit", "note", "source",
-)  # fmt: skip
+PAPER = Columns(
+    "Numbers that the paper prints, one a row",
+    {
+        "item": Column(TEXT, "Figure, table or section that it stands in"),
+        "group": Column(TEXT, "Heading of its rows, panel of the figure, or claim for the text"),
+        "model": Column(TEXT, "Model or set of training data, as it is printed"),
+        "params": Column(TEXT, "Parameters, in billions (1.5B); unk where the maker is silent"),
+        "method": Column(TEXT, "Method or voting, as it is printed"),
+        "prm": Column(TEXT, "Process reward model, as it is printed"),
+        "budget": Column(COUNT, "Budget N: solutions per problem"),
+        "task": Column(TEXT, "Task, or what else the number is about"),
+        "metric": Column(TEXT, "What was measured"),
+        "value": Column(TEXT, "The number as it is printed, in the unit of the column unit"),
+        "unit": Column(TEXT, "Unit of value: % (0 to 100), tokens, FLOP, x (a ratio) or null"),
+        "note": Column(TEXT, "What to know before the number is used"),
+        "source": Column(TEXT, "How it was read"),
+    },
+)
+PRETRAINING = Columns(
+    "What models were trained on, as their makers say",
+    {
+        "model": Column(TEXT, "Model, as the paper prints it"),
+        "parameters": Column(REAL, "Number of parameters"),
+        "active_parameters": Column(REAL, "Number of parameters that a token uses, if not all"),
+        "training_tokens": Column(REAL, "Number of tokens of pretraining"),
+        **common("source"),
+    },
+)
+PROCESSBENCH = Columns(
+    "Published F1 of PRMs on ProcessBench",
+    {
+        "prm": Column(TEXT, "Process reward model, as the paper prints it"),
+        "subset": Column(TEXT, "Subset of ProcessBench; Avg is their mean"),
+        "f1": Column(REAL, "F1 of finding the first wrong step, in percent"),
+        **common("n_parameters"),
+        "registry_prm": Column(TEXT, "The PRM in the registry; null where it is not there"),
+        **common("source"),
+    },
+)
+OPTSCALE = Columns(
+    "Curves of another paper (arXiv 2506.22376), one point a row",
+    {
+        **common("task", "policy", "prm"),
+        "method": Column(TEXT, "Method: best_of_n or majority"),
+        **common("budget"),
+        "accuracy": Column(REAL, "Accuracy of one draw, 0 to 1"),
+        "tokens": Column(REAL, "Tokens of all samples of a problem, on average"),
+        **common("source"),
+    },
+)
+
 _PROCESSBENCH = ("prm", "params", "subset", "f1", "source")
-_OPTSCALE = ("task", "policy", "prm", "method", "budget", "accuracy", "tokens", "source")
 _NUMBER = r"\d+(?:\.\d+)?(?:e\d+)?"
 _SIZE = r"^\d+(?:\.\d+)?B$"
 
@@ -91,7 +138,7 @@ def load_published(folder: Path) -> Published:
     name that cannot be read.
     """
     paper_file = folder / "paper.csv"
-    paper = _read(paper_file, _PAPER).rename({"value": "printed"})
+    paper = _read(paper_file, tuple(PAPER)).rename({"value": "printed"})
     _check(paper_file, paper, "model", pl.col("model").is_in([*POLICY_NAMES, *OTHER_MODELS]))
     _check(paper_file, paper, "prm", pl.col("prm").is_in([*PRM_NAMES, *OTHER_PRMS]))
     _check(paper_file, paper, "budget", pl.col("budget").str.contains(r"^\d+$"))
@@ -134,7 +181,7 @@ def load_processbench(file: Path) -> pl.DataFrame:
 def load_optscale(file: Path) -> pl.DataFrame:
     """Curves of another paper (arXiv 2506.22376): task, policy, prm, method, budget (integer),
     accuracy (fraction), tokens (of all samples of a problem, mean), source; errors as above."""
-    curves = _read(file, _OPTSCALE)
+    curves = _read(file, tuple(OPTSCALE))
     _check(file, curves, "method", pl.col("method").is_in(["best_of_n", "majority"]))
     _check(file, curves, "policy", pl.col("policy").is_in([*POLICY_NAMES.values()]))
     _check(file, curves, "prm", pl.col("prm").is_in([*PRM_NAMES.values()]))

@@ -30,33 +30,67 @@ from compute_optimal.analyse.statistics.intervals import (
     unseen_limits,
 )
 from compute_optimal.analyse.statistics.ranks import ranks_with_ties
+from compute_optimal.store.columns import COUNT, REAL, TEXT, Column, Columns, common
 
 N_BINS = 10
 HALVED = 500
 """Pools to split in halves at random behind each run-to-run error; few problems are split often."""
 
-_TEXT, _COUNT, _REAL = pl.String(), pl.Int64(), pl.Float64()
-_SCORED: dict[str, pl.DataType] = {"prm": _TEXT, "scoring": _TEXT}
-_INTERVAL: dict[str, pl.DataType] = {"value": _REAL, "ci_low": _REAL, "ci_high": _REAL}
-TABLES: dict[str, dict[str, pl.DataType]] = {
-    "picks": {**_SCORED, "measure": _TEXT, "budget": _COUNT, **_INTERVAL, "n_problems": _COUNT},
-    "calibration": {**_SCORED, "bin": _COUNT, "n_samples": _COUNT, "score": _REAL, **_INTERVAL},
-    "score_quality": {**_SCORED, "measure": _TEXT, **_INTERVAL, "n_problems": _COUNT},
+MEASURES: Mapping[str, str] = {
+    "discrimination": "chance that a right sample outscores a wrong one of its problem, ties half",
+    "calibration_error": "mean distance of score and share right over tenths of the score",
+    "overconfidence": "mean score minus share right",
+    "tied_pairs": "share of pairs of a problem's samples with the same score",
+    "tied_top": "share of problems whose best score is shared",
+    "unscored": "share of samples without a score",
+    "length_correlation": "correlation of the score's logit with the logarithm of tokens",
+    "step_correlation": "correlation of the score's logit with the number of steps",
+}
+"""Both correlations are within a problem and among samples that are equally right."""
+
+_SCORED = {"prm": Column(TEXT, "PRM that gave the scores"), **common("scoring")}
+_INTERVAL = common("ci_low", "ci_high")
+TABLES: dict[str, Columns] = {
+    "picks": Columns(
+        "The solution that best-of-N picks, on average",
+        {
+            **_SCORED,
+            "measure": Column(TEXT, "What of it: score (0 to 1), tokens or steps (numbers)"),
+            **common("budget"),
+            "value": Column(REAL, "Mean over problems, in the unit of the measure"),
+            **_INTERVAL,
+            **common("n_problems"),
+        },
+    ),
+    "calibration": Columns(
+        "Samples whose score lies in each tenth of 0 to 1",
+        {
+            **_SCORED,
+            "bin": Column(COUNT, "Number of the tenth, from 0"),
+            **common("n_samples"),
+            "score": Column(REAL, "Mean score, 0 to 1"),
+            "value": Column(REAL, "Share of the samples that is right, 0 to 1"),
+            **_INTERVAL,
+        },
+    ),
+    "score_quality": Columns(
+        "How good the scores of a PRM are",
+        {
+            **_SCORED,
+            "measure": Column(
+                TEXT, "; ".join(f"{name}: {text}" for name, text in MEASURES.items())
+            ),
+            "value": Column(
+                REAL, "Value of the measure: a fraction, or a correlation from -1 to 1"
+            ),
+            **_INTERVAL,
+            **common("n_problems"),
+        },
+    ),
     "run_to_run": RUN_TO_RUN,
 }
-"""Tables of ``examine_scores``; intervals are bootstraps over problems.
-
-``picks``: the solution that best-of-N picks, on average; measure: its score (0..1), tokens, steps.
-``calibration``: samples whose score lies in the bin-th tenth of 0..1: their mean score, and as
-value the share of them that is right.
-``score_quality``: measures are discrimination (chance that a right sample outscores a wrong one of
-the same problem, ties half), calibration_error (mean distance of score and share right over the
-bins), overconfidence (mean score minus share right), tied_pairs (share of pairs of a problem's
-samples with the same score), tied_top (share of problems whose best score is shared), unscored
-(share of samples), length_correlation and step_correlation (of the score's logit with the logarithm
-of tokens and the number of steps, within a problem and among samples that are equally right).
-``run_to_run``: what ``estimate`` says of repeated searches, of the pool.
-"""
+"""Tables of ``examine_scores``; intervals are bootstraps over problems. ``run_to_run``: what
+``estimate`` says of repeated searches, of the pool."""
 
 
 def examine_scores(

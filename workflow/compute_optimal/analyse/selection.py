@@ -27,6 +27,7 @@ from compute_optimal.analyse.statistics.selection import (
     select_fixed,
     select_oracle,
 )
+from compute_optimal.store.columns import COUNT, REAL, TEXT, Column, Columns, common
 
 METHODS = ("best_of_n", "beam_search", "dvts")
 """What a strategy is chosen from: the paper's methods that use a PRM."""
@@ -36,46 +37,50 @@ RULES = ("in_sample", "fixed_rule", "cross_fitted", "oracle", "optimism_gap")
 # Every replicate selects again in every fold: 200 replicates give a standard deviation to 5%.
 REPLICATES, FOLDS, REPEATS = 200, 5, 5
 
-_RULE: dict[str, pl.DataType] = {
-    "scoring": pl.String(),
-    "voting": pl.String(),
-    "budget": pl.Int64(),
-    "rule": pl.String(),
+_RULE = {
+    **common("scoring", "voting", "budget"),
+    "rule": Column(TEXT, f"Rule of selection: {', '.join(RULES)}"),
 }
-SELECTION: dict[str, pl.DataType] = {
-    "prm": pl.String(),
-    **_RULE,
-    "accuracy": pl.Float64(),
-    "ci_low": pl.Float64(),
-    "ci_high": pl.Float64(),
-    "n_strategies": pl.Int64(),
-    "n_problems": pl.Int64(),
-    "widening": pl.Float64(),
-}
-"""``prm`` is null where the PRM is chosen too. ``rule``: one of ``RULES``; the accuracy of
-``optimism_gap`` is in-sample minus cross-fitted. Fractions. ``widening`` of ``cross_fitted``: how
-many times as far its mean spreads when resampled problems choose anew as when the choice is kept;
-its interval is wider by it, and so must be whatever else is resampled of it."""
+SELECTION = Columns(
+    "Accuracy of compute-optimal selection, by each rule",
+    {
+        "prm": Column(TEXT, "PRM of the strategies; null where the PRM is chosen too"),
+        **_RULE,
+        "accuracy": Column(REAL, "Accuracy, 0 to 1; of optimism_gap in-sample minus cross-fitted"),
+        **common("ci_low", "ci_high"),
+        "n_strategies": Column(COUNT, "Number of strategies to choose from"),
+        **common("n_problems"),
+        "widening": Column(
+            REAL, "Of cross_fitted: factor by which choosing anew widens the interval; else null"
+        ),
+    },
+)
+"""``widening`` of ``cross_fitted``: how many times as far its mean spreads when resampled problems
+choose anew as when the choice is kept; its interval is wider by it, and so must be whatever else is
+resampled of it."""
 
-CHOICES: dict[str, pl.DataType] = {
-    **_RULE,
-    "bucket": pl.String(),
-    "prm": pl.String(),
-    "method": pl.String(),
-    "share": pl.Float64(),
-    "n_problems": pl.Int64(),
-}
-"""What is chosen where the PRM is chosen too: one row for each strategy that a bucket's problems
-are given. ``rule``: in_sample or cross_fitted. ``share``: of the bucket's ``n_problems``, adding up
-to 1 a bucket; in-sample it is 1 but for ties, which share, cross-fitted it is the mean over folds
-and their repeats."""
+CHOICES = Columns(
+    "What is chosen where the PRM is chosen too: one row a strategy that a bucket is given",
+    {
+        **_RULE,
+        **common("bucket"),
+        "prm": Column(TEXT, "PRM of the strategy"),
+        "method": Column(TEXT, "Method of the strategy"),
+        "share": Column(REAL, "Share of the bucket's problems that are given it, 0 to 1"),
+        "n_problems": Column(COUNT, "Number of problems in the bucket"),
+    },
+)
+"""``rule``: in_sample or cross_fitted. ``share`` adds up to 1 a bucket; in-sample it is 1 but for
+ties, which share, cross-fitted it is the mean over folds and their repeats."""
 
-CHOSEN_OUTCOMES: dict[str, pl.DataType] = {
-    **_RULE,
-    "problem_id": pl.String(),
-    "accuracy": pl.Float64(),
-}
-"""What the choices give on each problem; their mean is the accuracy in ``SELECTION``."""
+CHOSEN_OUTCOMES = Columns(
+    "What the choices give on each problem; their mean is the accuracy of selection",
+    {
+        **_RULE,
+        **common("problem_id"),
+        "accuracy": Column(REAL, "Chance of a right answer, 0 to 1"),
+    },
+)
 
 TABLES = {"selection": SELECTION, "choices": CHOICES, "chosen_outcomes": CHOSEN_OUTCOMES}
 

@@ -19,41 +19,51 @@ from compute_optimal.judge.grading.extraction import extract_answer
 from compute_optimal.judge.grading.official import grade_official, official_extract
 from compute_optimal.judge.grading.plain import grade_plainly
 from compute_optimal.store import units
+from compute_optimal.store.columns import COUNT, TEXT, TRUTH, Column, Columns, common
 from compute_optimal.store.partitions import KEYS, Partition, read_table, write_result
 from compute_optimal.store.storage import Storage
 from compute_optimal.study.cells import partition, verdicts_spec
 
 Request = Mapping[str, Any]
 
-ANSWERS: dict[str, pl.DataType] = {
-    "pool": pl.String(),
-    "prm": pl.String(),
-    "method": pl.String(),
-    "budget": pl.Int64(),
-    "problem_id": pl.String(),
-    "repetition": pl.Int64(),
-    "subtree": pl.Int64(),
-    "sample_index": pl.Int64(),
-    "answer": pl.String(),
-    "official_answer": pl.String(),
-    "official_verdict": pl.Boolean(),
-    "n_tokens": pl.Int64(),
-    "n_tokens_tree": pl.Int64(),
-    "retokenised": pl.Boolean(),
-    "finish_reason": pl.String(),
-    "margins": pl.List(pl.Float32()),
-}
-"""Columns of an answer before it is graded.
-
-``budget`` is null for DVTS, whose subtrees serve every N. ``repetition`` counts runs of the same
-search, of which a study makes one; null for samples, which are all independent. ``sample_index``
-counts samples of a pool, or paths of a subtree. ``official_answer``: what the official code
-extracts from a sample of the evaluation pool, and ``official_verdict``: what that code itself
-recorded of it; null where that is not known. ``n_tokens`` were generated for this solution,
-``n_tokens_tree`` for its whole tree, discarded ones included; null where unknown. ``retokenised``:
-whether ``n_tokens`` was counted again from the text, for an adopted file did not say it; null for
-runs. ``margins`` are the logits of a path's steps.
-"""
+ANSWERS = Columns(
+    "Answers of samples and of searches' paths, one a row, before they are graded",
+    {
+        "pool": Column(TEXT, "Pool of the sample: evaluation, difficulty, greedy; null of a path"),
+        "prm": Column(TEXT, "PRM that the search asked; null of a sample"),
+        "method": Column(TEXT, "Search: beam_search or dvts; null of a sample"),
+        "budget": Column(
+            COUNT, "Budget N of beam search; null of a sample and of DVTS, which serve every N"
+        ),
+        **common("problem_id"),
+        "repetition": Column(
+            COUNT, "Number of the run of the same search, from 0; null of a sample"
+        ),
+        "subtree": Column(
+            COUNT, "Number of the subtree of DVTS, from 0; 0 for beam search; null of a sample"
+        ),
+        "sample_index": Column(COUNT, "Number of the sample in its pool or path in its subtree"),
+        "answer": Column(TEXT, "Answer as it is extracted; null where there is none"),
+        "official_answer": Column(
+            TEXT, "What the official code extracts, of the evaluation pool; null where not known"
+        ),
+        "official_verdict": Column(
+            TRUTH, "What the official code recorded of its answer; null where not known"
+        ),
+        "n_tokens": Column(COUNT, "Tokens generated for this solution; null where unknown"),
+        "n_tokens_tree": Column(
+            COUNT, "Tokens generated for the whole tree, discarded ones included; null if unknown"
+        ),
+        "retokenised": Column(
+            TRUTH, "Whether n_tokens was counted again from an adopted text; null of own runs"
+        ),
+        **common("finish_reason"),
+        "margins": Column(
+            pl.List(pl.Float32()), "PRM's logit margin for each step of a path; null of a sample"
+        ),
+    },
+)
+"""Columns of an answer before it is graded."""
 
 _POSITION = [
     "pool", "prm", "method", "budget", "problem_id", "repetition", "subtree", "sample_index",
@@ -231,19 +241,49 @@ def grade_answers(
     return with_verdicts(answers, verdicts_on(problems, answers, seconds=seconds, workers=workers))
 
 
-VERDICTS: dict[str, pl.DataType] = {
-    "grader": pl.String(),
-    "problem_id": pl.String(),
-    "answer": pl.String(),
-    "answer_class": pl.String(),
-    "correct": pl.Boolean(),
-    "status": pl.String(),
+_GRADED = {
+    "answer_class": Column(
+        TEXT, "Class of equivalent answers to the problem, which votes count; null for no answer"
+    ),
+    "correct": Column(
+        TRUTH, "Whether the answer is right; null if undecided in time, false for none"
+    ),
+    "status": Column(TEXT, "What became of grading: graded, timeout or no_answer"),
 }
+VERDICTS = Columns(
+    "What each grader says of each different answer of a problem",
+    {
+        "grader": Column(TEXT, "Grader: own, official or plain"),
+        **common("problem_id"),
+        "answer": Column(TEXT, "Answer as it is extracted; null where there is none"),
+        **_GRADED,
+    },
+)
 """What each grader (own, official, plain) says of each different answer of a problem.
 
 ``answer`` is null where there is none; that of the official rules is what the official code
 extracts. Only the own grader makes classes and says a status.
 """
+
+
+GRADED = Columns(
+    "Graded answers of samples and of searches' paths, one a row",
+    {
+        name: column
+        for name, column in ANSWERS.described.items()
+        if name not in ("official_answer", "official_verdict")
+    }
+    | _GRADED
+    | {
+        "plain_correct": Column(
+            TRUTH, "What math-verify says as it comes, of the evaluation pool; null if in no time"
+        ),
+        "official_correct": Column(
+            TRUTH, "What the official rules say, of the evaluation pool; null if in no time"
+        ),
+    },
+)
+"""Columns of what ``with_verdicts`` gives."""
 
 
 def verdicts_on(

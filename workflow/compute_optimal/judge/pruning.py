@@ -9,6 +9,7 @@ import polars as pl
 from compute_optimal.judge.answers import Request, stored_rows
 from compute_optimal.policies.steps import STEP_DELIMITER, split_steps
 from compute_optimal.store import units
+from compute_optimal.store.columns import COUNT, TEXT, Column, Columns, common
 from compute_optimal.store.storage import Storage
 from compute_optimal.study.cells import partition
 from compute_optimal.tasks import Problem
@@ -16,15 +17,20 @@ from compute_optimal.tasks.arithmetic_chains import StepCheck
 
 Check = Callable[[str, Sequence[str]], StepCheck]
 
-PRUNING: dict[str, pl.DataType] = {
-    "prm": pl.String(),
-    "method": pl.String(),
-    "budget": pl.Int64(),
-    "problem_id": pl.String(),
-    "outcome": pl.String(),
-    "depth": pl.Int64(),
-}
-"""One row per search and problem. A right path has right steps only, from the first one on.
+PRUNING = Columns(
+    "What became of the right paths of a search, one row per search and problem",
+    {
+        "prm": Column(TEXT, "PRM that the search asked"),
+        "method": Column(TEXT, "Search: beam_search or dvts"),
+        "budget": Column(COUNT, "Budget N; of DVTS the largest"),
+        **common("problem_id"),
+        "outcome": Column(
+            TEXT, "found: a right path was kept to its end; pruned: none was kept; not_written"
+        ),
+        "depth": Column(COUNT, "Number of steps at which the right paths ended"),
+    },
+)
+"""A right path has right steps only, from the first one on.
 
 ``outcome``: "found" (a right path was kept to its end), "pruned" (at ``depth`` steps right paths
 were among the candidates and none was kept), "not_written" (at ``depth`` none was among them).

@@ -7,14 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from compute_optimal.analyse.statements import statement
 from compute_optimal.errors import StudyError
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 Row = Mapping[str, Any]
-
-SQL_FOLDER = Path(__file__).parents[2] / "sql"
 
 _OPEN: dict[Path, DuckDBPyConnection] = {}
 
@@ -36,10 +35,10 @@ def opened(database: Path) -> Iterator[DuckDBPyConnection]:
             "there is no database of results", where=str(database), cure="build it: make"
         )
     try:
-        connection = duckdb.connect(str(database), read_only=True)
         # Sums in parallel depend on scheduling in their last digits.
-        connection.execute("SET threads = 1")
-        connection.execute((SQL_FOLDER / "macros.sql").read_text(encoding="utf-8"))
+        one: dict[str, str | bool | int | float | list[str]] = {"threads": 1}
+        connection = duckdb.connect(str(database), read_only=True, config=one)
+        connection.execute(statement("macros.sql"))
     except (duckdb.BinderException, duckdb.CatalogException, duckdb.IOException) as error:
         raise _misfit(database, "the macros of the queries", error) from error
     _OPEN[database] = connection
@@ -61,7 +60,7 @@ def run_query(
     """
     import duckdb
 
-    query = (SQL_FOLDER / f"{name}.sql").read_text(encoding="utf-8")
+    query = statement(f"{name}.sql")
     used = {key: value for key, value in (parameters or {}).items() if f"${key}" in query}
     try:
         with opened(database) as connection:

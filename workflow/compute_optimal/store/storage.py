@@ -9,6 +9,7 @@ from typing import Literal
 
 import polars as pl
 
+from compute_optimal.store.columns import COUNT, TEXT, Column, Columns, common
 from compute_optimal.store.partitions import Store
 from compute_optimal.study.cells import partition, task_spec
 from compute_optimal.study.config import (
@@ -23,14 +24,16 @@ from compute_optimal.tasks import Problem, load_problems
 
 DOWNLOADS = Path("resources/tasks")
 
-FACTS = {
-    "problem_id": pl.String(),
-    "problem_hash": pl.String(),
-    "answer": pl.String(),
-    "level": pl.Int64(),
-    "subject": pl.String(),
-}
-"""What judging needs of a problem. Texts of outside tasks are no part of it."""
+FACTS = Columns(
+    "Problems, one a row; texts of outside tasks are no part of it",
+    {
+        **common("problem_id", "problem_hash"),
+        "answer": Column(TEXT, "Right answer"),
+        "level": Column(COUNT, "Level of difficulty that the task gives, 1 the easiest; else null"),
+        "subject": Column(TEXT, "Subject that the task gives; else null"),
+    },
+)
+"""What judging needs of a problem."""
 
 
 @dataclass(frozen=True)

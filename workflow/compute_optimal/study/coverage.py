@@ -8,21 +8,35 @@ import polars as pl
 
 from compute_optimal.errors import StudyError
 from compute_optimal.store import units
+from compute_optimal.store.columns import COUNT, REAL, TEXT, Column, Columns, common
 from compute_optimal.store.storage import Storage
 from compute_optimal.study.cells import Cell, Grid
 from compute_optimal.study.config import Study
+
+COVERAGE = Columns(
+    "What a study needs and what is stored of it, one row a cell; costs are estimates",
+    {
+        **common("task", "policy", "prm"),
+        "method": Column(TEXT, "Method; difficulty is the pool of samples that decides buckets"),
+        **common("budget"),
+        "status": Column(TEXT, "stored, partial or missing"),
+        "n_stored": Column(COUNT, "Number of units stored: samples, scored samples or searches"),
+        "n_needed": Column(COUNT, "Number of units that the study needs"),
+        "row_tokens": Column(
+            REAL, "Tokens to generate (to score, for best_of_n) for one unit, as is estimated"
+        ),
+        "tokens_needed": Column(COUNT, "Tokens of all units that are missing, as is estimated"),
+    },
+)
 
 
 def coverage(
     study: Study, storage: Storage | None = None, grid: Iterable[Cell] | None = None
 ) -> pl.DataFrame:
-    """One row a cell of the ``grid`` (default: the study's), in its order: task, policy, prm,
-    method, budget, status, n_stored, n_needed, row_tokens, tokens_needed.
+    """A table of ``COVERAGE`` for the cells of the ``grid`` (default: the study's), in its order.
 
-    Counts are units (samples, samples with scores of their text, searches); ``status`` is stored,
-    partial or missing; ``row_tokens`` (of one unit) and ``tokens_needed`` (of all that are missing)
-    estimate the tokens to generate (to score, for best_of_n) from what is stored of the same
-    policy. Reads keys, no texts; needs no network and no model.
+    Tokens are estimated from what is stored of the same policy. Reads keys, no texts; needs no
+    network and no model.
     """
     storage = storage or Storage.of(study)
     facts = {name: storage.stored_facts(study.task(name), study.problems) for name in study.tasks}
@@ -68,18 +82,7 @@ def coverage(
     return pl.DataFrame(
         rows,
         orient="row",
-        schema={
-            "task": pl.String(),
-            "policy": pl.String(),
-            "prm": pl.String(),
-            "method": pl.String(),
-            "budget": pl.Int64(),
-            "status": pl.String(),
-            "n_stored": pl.Int64(),
-            "n_needed": pl.Int64(),
-            "row_tokens": pl.Float64(),
-            "tokens_needed": pl.Int64(),
-        },
+        schema=COVERAGE,
     )
 
 

@@ -50,6 +50,9 @@ class SourceFile:
             for text in short
             if text.endswith(_BESIDE) and (self.file.parent / text).is_file()
         }
+        self.statements = {
+            _SQL / text for text in short if text.endswith(".sql") and (_SQL / text).is_file()
+        }
         self.queries = {file for text in short for file in _queries_named(text)}
 
 

@@ -30,7 +30,7 @@ def sources_of(verb: str, notebooks: Iterable[Path] = ()) -> list[Path]:
     modules = modules_behind(names)
     files: set[Path] = set()
     for source in modules.values():
-        files |= {source.file, *source.beside}
+        files |= {source.file, *source.beside, *source.statements}
         if _QUERIES in modules:
             files |= source.queries
     return sorted(files)

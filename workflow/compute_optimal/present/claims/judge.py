@@ -19,6 +19,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from compute_optimal.analyse.statements import SQL_FOLDER
 from compute_optimal.analyse.statistics.estimators import FloatArray
 from compute_optimal.analyse.statistics.intervals import (
     bootstrap_means,
@@ -26,7 +27,7 @@ from compute_optimal.analyse.statistics.intervals import (
     percentile_interval,
 )
 from compute_optimal.errors import StudyError
-from compute_optimal.present.query import SQL_FOLDER, Row, has_tables, run_query
+from compute_optimal.present.query import Row, has_tables, run_query
 from compute_optimal.study.config import Claim
 from compute_optimal.study.config.reading import suggestion
 from compute_optimal.study.spec import seed_for

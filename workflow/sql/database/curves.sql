@@ -1,0 +1,14 @@
+CREATE VIEW curves AS
+SELECT
+    c.*,
+    c.budget * (r.prm_tokens_computed + r.prm_tokens_cached) AS prm_tokens,
+    c.budget * r.seconds AS seconds
+FROM curve_points c
+LEFT JOIN unit_costs r
+    ON r.task = c.task AND r.policy = c.policy AND r.prm IS NOT DISTINCT FROM c.prm
+    AND r.method = c.method AND coalesce(r.budget, c.budget) = c.budget;
+
+COMMENT ON VIEW curves IS 'Accuracy of each strategy by budget, with what it costs on its own';
+COMMENT ON COLUMN curves.prm_tokens IS
+'Tokens that the PRM reads per problem, cached ones included; null where none does';
+COMMENT ON COLUMN curves.seconds IS 'Wall time of the engines per problem, in seconds';
