@@ -460,3 +460,45 @@ FROM (
     QUALIFY budget = max(budget) OVER (PARTITION BY task, policy_title, prm_title)
 )
 GROUP BY task, task_title, policy_title, prm_title, budget;
+
+-- Accuracies per problem of what others ran and published, with the names of the model and the source
+-- (table pool_outcomes says what the parts are).
+CREATE OR REPLACE TEMP MACRO public_outcomes() AS TABLE
+SELECT
+    pool_outcomes.*,
+    policies.title AS policy_title,
+    policies.model,
+    policies.weights,
+    policies.collection,
+    policies.family,
+    policies.n_parameters,
+    tasks.title AS task_title,
+    prms.title AS prm_title
+FROM pool_outcomes
+INNER JOIN policies USING (policy)
+INNER JOIN tasks USING (task)
+LEFT JOIN prms USING (prm);
+
+-- One greedy answer to a problem, of the collection of a model that has the most problems of a task.
+-- has_answer: whether the text ends in an answer at all.
+CREATE OR REPLACE TEMP MACRO public_cot() AS TABLE
+SELECT
+    found.*,
+    coalesce(answered.has_answer, false) AS has_answer,
+    answered.n_tokens
+FROM public_outcomes() AS found
+LEFT JOIN (
+    SELECT task, policy, problem_id, answer IS NOT NULL AS has_answer, n_tokens
+    FROM pools
+    WHERE pool = 'greedy'
+) AS answered USING (task, policy, problem_id)
+WHERE
+    found.method = 'cot'
+    AND found.part = 'whole'
+    AND (found.task, found.policy) IN (
+        SELECT (task, policy)
+        FROM public_outcomes()
+        WHERE method = 'cot' AND part = 'whole'
+        GROUP BY task, model, policy
+        QUALIFY row_number() OVER (PARTITION BY task, model ORDER BY count(*) DESC, policy) = 1
+    );

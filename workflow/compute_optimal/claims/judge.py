@@ -145,6 +145,9 @@ def _judged(claim: Claim, rows: Sequence[Row], resampling: Resampling) -> Judgem
     if claim.scale == "printed":
         return _judged_on_print(claim, rows)
     tested = [row for row in rows if len(row["problem_ids"]) >= MINIMUM_PROBLEMS]
+    if claim.rule.across == "first" and tested and tested[0] is not rows[0]:
+        # What stands beside the case that decides cannot decide in its place.
+        tested = []
     if len(tested) < claim.rule.least_cases:
         lacking = (
             "nothing of it has been run"
@@ -192,6 +195,8 @@ def _judged_by_difference(claim: Claim, rows: Sequence[Row], resampling: Resampl
         verdict, reason = _verdict_on_each(cases)
         return Judgement(claim, verdict, reason, cases, unit=unit)
     weights = np.full(len(cases), 1 / len(cases))
+    if rule.across == "first":
+        rows, weights = rows[:1], np.eye(len(cases))[0]
     return _by_interval(claim, cases, rows, weights, estimates, replicates, unit, resampling)
 
 
