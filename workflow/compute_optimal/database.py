@@ -25,7 +25,8 @@ from compute_optimal.storage import Storage
 
 FILES = (
     "problems", "answers", "difficulty", "curves", "outcomes", "selection", "choices",
-    "chosen_outcomes", "picks", "calibration", "score_quality", "run_to_run",
+    "chosen_outcomes", "picks", "calibration", "score_quality", "run_to_run", "pool_outcomes",
+    "pool_selection", "pool_choices", "pool_chosen",
 )  # fmt: skip
 """Kinds of parquet files that go in; each file carries its task, policy and origin."""
 

@@ -49,7 +49,8 @@ CLAIMS = Path("config/claims.yaml")
 
 ESTIMATES = (
     "difficulty", "curves", "outcomes", "selection", "choices", "chosen_outcomes", "picks",
-    "calibration", "score_quality", "run_to_run",
+    "calibration", "score_quality", "run_to_run", "pool_outcomes", "pool_selection",
+    "pool_choices", "pool_chosen",
 )  # fmt: skip
 
 EVERY_COLLECTION = "every-collection"
