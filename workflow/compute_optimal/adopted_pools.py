@@ -2,7 +2,7 @@
 
 A pool of many samples is split, one half for difficulty and one for evaluation, both ways round, so
 that no sample says both how hard a problem is and how well it is solved. Whatever is not about
-difficulty uses the whole pool. Budgets are those that every problem of a pool has, not the study's.
+difficulty uses the whole pool. Budgets are those that a pool carries, not the study's.
 """
 
 from __future__ import annotations
@@ -32,6 +32,10 @@ from compute_optimal.statistics.selection import Choice, choose, fit, select_ora
 SPLIT_FROM = 16
 """ASSUME: a pool is split if each problem has so many samples: half of them tell a problem that is
 solved in less than a tenth of the tries from one that is solved in half of them."""
+
+LACKING = 0.05
+"""ASSUME: share of problems that may lack samples for a budget that a pool carries. They are left
+out there: copies are no samples, and a problem of one short solution has many."""
 
 WHOLE, HALVES, BOTH = "whole", ("first half", "second half"), "both halves"
 
@@ -73,22 +77,23 @@ is evaluated. ``pool_chosen``: what the choices give on each problem.
 def is_split(answers: pl.DataFrame) -> bool:
     """Whether the evaluation pool is large enough to be halved, and has no pool for difficulty."""
     has_difficulty = "difficulty" in set(answers["pool"].drop_nulls())
-    return not has_difficulty and _fewest(answers.filter(pool="evaluation")) >= SPLIT_FROM
+    return not has_difficulty and _carried(answers.filter(pool="evaluation")) >= SPLIT_FROM
 
 
-def _fewest(samples: pl.DataFrame) -> int:
-    """Samples of the problem that has the fewest; 0 if there are none."""
-    sizes: list[int] = samples.group_by("problem_id").len()["len"].to_list()
-    return min(sizes, default=0)
+def _carried(samples: pl.DataFrame) -> int:
+    """As many samples as all problems but ``LACKING`` have; 0 if there are none."""
+    sizes: list[int] = sorted(samples.group_by("problem_id").len()["len"].to_list())
+    return sizes[int(LACKING * len(sizes))] if sizes else 0
 
 
 def halved(answers: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """The samples of the evaluation pool by half.
+    """The samples of the evaluation pool by half, of the problems that have enough.
 
     The order is that of the files, which stay together but for one: samples of one file of a search
     may begin alike, and such must not lie on both sides.
     """
     pool = answers.filter(pool="evaluation")
+    pool = pool.filter(pl.len().over("problem_id") >= SPLIT_FROM)
     place = pl.col("sample_index").rank("ordinal").over("problem_id") - 1
     is_first = place < pl.len().over("problem_id") // 2
     first, second = HALVES
@@ -112,12 +117,12 @@ def examine_pools(
     settings: Settings,
 ) -> dict[str, pl.DataFrame]:
     """``TABLES`` of one adopted (task, policy); arguments as for ``estimate.estimate``."""
-    largest = max(_fewest(answers.filter(pool="evaluation")), 1)
+    largest = max(_carried(answers.filter(pool="evaluation")), 1)
     powers = [2**i for i in range(largest.bit_length())]
     own = replace(settings, budgets=powers)
     others = answers.filter((pl.col("pool") != "evaluation") | pl.col("pool").is_null())
     whole = estimate.outcomes(answers, scores, {}, problem_ids, own)
-    # Beyond the size of the smallest pool a number is about other problems.
+    # Beyond what the pool carries a number is about other problems.
     whole = whole.filter(pl.col("budget").is_in(powers) | ~pl.col("method").is_in(_POOLED))
     found = {WHOLE: whole.with_columns(bucket=pl.lit(None, dtype=pl.String()))}
     if is_split(answers):
@@ -127,7 +132,7 @@ def examine_pools(
             buckets = dict(rated.select("problem_id", "bucket").iter_rows())
             evaluated = pl.concat([halves[name], others])
             of_half = estimate.outcomes(evaluated, scores, buckets, problem_ids, own)
-            fewest = _fewest(halves[name])
+            fewest = _carried(halves[name])
             found[name] = of_half.filter(
                 (pl.col("budget") <= fewest) | ~pl.col("method").is_in(_POOLED)
             )

@@ -15,7 +15,7 @@ small AS (
     FROM pool_chosen AS chosen
     INNER JOIN policies USING (policy)
     WHERE policies.model = $model AND chosen.part = 'whole' AND chosen.problems = 'all'
-    GROUP BY ALL
+    GROUP BY chosen.task, chosen.policy, policies.title, chosen.budget, chosen.problem_id
     HAVING value IS NOT NULL
     QUALIFY chosen.budget = max(chosen.budget) OVER (PARTITION BY chosen.task, chosen.policy)
 ),
