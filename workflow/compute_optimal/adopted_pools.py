@@ -119,7 +119,9 @@ def examine_pools(
     """``TABLES`` of one adopted (task, policy); arguments as for ``estimate.estimate``."""
     largest = max(_carried(answers.filter(pool="evaluation")), 1)
     powers = [2**i for i in range(largest.bit_length())]
-    own = replace(settings, budgets=powers)
+    searched = answers.filter(pl.col("method").is_not_null())
+    of_searches = searched["budget"].drop_nulls().unique().to_list()
+    own = replace(settings, budgets=sorted({*powers, *settings.budgets, *of_searches}))
     others = answers.filter((pl.col("pool") != "evaluation") | pl.col("pool").is_null())
     whole = estimate.outcomes(answers, scores, {}, problem_ids, own)
     # Beyond what the pool carries a number is about other problems.
@@ -132,13 +134,13 @@ def examine_pools(
             buckets = dict(rated.select("problem_id", "bucket").iter_rows())
             evaluated = pl.concat([halves[name], others])
             of_half = estimate.outcomes(evaluated, scores, buckets, problem_ids, own)
-            fewest = _carried(halves[name])
+            of_pool = [k for k in powers if k <= _carried(halves[name])]
             found[name] = of_half.filter(
-                (pl.col("budget") <= fewest) | ~pl.col("method").is_in(_POOLED)
+                pl.col("budget").is_in(of_pool) | ~pl.col("method").is_in(_POOLED)
             )
-    repetitions = answers.filter(pl.col("method").is_not_null())["repetition"].unique().sort()
+    repetitions = searched["repetition"].unique().sort()
     for run in repetitions.to_list() if len(repetitions) > 1 else []:
-        of_run = answers.filter(pl.col("method").is_not_null(), repetition=run)
+        of_run = searched.filter(repetition=run)
         alone = estimate.outcomes(of_run, {}, {}, problem_ids, own)
         found[f"run {run}"] = alone.with_columns(bucket=pl.lit(None, dtype=pl.String()))
     outcomes = pl.concat(

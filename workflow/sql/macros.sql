@@ -502,3 +502,52 @@ WHERE
         GROUP BY task, model, policy
         QUALIFY row_number() OVER (PARTITION BY task, model ORDER BY count(*) DESC, policy) = 1
     );
+
+-- The model whose weights another one quantises, by its name.
+CREATE OR REPLACE TEMP MACRO base_model(model) AS regexp_replace(model, '-(AWQ|GPTQ|GGUF).*$', '');
+
+-- Tokens of one sample of a problem, and of one search with all that it discarded; NULL where they are
+-- not known. is_retokenised: whether some were counted again from the text, as only samples can be.
+CREATE OR REPLACE TEMP MACRO tokens_of_samples() AS TABLE
+SELECT
+    task,
+    policy,
+    pool,
+    problem_id,
+    if(count(n_tokens) = count(*), avg(n_tokens), NULL) AS tokens,
+    avg((answer IS NULL)::INTEGER) AS share_without_answer,
+    bool_or(retokenised) AS is_retokenised
+FROM answers
+WHERE pool IS NOT NULL
+GROUP BY task, policy, pool, problem_id;
+
+CREATE OR REPLACE TEMP MACRO tokens_of_searches() AS TABLE
+SELECT
+    task,
+    policy,
+    prm,
+    method,
+    budget,
+    problem_id,
+    if(count(tokens) = count(*), avg(tokens), NULL) AS tokens
+FROM (
+    SELECT
+        task,
+        policy,
+        prm,
+        method,
+        budget,
+        problem_id,
+        repetition,
+        if(count(n_tokens_tree) = count(*), sum(n_tokens_tree), NULL) AS tokens
+    FROM (
+        FROM answers
+        WHERE method IS NOT NULL
+        QUALIFY row_number() OVER (
+            PARTITION BY task, policy, prm, method, budget, problem_id, repetition, subtree
+            ORDER BY sample_index
+        ) = 1
+    )
+    GROUP BY task, policy, prm, method, budget, problem_id, repetition
+)
+GROUP BY task, policy, prm, method, budget, problem_id;
