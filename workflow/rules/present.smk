@@ -17,7 +17,7 @@ rule judge_claims:
         csv=report(
             "<results>/claims.csv",
             caption="../report/generic/claims.rst",
-            category="Claims",
+            category="3 Verdicts, on printed numbers too",
             labels={"verdicts": "table"},
         ),
         md="<results>/claims.md",
@@ -25,7 +25,7 @@ rule judge_claims:
         html=report(
             "<results>/claims.html",
             caption="../report/generic/claims.rst",
-            category="Claims",
+            category="3 Verdicts, on printed numbers too",
             labels={"verdicts": "with every case"},
         ),
     log:
@@ -47,7 +47,8 @@ rule draw_figures:
             report(
                 f"<results>/figures/{name}.svg",
                 caption=f"../report/{name}.rst",
-                category="Figures",
+                category=plan.category(name),
+                subcategory="Figures",
                 labels={"figure": name},
             )
             for name in plan.figures
@@ -76,7 +77,8 @@ rule render_tables:
             report(
                 f"<results>/tables/{name}.csv",
                 caption=f"../report/{name}.rst",
-                category="Tables",
+                category=plan.category(name),
+                subcategory="Tables",
                 labels={"table": name},
             )
             for name in plan.tables
@@ -103,7 +105,8 @@ rule run_notebooks:
         executed=plan.notebooks_as("ipynb"),
         html=report(
             plan.notebooks_as("html"),
-            category="Notebooks",
+            category=plan.own_category,
+            subcategory="Notebooks",
         ),
     log:
         "<logs>/run_notebooks.log",
@@ -125,7 +128,8 @@ rule build_browser:
         report(
             "<results>/browser.html",
             caption="../report/browser.rst",
-            category="Rollouts",
+            category=plan.own_category,
+            subcategory="Rollouts",
             labels={"page": "browser"},
         ),
     log:

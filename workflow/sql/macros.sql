@@ -8,27 +8,34 @@ CREATE OR REPLACE TEMP MACRO name_key(name) AS replace(
     'distillqwen', 'distill'
 );
 
--- Tasks in order of importance: the study's own before adopted ones, the paper's most discussed
--- task first, then the largest.
+-- Tasks of the paper's figures and tables: those that the study runs, or all if it runs none.
+CREATE OR REPLACE TEMP MACRO shown_tasks() AS TABLE
+SELECT task
+FROM tasks
+WHERE
+    task IN (SELECT task FROM cells)
+    OR NOT EXISTS (SELECT 1 FROM cells INNER JOIN tasks AS own ON own.task = cells.task);
+
+-- Tasks in order of importance: the paper's most discussed task first, then the largest. Those of which
+-- only adopted rollouts are known have figures and tables of their own, and are none where the study runs
+-- any itself.
 CREATE OR REPLACE TEMP MACRO ranked_tasks() AS TABLE
 SELECT
     tasks.task,
     tasks.title,
     coalesce(counted.n_problems, tasks.n_problems) AS n_problems,
     row_number() OVER (
-        ORDER BY
-            run.task IS NULL, coalesce(printed.n_values, 0) DESC, tasks.n_problems DESC, tasks.task
+        ORDER BY coalesce(printed.n_values, 0) DESC, tasks.n_problems DESC, tasks.task
     ) AS task_rank
 FROM tasks
--- Tasks of which only adopted rollouts are known come last.
-LEFT JOIN (SELECT DISTINCT task FROM cells) AS run ON run.task = tasks.task
 LEFT JOIN (
     SELECT name_key(task) AS task_key, count(*) AS n_values FROM published GROUP BY ALL
 ) AS printed ON printed.task_key = name_key(tasks.title)
 -- A study may take only the first problems of a task.
 LEFT JOIN (
     SELECT task, count(*) AS n_problems FROM problems GROUP BY ALL
-) AS counted ON counted.task = tasks.task;
+) AS counted ON counted.task = tasks.task
+WHERE tasks.task IN (SELECT task FROM shown_tasks());
 
 CREATE OR REPLACE TEMP MACRO first_task() AS (SELECT task FROM ranked_tasks() WHERE task_rank = 1);
 
@@ -63,7 +70,8 @@ CREATE OR REPLACE TEMP MACRO main_prm(task_) AS (
 -- What a study means to run, or holds: (task, policy, prm); prm is NULL for what needs none.
 CREATE OR REPLACE TEMP MACRO planned() AS TABLE
 SELECT DISTINCT task, policy, prm
-FROM (FROM (SELECT task, policy, prm FROM cells) UNION (SELECT task, policy, prm FROM curves));
+FROM (FROM (SELECT task, policy, prm FROM cells) UNION (SELECT task, policy, prm FROM curves))
+WHERE task IN (SELECT task FROM shown_tasks());
 
 -- Every task and policy that are planned together, as tables over all tasks name and order them.
 CREATE OR REPLACE TEMP MACRO ranked_pairs() AS TABLE

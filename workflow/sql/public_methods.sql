@@ -75,6 +75,8 @@ pairs AS (
         value_of.n_parameters,
         value_of.policy,
         value_of.policy_title,
+        value_of.weights,
+        variants.variant,
         value_of.method,
         value_of.prm,
         value_of.prm_title,
@@ -82,6 +84,8 @@ pairs AS (
         value_of.place,
         other.policy AS other_policy,
         other.policy_title AS other_title,
+        other.weights AS other_weights,
+        other_variants.variant AS other_variant,
         other.method AS other_method,
         other.prm_title AS other_prm_title,
         other.budget AS other_budget,
@@ -101,6 +105,8 @@ pairs AS (
             AND other.problem_id = value_of.problem_id
     LEFT JOIN pool_budgets AS pool
         ON pool.task = value_of.task AND pool.policy = value_of.policy
+    LEFT JOIN collections AS variants ON variants.collection = value_of.collection
+    LEFT JOIN collections AS other_variants ON other_variants.collection = other.collection
     LEFT JOIN cot_of ON cot_of.task = value_of.task AND cot_of.base = value_of.base
     WHERE
         (value_of.method NOT IN ('majority', 'best_of_n') OR value_of.budget = list_max(pool.budgets))
