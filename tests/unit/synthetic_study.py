@@ -11,7 +11,8 @@ import duckdb
 import numpy as np
 import polars as pl
 
-from compute_optimal.analyse.accuracy import OUTCOMES
+from compute_optimal.analyse import accuracy, adopted_pools
+from compute_optimal.analyse.accuracy import OUTCOMES, Settings
 from compute_optimal.analyse.database import TABLES, fill
 from compute_optimal.analyse.prm_ability import MEASURES
 from compute_optimal.analyse.prm_cases import DISAGREEMENT, FAILURES
@@ -20,6 +21,9 @@ from compute_optimal.store.schemas import COUNTS, SECONDS
 from compute_optimal.study.spec import canonical
 
 TASKS = (("math500", "MATH-500", 40), ("aime24", "AIME24", 12))
+OUTSIDE = ("outside", "Outside", 30)
+"""A task that the study does not run: of it there are only rollouts of others."""
+
 POLICIES = (
     ("llama-3.2-1b", "Llama-3.2-1B-Instruct", "Llama", 1_240_000_000),
     ("llama-3.2-3b", "Llama-3.2-3B-Instruct", "Llama", 3_210_000_000),
@@ -91,6 +95,78 @@ Row = tuple[object, ...] | Mapping[str, object]
 
 
 @dataclass(frozen=True)
+class Rollouts:
+    """What others drew of one model: a pool with scores, beam searches, or one greedy answer.
+
+    ``skill``: chance of a right answer, on average; ``searched``: problems that searches have.
+    """
+
+    policy: str
+    model: str
+    n_parameters: int | None
+    skill: float
+    n_samples: int = 0
+    is_greedy: bool = False
+    searched: int = 0
+    n_runs: int = 1
+    weights: str = "4 bits"
+    n_tokens: int | None = 300
+
+
+ROLLOUTS = (
+    Rollouts("small--a", "Small-1B-AWQ", 1_000_000_000, 0.35, 17, searched=24, n_runs=3),
+    Rollouts("smaller", "Smaller-0.5B", 500_000_000, 0.25, 3, n_tokens=None),
+    Rollouts("small--b", "Small-1B", 1_000_000_000, 0.4, is_greedy=True, weights="16 bits"),
+    Rollouts("large", "Large-405B", 405_000_000_000, 0.7, is_greedy=True, weights="16 bits"),
+    Rollouts("closed", "Closed", None, 0.8, is_greedy=True, weights="unknown", n_tokens=None),
+)
+"""Pools that are split and that are not, of models with searches, repeated, and with CoT."""
+
+
+def answers_of(rollouts: Rollouts, ids: list[str], prm: str, seed: int = 0) -> pl.DataFrame:
+    """Graded answers of one collection, as the judge gives them."""
+    rng = np.random.default_rng((seed, len(rollouts.policy), rollouts.n_samples))
+    chances = np.clip(rng.normal(rollouts.skill, 0.3, len(ids)), 0.02, 0.98)
+    rows = []
+    for place, (problem, chance) in enumerate(zip(ids, chances, strict=True)):
+        kinds = [("evaluation", None, None, None, None, None, i) for i in range(rollouts.n_samples)]
+        kinds += [("greedy", None, None, None, None, None, 0)] * rollouts.is_greedy
+        if place < rollouts.searched:
+            kinds += [
+                (None, prm, "beam_search", 4, run, 0, path)
+                for run in range(rollouts.n_runs)
+                for path in range(4)
+            ]
+        for pool, scorer, method, budget, run, subtree, index in kinds:
+            right = bool(rng.random() < chance)
+            has_answer = right or bool(rng.random() < 0.9)
+            answer = ("1" if right else str(rng.integers(2, 5))) if has_answer else None
+            margins = rng.normal(1.0 if right else -1.0, 1.5, 3).tolist()
+            rows.append(
+                (pool, scorer, method, budget, problem, run, subtree, index, answer,
+                 None if answer is None else int(answer), right, rollouts.n_tokens,
+                 None, True, margins)
+            )  # fmt: skip
+    schema = {
+        "pool": pl.String(), "prm": pl.String(), "method": pl.String(), "budget": pl.Int64(),
+        "problem_id": pl.String(), "repetition": pl.Int64(), "subtree": pl.Int64(),
+        "sample_index": pl.Int64(), "answer": pl.String(), "answer_class": pl.Int64(),
+        "correct": pl.Boolean(), "n_tokens": pl.Int64(), "n_tokens_tree": pl.Int64(),
+        "retokenised": pl.Boolean(), "margins": pl.List(pl.Float32()),
+    }  # fmt: skip
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def scores_in(answers: pl.DataFrame, prm: str) -> dict[str, pl.DataFrame]:
+    """The step scores of a pool, as ``judge.scores_of`` gives them."""
+    pool = answers.filter(pool="evaluation")
+    return {prm: pool.select("problem_id", "sample_index", "margins")} if pool.height else {}
+
+
+SETTINGS = Settings((4, 16), 4, 0.5, 0.1, 300, 50, 0.95, 0)
+
+
+@dataclass(frozen=True)
 class SyntheticStudy:
     """What to make up. ``missing``: (policy, prm, method) that were not run; None matches all."""
 
@@ -103,6 +179,7 @@ class SyntheticStudy:
     all_wrong: bool = False
     published: Collection[tuple[str, ...]] = PUBLISHED
     abilities: Mapping[str, float] = field(default_factory=dict)
+    rollouts: tuple[Rollouts, ...] = ()
     _rows: dict[str, list[Row]] = field(default_factory=dict)
 
     def write(self, path: Path) -> Path:
@@ -133,7 +210,38 @@ class SyntheticStudy:
                 chance = 1 / (1 + np.exp(hardness - 1.2 * ability - rng.normal(0, 0.4, n_problems)))
                 self._policy(rng, task, policy, ids, 0 * chance if self.all_wrong else chance)
                 self._selection(task, policy, n_parameters, ids)
+        if self.rollouts:
+            self._rows["tasks"].append(OUTSIDE)
+        for rollouts in self.rollouts:
+            self._adopt(rollouts)
         return self._store(path)
+
+    def _adopt(self, rollouts: Rollouts) -> None:
+        task, _, n_problems = OUTSIDE
+        ids, prm = [f"{task}/{i:03d}" for i in range(n_problems)], self.prms[0][0]
+        name, title = rollouts.policy, rollouts.model
+        self._rows["policies"].append(
+            (name, title, "Other", rollouts.n_parameters, False, "adopted", rollouts.model,
+             rollouts.weights, name)
+        )  # fmt: skip
+        self._rows["collections"].append(
+            {"collection": name, "variant": "OpenR" if rollouts.is_greedy else "search"}
+        )
+        answers = answers_of(rollouts, ids, prm, self.seed)
+        self._rows["answers"] += [
+            {"task": task, "policy": name, "status": "graded", **row}
+            for row in answers.with_columns(pl.col("answer_class").cast(pl.String)).rows(named=True)
+        ]
+        found = adopted_pools.examine_pools(answers, scores_in(answers, prm), ids, SETTINGS)
+        for table, frame in found.items():
+            self._rows[table] += [(task, name, *row) for row in frame.rows()]
+        estimated = accuracy.estimate(answers, scores_in(answers, prm), {}, ids, SETTINGS)
+        curves = [estimated.curves]
+        if adopted_pools.is_split(answers):
+            curves.append(
+                adopted_pools.curves_by_difficulty(found["pool_outcomes"], answers, ids, SETTINGS)
+            )
+        self._rows["curve_points"] += [(task, name, *row) for row in pl.concat(curves).iter_rows()]
 
     def _is_missing(self, policy: str, prm: str | None, method: str) -> bool:
         return any(

@@ -9,9 +9,9 @@ from typing import Any
 
 import duckdb
 import pytest
-from synthetic_study import POLICIES, PRMS, SyntheticStudy
-
 from compute_optimal.analyse.statements import SQL_FOLDER
+from synthetic_study import POLICIES, PRMS, ROLLOUTS, SyntheticStudy
+
 from compute_optimal.errors import StudyError
 from compute_optimal.present.catalogue import ITEMS
 from compute_optimal.present.query import has_tables, run_query
@@ -108,6 +108,32 @@ COLUMNS = {
         "budget", "n_units", "digest", "policy_revision", "prm_revision", "seed", "temperature",
         "dtype", "engines", "packages", "machines", "spec",
     },
+    "public_methods": {
+        "task", "task_title", "base", "n_parameters", "policy", "policy_title", "weights",
+        "variant", "method", "prm_title", "budget", "place", "other_policy", "other_title",
+        "other_weights",
+        "other_variant", "other_method", "other_prm_title", "other_budget", "other_place",
+        "problem_ids", "value", "reference", "tokens", "other_tokens", "is_retokenised",
+        "other_is_retokenised", "run_accuracies", "replicates", "confidence", "seed",
+    },
+    "public_pools": {
+        "task", "task_title", "policy", "policy_title", "n_parameters", "prm_title", "method",
+        "scoring", "voting", "bucket", "budget", "accuracy", "ci_low", "ci_high", "n_problems",
+        "tokens",
+    },
+    "public_selection": {
+        "task", "task_title", "policy", "policy_title", "n_parameters", "part", "problems",
+        "budget", "rule", "accuracy", "ci_low", "ci_high", "n_strategies", "n_problems", "chosen",
+        "tokens",
+    },
+    "small_against_large": {
+        "task", "task_title", "policy", "policy_title", "policy_model", "n_parameters",
+        "prm_title", "prm_n_parameters", "budget", "large_policy", "large_title", "large_model",
+        "large_n_parameters", "problem_ids", "value", "reference", "has_answer", "widening",
+        "small_without_answer", "large_without_answer", "small_tokens", "large_tokens",
+        "is_retokenised", "pretraining_parameters", "training_tokens",
+        "large_pretraining_parameters", "large_training_tokens", "replicates", "confidence", "seed",
+    },
     "table_2": {
         "policy", "policy_title", "family", "n_parameters", "prm", "prm_title", "prm_n_parameters",
         "method", "rule", "budget", "accuracy", "ci_low", "ci_high", "n_problems", "printed",
@@ -138,6 +164,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ("qwen2.5-72b", None, "pass_at_1"),
         ],
         abilities={"skywork-1.5b": 48.0, "math-shepherd-7b": 29.5},
+        rollouts=ROLLOUTS,
     ).write(tmp_path_factory.mktemp("study") / "study.duckdb")
 
 

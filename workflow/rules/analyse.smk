@@ -2,7 +2,8 @@
 #
 # in:  <results>/{origin}/{task}/{policy}/answers-{digest}.parquet, score receipts, the store
 # out: <results>/{origin}/{task}/{policy}/{difficulty,curves,outcomes,selection,choices,
-#      chosen_outcomes,picks,calibration,score_quality,run_to_run}-{digest}.parquet
+#      chosen_outcomes,picks,calibration,score_quality,run_to_run,pool_outcomes,pool_selection,
+#      pool_choices,pool_chosen}-{digest}.parquet
 #      <results>/run/{task}/{prm_rates,prm_cases}-{digest}.parquet (tasks whose steps can be checked)
 #      <results>/study-{digest}.json, <results>/study.duckdb
 
@@ -24,6 +25,10 @@ rule estimate_accuracy:
         calibration="<results>/{origin}/{task}/{policy}/calibration-{digest}.parquet",
         score_quality="<results>/{origin}/{task}/{policy}/score_quality-{digest}.parquet",
         run_to_run="<results>/{origin}/{task}/{policy}/run_to_run-{digest}.parquet",
+        pool_outcomes="<results>/{origin}/{task}/{policy}/pool_outcomes-{digest}.parquet",
+        pool_selection="<results>/{origin}/{task}/{policy}/pool_selection-{digest}.parquet",
+        pool_choices="<results>/{origin}/{task}/{policy}/pool_choices-{digest}.parquet",
+        pool_chosen="<results>/{origin}/{task}/{policy}/pool_chosen-{digest}.parquet",
     log:
         "<logs>/estimate_accuracy/{origin}/{task}/{policy}-{digest}.log",
     resources:

@@ -18,7 +18,7 @@ rule judge_claims:
         csv=report(
             "<results>/claims.csv",
             caption="../report/generic/claims.rst",
-            category="Claims",
+            category="3 Verdicts, on printed numbers too",
             labels={"verdicts": "table"},
         ),
         md="<results>/claims.md",
@@ -26,7 +26,7 @@ rule judge_claims:
         html=report(
             "<results>/claims.html",
             caption="../report/generic/claims.rst",
-            category="Claims",
+            category="3 Verdicts, on printed numbers too",
             labels={"verdicts": "with every case"},
         ),
     log:
@@ -48,7 +48,8 @@ rule draw_figures:
             report(
                 f"<results>/figures/{name}.svg",
                 caption=f"../report/{name}.rst",
-                category="Figures",
+                category=plan.category(name),
+                subcategory="Figures",
                 labels={"figure": name},
             )
             for name in plan.figures
@@ -77,7 +78,8 @@ rule render_tables:
             report(
                 f"<results>/tables/{name}.csv",
                 caption=f"../report/{name}.rst",
-                category="Tables",
+                category=plan.category(name),
+                subcategory="Tables",
                 labels={"table": name},
             )
             for name in plan.tables
@@ -104,7 +106,8 @@ rule run_notebooks:
         executed=plan.notebooks_as("ipynb"),
         html=report(
             plan.notebooks_as("html"),
-            category="Notebooks",
+            category=plan.own_category,
+            subcategory="Notebooks",
         ),
     log:
         "<logs>/run_notebooks.log",
@@ -126,7 +129,8 @@ rule build_browser:
         report(
             "<results>/browser.html",
             caption="../report/browser.rst",
-            category="Rollouts",
+            category=plan.own_category,
+            subcategory="Rollouts",
             labels={"page": "browser"},
         ),
     log:

@@ -8,27 +8,34 @@ CREATE OR REPLACE TEMP MACRO name_key(name) AS replace(
     'distillqwen', 'distill'
 );
 
--- Tasks in order of importance: the study's own before adopted ones, the paper's most discussed
--- task first, then the largest.
+-- Tasks of the paper's figures and tables: those that the study runs, or all if it runs none.
+CREATE OR REPLACE TEMP MACRO shown_tasks() AS TABLE
+SELECT task
+FROM tasks
+WHERE
+    task IN (SELECT task FROM cells)
+    OR NOT EXISTS (SELECT 1 FROM cells INNER JOIN tasks AS own ON own.task = cells.task);
+
+-- Tasks in order of importance: the paper's most discussed task first, then the largest. Those of which
+-- only adopted rollouts are known have figures and tables of their own, and are none where the study runs
+-- any itself.
 CREATE OR REPLACE TEMP MACRO ranked_tasks() AS TABLE
 SELECT
     tasks.task,
     tasks.title,
     coalesce(counted.n_problems, tasks.n_problems) AS n_problems,
     row_number() OVER (
-        ORDER BY
-            run.task IS NULL, coalesce(printed.n_values, 0) DESC, tasks.n_problems DESC, tasks.task
+        ORDER BY coalesce(printed.n_values, 0) DESC, tasks.n_problems DESC, tasks.task
     ) AS task_rank
 FROM tasks
--- Tasks of which only adopted rollouts are known come last.
-LEFT JOIN (SELECT DISTINCT task FROM cells) AS run ON run.task = tasks.task
 LEFT JOIN (
     SELECT name_key(task) AS task_key, count(*) AS n_values FROM published GROUP BY ALL
 ) AS printed ON printed.task_key = name_key(tasks.title)
 -- A study may take only the first problems of a task.
 LEFT JOIN (
     SELECT task, count(*) AS n_problems FROM problems GROUP BY ALL
-) AS counted ON counted.task = tasks.task;
+) AS counted ON counted.task = tasks.task
+WHERE tasks.task IN (SELECT task FROM shown_tasks());
 
 CREATE OR REPLACE TEMP MACRO first_task() AS (SELECT task FROM ranked_tasks() WHERE task_rank = 1);
 
@@ -63,7 +70,8 @@ CREATE OR REPLACE TEMP MACRO main_prm(task_) AS (
 -- What a study means to run, or holds: (task, policy, prm); prm is NULL for what needs none.
 CREATE OR REPLACE TEMP MACRO planned() AS TABLE
 SELECT DISTINCT task, policy, prm
-FROM (FROM (SELECT task, policy, prm FROM cells) UNION (SELECT task, policy, prm FROM curves));
+FROM (FROM (SELECT task, policy, prm FROM cells) UNION (SELECT task, policy, prm FROM curves))
+WHERE task IN (SELECT task FROM shown_tasks());
 
 -- Every task and policy that are planned together, as tables over all tasks name and order them.
 CREATE OR REPLACE TEMP MACRO ranked_pairs() AS TABLE
@@ -460,3 +468,94 @@ FROM (
     QUALIFY budget = max(budget) OVER (PARTITION BY task, policy_title, prm_title)
 )
 GROUP BY task, task_title, policy_title, prm_title, budget;
+
+-- Accuracies per problem of what others ran and published, with the names of the model and the source
+-- (table pool_outcomes says what the parts are).
+CREATE OR REPLACE TEMP MACRO public_outcomes() AS TABLE
+SELECT
+    pool_outcomes.*,
+    policies.title AS policy_title,
+    policies.model,
+    policies.weights,
+    policies.collection,
+    policies.family,
+    policies.n_parameters,
+    tasks.title AS task_title,
+    prms.title AS prm_title
+FROM pool_outcomes
+INNER JOIN policies USING (policy)
+INNER JOIN tasks USING (task)
+LEFT JOIN prms USING (prm);
+
+-- One greedy answer to a problem, of the collection of a model that has the most problems of a task.
+-- has_answer: whether the text ends in an answer at all.
+CREATE OR REPLACE TEMP MACRO public_cot() AS TABLE
+SELECT
+    found.*,
+    coalesce(answered.has_answer, false) AS has_answer,
+    answered.n_tokens
+FROM public_outcomes() AS found
+LEFT JOIN (
+    SELECT task, policy, problem_id, answer IS NOT NULL AS has_answer, n_tokens
+    FROM pools
+    WHERE pool = 'greedy'
+) AS answered USING (task, policy, problem_id)
+WHERE
+    found.method = 'cot'
+    AND found.part = 'whole'
+    AND (found.task, found.policy) IN (
+        SELECT (task, policy)
+        FROM public_outcomes()
+        WHERE method = 'cot' AND part = 'whole'
+        GROUP BY task, model, policy
+        QUALIFY row_number() OVER (PARTITION BY task, model ORDER BY count(*) DESC, policy) = 1
+    );
+
+-- The model whose weights another one quantises, by its name.
+CREATE OR REPLACE TEMP MACRO base_model(model) AS regexp_replace(model, '-(AWQ|GPTQ|GGUF).*$', '');
+
+-- Tokens of one sample of a problem, and of one search with all that it discarded; NULL where they are
+-- not known. is_retokenised: whether some were counted again from the text, as only samples can be.
+CREATE OR REPLACE TEMP MACRO tokens_of_samples() AS TABLE
+SELECT
+    task,
+    policy,
+    pool,
+    problem_id,
+    if(count(n_tokens) = count(*), avg(n_tokens), NULL) AS tokens,
+    avg((answer IS NULL)::INTEGER) AS share_without_answer,
+    bool_or(retokenised) AS is_retokenised
+FROM answers
+WHERE pool IS NOT NULL
+GROUP BY task, policy, pool, problem_id;
+
+CREATE OR REPLACE TEMP MACRO tokens_of_searches() AS TABLE
+SELECT
+    task,
+    policy,
+    prm,
+    method,
+    budget,
+    problem_id,
+    if(count(tokens) = count(*), avg(tokens), NULL) AS tokens
+FROM (
+    SELECT
+        task,
+        policy,
+        prm,
+        method,
+        budget,
+        problem_id,
+        repetition,
+        if(count(n_tokens_tree) = count(*), sum(n_tokens_tree), NULL) AS tokens
+    FROM (
+        FROM answers
+        WHERE method IS NOT NULL
+        QUALIFY row_number() OVER (
+            PARTITION BY task, policy, prm, method, budget, problem_id, repetition, subtree
+            ORDER BY sample_index
+        ) = 1
+    )
+    GROUP BY task, policy, prm, method, budget, problem_id, repetition
+)
+GROUP BY task, policy, prm, method, budget, problem_id;

@@ -128,6 +128,19 @@ def estimate(
     )
 
 
+def outcomes(
+    answers: pl.DataFrame,
+    scores: Mapping[str, pl.DataFrame],
+    buckets: Mapping[str, str],
+    problem_ids: Sequence[str],
+    settings: Settings,
+) -> pl.DataFrame:
+    """Only the outcomes per problem of ``estimate``; arguments as there."""
+    labels = np.array([buckets.get(name, "unknown") for name in problem_ids])
+    curves = [*_curves(answers, scores, problem_ids, settings)]
+    return _outcomes(curves, labels, problem_ids, settings)
+
+
 _STRATEGY = common("prm", "method", "scoring", "voting")
 RATED = Columns(
     "Pass@1 of each problem by each pool, and the difficulty that follows",

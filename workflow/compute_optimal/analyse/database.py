@@ -13,6 +13,7 @@ import polars as pl
 from compute_optimal.adopt import FILES as ADOPTED_FILES
 from compute_optimal.adopt import SOLUTIONS
 from compute_optimal.analyse.accuracy import CURVES, OUTCOMES, RATED
+from compute_optimal.analyse.adopted_pools import TABLES as POOL_TABLES
 from compute_optimal.analyse.prm_ability import RATES
 from compute_optimal.analyse.prm_cases import CASES
 from compute_optimal.analyse.published import (
@@ -48,6 +49,7 @@ FILES: dict[str, Columns] = {
             "outcomes": OUTCOMES,
             **SELECTION_TABLES,
             **SCORE_TABLES,
+            **POOL_TABLES,
         }.items()
     },
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from compute_optimal.analyse import accuracy
+from compute_optimal.analyse import accuracy, adopted_pools
 from compute_optimal.analyse.score_quality import examine_scores
 from compute_optimal.analyse.selection import select_strategies
 from compute_optimal.judge.answers import of_cell, scores_of
@@ -47,6 +47,12 @@ def analysed(
     scores = scores_of(spec, storage, problems)
     rated = accuracy.difficulty(answers, ids, settings)
     buckets = dict(rated.select("problem_id", "bucket").unique().iter_rows())
+    is_split = "adopted" in spec and adopted_pools.is_split(answers)
+    if is_split:
+        # No sample may say both how hard a problem is and how well it is solved.
+        buckets = {}
+        halves = adopted_pools.difficulty_of_halves(answers, ids, settings)
+        rated = pl.concat([rated, halves])
     curves, outcomes, repeated = accuracy.estimate(answers, scores, buckets, ids, settings)
     selected = select_strategies(
         outcomes,
@@ -62,5 +68,20 @@ def analysed(
     )
     examined = examine_scores(answers, scores, ids, settings)
     examined["run_to_run"] = pl.concat([examined["run_to_run"], repeated])
-    tables = {"difficulty": rated, "curves": curves, "outcomes": outcomes, **selected, **examined}
+    carried = {name: pl.DataFrame(schema=schema) for name, schema in adopted_pools.TABLES.items()}
+    if "adopted" in spec:
+        carried = adopted_pools.examine_pools(answers, scores, ids, settings)
+    if is_split:
+        by_difficulty = adopted_pools.curves_by_difficulty(
+            carried["pool_outcomes"], answers, ids, settings
+        )
+        curves = pl.concat([curves, by_difficulty])
+    tables = {
+        "difficulty": rated,
+        "curves": curves,
+        "outcomes": outcomes,
+        **selected,
+        **examined,
+        **carried,
+    }
     return {name: of_cell(table, spec["task"], spec["policy"]) for name, table in tables.items()}

@@ -18,6 +18,7 @@ from compute_optimal.present.charts import (
     distribution,
     failures,
     optimism,
+    public,
     schematic,
     scores,
 )
@@ -32,6 +33,7 @@ from compute_optimal.present.tables import (
     prompts,
     provenance,
 )
+from compute_optimal.present.tables import public as public_tables
 from compute_optimal.present.tables import scores as score_tables
 from compute_optimal.present.tables.model import Table
 
@@ -55,7 +57,8 @@ class Item:
     ``workflow/sql``. ``task_rank``: which task it shows, counted from the paper's most discussed
     one; None for all tasks. ``aggregated``: whether it depends on the rule that turns scores into
     an answer. ``intervals``: whether a chart draws them. ``needs``: tables beyond the common ones;
-    without them the item says that it has not been run.
+    without them the item says that it has not been run. ``scale``: whether it shows real models by
+    public rollouts, or what the study itself is about; the two are never mixed.
     """
 
     name: str
@@ -68,6 +71,7 @@ class Item:
     aggregated: bool = True
     intervals: bool = True
     needs: tuple[str, ...] = ()
+    scale: Literal["public", "study"] = "study"
 
     @property
     def kind(self) -> Literal["figure", "table"]:
@@ -77,6 +81,64 @@ class Item:
 _STEP_TRUTH = ("prm_rates", "prm_cases")
 
 ITEMS: tuple[Item, ...] = (
+    Item(
+        "small_against_large",
+        "",
+        "Real models: small ones with TTS against large ones with CoT",
+        "small_against_large",
+        chart=public.small_against_large,
+        task_rank=None,
+        aggregated=False,
+        scale="public",
+    ),
+    Item(
+        "public_methods",
+        "",
+        "Real models: methods against each other",
+        "public_methods",
+        chart=public.methods,
+        task_rank=None,
+        scale="public",
+    ),
+    Item(
+        "small_against_large_numbers",
+        "",
+        "Real models: small ones with TTS against large ones with CoT",
+        "small_against_large",
+        table=public_tables.small_against_large,
+        task_rank=None,
+        aggregated=False,
+        scale="public",
+    ),
+    Item(
+        "public_methods_numbers",
+        "",
+        "Real models: methods against each other",
+        "public_methods",
+        table=public_tables.methods,
+        task_rank=None,
+        scale="public",
+    ),
+    Item(
+        "public_pools",
+        "",
+        "Real models: accuracy at every N that a pool carries",
+        "public_pools",
+        table=public_tables.pools,
+        task_rank=None,
+        aggregated=False,
+        scale="public",
+    ),
+    Item(
+        "public_selection",
+        "",
+        "Real models: compute-optimal selection, four ways",
+        "public_selection",
+        table=public_tables.selection,
+        task_rank=None,
+        aggregated=False,
+        scale="public",
+    ),
     Item(
         "overview",
         "",

@@ -306,7 +306,7 @@ def _rows(
             return None, "the study has no second task"
         parameters["task"] = found[0]["task"]
         shown.append(_task_text(found[0]))
-    else:
+    elif item.scale == "study":
         shown += [_task_text(row) for row in tasks]
     if not has_tables(database, item.needs):
         return None, f"the database has no table {' and no '.join(item.needs)}"
@@ -315,7 +315,10 @@ def _rows(
         shown.append(f"score: {score}; vote: {vote}")
     if item.chart is not None and item.intervals:
         shown.append(f"{100 * settings['confidence']:.4g}% intervals")
-    return run_query(item.query, database, parameters), "; ".join(shown)
+    rows = run_query(item.query, database, parameters)
+    if item.scale == "public":
+        shown = [*dict.fromkeys(row["task_title"] for row in rows), *shown]
+    return rows, "; ".join(shown)
 
 
 def _task_text(task: Row) -> str:

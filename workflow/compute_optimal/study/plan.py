@@ -22,7 +22,7 @@ import polars as pl
 
 from compute_optimal.errors import StudyError, in_words
 from compute_optimal.micro.recipes import POLICIES, PRMS
-from compute_optimal.present.catalogue import ITEMS, NOTEBOOKS
+from compute_optimal.present.catalogue import ITEMS, NOTEBOOKS, Item, item_named
 from compute_optimal.store.sharing import fetch
 from compute_optimal.store.storage import Storage
 from compute_optimal.study import cells
@@ -49,8 +49,12 @@ CLAIMS = Path("config/claims.yaml")
 
 ESTIMATES = (
     "difficulty", "curves", "outcomes", "selection", "choices", "chosen_outcomes", "picks",
-    "calibration", "score_quality", "run_to_run",
+    "calibration", "score_quality", "run_to_run", "pool_outcomes", "pool_selection",
+    "pool_choices", "pool_chosen",
 )  # fmt: skip
+
+PUBLIC_CATEGORY = "1 Real models, public rollouts"
+"""First in the report. Snakemake puts its parts in alphabetical order."""
 
 EVERY_COLLECTION = "every-collection"
 """Stands for the policy in names of files about all that is adopted on a task."""
@@ -206,12 +210,27 @@ class StudyPlan:
     @property
     def figures(self) -> list[str]:
         """Names of all figures."""
-        return [item.name for item in ITEMS if item.kind == "figure"]
+        return [item.name for item in self._items if item.kind == "figure"]
 
     @property
     def tables(self) -> list[str]:
         """Names of all tables."""
-        return [item.name for item in ITEMS if item.kind == "table"]
+        return [item.name for item in self._items if item.kind == "table"]
+
+    @property
+    def _items(self) -> list[Item]:
+        """What is shown: of real models only where rollouts of some are adopted."""
+        return [item for item in ITEMS if item.scale == "study" or self.study.adopted]
+
+    def category(self, name: str) -> str:
+        """The part of the report that shows a figure or table."""
+        return self.own_category if item_named(name).scale == "study" else PUBLIC_CATEGORY
+
+    @property
+    def own_category(self) -> str:
+        """The part of the report about what this study itself is about."""
+        is_scale_model = any(step_checker(self.study.task(task)) for task in self.study.tasks)
+        return "2 The scale model" if is_scale_model else "2 This study's models"
 
     def notebooks_as(self, ending: str) -> list[str]:
         """All executed notebooks in one format, in order."""

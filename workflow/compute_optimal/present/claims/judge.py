@@ -15,40 +15,26 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 
 from compute_optimal.analyse.statements import SQL_FOLDER
 from compute_optimal.analyse.statistics.estimators import FloatArray
-from compute_optimal.analyse.statistics.intervals import (
-    bootstrap_means,
-    bootstrap_weights,
-    percentile_interval,
-)
 from compute_optimal.errors import StudyError
+from compute_optimal.present.claims.differences import ROUNDING, Resampling, differences, limits
 from compute_optimal.present.query import Row, has_tables, run_query
 from compute_optimal.study.config import Claim
 from compute_optimal.study.config.reading import suggestion
-from compute_optimal.study.spec import seed_for
 
 Verdict = Literal["reproduced", "not reproduced", "untested", "consistent", "inconsistent"]
 
 MINIMUM_PROBLEMS = 10
 """ASSUME: a case with fewer problems says nothing; its bootstrap interval is far too short."""
 
-_ROUNDING = 1e-9
 _UNDEFINED = "a relative difference from 0 is undefined"
 _OPTIONAL_TABLES = ("prm_ability",)
 _PATTERNS = dict.fromkeys(("difficulty", "policies", "prms", "tasks"), ".*")
-
-
-class Resampling(NamedTuple):
-    """The study's settings of intervals (table ``settings``)."""
-
-    replicates: int
-    confidence: float
-    seed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +132,9 @@ def _judged(claim: Claim, rows: Sequence[Row], resampling: Resampling) -> Judgem
     if claim.scale == "printed":
         return _judged_on_print(claim, rows)
     tested = [row for row in rows if len(row["problem_ids"]) >= MINIMUM_PROBLEMS]
+    if claim.rule.across == "first" and tested and tested[0] is not rows[0]:
+        # What stands beside the case that decides cannot decide in its place.
+        tested = []
     if len(tested) < claim.rule.least_cases:
         lacking = (
             "nothing of it has been run"
@@ -168,9 +157,9 @@ def _judged_on_print(claim: Claim, rows: Sequence[Row]) -> Judgement:
         if rule.measure == "relative":
             difference *= 100 / reference
         holds = {
-            "above": difference > rule.margin + _ROUNDING,
-            "at_least": difference >= rule.margin - _ROUNDING,
-            "equal": abs(difference) <= rule.margin + _ROUNDING,
+            "above": difference > rule.margin + ROUNDING,
+            "at_least": difference >= rule.margin - ROUNDING,
+            "equal": abs(difference) <= rule.margin + ROUNDING,
         }[rule.expect]
         cases.append(Case(row["case_name"], value, reference, difference, None, None, holds))
     if not cases:
@@ -184,7 +173,7 @@ def _judged_on_print(claim: Claim, rows: Sequence[Row]) -> Judgement:
 def _judged_by_difference(claim: Claim, rows: Sequence[Row], resampling: Resampling) -> Judgement:
     rule = claim.rule
     relative = rule.measure == "relative"
-    estimates, replicates = _differences(rows, resampling, relative=relative)
+    estimates, replicates = differences(rows, resampling, relative=relative)
     cases = _measured_cases(claim, rows, estimates, replicates, resampling)
     unit = "%" if rule.measure == "relative" else "points"
     if not np.isfinite(estimates).all():
@@ -193,6 +182,8 @@ def _judged_by_difference(claim: Claim, rows: Sequence[Row], resampling: Resampl
         verdict, reason = _verdict_on_each(cases)
         return Judgement(claim, verdict, reason, cases, unit=unit)
     weights = np.full(len(cases), 1 / len(cases))
+    if rule.across == "first":
+        rows, weights = rows[:1], np.eye(len(cases))[0]
     return _by_interval(claim, cases, rows, weights, estimates, replicates, unit, resampling)
 
 
@@ -204,9 +195,9 @@ def _judged_by_trend(claim: Claim, rows: Sequence[Row], resampling: Resampling) 
         x[trends == trend] -= x[trends == trend].mean()
     spread = float((x**2).sum())
     relative = claim.rule.measure == "relative"
-    estimates, replicates = _differences(rows, resampling, relative=relative)
+    estimates, replicates = differences(rows, resampling, relative=relative)
     cases = _measured_cases(claim, rows, estimates, replicates, resampling)
-    if spread < _ROUNDING:
+    if spread < ROUNDING:
         needs = claim.needs or "more models"
         return Judgement(claim, "untested", f"nothing to compare; needs {needs}", cases)
     if not np.isfinite(estimates).all():
@@ -225,7 +216,7 @@ def _measured_cases(
 ) -> tuple[Case, ...]:
     """The cases with their own intervals; a case alone says nothing about a trend."""
     sizes = [len(row["problem_ids"]) for row in rows]
-    low, high = _limits(estimates, replicates, sizes, resampling.confidence)
+    low, high = limits(estimates, replicates, sizes, resampling.confidence)
     is_trend = claim.rule.expect in ("rises", "falls")
     return tuple(
         Case(
@@ -241,58 +232,6 @@ def _measured_cases(
         )
         for i, row in enumerate(rows)
     )
-
-
-def _differences(
-    rows: Sequence[Row], resampling: Resampling, *, relative: bool
-) -> tuple[FloatArray, FloatArray]:
-    """Difference of every case [cases], and its replicates [replicates, cases].
-
-    Cases of one task share the resampled problems, so they and their differences are paired.
-    In percentage points, or in % of the reference.
-    """
-    problems: dict[str, list[str]] = {}
-    for row in rows:
-        problems.setdefault(row["task"], []).extend(row["problem_ids"])
-    index = {
-        task: {name: i for i, name in enumerate(dict.fromkeys(ids))}
-        for task, ids in problems.items()
-    }
-    weights = {
-        task: bootstrap_weights(
-            len(names), resampling.replicates, seed_for("claims", resampling.seed, task)
-        )
-        for task, names in index.items()
-    }
-    estimates, replicates = [], []
-    for row in rows:
-        columns = [index[row["task"]][name] for name in row["problem_ids"]]
-        pair = np.array([row["value"], row["reference"]], dtype=np.float64).T
-        every = np.vstack([np.ones(len(columns)), weights[row["task"]][:, columns]])
-        value, reference = bootstrap_means(pair, every).T
-        value = value[0] + (row.get("widening") or 1.0) * (value - value[0])
-        difference = 100 * (value - reference)
-        if relative:
-            with np.errstate(divide="ignore", invalid="ignore"):
-                difference = difference / reference
-        estimates.append(difference[0])
-        replicates.append(difference[1:])
-    return np.array(estimates), np.array(replicates).T
-
-
-def _limits(
-    estimates: FloatArray, replicates: FloatArray, n_problems: Sequence[int], confidence: float
-) -> tuple[FloatArray, FloatArray]:
-    """Limits [columns] of an interval from replicates [replicates, columns].
-
-    Where no replicate differs the bootstrap knows no uncertainty. There the limits allow for the
-    largest share of unseen problems that n equal ones leave possible, each off by all of 100.
-    """
-    finite = np.where(np.isfinite(replicates), replicates, np.nan)
-    low, high = percentile_interval(finite, n_problems, confidence)
-    flat = np.ptp(np.nan_to_num(finite), axis=0) < _ROUNDING
-    unseen = 100 * (1 - ((1 - confidence) / 2) ** (1 / np.asarray(n_problems)))
-    return np.where(flat, estimates - unseen, low), np.where(flat, estimates + unseen, high)
 
 
 def _n_problems(rows: Sequence[Row]) -> int:
@@ -335,10 +274,10 @@ def _by_interval(
 ) -> Judgement:
     """The verdict on one number, the sum of the cases' differences times ``weights`` [cases]."""
     estimate = estimates @ weights
-    limits = _limits(
+    ends = limits(
         estimate[None], (replicates @ weights)[:, None], [_n_problems(rows)], resampling.confidence
     )
-    low, high = (float(limit[0]) for limit in limits)
+    low, high = (float(end[0]) for end in ends)
     optimistic = [
         _in_sample_difference(case, relative=claim.rule.measure == "relative") for case in cases
     ]

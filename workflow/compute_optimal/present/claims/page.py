@@ -14,6 +14,11 @@ from compute_optimal.present.tables import Column, Estimate, Table
 from compute_optimal.study.config import ClaimScale
 
 _SCALES: Mapping[ClaimScale, tuple[str, str]] = {
+    "public": (
+        "The paper's claims on real models, by public rollouts",
+        "What others ran and published, judged and analysed here; the conditions stand in each "
+        "sentence. The rules were written before any comparison of methods was computed.",
+    ),
     "study": (
         "The paper's claims on this study's models",
         "General claims, tested on the policies and PRMs that this study runs.",
@@ -55,7 +60,12 @@ def claims_table(judgements: Sequence[Judgement]) -> Table:
         Column("query", "Query"),
         Column("name", "Name"),
     ]
-    scales = {"printed": "printed numbers", "paper": "the paper's models", "study": "this study"}
+    scales: Mapping[ClaimScale, str] = {
+        "public": "public",
+        "printed": "printed numbers",
+        "paper": "the paper's models",
+        "study": "this study",
+    }
     rows = [
         [
             found.claim.statement,

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from compute_optimal.study.config.registry import Checked, Line, read_entries
 
-ClaimScale = Literal["printed", "paper", "study"]
+ClaimScale = Literal["public", "printed", "paper", "study"]
 
 
 class ClaimRule(Checked):
@@ -29,10 +29,10 @@ class ClaimRule(Checked):
         description="How far above the reference the value must be; for equal, how far off it may "
         "be [unit of the values; percentage points for accuracies]",
     )
-    across: Literal["mean", "each"] = Field(
+    across: Literal["mean", "each", "first"] = Field(
         default="mean",
-        description="What is judged: the mean over the cases, or each; printed numbers always "
-        "one by one",
+        description="What is judged: the mean over the cases, each, or the first of the query's, "
+        "beside which the others are shown; printed numbers always one by one",
     )
     measure: Literal["difference", "relative"] = Field(
         default="difference",
@@ -54,8 +54,9 @@ class Claim(Checked):
     statement: Line = Field(description="The claim in one sentence")
     where: Line = Field(description="Where the paper makes it")
     scale: ClaimScale = Field(
-        description="What it is checked on: numbers that the paper prints, the paper's models as "
-        "far as the study holds them, or whatever models the study runs"
+        description="What it is checked on: models that others ran and published, numbers that "
+        "the paper prints, the paper's models as far as the study holds them, or whatever models "
+        "the study runs"
     )
     query: str = Field(
         pattern=r"^[a-z0-9_]+$", max_length=100, description="File in workflow/sql/claims"

@@ -1,0 +1,82 @@
+"""Differences between two ways to answer the same problems, with their paired intervals.
+
+The verdicts and the tables of comparisons ask for them here, so a number has one interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from compute_optimal.analyse.statistics.estimators import FloatArray
+from compute_optimal.analyse.statistics.intervals import (
+    bootstrap_means,
+    bootstrap_weights,
+    percentile_interval,
+)
+from compute_optimal.present.query import Row
+from compute_optimal.study.spec import seed_for
+
+ROUNDING = 1e-9
+
+
+class Resampling(NamedTuple):
+    """The study's settings of intervals (table ``settings``)."""
+
+    replicates: int
+    confidence: float
+    seed: int
+
+
+def differences(
+    rows: Sequence[Row], resampling: Resampling, *, relative: bool
+) -> tuple[FloatArray, FloatArray]:
+    """Difference of every case [cases], and its replicates [replicates, cases].
+
+    Cases of one task share the resampled problems, so they and their differences are paired.
+    In percentage points, or in % of the reference.
+    """
+    problems: dict[str, list[str]] = {}
+    for row in rows:
+        problems.setdefault(row["task"], []).extend(row["problem_ids"])
+    index = {
+        task: {name: i for i, name in enumerate(dict.fromkeys(ids))}
+        for task, ids in problems.items()
+    }
+    weights = {
+        task: bootstrap_weights(
+            len(names), resampling.replicates, seed_for("claims", resampling.seed, task)
+        )
+        for task, names in index.items()
+    }
+    estimates, replicates = [], []
+    for row in rows:
+        columns = [index[row["task"]][name] for name in row["problem_ids"]]
+        pair = np.array([row["value"], row["reference"]], dtype=np.float64).T
+        every = np.vstack([np.ones(len(columns)), weights[row["task"]][:, columns]])
+        value, reference = bootstrap_means(pair, every).T
+        value = value[0] + (row.get("widening") or 1.0) * (value - value[0])
+        difference = 100 * (value - reference)
+        if relative:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                difference = difference / reference
+        estimates.append(difference[0])
+        replicates.append(difference[1:])
+    return np.array(estimates), np.array(replicates).T
+
+
+def limits(
+    estimates: FloatArray, replicates: FloatArray, n_problems: Sequence[int], confidence: float
+) -> tuple[FloatArray, FloatArray]:
+    """Limits [columns] of an interval from replicates [replicates, columns].
+
+    Where no replicate differs the bootstrap knows no uncertainty. There the limits allow for the
+    largest share of unseen problems that n equal ones leave possible, each off by all of 100.
+    """
+    finite = np.where(np.isfinite(replicates), replicates, np.nan)
+    low, high = percentile_interval(finite, n_problems, confidence)
+    flat = np.ptp(np.nan_to_num(finite), axis=0) < ROUNDING
+    unseen = 100 * (1 - ((1 - confidence) / 2) ** (1 / np.asarray(n_problems)))
+    return np.where(flat, estimates - unseen, low), np.where(flat, estimates + unseen, high)

@@ -1,0 +1,85 @@
+-- Compute-optimal selection among all strategies of a budget, by what others drew: one row per policy,
+-- problems, budget and rule. part 'both halves': a choice for each difficulty, mean of both ways round.
+-- chosen: what the rule in_sample takes, by its share of the problems. Tokens: a problem's mean at this
+-- N if the strategy draws from the pool; NULL where unknown or where a search is among the candidates.
+WITH
+shares AS (
+    SELECT
+        task,
+        policy,
+        if(part = 'whole', 'whole', 'both halves') AS part,
+        problems,
+        budget,
+        rule,
+        bucket,
+        concat_ws(
+            ', ',
+            method,
+            scoring,
+            if(method = 'majority', NULL, voting)
+        ) AS strategy,
+        avg(share) AS share
+    FROM pool_choices
+    WHERE rule = 'in_sample'
+    GROUP BY ALL
+),
+chosen AS (
+    SELECT
+        task,
+        policy,
+        part,
+        problems,
+        budget,
+        string_agg(
+            bucket || ': ' || strategies, '; '
+            ORDER BY list_position(['all', 'easy', 'medium', 'hard'], bucket)
+        ) AS chosen
+    FROM (
+        SELECT
+            task,
+            policy,
+            part,
+            problems,
+            budget,
+            bucket,
+            string_agg(strategy, ' or ' ORDER BY share DESC, strategy) AS strategies
+        FROM shares
+        GROUP BY task, policy, part, problems, budget, bucket
+    )
+    GROUP BY task, policy, part, problems, budget
+),
+spent AS (
+    SELECT task, policy, if(count(tokens) = count(*), avg(tokens), NULL) AS tokens
+    FROM tokens_of_samples()
+    WHERE pool = 'evaluation'
+    GROUP BY task, policy
+)
+SELECT
+    selection.task,
+    tasks.title AS task_title,
+    selection.policy,
+    policies.title AS policy_title,
+    policies.n_parameters,
+    selection.part,
+    selection.problems,
+    selection.budget,
+    selection.rule,
+    selection.accuracy,
+    selection.ci_low,
+    selection.ci_high,
+    selection.n_strategies,
+    selection.n_problems,
+    chosen.chosen,
+    if(selection.problems = 'all', selection.budget * spent.tokens, NULL) AS tokens
+FROM pool_selection AS selection
+INNER JOIN policies USING (policy)
+INNER JOIN tasks USING (task)
+LEFT JOIN chosen USING (task, policy, part, problems, budget)
+LEFT JOIN spent USING (task, policy)
+WHERE policies.policy IN (SELECT policy FROM pool_outcomes WHERE method = 'best_of_n')
+ORDER BY
+    selection.task, policies.n_parameters, selection.policy, selection.part DESC,
+    selection.problems, selection.budget,
+    list_position(
+        ['in_sample', 'fixed_rule', 'cross_fitted', 'oracle', 'optimism_gap'], selection.rule
+    );
