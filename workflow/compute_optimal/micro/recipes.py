@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from compute_optimal.errors import StudyError
 from compute_optimal.tasks.arithmetic_chains import Style
 
 
@@ -65,6 +66,36 @@ class PolicyRecipe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BaseRecipe:
+    """What PRMs grow from: a policy trained on, in the frames of all PRM formats and both styles.
+
+    ``run`` is left at the last of ``stops``, if there are any: its learning rate is meant for a
+    longer one, so that what a stop holds is that training cut short. ``more`` are further runs of
+    the schedule, each from where the one before it ended; the base is what the last one leaves.
+    What the training was at each of ``stops`` (steps of ``run``, rising) is kept beside it.
+    """
+
+    name: str
+    start: str
+    run: Optimisation
+    stops: tuple[int, ...] = ()
+    more: tuple[Optimisation, ...] = ()
+    min_operations: int = 2
+    max_operations: int = 10
+    seed: int
+
+    def __post_init__(self) -> None:
+        if list(self.stops) != sorted({*self.stops}) or not all(
+            0 < stop <= self.run.steps for stop in self.stops
+        ):
+            raise StudyError(
+                f"stops must rise from 1 to at most the {self.run.steps} steps of the run",
+                where=f"recipe {self.name}, stops {self.stops}",
+                cure="name other stops, or a longer run",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PrmRecipe:
     """A PRM grown from a policy (``growth``), and trained on step labels of sampled solutions.
 
@@ -85,6 +116,32 @@ class PrmRecipe:
     labels: Literal["exact", "noisy", "monte_carlo"]
     adaptation: Optimisation = Optimisation(steps=300, batch_size=16, learning_rate=1e-3)
     optimisation: Optimisation = Optimisation(steps=400, batch_size=32, learning_rate=2e-3)
+    min_operations: int = 2
+    max_operations: int = 10
+    seed: int
+    label_noise: float = 0.0
+    n_completions: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BasedPrmRecipe:
+    """A PRM that keeps its base's surprise (``surprise``), taught on labels of fresh solutions.
+
+    ``base`` is a base, ``stop`` the steps after which its training is cut short, if it is.
+    Solutions and labels are those of ``PrmRecipe``; ``n_problems`` is for each of the policies, and
+    every solution is seen once. Recipes of one seed see the same solutions of a policy.
+    """
+
+    name: str
+    prm_format: Literal["math_shepherd", "rlhflow", "skywork", "qwen_math"]
+    base: str
+    stop: int | None = None
+    rollout_policies: tuple[str, ...]
+    n_problems: int
+    n_samples: int = 1
+    temperature: float = 1.0
+    labels: Literal["exact", "noisy", "monte_carlo"]
+    optimisation: Optimisation
     min_operations: int = 2
     max_operations: int = 10
     seed: int
@@ -183,3 +240,33 @@ PRMS: dict[str, PrmRecipe] = {
         ),
     )
 }
+
+BASES: dict[str, BaseRecipe] = {
+    recipe.name: recipe
+    for recipe in (
+        BaseRecipe(
+            name="micro-base-0.4M",
+            start="micro-llama-0.4M",
+            run=Optimisation(6000, 32, learning_rate=2e-3),
+            stops=(16, 63, 250, 1000),
+            more=(
+                Optimisation(1000, 32, learning_rate=1e-3),
+                Optimisation(250, 32, learning_rate=1e-4),
+            ),
+            seed=32,
+        ),
+    )
+}
+
+BASED_PRMS: dict[str, BasedPrmRecipe] = {}
+
+
+def base_of(recipe: BasedPrmRecipe) -> BaseRecipe:
+    """The recipe of a PRM's base. Raises ``StudyError`` where there is none of that name."""
+    if recipe.base not in BASES:
+        raise StudyError(
+            f"there is no base called {recipe.base!r}",
+            where=f"recipe {recipe.name}",
+            cure=f"name one of {', '.join(BASES)} in the recipe, or add its own recipe",
+        )
+    return BASES[recipe.base]
