@@ -12,10 +12,14 @@ from typing import Any
 import pytest
 
 from compute_optimal.micro import surprise
-from compute_optimal.micro.base_training import as_format
+from compute_optimal.micro.base_training import as_format, load_base
 from compute_optimal.micro.based_prm_training import grow_prm
+from compute_optimal.micro.policy_training import single_thread
+from compute_optimal.micro.prm_training import exact_labels, sample
 from compute_optimal.micro.process_reward_model import ProcessRewardModel, base_policy
+from compute_optimal.micro.recipes import BASES
 from compute_optimal.policies.prompts import single_id
+from compute_optimal.policies.steps import split_steps
 from compute_optimal.prms import PRM_FORMATS, PrmInput, prm_format
 from compute_optimal.tasks.arithmetic_chains import STYLES, generate, solution_steps
 
@@ -123,6 +127,23 @@ def test_a_verdict_is_what_the_largest_surprise_so_far_leaves_of_the_opening(nam
 
 
 @each_format
+def test_nothing_that_labels_teach_is_drowned(name: str) -> None:
+    """What the last layer and the head read is of one size, so that no step on labels shouts."""
+    body, found = grown(name).network["model"], []
+    last = body.layers[-1]
+    hooks = [
+        norm.register_forward_hook(lambda _norm, _inputs, output: found.append(output.abs().max()))
+        for norm in (last.input_layernorm, last.post_attention_layernorm)
+    ]
+    with torch.inference_mode():
+        for encoded in solutions(name):
+            body(torch.tensor([encoded.token_ids]), use_cache=False)
+    for hook in hooks:
+        hook.remove()
+    assert 0.5 < max(found) < 50
+
+
+@each_format
 def test_a_louder_base_that_says_the_same_makes_the_same_prm(name: str) -> None:
     for encoded in solutions(name, 6):
         assert grown(name, 16.0).score(encoded) == pytest.approx(
@@ -153,3 +174,59 @@ def test_labels_reach_the_last_layer_the_norm_and_the_head_alone(name: str) -> N
     prm.margins(torch.tensor([solutions(name)[0].token_ids])).sum().backward()
     assert body.layers[-1].mlp.down_proj.weight.grad.any(), "what is silent can learn to speak"
     prm.network.zero_grad()
+
+
+@cache
+def judged_solutions() -> list[tuple[str, list[str], tuple[int, ...]]]:
+    """Problem, steps and exact labels of solutions that policies sampled of training problems."""
+    found = []
+    for policy in ("micro-qwen-0.1M", "micro-llama-0.1M"):
+        problems = generate(90, 11, 2, 9, split="training")
+        with single_thread(5):
+            texts = sample(MODELS / policy, policy, [(problem, "") for problem in problems], 1.0)
+        for problem, text in zip(problems, texts, strict=True):
+            if steps := split_steps(text):
+                found.append((problem.problem, steps, exact_labels(problem, steps)))
+    return found
+
+
+def f1(verdicts: list[list[float]], labels: list[tuple[int, ...]], opening: float) -> float:
+    """ProcessBench's, in %, if a step is flagged whose surprise is over ``opening``."""
+    hits: dict[bool, list[bool]] = {True: [], False: []}
+    for surprises_of_steps, good in zip(verdicts, labels, strict=True):
+        flagged = [value > opening for value in surprises_of_steps]
+        first = flagged.index(True) if any(flagged) else None
+        hits[0 in good].append(first == (good.index(0) if 0 in good else None))
+    wrong, right = (sum(found) / len(found) for found in hits.values())
+    return 100 * 2 * wrong * right / (wrong + right)
+
+
+@each_format
+def test_before_any_label_a_prm_is_as_able_as_its_base_s_likelihood(name: str) -> None:
+    """Within 2 points, each at the best of six thresholds, judging by the largest deficit of a
+    token against the likeliest one in the same frame."""
+    (recipe,) = BASES.values()
+    base = load_base(recipe, MODELS, None)
+    network, tokenizer = as_format(name, base)
+    prm = grow_prm(name, base)
+    deficits, margins, labels = [], [], []
+    for problem, steps, good in judged_solutions():
+        encoded = prm_format(name).encode(tokenizer, problem, steps)
+        ids = torch.tensor(encoded.token_ids)
+        with torch.inference_mode():
+            logits = network(ids[None]).logits[0]
+        deficit = logits[:-1].amax(1) - logits[:-1].gather(1, ids[1:, None])[:, 0]
+        starts = [encoded.token_ids.index(single_id(tokenizer, "?")), *encoded.positions]
+        deficits.append(
+            [
+                float(deficit[start:end].max())
+                for start, end in zip(starts, encoded.positions, strict=False)
+            ]
+        )
+        margins.append([surprise.OPENING - margin for margin in prm.score(encoded)])
+        labels.append(good)
+    openings = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0)
+    likelihood = max(f1(deficits, labels, opening) for opening in openings)
+    grown_alone = max(f1(margins, labels, opening) for opening in openings)
+    assert likelihood > 80
+    assert grown_alone > likelihood - 2

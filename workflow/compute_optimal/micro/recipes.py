@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from compute_optimal.errors import StudyError
@@ -258,7 +258,81 @@ BASES: dict[str, BaseRecipe] = {
     )
 }
 
-BASED_PRMS: dict[str, BasedPrmRecipe] = {}
+_LLAMAS = tuple(name for name in POLICIES if name.startswith("micro-llama"))
+_TAUGHT = Optimisation(130, 32, learning_rate=3e-4, warmup_steps=10)
+
+
+def _stopped(times: int, stop: int) -> BasedPrmRecipe:
+    """A rung of the ladder: one recipe, its base's training stopped at so many times the steps."""
+    return BasedPrmRecipe(
+        name=f"micro-skywork-x{times}-prm-0.9M",
+        prm_format="skywork",
+        base="micro-base-0.4M",
+        stop=stop,
+        rollout_policies=tuple(POLICIES),
+        n_problems=700,
+        labels="exact",
+        optimisation=_TAUGHT,
+        seed=41,
+    )
+
+
+BASED_PRMS: dict[str, BasedPrmRecipe] = {
+    recipe.name: recipe
+    for recipe in (
+        # Amount of training: a base after 16, 63, 250 and 1000 steps.
+        _stopped(1, 16),
+        _stopped(4, 63),
+        _stopped(16, 250),
+        _stopped(64, 1000),
+        # From here on the whole base. Exact labels of solutions of all policies.
+        BasedPrmRecipe(
+            name="micro-qwen-math-exact-prm-1.0M",
+            prm_format="qwen_math",
+            base="micro-base-0.4M",
+            rollout_policies=tuple(POLICIES),
+            n_problems=700,
+            labels="exact",
+            optimisation=_TAUGHT,
+            seed=41,
+        ),
+        # Label noise: the same, and three labels of ten flipped.
+        BasedPrmRecipe(
+            name="micro-qwen-math-noisy-prm-1.0M",
+            prm_format="qwen_math",
+            base="micro-base-0.4M",
+            rollout_policies=tuple(POLICIES),
+            n_problems=700,
+            labels="noisy",
+            label_noise=0.3,
+            optimisation=_TAUGHT,
+            seed=41,
+        ),
+        # Whose solutions were seen: those of its own family alone.
+        BasedPrmRecipe(
+            name="micro-rlhflow-llama-only-prm-0.9M",
+            prm_format="rlhflow",
+            base="micro-base-0.4M",
+            rollout_policies=_LLAMAS,
+            n_problems=700,
+            labels="exact",
+            optimisation=replace(_TAUGHT, steps=65),
+            seed=41,
+        ),
+        # Label kind: from completions of the policy's own solutions.
+        BasedPrmRecipe(
+            name="micro-math-shepherd-monte-carlo-prm-0.9M",
+            prm_format="math_shepherd",
+            base="micro-base-0.4M",
+            rollout_policies=("micro-llama-0.1M",),
+            n_problems=1000,
+            labels="monte_carlo",
+            n_completions=2,
+            optimisation=replace(_TAUGHT, steps=30),
+            seed=42,
+        ),
+    )
+}
 
 
 def base_of(recipe: BasedPrmRecipe) -> BaseRecipe:

@@ -112,8 +112,7 @@ def grow(
         _compare_with_expectation(body.layers[n_layers], base, symbols, loudness)
         _drown(body.layers[n_layers], size, at_anchor, loudness)
         _look_for_surprise(body.layers[n_layers + 1], size, loudness)
-        body.norm.weight[:size] = _DROWNED
-        body.norm.weight[size:] = loudness
+        _read_all_but_the_constant(body.norm.weight, size, loudness)
     growth.freeze(body)
     return body
 
@@ -199,14 +198,24 @@ def _drown(layer: Any, size: int, at_anchor: float, loudness: float) -> None:
     attention.o_proj.weight[size + _LOUD, _HEAD] = loudness * math.sqrt(size + EXTRA)
 
 
+def _read_all_but_the_constant(norm: torch.Tensor, size: int, loudness: float) -> None:
+    """Give the base's lanes and the new ones their own loudness back.
+
+    What is learned must not read the loud constant: it would be thousands of times what the other
+    lanes are, and the first steps on labels would undo all that is set.
+    """
+    norm[:size] = _DROWNED
+    norm[size:] = loudness
+    norm[size + _LOUD] = 0.0
+
+
 def _look_for_surprise(layer: Any, size: int, loudness: float) -> None:
     """The first head finds the largest surprise, the sign of the verdict; the rest is silent."""
     attention = layer.self_attn
     one_logit = _LOGIT_SCALE * _FAINT  # in the lane of surprise
     for name, parameter in layer.named_parameters():
         if name.endswith("layernorm.weight"):
-            parameter[:size] = _DROWNED
-            parameter[size:] = loudness
+            _read_all_but_the_constant(parameter, size, loudness)
     for projection in (attention.q_proj, attention.k_proj, attention.v_proj):
         projection.weight[:_HEAD] = 0.0
         if projection.bias is not None:
