@@ -119,6 +119,14 @@ choose-problems: $(ENGINE)/.done ## a pilot of the scale model, and by it the nu
 	python -m compute_optimal choose-problems --config config/candidates.yaml \
 	  --of-each-bucket 20 --n-problems 200
 
+.PHONY: choose-hard-problems
+choose-hard-problems: $(ENGINE)/.done ## a pilot of the longest chains, and by it the numbers of arithmetic-marathon for the registry
+	export PATH="$(CURDIR)/$(ENGINE)/bin:$$PATH"; \
+	snakemake results/hard-candidates/study.duckdb \
+	  --cores $(CORES) $(EVERY_CORE) --configfile config/hard-candidates.yaml; \
+	python -m compute_optimal choose-problems --config config/hard-candidates.yaml \
+	  --hard --n-problems 30
+
 .PHONY: ship
 ship: $(CORE)/.done ## put the stored results of the shipped studies, and what follows from them, into data/
 	$(CORE)/bin/python -m compute_optimal ship --prune --config $(SHIPPED) --cores $(CORES)

@@ -12,7 +12,8 @@ from synthetic_study import POLICIES, SyntheticStudy
 
 from compute_optimal import cli
 from compute_optimal.errors import StudyError
-from compute_optimal.micro.evaluation_set import choose_problems
+from compute_optimal.micro.evaluation_set import choose_hard_problems, choose_problems
+from compute_optimal.tasks.arithmetic_chains import generate
 
 BUCKETS = ("easy", "medium", "hard")
 
@@ -64,6 +65,45 @@ def test_more_than_fits_is_an_error() -> None:
         choose_problems(candidates, of_each_bucket=20, n_problems=50)
 
 
+def test_hard_problems_are_easy_for_no_policy_and_not_hopeless() -> None:
+    draw = random.Random(1)
+    weights = {"small": (1, 5, 4), "large": (6, 3, 1), "other": (2, 5, 3)}
+    candidates = _candidates(400, weights=weights)
+    numbers = choose_hard_problems(candidates, n_problems=30)
+    assert numbers == sorted(set(numbers))
+    assert len(numbers) == 30
+    for number in numbers:
+        found = {buckets[number] for buckets in candidates.values()}
+        assert "easy" not in found
+        assert "medium" in found
+    # The first ones: what is left out before the last one does not qualify.
+    for number in set(range(numbers[-1])) - set(numbers):
+        found = {buckets[number] for buckets in candidates.values()}
+        assert "easy" in found or found == {"hard"}
+    # No policy has more say than another.
+    names = list(candidates)
+    draw.shuffle(names)
+    assert choose_hard_problems({n: candidates[n] for n in names}, n_problems=30) == numbers
+
+
+def test_a_pilot_that_finds_too_few_hard_problems_is_an_error() -> None:
+    pilot = {"a": ["easy", "medium", "hard"], "b": ["hard", "hard", "hard"]}
+    assert choose_hard_problems(pilot, n_problems=1) == [1]
+    with pytest.raises(StudyError, match="the pilot found 1 of 3 candidates") as error:
+        choose_hard_problems(pilot, n_problems=2)
+    assert "n_problems" in str(error.value.cure)
+
+
+def test_the_pilots_of_the_two_tasks_share_no_problem() -> None:
+    root = Path(__file__).parents[2]
+    tasks = yaml.safe_load((root / "config/registry/tasks.yaml").read_text())["tasks"]
+    texts = [
+        {problem.problem for problem in generate(**tasks[name]["parameters"])}
+        for name in ("arithmetic-chains-candidates", "arithmetic-marathon-candidates")
+    ]
+    assert not texts[0] & texts[1]
+
+
 def test_the_command_prints_the_numbers_and_what_the_buckets_hold(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -84,3 +124,5 @@ def test_the_command_prints_the_numbers_and_what_the_buckets_hold(
         counts = [int(part.split()[0]) for part in line.partition(": ")[2].split(", ")]
         assert sum(counts) == 20
         assert min(counts) >= 3
+    assert cli.main(["choose-problems", *asked[:2], "--hard", "--n-problems", "100"]) != 0
+    assert "the pilot found" in capsys.readouterr().err

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from compute_optimal.micro.recipes import POLICIES, PRMS
+from compute_optimal.micro.recipes import BASED_PRMS, BASES, POLICIES, PRMS
 
 MODELS = Path(__file__).parents[2] / "data" / "models"
-RECIPES: dict[str, Any] = {**POLICIES, **PRMS}
+RECIPES: dict[str, Any] = {**POLICIES, **BASES, **PRMS, **BASED_PRMS}
 FILES = {"config.json", "model.safetensors", "recipe.json", "tokenizer.json"} | {
     *("tokenizer_config.json", "chat_template.jinja", "generation_config.json"),
 }
@@ -65,6 +65,7 @@ def test_the_shipped_tokenizer_is_the_one_the_code_builds(name: str) -> None:
     pytest.importorskip("transformers")
     from transformers import AutoTokenizer
 
+    from compute_optimal.micro.base_training import BASE_FORMAT
     from compute_optimal.micro.process_reward_model import KINDS
     from compute_optimal.micro.tokenizer import build_tokenizer
 
@@ -72,6 +73,7 @@ def test_the_shipped_tokenizer_is_the_one_the_code_builds(name: str) -> None:
     if name in POLICIES:
         built = build_tokenizer(POLICIES[name].family)
     else:
-        built = KINDS[PRMS[name].prm_format].tokenizer()
+        prm = {**PRMS, **BASED_PRMS}.get(name)
+        built = KINDS[prm.prm_format if prm else BASE_FORMAT].tokenizer()
     assert shipped.get_vocab() == built.get_vocab()
     assert shipped.chat_template == built.chat_template

@@ -149,7 +149,9 @@ def _parser() -> argparse.ArgumentParser:
     command = verb(
         "choose-problems", _choose_problems, "problems of all buckets, by a pilot", study
     )
-    command.add_argument("--of-each-bucket", type=int, required=True, help="of each policy")
+    which = command.add_mutually_exclusive_group(required=True)
+    which.add_argument("--of-each-bucket", type=int, help="of each policy")
+    which.add_argument("--hard", action="store_true", help="those that are easy for no policy")
     command.add_argument("--n-problems", type=int, required=True, help="in all")
 
     verb("results-folder", _results_folder, "print where a study's results lie", study)
@@ -284,6 +286,16 @@ def _train_micro_model(options: argparse.Namespace) -> None:
         from compute_optimal.micro.policy_training import train_policy
 
         train_policy(recipes.POLICIES[name], options.output)
+    elif name in recipes.BASES:
+        from compute_optimal.micro.base_training import train_base
+
+        train_base(recipes.BASES[name], options.output.parent, options.output)
+    elif name in recipes.BASED_PRMS:
+        from compute_optimal.micro.based_prm_training import train_based_prm
+
+        recipe = recipes.BASED_PRMS[name]
+        base = recipes.base_of(recipe)
+        train_based_prm(recipe, base, options.output.parent, options.output)
     else:
         from compute_optimal.micro.prm_training import train_prm
 
@@ -291,22 +303,27 @@ def _train_micro_model(options: argparse.Namespace) -> None:
 
 
 def _install_models(options: argparse.Namespace) -> None:
+    from compute_optimal.micro.base_training import install_bases
     from compute_optimal.study.models import install_models
 
-    print("\n".join(install_models(_study(options), options.folder)))
+    bases = install_bases(options.folder, Path("data/models"))
+    print("\n".join([*bases, *install_models(_study(options), options.folder)]))
 
 
 def _choose_problems(options: argparse.Namespace) -> None:
-    from compute_optimal.micro.evaluation_set import choose_problems
+    from compute_optimal.micro.evaluation_set import choose_hard_problems, choose_problems
     from compute_optimal.present.query import run_query
     from compute_optimal.ship.expected import DATABASE
 
     study, buckets = _study(options), dict[str, list[str]]()
     for row in run_query("candidates", study.results / DATABASE, {"task": study.tasks[0]}):
         buckets.setdefault(row["policy"], []).append(row["bucket"])
-    numbers = choose_problems(
-        buckets, of_each_bucket=options.of_each_bucket, n_problems=options.n_problems
-    )
+    if options.hard:
+        numbers = choose_hard_problems(buckets, n_problems=options.n_problems)
+    else:
+        numbers = choose_problems(
+            buckets, of_each_bucket=options.of_each_bucket, n_problems=options.n_problems
+        )
     print(f"numbers: {numbers}")
     for policy, all_buckets in buckets.items():
         counts = Counter(all_buckets[number] for number in numbers)

@@ -25,6 +25,23 @@ rule train_micro_policy:
         " 2>&1 | tee {log:q}"
 
 
+rule train_micro_base:
+    input:
+        plan.micro_base_inputs,
+    output:
+        directory("<results>/models/{micro_base}"),
+    log:
+        "<logs>/train_micro_base/{micro_base}.log",
+    wildcard_constraints:
+        micro_base=plan.micro_base_pattern,
+    params:
+        spec=plan.micro_recipe,
+    shell:
+        "python -m compute_optimal train-micro-model --spec {params.spec:q}"
+        " --output {output:q}"
+        " 2>&1 | tee {log:q}"
+
+
 rule train_micro_prm:
     input:
         plan.micro_prm_inputs,

@@ -1,9 +1,11 @@
-"""Which problems the scale model is evaluated on: so that every policy has easy and hard ones.
+"""Which problems the scale model is evaluated on, by how a pilot graded candidates.
 
+The first task: so that every policy has easy and hard ones.
 Most problems are easy for the largest policies, and which ones are hard differs from policy to
 policy. So problems are chosen from many candidates by how a pilot graded them: of every bucket of
 every policy the same number, as far as the candidates hold it, so that no policy has more say
-than another. The pilot's samples serve nothing else; the buckets of a study are made from its own.
+than another. The second task, in AIME24's place: problems that are hard for every policy and not
+hopeless. The pilot's samples serve nothing else; the buckets of a study are made from its own.
 """
 
 from __future__ import annotations
@@ -48,3 +50,24 @@ def choose_problems(
         )
     left = sorted(set(range(len(candidates))) - set(taken))
     return sorted(taken + left[: n_problems - len(taken)])
+
+
+def choose_hard_problems(buckets: Mapping[str, Sequence[str]], *, n_problems: int) -> list[int]:
+    """Numbers of the first ``n_problems`` candidates that are easy for no policy, and medium for
+    one at least: no policy solves half of its attempts, and they are not hopeless.
+
+    ``buckets`` as of ``choose_problems``. Raises ``StudyError`` where the pilot finds too few.
+    """
+    candidates = list(zip(*buckets.values(), strict=True))
+    found = [
+        number
+        for number, candidate in enumerate(candidates)
+        if "easy" not in candidate and "medium" in candidate
+    ]
+    if len(found) < n_problems:
+        raise StudyError(
+            f"{n_problems} problems are wanted, and the pilot found {len(found)} of "
+            f"{len(candidates)} candidates that are easy for no policy and medium for one",
+            cure="raise n_problems of the candidates' task in the registry, or its min_operations",
+        )
+    return found[:n_problems]

@@ -86,13 +86,13 @@ def grow(
     with torch.no_grad():
         _set_embeddings(body, policy, tokenizer)
         for layer, trained in zip(body.layers, policy.model.layers, strict=False):
-            _set_policy_layer(layer, trained, size)
+            set_policy_layer(layer, trained, size)
         question_end = body.embed_tokens.weight[single_id(tokenizer, QUESTION_END)]
-        _watch_for_question_end(body.layers[0], size, question_end)
+        watch_for_question_end(body.layers[0], size, question_end, size + _ENDED)
         _compare_with_expectation(body.layers[n_layers], policy, tokenizer)
         _look_for_surprise(body.layers[n_layers + 1], size)
         body.norm.weight.fill_(1.0)
-    _freeze(body)
+    freeze(body)
     return body
 
 
@@ -107,18 +107,23 @@ def _set_embeddings(body: Any, policy: Any, tokenizer: Tokenizer) -> None:
     weight[single_id(tokenizer, QUESTION_END), size + _ENDED] = _FAINT
 
 
-def _set_policy_layer(layer: Any, trained: Any, size: int) -> None:
-    """The policy's own layer; it neither reads nor writes the new lanes."""
+def set_policy_layer(layer: Any, trained: Any, size: int) -> None:
+    """The policy's own layer; it neither reads nor writes the new lanes. Biases that the policy
+    does not have are zero."""
+    known = dict(trained.named_parameters())
     for name, parameter in layer.named_parameters():
         parameter.zero_()
-        weights = trained.get_parameter(name)
+        if name not in known:
+            continue
+        weights = known[name]
         if name.endswith("layernorm.weight"):
-            weights = weights * _norm_scale(size)
+            weights = weights * norm_scale(size)
         parameter[tuple(slice(length) for length in weights.shape)] = weights
 
 
-def _watch_for_question_end(layer: Any, size: int, embedding: torch.Tensor) -> None:
-    """The first layer's new head finds the question's end, if there was one, and says so.
+def watch_for_question_end(layer: Any, size: int, embedding: torch.Tensor, ended: int) -> None:
+    """The first layer's new head finds the question's end, if there was one, and says so in the
+    lane ``ended``.
 
     Embeddings alone stand in the stream here, so what it reads at that token is known exactly.
     """
@@ -126,9 +131,9 @@ def _watch_for_question_end(layer: Any, size: int, embedding: torch.Tensor) -> N
     attention, head = layer.self_attn, size
     layer.input_layernorm.weight[size:] = _LOUD
     attention.q_proj.weight[head + _SLOWEST, size + _CONSTANT] = _SHARPNESS
-    attention.k_proj.weight[head + _SLOWEST, size + _ENDED] = _SHARPNESS
-    attention.v_proj.weight[head, size + _ENDED] = 1.0
-    attention.o_proj.weight[size + _ENDED, head] = _FAINT / reads
+    attention.k_proj.weight[head + _SLOWEST, ended] = _SHARPNESS
+    attention.v_proj.weight[head, ended] = 1.0
+    attention.o_proj.weight[ended, head] = _FAINT / reads
 
 
 def _compare_with_expectation(layer: Any, policy: Any, tokenizer: Tokenizer) -> None:
@@ -136,10 +141,10 @@ def _compare_with_expectation(layer: Any, policy: Any, tokenizer: Tokenizer) -> 
     for parameter in layer.parameters():
         parameter.zero_()
     # As the policy's own final norm and head would: the values are its logits.
-    layer.input_layernorm.weight[:size] = policy.model.norm.weight * _norm_scale(size)
+    layer.input_layernorm.weight[:size] = policy.model.norm.weight * norm_scale(size)
     layer.input_layernorm.weight[size:] = _LOUD
     attention = layer.self_attn
-    _look_back_by_one(attention, size + _CONSTANT, policy.config.rope_parameters["rope_theta"])
+    look_back_by_one(attention, size + _CONSTANT, policy.config.rope_parameters["rope_theta"])
     embeddings = policy.get_input_embeddings().weight
     for index, symbol in enumerate(SYMBOLS):
         row = embeddings[single_id(tokenizer, symbol)]
@@ -161,7 +166,7 @@ def _compare_with_expectation(layer: Any, policy: Any, tokenizer: Tokenizer) -> 
         layer.mlp.down_proj.weight[size + _ENDED, unit] = -1.0
 
 
-def _look_back_by_one(attention: Any, constant: int, theta: float) -> None:
+def look_back_by_one(attention: Any, constant: int, theta: float) -> None:
     """The first head attends to the token before, whatever else stands in the stream.
 
     Each rotary pair i contributes cos(f_i (distance - 1)); the slowest one, which hardly turns,
@@ -198,7 +203,7 @@ def _look_for_surprise(layer: Any, size: int) -> None:
     attention.o_proj.weight[size + _ENDED, 0] = 1.0
 
 
-def _freeze(body: Any) -> None:
+def freeze(body: Any) -> None:
     """Leave to training the last layer, but for its first head's queries and keys, and the norm."""
     body.requires_grad_(False)
     body.norm.requires_grad_(True)
@@ -215,6 +220,6 @@ def _without_first_head(gradient: torch.Tensor) -> torch.Tensor:
     return gradient
 
 
-def _norm_scale(size: int) -> float:
+def norm_scale(size: int) -> float:
     """A root mean square over the wider stream is smaller by this factor."""
     return math.sqrt(size / (size + EXTRA))

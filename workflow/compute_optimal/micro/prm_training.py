@@ -21,7 +21,7 @@ from compute_optimal.micro.policy_training import (
     write_recipe,
 )
 from compute_optimal.micro.process_reward_model import ProcessRewardModel, base_policy
-from compute_optimal.micro.recipes import POLICIES, PrmRecipe
+from compute_optimal.micro.recipes import POLICIES, BasedPrmRecipe, PrmRecipe
 from compute_optimal.policies.prompts import single_id
 from compute_optimal.policies.steps import STEP_DELIMITER, split_steps
 from compute_optimal.prms import PrmInput, prm_format
@@ -73,7 +73,7 @@ def train_prm(recipe: PrmRecipe, models: Path, folder: Path) -> dict[str, Any]:
         prm = ProcessRewardModel.grow(recipe.prm_format, policy, tokenizer)
         batches = _batches(recipe, prm, rollouts)
         report = optimise(
-            prm.network, recipe.optimisation, (_loss(prm, batch) for batch in batches)
+            prm.network, recipe.optimisation, (step_loss(prm, batch) for batch in batches)
         )
     prm.save(folder)
     labels = [label for rollout in rollouts for label in rollout.labels]
@@ -90,7 +90,7 @@ def train_prm(recipe: PrmRecipe, models: Path, folder: Path) -> dict[str, Any]:
     return write_recipe(folder, recipe, report)
 
 
-def label_rollouts(recipe: PrmRecipe, models: Path) -> list[LabelledRollout]:
+def label_rollouts(recipe: PrmRecipe | BasedPrmRecipe, models: Path) -> list[LabelledRollout]:
     """Solutions of training problems by each rollout policy, with step labels."""
     noise = random.Random(recipe.seed)
     rollouts = []
@@ -177,7 +177,7 @@ def sample(
 
 
 def _label_by_completion(
-    recipe: PrmRecipe,
+    recipe: PrmRecipe | BasedPrmRecipe,
     policy_folder: Path,
     policy: str,
     solutions: Sequence[tuple[Problem, tuple[str, ...]]],
@@ -250,7 +250,7 @@ def _batches(
             yield [examples[index] for index in batches[position]]
 
 
-def _loss(
+def step_loss(
     prm: ProcessRewardModel, batch: Sequence[tuple[PrmInput, tuple[int, ...]]]
 ) -> torch.Tensor:
     """Mean binary cross-entropy over the steps; on margins it equals that of the two labels."""

@@ -7,12 +7,14 @@ that serves the PRM.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compute_optimal.errors import StudyError
+from compute_optimal.micro import surprise
 from compute_optimal.micro.growth import grow
 from compute_optimal.micro.policy_training import write_weights
 from compute_optimal.micro.tokenizer import build_tokenizer
@@ -111,6 +113,21 @@ class ProcessRewardModel:
         kind = KINDS[format_name]
         body = grow(policy, tokenizer, partial(_grown_config, kind, policy.config))
         return cls._assemble(body, tokenizer, format_name)
+
+    @classmethod
+    def grow_from_base(
+        cls, format_name: str, base: Any, tokenizer: Any, texts: Sequence[Sequence[int]]
+    ) -> ProcessRewardModel:
+        """A PRM that judges by the largest surprise of its base so far (``surprise``).
+
+        ``base`` is a causal language model over the ids of ``tokenizer`` that knows the format's
+        frame, see ``base_training.as_format``; ``texts`` are inputs in that frame.
+        """
+        configure = partial(_grown_config, KINDS[format_name], base.config)
+        body = surprise.grow(base, tokenizer, format_name, configure, texts)
+        prm = cls._assemble(body, tokenizer, format_name)
+        surprise.speak(prm.network, prm.signs)
+        return prm
 
     @classmethod
     def load(cls, format_name: str, folder: Path) -> ProcessRewardModel:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from compute_optimal.errors import StudyError
 from compute_optimal.tasks.arithmetic_chains import Style
 
 
@@ -65,6 +66,36 @@ class PolicyRecipe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BaseRecipe:
+    """What PRMs grow from: a policy trained on, in the frames of all PRM formats and both styles.
+
+    ``run`` is left at the last of ``stops``, if there are any: its learning rate is meant for a
+    longer one, so that what a stop holds is that training cut short. ``more`` are further runs of
+    the schedule, each from where the one before it ended; the base is what the last one leaves.
+    What the training was at each of ``stops`` (steps of ``run``, rising) is kept beside it.
+    """
+
+    name: str
+    start: str
+    run: Optimisation
+    stops: tuple[int, ...] = ()
+    more: tuple[Optimisation, ...] = ()
+    min_operations: int = 2
+    max_operations: int = 10
+    seed: int
+
+    def __post_init__(self) -> None:
+        if list(self.stops) != sorted({*self.stops}) or not all(
+            0 < stop <= self.run.steps for stop in self.stops
+        ):
+            raise StudyError(
+                f"stops must rise from 1 to at most the {self.run.steps} steps of the run",
+                where=f"recipe {self.name}, stops {self.stops}",
+                cure="name other stops, or a longer run",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PrmRecipe:
     """A PRM grown from a policy (``growth``), and trained on step labels of sampled solutions.
 
@@ -85,6 +116,32 @@ class PrmRecipe:
     labels: Literal["exact", "noisy", "monte_carlo"]
     adaptation: Optimisation = Optimisation(steps=300, batch_size=16, learning_rate=1e-3)
     optimisation: Optimisation = Optimisation(steps=400, batch_size=32, learning_rate=2e-3)
+    min_operations: int = 2
+    max_operations: int = 10
+    seed: int
+    label_noise: float = 0.0
+    n_completions: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BasedPrmRecipe:
+    """A PRM that keeps its base's surprise (``surprise``), taught on labels of fresh solutions.
+
+    ``base`` is a base, ``stop`` the steps after which its training is cut short, if it is.
+    Solutions and labels are those of ``PrmRecipe``; ``n_problems`` is for each of the policies, and
+    every solution is seen once. Recipes of one seed see the same solutions of a policy.
+    """
+
+    name: str
+    prm_format: Literal["math_shepherd", "rlhflow", "skywork", "qwen_math"]
+    base: str
+    stop: int | None = None
+    rollout_policies: tuple[str, ...]
+    n_problems: int
+    n_samples: int = 1
+    temperature: float = 1.0
+    labels: Literal["exact", "noisy", "monte_carlo"]
+    optimisation: Optimisation
     min_operations: int = 2
     max_operations: int = 10
     seed: int
@@ -183,3 +240,107 @@ PRMS: dict[str, PrmRecipe] = {
         ),
     )
 }
+
+BASES: dict[str, BaseRecipe] = {
+    recipe.name: recipe
+    for recipe in (
+        BaseRecipe(
+            name="micro-base-0.4M",
+            start="micro-llama-0.4M",
+            run=Optimisation(6000, 32, learning_rate=2e-3),
+            stops=(16, 63, 250, 1000),
+            more=(
+                Optimisation(1000, 32, learning_rate=1e-3),
+                Optimisation(250, 32, learning_rate=1e-4),
+            ),
+            seed=32,
+        ),
+    )
+}
+
+_LLAMAS = tuple(name for name in POLICIES if name.startswith("micro-llama"))
+_TAUGHT = Optimisation(130, 32, learning_rate=3e-4, warmup_steps=10)
+
+
+def _stopped(times: int, stop: int) -> BasedPrmRecipe:
+    """A rung of the ladder: one recipe, its base's training stopped at so many times the steps."""
+    return BasedPrmRecipe(
+        name=f"micro-skywork-x{times}-prm-0.9M",
+        prm_format="skywork",
+        base="micro-base-0.4M",
+        stop=stop,
+        rollout_policies=tuple(POLICIES),
+        n_problems=700,
+        labels="exact",
+        optimisation=_TAUGHT,
+        seed=41,
+    )
+
+
+BASED_PRMS: dict[str, BasedPrmRecipe] = {
+    recipe.name: recipe
+    for recipe in (
+        # Amount of training: a base after 16, 63, 250 and 1000 steps.
+        _stopped(1, 16),
+        _stopped(4, 63),
+        _stopped(16, 250),
+        _stopped(64, 1000),
+        # From here on the whole base. Exact labels of solutions of all policies.
+        BasedPrmRecipe(
+            name="micro-qwen-math-exact-prm-1.0M",
+            prm_format="qwen_math",
+            base="micro-base-0.4M",
+            rollout_policies=tuple(POLICIES),
+            n_problems=700,
+            labels="exact",
+            optimisation=_TAUGHT,
+            seed=41,
+        ),
+        # Label noise: the same, and three labels of ten flipped.
+        BasedPrmRecipe(
+            name="micro-qwen-math-noisy-prm-1.0M",
+            prm_format="qwen_math",
+            base="micro-base-0.4M",
+            rollout_policies=tuple(POLICIES),
+            n_problems=700,
+            labels="noisy",
+            label_noise=0.3,
+            optimisation=_TAUGHT,
+            seed=41,
+        ),
+        # Whose solutions were seen: those of its own family alone.
+        BasedPrmRecipe(
+            name="micro-rlhflow-llama-only-prm-0.9M",
+            prm_format="rlhflow",
+            base="micro-base-0.4M",
+            rollout_policies=_LLAMAS,
+            n_problems=700,
+            labels="exact",
+            optimisation=replace(_TAUGHT, steps=65),
+            seed=41,
+        ),
+        # Label kind: from completions of the policy's own solutions.
+        BasedPrmRecipe(
+            name="micro-math-shepherd-monte-carlo-prm-0.9M",
+            prm_format="math_shepherd",
+            base="micro-base-0.4M",
+            rollout_policies=("micro-llama-0.1M",),
+            n_problems=1000,
+            labels="monte_carlo",
+            n_completions=2,
+            optimisation=replace(_TAUGHT, steps=30),
+            seed=42,
+        ),
+    )
+}
+
+
+def base_of(recipe: BasedPrmRecipe) -> BaseRecipe:
+    """The recipe of a PRM's base. Raises ``StudyError`` where there is none of that name."""
+    if recipe.base not in BASES:
+        raise StudyError(
+            f"there is no base called {recipe.base!r}",
+            where=f"recipe {recipe.name}",
+            cure=f"name one of {', '.join(BASES)} in the recipe, or add its own recipe",
+        )
+    return BASES[recipe.base]

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 import polars as pl
 
 from compute_optimal.errors import StudyError, in_words
-from compute_optimal.micro.recipes import POLICIES, PRMS
+from compute_optimal.micro.recipes import BASED_PRMS, BASES, POLICIES, PRMS
 from compute_optimal.present.catalogue import ITEMS, NOTEBOOKS, Item, item_named
 from compute_optimal.store.sharing import fetch
 from compute_optimal.store.storage import Storage
@@ -77,6 +77,7 @@ class Wildcards(Protocol):
     task: str
     policy: str
     prm: str
+    micro_base: str
     micro_prm: str
 
 
@@ -369,7 +370,8 @@ class StudyPlan:
     @property
     def micro_models(self) -> list[str]:
         """Folders of all models of the scale model."""
-        return [f"{self.results}/models/{name}" for name in (*POLICIES, *PRMS)]
+        names = (*POLICIES, *BASES, *PRMS, *BASED_PRMS)
+        return [f"{self.results}/models/{name}" for name in names]
 
     @property
     def micro_policy_pattern(self) -> str:
@@ -377,20 +379,33 @@ class StudyPlan:
         return "|".join(map(re.escape, POLICIES))
 
     @property
+    def micro_base_pattern(self) -> str:
+        """Names of the bases of its PRMs, as a wildcard's pattern."""
+        return "|".join(map(re.escape, BASES))
+
+    @property
     def micro_prm_pattern(self) -> str:
         """Names of its PRMs, as a wildcard's pattern."""
-        return "|".join(map(re.escape, PRMS))
+        return "|".join(map(re.escape, (*PRMS, *BASED_PRMS)))
+
+    def micro_base_inputs(self, wildcards: Wildcards) -> str:
+        """The policy that a base starts from."""
+        return f"{self.results}/models/{BASES[wildcards.micro_base].start}"
 
     def micro_prm_inputs(self, wildcards: Wildcards) -> list[str]:
-        """Policies that a PRM grows from and is trained on."""
-        recipe = PRMS[wildcards.micro_prm]
+        """What a PRM grows from, and the policies whose solutions it is trained on."""
+        recipe = PRMS.get(wildcards.micro_prm) or BASED_PRMS[wildcards.micro_prm]
         names = dict.fromkeys((recipe.base, *recipe.rollout_policies))
         return [f"{self.results}/models/{name}" for name in names]
 
     def micro_recipe(self, wildcards: Wildcards) -> str:
         """Parameter of the training rules: the recipe, which determines the model."""
-        policy = getattr(wildcards, "micro_policy", None)
-        recipe = POLICIES[policy] if policy else PRMS[wildcards.micro_prm]
+        (name,) = (
+            getattr(wildcards, key)
+            for key in ("micro_policy", "micro_base", "micro_prm")
+            if hasattr(wildcards, key)
+        )
+        recipe = POLICIES.get(name) or BASES.get(name) or PRMS.get(name) or BASED_PRMS[name]
         return canonical(asdict(recipe))
 
     # --- parameters and resources --------------------------------------------------------------
