@@ -9,9 +9,9 @@ from typing import Any
 
 import duckdb
 import pytest
-from compute_optimal.analyse.statements import SQL_FOLDER
 from synthetic_study import POLICIES, PRMS, ROLLOUTS, SyntheticStudy
 
+from compute_optimal.analyse.statements import SQL_FOLDER
 from compute_optimal.errors import StudyError
 from compute_optimal.present.catalogue import ITEMS
 from compute_optimal.present.query import has_tables, run_query
