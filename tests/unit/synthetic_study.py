@@ -45,7 +45,9 @@ SCHEMA = {
     "settings": "confidence DOUBLE, replicates INTEGER, vote_subsets INTEGER, seed INTEGER,"
     " beam_width INTEGER, scoring VARCHAR, voting VARCHAR",
     "policies": "policy VARCHAR, title VARCHAR, family VARCHAR, n_parameters BIGINT,"
-    " is_reasoning BOOLEAN, origin VARCHAR",
+    " is_reasoning BOOLEAN, origin VARCHAR, model VARCHAR, weights VARCHAR, collection VARCHAR",
+    "collections": "collection VARCHAR, title VARCHAR, task VARCHAR, policy VARCHAR, prm VARCHAR,"
+    " variant VARCHAR, source VARCHAR, commit VARCHAR, licence VARCHAR, caveats VARCHAR",
     "ledger": "task VARCHAR, policy VARCHAR, prm VARCHAR, method VARCHAR, budget INTEGER,"
     " kind VARCHAR, n_units INTEGER, spec VARCHAR, engine VARCHAR, package VARCHAR,"
     " machine VARCHAR",
@@ -153,7 +155,9 @@ class SyntheticStudy:
         """Write the database to ``path``, which must not exist; returns the path."""
         self._rows.update({table: [] for table in SCHEMA})
         self._rows["tasks"] += self.tasks
-        self._rows["policies"] += [(*policy, False, "run") for policy in self.policies]
+        self._rows["policies"] += [
+            (*policy, False, "run", policy[0], "bfloat16", None) for policy in self.policies
+        ]
         self._rows["prms"] += self.prms
         self._rows["pretraining"] += PRETRAINING
         self._rows["study_budgets"] += [(budget,) for budget in self.budgets]

@@ -33,7 +33,8 @@ FRONTIER = {
     "printed_prm", "printed_rank",
 }  # fmt: skip
 PAIRS = {
-    "policy", "policy_title", "family", "n_parameters", "prm", "prm_title", "prm_n_parameters",
+    "policy", "policy_title", "family", "n_parameters", "origin", "collection", "prm",
+    "prm_title", "prm_n_parameters",
 }  # fmt: skip
 COLUMNS = {
     "accuracy_against_seconds": POINTS,
@@ -121,7 +122,7 @@ COLUMNS = {
     "table_5": GAINS,
     "table_6": FRONTIER | {"prm", "prm_n_parameters"},
     "tables": {"name"},
-    "tasks": {"task", "title", "n_problems"},
+    "tasks": {"task", "title", "n_problems", "is_adopted"},
 }  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from typing import Any, Literal, Protocol
 import polars as pl
 
 from compute_optimal import cells
-from compute_optimal.charts.items import ITEMS, NOTEBOOKS
+from compute_optimal.charts.items import ITEMS, NOTEBOOKS, item_named
 from compute_optimal.config import (
     SEARCH_METHODS,
     AdoptedEntry,
@@ -201,6 +201,10 @@ class StudyPlan:
     def figures(self) -> list[str]:
         """Names of all figures."""
         return [item.name for item in ITEMS if item.kind == "figure"]
+
+    def category(self, name: str) -> str:
+        """Where the report shows a figure or table."""
+        return item_named(name).category
 
     @property
     def tables(self) -> list[str]:

@@ -47,7 +47,7 @@ rule draw_figures:
             report(
                 f"<results>/figures/{name}.svg",
                 caption=f"../report/{name}.rst",
-                category="Figures",
+                category=plan.category(name),
                 labels={"figure": name},
             )
             for name in plan.figures
@@ -76,7 +76,7 @@ rule render_tables:
             report(
                 f"<results>/tables/{name}.csv",
                 caption=f"../report/{name}.rst",
-                category="Tables",
+                category=plan.category(name),
                 labels={"table": name},
             )
             for name in plan.tables

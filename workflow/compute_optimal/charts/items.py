@@ -38,6 +38,9 @@ NOTEBOOKS = (
 )
 """The reader's path, in order: files in ``notebooks/``."""
 
+PUBLIC = "1 Real models, public rollouts"
+"""Category of the report. Others are called by names, which come after numbers."""
+
 
 @dataclass(frozen=True)
 class Item:
@@ -47,7 +50,10 @@ class Item:
     ``workflow/sql``. ``task_rank``: which task it shows, counted from the paper's most discussed
     one; None for all tasks. ``aggregated``: whether it depends on the rule that turns scores into
     an answer. ``intervals``: whether a chart draws them. ``needs``: tables beyond the common ones;
-    without them the item says that it has not been run.
+    without them the item says that it has not been run. ``public``: it shows adopted rollouts alone,
+    and ``task_rank`` counts the tasks that have some. Any other item of one task shows what the
+    study itself runs or, where that is nothing, adopted rollouts; where a query tells the two apart
+    (column origin), never both.
     """
 
     name: str
@@ -60,6 +66,14 @@ class Item:
     aggregated: bool = True
     intervals: bool = True
     needs: tuple[str, ...] = ()
+    public: bool = False
+
+    @property
+    def category(self) -> str:
+        """Where the report shows it: what others ran on real models stands apart, and first."""
+        if self.public:
+            return PUBLIC
+        return "Figures" if self.kind == "figure" else "Tables"
 
     @property
     def kind(self) -> Literal["figure", "table"]:
@@ -290,6 +304,30 @@ ITEMS: tuple[Item, ...] = (
         "What the scores of a PRM are worth",
         "score_quality",
         table=score_tables.score_quality,
+    ),
+    Item(
+        "public_score_quality",
+        "",
+        "What the scores of a PRM are worth on real models' solutions",
+        "score_quality",
+        table=score_tables.score_quality,
+        public=True,
+    ),
+    Item(
+        "public_calibration",
+        "",
+        "Whether a PRM's score of a real solution is the chance of its being right",
+        "calibration",
+        chart=scores.calibration,
+        public=True,
+    ),
+    Item(
+        "public_over_optimisation",
+        "",
+        "Best-of-N on real models as N grows: what the PRM thinks of its pick, and what it is",
+        "over_optimisation",
+        chart=scores.over_optimisation,
+        public=True,
     ),
     Item(
         "table_1",

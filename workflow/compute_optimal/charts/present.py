@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 SCREEN_WIDTH = 760
 """Pixels of a figure in a notebook; its PNG has about twice as many."""
 
+_PUBLIC = "real models, public rollouts"
 _RULES = {"prm_max": "best-scored answer", "prm_vote": "answers voted by score"}
 _SCORES = {"prm_last": "last step", "prm_min": "lowest step", "prm_avg": "mean of steps"}
 
@@ -221,7 +222,7 @@ def _rows(
     item: Item, database: Path, task: str | None, scoring: str | None, voting: str | None
 ) -> tuple[tuple[Row, ...] | None, str]:
     """Rows of the item and what it shows, in words; None and the reason if it cannot be shown."""
-    tasks = run_query("tasks", database)
+    tasks = [row for row in run_query("tasks", database) if row["is_adopted"] or not item.public]
     (settings,) = run_query("settings", database)
     parameters = {
         "scoring": scoring or settings["scoring"],
@@ -239,6 +240,8 @@ def _rows(
                 cure=f"take one of {', '.join(row['task'] for row in tasks)}",
             )
         if not found:
+            if item.public and not item.task_rank:
+                return None, "the study has no adopted rollouts"
             return None, "the study has no second task"
         parameters["task"] = found[0]["task"]
         shown.append(_task_text(found[0]))
@@ -251,7 +254,20 @@ def _rows(
         shown.append(f"score: {score}; vote: {vote}")
     if item.chart is not None and item.intervals:
         shown.append(f"{100 * settings['confidence']:.4g}% intervals")
-    return run_query(item.query, database, parameters), "; ".join(shown)
+    rows, origin = _of_one_origin(item, run_query(item.query, database, parameters))
+    if item.public or origin == "adopted":
+        shown.insert(0, _PUBLIC)
+    return rows, "; ".join(shown)
+
+
+def _of_one_origin(item: Item, rows: Sequence[Row]) -> tuple[tuple[Row, ...], str | None]:
+    """Rows of what the study itself runs or of what others ran, whichever an item of one task shows,
+    and which that is; all, where the query does not tell."""
+    origins = {row["origin"] for row in rows if "origin" in row}
+    if not origins or item.task_rank is None:
+        return tuple(rows), None
+    wanted = "adopted" if item.public or "run" not in origins else "run"
+    return tuple(row for row in rows if row["origin"] in (wanted, None)), wanted
 
 
 def _task_text(task: Row) -> str:
