@@ -20,6 +20,7 @@ from compute_optimal.prm_ability import RATES
 from compute_optimal.prm_cases import CASES
 from compute_optimal.pruning import PRUNING
 from compute_optimal.published import load_optscale, load_processbench
+from compute_optimal.reward_models import examine_solutions
 from compute_optimal.spec import canonical
 from compute_optimal.storage import Storage
 
@@ -229,11 +230,18 @@ def build(
         for kind in (*FILES, *STEP_FILES)
     }
     by_kind["problems"] = [str(f) for f in files if f.parent.name == "problems"]
+    adopted = _adopted(study, storage)
     frames: dict[str, pl.DataFrame] = {
         "cells": coverage(study, storage),
         "ledger": _ledger(study, storage),
         **_entries(study),
-        **_adopted(study, storage),
+        **adopted,
+        **examine_solutions(
+            adopted["scored_solutions"],
+            study.statistics.bootstrap_replicates,
+            study.statistics.confidence,
+            study.seed,
+        ),
         **printed,
         **{
             kind: pl.DataFrame(schema=columns)

@@ -50,10 +50,10 @@ class Item:
     ``workflow/sql``. ``task_rank``: which task it shows, counted from the paper's most discussed
     one; None for all tasks. ``aggregated``: whether it depends on the rule that turns scores into
     an answer. ``intervals``: whether a chart draws them. ``needs``: tables beyond the common ones;
-    without them the item says that it has not been run. ``public``: it shows adopted rollouts alone,
-    and ``task_rank`` counts the tasks that have some. Any other item of one task shows what the
-    study itself runs or, where that is nothing, adopted rollouts; where a query tells the two apart
-    (column origin), never both.
+    without them the item says that it has not been run. ``public``: it shows adopted rollouts
+    alone, and ``task_rank`` counts the tasks that have some. Any other item of one task shows what
+    the study itself runs or, where that is nothing, adopted rollouts; where a query tells the two
+    apart (column origin), never both.
     """
 
     name: str

@@ -261,8 +261,8 @@ def _rows(
 
 
 def _of_one_origin(item: Item, rows: Sequence[Row]) -> tuple[tuple[Row, ...], str | None]:
-    """Rows of what the study itself runs or of what others ran, whichever an item of one task shows,
-    and which that is; all, where the query does not tell."""
+    """Rows of what the study itself runs or of what others ran, whichever an item of one task
+    shows, and which that is; all, where the query does not tell."""
     origins = {row["origin"] for row in rows if "origin" in row}
     if not origins or item.task_rank is None:
         return tuple(rows), None
