@@ -47,7 +47,8 @@ SCHEMA = {
     "policies": "policy VARCHAR, title VARCHAR, family VARCHAR, n_parameters BIGINT,"
     " is_reasoning BOOLEAN, origin VARCHAR, model VARCHAR, weights VARCHAR, collection VARCHAR",
     "collections": "collection VARCHAR, title VARCHAR, task VARCHAR, policy VARCHAR, prm VARCHAR,"
-    " variant VARCHAR, source VARCHAR, commit VARCHAR, licence VARCHAR, caveats VARCHAR",
+    " variant VARCHAR, source VARCHAR, commit VARCHAR, licence VARCHAR, caveats VARCHAR,"
+    " files_left_out VARCHAR",
     "ledger": "task VARCHAR, policy VARCHAR, prm VARCHAR, method VARCHAR, budget INTEGER,"
     " kind VARCHAR, n_units INTEGER, spec VARCHAR, engine VARCHAR, package VARCHAR,"
     " machine VARCHAR",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -20,7 +21,11 @@ from compute_optimal.statistics.intervals import bootstrap_weights
 
 SCHEMA = pl.Schema({"collection": pl.String(), **SOLUTIONS})
 N_PROBLEMS, N_SOLUTIONS = 40, 4
-AGGREGATIONS = {"prm_min": min, "prm_last": lambda s: s[-1], "prm_avg": np.mean}
+AGGREGATIONS: dict[str, Callable[[list[float]], Any]] = {
+    "prm_min": min,
+    "prm_last": lambda s: s[-1],
+    "prm_avg": np.mean,
+}
 
 
 def solutions(seed: int = 0) -> pl.DataFrame:
@@ -50,7 +55,9 @@ def found() -> dict[str, pl.DataFrame]:
     return examine_solutions(solutions(), 300, 0.95, 0)
 
 
-def measured(found: dict[str, pl.DataFrame], prm: str, scoring: str | None, measure: str) -> dict:
+def measured(
+    found: dict[str, pl.DataFrame], prm: str, scoring: str | None, measure: str
+) -> dict[str, Any]:
     of_prm = found["reward_model_quality"].filter(prm=prm, measure=measure)
     return of_prm.row(
         by_predicate=pl.col("scoring").eq_missing(pl.lit(scoring, dtype=pl.String)), named=True

@@ -343,7 +343,7 @@ ADOPTED: dict[str, dict[str, pl.DataType]] = {
         **dict.fromkeys(
             (
                 "collection", "title", "task", "policy", "prm", "variant", "source", "commit",
-                "licence", "caveats",
+                "licence", "caveats", "files_left_out",
             ),
             _TEXT,
         )
@@ -377,6 +377,7 @@ def _adopted(study: Study, storage: Storage) -> dict[str, pl.DataFrame]:
             "collection": entry.name,
             "policy": names.get(entry.name),
             "caveats": "\n".join(entry.caveats),
+            "files_left_out": "\n".join(f"{x}: {why}" for x, why in entry.left_out.items()),
         }
         frames["collections"].append(pl.DataFrame([described], schema=ADOPTED["collections"]))
         cell = cells.partition(storage.store, cells.adopted_spec(entry))

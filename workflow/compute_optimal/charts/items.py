@@ -17,13 +17,27 @@ from compute_optimal.charts import (
     distribution,
     failures,
     optimism,
+    optscale,
+    reward_models,
     schematic,
     scores,
 )
 from compute_optimal.charts.grid import Grid
 from compute_optimal.charts.query import Row
 from compute_optimal.errors import StudyError
-from compute_optimal.tables import compute, frontier, graders, paper, prms, prompts, provenance
+from compute_optimal.tables import (
+    compute,
+    frontier,
+    graders,
+    paper,
+    prms,
+    prompts,
+    provenance,
+    rollouts,
+    voting,
+)
+from compute_optimal.tables import optscale as optscale_tables
+from compute_optimal.tables import reward_models as reward_model_tables
 from compute_optimal.tables import scores as score_tables
 from compute_optimal.tables.model import Table
 
@@ -81,6 +95,8 @@ class Item:
 
 
 _STEP_TRUTH = ("prm_rates", "prm_cases")
+_ROLLOUTS = ("collections", "adopted_files", "adopted_findings")
+_REWARD_MODELS = ("reward_model_quality", "reward_model_reliability", "processbench")
 
 ITEMS: tuple[Item, ...] = (
     Item(
@@ -327,6 +343,100 @@ ITEMS: tuple[Item, ...] = (
         "Best-of-N on real models as N grows: what the PRM thinks of its pick, and what it is",
         "over_optimisation",
         chart=scores.over_optimisation,
+        public=True,
+    ),
+    Item(
+        "public_reward_models",
+        "",
+        "Reward models on real solutions whose truth is known",
+        "public_reward_models",
+        table=reward_model_tables.quality,
+        task_rank=None,
+        aggregated=False,
+        needs=_REWARD_MODELS,
+        public=True,
+    ),
+    Item(
+        "public_discrimination",
+        "",
+        "Whether reward models tell right solutions from wrong ones",
+        "public_reward_models",
+        chart=reward_models.discrimination,
+        task_rank=None,
+        aggregated=False,
+        needs=_REWARD_MODELS,
+        public=True,
+    ),
+    Item(
+        "public_reliability",
+        "",
+        "Whether a PRM's score of a solution of known truth is the chance of its being right",
+        "public_reliability",
+        chart=reward_models.reliability,
+        task_rank=None,
+        aggregated=False,
+        needs=_REWARD_MODELS,
+        public=True,
+    ),
+    Item(
+        "public_ability",
+        "Figure 6",
+        "The ability of real PRMs to find wrong steps, and to tell right solutions from wrong ones",
+        "public_ability",
+        chart=reward_models.ability,
+        task_rank=None,
+        needs=_REWARD_MODELS,
+        public=True,
+    ),
+    Item(
+        "public_voting",
+        "Table 2",
+        "Voting methods on real models, against majority voting",
+        "public_voting",
+        table=voting.against_majority,
+        aggregated=False,
+        public=True,
+    ),
+    Item(
+        "printed_optscale_curves",
+        "",
+        "What another paper prints: best-of-N and majority voting with a reasoning policy",
+        "printed_optscale",
+        chart=optscale.curves,
+        task_rank=None,
+        needs=("optscale",),
+        public=True,
+    ),
+    Item(
+        "printed_optscale",
+        "",
+        "What another paper prints: best-of-N and majority voting with a reasoning policy",
+        "printed_optscale",
+        table=optscale_tables.curves,
+        task_rank=None,
+        needs=("optscale",),
+        public=True,
+    ),
+    Item(
+        "public_collections",
+        "",
+        "Collections of rollouts that others published: what was read, used and left out",
+        "public_collections",
+        table=rollouts.collections,
+        task_rank=None,
+        aggregated=False,
+        needs=_ROLLOUTS,
+        public=True,
+    ),
+    Item(
+        "public_sources",
+        "",
+        "The files behind every number on real models",
+        "public_sources",
+        table=rollouts.sources,
+        task_rank=None,
+        aggregated=False,
+        needs=_ROLLOUTS,
         public=True,
     ),
     Item(

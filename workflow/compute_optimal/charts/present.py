@@ -245,6 +245,8 @@ def _rows(
             return None, "the study has no second task"
         parameters["task"] = found[0]["task"]
         shown.append(_task_text(found[0]))
+    elif item.public and not tasks:
+        return None, "the study has no adopted rollouts"
     else:
         shown += [_task_text(row) for row in tasks]
     if not has_tables(database, item.needs):
