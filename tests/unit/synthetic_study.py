@@ -11,9 +11,12 @@ import duckdb
 import numpy as np
 import polars as pl
 
+from compute_optimal.adopt import FILES, SOLUTIONS
+from compute_optimal.database import ADOPTED
 from compute_optimal.estimate import OUTCOMES
 from compute_optimal.prm_ability import MEASURES
 from compute_optimal.prm_cases import DISAGREEMENT, FAILURES
+from compute_optimal.reward_models import examine_solutions
 from compute_optimal.selection import select_strategies
 from compute_optimal.spec import canonical
 
@@ -48,7 +51,7 @@ SCHEMA = {
     " is_reasoning BOOLEAN, origin VARCHAR, model VARCHAR, weights VARCHAR, collection VARCHAR",
     "collections": "collection VARCHAR, title VARCHAR, task VARCHAR, policy VARCHAR, prm VARCHAR,"
     " variant VARCHAR, source VARCHAR, commit VARCHAR, licence VARCHAR, caveats VARCHAR,"
-    " files_left_out VARCHAR",
+    " files_left_out VARCHAR, file VARCHAR, sha256 VARCHAR",
     "ledger": "task VARCHAR, policy VARCHAR, prm VARCHAR, method VARCHAR, budget INTEGER,"
     " kind VARCHAR, n_units INTEGER, spec VARCHAR, engine VARCHAR, package VARCHAR,"
     " machine VARCHAR",
@@ -150,6 +153,10 @@ class SyntheticStudy:
     all_wrong: bool = False
     published: Collection[tuple[str, ...]] = PUBLISHED
     abilities: Mapping[str, float] = field(default_factory=dict)
+    adopted: Collection[str] = ()
+    """Policies that others ran, each in a collection of its name; the first collection also has
+    solutions of known truth."""
+    processbench: Mapping[str, float] = field(default_factory=dict)
     _rows: dict[str, list[tuple[object, ...]]] = field(default_factory=dict)
 
     def write(self, path: Path) -> Path:
@@ -157,7 +164,15 @@ class SyntheticStudy:
         self._rows.update({table: [] for table in SCHEMA})
         self._rows["tasks"] += self.tasks
         self._rows["policies"] += [
-            (*policy, False, "run", policy[0], "bfloat16", None) for policy in self.policies
+            (
+                *policy,
+                False,
+                "adopted" if policy[0] in self.adopted else "run",
+                policy[0],
+                "bfloat16",
+                policy[0] if policy[0] in self.adopted else None,
+            )
+            for policy in self.policies
         ]
         self._rows["prms"] += self.prms
         self._rows["pretraining"] += PRETRAINING
@@ -392,6 +407,8 @@ class SyntheticStudy:
                     [(prm, value, value - 3, value + 4) for prm, value in self.abilities.items()],
                 )
                 self._checked_steps(connection)
+            if self.adopted:
+                self._rollouts(connection, path)
             for table, columns in SCHEMA.items():
                 connection.execute(f"CREATE TABLE {table} ({columns})")
                 rows = self._rows[table]
@@ -474,3 +491,76 @@ class SyntheticStudy:
                     for i, (step, truth) in enumerate(zip(steps, truths, strict=True))
                 ],
             )  # fmt: skip
+
+    def _rollouts(self, connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+        """What a database knows of adopted collections; reasons and caveats are hostile."""
+        (task, *_), *_ = self.tasks
+        self._rows["collections"] += [
+            (name, f"collection of {name}", task, name, self.prms[0][0] if self.prms else None,
+             "paper", "https://example.org/owner/repository", "c" * 40, "MIT", "<script>|caveat",
+             "folder/*: no <script>", None, None)
+            for name in self.adopted
+        ]  # fmt: skip
+        first, *_ = self.adopted
+        rng = np.random.default_rng(self.seed)
+        solutions = [
+            {
+                "collection": first, "task": task, "prm": prm, "problem_id": f"{task}/{i:03d}",
+                "solution": solution, "correct": solution == 0, "author": "somebody", "n_steps": 2,
+                "step_scores": rng.beta(2 + (solution == 0), 2, 2).tolist(),
+                "source": "https://example.org/owner/repository", "commit": "c" * 40,
+                "member": f"scores/{prm}.json, row {i + 1}",
+            }
+            for prm, *_ in self.prms
+            for i in range(30)
+            for solution in range(5)
+        ]  # fmt: skip
+        scored = pl.DataFrame(solutions, schema={"collection": pl.String(), **SOLUTIONS})
+        tables = {
+            "scored_solutions": scored,
+            **examine_solutions(scored, 100, 0.95, 0),
+            "adopted_files": pl.DataFrame(
+                [(name, f"rollouts/{name}.jsonl", "f" * 64, 12, 10, 24, 20)
+                 for name in self.adopted],
+                schema={"collection": pl.String(), **FILES}, orient="row",
+            ),
+            "adopted_findings": pl.DataFrame(
+                [
+                    (name, f"rollouts/{name}.jsonl", reason, kept, n, "<script>")
+                    for name in self.adopted
+                    for reason, kept, n in (
+                        ("unmatched", False, 2), ("copy", False, 4), ("header", True, 1)
+                    )
+                ],
+                schema=ADOPTED["adopted_findings"], orient="row",
+            ),
+            "processbench": pl.DataFrame(
+                [("made up", "MATH", f1, 1, prm, "a paper")
+                 for prm, f1 in self.processbench.items()],
+                schema={"prm": pl.String(), "subset": pl.String(), "f1": pl.Float64(),
+                        "n_parameters": pl.Int64(), "registry_prm": pl.String(),
+                        "source": pl.String()},
+                orient="row",
+            ),
+            "optscale": pl.DataFrame(
+                [
+                    (task_title, title, prm, method, n, 0.5 + 0.02 * n, 100.0 * n, "a file")
+                    for task_title in (self.tasks[0][1], "another task")
+                    for _, title, *_ in self.policies[:1]
+                    for method, prm in (
+                        ("best_of_n", self.prms[0][1] if self.prms else "r"), ("majority", None)
+                    )
+                    for n in (1, 2, 3, 4, 8, 16)
+                ],
+                schema={"task": pl.String(), "policy": pl.String(), "prm": pl.String(),
+                        "method": pl.String(), "budget": pl.Int64(), "accuracy": pl.Float64(),
+                        "tokens": pl.Float64(), "source": pl.String()},
+                orient="row",
+            ),
+        }  # fmt: skip
+        for name, table in tables.items():
+            file = path.with_suffix(f".{name}.parquet")
+            table.write_parquet(file)
+            connection.execute(f"CREATE TABLE {name} AS SELECT * FROM read_parquet('{file}')")
+            file.unlink()
+        connection.execute("CREATE TABLE answers (policy VARCHAR)")

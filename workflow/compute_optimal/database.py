@@ -343,7 +343,7 @@ ADOPTED: dict[str, dict[str, pl.DataType]] = {
         **dict.fromkeys(
             (
                 "collection", "title", "task", "policy", "prm", "variant", "source", "commit",
-                "licence", "caveats", "files_left_out",
+                "licence", "caveats", "files_left_out", "file", "sha256",
             ),
             _TEXT,
         )
@@ -376,6 +376,9 @@ def _adopted(study: Study, storage: Storage) -> dict[str, pl.DataFrame]:
             **{key: getattr(entry, key, None) for key in ADOPTED["collections"]},
             "collection": entry.name,
             "policy": names.get(entry.name),
+            # Of a collection on the hub, each of its repositories and revisions.
+            "source": entry.source or " ".join(hub.hub_id for hub in entry.hub),
+            "commit": entry.commit or " ".join(hub.revision for hub in entry.hub),
             "caveats": "\n".join(entry.caveats),
             "files_left_out": "\n".join(f"{x}: {why}" for x, why in entry.left_out.items()),
         }

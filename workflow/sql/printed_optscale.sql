@@ -18,6 +18,7 @@ own AS (
     FROM curves
     INNER JOIN tasks USING (task)
     INNER JOIN policies USING (policy)
+    LEFT JOIN prms ON prms.prm = curves.prm
     INNER JOIN printed
         ON
             name_key(printed.task) IN (name_key(tasks.title), name_key(tasks.task))
@@ -28,7 +29,7 @@ own AS (
         AND (
             curves.method = 'majority'
             OR (
-                name_key(curves.prm) = name_key(printed.prm)
+                name_key(printed.prm) IN (name_key(prms.title), name_key(prms.prm))
                 AND curves.scoring = $scoring
                 AND curves.voting = $voting
             )

@@ -52,6 +52,8 @@ NOTEBOOKS = (
 )
 """The reader's path, in order: files in ``notebooks/``."""
 
+Scale = Literal["study", "public", "printed"]
+
 PUBLIC = "1 Real models, public rollouts"
 """Category of the report. Others are called by names, which come after numbers."""
 
@@ -64,10 +66,10 @@ class Item:
     ``workflow/sql``. ``task_rank``: which task it shows, counted from the paper's most discussed
     one; None for all tasks. ``aggregated``: whether it depends on the rule that turns scores into
     an answer. ``intervals``: whether a chart draws them. ``needs``: tables beyond the common ones;
-    without them the item says that it has not been run. ``public``: it shows adopted rollouts
-    alone, and ``task_rank`` counts the tasks that have some. Any other item of one task shows what
-    the study itself runs or, where that is nothing, adopted rollouts; where a query tells the two
-    apart (column origin), never both.
+    without them the item says that it has not been run. ``scale``: public shows adopted rollouts
+    alone, and ``task_rank`` counts the tasks that have some; printed shows what another paper
+    prints; study shows what the study itself runs or, where an item of one task finds nothing of
+    that, adopted rollouts; where a query tells the two apart (column origin), never both.
     """
 
     name: str
@@ -80,12 +82,12 @@ class Item:
     aggregated: bool = True
     intervals: bool = True
     needs: tuple[str, ...] = ()
-    public: bool = False
+    scale: Scale = "study"
 
     @property
     def category(self) -> str:
         """Where the report shows it: what others ran on real models stands apart, and first."""
-        if self.public:
+        if self.scale != "study":
             return PUBLIC
         return "Figures" if self.kind == "figure" else "Tables"
 
@@ -327,7 +329,7 @@ ITEMS: tuple[Item, ...] = (
         "What the scores of a PRM are worth on real models' solutions",
         "score_quality",
         table=score_tables.score_quality,
-        public=True,
+        scale="public",
     ),
     Item(
         "public_calibration",
@@ -335,7 +337,7 @@ ITEMS: tuple[Item, ...] = (
         "Whether a PRM's score of a real solution is the chance of its being right",
         "calibration",
         chart=scores.calibration,
-        public=True,
+        scale="public",
     ),
     Item(
         "public_over_optimisation",
@@ -343,7 +345,7 @@ ITEMS: tuple[Item, ...] = (
         "Best-of-N on real models as N grows: what the PRM thinks of its pick, and what it is",
         "over_optimisation",
         chart=scores.over_optimisation,
-        public=True,
+        scale="public",
     ),
     Item(
         "public_reward_models",
@@ -354,7 +356,7 @@ ITEMS: tuple[Item, ...] = (
         task_rank=None,
         aggregated=False,
         needs=_REWARD_MODELS,
-        public=True,
+        scale="public",
     ),
     Item(
         "public_discrimination",
@@ -365,7 +367,7 @@ ITEMS: tuple[Item, ...] = (
         task_rank=None,
         aggregated=False,
         needs=_REWARD_MODELS,
-        public=True,
+        scale="public",
     ),
     Item(
         "public_reliability",
@@ -376,17 +378,17 @@ ITEMS: tuple[Item, ...] = (
         task_rank=None,
         aggregated=False,
         needs=_REWARD_MODELS,
-        public=True,
+        scale="public",
     ),
     Item(
         "public_ability",
         "Figure 6",
-        "The ability of real PRMs to find wrong steps, and to tell right solutions from wrong ones",
+        "Real PRMs: finding wrong steps, and telling right solutions from wrong",
         "public_ability",
         chart=reward_models.ability,
         task_rank=None,
         needs=_REWARD_MODELS,
-        public=True,
+        scale="public",
     ),
     Item(
         "public_voting",
@@ -395,7 +397,7 @@ ITEMS: tuple[Item, ...] = (
         "public_voting",
         table=voting.against_majority,
         aggregated=False,
-        public=True,
+        scale="public",
     ),
     Item(
         "printed_optscale_curves",
@@ -404,8 +406,10 @@ ITEMS: tuple[Item, ...] = (
         "printed_optscale",
         chart=optscale.curves,
         task_rank=None,
+        aggregated=False,
+        intervals=False,
         needs=("optscale",),
-        public=True,
+        scale="printed",
     ),
     Item(
         "printed_optscale",
@@ -414,8 +418,10 @@ ITEMS: tuple[Item, ...] = (
         "printed_optscale",
         table=optscale_tables.curves,
         task_rank=None,
+        aggregated=False,
+        intervals=False,
         needs=("optscale",),
-        public=True,
+        scale="printed",
     ),
     Item(
         "public_collections",
@@ -426,7 +432,7 @@ ITEMS: tuple[Item, ...] = (
         task_rank=None,
         aggregated=False,
         needs=_ROLLOUTS,
-        public=True,
+        scale="public",
     ),
     Item(
         "public_sources",
@@ -437,7 +443,7 @@ ITEMS: tuple[Item, ...] = (
         task_rank=None,
         aggregated=False,
         needs=_ROLLOUTS,
-        public=True,
+        scale="public",
     ),
     Item(
         "table_1",

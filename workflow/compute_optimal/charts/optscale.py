@@ -53,16 +53,12 @@ def curves(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
         return Panel(group[0]["task"], group[0]["task"], paint, note=note)
 
     panels = [panel([*group]) for _, group in groupby(rows, key=lambda row: row["task"])]
-    shown = sorted({row["policy"] for row in rows}), sorted({row["prm"] for row in rows})
+    policies, prms = (", ".join(sorted({row[name] for row in rows})) for name in ("policy", "prm"))
+    said = [f"policy: {policies}", f"PRM: {prms}", "printed by OptScale (arXiv 2506.22376)"]
+    said.append("one draw a printed point, without interval")
     return Grid(
         title,
-        "; ".join(
-            [
-                f"policy: {', '.join(shown[0])}; PRM: {', '.join(shown[1])}",
-                "printed by OptScale (arXiv 2506.22376), one draw a point, no intervals",
-                subtitle,
-            ]
-        ),
+        "; ".join([subtitle, *said]),
         "budget N (samples)",
         "accuracy (%)",
         [Block("", panels, prepare)] if panels else [],

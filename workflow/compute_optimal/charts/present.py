@@ -31,6 +31,7 @@ SCREEN_WIDTH = 760
 """Pixels of a figure in a notebook; its PNG has about twice as many."""
 
 _PUBLIC = "real models, public rollouts"
+_NO_ROLLOUTS = "the study has no adopted rollouts"
 _RULES = {"prm_max": "best-scored answer", "prm_vote": "answers voted by score"}
 _SCORES = {"prm_last": "last step", "prm_min": "lowest step", "prm_avg": "mean of steps"}
 
@@ -222,7 +223,9 @@ def _rows(
     item: Item, database: Path, task: str | None, scoring: str | None, voting: str | None
 ) -> tuple[tuple[Row, ...] | None, str]:
     """Rows of the item and what it shows, in words; None and the reason if it cannot be shown."""
-    tasks = [row for row in run_query("tasks", database) if row["is_adopted"] or not item.public]
+    tasks = [
+        row for row in run_query("tasks", database) if row["is_adopted"] or item.scale != "public"
+    ]
     (settings,) = run_query("settings", database)
     parameters = {
         "scoring": scoring or settings["scoring"],
@@ -240,13 +243,15 @@ def _rows(
                 cure=f"take one of {', '.join(row['task'] for row in tasks)}",
             )
         if not found:
-            if item.public and not item.task_rank:
-                return None, "the study has no adopted rollouts"
+            if item.scale == "public":
+                return None, _NO_ROLLOUTS
             return None, "the study has no second task"
         parameters["task"] = found[0]["task"]
         shown.append(_task_text(found[0]))
-    elif item.public and not tasks:
-        return None, "the study has no adopted rollouts"
+    elif item.scale == "public" and not tasks:
+        return None, _NO_ROLLOUTS
+    elif item.scale == "printed":
+        shown.append("numbers that another paper prints")
     else:
         shown += [_task_text(row) for row in tasks]
     if not has_tables(database, item.needs):
@@ -257,7 +262,7 @@ def _rows(
     if item.chart is not None and item.intervals:
         shown.append(f"{100 * settings['confidence']:.4g}% intervals")
     rows, origin = _of_one_origin(item, run_query(item.query, database, parameters))
-    if item.public or origin == "adopted":
+    if item.scale == "public" or origin == "adopted":
         shown.insert(0, _PUBLIC)
     return rows, "; ".join(shown)
 
@@ -268,7 +273,7 @@ def _of_one_origin(item: Item, rows: Sequence[Row]) -> tuple[tuple[Row, ...], st
     origins = {row["origin"] for row in rows if "origin" in row}
     if not origins or item.task_rank is None:
         return tuple(rows), None
-    wanted = "adopted" if item.public or "run" not in origins else "run"
+    wanted = "adopted" if item.scale == "public" or "run" not in origins else "run"
     return tuple(row for row in rows if row["origin"] in (wanted, None)), wanted
 
 

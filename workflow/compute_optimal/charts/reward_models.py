@@ -90,12 +90,11 @@ def _of_collection(rows: Sequence[Row]) -> Block:
             )
 
         counts = sorted({row["n_problems"] for row in mine})
-        note = " to ".join(f"{n:,}" for n in dict.fromkeys(counts[:1] + counts[-1:]))
         return Panel(
             f"{measure}|{rows[0]['collection']}",
             name,
             paint if mine else None,
-            note=f"{note} problems" if counts else "",
+            note=f"{_span(counts)} problems" if counts else "",
         )
 
     return Block(rows[0]["collection_title"], [panel(*measure) for measure in _MEASURES], prepare)
@@ -132,7 +131,7 @@ def reliability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
             f"{group[0]['prm']}|{group[0]['collection']}",
             group[0]["prm_title"],
             paint,
-            note=f"{least:,} or more solutions a bin",
+            note=f"{least:,} or more a bin",
         )
 
     blocks = []
@@ -162,6 +161,7 @@ def ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
     def prepare(axes: Axes) -> None:
         axes.set(xlim=(-22, 100), ylim=(low, high + 0.05 * (high - low)))
         axes.set_xticks([-11, *range(0, 101, 25)], ["no F1", *map(str, range(0, 101, 25))])
+        axes.get_xticklabels()[-1].set_horizontalalignment("right")
         axes.axvspan(-22, -1, color=style.EMPTY, zorder=0)
         axes.axhline(50, color=style.FAINT, linewidth=0.8, zorder=1)
 
@@ -187,6 +187,11 @@ def ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
     )
 
 
+def _span(counts: Sequence[int]) -> str:
+    """The least and the largest of counts in order: "426 to 477"."""
+    return " to ".join(f"{n:,}" for n in dict.fromkeys([*counts[:1], *counts[-1:]]))
+
+
 def _point(row: Row) -> tuple[object, ...]:
     return row["collection"], row["prm"], row["policy"]
 
@@ -205,9 +210,9 @@ def _ability_panel(
         for _, group in groupby(
             sorted(printed, key=lambda row: row["f1"]), key=lambda row: row["f1"]
         ):
-            # Several policies with one PRM stand side by side.
+            # Several policies with one PRM stand side by side, about its F1.
             same = [*group]
-            for row, shift in zip(same, 3.0 * (np.arange(len(same)) - (len(same) - 1) / 2),
+            for row, shift in zip(same, 1.5 * (np.arange(len(same)) - (len(same) - 1) / 2),
                                   strict=True):  # fmt: skip
                 x_of[_point(row)] += float(shift)
         for row in rows:
@@ -229,7 +234,7 @@ def _ability_panel(
             axes.plot(grid, slope * np.log(grid) + intercept, color=style.FAINT, linestyle="--")
 
     counts = sorted({row["n_problems"] for row in rows})
-    note = f"{counts[0]:,} to {counts[-1]:,} problems" if counts else ""
+    note = f"{_span(counts)} problems"
     if n_prms < LEAST_FOR_FIT:
         note += f"; {style.counted(n_prms, 'PRM')} with a printed F1: too few for a line"
     return Panel(title, title, paint if rows else None, note=note if rows else "")

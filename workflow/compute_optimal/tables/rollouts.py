@@ -30,9 +30,9 @@ def collections(rows: Sequence[Row], title: str) -> Table:
     ]
     notes = [
         "A record is a line or entry of a file, as a rule a problem with one or several answers. "
-        "Numbers after a reason count records, and where a file has the same remark on all of its "
-        "records, files. Of a collection that is one archive of single records, records are not "
-        "counted by file; answers used are those in the study's tables."
+        "Numbers after a reason count records or, where the remark is about a file as a whole, "
+        "files. Of a collection that is one archive of single records, records are not counted by "
+        "file; answers used are those in the study's tables."
     ]
     return Table(title, columns, [_collection(row) for row in rows], notes)
 
@@ -52,8 +52,8 @@ def _collection(row: Row) -> list[Cell]:
         _lines(row["files_left_out"]),
         _lines(row["caveats"]),
         row["licence"],
-        row["source"] or "the hub",
-        row["commit"] or "see the registry",
+        row["source"],
+        row["commit"],
     ]
 
 
@@ -83,10 +83,10 @@ def sources(rows: Sequence[Row], title: str) -> Table:
     found: list[list[Cell]] = [
         [
             row["collection"],
-            row["source"] or "the hub",
-            row["commit"] or "see the registry",
-            row["path"] or "an archive; see the registry",
-            row["sha256"] or "see the registry",
+            row["source"],
+            row["commit"],
+            row["path"] or "folders that the registry names",
+            row["sha256"] or "by commit",
             *("not counted" if row[name] is None else row[name] for name in counted),
             row["licence"],
         ]
