@@ -16,6 +16,7 @@ from compute_optimal.analyse.accuracy import OUTCOMES, Settings
 from compute_optimal.analyse.database import TABLES, fill
 from compute_optimal.analyse.prm_ability import MEASURES
 from compute_optimal.analyse.prm_cases import DISAGREEMENT, FAILURES
+from compute_optimal.analyse.reward_models import examine_solutions
 from compute_optimal.analyse.selection import select_strategies
 from compute_optimal.store.schemas import COUNTS, SECONDS
 from compute_optimal.study.spec import canonical
@@ -180,6 +181,10 @@ class SyntheticStudy:
     published: Collection[tuple[str, ...]] = PUBLISHED
     abilities: Mapping[str, float] = field(default_factory=dict)
     rollouts: tuple[Rollouts, ...] = ()
+    adopted: Collection[str] = ()
+    """Policies that others ran, each in a collection of its name; the first collection also has
+    solutions of known truth."""
+    processbench: Mapping[str, float] = field(default_factory=dict)
     _rows: dict[str, list[Row]] = field(default_factory=dict)
 
     def write(self, path: Path) -> Path:
@@ -187,7 +192,15 @@ class SyntheticStudy:
         self._rows.update({table: [] for table in TABLES})
         self._rows["tasks"] += self.tasks
         self._rows["policies"] += [
-            (*policy, False, "run", policy[0], "bfloat16", None) for policy in self.policies
+            (
+                *policy,
+                False,
+                "adopted" if policy[0] in self.adopted else "run",
+                policy[0],
+                "bfloat16",
+                policy[0] if policy[0] in self.adopted else None,
+            )
+            for policy in self.policies
         ]
         self._rows["prms"] += self.prms
         self._rows["pretraining"] += PRETRAINING
@@ -471,6 +484,8 @@ class SyntheticStudy:
         ]
         if self.abilities:
             self._checked_steps()
+        if self.adopted:
+            self._others()
         with duckdb.connect(str(path)) as database:
             fill_frames(database, {name: _frame(name, rows) for name, rows in self._rows.items()})
         return path
@@ -511,6 +526,59 @@ class SyntheticStudy:
                 for failure in (*FAILURES, DISAGREEMENT)
                 for i, (step, truth) in enumerate(zip(steps, truths, strict=True))
             ]  # fmt: skip
+
+    def _others(self) -> None:
+        """What a database knows of adopted collections; reasons and caveats are hostile."""
+        (task, *_), *_ = self.tasks
+        self._rows["collections"] += [
+            (name, f"collection of {name}", task, name, self.prms[0][0] if self.prms else None,
+             "paper", "https://example.org/owner/repository", "c" * 40, "MIT", "<script>|caveat",
+             "folder/*: no <script>", None, None)
+            for name in self.adopted
+        ]  # fmt: skip
+        first, *_ = self.adopted
+        rng = np.random.default_rng(self.seed)
+        solutions = [
+            {
+                "collection": first, "task": task, "prm": prm, "problem_id": f"{task}/{i:03d}",
+                "solution": solution, "correct": solution == 0, "author": "somebody", "n_steps": 2,
+                "step_scores": rng.beta(2 + (solution == 0), 2, 2).tolist(),
+                "source": "https://example.org/owner/repository", "commit": "c" * 40,
+                "member": f"scores/{prm}.json, row {i + 1}",
+            }
+            for prm, *_ in self.prms
+            for i in range(30)
+            for solution in range(5)
+        ]  # fmt: skip
+        self._rows["scored_solutions"] += solutions
+        scored = _frame("scored_solutions", solutions)
+        for name, table in examine_solutions(scored, 100, 0.95, 0).items():
+            self._rows[name] += table.rows()
+        self._rows["adopted_files"] += [
+            (name, f"rollouts/{name}.jsonl", "f" * 64, 12, 10, 24, 20) for name in self.adopted
+        ]
+        self._rows["adopted_findings"] += [
+            (name, f"rollouts/{name}.jsonl", reason, kept, n, "<script>")
+            for name in self.adopted
+            for reason, kept, n in (
+                ("unmatched", False, 2), ("copy", False, 4), ("header", True, 1)
+            )
+        ]  # fmt: skip
+        self._rows["processbench"] += [
+            {"prm": "made up", "subset": "MATH", "f1": f1, "n_parameters": 1,
+             "registry_prm": prm, "source": "a paper"}
+            for prm, f1 in self.processbench.items()
+        ]  # fmt: skip
+        self._rows["optscale"] += [
+            {"task": task_title, "policy": title, "prm": prm, "method": method, "budget": n,
+             "accuracy": 0.5 + 0.02 * n, "tokens": 100.0 * n, "source": "a file"}
+            for task_title in (self.tasks[0][1], "another task")
+            for _, title, *_ in self.policies[:1]
+            for method, prm in (
+                ("best_of_n", self.prms[0][1] if self.prms else "r"), ("majority", None)
+            )
+            for n in (1, 2, 3, 4, 8, 16)
+        ]  # fmt: skip
 
 
 def _frame(table: str, rows: Iterable[Row]) -> pl.DataFrame:

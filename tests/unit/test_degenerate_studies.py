@@ -23,6 +23,13 @@ STUDIES = {
         tasks=(("t", "Tiny", 4),), policies=POLICIES[:1], prms=PRMS[:1], budgets=(4,),
         all_wrong=True,
     ),
+    "what others ran, all wrong": SyntheticStudy(
+        tasks=(("t", "Tiny", 4),), policies=POLICIES[:1], prms=PRMS[:1], budgets=(4,),
+        all_wrong=True, adopted=(POLICIES[0][0],),
+    ),
+    "what others ran, one sample, no PRM": SyntheticStudy(
+        tasks=TINY, policies=POLICIES[:2], prms=(), budgets=(1,), adopted=(POLICIES[0][0],)
+    ),
 }  # fmt: skip
 
 

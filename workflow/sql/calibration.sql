@@ -13,4 +13,6 @@ FROM pairs($task) AS pairs
 LEFT JOIN (
     SELECT * FROM calibration WHERE task = $task AND scoring = $scoring
 ) AS found USING (policy, prm)
+-- What others have not scored is nothing that is still to run.
+WHERE pairs.origin = 'run' OR found.bin IS NOT NULL
 ORDER BY prm_n_parameters, prm, family, n_parameters, policy, bin;

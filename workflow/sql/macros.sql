@@ -149,13 +149,16 @@ INNER JOIN (
 WHERE scoring = scoring_ AND voting = voting_ AND selection.prm IS NULL
 QUALIFY budget = max(budget) OVER (PARTITION BY task, policy);
 
--- Every policy and PRM that are planned together on a task, in the order of tables.
+-- Every policy and PRM that are planned together on a task, in the order of tables. origin: 'run' by this
+-- study or 'adopted', then of a collection.
 CREATE OR REPLACE TEMP MACRO pairs(task_) AS TABLE
 SELECT
     policies.policy,
     policies.title AS policy_title,
     policies.family,
     policies.n_parameters,
+    policies.origin,
+    policies.collection,
     prms.prm,
     prms.title AS prm_title,
     prms.n_parameters AS prm_n_parameters

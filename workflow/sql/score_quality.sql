@@ -6,4 +6,6 @@ FROM pairs($task) AS pairs
 LEFT JOIN (
     SELECT * FROM score_quality WHERE task = $task AND scoring = $scoring
 ) AS found USING (policy, prm)
+-- What others have not scored is nothing that is still to run.
+WHERE pairs.origin = 'run' OR found.measure IS NOT NULL
 ORDER BY family, n_parameters, policy, prm_n_parameters, prm, measure;

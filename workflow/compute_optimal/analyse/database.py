@@ -24,6 +24,8 @@ from compute_optimal.analyse.published import (
     load_optscale,
     load_processbench,
 )
+from compute_optimal.analyse.reward_models import TABLES as REWARD_MODEL_TABLES
+from compute_optimal.analyse.reward_models import examine_solutions
 from compute_optimal.analyse.score_quality import TABLES as SCORE_TABLES
 from compute_optimal.analyse.selection import TABLES as SELECTION_TABLES
 from compute_optimal.analyse.statements import statement
@@ -161,6 +163,9 @@ ADOPTED: dict[str, Columns] = {
             **common("source", "commit"),
             "licence": Column(TEXT, "Licence of the source"),
             "caveats": Column(TEXT, "What to know before its numbers are used, one a line"),
+            "files_left_out": Column(TEXT, "Files that are not taken and why, one a line"),
+            "file": Column(TEXT, "Archive that holds it; null where files are named one by one"),
+            "sha256": Column(TEXT, "Hash of that archive"),
         },
     ),
     "adopted_files": ADOPTED_FILES.of("collection"),
@@ -187,6 +192,7 @@ TABLES: dict[str, Columns] = {
     "ledger": LEDGER,
     **_ENTRIES,
     **ADOPTED,
+    **REWARD_MODEL_TABLES,
     "published": PAPER,
     "pretraining": PRETRAINING,
     "processbench": PROCESSBENCH,
@@ -240,11 +246,18 @@ def build(
     ``printed``: tables of numbers that others published.
     """
     paths = {name: _files_of(name, files) for name in (*FILES, *STEP_FILES)}
+    adopted = _adopted(study, storage)
     frames: dict[str, pl.DataFrame] = {
         "cells": coverage(study, storage),
         "ledger": _ledger(study, storage),
         **_entries(study),
-        **_adopted(study, storage),
+        **adopted,
+        **examine_solutions(
+            adopted["scored_solutions"],
+            study.statistics.bootstrap_replicates,
+            study.statistics.confidence,
+            study.seed,
+        ),
         **printed,
     }
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -393,7 +406,11 @@ def _adopted(study: Study, storage: Storage) -> dict[str, pl.DataFrame]:
             **{key: getattr(entry, key, None) for key in ADOPTED["collections"]},
             "collection": entry.name,
             "policy": collection.policy,
+            # Of a collection on the hub, each of its repositories and revisions.
+            "source": entry.source or " ".join(hub.hub_id for hub in entry.hub),
+            "commit": entry.commit or " ".join(hub.revision for hub in entry.hub),
             "caveats": "\n".join(entry.caveats),
+            "files_left_out": "\n".join(f"{x}: {why}" for x, why in entry.left_out.items()),
         }
         frames["collections"].append(pl.DataFrame([described], schema=ADOPTED["collections"]))
         cell = cells.partition(storage.store, collection.spec)

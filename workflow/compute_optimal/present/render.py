@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 SCREEN_WIDTH = 760
 """Pixels of a figure in a notebook; its PNG has about twice as many."""
 
+_PUBLIC = "real models, public rollouts"
+_NO_ROLLOUTS = "the study has no adopted rollouts"
 _RULES = {"prm_max": "best-scored answer", "prm_vote": "answers voted by score"}
 _SCORES = {"prm_last": "last step", "prm_min": "lowest step", "prm_avg": "mean of steps"}
 
@@ -285,7 +287,9 @@ def _rows(
     item: Item, database: Path, task: str | None, scoring: str | None, voting: str | None
 ) -> tuple[tuple[Row, ...] | None, str]:
     """Rows of the item and what it shows, in words; None and the reason if it cannot be shown."""
-    tasks = run_query("tasks", database)
+    tasks = [
+        row for row in run_query("tasks", database) if row["is_adopted"] or item.scale != "public"
+    ]
     (settings,) = run_query("settings", database)
     parameters = {
         "scoring": scoring or settings["scoring"],
@@ -303,9 +307,15 @@ def _rows(
                 cure=f"take one of {', '.join(row['task'] for row in tasks)}",
             )
         if not found:
+            if item.scale == "public":
+                return None, _NO_ROLLOUTS
             return None, "the study has no second task"
         parameters["task"] = found[0]["task"]
         shown.append(_task_text(found[0]))
+    elif item.scale == "printed":
+        shown.append("numbers that another paper prints")
+    elif not tasks:
+        return None, _NO_ROLLOUTS
     elif item.scale == "study":
         shown += [_task_text(row) for row in tasks]
     if not has_tables(database, item.needs):
@@ -315,10 +325,22 @@ def _rows(
         shown.append(f"score: {score}; vote: {vote}")
     if item.chart is not None and item.intervals:
         shown.append(f"{100 * settings['confidence']:.4g}% intervals")
-    rows = run_query(item.query, database, parameters)
-    if item.scale == "public":
-        shown = [*dict.fromkeys(row["task_title"] for row in rows), *shown]
+    rows, origin = _of_one_origin(item, run_query(item.query, database, parameters))
+    if item.scale == "public" and item.task_rank is None:
+        shown = [*dict.fromkeys(row["task_title"] for row in rows if "task_title" in row), *shown]
+    if item.scale == "public" or origin == "adopted":
+        shown.insert(0, _PUBLIC)
     return rows, "; ".join(shown)
+
+
+def _of_one_origin(item: Item, rows: Sequence[Row]) -> tuple[tuple[Row, ...], str | None]:
+    """Rows of what the study itself runs or of what others ran, whichever an item of one task
+    shows, and which that is; all, where the query does not tell."""
+    origins = {row["origin"] for row in rows if "origin" in row}
+    if not origins or item.task_rank is None:
+        return tuple(rows), None
+    wanted = "adopted" if item.scale == "public" or "run" not in origins else "run"
+    return tuple(row for row in rows if row["origin"] in (wanted, None)), wanted
 
 
 def _task_text(task: Row) -> str:

@@ -221,11 +221,15 @@ class StudyPlan:
     @property
     def _items(self) -> list[Item]:
         """What is shown: of real models only where rollouts of some are adopted."""
-        return [item for item in ITEMS if item.scale == "study" or self.study.adopted]
+        return [item for item in ITEMS if item.scale != "public" or self.study.adopted]
 
     def category(self, name: str) -> str:
         """The part of the report that shows a figure or table."""
-        return self.own_category if item_named(name).scale == "study" else PUBLIC_CATEGORY
+        return {
+            "public": PUBLIC_CATEGORY,
+            "study": self.own_category,
+            "printed": "4 Printed by another paper",
+        }[item_named(name).scale]
 
     @property
     def own_category(self) -> str:

@@ -22,13 +22,15 @@ _UNSCORED = f"{style.NOT_RUN}: no scores"
 
 def over_optimisation(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
     """Accuracy and score of best-of-N's pick over N: a block per policy, a panel per PRM; with one
-    PRM, a panel per policy."""
-    several = len({row["prm"] for row in rows}) > 1
+    PRM for each policy, a panel per policy."""
+    prms = {(row["policy"], row["prm"]) for row in rows}
+    several = len(prms) > len({policy for policy, _ in prms})
+    n_prms = len({prm for _, prm in prms})
     blocks = []
     for policy, group in groupby(rows, key=lambda row: row["policy"] if several else None):
         of_block = [*group]
         panels = [
-            _picked([*points], of_policy=not several)
+            _picked([*points], of_policy=not several, named=n_prms > 1)
             for _, points in groupby(of_block, key=lambda row: (row["policy"], row["prm"]))
         ]
         drawn = [row for row in of_block if row["budget"] is not None]
@@ -36,13 +38,13 @@ def over_optimisation(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
         ends = [100 * row[c] for row in drawn for c in columns if row[c] is not None]
         block_title = _policy_title(of_block[0]) if policy is not None else ""
         blocks.append(Block(block_title, panels, _over_budgets(drawn, ends)))
-    if rows and not several:
+    if n_prms == 1 and not several:
         subtitle = f"{subtitle}; PRM: {rows[0]['prm_title']}"
     legend = [style.handle(_PICKED), style.handle(_SCORE)]
     return Grid(title, subtitle, _BUDGET, "accuracy, score (%)", blocks, legend)
 
 
-def _picked(rows: Sequence[Row], *, of_policy: bool) -> Panel:
+def _picked(rows: Sequence[Row], *, of_policy: bool, named: bool) -> Panel:
     points = [row for row in rows if row["budget"] is not None]
 
     def paint(axes: Axes) -> None:
@@ -63,11 +65,11 @@ def _picked(rows: Sequence[Row], *, of_policy: bool) -> Panel:
             )
 
     first = rows[0]
-    note = ""
+    note = f"PRM: {first['prm_title']}; " if of_policy and named and points else ""
     if points:
         best = max(points, key=lambda row: (row["accuracy"], -row["budget"]))
         lost = 100 * (best["accuracy"] - points[-1]["accuracy"])
-        note = f"best at N = {best['budget']:,}"
+        note += f"best at N = {best['budget']:,}"
         note += f", {lost:.1f} points above the last" if lost >= 0.05 else ""
     return Panel(
         f"{first['policy']}|{first['prm']}",

@@ -30,9 +30,11 @@ _MEASURES = {
 
 def score_quality(rows: Sequence[Row], title: str) -> Table:
     """A row per policy and PRM, a column per measure with its interval."""
+    adopted = any(row["collection"] for row in rows)
     columns = [
         Column("policy", "Policy"),
         Column("prm", "PRM"),
+        *([Column("collection", "Collection")] if adopted else []),
         *(Column(f"{name}_percent", heading, "estimate") for name, heading in _MEASURES.items()),
     ]
     found: list[list[Cell]] = []
@@ -44,6 +46,7 @@ def score_quality(rows: Sequence[Row], title: str) -> Table:
             [
                 of_pair[0]["policy_title"],
                 of_pair[0]["prm_title"],
+                *([of_pair[0]["collection"]] if adopted else []),
                 *(
                     percent_of(measured.get(name), "value") or ("undefined" if ran else None)
                     for name in _MEASURES

@@ -1,0 +1,168 @@
+"""Figures and tables of what others ran: their numbers, their marks, and what they leave out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from synthetic_study import POLICIES, PRMS, TASKS, SyntheticStudy
+
+from compute_optimal.present.catalogue import ITEMS
+from compute_optimal.present.query import run_query
+from compute_optimal.present.render import draw, tabulate
+from compute_optimal.present.tables.model import Estimate, Table
+
+OWN, OTHERS = POLICIES[0], POLICIES[1:3]
+STUDY: dict[str, Any] = {"tasks": TASKS[:1], "policies": POLICIES[:3], "budgets": (4, 16)}
+ADOPTED = tuple(name for name, *_ in OTHERS)
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One policy is the study's own, two are adopted."""
+    study = SyntheticStudy(**STUDY, prms=PRMS[:2], adopted=ADOPTED, processbench={PRMS[0][0]: 29.5})
+    return study.write(tmp_path_factory.mktemp("public") / "study.duckdb")
+
+
+def column(table: Table, name: str) -> list[Any]:
+    place = [column.name for column in table.columns].index(name)
+    return [row[place] for row in table.rows]
+
+
+def names_of(figure: str, database: Path) -> str:
+    sheet = draw(figure, database).sheet
+    texts = [*sheet.texts, *(t for legend in sheet.legends for t in legend.get_texts())]
+    labels = [line.get_label() for axes in sheet.axes for line in axes.get_lines()]
+    return " ".join([*(text.get_text() for text in texts), *map(str, labels)])
+
+
+@pytest.mark.parametrize("name", ["calibration", "over_optimisation", "score_quality"])
+def test_no_figure_of_one_task_mixes_what_others_ran_with_the_study(
+    database: Path, name: str
+) -> None:
+    if name == "score_quality":
+        own, others = ([*column(tabulate(x, database), "policy")] for x in (name, f"public_{name}"))
+        assert {*own} == {OWN[1]}
+        assert {*others} == {title for _, title, *_ in OTHERS}
+        assert {*column(tabulate(f"public_{name}", database), "collection")} == {*ADOPTED}
+        return
+    own_names, others_names = names_of(name, database), names_of(f"public_{name}", database)
+    assert OWN[1][:12] in own_names
+    assert not any(title[:12] in own_names for _, title, *_ in OTHERS)
+    assert OWN[1][:12] not in others_names
+    assert all(title[:12] in others_names for _, title, *_ in OTHERS)
+    assert "public rollouts" in others_names
+    assert "public rollouts" not in own_names
+
+
+def test_where_nothing_is_its_own_a_study_shows_what_others_ran(tmp_path: Path) -> None:
+    study = SyntheticStudy(
+        tasks=TASKS[:1], policies=OTHERS, prms=PRMS[:1], budgets=(4,), adopted=ADOPTED
+    )
+    database = study.write(tmp_path / "s.duckdb")
+    assert {*column(tabulate("score_quality", database), "policy")} == {
+        title for _, title, *_ in OTHERS
+    }
+    assert "public rollouts" in tabulate("score_quality", database).title
+
+
+def test_what_is_not_scored_by_others_is_nothing_to_run(tmp_path: Path) -> None:
+    study = SyntheticStudy(
+        **STUDY, prms=PRMS[:2], adopted=ADOPTED, missing=[(None, PRMS[1][0], "best_of_n")]
+    )
+    database = study.write(tmp_path / "s.duckdb")
+    assert {*column(tabulate("public_score_quality", database), "prm")} == {PRMS[0][1]}
+    assert {*column(tabulate("score_quality", database), "prm")} == {PRMS[0][1], PRMS[1][1]}
+    assert "not run" not in names_of("public_calibration", database)
+
+
+def test_public_items_stand_first_in_the_report_and_say_their_scale(database: Path) -> None:
+    public = [item for item in ITEMS if item.scale != "study"]
+    assert len(public) >= 10
+    for item in public:
+        mark = "public rollouts" if item.scale == "public" else "another paper prints"
+        if item.kind == "table":
+            assert mark in tabulate(item.name, database).title
+        else:
+            assert mark in names_of(item.name, database)
+
+
+def test_rules_are_compared_with_majority_on_the_same_problems(database: Path) -> None:
+    rows = run_query("public_voting", database, {"task": TASKS[0][0]})
+    assert {row["policy"] for row in rows} == {*ADOPTED}
+    assert {row["budget"] for row in rows} == {4, 16}
+    per_cell = 1 + 6
+    assert len(rows) == len(OTHERS) * 2 * 2 * per_cell
+    table = tabulate("public_voting", database)
+    shown = zip(rows, column(table, "accuracy_percent"), column(table, "difference_points"),
+                strict=True)  # fmt: skip
+    for row, accuracy, difference in shown:
+        assert accuracy.value == pytest.approx(100 * np.mean(row["accuracies"]))
+        if row["rule"] == "majority":
+            assert difference == "reference"
+            continue
+        pairs = np.array(row["accuracies"]) - np.array(row["majority_accuracies"])
+        assert isinstance(difference, Estimate)
+        assert difference.value == pytest.approx(100 * pairs.mean())
+        assert difference.low is not None
+        assert difference.high is not None
+        # Paired: as wide as the differences vary, not as the accuracies do.
+        half = 1.96 * 100 * pairs.std(ddof=1) / np.sqrt(len(pairs))
+        assert difference.high - difference.low == pytest.approx(2 * half, rel=0.35)
+
+
+def test_reward_models_are_traced_to_their_files(database: Path) -> None:
+    table = tabulate("public_reward_models", database)
+    assert {*column(table, "file")} == {f"scores/{prm}.json" for prm, *_ in PRMS[:2]}
+    assert {*column(table, "commit")} == {"c" * 40}
+    assert len(table.rows) == 2 * 3
+    assert "20 is chance" in table.notes[0]
+    rows = run_query("public_reward_models", database)
+    of_pairs = {(r["prm_title"], r["scoring"]): r for r in rows if r["measure"] == "discrimination"}
+    drawn = {
+        str(line.get_label()): float(line.get_xdata()[0])
+        for line in draw("public_discrimination", database).sheet.axes[0].get_lines()
+        if "|" in str(line.get_label())
+    }
+    assert len(drawn) == len(of_pairs) == 6
+    for row in of_pairs.values():
+        assert drawn[f"{row['prm']}|{row['scoring']}|discrimination"] == 100 * row["value"]
+
+
+@pytest.mark.parametrize("n_printed", [1, 3, 4])
+def test_a_line_needs_four_prms(tmp_path: Path, n_printed: int) -> None:
+    study = SyntheticStudy(
+        **STUDY, prms=PRMS[:4], adopted=ADOPTED,
+        processbench={prm: 30.0 + 10 * i for i, (prm, *_) in enumerate(PRMS[:n_printed])},
+    )  # fmt: skip
+    figure = draw("public_ability", study.write(tmp_path / "s.duckdb")).sheet
+    for axes in figure.axes:
+        assert any(line.get_linestyle() == "--" for line in axes.get_lines()) == (n_printed == 4)
+    text = " ".join(t.get_text() for t in figure.texts)
+    assert ("too few" in " ".join(text.split())) == (n_printed < 4)
+
+
+def test_printed_curves_stand_beside_the_study_s_own(database: Path) -> None:
+    rows = run_query("printed_optscale", database, {"scoring": "prm_last", "voting": "prm_max"})
+    own = [row for row in rows if row["series"] == "study"]
+    assert {row["task"] for row in own} == {TASKS[0][1]}
+    assert {row["method"] for row in own} == {"best_of_n", "majority"}
+    table = tabulate("printed_optscale", database)
+    cells = column(table, "accuracy_percent")
+    assert all(cell.printed for cell in cells)
+    assert {cell.estimate is not None for cell in cells} == {True, False}
+    assert "not run" in table.csv()
+
+
+def test_collections_say_what_was_left_out_and_why(database: Path) -> None:
+    table = tabulate("public_collections", database)
+    assert column(table, "collection") == [*ADOPTED]
+    assert {*column(table, "left_out")} == {"copy 4; unmatched 2"}
+    assert {*column(table, "kept_in_part")} == {"header 1"}
+    assert {*column(table, "n_answers_used")} == {20}
+    assert "<script" not in table.markdown()
+    sources = tabulate("public_sources", database)
+    assert column(sources, "file") == [f"rollouts/{name}.jsonl" for name in sorted(ADOPTED)]
+    assert {*column(sources, "sha256")} == {"f" * 64}
