@@ -7,6 +7,7 @@ import io
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from synthetic_study import POLICIES, PRMS, SyntheticStudy
+from synthetic_study import POLICIES, PRMS, ROLLOUTS, SyntheticStudy
 
 from compute_optimal.analyse.published import load_published
 from compute_optimal.analyse.statistics.selection import efficiency_gain
@@ -411,6 +412,7 @@ def test_hostile_names_are_shown_and_not_obeyed(tmp_path: Path) -> None:
         policies=(("p", HOSTILE, "f", 10**9),),
         prms=(("r", HOSTILE, "f", 10**9),),
         budgets=(4,),
+        rollouts=tuple(replace(rollouts, model=HOSTILE) for rollouts in ROLLOUTS),
     )
     path = study.write(tmp_path / "s.duckdb")
     for name in TABLES:

@@ -328,6 +328,7 @@ def _rows(
     rows, origin = _of_one_origin(item, run_query(item.query, database, parameters))
     if item.scale == "public" and item.task_rank is None:
         shown = [*dict.fromkeys(row["task_title"] for row in rows if "task_title" in row), *shown]
+        shown = shown if rows else ["nothing of this kind is adopted", *shown]
     if item.scale == "public" or origin == "adopted":
         shown.insert(0, _PUBLIC)
     return rows, "; ".join(shown)
