@@ -129,8 +129,8 @@ COLUMNS = {
     },
     "public_voting": {
         "policy", "policy_title", "n_parameters", "collection", "prm", "prm_title", "budget",
-        "rule", "accuracy", "ci_low", "ci_high", "monte_carlo_error", "n_problems", "problem_ids",
-        "accuracies", "majority_accuracies", "replicates", "confidence", "seed",
+        "method", "rule", "accuracy", "ci_low", "ci_high", "monte_carlo_error", "n_problems",
+        "problem_ids", "accuracies", "majority_accuracies", "replicates", "confidence", "seed",
     },
     "pruning": PAIRS
     | {"method", "budget", "depth", "n_problems", "n_pruned", "n_not_written", "confidence"},

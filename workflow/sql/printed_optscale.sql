@@ -1,6 +1,7 @@
 -- Curves that another paper prints (data/published/optscale.csv) beside this study's own of the same task,
--- policy and PRM, where it has them. One row per series ('printed' or 'study'), task, method and budget;
--- ci_low and ci_high: of this study's alone. tokens: of all samples of a problem, mean.
+-- policy and PRM, where it has them. One row per series, task, method and budget; series: 'printed', or the
+-- method where it is this study's. ci_low and ci_high: of this study's alone. tokens: of all samples of a
+-- problem, mean.
 -- Parameters: scoring, voting.
 WITH
 printed AS (
@@ -12,7 +13,7 @@ printed AS (
 ),
 own AS (
     SELECT DISTINCT
-        'study' AS series, printed.task, printed.policy, printed.prm, curves.method, curves.budget,
+        curves.method AS series, printed.task, printed.policy, printed.prm, curves.method, curves.budget,
         curves.accuracy, curves.ci_low, curves.ci_high, curves.tokens, NULL::VARCHAR AS source,
         curves.n_problems
     FROM curves
@@ -40,4 +41,4 @@ UNION ALL BY NAME
 SELECT * FROM own
 ORDER BY
     array_position(['MATH-500', 'AIME24', 'AMC23', 'AIME25', 'GSM8K'], task) NULLS LAST, task, method,
-    series, budget;
+    series = 'printed' DESC, budget;

@@ -34,6 +34,7 @@ SELECT
     prms.prm,
     prms.title AS prm_title,
     rules.budget,
+    rules.method,
     rules.rule,
     curves.accuracy,
     curves.ci_low,

@@ -13,16 +13,16 @@ from compute_optimal.present.query import Row
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_DASHES = {"printed": (0, (4, 1.5)), "study": "-"}
-_WORDS = {"printed": "printed by another paper", "study": "this study"}
+_DASHES = {True: (0, (4, 1.5)), False: "-"}
+_WORDS = {True: "printed by another paper", False: "this study"}
 
 
 def curves(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
     """Accuracy over N: a panel per task, printed curves dashed, this study's in full."""
     looks = {
         (row["series"], row["method"]): style.METHODS[row["method"]]._replace(
-            label=f"{style.METHODS[row['method']].label}, {_WORDS[row['series']]}",
-            dash=_DASHES[row["series"]],
+            label=f"{style.METHODS[row['method']].label}, {_WORDS[row['series'] == 'printed']}",
+            dash=_DASHES[row["series"] == "printed"],
         )
         for row in rows
     }
@@ -48,7 +48,7 @@ def curves(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
                     "|".join(key),
                 )
 
-        own = any(row["series"] == "study" for row in group)
+        own = any(row["series"] != "printed" for row in group)
         note = "" if own else "this study: not run"
         return Panel(group[0]["task"], group[0]["task"], paint, note=note)
 

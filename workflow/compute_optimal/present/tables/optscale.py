@@ -31,10 +31,10 @@ def curves(rows: Sequence[Row], title: str) -> Table:
         Column("tokens", "Tokens per problem, printed", "number", 0),
         Column("file", "File of the repository"),
     ]
-    own = {_key(row): row for row in rows if row["series"] == "study"}
+    own = {_key(row): row for row in rows if row["series"] != "printed"}
     found: list[list[Cell]] = []
     for row in rows:
-        if row["series"] == "study" or row["budget"] not in _BUDGETS:
+        if row["series"] != "printed" or row["budget"] not in _BUDGETS:
             continue
         found.append(
             [
