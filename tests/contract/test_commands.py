@@ -1,4 +1,4 @@
-"""Every command that README.md and config/README.md print: it runs, or it is known why not here."""
+"""Every command that the pages below print: it runs, or it is known why not here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from default_study import ROOT
 
 from compute_optimal import cli
 
-PAGES = ("README.md", "config/README.md")
+PAGES = ("README.md", "config/README.md", "CONTRIBUTING.md")
 _STARTS = r"(?:[A-Z]+=\S+ )?(?:make|python|snakemake|pip|hf|grep|source|duckdb)"
 
 NOT_RUN = {

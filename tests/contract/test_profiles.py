@@ -22,11 +22,38 @@ PLUGIN = {
 
 @pytest.mark.parametrize("profile", ["gpu", "slurm", "kubernetes"])
 def test_jobs_ask_for_what_their_models_need(profile: str, clone: Clone) -> None:
+    output, asked = asked_for(profile, clone)
+    # 321 samples of each of 500 problems, in jobs of at most 64,000.
+    assert output.count("rule draw_samples_of_shard:") == 3
+    assert asked["draw_samples_of_shard"]["gpu"] == "4"
+    assert asked["score_steps_of_shard"]["gpu"] == "1"
+    assert int(asked["search_trees_of_shard"]["mem_mb"]) > 145_000
+    assert asked["draw_samples"]["gpu"] == "0", "its shards have left it nothing to generate"
+
+
+@pytest.mark.parametrize("profile", ["gpu", "slurm", "kubernetes"])
+def test_another_attempt_asks_for_more_memory_and_time(profile: str, clone: Clone) -> None:
+    _, first = asked_for(profile, clone)
+    _, second = asked_for(profile, clone, "--attempt", "2")
+    rules = {"draw_samples_of_shard", "score_steps_of_shard", "search_trees_of_shard"}
+    if profile != "gpu":
+        rules |= {"build_database", "estimate_accuracy"}
+    for rule in rules:
+        assert int(second[rule]["mem_mb"]) == 2 * int(first[rule]["mem_mb"]), rule
+        runtime = int(first[rule]["runtime"])
+        assert int(second[rule]["runtime"]) == max(runtime, min(24 * 60, 2 * runtime)), rule
+        assert second[rule].get("gpu") == first[rule].get("gpu"), rule
+        assert (first[rule]["attempt"], second[rule]["attempt"]) == ("1", "2"), rule
+
+
+def asked_for(profile: str, clone: Clone, *options: str) -> tuple[str, dict[str, dict[str, str]]]:
+    """The output of a dry run of a large study, and rule -> resource -> what its last job asks."""
     plugin = find_spec(PLUGIN.get(profile, "snakemake"))
     if plugin is None or plugin.origin is None:
         pytest.skip("the plugins of requirements/cluster.lock are absent")
     done = clone.run(
         *("snakemake", "analysis", "--dry-run", "--workflow-profile", f"profiles/{profile}"),
+        *options,
         *("--configfile", "config/paper.yaml", "--config", "samples_per_job=64000"),
         *("policies=[Qwen2.5-72B-Instruct]", "prms=[Skywork-PRM-1.5B]", "tasks=[MATH-500]"),
         pythonpath=str(Path(plugin.origin).parents[1]),
@@ -37,13 +64,10 @@ def test_jobs_ask_for_what_their_models_need(profile: str, clone: Clone) -> None
     for block in re.split(r"\n(?=(?:local)?rule \w+:)", output)[1:]:
         rule = block.split("rule ")[1].split(":")[0]
         found = re.search(r"\n    resources: (.*)", block)
-        asked[rule] = dict(re.findall(r"\b(gpu|mem_mb|runtime)=(\d+)", found[1])) if found else {}
-    # 321 samples of each of 500 problems, in jobs of at most 64,000.
-    assert output.count("rule draw_samples_of_shard:") == 3
-    assert asked["draw_samples_of_shard"]["gpu"] == "4"
-    assert asked["score_steps_of_shard"]["gpu"] == "1"
-    assert int(asked["search_trees_of_shard"]["mem_mb"]) > 145_000
-    assert asked["draw_samples"]["gpu"] == "0", "its shards have left it nothing to generate"
+        asked[rule] = (
+            dict(re.findall(r"\b(gpu|mem_mb|runtime|attempt)=(\d+)", found[1])) if found else {}
+        )
+    return output, asked
 
 
 def profile_of(name: str) -> Any:
@@ -100,3 +124,17 @@ def test_the_kubernetes_profile_makes_jobs_that_run(clone: Clone) -> None:
     assert container["image"] == theirs["containers"][0]["image"]
     claim = pod["volumes"][0]["persistentVolumeClaim"]["claimName"]
     assert driver["PersistentVolumeClaim"]["metadata"]["name"] == claim
+
+
+def test_a_job_that_ended_in_an_error_of_its_own_is_not_run_again(clone: Clone) -> None:
+    mirror = clone.folder / "mirror"
+    mirror.mkdir()
+    tasks = yaml.safe_load((ROOT / "config/registry/tasks.yaml").read_text())["tasks"]
+    (mirror / tasks["AMC23"]["file"]).write_text("another file")
+    clone.edit("tiny.yaml", lambda study: study.update(tasks=["AMC23"], mirror="mirror"))
+    done = clone.snakemake("--retries", "2", "--until", "prepare_problems")
+    assert done.returncode == 1
+    assert (done.stdout + done.stderr).count("Trying to restart job") == 2
+    (log,) = clone.folder.glob("logs/tiny/prepare_problems/*.log")
+    assert "the file has sha256" in log.read_text()
+    assert "not tried again" in log.read_text()

@@ -238,7 +238,12 @@ class SyntheticStudy:
              rollouts.weights, name)
         )  # fmt: skip
         self._rows["collections"].append(
-            {"collection": name, "variant": "OpenR" if rollouts.is_greedy else "search"}
+            {
+                "collection": name,
+                "task": task,
+                "policy": name,
+                "variant": "OpenR" if rollouts.is_greedy else "search",
+            }
         )
         answers = answers_of(rollouts, ids, prm, self.seed)
         self._rows["answers"] += [

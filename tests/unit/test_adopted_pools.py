@@ -348,11 +348,16 @@ def test_the_papers_items_show_none_of_the_rollouts_where_the_study_runs_somethi
 ) -> None:
     outside = {rollouts.policy for rollouts in ROLLOUTS}
     parameters = {"task": "t", "scoring": "prm_last", "voting": "prm_max"}
-    shown = {"study": set[str](), "public": set[str]()}
+    origin = {"study": "run", "public": "adopted"}
+    shown = {scale: set[str]() for scale in origin}
     for item in ITEMS:
         if not item.needs:
-            rows = run_query(item.query, database, parameters)
-            shown[item.scale] |= {row["policy"] for row in rows if "policy" in row}
+            wanted = origin[item.scale]
+            shown[item.scale] |= {
+                row["policy"]
+                for row in run_query(item.query, database, parameters)
+                if "policy" in row and row.get("origin", wanted) == wanted
+            }
     assert not shown["study"] & outside
     assert not shown["public"] & {"own"}
     assert shown["public"] >= {"small--a", "smaller"}

@@ -6,18 +6,20 @@ A command prints a ``StudyError`` as what, where, do, and exits with status 1.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import signal
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from compute_optimal.commands import FUNCTIONS
-from compute_optimal.errors import StudyError, in_words
+from compute_optimal.errors import StudyError, ends_the_same_way, in_words
 
 _DEFAULT_STUDY = Path("config/config.yaml")
 
@@ -25,6 +27,13 @@ _DEFAULT_STUDY = Path("config/config.yaml")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status."""
     options = _parser().parse_args(arguments)
+    refusal = _refusal(options)
+    if refusal is not None and refusal.is_file():
+        if options.attempt > 1:
+            print(f"error: {refusal.read_text(encoding='utf-8')}", file=sys.stderr)
+            print("not tried again: another attempt would end the same way", file=sys.stderr)
+            return 1
+        refusal.unlink()
     # A scheduler that ends a job sends SIGTERM first: time to write down what is finished.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -38,8 +47,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if (told := in_words(error)) is None:
             raise
         print(f"error: {told}", file=sys.stderr)
+        if refusal is not None and ends_the_same_way(error):
+            with suppress(OSError):
+                refusal.parent.mkdir(parents=True, exist_ok=True)
+                refusal.write_text(str(told), encoding="utf-8")
         return 1
     return 0
+
+
+def _refusal(options: argparse.Namespace) -> Path | None:
+    """Where the first attempt of a job leaves the error that later ones would end in.
+
+    Snakemake's ``retries`` tell no error from another, and a job that a scheduler ended is worth
+    another attempt. None for commands that have no attempts.
+    """
+    if "attempt" not in options:
+        return None
+    job = {key: str(value) for key, value in vars(options).items() if key not in ("run", "attempt")}
+    name = hashlib.sha256(json.dumps(job, sort_keys=True).encode()).hexdigest()[:16]
+    return Path(options.store) / "refused" / f"{name}.txt"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -57,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     storage.add_argument("--generate", choices=("never", "missing"), default="never")
     storage.add_argument("--verdicts", choices=("stored", "anew"), default="stored")
+    storage.add_argument("--attempt", type=int, default=1, help="which attempt at this job it is")
 
     job = argparse.ArgumentParser(add_help=False, parents=[storage])
     job.add_argument("--spec", type=json.loads, required=True, help="the rule's parameter, JSON")
@@ -215,6 +242,7 @@ def _storage(options: argparse.Namespace) -> Any:
 
 _STORAGE = {
     "store", "shipped", "registry", "lock_file", "mirror", "part_seconds", "generate", "verdicts",
+    "attempt",
 }  # fmt: skip
 
 

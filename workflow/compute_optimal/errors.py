@@ -23,6 +23,20 @@ class StudyError(Exception):
         super().__init__("\n".join(lines))
 
 
+def ends_the_same_way(error: BaseException) -> bool:
+    """Whether another try at the same will end in ``error`` again.
+
+    True of what is wrong with the input; false where the machine or the network had a part in it,
+    which may do better next time, and for a bug, of which nothing is known.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError | MemoryError):
+            return False
+        cause = cause.__cause__ or cause.__context__
+    return isinstance(error, StudyError)
+
+
 _CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 
 

@@ -32,7 +32,7 @@ rule estimate_accuracy:
     log:
         "<logs>/estimate_accuracy/{origin}/{task}/{policy}-{digest}.log",
     resources:
-        storage=plan.storage,
+        storage=plan.storage_at,
     params:
         spec=plan.estimates,
     shell:
@@ -57,7 +57,7 @@ rule examine_prms:
     log:
         "<logs>/examine_prms/{task}-{digest}.log",
     resources:
-        storage=plan.storage,
+        storage=plan.storage_at,
     params:
         spec=plan.examination,
     shell:
@@ -76,6 +76,7 @@ rule describe_study:
         "<results>/study-{digest}.json",
     log:
         "<logs>/describe_study-{digest}.log",
+    retries: 0
     params:
         spec=plan.database,
     shell:
@@ -101,7 +102,7 @@ rule build_database:
     log:
         "<logs>/build_database.log",
     resources:
-        storage=plan.storage,
+        storage=plan.storage_at,
     shell:
         "python -m compute_optimal build-database"
         " --study {input.study:q}"

@@ -21,7 +21,7 @@ rule draw_samples:
     benchmark:
         "<benchmarks>/draw_samples/{task}/{policy}-{digest}.jsonl"
     resources:
-        storage=plan.storage,
+        storage=plan.storage_at,
         engine=plan.engines("samples"),
         gpu=plan.gpus("samples"),
         mem_mb=plan.memory("samples"),
@@ -47,7 +47,7 @@ rule score_steps:
     benchmark:
         "<benchmarks>/score_steps/{task}/{policy}/{prm}-{digest}.jsonl"
     resources:
-        storage=plan.storage,
+        storage=plan.storage_at,
         engine=plan.engines("step_scores"),
         gpu=plan.gpus("step_scores"),
         mem_mb=plan.memory("step_scores"),
@@ -72,7 +72,7 @@ rule search_trees:
     benchmark:
         "<benchmarks>/search_trees/{task}/{policy}/{prm}-{digest}.jsonl"
     resources:
-        storage=plan.storage,
+        storage=plan.storage_at,
         engine=plan.engines("searches"),
         gpu=plan.gpus("searches"),
         mem_mb=plan.memory("searches"),

@@ -21,7 +21,7 @@ rule grade_answers:
     priority: 1
     threads: plan.grading_threads
     resources:
-        storage=plan.storage,
+        storage=plan.storage_at,
     params:
         spec=plan.answers,
     shell:
@@ -44,7 +44,7 @@ rule check_steps:
     log:
         "<logs>/check_steps/{task}/{policy}-{digest}.log",
     resources:
-        storage=plan.storage,
+        storage=plan.storage_at,
     params:
         spec=plan.checks,
     shell:

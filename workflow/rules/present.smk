@@ -2,6 +2,7 @@
 # verdict is a query and a rule. One job draws all figures and one renders all tables: starting a
 # process for each took longer than the drawing. The command draws what is missing: a figure whose
 # rows and code are those of a drawing kept in <results>/figures/.drawn is copied from there.
+# What reads the database alone is not retried, whatever a profile says: it would end the same way.
 #
 # in:  <results>/study.duckdb, config/claims.yaml, workflow/sql/**/*.sql, notebooks/*.ipynb
 # out: <results>/claims.{csv,md,tex,html}, <results>/browser.html
@@ -31,6 +32,7 @@ rule judge_claims:
         ),
     log:
         "<logs>/judge_claims.log",
+    retries: 0
     shell:
         "python -m compute_optimal judge-claims"
         " --claims {input.claims:q}"
@@ -60,6 +62,7 @@ rule draw_figures:
         "<logs>/draw_figures.log",
     # Notebooks wait for the figures, and one core each is left for them and the browser then.
     priority: 1
+    retries: 0
     threads: 2
     shell:
         "python -m compute_optimal draw-figures"
@@ -88,6 +91,7 @@ rule render_tables:
         tex=expand("<results>/tables/{name}.tex", name=plan.tables),
     log:
         "<logs>/render_tables.log",
+    retries: 0
     shell:
         "python -m compute_optimal render-tables"
         " --database {input.database:q}"
@@ -111,6 +115,7 @@ rule run_notebooks:
         ),
     log:
         "<logs>/run_notebooks.log",
+    retries: 0
     shell:
         "python -m compute_optimal run-notebooks {input.notebooks:q}"
         " --database {input.database:q}"
@@ -136,7 +141,7 @@ rule build_browser:
     log:
         "<logs>/build_browser.log",
     resources:
-        storage=plan.storage,
+        storage=plan.storage_at,
     shell:
         "python -m compute_optimal build-browser"
         " --study {input.study:q}"

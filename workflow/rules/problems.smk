@@ -9,9 +9,8 @@ rule prepare_problems:
         "<results>/problems/{task}-{digest}.parquet",
     log:
         "<logs>/prepare_problems/{task}-{digest}.log",
-    retries: 3
     resources:
-        storage=plan.storage,
+        storage=plan.storage_at,
     params:
         spec=plan.problems,
     shell:

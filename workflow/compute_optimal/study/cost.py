@@ -96,6 +96,10 @@ def gpu_memory_shares(
     return least[0] + 0.75 * left, least[1] + 0.25 * left
 
 
+LONGEST_MINUTES = 24 * 60
+"""No job asks for more time [min]: it goes on where it stopped."""
+
+
 @dataclass(frozen=True)
 class Resources:
     """What a job asks of a cluster."""
@@ -209,7 +213,7 @@ def resources(study: Study, names: Sequence[str], jobs: int, to_do: pl.DataFrame
         gpus,
         _gpu_memory(models) if gpus else 0.0,
         math.ceil(gib * GIB / 1e6),
-        min(24 * 60, math.ceil((2 * seconds + LOAD_SECONDS) / 60) + 10),
+        min(LONGEST_MINUTES, math.ceil((2 * seconds + LOAD_SECONDS) / 60) + 10),
     )
 
 

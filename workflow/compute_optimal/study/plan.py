@@ -37,7 +37,7 @@ from compute_optimal.study.config import (
     parse_study,
 )
 from compute_optimal.study.config.reading import merged, read_mapping, read_overrides
-from compute_optimal.study.cost import Plan, Resources, price, resources
+from compute_optimal.study.cost import LONGEST_MINUTES, Plan, Resources, price, resources
 from compute_optimal.study.cost import plan as plan_of
 from compute_optimal.study.coverage import coverage, missing_cells
 from compute_optimal.study.models import refuse_unlocked
@@ -129,6 +129,10 @@ class StudyPlan:
             *([f"--mirror={study.mirror}"] if study.mirror else []),
         ]
         return shlex.join(options)
+
+    def storage_at(self, _: Wildcards, attempt: int) -> str:
+        """Resource ``storage``: ``storage``, and which attempt at a job this is."""
+        return f"{self.storage} --attempt={attempt}"
 
     def announce(self, *, runs_here: bool = True) -> None:
         """Say what is worth knowing before any job starts, or refuse to start.
@@ -463,13 +467,15 @@ class StudyPlan:
         """Resource ``gpu``: GPUs of a job, by the size of its models."""
         return lambda wildcards: self._resources(kind, wildcards).gpus
 
-    def memory(self, kind: Kind) -> Callable[[Wildcards], int]:
-        """Resource ``mem_mb``: memory of the machine for a job."""
-        return lambda wildcards: self._resources(kind, wildcards).memory_mb
+    def memory(self, kind: Kind) -> Callable[[Wildcards, int], int]:
+        """Resource ``mem_mb``: memory of the machine for a job, more with every attempt."""
+        return lambda wildcards, attempt: attempt * self._resources(kind, wildcards).memory_mb
 
-    def minutes(self, kind: Kind) -> Callable[[Wildcards], int]:
-        """Resource ``runtime``: time limit of a job."""
-        return lambda wildcards: self._resources(kind, wildcards).minutes
+    def minutes(self, kind: Kind) -> Callable[[Wildcards, int], int]:
+        """Resource ``runtime``: time limit of a job, later with every attempt."""
+        return lambda wildcards, attempt: min(
+            LONGEST_MINUTES, attempt * self._resources(kind, wildcards).minutes
+        )
 
     @cached_property
     def _planned(self) -> Plan:
