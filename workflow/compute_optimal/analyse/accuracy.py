@@ -28,22 +28,9 @@ from compute_optimal.analyse.statistics.estimators import (
     weighted_vote_at_k,
 )
 from compute_optimal.analyse.statistics.intervals import mean_interval, problem_weights
+from compute_optimal.study.requests import EstimateSettings
 
 SCORINGS: tuple[Scoring, ...] = get_args(Scoring)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The statistical settings of a study; see ``config.Statistics`` and ``config.Difficulty``."""
-
-    budgets: Sequence[int]
-    beam_width: int
-    easy: float
-    medium: float
-    bootstrap_replicates: int
-    vote_subsets: int
-    confidence: float
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -63,7 +50,7 @@ class _Curve:
 
 
 def difficulty(
-    answers: pl.DataFrame, problem_ids: Sequence[str], settings: Settings
+    answers: pl.DataFrame, problem_ids: Sequence[str], settings: EstimateSettings
 ) -> pl.DataFrame:
     """Pass@1 of every pool and problem: pool, problem_id, n_samples, n_correct, pass_at_1, bucket.
 
@@ -101,7 +88,7 @@ def estimate(
     scores: Mapping[str, pl.DataFrame],
     buckets: Mapping[str, str],
     problem_ids: Sequence[str],
-    settings: Settings,
+    settings: EstimateSettings,
 ) -> Estimates:
     """All curves and, at the study's budgets, the outcomes per problem.
 
@@ -173,7 +160,7 @@ def _curves(
     answers: pl.DataFrame,
     scores: Mapping[str, pl.DataFrame],
     problem_ids: Sequence[str],
-    settings: Settings,
+    settings: EstimateSettings,
 ) -> Iterator[_Curve]:
     greedy = answers.filter(pool="greedy").with_columns(position=pl.col("sample_index"))
     if greedy.height:
@@ -193,7 +180,7 @@ def _pool_curves(
     pool: pl.DataFrame,
     scores: Mapping[str, pl.DataFrame],
     problem_ids: Sequence[str],
-    settings: Settings,
+    settings: EstimateSettings,
 ) -> Iterator[_Curve]:
     group = AnswerGrid.of(pool, problem_ids)
     size = group.correct.shape[1]
@@ -234,7 +221,11 @@ def _pool_curves(
 
 
 def _search_curves(
-    paths: pl.DataFrame, prm: str, method: str, problem_ids: Sequence[str], settings: Settings
+    paths: pl.DataFrame,
+    prm: str,
+    method: str,
+    problem_ids: Sequence[str],
+    settings: EstimateSettings,
 ) -> Iterator[_Curve]:
     """One search at one budget, or DVTS at all; repetitions are averaged.
 
@@ -279,7 +270,7 @@ class _SearchRun(NamedTuple):
 
 
 def _search_values(
-    paths: pl.DataFrame, units: IntArray, problem_ids: Sequence[str], settings: Settings
+    paths: pl.DataFrame, units: IntArray, problem_ids: Sequence[str], settings: EstimateSettings
 ) -> _SearchRun:
     """``units``: how many whole subtrees, or beam searches, each budget takes."""
     n_answers = int(paths["sample_index"].max()) + 1  # type: ignore[arg-type]
@@ -318,7 +309,7 @@ def _mean_of_known(values: FloatArray) -> tuple[FloatArray, IntArray]:
 def _summaries(
     curve: _Curve,
     parts: Mapping[str, tuple[IntArray, FloatArray]],
-    settings: Settings,
+    settings: EstimateSettings,
 ) -> list[tuple[Any, ...]]:
     """A row a bucket and budget; ``parts``: the problems of each bucket and their weights."""
     rows = []
@@ -373,7 +364,7 @@ def _outcomes(
     curves: Sequence[_Curve],
     labels: NDArray[np.str_],
     problem_ids: Sequence[str],
-    settings: Settings,
+    settings: EstimateSettings,
 ) -> pl.DataFrame:
     points = [
         (curve, i, int(k))

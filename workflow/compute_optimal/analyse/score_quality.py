@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 import polars as pl
 
-from compute_optimal.analyse.accuracy import RUN_TO_RUN, SCORINGS, Settings
+from compute_optimal.analyse.accuracy import RUN_TO_RUN, SCORINGS
 from compute_optimal.analyse.answer_grid import AnswerGrid, margins_of
 from compute_optimal.analyse.statistics.estimators import (
     FloatArray,
@@ -30,6 +30,7 @@ from compute_optimal.analyse.statistics.intervals import (
     unseen_limits,
 )
 from compute_optimal.analyse.statistics.ranks import ranks_with_ties
+from compute_optimal.study.requests import EstimateSettings
 
 N_BINS = 10
 HALVED = 500
@@ -63,7 +64,7 @@ def examine_scores(
     answers: pl.DataFrame,
     scores: Mapping[str, pl.DataFrame],
     problem_ids: Sequence[str],
-    settings: Settings,
+    settings: EstimateSettings,
 ) -> dict[str, pl.DataFrame]:
     """``TABLES`` for all PRMs of one (task, policy); arguments as for ``estimate``."""
     rows: dict[str, list[tuple[object, ...]]] = {name: [] for name in TABLES}
@@ -124,7 +125,7 @@ def _picks(
     grid: AnswerGrid,
     budgets: IntArray,
     weights: FloatArray,
-    settings: Settings,
+    settings: EstimateSettings,
 ) -> Iterator[tuple[object, ...]]:
     present = ~np.isnan(grid.correct)
     known = np.where(present, np.nan_to_num(np.stack([*measured.values()])), np.nan)
@@ -162,7 +163,7 @@ class _Bins:
     def overconfidence(self) -> tuple[FloatArray, FloatArray]:
         return (self.scores - self.right).sum(axis=1), self.counts.sum(axis=1)
 
-    def rows(self, weights: FloatArray, settings: Settings) -> Iterator[tuple[object, ...]]:
+    def rows(self, weights: FloatArray, settings: EstimateSettings) -> Iterator[tuple[object, ...]]:
         counts, scores, right = (x.sum(axis=0) for x in (self.counts, self.scores, self.right))
         with np.errstate(invalid="ignore"):
             replicates = (weights @ self.right) / (weights @ self.counts)
@@ -178,7 +179,7 @@ class _Bins:
             yield i, int(counts[i]), float(scores[i] / counts[i]), *map(float, shares)
 
     def error(
-        self, weights: FloatArray, settings: Settings
+        self, weights: FloatArray, settings: EstimateSettings
     ) -> tuple[float, float, float, int] | None:
         """Expected calibration error; its interval resamples problems."""
         every = np.vstack([np.ones((1, len(self.counts))), weights])
@@ -253,7 +254,7 @@ def _correlation(
 
 
 def _ratio(
-    sums: tuple[FloatArray, ...], weights: FloatArray, settings: Settings
+    sums: tuple[FloatArray, ...], weights: FloatArray, settings: EstimateSettings
 ) -> tuple[float, float, float, int] | None:
     """A quotient of sums over problems with its interval; of three sums xy, xx and yy, the
     correlation. None where nothing was measured."""
@@ -272,7 +273,7 @@ def _run_to_run(
     estimate: Callable[[IntArray, IntArray], FloatArray],
     grid: AnswerGrid,
     budgets: IntArray,
-    settings: Settings,
+    settings: EstimateSettings,
 ) -> Iterator[tuple[int, float]]:
     if not len(budgets):
         return
