@@ -38,6 +38,7 @@ from compute_optimal.present.query import run_query
 from compute_optimal.store.partitions import write_json, write_parquet
 from compute_optimal.store.storage import Storage
 from compute_optimal.study.config import Study, load_claims, load_study
+from compute_optimal.study.requests import EstimateSettings
 
 TASK = "MATH-500"
 TARGET_SECONDS, TARGET_GIGABYTES = 120, 8
@@ -116,7 +117,7 @@ def timed(costs: Costs, name: str, work: Callable[[], Any]) -> Any:
 
 
 def analyse(
-    size: Size, study: Study, settings: estimate.Settings, policy: str, seed: int, folder: Path
+    size: Size, study: Study, settings: EstimateSettings, policy: str, seed: int, folder: Path
 ) -> tuple[list[Path], Costs]:
     """One policy, as ``estimate-accuracy`` does it; its files and what they cost."""
     ids, prms = problem_ids(size), study.prms[: size.prms]
@@ -169,7 +170,7 @@ def run(size: Size, workers: int) -> dict[str, Any]:
         "config/paper.yaml", {"tasks": [TASK], "methods": ["cot", "majority", "best_of_n"]}
     )
     policies = study.policies[: size.policies]
-    settings = estimate.Settings(
+    settings = EstimateSettings(
         budgets=study.budgets,
         beam_width=study.beam_width,
         easy=study.difficulty.easy,

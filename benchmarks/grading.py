@@ -55,7 +55,7 @@ def sources(study: Study) -> dict[str, tuple[dict[str, str], list[Rollout]]]:
     def golds(task: str, key: str) -> dict[str, str]:
         return dict(storage.facts(study.task(task), None).select(key, "answer").iter_rows())
 
-    adopted = answers_of_adopted({"adopted": cells.adopted_spec(entry)}, storage)
+    adopted = answers_of_adopted(cells.adopted_spec(entry), storage)
     spec = cells.sample_spec(study, TASK, POLICY, "evaluation")
     pool = cells.partition(storage.store, spec).read("samples", ["text"])
     return {

@@ -49,10 +49,10 @@ def serve(address: str) -> None:
     from vllm import LLM  # noqa: F401 imported before the first job waits for it
 
     from compute_optimal.cli import main
-    from compute_optimal.generate import jobs as generate
+    from compute_optimal.generate import loading
 
     for name in ("open_sampling_engine", "open_scoring_engine"):
-        setattr(generate, name, _kept_open(getattr(generate, name)))
+        setattr(loading, name, _kept_open(getattr(loading, name)))
     share_tokenizers()
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(address)

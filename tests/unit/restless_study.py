@@ -8,7 +8,6 @@ that mixes runs shows it.
 from __future__ import annotations
 
 import functools
-import json
 import random
 import zlib
 from collections.abc import Callable, Iterator
@@ -26,6 +25,7 @@ from default_study import POLICIES, PRM, ROOT, STUDY, TASK
 from compute_optimal.analyse import database
 from compute_optimal.engines.requests import FinishReason, SampleRequest
 from compute_optimal.generate import jobs as generate
+from compute_optimal.generate import parts
 from compute_optimal.policies.steps import STEP_DELIMITER, split_steps
 from compute_optimal.store import storage, units
 from compute_optimal.store.schemas import ORIGIN
@@ -34,15 +34,16 @@ from compute_optimal.study import cells
 from compute_optimal.study.config import Study, load_study
 from compute_optimal.study.coverage import coverage
 from compute_optimal.study.plan import StudyPlan
+from compute_optimal.study.requests import parsed
 from compute_optimal.study.spec import text_hash
 
 POLICY, N_PROBLEMS, N = POLICIES[0], 2, 8
 OTHER = next(name for name in STUDY.prms if name != PRM)
 VERBS = ("samples", "scores", "searches")
-COMMANDS = {
-    "samples": generate.draw_samples,
-    "scores": generate.score_steps,
-    "searches": generate.search_trees,
+COMMANDS: dict[str, tuple[str, Callable[..., Any]]] = {
+    "samples": ("draw-samples", generate.draw_samples),
+    "scores": ("score-steps", generate.score_steps),
+    "searches": ("search-trees", generate.search_trees),
 }
 
 
@@ -107,9 +108,9 @@ def restless(monkeypatch: pytest.MonkeyPatch) -> Restless:
     """The engines that all commands of a test open."""
     engines = Restless()
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(generate, "_open_policy", engines.policy)
-    monkeypatch.setattr(generate, "_open_prm", engines.prm)
-    monkeypatch.setattr(generate, "tqdm", lambda **_: Silent())
+    monkeypatch.setattr(generate, "open_policy", engines.policy)
+    monkeypatch.setattr(generate, "open_prm", engines.prm)
+    monkeypatch.setattr(parts, "tqdm", lambda **_: Silent())
     for name in ("load_registry", "load_lock"):
         # Read hundreds of times in one test.
         monkeypatch.setattr(storage, name, functools.cache(getattr(storage, name)))
@@ -143,8 +144,9 @@ def study(folder: Path, **keys: Any) -> Study:
 def give(of: Study, verb: str) -> None:
     """Give one of the commands; each unit is written as soon as it is finished."""
     cell: Any = SimpleNamespace(task=TASK, policy=POLICY, prm=of.prms[0])
-    request = json.loads(getattr(StudyPlan(of), verb)(cell))
-    COMMANDS[verb](request, replace(Storage.of(of), part_seconds=0.0))
+    command, make = COMMANDS[verb]
+    request = parsed(command, getattr(StudyPlan(of), verb)(cell))
+    make(request, replace(Storage.of(of), part_seconds=0.0))
 
 
 def is_complete(of: Study) -> bool:

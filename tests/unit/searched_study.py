@@ -80,8 +80,8 @@ def run_study(
         yield SimpleNamespace(engine=engine, encode=fake_engines.encode, context=100_000)
 
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(generate, "_open_policy", policy)
-    monkeypatch.setattr(generate, "_open_prm", prm)
+    monkeypatch.setattr(generate, "open_policy", policy)
+    monkeypatch.setattr(generate, "open_prm", prm)
     content = content_of(folder)
     plan = StudyPlan(parse_study(content | settings))
     cell: Any = SimpleNamespace(origin="run", task=TASK, policy=POLICY, prm=PRM)

@@ -12,13 +12,14 @@ import numpy as np
 import polars as pl
 
 from compute_optimal.analyse import accuracy, adopted_pools
-from compute_optimal.analyse.accuracy import OUTCOMES, Settings
+from compute_optimal.analyse.accuracy import OUTCOMES
 from compute_optimal.analyse.database import TABLES, fill
 from compute_optimal.analyse.prm_ability import MEASURES
 from compute_optimal.analyse.prm_cases import DISAGREEMENT, FAILURES
 from compute_optimal.analyse.reward_models import examine_solutions
 from compute_optimal.analyse.selection import select_strategies
 from compute_optimal.store.schemas import COUNTS, SECONDS
+from compute_optimal.study.requests import EstimateSettings
 from compute_optimal.study.spec import canonical
 
 TASKS = (("math500", "MATH-500", 40), ("aime24", "AIME24", 12))
@@ -164,7 +165,7 @@ def scores_in(answers: pl.DataFrame, prm: str) -> dict[str, pl.DataFrame]:
     return {prm: pool.select("problem_id", "sample_index", "margins")} if pool.height else {}
 
 
-SETTINGS = Settings((4, 16), 4, 0.5, 0.1, 300, 50, 0.95, 0)
+SETTINGS = EstimateSettings((4, 16), 4, 0.5, 0.1, 300, 50, 0.95, 0)
 
 
 @dataclass(frozen=True)

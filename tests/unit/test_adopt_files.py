@@ -38,6 +38,7 @@ from compute_optimal.study.cells import (
     verdicts_spec,
 )
 from compute_optimal.study.config import AdoptedEntry, TaskEntry, load_study
+from compute_optimal.study.requests import AdoptedScores, Graded
 from compute_optimal.tasks import Problem
 
 COMMIT = "c" * 40
@@ -357,9 +358,7 @@ def test_a_score_of_one_is_above_all_and_not_lost(here: Storage) -> None:
     entry = entry_of()
     collection.adopt(entry, TASK, here, None)
     spec = adopted_spec(entry)
-    (scores,) = judge.scores_of(
-        {"adopted": {"prm": "prm", "spec": spec}}, here, pl.DataFrame()
-    ).values()
+    (scores,) = judge.scores_of_adopted(AdoptedScores(prm="prm", spec=spec), here).values()
     margins = scores.filter(problem_id="sum")["margins"].to_list()
     assert margins[0] == [pytest.approx(-1.0986123), float("inf")]
     assert margins[1] == [0.0, 0.0]
@@ -374,24 +373,24 @@ def test_tokens_that_were_counted_again_are_marked(
     entry = entry_of(silent, tokenizer="llama3_2")
     told = collection.adopt(entry, TASK, here, None)
     assert "Tokens are not counted again" in told
-    request = {"adopted": adopted_spec(entry)}
-    found = judge.answers_of_adopted(request, here)
+    spec = adopted_spec(entry)
+    found = judge.answers_of_adopted(spec, here)
     assert found.select("n_tokens", "retokenised").unique().rows() == [(None, False)]
     monkeypatch.setattr(collection, "token_counter", lambda *_: (len, ""))
     collection.adopt(entry, TASK, here, None)
-    found = judge.answers_of_adopted(request, here)
+    found = judge.answers_of_adopted(spec, here)
     assert found["retokenised"].to_list() == [True] * 3
     assert found["n_tokens"].to_list() == [len("Way 0.\n\nSo \\boxed{4}.")] * 3
 
 
-def request_of(entry: AdoptedEntry, grader: str = "grader/1") -> dict[str, Any]:
-    return {
-        "adopted": adopted_spec(entry),
-        "task": {"name": "MATH-500"},
-        "grader": grader,
-        "other_graders": ["official/1"],
-        "seconds": 10,
-    }
+def request_of(grader: str = "grader/1") -> Graded:
+    return Graded(
+        task={"name": "MATH-500"},
+        problems=None,
+        grader=grader,
+        other_graders=("official/1",),
+        seconds=10,
+    )
 
 
 def test_verdicts_are_made_once_a_version_of_the_grader(
@@ -399,8 +398,8 @@ def test_verdicts_are_made_once_a_version_of_the_grader(
 ) -> None:
     entry = entry_of()
     collection.adopt(entry, TASK, here, None)
-    request, facts = request_of(entry), here.facts(TASK, None)
-    answers = judge.answers_of_adopted(request, here)
+    spec, request, facts = adopted_spec(entry), request_of(), here.facts(TASK, None)
+    answers = judge.answers_of_adopted(spec, here)
     calls: list[int] = []
     real = judge.verdicts_on
 
@@ -410,8 +409,8 @@ def test_verdicts_are_made_once_a_version_of_the_grader(
 
     monkeypatch.setattr(judge, "verdicts_on", counting)
 
-    def verdicts(request: dict[str, Any], storage: Storage = here) -> pl.DataFrame:
-        return judge.stored_verdicts(request, storage, facts, answers, workers=1)
+    def verdicts(request: Graded, storage: Storage = here) -> pl.DataFrame:
+        return judge.stored_verdicts(spec, request, storage, facts, answers, workers=1)
 
     made = verdicts(request)
     assert verdicts(request).equals(made)
@@ -421,9 +420,9 @@ def test_verdicts_are_made_once_a_version_of_the_grader(
     assert graded.filter(pool="evaluation", answer="4.0")["correct"].to_list() == [True]
     # Another grader, other answers, or a reviewer who grades anew: all of it is graded.
     calls.clear()
-    verdicts(request_of(entry, "grader/2"))
+    verdicts(request_of("grader/2"))
     fewer = answers.filter(pl.col("answer") != "5")
-    judge.stored_verdicts(request, here, facts, fewer, workers=1)
+    judge.stored_verdicts(spec, request, here, facts, fewer, workers=1)
     anew = Storage(here.store, here.registry, {}, verdicts="anew")
     verdicts(request, anew)
     assert len(calls) == 3
@@ -442,9 +441,9 @@ def test_an_edited_verdict_is_found(here: Storage, tmp_path: Path) -> None:
         store=SimpleNamespace(shipped=tmp_path / "shipped"),
         grading=SimpleNamespace(seconds=10.0),
     )
-    request = {**request_of(entry), **graders(study), "task": task_spec(TASK)["task"]}
-    spec = verdicts_spec(request["adopted"], request["task"], **graders(study))
-    answers = judge.answers_of_adopted(request, here)
+    adopted = adopted_spec(entry)
+    spec = verdicts_spec(adopted, task_spec(TASK)["task"], **graders(study))
+    answers = judge.answers_of_adopted(adopted, here)
     made = judge.verdicts_on(facts, answers, seconds=10, workers=1)
 
     def ship(verdicts: pl.DataFrame) -> list[Check]:

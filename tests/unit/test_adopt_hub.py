@@ -14,13 +14,14 @@ from huggingface_hub import constants, errors
 from compute_optimal.adopt import PATHS, SAMPLES, Adoption, collection
 from compute_optimal.adopt.archives import content_sha256
 from compute_optimal.adopt.search_and_learn import Run, read_search_and_learn
-from compute_optimal.analyse.accuracy import Settings, estimate
+from compute_optimal.analyse.accuracy import estimate
 from compute_optimal.errors import StudyError
 from compute_optimal.judge import answers as judge
 from compute_optimal.store.partitions import Store
 from compute_optimal.store.storage import Storage
 from compute_optimal.study.cells import adopted_spec, partition
 from compute_optimal.study.config import AdoptedEntry, HubRollouts, TaskEntry
+from compute_optimal.study.requests import AdoptedScores, EstimateSettings
 from compute_optimal.tasks import Problem
 
 PROBLEMS = [
@@ -258,10 +259,10 @@ def test_a_cached_collection_gives_curves_without_a_network(
     spec = adopted_spec(entry)
     assert spec["variant"] == "search-and-learn"
     facts = here.facts(TASK, None)
-    found = judge.answers_of_adopted({"adopted": spec}, here)
+    found = judge.answers_of_adopted(spec, here)
     graded = judge.grade_answers(facts, found, seconds=10, workers=1)
-    scores = judge.scores_of({"adopted": {"prm": "prm", "spec": spec}}, here, facts)
-    settings = Settings([2, 4], 2, 0.5, 0.1, 100, 20, 0.95, 0)
+    scores = judge.scores_of_adopted(AdoptedScores(prm="prm", spec=spec), here)
+    settings = EstimateSettings([2, 4], 2, 0.5, 0.1, 100, 20, 0.95, 0)
     curves, *_ = estimate(graded, scores, {}, facts["problem_id"].to_list(), settings)
     last = curves.filter(bucket="all", scoring="prm_last", voting="prm_max")
     # sum: of 4, 5, 4, 6 the last is scored best; power: of 8, 7, 8, 8 too.
@@ -289,7 +290,7 @@ def test_runs_of_one_search_are_repetitions(
     here = storage(tmp_path, monkeypatch)
     told = collection.adopt(repeated, TASK, here, None)
     assert told.count("2 repetitions of one search, not a larger budget") == 2
-    found = judge.answers_of_adopted({"adopted": adopted_spec(repeated)}, here)
+    found = judge.answers_of_adopted(adopted_spec(repeated), here)
     keys = ("method", "repetition", "subtree", "sample_index")
     searches = found.filter(pl.col("pool").is_null(), problem_id="sum")
     places = searches.select(keys).rows()
@@ -303,7 +304,7 @@ def test_runs_of_one_search_are_repetitions(
     assert sorted(places) == expected
     facts = here.facts(TASK, None)
     graded = judge.grade_answers(facts, found, seconds=10, workers=1)
-    settings = Settings([2, 4, 8, 16], 2, 0.5, 0.1, 100, 20, 0.95, 0)
+    settings = EstimateSettings([2, 4, 8, 16], 2, 0.5, 0.1, 100, 20, 0.95, 0)
     curves, _, spread = estimate(graded, {}, {}, facts["problem_id"].to_list(), settings)
     searched = curves.filter(bucket="all", voting="majority").filter(pl.col("prm").is_not_null())
     assert sorted(searched.select("method", "budget").iter_rows()) == [
@@ -383,15 +384,15 @@ def test_greedy_rows_are_no_part_of_the_evaluation_pool(
     spec = adopted_spec(entry)
     for rows in (samples, greedy):
         partition(here.store, spec).append("adopted_samples", rows)
-    found = judge.answers_of_adopted({"adopted": spec}, here)
+    found = judge.answers_of_adopted(spec, here)
     assert sorted(found.select("pool", "sample_index").iter_rows()) == [
         *[("evaluation", index) for index in range(4)],
         ("greedy", 0),
     ]
-    scores = judge.scores_of({"adopted": {"prm": "prm", "spec": spec}}, here, pl.DataFrame())
+    scores = judge.scores_of_adopted(AdoptedScores(prm="prm", spec=spec), here)
     assert scores["prm"]["margins"].null_count() == 0
     with pytest.raises(StudyError, match="no rollouts of tiny on MATH-500 have been adopted"):
-        judge.answers_of_adopted({"adopted": {**spec, "version": 0}}, here)
+        judge.answers_of_adopted({**spec, "version": 0}, here)
 
 
 def test_a_folder_of_the_mirror_is_checked_like_an_archive(

@@ -17,7 +17,7 @@ from default_study import POLICIES, ROOT, TASK
 
 from compute_optimal import cli
 from compute_optimal.errors import StudyError
-from compute_optimal.generate import jobs as generate
+from compute_optimal.generate import parts
 from compute_optimal.search.records import Ledger
 from compute_optimal.store import partitions as store
 from compute_optimal.store import partitions as store_module
@@ -146,7 +146,8 @@ def test_results_that_cannot_be_written(
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), "results/study.json")
 
     monkeypatch.setattr(store, "write_json", refuse)
-    assert cli.main(["describe-study", "--spec", "{}", "--output", "results/study.json"]) == 1
+    spec = '{"study": {}, "entries": [], "tables": []}'
+    assert cli.main(["describe-study", "--spec", spec, "--output", "results/study.json"]) == 1
     error = one_error(capsys)
     assert "Read-only file system" in error
     assert "results/study.json" in error
@@ -175,22 +176,22 @@ def test_a_disk_that_fills_costs_nothing_that_was_computed(
 ) -> None:
     spec = {"kind": "samples", "seed": 0}
     cell = Store(tmp_path).partition("samples", "task.policy", spec)
-    job: Any = SimpleNamespace(spec=spec, table="samples", partition=cell, n_missing=6)
+    job: Any = SimpleNamespace(spec=spec, kind="samples", partition=cell, n_missing=6)
 
     def rows(index: int) -> list[dict[str, Any]]:
-        empty = dict.fromkeys(generate.SCHEMAS["samples"])
+        empty = dict.fromkeys(parts.SCHEMAS["samples"])
         return [{**empty, "problem_hash": "a", "sample_index": index}]
 
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     ledger = Ledger(generated_tokens=5)
-    with generate._Parts([job], seconds=0) as parts:
-        parts.keep(job, rows(0), [ledger])
+    with parts.Parts([job], seconds=0) as kept:
+        kept.keep(job, rows(0), [ledger])
         with monkeypatch.context() as patch:
             patch.setattr(store_module.os, "fsync", full)
             with pytest.raises(StudyError, match="No space left on device") as caught:
-                parts.keep(job, rows(1), [ledger])
+                kept.keep(job, rows(1), [ledger])
         assert str(tmp_path) in str(caught.value)
         assert cell.read("samples")["sample_index"].to_list() == [0]
     # There was room again when the run ended.

@@ -8,10 +8,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from compute_optimal.analyse.accuracy import Settings, difficulty, estimate
+from compute_optimal.analyse.accuracy import difficulty, estimate
 from compute_optimal.judge.answers import ANSWERS
+from compute_optimal.study.requests import EstimateSettings
 
-SETTINGS = Settings(
+SETTINGS = EstimateSettings(
     budgets=[1, 2, 4],
     beam_width=2,
     easy=0.5,

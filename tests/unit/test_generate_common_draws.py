@@ -24,6 +24,7 @@ from compute_optimal.study import cells
 from compute_optimal.study.cells import all_partitions, draw_spec, sample_spec
 from compute_optimal.study.config import Study, load_study
 from compute_optimal.study.plan import StudyPlan
+from compute_optimal.study.requests import SearchesRequest, Shard
 
 POLICY, N_PROBLEMS = POLICIES[0], 5
 OTHER = next(name for name in load_study(ROOT / "config/config.yaml").prms if name != PRM)
@@ -46,8 +47,8 @@ def policies(monkeypatch: pytest.MonkeyPatch) -> list[fake_engines.FakePolicy]:
         yield SimpleNamespace(engine=engine, encode=fake_engines.encode, context=100_000)
 
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(generate, "_open_policy", policy)
-    monkeypatch.setattr(generate, "_open_prm", prm)
+    monkeypatch.setattr(generate, "open_policy", policy)
+    monkeypatch.setattr(generate, "open_prm", prm)
     return opened
 
 
@@ -68,7 +69,8 @@ def study(folder: Path, **keys: Any) -> Study:
 
 def search(of: Study, prm: str, **keys: Any) -> None:
     cell: Any = SimpleNamespace(task=TASK, policy=POLICY, prm=prm)
-    generate.search_trees(json.loads(StudyPlan(of).searches(cell)) | keys, Storage.of(of))
+    request = SearchesRequest.model_validate_json(StudyPlan(of).searches(cell))
+    generate.search_trees(request.model_copy(update=keys), Storage.of(of))
 
 
 def tables(of: Study, prm: str, *names: str) -> list[pl.DataFrame]:
@@ -128,7 +130,7 @@ def test_shards_and_larger_budgets_use_what_is_there(
 ) -> None:
     of, whole = study(tmp_path), study(tmp_path / "whole", budgets=[4, 16, 32])
     for number in (1, 2):
-        search(of, PRM, shard={"number": number, "of": 2})
+        search(of, PRM, shard=Shard(number=number, of=2))
     larger = study(tmp_path, budgets=[4, 16, 32])
     search(larger, PRM)
     n_more = len(policies[-1].log)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from compute_optimal.store.storage import Storage
 from compute_optimal.study import cells
 from compute_optimal.study.config import Study, load_study
 from compute_optimal.study.plan import StudyPlan
+from compute_optimal.study.requests import SamplesRequest, Shard
 
 POLICY = POLICIES[0]
 N_PROBLEMS, DIFFICULTY, N = 5, 3, 4
@@ -59,7 +59,7 @@ class Fakes:
 def fakes(monkeypatch: pytest.MonkeyPatch) -> Fakes:
     monkeypatch.chdir(ROOT)
     fakes = Fakes([])
-    monkeypatch.setattr(generate, "_open_policy", fakes.open)
+    monkeypatch.setattr(generate, "open_policy", fakes.open)
     return fakes
 
 
@@ -83,7 +83,8 @@ def study(folder: Path) -> Study:
 
 def draw(of: Study, **keys: Any) -> Mapping[str, Any]:
     wildcards = SimpleNamespace(task=TASK, policy=POLICY)
-    request = json.loads(StudyPlan(of).samples(wildcards)) | keys  # type: ignore[arg-type]
+    asked = StudyPlan(of).samples(wildcards)  # type: ignore[arg-type]
+    request = SamplesRequest.model_validate_json(asked).model_copy(update=keys)
     return generate.draw_samples(request, Storage.of(of))
 
 
@@ -117,7 +118,7 @@ def test_shards_make_together_what_one_job_makes_and_each_problem_once(
 ) -> None:
     of, whole = study(tmp_path), study(tmp_path / "whole")
     for number in (1, 2, 3):
-        draw(of, shard={"number": number, "of": 3})
+        draw(of, shard=Shard(number=number, of=3))
     n_drawn = [len(engine.log) for engine in fakes.opened]
     assert n_drawn == [problems * (DIFFICULTY + 1 + N) for problems in (2, 2, 1)]
     receipt = draw(of)

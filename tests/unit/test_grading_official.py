@@ -125,7 +125,7 @@ def test_an_adopted_run_keeps_the_verdicts_that_the_official_code_recorded() -> 
     storage = Storage.of(study)
     entry = study.adopted_collection("qwen2.5-1.5b-math-shepherd")
     spec = cells.adopted_spec(entry)
-    answers = answers_of_adopted({"adopted": spec}, storage)
+    answers = answers_of_adopted(spec, storage)
     stored = cells.partition(storage.store, spec).read("adopted_samples", ["official_correct"])
     problems = storage.facts(study.task(entry.task), None)
     graded = grade_answers(problems, answers, seconds=10, workers=1)

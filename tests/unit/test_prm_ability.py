@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from compute_optimal.analyse.prm_ability import (
     MEASURES,
     RATES,
-    Settings,
     Verdicts,
     examine,
     harmonic_mean,
@@ -22,9 +21,10 @@ from compute_optimal.analyse.prm_ability import (
 )
 from compute_optimal.errors import StudyError
 from compute_optimal.judge.step_truth import CHECKED
+from compute_optimal.study.requests import AbilitySettings
 from compute_optimal.tasks.arithmetic_chains import check_steps, generate, parse, solution_steps
 
-SETTINGS = Settings(replicates=200, confidence=0.95, seed=0)
+SETTINGS = AbilitySettings(replicates=200, confidence=0.95, seed=0)
 Solution = tuple[str, list[str], list[bool], bool, list[float]]
 """Problem, steps, whether each is right, whether it ends in an answer, margins."""
 

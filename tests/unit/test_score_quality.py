@@ -8,10 +8,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from compute_optimal.analyse.accuracy import Settings
 from compute_optimal.analyse.score_quality import TABLES, examine_scores
+from compute_optimal.study.requests import EstimateSettings
 
-SETTINGS = Settings([2, 4], 4, 0.5, 0.1, 200, 20, 0.95, 0)
+SETTINGS = EstimateSettings([2, 4], 4, 0.5, 0.1, 200, 20, 0.95, 0)
 IDS = ["a", "b", "c"]
 N = 6
 

@@ -12,6 +12,7 @@ from compute_optimal.judge.step_truth import CHECKED, check_solutions
 from compute_optimal.store.storage import Storage
 from compute_optimal.study import cells
 from compute_optimal.study.config import load_study
+from compute_optimal.study.requests import ChecksRequest
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,12 +24,14 @@ def test_a_solution_is_right_where_its_answer_is_and_no_step_is_wrong(
     monkeypatch.chdir(ROOT)
     study = load_study(Path("config/config.yaml"))
     task, policy = study.task(study.tasks[0]), study.policies[0]
-    request = {
-        "task": cells.task_spec(task)["task"],
-        "problems": 10,
-        "n": 8,
-        "samples": cells.sample_spec(study, task.name, policy, "evaluation"),
-    }
+    request = ChecksRequest(
+        task=cells.task_spec(task)["task"],
+        problems=10,
+        policy=policy,
+        n=8,
+        samples=cells.sample_spec(study, task.name, policy, "evaluation"),
+        searches=(),
+    )
     checked = check_solutions(request, Storage.of(study))
     assert checked.schema == CHECKED
     assert checked.height == 80
@@ -40,6 +43,7 @@ def test_a_solution_is_right_where_its_answer_is_and_no_step_is_wrong(
     assert not rows["all_right"].all()
     right = rows.filter("all_right")
     assert (right["boxed"] == right["gold"]).all()
-    other = {**request, "task": cells.task_spec(study.task("MATH-500"))["task"]}
+    outside = cells.task_spec(study.task("MATH-500"))["task"]
+    other = request.model_copy(update={"task": outside})
     with pytest.raises(StudyError, match="cannot be checked exactly"):
         check_solutions(other, Storage.of(study))

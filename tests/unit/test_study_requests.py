@@ -15,11 +15,13 @@ from typing import Any
 
 import pytest
 
+from compute_optimal.errors import StudyError
 from compute_optimal.store.storage import Storage
 from compute_optimal.study.cells import all_partitions, pool_sizes
 from compute_optimal.study.config import load_study
 from compute_optimal.study.coverage import coverage
 from compute_optimal.study.plan import StudyPlan
+from compute_optimal.study.requests import parsed
 from compute_optimal.study.spec import digest
 
 ROOT = Path(__file__).parents[2]
@@ -71,6 +73,66 @@ def digests(name: str) -> dict[str, str]:
     cells = coverage(plan.study).select("task", "policy", "prm", "method", "budget", "n_needed")
     found["cells"] = [list(row) for row in cells.iter_rows()]
     return {rule: digest({"all": texts}) for rule, texts in found.items()}
+
+
+VERBS = {
+    "problems": "prepare-problems",
+    "samples": "draw-samples",
+    "scores": "score-steps",
+    "searches": "search-trees",
+    "answers": "grade-answers",
+    "checks": "check-steps",
+    "examination": "examine-prms",
+    "estimates": "estimate-accuracy",
+    "database": "describe-study",
+}
+
+
+@pytest.fixture(scope="module")
+def texts() -> dict[str, list[str]]:
+    """All requests of the default study, by the command that reads them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        plan = StudyPlan(load_study(ROOT / "config/config.yaml"))
+        found = {"describe-study": [plan.database()]}
+        for rule, place in places(plan):
+            found.setdefault(VERBS[rule], []).append(getattr(plan, rule)(place))
+    assert found.keys() == set(VERBS.values())
+    return found
+
+
+@pytest.mark.parametrize("verb", VERBS.values())
+def test_a_command_reads_what_the_plan_wrote(verb: str, texts: dict[str, list[str]]) -> None:
+    for text in texts[verb]:
+        assert parsed(verb, text).text == text
+
+
+def damaged(request: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Wrong requests, and the field that is wrong in each: absent, of no type that any field has,
+    or one that nobody asked for."""
+    for name in request:
+        if name != "shard":
+            yield name, {key: value for key, value in request.items() if key != name}
+        yield name, request | {name: {"no": []}}
+    yield "stray", request | {"stray": 1}
+
+
+@pytest.mark.parametrize("verb", VERBS.values())
+def test_a_wrong_request_is_one_error_that_names_the_field(
+    verb: str, texts: dict[str, list[str]]
+) -> None:
+    free = {"task", "spec", "samples", "study"}  # specs, which hold what they hold
+    for text in dict.fromkeys((texts[verb][0], texts[verb][-1])):
+        for name, wrong in damaged(json.loads(text)):
+            if name in free and name in wrong:
+                continue
+            with pytest.raises(StudyError, match=f"this is no request of {verb}") as caught:
+                parsed(verb, json.dumps(wrong))
+            # Without its collections, what is adopted reads as a run.
+            assert name in str(caught.value) or name == "collections"
+    for text in ("", "[]", "null", '"text"', "{}"):
+        with pytest.raises(StudyError, match="do:    let the workflow give the command"):
+            parsed(verb, text)
 
 
 @pytest.mark.parametrize("name", STUDIES)

@@ -86,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     storage.add_argument("--attempt", type=int, default=1, help="which attempt at this job it is")
 
     job = argparse.ArgumentParser(add_help=False, parents=[storage])
-    job.add_argument("--spec", type=json.loads, required=True, help="the rule's parameter, JSON")
+    job.add_argument("--spec", required=True, help="the rule's parameter: a request, JSON")
     study = argparse.ArgumentParser(add_help=False)
     study.add_argument("--config", type=Path, default=_DEFAULT_STUDY)
 
@@ -124,9 +124,8 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(name, type=Path, required=True)
     command.add_argument("--outputs", type=Path, nargs="+", required=True)
 
-    command = verbs.add_parser("describe-study", help="write the study as the database holds it")
-    command.set_defaults(run=_describe_study)
-    command.add_argument("--spec", type=json.loads, required=True, help="the rule's parameter")
+    command = verb("describe-study", _describe_study, "write the study as the database holds it")
+    command.add_argument("--spec", required=True, help="the rule's parameter: a request, JSON")
     command.add_argument("--output", type=Path, required=True)
 
     command = verb("build-database", _call, "the DuckDB file of a study", storage)
@@ -254,6 +253,9 @@ def _call(options: argparse.Namespace) -> None:
         for option, value in vars(options).items()
         if option not in {"run", "verb", *_STORAGE}
     }
+    if "spec" in arguments:
+        del arguments["spec"]
+        arguments["request"] = _request(options)
     if "store" in options:
         arguments["storage"] = _storage(options)
     if "study" in arguments:
@@ -261,14 +263,20 @@ def _call(options: argparse.Namespace) -> None:
     getattr(import_module(module), name)(**arguments)
 
 
+def _request(options: argparse.Namespace) -> Any:
+    from compute_optimal.study.requests import parsed
+
+    return parsed(options.verb, options.spec)
+
+
 def _prepare_problems(options: argparse.Namespace) -> None:
     import polars as pl
 
     from compute_optimal.store.partitions import write_result
 
-    storage, spec = _storage(options), options.spec
-    task = storage.registry.task(spec["task"]["name"])
-    facts = storage.facts(task, spec["problems"])
+    storage, request = _storage(options), _request(options)
+    task = storage.registry.task(request.task_name)
+    facts = storage.facts(task, request.problems)
     write_result(facts.select(pl.lit(task.name).alias("task"), pl.all()), options.output)
 
 
@@ -276,19 +284,19 @@ def _generate(options: argparse.Namespace) -> None:
     from compute_optimal.generate import jobs
     from compute_optimal.store.partitions import supersede, write_json
 
-    run = {
+    run: dict[str, Any] = {
         "draw-samples": jobs.draw_samples,
         "score-steps": jobs.score_steps,
         "search-trees": jobs.search_trees,
-    }[options.verb]
-    write_json(options.output, run(options.spec, _storage(options)))
+    }
+    write_json(options.output, run[options.verb](_request(options), _storage(options)))
     supersede(options.output)
 
 
 def _describe_study(options: argparse.Namespace) -> None:
     from compute_optimal.store.partitions import supersede, write_json
 
-    write_json(options.output, options.spec)
+    write_json(options.output, _request(options).model_dump())
     supersede(options.output)
 
 

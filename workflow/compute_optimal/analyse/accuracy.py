@@ -29,22 +29,9 @@ from compute_optimal.analyse.statistics.estimators import (
 )
 from compute_optimal.analyse.statistics.intervals import mean_interval, problem_weights
 from compute_optimal.store.columns import COUNT, REAL, TEXT, Column, Columns, common
+from compute_optimal.study.requests import EstimateSettings
 
 SCORINGS: tuple[Scoring, ...] = get_args(Scoring)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The statistical settings of a study; see ``config.Statistics`` and ``config.Difficulty``."""
-
-    budgets: Sequence[int]
-    beam_width: int
-    easy: float
-    medium: float
-    bootstrap_replicates: int
-    vote_subsets: int
-    confidence: float
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -64,7 +51,7 @@ class _Curve:
 
 
 def difficulty(
-    answers: pl.DataFrame, problem_ids: Sequence[str], settings: Settings
+    answers: pl.DataFrame, problem_ids: Sequence[str], settings: EstimateSettings
 ) -> pl.DataFrame:
     """Pass@1 of every pool and problem: pool, problem_id, n_samples, n_correct, pass_at_1, bucket.
 
@@ -102,7 +89,7 @@ def estimate(
     scores: Mapping[str, pl.DataFrame],
     buckets: Mapping[str, str],
     problem_ids: Sequence[str],
-    settings: Settings,
+    settings: EstimateSettings,
 ) -> Estimates:
     """All curves and, at the study's budgets, the outcomes per problem.
 
@@ -133,7 +120,7 @@ def outcomes(
     scores: Mapping[str, pl.DataFrame],
     buckets: Mapping[str, str],
     problem_ids: Sequence[str],
-    settings: Settings,
+    settings: EstimateSettings,
 ) -> pl.DataFrame:
     """Only the outcomes per problem of ``estimate``; arguments as there."""
     labels = np.array([buckets.get(name, "unknown") for name in problem_ids])
@@ -200,7 +187,7 @@ def _curves(
     answers: pl.DataFrame,
     scores: Mapping[str, pl.DataFrame],
     problem_ids: Sequence[str],
-    settings: Settings,
+    settings: EstimateSettings,
 ) -> Iterator[_Curve]:
     greedy = answers.filter(pool="greedy").with_columns(position=pl.col("sample_index"))
     if greedy.height:
@@ -220,7 +207,7 @@ def _pool_curves(
     pool: pl.DataFrame,
     scores: Mapping[str, pl.DataFrame],
     problem_ids: Sequence[str],
-    settings: Settings,
+    settings: EstimateSettings,
 ) -> Iterator[_Curve]:
     group = AnswerGrid.of(pool, problem_ids)
     size = group.correct.shape[1]
@@ -261,7 +248,11 @@ def _pool_curves(
 
 
 def _search_curves(
-    paths: pl.DataFrame, prm: str, method: str, problem_ids: Sequence[str], settings: Settings
+    paths: pl.DataFrame,
+    prm: str,
+    method: str,
+    problem_ids: Sequence[str],
+    settings: EstimateSettings,
 ) -> Iterator[_Curve]:
     """One search at one budget, or DVTS at all; repetitions are averaged.
 
@@ -306,7 +297,7 @@ class _SearchRun(NamedTuple):
 
 
 def _search_values(
-    paths: pl.DataFrame, units: IntArray, problem_ids: Sequence[str], settings: Settings
+    paths: pl.DataFrame, units: IntArray, problem_ids: Sequence[str], settings: EstimateSettings
 ) -> _SearchRun:
     """``units``: how many whole subtrees, or beam searches, each budget takes."""
     n_answers = int(paths["sample_index"].max()) + 1  # type: ignore[arg-type]
@@ -345,7 +336,7 @@ def _mean_of_known(values: FloatArray) -> tuple[FloatArray, IntArray]:
 def _summaries(
     curve: _Curve,
     parts: Mapping[str, tuple[IntArray, FloatArray]],
-    settings: Settings,
+    settings: EstimateSettings,
 ) -> list[tuple[Any, ...]]:
     """A row a bucket and budget; ``parts``: the problems of each bucket and their weights."""
     rows = []
@@ -400,7 +391,7 @@ def _outcomes(
     curves: Sequence[_Curve],
     labels: NDArray[np.str_],
     problem_ids: Sequence[str],
-    settings: Settings,
+    settings: EstimateSettings,
 ) -> pl.DataFrame:
     points = [
         (curve, i, int(k))

@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from compute_optimal.analyse import accuracy
-from compute_optimal.analyse.accuracy import CURVES, OUTCOMES, Settings
+from compute_optimal.analyse.accuracy import CURVES, OUTCOMES
 from compute_optimal.analyse.selection import FOLDS, REPEATS, REPLICATES, RULES
 from compute_optimal.analyse.statistics.difficulty import BUCKETS
 from compute_optimal.analyse.statistics.estimators import FloatArray
@@ -29,6 +29,7 @@ from compute_optimal.analyse.statistics.intervals import (
 )
 from compute_optimal.analyse.statistics.selection import Choice, choose, fit, select_oracle
 from compute_optimal.store.columns import COUNT, REAL, TEXT, Column, Columns, common
+from compute_optimal.study.requests import EstimateSettings
 
 SPLIT_FROM = 16
 """ASSUME: a pool is split if each problem has so many samples: half of them tell a problem that is
@@ -122,7 +123,7 @@ def halved(answers: pl.DataFrame) -> dict[str, pl.DataFrame]:
 
 
 def difficulty_of_halves(
-    answers: pl.DataFrame, problem_ids: Sequence[str], settings: Settings
+    answers: pl.DataFrame, problem_ids: Sequence[str], settings: EstimateSettings
 ) -> pl.DataFrame:
     """Rows of ``accuracy.difficulty`` for both halves of a pool, each with its own bucket."""
     return pl.concat(
@@ -135,7 +136,7 @@ def examine_pools(
     answers: pl.DataFrame,
     scores: Mapping[str, pl.DataFrame],
     problem_ids: Sequence[str],
-    settings: Settings,
+    settings: EstimateSettings,
 ) -> dict[str, pl.DataFrame]:
     """``TABLES`` of one adopted (task, policy); arguments as for ``accuracy.estimate``."""
     largest = max(_carried(answers.filter(pool="evaluation")), 1)
@@ -187,7 +188,7 @@ def curves_by_difficulty(
     outcomes: pl.DataFrame,
     answers: pl.DataFrame,
     problem_ids: Sequence[str],
-    settings: Settings,
+    settings: EstimateSettings,
 ) -> pl.DataFrame:
     """Rows of ``accuracy.CURVES`` for the buckets of a pool that was split: means of both ways.
 
@@ -296,7 +297,7 @@ def _select(
     part: str,
     ways: Mapping[str, pl.DataFrame],
     problem_ids: Sequence[str],
-    settings: Settings,
+    settings: EstimateSettings,
     rows: Mapping[str, list[tuple[Any, ...]]],
 ) -> None:
     """Add what is chosen to ``rows`` of the tables on selection."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -10,44 +10,67 @@ import polars as pl
 from compute_optimal.analyse import accuracy, adopted_pools
 from compute_optimal.analyse.score_quality import examine_scores
 from compute_optimal.analyse.selection import select_strategies
-from compute_optimal.judge.answers import of_cell, scores_of
+from compute_optimal.judge.answers import of_cell, scores_of, scores_of_adopted
 from compute_optimal.store.partitions import read_table, write_result
 from compute_optimal.store.storage import Storage
-from compute_optimal.study.spec import Spec
+from compute_optimal.study.requests import (
+    AdoptedEstimatesRequest,
+    Estimated,
+    EstimatesRequest,
+    PolicyPart,
+)
 
 
 def estimate_accuracy(
-    spec: Spec, storage: Storage, problems: Path, answers: Path, outputs: Sequence[Path]
+    request: EstimatesRequest,
+    storage: Storage,
+    problems: Path,
+    answers: Path,
+    outputs: Sequence[Path],
 ) -> None:
     """Write each table of ``analysed`` to the output that begins with its name.
 
-    ``spec``: what ``analysed`` asks, or ``collections`` of it, one an adopted collection.
+    Raises ``StudyError`` where the store has lost scores.
     """
     facts, graded = read_table(problems), read_table(answers)
     tables: dict[str, list[pl.DataFrame]] = {}
-    for cell in spec.get("collections", [{}]):
-        request = {**spec, **cell}
-        found = analysed(request, storage, facts, graded.filter(policy=request["policy"]))
+    for policy, scores in _with_scores(request, storage, facts):
+        found = analysed(policy, request, facts, graded.filter(policy=policy.policy), scores)
         for name, table in found.items():
             tables.setdefault(name, []).append(table)
     for path in outputs:
         write_result(pl.concat(tables[path.name.rsplit("-", 1)[0]]), path)
 
 
+def _with_scores(
+    request: EstimatesRequest, storage: Storage, facts: pl.DataFrame
+) -> Iterator[tuple[PolicyPart, dict[str, pl.DataFrame]]]:
+    """Policies one at a time: scores of all that is adopted on a task are large together."""
+    if isinstance(request, AdoptedEstimatesRequest):
+        for policy in request.collections:
+            yield policy, scores_of_adopted(policy.adopted, storage)
+    else:
+        yield request, scores_of(request.scores, storage, facts)
+
+
 def analysed(
-    spec: Spec, storage: Storage, problems: pl.DataFrame, answers: pl.DataFrame
+    policy: PolicyPart,
+    request: Estimated,
+    problems: pl.DataFrame,
+    answers: pl.DataFrame,
+    scores: Mapping[str, pl.DataFrame],
 ) -> dict[str, pl.DataFrame]:
     """Everything that is estimated of one (task, policy), by the name of its table.
 
-    ``spec``: the rule's parameter; ``problems``: facts about the task's problems; ``answers``:
-    graded answers. Raises ``StudyError`` where the store has lost scores.
+    ``problems``: facts about the task's problems; ``answers``: graded answers; ``scores``: step
+    scores of the evaluation pool by PRM.
     """
-    settings = accuracy.Settings(**spec["settings"])
+    settings, task = request.settings, request.task
     ids = problems["problem_id"].to_list()
-    scores = scores_of(spec, storage, problems)
     rated = accuracy.difficulty(answers, ids, settings)
     buckets = dict(rated.select("problem_id", "bucket").unique().iter_rows())
-    is_split = "adopted" in spec and adopted_pools.is_split(answers)
+    is_adopted = isinstance(request, AdoptedEstimatesRequest)
+    is_split = is_adopted and adopted_pools.is_split(answers)
     if is_split:
         # No sample may say both how hard a problem is and how well it is solved.
         buckets = {}
@@ -57,9 +80,9 @@ def analysed(
     selected = select_strategies(
         outcomes,
         ids,
-        task=spec["task"],
-        n_parameters=spec["n_parameters"],
-        is_reasoning=spec["is_reasoning"],
+        task=task,
+        n_parameters=policy.n_parameters,
+        is_reasoning=policy.is_reasoning,
         # One sample is a budget too: where curves of compute-optimal scaling begin.
         budgets=sorted({1, *settings.budgets}),
         replicates=settings.bootstrap_replicates,
@@ -69,7 +92,7 @@ def analysed(
     examined = examine_scores(answers, scores, ids, settings)
     examined["run_to_run"] = pl.concat([examined["run_to_run"], repeated])
     carried = {name: pl.DataFrame(schema=schema) for name, schema in adopted_pools.TABLES.items()}
-    if "adopted" in spec:
+    if is_adopted:
         carried = adopted_pools.examine_pools(answers, scores, ids, settings)
     if is_split:
         by_difficulty = adopted_pools.curves_by_difficulty(
@@ -84,4 +107,4 @@ def analysed(
         **examined,
         **carried,
     }
-    return {name: of_cell(table, spec["task"], spec["policy"]) for name, table in tables.items()}
+    return {name: of_cell(table, task, policy.policy) for name, table in tables.items()}

@@ -31,6 +31,7 @@ from compute_optimal.analyse.statistics.intervals import (
 )
 from compute_optimal.errors import StudyError
 from compute_optimal.store.columns import COUNT, REAL, TEXT, Column, Columns, common, one_of
+from compute_optimal.study.requests import AbilitySettings
 
 THRESHOLD = 0.0
 """Margin below which a step is flagged as wrong: a score of 0.5."""
@@ -89,15 +90,6 @@ _RATIOS = {
     "flagged_late": ("late", "wrong"),
     "unflagged": ("unflagged", "wrong"),
 }
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How intervals are made; see ``config.Statistics``."""
-
-    replicates: int
-    confidence: float
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -217,7 +209,10 @@ def verdicts_of(
 
 
 def examine(
-    verdicts: Mapping[str, Mapping[str, Verdicts]], task: str, n_problems: int, settings: Settings
+    verdicts: Mapping[str, Mapping[str, Verdicts]],
+    task: str,
+    n_problems: int,
+    settings: AbilitySettings,
 ) -> pl.DataFrame:
     """Measure every PRM of one task: a table of ``RATES``, from what ``verdicts_of`` gives."""
     rows = [
@@ -229,7 +224,7 @@ def examine(
 
 
 def measure(
-    verdicts: Mapping[str, Verdicts], n_problems: int, settings: Settings
+    verdicts: Mapping[str, Verdicts], n_problems: int, settings: AbilitySettings
 ) -> list[dict[str, Any]]:
     """All measures of one PRM, per policy and over all: rows of ``RATES`` without task and prm.
 

@@ -11,11 +11,11 @@ from compute_optimal.analyse import prm_ability, prm_cases
 from compute_optimal.judge.answers import scores_of_pool
 from compute_optimal.store.partitions import read_table, write_result
 from compute_optimal.store.storage import Storage
-from compute_optimal.study.spec import Spec
+from compute_optimal.study.requests import ExaminationRequest
 
 
 def examine_prms(
-    spec: Spec,
+    request: ExaminationRequest,
     storage: Storage,
     problems: Path,
     steps: Sequence[Path],
@@ -29,10 +29,9 @@ def examine_prms(
         prm: {
             policy: scores_of_pool(score, storage, facts) for policy, score in of_policies.items()
         }
-        for prm, of_policies in spec["scores"].items()
+        for prm, of_policies in request.scores.items()
     }
-    settings = prm_ability.Settings(**spec["settings"])
     verdicts = prm_ability.verdicts_of(checked, scores, facts["problem_id"].to_list())
     task = str(facts["task"].first())
-    write_result(prm_ability.examine(verdicts, task, facts.height, settings), rates)
+    write_result(prm_ability.examine(verdicts, task, facts.height, request.settings), rates)
     write_result(prm_cases.choose(verdicts, task), cases)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 import polars as pl
 
-from compute_optimal.analyse.accuracy import RUN_TO_RUN, SCORINGS, Settings
+from compute_optimal.analyse.accuracy import RUN_TO_RUN, SCORINGS
 from compute_optimal.analyse.answer_grid import AnswerGrid, margins_of
 from compute_optimal.analyse.statistics.estimators import (
     FloatArray,
@@ -31,6 +31,7 @@ from compute_optimal.analyse.statistics.intervals import (
 )
 from compute_optimal.analyse.statistics.ranks import ranks_with_ties
 from compute_optimal.store.columns import COUNT, REAL, TEXT, Column, Columns, common
+from compute_optimal.study.requests import EstimateSettings
 
 N_BINS = 10
 HALVED = 500
@@ -97,7 +98,7 @@ def examine_scores(
     answers: pl.DataFrame,
     scores: Mapping[str, pl.DataFrame],
     problem_ids: Sequence[str],
-    settings: Settings,
+    settings: EstimateSettings,
 ) -> dict[str, pl.DataFrame]:
     """``TABLES`` for all PRMs of one (task, policy); arguments as for ``estimate``."""
     rows: dict[str, list[tuple[object, ...]]] = {name: [] for name in TABLES}
@@ -160,7 +161,7 @@ def _picks(
     grid: AnswerGrid,
     budgets: IntArray,
     weights: FloatArray,
-    settings: Settings,
+    settings: EstimateSettings,
 ) -> Iterator[tuple[object, ...]]:
     present = ~np.isnan(grid.correct)
     known = np.where(present, np.nan_to_num(np.stack([*measured.values()])), np.nan)
@@ -334,7 +335,7 @@ def _run_to_run(
     estimate: Callable[[IntArray, IntArray], FloatArray],
     grid: AnswerGrid,
     budgets: IntArray,
-    settings: Settings,
+    settings: EstimateSettings,
 ) -> Iterator[tuple[int, float]]:
     if not len(budgets):
         return

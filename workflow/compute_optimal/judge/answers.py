@@ -7,7 +7,7 @@ rollouts differ only in where the answers come from.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,15 @@ from compute_optimal.store.columns import COUNT, TEXT, TRUTH, Column, Columns, c
 from compute_optimal.store.partitions import KEYS, Partition, read_table, write_result
 from compute_optimal.store.storage import Storage
 from compute_optimal.study.cells import partition, verdicts_spec
-
-Request = Mapping[str, Any]
+from compute_optimal.study.requests import (
+    AdoptedAnswersRequest,
+    AdoptedScores,
+    AnswersRequest,
+    Graded,
+    PoolPart,
+    PrmSearchPart,
+)
+from compute_optimal.study.spec import Spec
 
 ANSWERS = Columns(
     "Answers of samples and of searches' paths, one a row, before they are graded",
@@ -71,25 +78,20 @@ _POSITION = [
 
 
 def judge_answers(
-    spec: Request, storage: Storage, problems: Path, workers: int, output: Path
+    request: AnswersRequest, storage: Storage, problems: Path, workers: int, output: Path
 ) -> None:
     """The rule ``grade_answers``: the graded answers of one run (task, policy), or of all that is
     adopted on a task."""
-    facts = read_table(problems)
-    task = spec["task"]["name"]
-    if "collections" in spec:
+    facts, task = read_table(problems), request.task_name
+    if isinstance(request, AdoptedAnswersRequest):
         graded = [
-            of_cell(
-                grade_adopted({**spec, "adopted": adopted}, storage, facts, workers=workers),
-                task,
-                policy,
-            )
-            for policy, adopted in spec["collections"].items()
+            of_cell(grade_adopted(adopted, request, storage, facts, workers=workers), task, policy)
+            for policy, adopted in request.collections.items()
         ]
     else:
-        answers = answers_of_run(spec, storage, facts)
-        found = grade_answers(facts, answers, seconds=spec["seconds"], workers=workers)
-        graded = [of_cell(found, task, spec["policy"])]
+        answers = answers_of_run(request.pools, request.searches, storage, facts)
+        found = grade_answers(facts, answers, seconds=request.seconds, workers=workers)
+        graded = [of_cell(found, task, request.policy)]
     write_result(pl.concat(graded), output)
 
 
@@ -98,30 +100,32 @@ def of_cell(frame: pl.DataFrame, task: str, policy: str) -> pl.DataFrame:
     return frame.select(pl.lit(task).alias("task"), pl.lit(policy).alias("policy"), pl.all())
 
 
-def answers_of_run(request: Request, storage: Storage, problems: pl.DataFrame) -> pl.DataFrame:
+def answers_of_run(
+    pools: Mapping[str, PoolPart],
+    searches: Iterable[PrmSearchPart],
+    storage: Storage,
+    problems: pl.DataFrame,
+) -> pl.DataFrame:
     """The answers of one (task, policy): its pools and all searches that it took part in.
 
-    ``request``: pools {name: {spec, n}}, searches [{prm, method, budget, spec, subtrees}].
     Raises ``StudyError`` where the store has lost rows that were there when the job was planned.
     """
     known = problems["problem_hash"].implode()
     frames = []
-    for name, pool in request["pools"].items():
-        cell = partition(storage.store, pool["spec"])
+    for name, pool in pools.items():
+        cell = partition(storage.store, pool.spec)
         rows = cell.read("samples", ["text", "n_tokens", "finish_reason"])
         rows = (
             stored_rows(rows, cell.directory)
-            .filter(pl.col("problem_hash").is_in(known), pl.col("sample_index") < pool["n"])
+            .filter(pl.col("problem_hash").is_in(known), pl.col("sample_index") < pool.n)
             .with_columns(pool=pl.lit(name))
         )
         frames.append(rows)
-    for search in request["searches"]:
-        directory = partition(storage.store, search["spec"]).directory
+    for search in searches:
+        directory = partition(storage.store, search.spec).directory
         columns = ["text", "n_tokens", "ended_by", "margins", "generated_tokens"]
-        rows = stored_rows(units.paths(storage.store, search["spec"], columns), directory)
-        rows = rows.filter(
-            pl.col("problem_hash").is_in(known), pl.col("subtree") < search["subtrees"]
-        )
+        rows = stored_rows(units.paths(storage.store, search.spec, columns), directory)
+        rows = rows.filter(pl.col("problem_hash").is_in(known), pl.col("subtree") < search.subtrees)
         names = {
             "path": "sample_index",
             "ended_by": "finish_reason",
@@ -129,9 +133,9 @@ def answers_of_run(request: Request, storage: Storage, problems: pl.DataFrame) -
         }
         frames.append(
             rows.rename(names).with_columns(
-                prm=pl.lit(search["prm"]),
-                method=pl.lit(search["method"]),
-                budget=pl.lit(search["spec"].get("budget"), dtype=pl.Int64),
+                prm=pl.lit(search.prm),
+                method=pl.lit(search.method),
+                budget=pl.lit(search.spec.get("budget"), dtype=pl.Int64),
                 repetition=pl.lit(0),
             )
         )
@@ -143,10 +147,9 @@ def answers_of_run(request: Request, storage: Storage, problems: pl.DataFrame) -
     )
 
 
-def answers_of_adopted(request: Request, storage: Storage) -> pl.DataFrame:
-    """The answers of one adopted collection. ``request``: adopted (its spec)."""
-    spec = request["adopted"]
-    cell = partition(storage.store, spec)
+def answers_of_adopted(adopted: Spec, storage: Storage) -> pl.DataFrame:
+    """The answers of the adopted collection with this spec."""
+    cell = partition(storage.store, adopted)
     frames = []
     if (samples := cell.read("adopted_samples")).height:
         # The study's CoT is one greedy sample; whatever else was drawn alone is the pool.
@@ -164,7 +167,7 @@ def answers_of_adopted(request: Request, storage: Storage) -> pl.DataFrame:
         frames.append(paths)
     if not frames:
         raise StudyError(
-            f"no rollouts of {spec['policy']} on {spec['task']} have been adopted",
+            f"no rollouts of {adopted['policy']} on {adopted['task']} have been adopted",
             where=cell.directory,
             cure="adopt the study's collections (make adopt CONFIG=...; their names are in "
             "config/registry/adopted.yaml), or fetch a store that has them",
@@ -195,26 +198,25 @@ def _margins() -> pl.Expr:
 
 
 def scores_of(
-    request: Request, storage: Storage, problems: pl.DataFrame
+    scores: Mapping[str, Spec], storage: Storage, problems: pl.DataFrame
 ) -> dict[str, pl.DataFrame]:
-    """Step scores of the evaluation pool by PRM: problem_id, sample_index, margins.
-
-    ``request``: scores {prm: spec}, or adopted {prm, spec}.
-    """
-    if "adopted" in request:
-        cell = partition(storage.store, request["adopted"]["spec"])
-        rows = cell.read("adopted_samples", ["step_scores"])
-        if rows.is_empty() or request["adopted"]["prm"] is None:
-            return {}
-        rows = rows.filter(method="best_of_n").drop("method")
-        if rows["step_scores"].null_count() == rows.height:
-            return {}
-        rows = rows.with_columns(margins=_margins()).drop("step_scores")
-        return {request["adopted"]["prm"]: rows}
-    return {prm: scores_of_pool(spec, storage, problems) for prm, spec in request["scores"].items()}
+    """Step scores of the evaluation pool by PRM (``scores``: their specs): problem_id,
+    sample_index, margins."""
+    return {prm: scores_of_pool(spec, storage, problems) for prm, spec in scores.items()}
 
 
-def scores_of_pool(spec: Request, storage: Storage, problems: pl.DataFrame) -> pl.DataFrame:
+def scores_of_adopted(adopted: AdoptedScores, storage: Storage) -> dict[str, pl.DataFrame]:
+    """The same of an adopted collection; none where no PRM scored it."""
+    rows = partition(storage.store, adopted.spec).read("adopted_samples", ["step_scores"])
+    if rows.is_empty() or adopted.prm is None:
+        return {}
+    rows = rows.filter(method="best_of_n").drop("method")
+    if rows["step_scores"].null_count() == rows.height:
+        return {}
+    return {adopted.prm: rows.with_columns(margins=_margins()).drop("step_scores")}
+
+
+def scores_of_pool(spec: Spec, storage: Storage, problems: pl.DataFrame) -> pl.DataFrame:
     """Step scores of one PRM's cell: problem_id, sample_index, margins.
 
     Raises ``StudyError`` where the store has lost rows that were there when the job was planned,
@@ -360,16 +362,17 @@ def with_verdicts(answers: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame
 
 
 def grade_adopted(
-    request: Request, storage: Storage, problems: pl.DataFrame, *, workers: int
+    adopted: Spec, request: Graded, storage: Storage, problems: pl.DataFrame, *, workers: int
 ) -> pl.DataFrame:
-    """The graded answers of one adopted collection. ``request``: as for ``stored_verdicts``."""
-    answers = answers_of_adopted(request, storage)
-    verdicts = stored_verdicts(request, storage, problems, answers, workers=workers)
+    """The graded answers of the collection with the spec ``adopted``."""
+    answers = answers_of_adopted(adopted, storage)
+    verdicts = stored_verdicts(adopted, request, storage, problems, answers, workers=workers)
     return with_verdicts(answers, verdicts)
 
 
 def stored_verdicts(
-    request: Request,
+    adopted: Spec,
+    request: Graded,
     storage: Storage,
     problems: pl.DataFrame,
     answers: pl.DataFrame,
@@ -380,15 +383,22 @@ def stored_verdicts(
 
     They are an intermediate result like rollouts: made once for each version of the graders, and
     shipped. Where ``storage.verdicts`` is anew, all are made again, whatever is stored. What is
-    stored counts only if it is about exactly these answers.
+    stored counts only if it is about exactly these answers. ``request`` says the task, and which
+    graders.
     """
-    graders = {name: request[name] for name in ("grader", "other_graders", "seconds")}
-    cell = partition(storage.store, verdicts_spec(request["adopted"], request["task"], **graders))
+    spec = verdicts_spec(
+        adopted,
+        request.task,
+        grader=request.grader,
+        other_graders=request.other_graders,
+        seconds=request.seconds,
+    )
+    cell = partition(storage.store, spec)
     if storage.verdicts == "stored":
         stored = cell.read("verdicts")
         if stored.height and _is_about(stored, answers):
             return stored.select(*VERDICTS)
-    made = verdicts_on(problems, answers, seconds=request["seconds"], workers=workers)
+    made = verdicts_on(problems, answers, seconds=request.seconds, workers=workers)
     cell.append("verdicts", made)
     return made
 

@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 
 import polars as pl
 
-from compute_optimal.judge.answers import Request, stored_rows
+from compute_optimal.judge.answers import stored_rows
 from compute_optimal.policies.steps import STEP_DELIMITER, split_steps
 from compute_optimal.store import units
 from compute_optimal.store.columns import COUNT, TEXT, Column, Columns, common
 from compute_optimal.store.storage import Storage
 from compute_optimal.study.cells import partition
+from compute_optimal.study.requests import PrmSearchPart
 from compute_optimal.tasks import Problem
 from compute_optimal.tasks.arithmetic_chains import StepCheck
 
@@ -42,12 +43,14 @@ _TREE = [*_PROBLEM, "subtree"]
 
 
 def pruned_paths(
-    request: Request, storage: Storage, problems: Sequence[Problem], check: Check
+    searches: Sequence[PrmSearchPart],
+    storage: Storage,
+    problems: Sequence[Problem],
+    check: Check,
 ) -> pl.DataFrame:
     """What became of the right paths of one (task, policy): a table of ``PRUNING``.
 
-    ``request``: searches [{prm, method, budget, spec, subtrees}]. Raises ``StudyError`` where the
-    store has lost rows that were there when the job was planned.
+    Raises ``StudyError`` where the store has lost rows that were there when the job was planned.
     """
     texts = {problem.problem_hash: problem.problem for problem in problems}
 
@@ -56,18 +59,18 @@ def pruned_paths(
         return bool(steps) and all(check(texts[problem_hash], steps).correct)
 
     frames = []
-    for i, search in enumerate(request["searches"]):
+    for i, search in enumerate(searches):
         columns = ["depth", "parent", "text", "fate", "finished"]
-        nodes = units.nodes(storage.store, search["spec"], columns)
-        directory = partition(storage.store, search["spec"]).directory
+        nodes = units.nodes(storage.store, search.spec, columns)
+        directory = partition(storage.store, search.spec).directory
         nodes = stored_rows(nodes, directory).filter(
-            pl.col("problem_hash").is_in([*texts]), pl.col("subtree") < search["subtrees"]
+            pl.col("problem_hash").is_in([*texts]), pl.col("subtree") < search.subtrees
         )
         frames.append(nodes.with_columns(search=pl.lit(i)))
     if not frames:
         return pl.DataFrame(schema=PRUNING)
-    searches = pl.DataFrame(
-        [(i, s["prm"], s["method"], s["budget"]) for i, s in enumerate(request["searches"])],
+    facts = pl.DataFrame(
+        [(i, s.prm, s.method, s.budget) for i, s in enumerate(searches)],
         {"search": pl.Int32(), **{name: PRUNING[name] for name in ("prm", "method", "budget")}},
         orient="row",
     )
@@ -79,7 +82,7 @@ def pruned_paths(
     # All searches at once: they meet the same paths again and again.
     found = outcomes(pl.concat(frames), is_right)
     return (
-        searches.join(ids, how="cross", maintain_order="left_right")
+        facts.join(ids, how="cross", maintain_order="left_right")
         .join(found, on=_PROBLEM, maintain_order="left")
         .select(pl.col(name).cast(kind) for name, kind in PRUNING.items())
     )

@@ -11,12 +11,13 @@ from pathlib import Path
 import polars as pl
 
 from compute_optimal.errors import StudyError
-from compute_optimal.judge.answers import Request, of_cell, stored_rows
+from compute_optimal.judge.answers import of_cell, stored_rows
 from compute_optimal.judge.pruning import Check, pruned_paths
 from compute_optimal.policies.steps import split_steps
 from compute_optimal.store.partitions import write_result
 from compute_optimal.store.storage import Storage
 from compute_optimal.study.cells import partition
+from compute_optimal.study.requests import ChecksRequest
 from compute_optimal.tasks import Problem, step_checker
 
 CHECKED: dict[str, pl.DataType] = {
@@ -31,21 +32,20 @@ CHECKED: dict[str, pl.DataType] = {
 """Columns of a checked solution. ``steps`` and ``correct`` have one item a step."""
 
 
-def check_steps(spec: Request, storage: Storage, steps: Path, pruning: Path) -> None:
+def check_steps(request: ChecksRequest, storage: Storage, steps: Path, pruning: Path) -> None:
     """The rule of this name: the checked steps of one (task, policy), and what searches pruned."""
     for frame, path in (
-        (check_solutions(spec, storage), steps),
-        (check_searches(spec, storage), pruning),
+        (check_solutions(request, storage), steps),
+        (check_searches(request, storage), pruning),
     ):
-        write_result(of_cell(frame, spec["task"]["name"], spec["policy"]), path)
+        write_result(of_cell(frame, request.task_name, request.policy), path)
 
 
-def check_solutions(request: Request, storage: Storage) -> pl.DataFrame:
+def check_solutions(request: ChecksRequest, storage: Storage) -> pl.DataFrame:
     """Check every step of a pool: a table of ``CHECKED``.
 
-    ``request``: task and problems (see ``prepare_problems``), samples (the pool's spec) and n,
-    how many samples of each problem. Raises ``StudyError`` for a task without an exact check, and
-    where the store has lost rows that were there when the job was planned.
+    Raises ``StudyError`` for a task without an exact check, and where the store has lost rows that
+    were there when the job was planned.
     """
     problems, check = _checkable(request, storage)
     facts = pl.DataFrame(
@@ -56,10 +56,10 @@ def check_solutions(request: Request, storage: Storage) -> pl.DataFrame:
             "gold": [p.answer for p in problems],
         }
     )
-    cell = partition(storage.store, request["samples"])
+    cell = partition(storage.store, request.samples)
     rows = (
         stored_rows(cell.read("samples", ["text"]), cell.directory)
-        .filter(pl.col("sample_index") < request["n"])
+        .filter(pl.col("sample_index") < request.n)
         .join(facts, on="problem_hash")
     )
     # Policies write the same solution many times.
@@ -80,16 +80,16 @@ def check_solutions(request: Request, storage: Storage) -> pl.DataFrame:
     )
 
 
-def check_searches(request: Request, storage: Storage) -> pl.DataFrame:
+def check_searches(request: ChecksRequest, storage: Storage) -> pl.DataFrame:
     """What became of the right paths of all searches of a policy: a table of ``PRUNING``.
 
-    ``request``: task, problems, and searches (see ``pruned_paths``); raises as above.
+    Raises ``StudyError`` as ``check_solutions`` does.
     """
-    return pruned_paths(request, storage, *_checkable(request, storage))
+    return pruned_paths(request.searches, storage, *_checkable(request, storage))
 
 
-def _checkable(request: Request, storage: Storage) -> tuple[list[Problem], Check]:
-    task = storage.registry.task(request["task"]["name"])
+def _checkable(request: ChecksRequest, storage: Storage) -> tuple[list[Problem], Check]:
+    task = storage.registry.task(request.task_name)
     check = step_checker(task)
     if check is None:
         raise StudyError(
@@ -97,4 +97,4 @@ def _checkable(request: Request, storage: Storage) -> tuple[list[Problem], Check
             where=task.name,
             cure="take arithmetic-chains; for other tasks abilities are taken from ProcessBench",
         )
-    return storage.problems(task, request["problems"]), check
+    return storage.problems(task, request.problems), check

@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypedDict
 
 from compute_optimal.judge.grading import GRADER
 from compute_optimal.judge.grading.official import OFFICIAL_GRADER
@@ -332,11 +332,20 @@ def collections(study: Study) -> list[Collection]:
     return [Collection(entry, named(entry), adopted_spec(entry)) for entry in entries]
 
 
-def graders(study: Study) -> dict[str, Any]:
-    """The versions of all graders, and the limit of a comparison: part of requests and specs."""
+class Graders(TypedDict):
+    """What verdicts depend on beside answers: part of requests and specs."""
+
+    grader: str
+    other_graders: tuple[str, ...]
+    seconds: float
+    """The limit of one comparison, over which an answer is undecided."""
+
+
+def graders(study: Study) -> Graders:
+    """The versions of all graders, and the limit of a comparison."""
     return {
         "grader": GRADER,
-        "other_graders": [OFFICIAL_GRADER, PLAIN_GRADER],
+        "other_graders": (OFFICIAL_GRADER, PLAIN_GRADER),
         "seconds": study.grading.seconds,
     }
 

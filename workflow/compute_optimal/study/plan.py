@@ -10,13 +10,13 @@ import math
 import re
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, wraps
 from importlib.util import find_spec
 from inspect import isroutine
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict
 
 import polars as pl
 
@@ -41,8 +41,33 @@ from compute_optimal.study.cost import LONGEST_MINUTES, Plan, Resources, price, 
 from compute_optimal.study.cost import plan as plan_of
 from compute_optimal.study.coverage import coverage, missing_cells
 from compute_optimal.study.models import refuse_unlocked
+from compute_optimal.study.requests import (
+    AbilitySettings,
+    AdoptedAnswersRequest,
+    AdoptedEstimatesRequest,
+    AdoptedPolicyPart,
+    AdoptedScores,
+    AnswersRequest,
+    ChecksRequest,
+    EstimateSettings,
+    EstimatesRequest,
+    ExaminationRequest,
+    OfShards,
+    PoolPart,
+    PrmSearchPart,
+    ProblemsRequest,
+    Request,
+    RunAnswersRequest,
+    RunEstimatesRequest,
+    SamplesRequest,
+    ScoresRequest,
+    SearchesRequest,
+    SearchPart,
+    Shard,
+    StudyDescription,
+)
 from compute_optimal.study.sources import sources_of
-from compute_optimal.study.spec import Spec, canonical, digest
+from compute_optimal.study.spec import Spec, canonical
 from compute_optimal.tasks import step_checker
 
 CLAIMS = Path("config/claims.yaml")
@@ -267,7 +292,7 @@ class StudyPlan:
 
     def problem_table(self, task: str) -> str:
         """Facts about the problems of one task."""
-        return self._named(f"problems/{task}", self._task(task), "parquet")
+        return self._named(f"problems/{task}", self._problems(task), "parquet")
 
     @cached_property
     def estimate_tables(self) -> list[str]:
@@ -366,12 +391,12 @@ class StudyPlan:
         request = self._answers(origin, task, policy)
         return self._named(f"{origin}/{task}/{policy}/answers", request, "parquet")
 
-    def _named(self, stem: str, request: Spec, ending: str) -> str:
+    def _named(self, stem: str, request: Request, ending: str) -> str:
         """A path that carries the digest of what made the file.
 
         So a changed request is a missing file, also where Snakemake's own records are gone.
         """
-        return f"{self.results}/{stem}-{digest(request)}.{ending}"
+        return f"{self.results}/{stem}-{request.digest}.{ending}"
 
     # --- the scale model's training ------------------------------------------------------------
 
@@ -420,7 +445,7 @@ class StudyPlan:
 
     def problems(self, wildcards: Wildcards) -> str:
         """Parameter of ``prepare_problems``."""
-        return canonical(self._task(wildcards.task))
+        return self._problems(wildcards.task).text
 
     def samples(self, wildcards: Wildcards) -> str:
         """Parameter of ``draw_samples`` and of its shards."""
@@ -436,7 +461,7 @@ class StudyPlan:
 
     def answers(self, wildcards: Wildcards) -> str:
         """Parameter of ``grade_answers``."""
-        return canonical(self._answers(wildcards.origin, wildcards.task, wildcards.policy))
+        return self._answers(wildcards.origin, wildcards.task, wildcards.policy).text
 
     def grading_threads(self, wildcards: Wildcards) -> int:
         """Threads of ``grade_answers``. Arithmetic ends in integers: nothing is left to workers."""
@@ -445,19 +470,19 @@ class StudyPlan:
 
     def checks(self, wildcards: Wildcards) -> str:
         """Parameter of ``check_steps``."""
-        return canonical(self._checks(wildcards.task, wildcards.policy))
+        return self._checks(wildcards.task, wildcards.policy).text
 
     def examination(self, wildcards: Wildcards) -> str:
         """Parameter of ``examine_prms``."""
-        return canonical(self._examination(wildcards.task))
+        return self._examination(wildcards.task).text
 
     def estimates(self, wildcards: Wildcards) -> str:
         """Parameter of ``estimate_accuracy``."""
-        return canonical(self._estimates(wildcards.origin, wildcards.task, wildcards.policy))
+        return self._estimates(wildcards.origin, wildcards.task, wildcards.policy).text
 
     def database(self, _: Wildcards | None = None) -> str:
         """Parameter of ``describe_study``; a function, for Snakemake expands braces in texts."""
-        return canonical(self._database())
+        return self._database().text
 
     def engines(self, kind: Kind) -> Callable[[Wildcards], int]:
         """Resource ``engine``: 1 for a job that will open engines, 0 where all is stored."""
@@ -553,115 +578,122 @@ class StudyPlan:
         shards = math.ceil(n_problems * per_problem / self.study.samples_per_job)
         return max(1, min(n_problems, shards))
 
-    def _request(self, job: Job) -> Spec:
-        make = {
-            "samples": self._samples,
-            "step_scores": self._scores,
-            "searches": self._searches,
-        }[job.kind]
-        return make(job)
+    def _request(self, job: Job, **shard: Shard) -> OfShards:
+        """What a job of the generate zone is asked for, or a ``shard`` of it."""
+        problems = self._of_task(job.task)
+        found = self._grid.of_job(job)
+        match job.kind:
+            case "samples":
+                return SamplesRequest(**problems, pools=_pools(found), **shard)
+            case "step_scores":
+                (scored,) = found
+                return ScoresRequest(**problems, n=scored.n_units, spec=scored.spec, **shard)
+            case "searches":
+                searches = tuple(SearchPart(**_search(cell)) for cell in found)
+                return SearchesRequest(**problems, searches=searches, **shard)
 
     def _parameter(self, kind: Kind, wildcards: Wildcards) -> str:
-        request = dict(self._request(_job(kind, wildcards)))
-        if shard := getattr(wildcards, "shard", None):
-            number, n_shards = map(int, shard.split("-of-"))
-            request["shard"] = {"number": number, "of": n_shards}
-        return canonical(request)
+        job = _job(kind, wildcards)
+        if name := getattr(wildcards, "shard", None):
+            number, n_shards = map(int, name.split("-of-"))
+            return self._request(job, shard=Shard(number=number, of=n_shards)).text
+        return self._request(job).text
 
     # --- requests ------------------------------------------------------------------------------
 
-    def _task(self, task: str) -> Spec:
+    def _of_task(self, task: str) -> OfTask:
         entry = self.study.task(task)
         limit = self.study.problems if task in self.study.tasks else None
         return {"task": cells.task_spec(entry)["task"], "problems": limit}
 
-    def _samples(self, job: Job) -> Spec:
-        return {**self._task(job.task), "pools": self._pools(job.task, job.policy)}
+    def _problems(self, task: str) -> ProblemsRequest:
+        return ProblemsRequest(**self._of_task(task))
 
-    def _scores(self, job: Job) -> Spec:
-        (scored,) = self._grid.of_job(job)
-        return {**self._task(job.task), "n": scored.n_units, "spec": scored.spec}
-
-    def _searches(self, job: Job) -> Spec:
-        searches = [_search(cell) for cell in self._grid.of_job(job)]
-        return {**self._task(job.task), "searches": searches}
-
-    def _answers(self, origin: str, task: str, policy: str) -> Spec:
-        request: dict[str, Any] = {**self._task(task), **cells.graders(self.study)}
+    def _answers(self, origin: str, task: str, policy: str) -> AnswersRequest:
+        problems, graders = self._of_task(task), cells.graders(self.study)
         if origin == "adopted":
             specs = {policy: found.spec for policy, found in self._collections_on(task)}
-            return {**request, "collections": specs}
-        return {
-            **request,
-            "policy": policy,
-            "pools": self._pools(task, policy),
-            "searches": self._searches_of(task, policy),
-        }
+            return AdoptedAnswersRequest(**problems, **graders, collections=specs)
+        return RunAnswersRequest(
+            **problems,
+            **graders,
+            policy=policy,
+            pools=_pools(self._grid.of("samples", task, policy)),
+            searches=self._searches_of(task, policy),
+        )
 
-    def _searches_of(self, task: str, policy: str) -> list[dict[str, Any]]:
+    def _searches_of(self, task: str, policy: str) -> tuple[PrmSearchPart, ...]:
         found = self._grid.of("searches", task, policy)
-        return [{"prm": cell.prm, **_search(cell)} for cell in found]
+        return tuple(PrmSearchPart(prm=str(cell.prm), **_search(cell)) for cell in found)
 
-    def _checks(self, task: str, policy: str) -> Spec:
-        pool = self._pools(task, policy)["evaluation"]
-        return {
-            **self._task(task),
-            "policy": policy,
-            "n": pool["n"],
-            "samples": pool["spec"],
-            "searches": self._searches_of(task, policy),
-        }
+    def _checks(self, task: str, policy: str) -> ChecksRequest:
+        pool = _pools(self._grid.of("samples", task, policy))["evaluation"]
+        return ChecksRequest(
+            **self._of_task(task),
+            policy=policy,
+            n=pool.n,
+            samples=pool.spec,
+            searches=self._searches_of(task, policy),
+        )
 
-    def _examination(self, task: str) -> Spec:
+    def _examination(self, task: str) -> ExaminationRequest:
         study = self.study
         scores: dict[str, dict[str, Spec]] = {}
         for policy in study.policies:
             for prm, spec in self._scores_of(task, policy).items():
                 scores.setdefault(prm, {})[policy] = spec
-        return {
-            "task": task,
-            "checks": {policy: digest(self._checks(task, policy)) for policy in study.policies},
-            "scores": scores,
-            "settings": {
-                "replicates": study.statistics.bootstrap_replicates,
-                "confidence": study.statistics.confidence,
-                "seed": study.seed,
-            },
-        }
+        return ExaminationRequest(
+            task=task,
+            checks={policy: self._checks(task, policy).digest for policy in study.policies},
+            scores=scores,
+            settings=AbilitySettings(
+                replicates=study.statistics.bootstrap_replicates,
+                confidence=study.statistics.confidence,
+                seed=study.seed,
+            ),
+        )
 
-    def _estimates(self, origin: str, task: str, policy: str) -> Spec:
+    def _estimates(self, origin: str, task: str, policy: str) -> EstimatesRequest:
         study = self.study
-        request: dict[str, Any] = {
-            "answers": digest(self._answers(origin, task, policy)),
-            "task": task,
-            "settings": {
-                "budgets": list(study.budgets),
-                "beam_width": study.beam_width,
-                "easy": study.difficulty.easy,
-                "medium": study.difficulty.medium,
-                **study.statistics.model_dump(),
-                "seed": study.seed,
-            },
-        }
+        answers = self._answers(origin, task, policy).digest
+        settings = EstimateSettings(
+            budgets=study.budgets,
+            beam_width=study.beam_width,
+            easy=study.difficulty.easy,
+            medium=study.difficulty.medium,
+            bootstrap_replicates=study.statistics.bootstrap_replicates,
+            vote_subsets=study.statistics.vote_subsets,
+            confidence=study.statistics.confidence,
+            seed=study.seed,
+        )
         if origin == "adopted":
-            return {
-                **request,
-                "collections": [
-                    {
-                        **_size(study.policy_facts(str(found.entry.policy)), name),
-                        "adopted": {"prm": found.entry.prm, "spec": found.spec},
-                    }
+            return AdoptedEstimatesRequest(
+                answers=answers,
+                task=task,
+                settings=settings,
+                collections=tuple(
+                    AdoptedPolicyPart(
+                        **_size(study.policy_facts(str(found.entry.policy))),
+                        policy=name,
+                        adopted=AdoptedScores(prm=found.entry.prm, spec=found.spec),
+                    )
                     for name, found in self._collections_on(task)
-                ],
-            }
-        scores = self._scores_of(task, policy)
-        return {**request, **_size(study.policy(policy), policy), "scores": scores}
+                ),
+            )
+        return RunEstimatesRequest(
+            answers=answers,
+            task=task,
+            settings=settings,
+            **_size(study.policy(policy)),
+            policy=policy,
+            scores=self._scores_of(task, policy),
+        )
 
     def _scores_of(self, task: str, policy: str) -> dict[str, Spec]:
         found = self._grid.of("step_scores", task, policy)
         return {str(cell.prm): cell.spec for cell in found}
 
-    def _database(self) -> Spec:
+    def _database(self) -> StudyDescription:
         study = self.study.model_dump(mode="json", exclude=RUN_TIME_KEYS)
         adopted = [found.entry for found in self.collections]
         entries = [
@@ -673,18 +705,12 @@ class StudyPlan:
             *(self.study.policy_facts(entry.policy) for entry in adopted if entry.policy),
             *(self.study.prm_facts(prm) for entry in adopted for prm in entry.prms),
         ]
-        return {
-            "study": study,
-            "entries": [entry.model_dump(mode="json") for entry in entries],
+        return StudyDescription(
+            study=study,
+            entries=[entry.model_dump(mode="json") for entry in entries],
             # Whatever else changes a result changes the name of a file that goes in.
-            "tables": [*self.problem_tables, *self.estimate_tables, *self.ability_tables],
-        }
-
-    def _pools(self, task: str, policy: str) -> dict[str, Any]:
-        return {
-            str(cell.pool): {"n": cell.n_units, "spec": cell.spec}
-            for cell in self._grid.of("samples", task, policy)
-        }
+            tables=[*self.problem_tables, *self.estimate_tables, *self.ability_tables],
+        )
 
     def sources(self, verb: str) -> list[str]:
         """Files that a rule depends on by its command's code; the rules of the generate zone have
@@ -699,16 +725,34 @@ def _job(kind: Kind, wildcards: Wildcards) -> Job:
     return Job(kind, wildcards.task, wildcards.policy, prm)
 
 
-def _size(entry: PolicyEntry | OutsidePolicy, name: str) -> dict[str, Any]:
-    """What estimates ask about a policy."""
-    return {
-        "policy": name,
-        "n_parameters": entry.n_parameters,
-        "is_reasoning": entry.is_reasoning,
-    }
+class OfTask(TypedDict):
+    """Fields of every request about the problems of a task."""
+
+    task: Spec
+    problems: int | None
 
 
-def _search(cell: Cell) -> dict[str, Any]:
+class _Size(TypedDict):
+    n_parameters: int | None
+    is_reasoning: bool
+
+
+def _size(entry: PolicyEntry | OutsidePolicy) -> _Size:
+    return {"n_parameters": entry.n_parameters, "is_reasoning": entry.is_reasoning}
+
+
+def _pools(found: Iterable[Cell]) -> dict[str, PoolPart]:
+    return {str(cell.pool): PoolPart(n=cell.n_units, spec=cell.spec) for cell in found}
+
+
+class _Search(TypedDict):
+    method: str
+    budget: int
+    subtrees: int
+    spec: Spec
+
+
+def _search(cell: Cell) -> _Search:
     return {
         "method": cell.method,
         "budget": cell.budget,

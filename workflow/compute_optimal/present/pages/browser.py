@@ -22,7 +22,7 @@ import polars as pl
 from markupsafe import Markup
 
 from compute_optimal.analyse.statistics.estimators import Scoring, trajectory_scores
-from compute_optimal.judge.answers import scores_of
+from compute_optimal.judge.answers import scores_of, scores_of_adopted
 from compute_optimal.policies.steps import split_steps
 from compute_optimal.present.query import Row, opened, run_query
 from compute_optimal.search.records import Fate
@@ -31,6 +31,7 @@ from compute_optimal.store.partitions import atomic_write
 from compute_optimal.store.storage import Storage
 from compute_optimal.study import cells
 from compute_optimal.study.config import Study
+from compute_optimal.study.requests import AdoptedScores
 
 SIZE_LIMIT = 5_000_000
 """Bytes of the page, about: less is shown until it fits."""
@@ -197,17 +198,18 @@ class _Cell:
             schema=["problem_id", "problem_hash"],
             orient="row",
         )
-        request: dict[str, Any]
         if self._adopted:
             found = next(
                 found
                 for found in cells.collections(self.study)
                 if (found.task, found.policy) == (self.task, self.policy)
             )
-            request = {"adopted": {"prm": found.entry.prm, "spec": found.spec}}
+            adopted = AdoptedScores(prm=found.entry.prm, spec=found.spec)
+            scored = scores_of_adopted(adopted, self.storage)
         else:
-            scored = self.grid.of("step_scores", self.task, self.policy)
-            request = {"scores": {str(cell.prm): cell.spec for cell in scored}}
+            of_prms = self.grid.of("step_scores", self.task, self.policy)
+            specs = {str(cell.prm): cell.spec for cell in of_prms}
+            scored = scores_of(specs, self.storage, problems)
         texts: dict[tuple[str, int], str] = {}
         for cell in self.grid.of("samples", self.task, self.policy):
             if cell.pool == "evaluation":
@@ -222,7 +224,7 @@ class _Cell:
                 .select("problem_id", "sample_index", "margins")
                 .iter_rows()
             }
-            for prm, frame in scores_of(request, self.storage, problems).items()
+            for prm, frame in scored.items()
         }
         return texts, scores
 

@@ -1,0 +1,103 @@
+"""The models of a job, opened: a policy with its prompts, a PRM with its format."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from compute_optimal.engines import (
+    gpu_memory_gib,
+    open_sampling_engine,
+    open_scoring_engine,
+    servable_folder,
+)
+from compute_optimal.engines.requests import SamplingEngine, ScoringEngine
+from compute_optimal.policies.prompts import load_tokenizer, prompt_ids
+from compute_optimal.prms import prm_format
+from compute_optimal.search.records import Encode
+from compute_optimal.store.storage import Storage
+from compute_optimal.study.config import ModelEntry, PromptFamily
+from compute_optimal.study.cost import GPU_MEMORY_SHARE, gpu_memory_shares
+from compute_optimal.study.models import identity, model_folder
+from compute_optimal.study.spec import Spec
+from compute_optimal.tasks import Problem
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A policy that is loaded."""
+
+    engine: SamplingEngine
+    tokenizer: Any
+    prompt: PromptFamily
+
+    def prompt_ids(self, problem: Problem) -> tuple[int, ...]:
+        return prompt_ids(self.tokenizer, self.prompt, problem.problem)
+
+
+@dataclass(frozen=True)
+class Prm:
+    """A PRM that is loaded; inputs are at most ``context`` tokens."""
+
+    engine: ScoringEngine
+    encode: Encode
+    context: int
+
+
+def gpu_shares(storage: Storage, spec: Spec) -> dict[str, float]:
+    """Shares of GPU memory for the policy and the PRM of a search, which run on the same GPUs."""
+    policy = storage.registry.policy(spec["policy"]["name"])
+    prm = storage.registry.prm(spec["prm"]["name"])
+    shares = gpu_memory_shares(policy, prm, gpu_memory_gib() or math.inf)
+    return dict(zip(("policy", "prm"), shares, strict=True))
+
+
+def _folder(entry: ModelEntry, storage: Storage) -> Path:
+    """The locked model as an engine opens it; fetched, and converted, where it has to be."""
+    folder = model_folder(entry, storage.lock)
+    return servable_folder(folder, identity(entry, storage.lock))
+
+
+@contextmanager
+def open_policy(
+    storage: Storage, spec: Spec, gpu_memory: float = GPU_MEMORY_SHARE
+) -> Iterator[Policy]:
+    """Load the policy of a spec; it takes ``gpu_memory`` of each GPU, as a share."""
+    registry = storage.registry
+    entry = registry.policy(spec["policy"]["name"])
+    folder = _folder(entry, storage)
+    with closing(
+        open_sampling_engine(
+            folder,
+            context=entry.context,
+            dtype=entry.dtype,
+            tensor_parallel=max(1, entry.n_gpus),
+            gpu_memory=gpu_memory,
+        )
+    ) as engine:
+        yield Policy(engine, load_tokenizer(folder), registry.prompt_family(entry.prompt))
+
+
+@contextmanager
+def open_prm(storage: Storage, spec: Spec, gpu_memory: float = GPU_MEMORY_SHARE) -> Iterator[Prm]:
+    """Load the PRM of a spec, as ``open_policy`` does."""
+    registry = storage.registry
+    entry = registry.prm(spec["prm"]["name"])
+    folder = _folder(entry, storage)
+    tokenizer, form = load_tokenizer(folder), prm_format(entry.format)
+    with closing(
+        open_scoring_engine(
+            folder,
+            entry.format,
+            context=entry.context,
+            dtype=entry.dtype,
+            tensor_parallel=max(1, entry.n_gpus),
+            gpu_memory=gpu_memory,
+        )
+    ) as engine:
+        yield Prm(engine, partial(form.encode, tokenizer), entry.context)

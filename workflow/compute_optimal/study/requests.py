@@ -1,0 +1,284 @@
+"""What the plan asks of each command: one model a rule, the same on both sides.
+
+The canonical JSON of a request is its rule's one parameter, and its digest is part of the names of
+the files that the rule makes. Fields are what they are called in that JSON: a new one, or another
+name, makes all behind it anew. The specs in it stay as ``cells`` makes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+import pydantic
+from pydantic import BaseModel, ConfigDict, Discriminator, Tag, TypeAdapter
+
+from compute_optimal.errors import StudyError
+from compute_optimal.study.spec import Spec, canonical, digest
+
+
+class _Part(BaseModel):
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Request(_Part):
+    """What one job is asked for."""
+
+    @property
+    def _content(self) -> Spec:
+        # A field that was never named, such as the shard of a whole job, is no part of it.
+        return self.model_dump(exclude_unset=True)
+
+    @property
+    def text(self) -> str:
+        """Its canonical JSON, which ``parsed`` reads."""
+        return canonical(self._content)
+
+    @property
+    def digest(self) -> str:
+        """What names of files carry."""
+        return digest(self._content)
+
+
+class OnTask(Request):
+    """A request about the problems of one task."""
+
+    task: Spec
+    """What determines its problems (``tasks.task_identity``)."""
+    problems: int | None
+    """The first so many of them; None for all."""
+
+    @property
+    def task_name(self) -> str:
+        return str(self.task["name"])
+
+
+class ProblemsRequest(OnTask):
+    """``prepare_problems``: facts about them."""
+
+
+# --- generate -------------------------------------------------------------------------------------
+
+
+class Shard(_Part):
+    """Every ``of``-th problem of a job that is split; numbered from 1."""
+
+    number: int
+    of: int
+
+
+class OfShards(OnTask):
+    """A job of the generate zone, or a shard of one."""
+
+    shard: Shard | None = None
+
+
+class PoolPart(_Part):
+    """A pool: its spec, and its samples a problem."""
+
+    n: int
+    spec: Spec
+
+
+class SearchPart(_Part):
+    """Searches of one spec: DVTS as so many subtrees a problem, beam search as one."""
+
+    method: str
+    budget: int
+    subtrees: int
+    spec: Spec
+
+
+class SamplesRequest(OfShards):
+    """``draw_samples``: the pools of one (task, policy), by their names."""
+
+    pools: Mapping[str, PoolPart]
+
+
+class ScoresRequest(OfShards):
+    """``score_steps``: one PRM's scores of ``n`` samples a problem."""
+
+    n: int
+    spec: Spec
+
+
+class SearchesRequest(OfShards):
+    """``search_trees``: all searches of one (task, policy, PRM)."""
+
+    searches: tuple[SearchPart, ...]
+
+
+# --- judge ----------------------------------------------------------------------------------------
+
+
+class PrmSearchPart(SearchPart):
+    """Searches of one spec, and the PRM that led them."""
+
+    prm: str
+
+
+class Graded(OnTask):
+    """Answers are graded by these versions of the graders, within ``seconds`` a comparison."""
+
+    grader: str
+    other_graders: tuple[str, ...]
+    seconds: float
+
+
+class RunAnswersRequest(Graded):
+    """``grade_answers`` of one run (task, policy): its pools and all searches of it."""
+
+    policy: str
+    pools: Mapping[str, PoolPart]
+    searches: tuple[PrmSearchPart, ...]
+
+
+class AdoptedAnswersRequest(Graded):
+    """``grade_answers`` of all that is adopted on a task: specs by policy."""
+
+    collections: Mapping[str, Spec]
+
+
+AnswersRequest = RunAnswersRequest | AdoptedAnswersRequest
+
+
+class ChecksRequest(OnTask):
+    """``check_steps``: ``n`` samples a problem of a policy, and what its searches pruned."""
+
+    policy: str
+    n: int
+    samples: Spec
+    searches: tuple[PrmSearchPart, ...]
+
+
+# --- analyse --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class AbilitySettings:
+    """How intervals are made; see ``config.Statistics``."""
+
+    replicates: int
+    confidence: float
+    seed: int
+
+
+class ExaminationRequest(Request):
+    """``examine_prms`` on one task: the digest of each policy's checked steps, and the specs of
+    the scores by PRM and policy."""
+
+    task: str
+    checks: Mapping[str, str]
+    scores: Mapping[str, Mapping[str, Spec]]
+    settings: AbilitySettings
+
+
+@dataclass(frozen=True)
+class EstimateSettings:
+    """The statistical settings of a study; see ``config.Statistics`` and ``config.Difficulty``."""
+
+    budgets: Sequence[int]
+    beam_width: int
+    easy: float
+    medium: float
+    bootstrap_replicates: int
+    vote_subsets: int
+    confidence: float
+    seed: int
+
+
+class PolicyPart(_Part):
+    """What estimates ask about a policy, as the study names it."""
+
+    policy: str
+    n_parameters: int | None
+    is_reasoning: bool
+
+
+class AdoptedScores(_Part):
+    """The collection whose samples one PRM scored; no PRM scored none."""
+
+    prm: str | None
+    spec: Spec
+
+
+class AdoptedPolicyPart(PolicyPart):
+    """A policy whose rollouts are adopted."""
+
+    adopted: AdoptedScores
+
+
+class Estimated(Request):
+    """Estimates from the answers of the request with this digest."""
+
+    answers: str
+    task: str
+    settings: EstimateSettings
+
+
+class RunEstimatesRequest(Estimated, PolicyPart):
+    """``estimate_accuracy`` of one run (task, policy): specs of its scores by PRM."""
+
+    scores: Mapping[str, Spec]
+
+
+class AdoptedEstimatesRequest(Estimated):
+    """``estimate_accuracy`` of all that is adopted on a task."""
+
+    collections: tuple[AdoptedPolicyPart, ...]
+
+
+EstimatesRequest = RunEstimatesRequest | AdoptedEstimatesRequest
+
+
+class StudyDescription(Request):
+    """``describe_study``: the study, the registry entries that it names, and the tables whose names
+    change with anything else that goes into its database."""
+
+    study: Mapping[str, Any]
+    entries: Sequence[Mapping[str, Any]]
+    tables: Sequence[str]
+
+
+# --- commands -------------------------------------------------------------------------------------
+
+
+def _origin(request: Any) -> str:
+    return "adopted" if isinstance(request, Mapping) and "collections" in request else "run"
+
+
+_OF_VERB: dict[str, Any] = {
+    "prepare-problems": ProblemsRequest,
+    "draw-samples": SamplesRequest,
+    "score-steps": ScoresRequest,
+    "search-trees": SearchesRequest,
+    "grade-answers": Annotated[
+        Annotated[RunAnswersRequest, Tag("run")] | Annotated[AdoptedAnswersRequest, Tag("adopted")],
+        Discriminator(_origin),
+    ],
+    "check-steps": ChecksRequest,
+    "examine-prms": ExaminationRequest,
+    "estimate-accuracy": Annotated[
+        Annotated[RunEstimatesRequest, Tag("run")]
+        | Annotated[AdoptedEstimatesRequest, Tag("adopted")],
+        Discriminator(_origin),
+    ],
+    "describe-study": StudyDescription,
+}
+
+
+def parsed(verb: str, text: str) -> Any:
+    """The request of a command. Raises ``StudyError`` for a text that is no request of it."""
+    try:
+        return TypeAdapter(_OF_VERB[verb]).validate_json(text)
+    except pydantic.ValidationError as error:
+        found = [
+            f"{'.'.join(map(str, one['loc'])) or 'the whole'}: {one['msg']}"
+            for one in error.errors(include_url=False, include_input=False)
+        ]
+        raise StudyError(
+            f"this is no request of {verb}:\n    " + "\n    ".join(found[:5]),
+            where=f"--spec of {verb}",
+            cure="let the workflow give the command (make run CONFIG=...): it writes the request",
+        ) from None
