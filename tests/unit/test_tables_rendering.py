@@ -267,9 +267,11 @@ def test_another_grader_moves_accuracy_by_the_answers_that_it_judges_differently
 
 def test_every_cell_says_how_it_was_made(database: Path) -> None:
     rows = records(tabulate("provenance", database))
-    (sampled,) = (row for row in rows if row["policy"] == "Llama-3.2-1B-Instruct"
-                  and row["task"] == "MATH-500" and row["prm"] == "none")  # fmt: skip
-    assert sampled["what"] == "samples for CoT"
+    (sampled,) = (
+        row for row in rows
+        if (row["policy"], row["task"]) == ("Llama-3.2-1B-Instruct", "MATH-500")
+        and row["what"] == "samples for CoT"
+    )  # fmt: skip
     assert sampled["policy_revision"] == "sha256:aaaaaaaaaaaa"
     assert (sampled["seed"], sampled["temperature"]) == ("7", "not recorded")
     assert sampled["engine"] == "vllm 1; vllm 2"
@@ -281,7 +283,8 @@ def test_every_cell_says_how_it_was_made(database: Path) -> None:
     assert sampled["digest"] == digest(json.loads(spec))
     searched = [row for row in rows if row["prm"] != "none"]
     assert {row["prm_revision"] for row in searched} == {"b" * 12}
-    assert {row["what"] for row in searched} == {"DVTS"}
+    searches = {"DVTS", *(f"beam search, N = {n}" for n in (4, 16, 64, 256))}
+    assert {row["what"] for row in searched} == {"step scores", *searches}
 
 
 def test_partial_coverage_is_visible() -> None:
