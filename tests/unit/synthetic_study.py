@@ -483,11 +483,6 @@ class SyntheticStudy:
             self._rows[name] += [(task, policy, *row) for row in table.iter_rows()]
 
     def _store(self, path: Path) -> Path:
-        titles = {name: title for name, title, *_ in PRMS}
-        self._rows["processbench"] += [
-            (titles.get(prm, prm), "MATH", ability, None, prm, "made up")
-            for prm, ability in self.abilities.items()
-        ]
         if self.abilities:
             self._checked_steps()
         if self.adopted:
@@ -512,11 +507,12 @@ class SyntheticStudy:
             )
         ]
         policies = [None, *(policy[0] for policy in self.policies)]
-        for number, prm in enumerate(self.abilities):
+        for number, (prm, ability) in enumerate(self.abilities.items()):
             self._rows["prm_rates"] += [
                 # All PRMs but the first give every step the same score.
                 (task, prm, policy, measure, *(
                     (None, None, None) if number and measure == "length_bias"
+                    else [(ability + end) / 100 for end in (0, -3, 4)] if measure == "f1"
                     else (0.1 * number + 0.02 * i, 0.0, 0.5)
                 ), 40, 20)
                 for policy in policies

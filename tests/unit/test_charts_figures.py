@@ -336,7 +336,7 @@ def test_unrecorded_prm_tokens_are_not_taken_for_none(tmp_path: Path) -> None:
         tmp_path / "s.duckdb"
     )
     with duckdb.connect(str(path)) as connection:
-        connection.execute("UPDATE curves SET prm_tokens = NULL")
+        connection.execute("UPDATE unit_costs SET prm_tokens_computed = NULL")
     figure = draw("accuracy_against_flops", path).sheet
     assert "no record of the tokens that the PRM\nread" in texts(panel(figure, "dvts")) or any(
         "no record" in text for text in texts(panel(figure, "dvts"))

@@ -10,8 +10,8 @@ import pytest
 from compute_optimal.judge.answers import ANSWERS, answers_of_adopted, grade_answers
 from compute_optimal.judge.grading.official import (
     grade_official,
-    official_answer,
     official_equal,
+    official_extract,
     official_form,
 )
 from compute_optimal.store.storage import Storage
@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[2]
     ],
 )
 def test_official_extraction(text: str, answer: str) -> None:
-    assert official_answer(text) == answer
+    assert official_form(official_extract(text)) == answer
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_an_adopted_run_keeps_the_verdicts_that_the_official_code_recorded() -> 
 )
 def test_official_extraction_is_linear(text: str) -> None:
     began = time.process_time()
-    official_form(official_answer(text))
+    official_form(official_extract(text))
     assert time.process_time() - began < 3
 
 
@@ -171,7 +171,7 @@ def test_agrees_with_the_verdicts_that_the_official_code_stored() -> None:
                 right = bool(record["result"]["majority_vote"])
                 rows.append((record["question"], text, output["extracted_answer"], right))
     assert len(rows) > 300
-    n_found = sum(official_answer(text) == stored for _, text, stored, _ in rows)
+    n_found = sum(official_form(official_extract(text)) == stored for _, text, stored, _ in rows)
     assert n_found >= 0.99 * len(rows)
     answers = pl.DataFrame(
         {"problem_id": [row[0] for row in rows], "answer": [row[2] for row in rows]}

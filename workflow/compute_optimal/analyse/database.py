@@ -22,6 +22,7 @@ from compute_optimal.analyse.published import (
     PRETRAINING,
     PROCESSBENCH,
     load_optscale,
+    load_paper,
     load_processbench,
 )
 from compute_optimal.analyse.reward_models import TABLES as REWARD_MODEL_TABLES
@@ -226,7 +227,7 @@ def build_database(
 ) -> None:
     """The rule of this name: ``build`` with the files of published numbers."""
     printed = {
-        "published": pl.read_csv(published),
+        "published": load_paper(published),
         "pretraining": pl.read_csv(pretraining),
         "processbench": load_processbench(processbench),
         "optscale": load_optscale(optscale),

@@ -7,7 +7,6 @@ registry entries the printed names stand for.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -115,72 +114,38 @@ _NUMBER = r"\d+(?:\.\d+)?(?:e\d+)?"
 _SIZE = r"^\d+(?:\.\d+)?B$"
 
 
-@dataclass(frozen=True)
-class Published:
-    """Printed numbers, one a row.
+def load_paper(file: Path) -> pl.DataFrame:
+    """The numbers that the paper prints, a table of ``PAPER``.
 
-    ``paper``: the columns of paper.csv, where ``printed`` (string) is the printed value and
-    ``budget`` an integer, and besides ``value`` (float; the lower end of a range), ``upper``
-    (float; the upper end of a range, else null), ``relation`` (equal, above, about or range),
-    ``n_parameters`` (integer), ``policy`` and ``registry_prm`` (registry names, else null).
-
-    ``processbench``: prm, subset, f1 (float, percent), n_parameters, registry_prm, source.
-    """
-
-    paper: pl.DataFrame
-    processbench: pl.DataFrame
-
-
-def load_published(folder: Path) -> Published:
-    """Read paper.csv and processbench.csv of ``folder``.
-
-    Raises ``StudyError`` where a file is missing, has other columns, or holds a number or a model
+    Raises ``StudyError`` where the file is missing, has other columns, or holds a number or a model
     name that cannot be read.
     """
-    paper_file = folder / "paper.csv"
-    paper = _read(paper_file, tuple(PAPER)).rename({"value": "printed"})
-    _check(paper_file, paper, "model", pl.col("model").is_in([*POLICY_NAMES, *OTHER_MODELS]))
-    _check(paper_file, paper, "prm", pl.col("prm").is_in([*PRM_NAMES, *OTHER_PRMS]))
-    _check(paper_file, paper, "budget", pl.col("budget").str.contains(r"^\d+$"))
-    _check(paper_file, paper, "params", pl.col("params").str.contains(rf"{_SIZE}|^unk$"))
-    pattern = rf"^(?<mark>>|about )?(?<low>{_NUMBER})(?:-(?<high>{_NUMBER}))?$"
-    _check(paper_file, paper, "printed", pl.col("printed").str.contains(pattern))
-    parts = pl.col("printed").str.extract_groups(pattern).struct
-    mark, upper = parts.field("mark"), parts.field("high").cast(pl.Float64)
-    paper = paper.with_columns(
-        pl.col("budget").cast(pl.Int64),
-        value=parts.field("low").cast(pl.Float64),
-        upper=upper,
-        relation=pl.when(upper.is_not_null())
-        .then(pl.lit("range"))
-        .otherwise(mark.replace_strict({">": "above", "about ": "about"}, default="equal")),
-        n_parameters=_n_parameters(),
-        policy=_registered("model", POLICY_NAMES),
-        registry_prm=_registered("prm", PRM_NAMES),
-    )
-
-    return Published(paper, load_processbench(folder / "processbench.csv"))
+    paper = _read(file, tuple(PAPER))
+    _check(file, paper, "model", pl.col("model").is_in([*POLICY_NAMES, *OTHER_MODELS]))
+    _check(file, paper, "prm", pl.col("prm").is_in([*PRM_NAMES, *OTHER_PRMS]))
+    _check(file, paper, "budget", pl.col("budget").str.contains(r"^\d+$"))
+    _check(file, paper, "params", pl.col("params").str.contains(rf"{_SIZE}|^unk$"))
+    pattern = rf"^(>|about )?{_NUMBER}(-{_NUMBER})?$"
+    _check(file, paper, "value", pl.col("value").str.contains(pattern))
+    return paper.with_columns(pl.col("budget").cast(pl.Int64))
 
 
 def load_processbench(file: Path) -> pl.DataFrame:
-    """Published F1 on ProcessBench, as in ``Published.processbench``; errors as above."""
+    """Published F1 on ProcessBench, a table of ``PROCESSBENCH``; errors as above."""
     processbench = _read(file, _PROCESSBENCH)
     _check(file, processbench, "prm", pl.col("prm").is_in(list(PRM_NAMES)))
     _check(file, processbench, "f1", pl.col("f1").str.contains(rf"^{_NUMBER}$"))
     _check(file, processbench, "params", pl.col("params").str.contains(_SIZE))
-    return processbench.select(
-        "prm",
-        "subset",
+    billions = pl.col("params").str.strip_suffix("B").cast(pl.Float64)
+    return processbench.with_columns(
         pl.col("f1").cast(pl.Float64),
-        _n_parameters().alias("n_parameters"),
-        _registered("prm", PRM_NAMES).alias("registry_prm"),
-        "source",
-    )
+        n_parameters=(billions * 1e9).round().cast(pl.Int64),
+        registry_prm=pl.col("prm").replace_strict(PRM_NAMES, default=None, return_dtype=pl.String),
+    ).select(*PROCESSBENCH)
 
 
 def load_optscale(file: Path) -> pl.DataFrame:
-    """Curves of another paper (arXiv 2506.22376): task, policy, prm, method, budget (integer),
-    accuracy (fraction), tokens (of all samples of a problem, mean), source; errors as above."""
+    """Curves of another paper, a table of ``OPTSCALE``; errors as above."""
     curves = _read(file, tuple(OPTSCALE))
     _check(file, curves, "method", pl.col("method").is_in(["best_of_n", "majority"]))
     _check(file, curves, "policy", pl.col("policy").is_in([*POLICY_NAMES.values()]))
@@ -222,12 +187,3 @@ def _check(file: Path, frame: pl.DataFrame, column: str, is_valid: pl.Expr) -> N
             where=f"{file}, record {row['row'] + 1} below the header",
             cure="mend it, or add a new name to the tables of compute_optimal/analyse/published.py",
         )
-
-
-def _registered(column: str, names: Mapping[str, str]) -> pl.Expr:
-    return pl.col(column).replace_strict(names, default=None, return_dtype=pl.String)
-
-
-def _n_parameters() -> pl.Expr:
-    billions = pl.col("params").str.strip_suffix("B").cast(pl.Float64, strict=False)
-    return (billions * 1e9).round().cast(pl.Int64)

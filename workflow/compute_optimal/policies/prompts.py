@@ -8,7 +8,6 @@ close its turn.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -252,11 +251,6 @@ def prompt_ids(tokenizer: Tokenizer, family: PromptFamily, problem: str) -> tupl
             cure="This study supports tokenizers that keep them apart (Llama 3, Qwen2.5).",
         )
     return tuple(ids)
-
-
-def template_digest(tokenizer: Tokenizer) -> str:
-    """First 12 hexadecimal digits of the sha256 of the chat template's text."""
-    return hashlib.sha256(_template(tokenizer).encode()).hexdigest()[:12]
 
 
 def _template(tokenizer: Tokenizer) -> str:

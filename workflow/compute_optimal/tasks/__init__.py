@@ -7,8 +7,7 @@ after this room sees only ``Problem``.
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -83,9 +82,3 @@ def task_identity(task: TaskEntry) -> dict[str, Any]:
         else {"parameters": task.parameters.model_dump()}
     )
     return {"name": task.name, "kind": task.kind, "version": TASK_VERSION, **source}
-
-
-def task_digest(problems: Iterable[Problem]) -> str:
-    """Content identity of a task: sha256 over its rows (id, problem hash, answer), in order."""
-    rows = [(p.problem_id, p.problem_hash, p.answer) for p in problems]
-    return hashlib.sha256(json.dumps(rows, ensure_ascii=True).encode()).hexdigest()

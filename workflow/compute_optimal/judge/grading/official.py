@@ -65,17 +65,12 @@ _BEFORE_UNITS, _AFTER_UNITS = (
 )
 
 
-def official_answer(text: str) -> str:
+def official_extract(text: str) -> str:
     """The official answer of a solution: from a box, after "he answer is", or the last number.
 
-    As ``official_form`` has it; blank if there is nothing: the official vote counts that as an
+    Before ``official_form`` has it; blank if there is nothing: the official vote counts that as an
     answer.
     """
-    return official_form(official_extract(text))
-
-
-def official_extract(text: str) -> str:
-    """``official_answer`` before it is normalised."""
     _, box, after = text.rpartition("boxed")
     if box:
         return _braced(after) if after.startswith("{") else after.split("$", 1)[0].strip()
@@ -127,7 +122,7 @@ def grade_official(
     seconds: float = 10,
     workers: int = 2,
 ) -> pl.DataFrame:
-    """As ``grade``, with ``answers`` from ``official_answer``: a class is a normal form.
+    """As ``grade``, with ``answers`` from ``official_extract``: a class is a normal form.
 
     "no_answer" is left to null; a blank answer is a class like any other, as in the original.
     """

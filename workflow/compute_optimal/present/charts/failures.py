@@ -63,6 +63,8 @@ def failure_rates(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
         scale = 1 if measure in LENGTH else 100
 
         def paint(axes: Axes) -> None:
+            if measure in LENGTH:
+                axes.axvline(0, color=style.FAINT, linewidth=0.8)
             for row in here:
                 place = float([*prms].index(row["prm"]))
                 look = looks.get(row["policy"])
@@ -94,8 +96,6 @@ def failure_rates(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
             axes.set_xlim(low, high)
             axes.set_xticks(ticks)
             style.keep_labels_inside(axes)
-            if low < 0:
-                axes.axvline(0, color=style.FAINT, linewidth=0.8)
 
         return prepare
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from html import escape
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
+
+import jinja2
 
 from compute_optimal.present.claims.judge import Case, Judgement, Verdict
 from compute_optimal.present.style import counted, one_line
@@ -110,24 +111,32 @@ def claims_page(judgements: Sequence[Judgement]) -> str:
     counts = Counter(found.verdict for found in judgements)
     n_undecided = sum(found.is_undecided for found in judgements)
     remarks = {"not reproduced": f", {n_undecided} of them undecided"} if n_undecided else {}
-    tally = " · ".join(
-        f'<span class="claims-verdict claims-{_class(verdict)}">{_MARKS[verdict]} '
-        f"{counts[verdict]} {verdict}{remarks.get(verdict, '')}</span>"
+    tally = [
+        (verdict, f"{counts[verdict]} {verdict}{remarks.get(verdict, '')}")
         for verdict in get_args(Verdict)
-    )
-    parts = [_STYLE, '<div class="claims">', f'<p class="claims-tally">{tally}</p>']
+    ]
+    scales = []
     for scale, (heading, explained) in _SCALES.items():
         of_scale = [found for found in judgements if found.claim.scale == scale]
+        untested = [_claim(found) for found in of_scale if found.verdict == "untested"]
         if of_scale:
-            parts += [f"<h2>{escape(heading)}</h2>", f"<p>{escape(explained)}</p>"]
-            parts += [_claim(found) for found in of_scale if found.verdict != "untested"]
-            untested = [found for found in of_scale if found.verdict == "untested"]
-            if untested:
-                summary = f"{counted(len(untested), 'claim')} untested, and what each needs"
-                parts += [f"<details><summary>{summary}</summary>", *map(_claim, untested)]
-                parts += ["</details>"]
-    parts += ["</div>"]
-    return "\n".join(parts) + "\n"
+            scales.append(
+                {
+                    "heading": heading,
+                    "explained": explained,
+                    "tested": [_claim(found) for found in of_scale if found.verdict != "untested"],
+                    "untested": untested,
+                    "n_untested": counted(len(untested), "claim"),
+                }
+            )
+    template = jinja2.Template(
+        (Path(__file__).parent / "claims.html").read_text(encoding="utf-8"),
+        autoescape=True,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )
+    page: str = template.render(tally=tally, scales=scales, marks=_MARKS)
+    return page
 
 
 def write_claims(judgements: Sequence[Judgement], outputs: Mapping[str, Path]) -> None:
@@ -151,31 +160,21 @@ def _rule(found: Judgement) -> str:
     return rule.expect.replace("_", " ") + margin
 
 
-def _class(verdict: Verdict) -> str:
-    return verdict.replace(" ", "-")
-
-
-def _claim(found: Judgement) -> str:
+def _claim(found: Judgement) -> Mapping[str, Any]:
+    """What the page says of a claim, in lines of text."""
     claim = found.claim
     prints = [f"the paper prints {claim.printed}"] if claim.printed else []
     has_in_sample = any(case.in_sample is not None for case in found.cases)
-    headings = [name for name in _HEADINGS if has_in_sample or name != "In-sample"]
-    lines = [
-        '<section class="claims-row">',
-        f'<p><span class="claims-verdict claims-{_class(found.verdict)}">{_MARKS[found.verdict]} '
-        f"{found.verdict}</span> <b>{_text(claim.statement)}</b></p>",
-        f"<p>{_text(found.reason)}. {_measured(found)} "
-        f"<small>({_text('; '.join([claim.where, *prints]))})</small></p>",
-    ]
-    if found.cases:
-        lines += [
-            f"<details><summary>{counted(len(found.cases), 'case')}</summary><table><thead><tr>",
-            *(f"<th>{heading}</th>" for heading in headings),
-            "</tr></thead><tbody>",
-            *(_case(case, has_in_sample) for case in sorted(found.cases, key=_failing_first)),
-            "</tbody></table></details>",
-        ]
-    return "\n".join([*lines, "</section>"])
+    return {
+        "verdict": found.verdict,
+        "statement": one_line(claim.statement),
+        "reason": one_line(found.reason),
+        "measured": _measured(found),
+        "where": one_line("; ".join([claim.where, *prints])),
+        "n_cases": counted(len(found.cases), "case"),
+        "headings": [name for name in _HEADINGS if has_in_sample or name != "In-sample"],
+        "cases": [_case(case, has_in_sample) for case in sorted(found.cases, key=_failing_first)],
+    }
 
 
 def _measured(found: Judgement) -> str:
@@ -187,19 +186,19 @@ def _measured(found: Judgement) -> str:
     text = f"{estimate} [{low}, {high}] {found.unit}"
     if found.in_sample is not None:
         text += f"; in-sample, as in the paper: {found.in_sample:+.1f}".replace(": -", ": −")
-    return _text(text)
+    return one_line(text)
 
 
 def _failing_first(case: Case) -> int:
     return {False: 0, None: 1, True: 2}[case.holds]
 
 
-def _case(case: Case, has_in_sample: bool) -> str:
+def _case(case: Case, has_in_sample: bool) -> list[str]:
     difference = _number(case.difference, sign=True)
     if case.low is not None and case.high is not None:
         difference += f" [{_number(case.low, sign=True)}, {_number(case.high, sign=True)}]"
-    cells = [
-        _text(case.name),
+    return [
+        one_line(case.name),
         _number(case.value),
         *(["" if case.in_sample is None else _number(case.in_sample)] if has_in_sample else []),
         _number(case.reference),
@@ -207,32 +206,8 @@ def _case(case: Case, has_in_sample: bool) -> str:
         "" if case.n_problems is None else f"{case.n_problems:,}",
         {True: "yes", False: "no", None: "–"}[case.holds],
     ]
-    return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
 
 
 def _number(value: float, *, sign: bool = False) -> str:
     pattern = "+.4g" if sign else ".4g"
     return format(value, pattern).replace("-", "−")
-
-
-def _text(text: str) -> str:
-    return escape(one_line(text))
-
-
-_STYLE = """<style>
-.claims { font: 15px/1.45 system-ui, sans-serif; color: #222; max-width: 60rem; padding: 0 1rem; }
-.claims h2 { font-size: 1.2rem; font-weight: 600; margin: 1.6rem 0 .2rem; }
-.claims p { margin: .2rem 0; }
-.claims-tally { line-height: 2; }
-.claims-row { border-top: 1px solid #ddd; padding: .5rem 0; }
-.claims-verdict { white-space: nowrap; border-radius: .3rem; padding: .1rem .45rem; color: #fff; }
-.claims-reproduced, .claims-consistent { background: #00694a; }
-.claims-not-reproduced, .claims-inconsistent { background: #a33f00; }
-.claims-untested { background: #5c5c5c; }
-.claims small { color: #555; }
-.claims details { overflow-x: auto; }
-.claims summary { cursor: pointer; color: #0b5a8f; }
-.claims table { border-collapse: collapse; font-size: .87rem; margin: .3rem 0; }
-.claims th, .claims td { padding: .15rem .6rem; text-align: right; border-bottom: 1px solid #eee; }
-.claims th:first-child, .claims td:first-child { text-align: left; }
-</style>"""
