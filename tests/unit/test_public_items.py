@@ -81,7 +81,10 @@ def test_what_is_not_scored_by_others_is_nothing_to_run(tmp_path: Path) -> None:
 def test_public_items_stand_first_in_the_report_and_say_their_scale(database: Path) -> None:
     public = [item for item in ITEMS if item.scale != "study"]
     assert len(public) >= 10
+    parameters = {"task": TASKS[0][0], "scoring": "prm_last", "voting": "prm_max"}
     for item in public:
+        if not run_query(item.query, database, parameters):
+            continue
         mark = "public rollouts" if item.scale == "public" else "another paper prints"
         if item.kind == "table":
             assert mark in tabulate(item.name, database).title

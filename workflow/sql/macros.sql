@@ -19,7 +19,7 @@ WHERE
 -- Tasks in order of importance: the paper's most discussed task first, then the largest. Those of which
 -- only adopted rollouts are known have figures and tables of their own, and are none where the study runs
 -- any itself.
-CREATE OR REPLACE TEMP MACRO ranked_tasks() AS TABLE
+CREATE OR REPLACE TEMP MACRO every_task() AS TABLE
 SELECT
     tasks.task,
     tasks.title,
@@ -34,8 +34,11 @@ LEFT JOIN (
 -- A study may take only the first problems of a task.
 LEFT JOIN (
     SELECT task, count(*) AS n_problems FROM problems GROUP BY ALL
-) AS counted ON counted.task = tasks.task
-WHERE tasks.task IN (SELECT task FROM shown_tasks());
+) AS counted ON counted.task = tasks.task;
+
+-- Those that figures and tables of what the study itself is about show.
+CREATE OR REPLACE TEMP MACRO ranked_tasks() AS TABLE
+FROM every_task() AS tasks WHERE tasks.task IN (SELECT task FROM shown_tasks());
 
 CREATE OR REPLACE TEMP MACRO first_task() AS (SELECT task FROM ranked_tasks() WHERE task_rank = 1);
 

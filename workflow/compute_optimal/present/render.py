@@ -287,9 +287,8 @@ def _rows(
     item: Item, database: Path, task: str | None, scoring: str | None, voting: str | None
 ) -> tuple[tuple[Row, ...] | None, str]:
     """Rows of the item and what it shows, in words; None and the reason if it cannot be shown."""
-    tasks = [
-        row for row in run_query("tasks", database) if row["is_adopted"] or item.scale != "public"
-    ]
+    has = "is_adopted" if item.scale == "public" else "is_shown"
+    tasks = [row for row in run_query("tasks", database) if row[has]]
     (settings,) = run_query("settings", database)
     parameters = {
         "scoring": scoring or settings["scoring"],
