@@ -34,8 +34,9 @@ _MARKS = re.compile(r"\s+|\\left|\\right|\\[!,;]|\$")
 class Placement:
     """Whether completions lie under their own problems, and the shares that are right.
 
-    ``as_they_stand``; ``permuted``: they lie as ``sources`` says, which ``share_mended`` proves;
-    ``foreign``: no better than under any other problem, and not permuted in the known way.
+    "as they stand", also where there are too few to tell; "permuted": they lie as ``sources`` says,
+    which ``share_mended`` proves; "foreign": no better than under any other problem, and not
+    permuted in the known way.
     """
 
     verdict: Literal["as they stand", "permuted", "foreign"]

@@ -204,7 +204,10 @@ def records(
 def json_list(
     model: type[Model], file: GivenFile, gathering: Gathering
 ) -> Iterator[tuple[str, str, Model]]:
-    """The records of a file that is one JSON list; else as ``records``."""
+    """The records of a file that is one JSON list; else as ``records``.
+
+    The sha256 is that of the record as JSON with sorted keys, not of its bytes in the file.
+    """
     gathering.open(file)
     count = gathering.count(file.entry.path)
     try:

@@ -11,7 +11,7 @@ What is found without being told:
   computed with the wrong question and are left out;
 - pools that are beams: with n below the beam width that code keeps all beams, so nothing is pruned,
   but open beams are copied when one ends. Its searches write no token counts, and samples share
-  first steps. A file most of whose samples do is a search and no pool;
+  first steps. A file in which over a quarter of the pairs do is a search and no pool;
 - an assistant header that stands as a piece of its own, with a score of its own: both left out;
 - counts of 0 tokens for a text: unknown; the same text twice in a pool: kept once. Copies among the
   answers of a search are that code's own rule, and stay.

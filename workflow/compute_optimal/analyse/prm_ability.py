@@ -164,7 +164,10 @@ class Verdicts:
 
     @cached_property
     def steps_before_error(self) -> NDArray[np.bool_]:
-        """Steps that are right and follow from right ones [solutions, steps]."""
+        """Steps that are right and follow from right ones [solutions, steps].
+
+        None of a solution that is neither right nor wrong.
+        """
         exists = ~np.isnan(self.margins)
         before = np.logical_and.accumulate(self.correct, axis=1) & exists
         judged: NDArray[np.bool_] = before & (self.wrong | self.right)[:, None]

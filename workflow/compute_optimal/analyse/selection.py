@@ -118,7 +118,7 @@ def select_strategies(
 ) -> dict[str, pl.DataFrame]:
     """``TABLES`` for every scoring, voting and budget, with each PRM and with the chosen one.
 
-    ``outcomes``: as ``estimate.OUTCOMES``. A method that was not run at a budget, or lacks
+    ``outcomes``: as ``accuracy.OUTCOMES``. A method that was not run at a budget, or lacks
     problems of a difficulty, is no candidate there. The PRM is chosen at the largest budget and
     stays for the smaller ones, as in a curve of the paper. ``replicates``, ``confidence``,
     ``seed``: of the intervals, which are those of every other accuracy of these problems.

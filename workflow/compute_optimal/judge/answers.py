@@ -148,7 +148,10 @@ def answers_of_run(
 
 
 def answers_of_adopted(adopted: Spec, storage: Storage) -> pl.DataFrame:
-    """The answers of the adopted collection with this spec."""
+    """The answers of the adopted collection with this spec.
+
+    Raises ``StudyError`` where the store holds none of it.
+    """
     cell = partition(storage.store, adopted)
     frames = []
     if (samples := cell.read("adopted_samples")).height:

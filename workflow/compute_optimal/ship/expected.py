@@ -164,7 +164,7 @@ def read_manifest(folder: Path) -> dict[str, dict[str, object]]:
 
 
 def read_expected(folder: Path) -> Files:
-    """All files of the folder but its manifest. Raises ``StudyError`` where there are none."""
+    """Path -> content of every CSV file of the folder. Raises ``StudyError`` if there is none."""
     files = {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*.csv"))

@@ -93,7 +93,8 @@ class Verification:
 def verify(study: Study, shipped: Path, folder: Path, *, tier: int, cores: int) -> Verification:
     """Check what ships for ``study``: the store, the models, and the results in ``shipped``.
 
-    ``folder``: a new one, for what tier 1 computes.
+    ``folder``: a new one, for what tier 1 computes. A tier that cannot be computed is a check that
+    fails; raises ``StudyError`` where no results ship for the study.
     """
     expected = shipped / study.name
     checks = shipped_files(study, expected)

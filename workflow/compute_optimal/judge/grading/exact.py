@@ -72,7 +72,7 @@ class Sum:
         return Sum(terms)
 
     def __truediv__(self, other: Sum) -> Sum:
-        """Raises ``UnreadableError`` for a divisor of several terms that hold letters."""
+        """Raises ``UnreadableError`` for 0, and a divisor that no conjugates make a single term."""
         if not other.terms:
             raise UnreadableError
         above, below = self, other
