@@ -236,11 +236,11 @@ def report(adoption: Adoption) -> str:
             f"{row['n_answers_used']} of {row['n_answers']} answers"
         )
     for adopted, title in ((False, "Not adopted"), (True, "Adopted in part")):
-        found = adoption.findings.filter(pl.col("adopted") == adopted)
+        findings = adoption.findings.filter(pl.col("adopted") == adopted)
         # A file of one record is the record; the records of a larger one are counted.
         kind = "record" if adoption.files.height else "file"
-        lines.append(f"{title}: {found.height} {kind if found.height == 1 else kind + 's'}.")
-        for (reason,), group in found.group_by("reason", maintain_order=True):
+        lines.append(f"{title}: {findings.height} {kind if findings.height == 1 else kind + 's'}.")
+        for (reason,), group in findings.group_by("reason", maintain_order=True):
             lines.append(f"  {reason}: {group.height}")
             shown = group if kind == "file" else group.head(_SHOWN)
             lines += [

@@ -255,16 +255,16 @@ def problem_matcher(problems: Sequence[Problem]) -> Callable[[str], Problem]:
         unspaced.setdefault("".join(problem.problem.split()), []).append(problem)
 
     def find(question: str) -> Problem:
-        found = (
+        matches = (
             exact.get(question)
             or spaced.get(" ".join(question.split()))
             or unspaced.get("".join(question.split()), [])
         )
-        if len(found) != 1:
-            ids = ", ".join(problem.problem_id for problem in found)
+        if len(matches) != 1:
+            ids = ", ".join(problem.problem_id for problem in matches)
             raise RecordError(
                 "unmatched", f"its question is that of {ids}" if ids else "its question is unknown"
             )
-        return found[0]
+        return matches[0]
 
     return find
