@@ -44,13 +44,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return 130
     except BaseException as error:
-        if (told := in_words(error)) is None:
+        if (problem := in_words(error)) is None:
             raise
-        print(f"error: {told}", file=sys.stderr)
+        print(f"error: {problem}", file=sys.stderr)
         if refusal is not None and ends_the_same_way(error):
             with suppress(OSError):
                 refusal.parent.mkdir(parents=True, exist_ok=True)
-                refusal.write_text(str(told), encoding="utf-8")
+                refusal.write_text(str(problem), encoding="utf-8")
         return 1
     return 0
 
@@ -91,9 +91,9 @@ def _parser() -> argparse.ArgumentParser:
     study.add_argument("--config", type=Path, default=_DEFAULT_STUDY)
 
     def verb(name: str, run: Any, help_text: str, *parents: Any) -> argparse.ArgumentParser:
-        found = verbs.add_parser(name, help=help_text, description=help_text, parents=parents)
-        found.set_defaults(run=run, verb=name)
-        return found
+        subparser = verbs.add_parser(name, help=help_text, description=help_text, parents=parents)
+        subparser.set_defaults(run=run, verb=name)
+        return subparser
 
     for name, run, help_text in (
         ("prepare-problems", _prepare_problems, "facts about the problems of a task"),
@@ -453,14 +453,14 @@ def _verify(options: argparse.Namespace) -> None:
 
     study = _study(options)
     with tempfile.TemporaryDirectory() as folder:
-        found = verify(
+        verification = verify(
             study, options.expected, Path(folder), tier=options.tier, cores=options.cores
         )
     page = options.page or study.results / "verify.html"
     with atomic_write(page) as file:
-        file.write(found.html.encode())
-    print(f"{found.text}\npage: {page}")
-    if not found.passed:
+        file.write(verification.html.encode())
+    print(f"{verification.text}\npage: {page}")
+    if not verification.passed:
         raise StudyError(
             "what ships with this study is not what it claims to be",
             where=str(page),
@@ -472,8 +472,8 @@ def _adopt(options: argparse.Namespace) -> None:
     from compute_optimal.adopt.collection import adopt_all
 
     study = _study(options)
-    for told in adopt_all(study, options.collections, options.source):
-        print(told, flush=True)
+    for report in adopt_all(study, options.collections, options.source):
+        print(report, flush=True)
 
 
 def _import_gguf(options: argparse.Namespace) -> None:

@@ -136,8 +136,8 @@ FILES = Columns(
 FINDINGS = pl.Schema(
     {"member": _STRING, "reason": _STRING, "detail": _STRING, "adopted": pl.Boolean()}
 )
-"""What was found wrong, a file and reason a row. ``adopted`` is true where the record is among
-the facts all the same, without the part that ``detail`` names."""
+"""What was found wrong, one thing a row; ``member`` is a file, or a record in one. ``adopted`` is
+true where the record is among the facts all the same, without the part that ``detail`` names."""
 
 
 _SHOWN = 3
@@ -148,7 +148,7 @@ _SHOWN = 3
 class Adoption:
     """Facts of one collection of rollouts, and what was found wrong while reading it.
 
-    ``n_records`` counts adopted record files; ``n_companions`` counts files that the official code
+    ``n_records`` counts adopted records; ``n_companions`` counts files that the official code
     writes beside its records (settings, averages, locks) and that hold no rollout.
     """
 
@@ -208,7 +208,8 @@ def _cells(frame: pl.DataFrame, run: list[str], cell: list[str]) -> pl.DataFrame
 
 
 def report(adoption: Adoption) -> str:
-    """What was adopted, cell by cell, and every file that was not, by name; plain text."""
+    """What was adopted, cell by cell, and what was not, by reason: every file of one record by its
+    name, of larger files the number of records and the first few. Plain text."""
     lines = [f"{adoption.n_records} records adopted."]
     for cell in adoption.cells().iter_rows(named=True):
         budget = "" if cell["budget"] is None else f" N={cell['budget']} M={cell['beam_width']}"
@@ -235,11 +236,11 @@ def report(adoption: Adoption) -> str:
             f"{row['n_answers_used']} of {row['n_answers']} answers"
         )
     for adopted, title in ((False, "Not adopted"), (True, "Adopted in part")):
-        found = adoption.findings.filter(pl.col("adopted") == adopted)
+        findings = adoption.findings.filter(pl.col("adopted") == adopted)
         # A file of one record is the record; the records of a larger one are counted.
         kind = "record" if adoption.files.height else "file"
-        lines.append(f"{title}: {found.height} {kind if found.height == 1 else kind + 's'}.")
-        for (reason,), group in found.group_by("reason", maintain_order=True):
+        lines.append(f"{title}: {findings.height} {kind if findings.height == 1 else kind + 's'}.")
+        for (reason,), group in findings.group_by("reason", maintain_order=True):
             lines.append(f"  {reason}: {group.height}")
             shown = group if kind == "file" else group.head(_SHOWN)
             lines += [

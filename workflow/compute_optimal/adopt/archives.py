@@ -59,7 +59,10 @@ class Member:
 
 
 def archive_sha256(source: Path) -> str | None:
-    """Hexadecimal sha256 of an archive; None for a folder."""
+    """Hexadecimal sha256 of a file; None for a folder.
+
+    Raises ``StudyError`` where it cannot be read.
+    """
     if source.is_dir():
         return None
     try:

@@ -206,16 +206,18 @@ def _hub_files(name: str, run: HubRollouts, api: Any = None) -> dict[str, Path]:
             allow_patterns=[pattern],
             local_files_only=local,
         )
-        found = sorted((Path(snapshot) / run.folder).rglob("*.parquet"))
+        shards = sorted((Path(snapshot) / run.folder).rglob("*.parquet"))
         # A shard's name says how many there are; an interrupted download has fewer.
-        n_shards = {int(n) for path in found for n in re.findall(r"-of-(\d+)\.parquet$", path.name)}
-        return found if n_shards <= {len(found)} else []
+        n_shards = {
+            int(n) for path in shards for n in re.findall(r"-of-(\d+)\.parquet$", path.name)
+        }
+        return shards if n_shards <= {len(shards)} else []
 
     try:
-        found = files(local=True)
+        shards = files(local=True)
     except LocalEntryNotFoundError:
-        found = []
-    if not found:
+        shards = []
+    if not shards:
         listed = ask(
             repository,
             lambda: list(
@@ -229,12 +231,12 @@ def _hub_files(name: str, run: HubRollouts, api: Any = None) -> dict[str, Path]:
             ),
         )
         require_room(repository.name, sum(getattr(item, "size", 0) for item in listed))
-        found = ask(repository, lambda: files(local=False))
-    if not found:
+        shards = ask(repository, lambda: files(local=False))
+    if not shards:
         raise StudyError(
             f"there is no parquet file in {run.folder}",
             where=f"{repository.address}, revision {run.revision}",
             cure="correct folder or revision in the registry",
         )
     shown = f"{run.hub_id}@{run.revision[:7]}/{run.folder}"
-    return {f"{shown}/{path.name}": path for path in found}
+    return {f"{shown}/{path.name}": path for path in shards}

@@ -46,23 +46,23 @@ def rollout_files(
     every file that cannot be had, or has other bytes.
     """
     wanted = {file.path: file for file in entry.files}
-    found: dict[str, bytes] = {}
+    contents: dict[str, bytes] = {}
     problems: list[str] = []
     place = source or archive_in(mirror, entry)
     if place is not None:
         for path, content in _stored(place, wanted):
             if isinstance(content, bytes):
-                found[path] = content
+                contents[path] = content
             else:
                 problems.append(f"{path}: {content.message}")
     for path, file in wanted.items():
-        if path in found or any(problem.startswith(f"{path}: ") for problem in problems):
+        if path in contents or any(problem.startswith(f"{path}: ") for problem in problems):
             continue
         if source is not None:
             problems.append(f"{path}: not in {source}")
             continue
         try:
-            found[path] = _kept_or_fetched(entry, file, downloads / collection_stem(entry))
+            contents[path] = _kept_or_fetched(entry, file, downloads / collection_stem(entry))
         except _FetchError as error:
             problems.append(f"{path}: {error}")
     if problems:
@@ -73,7 +73,7 @@ def rollout_files(
             cure="check the network and give the command again, which keeps what came before; or "
             f"name a mirror folder (MIRROR) that holds {collection_stem(entry)}.tar.xz",
         )
-    return [GivenFile(file, found[file.path]) for file in entry.files]
+    return [GivenFile(file, contents[file.path]) for file in entry.files]
 
 
 def collection_stem(entry: AdoptedEntry) -> str:

@@ -132,7 +132,7 @@ def read_official_output(
     names: Names = OFFICIAL_NAMES,
     limits: Limits | None = None,
 ) -> Adoption:
-    """Read every record below ``source``: a folder, a .tar.gz or a .zip.
+    """Read every record below ``source``: a folder, a .tar.gz, a .tar.xz or a .zip.
 
     A record belongs to the problem whose text is its question, exactly or up to white space. Of
     two records of one run the first is kept. Answers are extracted again, from the texts.

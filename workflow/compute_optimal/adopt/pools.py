@@ -34,8 +34,9 @@ _MARKS = re.compile(r"\s+|\\left|\\right|\\[!,;]|\$")
 class Placement:
     """Whether completions lie under their own problems, and the shares that are right.
 
-    ``as_they_stand``; ``permuted``: they lie as ``sources`` says, which ``share_mended`` proves;
-    ``foreign``: no better than under any other problem, and not permuted in the known way.
+    "as they stand", also where there are too few to tell; "permuted": they lie as ``sources`` says,
+    which ``share_mended`` proves; "foreign": no better than under any other problem, and not
+    permuted in the known way.
     """
 
     verdict: Literal["as they stand", "permuted", "foreign"]
@@ -50,13 +51,13 @@ def sources(n_rows: int, n_completions: int) -> list[list[tuple[int, int]]]:
     The code lists the prompts of a batch n times one after the other, and cuts what comes back
     into consecutive blocks of n: completion number k of a batch of m problems is problem k mod m's.
     """
-    found: list[list[tuple[int, int]]] = []
+    places: list[list[tuple[int, int]]] = []
     for start in range(0, n_rows, BATCH):
         size = min(BATCH, n_rows - start)
         for row in range(size):
             numbers = range(row, size * n_completions, size)
-            found.append([(start + k // n_completions, k % n_completions) for k in numbers])
-    return found
+            places.append([(start + k // n_completions, k % n_completions) for k in numbers])
+    return places
 
 
 def placement(golds: Sequence[str], answers: Sequence[Sequence[str | None]]) -> Placement:
@@ -130,7 +131,7 @@ def shared_beginnings(
 
 def by_problem(samples: Iterable[tuple[str, str, str]]) -> dict[str, list[tuple[str, str]]]:
     """(problem, file, text) -> problem -> (file, text)."""
-    found: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    texts: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for problem, file, text in samples:
-        found[problem].append((file, text))
-    return found
+        texts[problem].append((file, text))
+    return texts

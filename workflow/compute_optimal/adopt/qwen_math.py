@@ -63,13 +63,13 @@ def read(
                 continue
             seen.add(problem.problem_id)
             count["n_used"] += 1
-            for text, found, right in zip(record.code, record.pred, record.score, strict=True):
+            for text, extracted, right in zip(record.code, record.pred, record.score, strict=True):
                 empty += not text.strip()
                 index = n_before.get(problem.problem_id, 0)
                 n_before[problem.problem_id] = index + 1
                 gathering.add(
                     "samples", file.entry, where, problem, text=text, sample_index=index,
-                    answer=extract_answer(text), official_answer=found,
+                    answer=extract_answer(text), official_answer=extracted,
                     official_correct=right if len(record.code) == 1 else None,
                     n_answers=len(record.code), n_steps=len(split_steps(text)),
                     record_sha256=sha256,

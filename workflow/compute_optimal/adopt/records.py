@@ -204,7 +204,10 @@ def records(
 def json_list(
     model: type[Model], file: GivenFile, gathering: Gathering
 ) -> Iterator[tuple[str, str, Model]]:
-    """The records of a file that is one JSON list; else as ``records``."""
+    """The records of a file that is one JSON list; else as ``records``.
+
+    The sha256 is that of the record as JSON with sorted keys, not of its bytes in the file.
+    """
     gathering.open(file)
     count = gathering.count(file.entry.path)
     try:
@@ -252,16 +255,16 @@ def problem_matcher(problems: Sequence[Problem]) -> Callable[[str], Problem]:
         unspaced.setdefault("".join(problem.problem.split()), []).append(problem)
 
     def find(question: str) -> Problem:
-        found = (
+        matches = (
             exact.get(question)
             or spaced.get(" ".join(question.split()))
             or unspaced.get("".join(question.split()), [])
         )
-        if len(found) != 1:
-            ids = ", ".join(problem.problem_id for problem in found)
+        if len(matches) != 1:
+            ids = ", ".join(problem.problem_id for problem in matches)
             raise RecordError(
                 "unmatched", f"its question is that of {ids}" if ids else "its question is unknown"
             )
-        return found[0]
+        return matches[0]
 
     return find

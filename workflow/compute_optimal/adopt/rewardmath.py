@@ -99,4 +99,4 @@ def _agreed(
     for _, _, problem, facts in rows:
         if "n_steps" in facts:
             counts[problem, facts["solution"]][facts["n_steps"]] += 1
-    return {key: found.most_common(1)[0][0] for key, found in counts.items()}
+    return {key: votes.most_common(1)[0][0] for key, votes in counts.items()}

@@ -122,47 +122,47 @@ def _rows(
             cure="remove it from the hub's cache and adopt again, which fetches it anew",
         ) from None
     for column, kind in wanted.items():
-        found = schema.get(column)
-        if found is None or not _alike(found, kind):
+        actual = schema.get(column)
+        if actual is None or not _alike(actual, kind):
             raise StudyError(
                 f"column {column} is missing"
-                if found is None
-                else f"column {column} holds {found}, expected {kind}",
+                if actual is None
+                else f"column {column} holds {actual}, expected {kind}",
                 where=member,
                 cure="compare the folder in the registry with the data set: it must hold "
                 "completions, not evaluations",
             )
     if run.method == "best_of_n":
         for column, kind in _TOKENS.items():
-            found = schema.get(column)
-            if found is not None and _alike(found, kind):
+            actual = schema.get(column)
+            if actual is not None and _alike(actual, kind):
                 wanted[column] = kind
             else:
-                detail = "is missing" if found is None else f"holds {found}, expected {kind}"
+                detail = "is missing" if actual is None else f"holds {actual}, expected {kind}"
                 findings.append((member, "tokens unknown", f"column {column} {detail}", True))
     for start in range(0, n_rows, _ROWS_AT_ONCE):
         part = pl.scan_parquet(file).select(list(wanted)).slice(start, _ROWS_AT_ONCE)
         yield from part.collect().cast(dict(wanted)).iter_rows(named=True)  # type: ignore[arg-type]
 
 
-def _alike(found: pl.DataType, wanted: pl.DataType) -> bool:
+def _alike(actual: pl.DataType, wanted: pl.DataType) -> bool:
     """Whether the types nest alike; widths of numbers may differ."""
-    if isinstance(wanted, pl.List) and isinstance(found, pl.List):
-        return _alike(found.inner, wanted.inner)  # type: ignore[arg-type]
+    if isinstance(wanted, pl.List) and isinstance(actual, pl.List):
+        return _alike(actual.inner, wanted.inner)  # type: ignore[arg-type]
     if wanted.is_numeric():
-        return found.is_integer() if wanted.is_integer() else found.is_numeric()
-    return found == wanted
+        return actual.is_integer() if wanted.is_integer() else actual.is_numeric()
+    return actual == wanted
 
 
 def _find(find_problem: Any, row: Mapping[str, Any]) -> Problem:
     if row["problem"] is None:
         raise RecordError("malformed", "column problem: null")
     try:
-        found = find_problem(row["problem"])
+        problem = find_problem(row["problem"])
     except RecordError as error:
         raise RecordError(error.reason, f"column problem: {error.detail}") from None
-    assert isinstance(found, Problem)
-    return found
+    assert isinstance(problem, Problem)
+    return problem
 
 
 def _answers(

@@ -11,7 +11,7 @@ What is found without being told:
   computed with the wrong question and are left out;
 - pools that are beams: with n below the beam width that code keeps all beams, so nothing is pruned,
   but open beams are copied when one ends. Its searches write no token counts, and samples share
-  first steps. A file most of whose samples do is a search and no pool;
+  first steps. A file in which over a quarter of the pairs do is a search and no pool;
 - an assistant header that stands as a piece of its own, with a score of its own: both left out;
 - counts of 0 tokens for a text: unknown; the same text twice in a pool: kept once. Copies among the
   answers of a search are that code's own rule, and stay.
@@ -98,13 +98,13 @@ def read(
 
 def _rows(file: GivenFile, gathering: Gathering) -> list[_Row]:
     """The rows that can be used, each problem once."""
-    path, found = file.entry.path, dict[str, _Row]()
+    path, rows = file.entry.path, dict[str, _Row]()
     n_unknown = n_headers = 0
     for where, sha256, record in records(_Record, file, gathering):
         gathering.count(path)["n_answers"] += len(record.completions)
         try:
             problem = gathering.find_problem(record.problem)
-            if problem.problem_id in found:
+            if problem.problem_id in rows:
                 raise RecordError("duplicate", "its problem stands in the file before")
             texts, tokens = record.completions, record.completion_tokens
             if len(texts) > file.entry.budget or len(record.scores) != len(texts):
@@ -136,7 +136,7 @@ def _rows(file: GivenFile, gathering: Gathering) -> list[_Row]:
             n_headers += has_header
             count = n_tokens if n_tokens > 0 else None
             completions.append(_Completion(where, sha256, body, kept, count))
-        found[problem.problem_id] = _Row(problem, completions)
+        rows[problem.problem_id] = _Row(problem, completions)
     if n_headers:
         gathering.doubt(path, "header", f"of {n_headers} completions, left out with its score")
     if n_unknown:
@@ -148,7 +148,7 @@ def _rows(file: GivenFile, gathering: Gathering) -> list[_Row]:
                 "no counts of tokens, as searches of that code leave them: beams that nothing "
                 "pruned, of which the first to end were kept",
             )
-    return list(found.values())
+    return list(rows.values())
 
 
 def _without_header(text: str, scores: list[float]) -> tuple[str, list[float] | None, bool]:
@@ -176,14 +176,14 @@ def _in_place(rows: list[_Row], file: GivenFile, gathering: Gathering) -> list[_
         # Short of a row or a completion, the order of the batch is lost.
         return rows
     answers = [[extract_answer(c.text) for c in row.completions] for row in rows]
-    found = placement([row.problem.answer for row in rows], answers)
-    if found.verdict == "as they stand":
+    placed = placement([row.problem.answer for row in rows], answers)
+    if placed.verdict == "as they stand":
         return rows
     shares = (
-        f"right: {found.share_right:.1%} as they stand, {found.share_elsewhere:.1%} under any "
-        f"other problem, {found.share_mended:.1%} in the known order of batches"
+        f"right: {placed.share_right:.1%} as they stand, {placed.share_elsewhere:.1%} under any "
+        f"other problem, {placed.share_mended:.1%} in the known order of batches"
     )
-    if found.verdict == "foreign":
+    if placed.verdict == "foreign":
         gathering.refuse(file.entry.path, RecordError("wrong problems", shares))
         return []
     gathering.doubt(file.entry.path, "wrong problems", f"put in order, without scores; {shares}")
@@ -207,14 +207,15 @@ def _add_pool(pool: Sequence[tuple[GivenFile, _Row]], gathering: Gathering) -> N
         for completion in row.completions
     )
     within, between = shared_beginnings(texts)
-    searches = {path for path, found in within.items() if found.share > A_SEARCH}
-    for path, found in within.items():
+    searches = {path for path, sharing in within.items() if sharing.share > A_SEARCH}
+    for path, sharing in within.items():
         detail = (
-            f"{found.share:.1%} of {found.n_pairs} pairs share {SHARED_STEPS} or more first steps"
+            f"{sharing.share:.1%} of {sharing.n_pairs} pairs share {SHARED_STEPS} or more first "
+            "steps"
         )
         if path in searches:
             gathering.refuse(path, RecordError("beams", f"{detail}: a search, and no pool"))
-        elif found.n_shared:
+        elif sharing.n_shared:
             gathering.doubt(path, "beams", detail)
     if between.n_shared:
         gathering.doubt(

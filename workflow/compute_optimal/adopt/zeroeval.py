@@ -83,8 +83,8 @@ def answer_of(text: str) -> tuple[str | None, str | None]:
     """The answer of an output, and the form it was found in: json, box, or None for no answer."""
     *_, last = (None, *_ANSWER.finditer(text))
     if last is not None:
-        found = last["bare"] if last["text"] is None else _unescaped(last["text"])
-        inner = extract_answer(found) or _undelimited(found.strip())
+        value = last["bare"] if last["text"] is None else _unescaped(last["text"])
+        inner = extract_answer(value) or _undelimited(value.strip())
         if inner and inner not in ("null", "___"):
             return inner, "json"
     if (answer := extract_answer(text.replace("\\\\", "\\"))) is not None:
@@ -93,7 +93,7 @@ def answer_of(text: str) -> tuple[str | None, str | None]:
 
 
 def _unescaped(text: str) -> str:
-    return _ESCAPE.sub(lambda found: found["itself"] or " ", text)
+    return _ESCAPE.sub(lambda escape: escape["itself"] or " ", text)
 
 
 def _undelimited(text: str) -> str:

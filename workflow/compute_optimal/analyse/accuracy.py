@@ -225,8 +225,8 @@ def _pool_curves(
     votes = np.array(sorted(k for k in powers if k <= size))
     scored = {
         (prm, scoring): group.scores(margins, scoring)
-        for prm, found in scores.items()
-        for margins in (margins_of(pool, found),)
+        for prm, of_prm in scores.items()
+        for margins in (margins_of(pool, of_prm),)
         for scoring in SCORINGS
     }
     if not scored:

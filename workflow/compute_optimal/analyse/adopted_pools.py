@@ -148,7 +148,7 @@ def examine_pools(
     whole = accuracy.outcomes(answers, scores, {}, problem_ids, own)
     # Beyond what the pool carries a number is about other problems.
     whole = whole.filter(pl.col("budget").is_in(powers) | ~pl.col("method").is_in(_POOLED))
-    found = {WHOLE: whole.with_columns(bucket=pl.lit(None, dtype=pl.String()))}
+    parts = {WHOLE: whole.with_columns(bucket=pl.lit(None, dtype=pl.String()))}
     if is_split(answers):
         halves = halved(answers)
         for name, rest in zip(HALVES, HALVES[::-1], strict=True):
@@ -157,21 +157,21 @@ def examine_pools(
             evaluated = pl.concat([halves[name], others])
             of_half = accuracy.outcomes(evaluated, scores, buckets, problem_ids, own)
             of_pool = [k for k in powers if k <= _carried(halves[name])]
-            found[name] = of_half.filter(
+            parts[name] = of_half.filter(
                 pl.col("budget").is_in(of_pool) | ~pl.col("method").is_in(_POOLED)
             )
     repetitions = searched["repetition"].unique().sort()
     for run in repetitions.to_list() if len(repetitions) > 1 else []:
         of_run = searched.filter(repetition=run)
         alone = accuracy.outcomes(of_run, {}, {}, problem_ids, own)
-        found[f"run {run}"] = alone.with_columns(bucket=pl.lit(None, dtype=pl.String()))
+        parts[f"run {run}"] = alone.with_columns(bucket=pl.lit(None, dtype=pl.String()))
     outcomes = pl.concat(
-        part.select(pl.lit(name).alias("part"), pl.all()) for name, part in found.items()
+        part.select(pl.lit(name).alias("part"), pl.all()) for name, part in parts.items()
     )
     rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in TABLES}
-    ways = [(WHOLE, (WHOLE,)), *([(BOTH, HALVES)] if HALVES[0] in found else [])]
+    ways = [(WHOLE, (WHOLE,)), *([(BOTH, HALVES)] if HALVES[0] in parts else [])]
     for part, names in ways:
-        _select(part, {name: found[name] for name in names}, problem_ids, settings, rows)
+        _select(part, {name: parts[name] for name in names}, problem_ids, settings, rows)
     return {
         name: outcomes.cast(schema)  # type: ignore[arg-type]
         if name == "pool_outcomes"
@@ -242,9 +242,9 @@ def _matrix(outcomes: pl.DataFrame, keys: pl.DataFrame, problem_ids: Sequence[st
     columns = keys.with_row_index("column")
     rows = pl.DataFrame({"problem_id": problem_ids}).with_row_index("row")
     placed = outcomes.join(columns, on=names, nulls_equal=True).join(rows, on="problem_id")
-    found = np.full((len(problem_ids), keys.height), np.nan)
-    found[placed["row"].to_numpy(), placed["column"].to_numpy()] = placed["accuracy"].to_numpy()
-    return found
+    matrix = np.full((len(problem_ids), keys.height), np.nan)
+    matrix[placed["row"].to_numpy(), placed["column"].to_numpy()] = placed["accuracy"].to_numpy()
+    return matrix
 
 
 def _tokens(answers: pl.DataFrame, keys: pl.DataFrame, problem_ids: Sequence[str]) -> FloatArray:
@@ -259,7 +259,7 @@ def _tokens(answers: pl.DataFrame, keys: pl.DataFrame, problem_ids: Sequence[str
     per_search = {row[:4]: row[4] for row in of_search.iter_rows()}
     of_pool = answers.filter(~searched).group_by("pool", "problem_id").agg(pl.mean("n_tokens"))
     per_sample = {row[:2]: row[2] for row in of_pool.iter_rows()}
-    found = np.full((len(problem_ids), keys.height), np.nan)
+    tokens = np.full((len(problem_ids), keys.height), np.nan)
     for column, (prm, method, _, _, budget) in enumerate(keys.iter_rows()):
         for row, problem in enumerate(problem_ids):
             if method in _POOLED:
@@ -269,8 +269,8 @@ def _tokens(answers: pl.DataFrame, keys: pl.DataFrame, problem_ids: Sequence[str
                 spent = per_sample.get(("greedy", problem))
             else:
                 spent = per_search.get((prm, method, budget, problem))
-            found[row, column] = np.nan if spent is None else spent
-    return found
+            tokens[row, column] = np.nan if spent is None else spent
+    return tokens
 
 
 class _Way(NamedTuple):
@@ -306,7 +306,7 @@ def _select(
     for among in _candidates(ways, problem_ids):
         names = [problem_ids[i] for i in np.flatnonzero(among.known)]
         key = part, among.problems, among.budget
-        found = []
+        selections = []
         for name, outcome in among.outcomes.items():
             labels = _labels(ways[name], names)
             fitted = fit(
@@ -314,8 +314,8 @@ def _select(
                 folds=FOLDS, repeats=REPEATS, seed=settings.seed,
             )  # fmt: skip
             choice = choose([fitted], confidence=settings.confidence)
-            found.append(_Way(name, outcome, labels, choice))
-        for rule, of_problems in _accuracies(found):
+            selections.append(_Way(name, outcome, labels, choice))
+        for rule, of_problems in _accuracies(selections):
             at = (*key, rule)
             widening = None
             mean, low, high, n_problems = (
@@ -324,7 +324,7 @@ def _select(
                 )
             )  # fmt: skip
             if rule == "cross_fitted":
-                widening = float(np.mean([way.choice.widening for way in found]))
+                widening = float(np.mean([way.choice.widening for way in selections]))
                 low = max(mean - widening * (mean - low), 0.0)
                 high = min(mean + widening * (high - mean), 1.0)
             rows["pool_selection"].append(
@@ -336,12 +336,12 @@ def _select(
                 for name, value in zip(names, of_problems, strict=True)
                 if not np.isnan(value)
             ]
-        gaps = np.array([way.choice.optimism_gap for way in found])
+        gaps = np.array([way.choice.optimism_gap for way in selections])
         rows["pool_selection"].append(
             (*key, "optimism_gap", *map(_or_none, gaps.mean(axis=0)), None, among.keys.height,
              len(names))
         )  # fmt: skip
-        for way in found:
+        for way in selections:
             for rule in ("in_sample", "cross_fitted"):
                 at = (way.name, among.problems, among.budget, rule)
                 rows["pool_choices"] += _chosen(at, way, rule, among.keys)

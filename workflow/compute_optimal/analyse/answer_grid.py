@@ -48,10 +48,10 @@ class AnswerGrid:
         """Ranking scores and vote weights [problems, n] from one list of margins a row."""
         n_steps = margins.list.len().fill_null(0).to_numpy()
         flat = margins.explode(empty_as_null=False, keep_nulls=False).cast(pl.Float64).to_numpy()
-        found = trajectory_scores(flat, n_steps, scoring)
+        trajectories = trajectory_scores(flat, n_steps, scoring)
         ranking, weight = (np.full(self.correct.shape, np.nan) for _ in range(2))
-        ranking[self.rows, self.columns] = found.ranking
-        weight[self.rows, self.columns] = found.vote_weight
+        ranking[self.rows, self.columns] = trajectories.ranking
+        weight[self.rows, self.columns] = trajectories.vote_weight
         return ranking, weight
 
 

@@ -310,8 +310,8 @@ def _describe(database: duckdb.DuckDBPyConnection) -> None:
     _comment(database, texts)
     for file, origin in DERIVED.items():
         namesakes = {"derived": Path(file).stem, "origin": origin}
-        found = database.execute(statement("database/inherited.sql"), namesakes).fetchall()
-        _comment(database, {(table, name): text for table, name, text in found})
+        inherited = database.execute(statement("database/inherited.sql"), namesakes).fetchall()
+        _comment(database, {(table, name): text for table, name, text in inherited})
 
 
 def _comment(
@@ -417,8 +417,8 @@ def _adopted(study: Study, storage: Storage) -> dict[str, pl.DataFrame]:
         cell = cells.partition(storage.store, collection.spec)
         for name, table in stored.items():
             if (rows := cell.read(table)).height:
-                found = rows.with_columns(collection=pl.lit(entry.name))
-                frames[name].append(found.select(list(ADOPTED[name])))
+                of_collection = rows.with_columns(collection=pl.lit(entry.name))
+                frames[name].append(of_collection.select(list(ADOPTED[name])))
     return {name: pl.concat(parts) for name, parts in frames.items()}
 
 

@@ -35,8 +35,8 @@ def estimate_accuracy(
     facts, graded = read_table(problems), read_table(answers)
     tables: dict[str, list[pl.DataFrame]] = {}
     for policy, scores in _with_scores(request, storage, facts):
-        found = analysed(policy, request, facts, graded.filter(policy=policy.policy), scores)
-        for name, table in found.items():
+        estimated = analysed(policy, request, facts, graded.filter(policy=policy.policy), scores)
+        for name, table in estimated.items():
             tables.setdefault(name, []).append(table)
     for path in outputs:
         write_result(pl.concat(tables[path.name.rsplit("-", 1)[0]]), path)

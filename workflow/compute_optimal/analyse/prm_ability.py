@@ -164,7 +164,10 @@ class Verdicts:
 
     @cached_property
     def steps_before_error(self) -> NDArray[np.bool_]:
-        """Steps that are right and follow from right ones [solutions, steps]."""
+        """Steps that are right and follow from right ones [solutions, steps].
+
+        None of a solution that is neither right nor wrong.
+        """
         exists = ~np.isnan(self.margins)
         before = np.logical_and.accumulate(self.correct, axis=1) & exists
         judged: NDArray[np.bool_] = before & (self.wrong | self.right)[:, None]
@@ -174,8 +177,8 @@ class Verdicts:
     def margin_of_error(self) -> FloatArray:
         """Margin of the first wrong step [solutions], NaN where there is none."""
         rows = np.arange(len(self.problems))
-        found: FloatArray = np.where(self.wrong, self.margins[rows, self.first_error], np.nan)
-        return found
+        margin: FloatArray = np.where(self.wrong, self.margins[rows, self.first_error], np.nan)
+        return margin
 
     @cached_property
     def comparable_steps(self) -> NDArray[np.bool_]:
@@ -201,8 +204,8 @@ def verdicts_of(
     solutions = {policy: checked.filter(policy=policy) for policy in names}
     return {
         prm: {
-            policy: Verdicts.of(solutions[policy], found, problem_ids)
-            for policy, found in of_policies.items()
+            policy: Verdicts.of(solutions[policy], margins, problem_ids)
+            for policy, margins in of_policies.items()
         }
         for prm, of_policies in scores.items()
     }
@@ -258,10 +261,10 @@ def _padded(lists: pl.Series, fill: Any) -> NDArray[Any]:
     return padded
 
 
-def _first(found: NDArray[np.bool_]) -> IntArray:
-    if not found.shape[1]:
-        return np.full(len(found), -1)
-    return np.where(found.any(axis=1), found.argmax(axis=1), -1)
+def _first(flags: NDArray[np.bool_]) -> IntArray:
+    if not flags.shape[1]:
+        return np.full(len(flags), -1)
+    return np.where(flags.any(axis=1), flags.argmax(axis=1), -1)
 
 
 def _counts(verdicts: Verdicts, n_problems: int) -> FloatArray:
@@ -293,10 +296,10 @@ def _ratios(sums: FloatArray) -> dict[str, FloatArray]:
     def ratio(part: FloatArray, whole: FloatArray) -> FloatArray:
         return np.divide(part, whole, out=np.full_like(part, np.nan), where=whole > 0)
 
-    found = {name: ratio(of[part], of[whole]) for name, (part, whole) in _RATIOS.items()}
-    found["localisation_bias"] = ratio(of["early"] + of["late"], of["wrong"])
-    found["f1"] = harmonic_mean(found["error_accuracy"], found["correct_accuracy"])
-    return found
+    ratios = {name: ratio(of[part], of[whole]) for name, (part, whole) in _RATIOS.items()}
+    ratios["localisation_bias"] = ratio(of["early"] + of["late"], of["wrong"])
+    ratios["f1"] = harmonic_mean(ratios["error_accuracy"], ratios["correct_accuracy"])
+    return ratios
 
 
 def harmonic_mean(one: FloatArray, two: FloatArray) -> FloatArray:
@@ -419,8 +422,8 @@ def _correlation(moments: FloatArray) -> FloatArray:
     # Differences of large sums: what is left of no spread is rounding.
     spread = (xx > 1e-9) & (yy > 1e-9)
     scale = np.sqrt(np.where(spread, xx * yy, np.nan))
-    found: FloatArray = product / scale
-    return found
+    correlation: FloatArray = product / scale
+    return correlation
 
 
 def _known(value: float, low: float, high: float) -> dict[str, float | None]:

@@ -122,12 +122,12 @@ def _most_severe(
             continue
         row = int(np.nanargmax(severity))
         if best is None or severity[row] > best[0]:
-            found = {int(steps[row]): mark for mark, steps in marks.items()}
-            best = float(severity[row]), policy, row, found
+            marked = {int(steps[row]): mark for mark, steps in marks.items()}
+            best = float(severity[row]), policy, row, marked
     if best is None:
         return []
-    _, policy, row, found = best
-    return _steps(failure, prm, policy, verdicts[policy], row, found)
+    _, policy, row, marked = best
+    return _steps(failure, prm, policy, verdicts[policy], row, marked)
 
 
 def _disagreement(verdicts: Mapping[str, Mapping[str, Verdicts]]) -> list[dict[str, Any]]:
@@ -205,10 +205,10 @@ def _groups(problems: IntArray) -> list[IntArray]:
 
 
 def _argmin(values: FloatArray) -> IntArray:
-    found: IntArray = np.where(np.isnan(values), np.inf, values).argmin(axis=1)
-    return found
+    smallest: IntArray = np.where(np.isnan(values), np.inf, values).argmin(axis=1)
+    return smallest
 
 
 def _at(values: FloatArray, steps: IntArray) -> FloatArray:
-    found: FloatArray = values[np.arange(len(values)), steps]
-    return found
+    values_at: FloatArray = values[np.arange(len(values)), steps]
+    return values_at

@@ -119,8 +119,8 @@ def equal_counts(scores: FloatArray, n_bins: int, least: int) -> IntArray:
             current, held = current + 1, 0
         bin_of[position] = current
         held, left = held + count, left - count
-    found: IntArray = bin_of[inverse]
-    return found
+    bins: IntArray = bin_of[inverse]
+    return bins
 
 
 class _Grid:
@@ -131,9 +131,11 @@ class _Grid:
         self._shape = len(ids), width
 
     def of(self, solutions: pl.DataFrame, value: pl.Expr) -> FloatArray:
-        found = solutions.join(self._places, on="problem_id").select("row", "solution", value=value)
+        placed = solutions.join(self._places, on="problem_id").select(
+            "row", "solution", value=value
+        )
         values = np.full(self._shape, np.nan)
-        values[found["row"].to_numpy(), found["solution"].to_numpy()] = found["value"].to_numpy()
+        values[placed["row"].to_numpy(), placed["solution"].to_numpy()] = placed["value"].to_numpy()
         return values
 
 

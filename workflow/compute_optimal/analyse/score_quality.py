@@ -114,8 +114,8 @@ def examine_scores(
             (None, "majority", None, "majority", *row)
             for row in _run_to_run(_majority(grid), grid, asked, settings)
         ]
-        for prm, found in scores.items():
-            margins = margins_of(pool, found)
+        for prm, of_prm in scores.items():
+            margins = margins_of(pool, of_prm)
             steps = np.full(grid.correct.shape, np.nan)
             steps[grid.rows, grid.columns] = margins.list.len().fill_null(0).to_numpy()
             for scoring in SCORINGS:
@@ -169,17 +169,19 @@ def _picks(
     for measure, picked in zip(measured, best_values(known, ranking, budgets), strict=True):
         # Not scored at all: nothing is picked by score.
         picked[unscored] = np.nan
-        found = difference_interval(picked, np.zeros_like(picked), weights, settings.confidence)
+        interval_of_picks = difference_interval(
+            picked, np.zeros_like(picked), weights, settings.confidence
+        )
         for i, budget in enumerate(budgets.tolist()):
-            if found.n_problems[i]:
-                interval = (float(part[i]) for part in found[:3])
-                yield measure, budget, *interval, int(found.n_problems[i])
+            if interval_of_picks.n_problems[i]:
+                interval = (float(part[i]) for part in interval_of_picks[:3])
+                yield measure, budget, *interval, int(interval_of_picks.n_problems[i])
 
 
 def tenths(scores: FloatArray) -> IntArray:
     """Which tenth of 0..1 each score lies in; 1 is of the last."""
-    found: IntArray = np.minimum((scores * N_BINS).astype(np.int64), N_BINS - 1)
-    return found
+    bins: IntArray = np.minimum((scores * N_BINS).astype(np.int64), N_BINS - 1)
+    return bins
 
 
 class Bins:
@@ -200,8 +202,8 @@ class Bins:
         place = rows * N_BINS + bin_of
 
         def sums(values: FloatArray | None) -> FloatArray:
-            found = np.bincount(place, values, minlength=n_problems * N_BINS)
-            return found.reshape(n_problems, N_BINS).astype(np.float64)
+            summed = np.bincount(place, values, minlength=n_problems * N_BINS)
+            return summed.reshape(n_problems, N_BINS).astype(np.float64)
 
         return cls(sums(None), sums(score[scored]), sums(correct[scored]))
 
@@ -246,8 +248,8 @@ class Bins:
             return None
         value = float(np.abs(distances[0]).sum())
         replicates, noise = (
-            np.abs(found).sum(axis=1)[:, None]
-            for found in (distances[1:], distances[1:] - distances[0])
+            np.abs(of_bins).sum(axis=1)[:, None]
+            for of_bins in (distances[1:], distances[1:] - distances[0])
         )
         (low,), (high,) = percentile_interval(replicates, n_problems, confidence)
         _, (of_calibrated,) = percentile_interval(noise, n_problems, confidence)

@@ -118,7 +118,7 @@ def select_strategies(
 ) -> dict[str, pl.DataFrame]:
     """``TABLES`` for every scoring, voting and budget, with each PRM and with the chosen one.
 
-    ``outcomes``: as ``estimate.OUTCOMES``. A method that was not run at a budget, or lacks
+    ``outcomes``: as ``accuracy.OUTCOMES``. A method that was not run at a budget, or lacks
     problems of a difficulty, is no candidate there. The PRM is chosen at the largest budget and
     stays for the smaller ones, as in a curve of the paper. ``replicates``, ``confidence``,
     ``seed``: of the intervals, which are those of every other accuracy of these problems.
@@ -137,7 +137,7 @@ def select_strategies(
         values[_Key(*key)] = column = np.full(len(index), np.nan)
         column[rows] = part["accuracy"].to_numpy()
     fixed = _fixed_rule(task, n_parameters, is_reasoning)
-    found: dict[str, list[tuple[Any, ...]]] = {name: [] for name in TABLES}
+    rows_of: dict[str, list[tuple[Any, ...]]] = {name: [] for name in TABLES}
     for scoring, voting in dict.fromkeys((key.scoring, key.voting) for key in values):
         of_rule = {k: v for k, v in values.items() if (k.scoring, k.voting) == (scoring, voting)}
         known = np.logical_or.reduce([~np.isnan(column) for column in of_rule.values()])
@@ -163,7 +163,7 @@ def select_strategies(
             for prm, some, choice in (*asked, (None, every, chosen)):
                 of_all = _selections(prm, some, choice, labels, fixed)
                 n_strategies = sum(cell.n_strategies for cell in some)
-                found["selection"] += [
+                rows_of["selection"] += [
                     (
                         *(prm, *of_budget, rule, *estimate, n_strategies, n_problems),
                         choice.widening if rule == "cross_fitted" else None,
@@ -174,16 +174,16 @@ def select_strategies(
                 ]
             for rule in ("in_sample", "cross_fitted"):
                 selection: Selection = getattr(chosen, rule)
-                found["choices"] += [
+                rows_of["choices"] += [
                     (*of_budget, rule, *row) for row in _shares(selection, labels, prms)
                 ]
-                found["chosen_outcomes"] += [
+                rows_of["chosen_outcomes"] += [
                     (*of_budget, rule, name, accuracy)
                     for name, accuracy in zip(names, selection.accuracy.tolist(), strict=True)
                     if not np.isnan(accuracy)
                 ]
     return {
-        name: pl.DataFrame(found[name], schema=schema, orient="row").fill_nan(None)
+        name: pl.DataFrame(rows_of[name], schema=schema, orient="row").fill_nan(None)
         for name, schema in TABLES.items()
     }
 
@@ -211,7 +211,7 @@ def _selections(
     fixed: Mapping[str, str],
 ) -> dict[str, FloatArray]:
     """Accuracies [problems] by rule. A PRM is no part of the paper's: that needs a given one."""
-    found = {
+    selections = {
         "in_sample": choice.in_sample.accuracy,
         "cross_fitted": choice.cross_fitted.accuracy,
         "oracle": select_oracle(np.vstack([cell.outcome for cell in cells]), labels).accuracy,
@@ -221,8 +221,8 @@ def _selections(
         strategy_of = {bucket: METHODS.index(method) for bucket, method in fixed.items()}
         by_rule = select_fixed(cell.outcome, labels, strategy_of).accuracy
         if not np.isnan(by_rule).any():
-            found["fixed_rule"] = by_rule
-    return found
+            selections["fixed_rule"] = by_rule
+    return selections
 
 
 def _estimates(
@@ -232,15 +232,15 @@ def _estimates(
     for rule in RULES:
         if rule in selections:
             values = selections[rule]
-            found = mean_interval(values[:, None], weights, confidence)
-            mean, low, high = (float(part[0]) for part in found[:3])
+            interval = mean_interval(values[:, None], weights, confidence)
+            mean, low, high = (float(part[0]) for part in interval[:3])
             if rule == "cross_fitted":
                 # Other problems would have chosen otherwise: of few that are nearly equal, the
                 # choice is most of what varies.
                 low = max(mean - choice.widening * (mean - low), 0.0)
                 high = min(mean + choice.widening * (high - mean), 1.0)
             ends = mean, low, high
-            n_problems = int(found.n_problems[0])
+            n_problems = int(interval.n_problems[0])
         elif rule == "optimism_gap":
             ends = (*choice.optimism_gap,)
             n_problems = int(np.count_nonzero(~np.isnan(choice.cross_fitted.accuracy)))

@@ -1,4 +1,5 @@
-"""Engines: the only room that imports vLLM or torch, and only when an engine is opened."""
+"""Engines: the only room that imports vLLM, and the only one besides ``micro`` that imports torch;
+both only where they are needed, never on import."""
 
 from __future__ import annotations
 
@@ -52,10 +53,11 @@ def open_sampling_engine(
     """Load a policy into this process. Use as a context manager, or call ``close``.
 
     ``context``: tokens of prompt and completion together. ``dtype``: as in the registry
-    ("bfloat16", "float32"); None is float32 on a CPU and bfloat16 on a GPU. ``max_num_seqs``:
-    requests that run at once. ``kv_cache_gib``: memory for keys and values; None is what that many
-    requests can use on a CPU (2 GiB at most), and on each GPU what is left of the share
-    ``gpu_memory`` of its memory. Two engines on one GPU need shares that add up to less than 1.
+    ("bfloat16", "float16", "float32"); None is float32 on a CPU and bfloat16 on a GPU.
+    ``max_num_seqs``: requests that run at once. ``kv_cache_gib``: memory for keys and values; None
+    is what that many requests can use on a CPU (2 GiB at most), and on each GPU what is left of the
+    share ``gpu_memory`` of its memory. Two engines on one GPU need shares that add up to less
+    than 1.
 
     Raises ``StudyError`` when vLLM is not installed, the machine lacks what the model needs, or
     the folder is not a whole model in safetensors format.

@@ -20,8 +20,8 @@ _BUFFER = 1 << 24
 def read_config(folder: Path, *, fast_tokenizer: bool = True) -> dict[str, Any]:
     """``config.json`` of a model folder that is whole: config, tokenizer, safetensors weights.
 
-    Raises ``StudyError`` naming what is missing; weights in pickle files are refused, and without
-    ``fast_tokenizer`` a tokenizer may be of any kind.
+    Raises ``StudyError`` naming what is missing or cannot be read; weights in pickle files are
+    refused. Without ``fast_tokenizer`` a tokenizer may be of any kind, or absent.
     """
     if not folder.is_dir():
         raise StudyError(
@@ -57,7 +57,10 @@ def read_config(folder: Path, *, fast_tokenizer: bool = True) -> dict[str, Any]:
 
 
 def tensor_files(folder: Path) -> list[Path]:
-    """Weights files of a folder: those that its index names, or all where it has none."""
+    """Weights files of a folder: those that its index names, or all where it has none.
+
+    Raises ``StudyError`` where the index is damaged.
+    """
     index = folder / "model.safetensors.index.json"
     if not index.is_file():
         return sorted(folder.glob("*.safetensors"))
@@ -83,7 +86,7 @@ def rewrite_tensors(source: Path, target: Path, rename: TensorNames) -> None:
     """Copy a safetensors file under other names of tensors, without those renamed to None.
 
     Bytes are moved through one buffer, whatever the sizes. ``target`` is on disk at the end.
-    Raises ``StudyError`` where the source is damaged.
+    Raises ``StudyError`` where the source is damaged, ``OSError`` where it is cut short meanwhile.
     """
     tensors, start = _tensors(source)
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}

@@ -18,15 +18,15 @@ def packaged_gguf(package: str) -> Path:
     Raises ``StudyError`` where the package is missing or has no such file.
     """
     try:
-        found = [file for file in files(package) or () if file.suffix == ".gguf"]
+        packaged = [file for file in files(package) or () if file.suffix == ".gguf"]
     except PackageNotFoundError as error:
         raise StudyError(
             f"the package {package} is not installed",
             cure="use the environment with the engine: make engine",
         ) from error
-    if not found:
+    if not packaged:
         raise StudyError(f"the package {package} holds no GGUF file", where=package)
-    return Path(str(found[0].locate()))
+    return Path(str(packaged[0].locate()))
 
 
 def convert_gguf(file: Path, folder: Path) -> Path:

@@ -119,7 +119,10 @@ class SamplingEngine(Protocol):
     """A policy that draws continuations."""
 
     def submit(self, request: SampleRequest) -> None:
-        """Queue a request. Raises ``StudyError`` when it can never run (length, parameters)."""
+        """Queue a request. Raises ``StudyError`` when it can never run (no prompt, parameters).
+
+        A prompt that fills the context is answered with no tokens, for the reason "length".
+        """
 
     def collect(self) -> list[Completion]:
         """Advance by one scheduler step; what finished in it, possibly nothing."""

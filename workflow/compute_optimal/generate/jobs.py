@@ -144,7 +144,7 @@ def search_trees(request: SearchesRequest, storage: Storage) -> Receipt:
             def searches() -> Iterator[Search[SearchResult]]:
                 # Problem by problem over all methods and budgets: they have prompts and draws in
                 # common, and a problem can be forgotten when its last search ends.
-                for key in _in_turn(hashes, jobs[0].spec["prm"]["name"]):
+                for key in _rotated(hashes, jobs[0].spec["prm"]["name"]):
                     for job in jobs:
                         if key in job.missing:
                             yield _search(job, problems[key], policy, prm)
@@ -171,7 +171,7 @@ def search_trees(request: SearchesRequest, storage: Storage) -> Receipt:
     return _receipt(jobs)
 
 
-def _in_turn(hashes: pl.Series, prm: str) -> list[str]:
+def _rotated(hashes: pl.Series, prm: str) -> list[str]:
     """Problems from one on that depends on the PRM.
 
     Jobs of several PRMs that run at the same time are then at different problems, and each finds

@@ -41,8 +41,8 @@ class Work:
             for key in hashes.unique(maintain_order=True)
             if (wanted := [number for number in numbers if (key, number) not in have])
         }
-        found = partition(storage.store, spec)
-        return cls(spec, kind, found, missing, len(hashes) * len(numbers))
+        cell = partition(storage.store, spec)
+        return cls(spec, kind, cell, missing, len(hashes) * len(numbers))
 
     @property
     def n_missing(self) -> int:

@@ -132,9 +132,9 @@ class Parts:
                 pl.lit(value).alias(name) for name, value in origin.items()
             )
             # What another run has stored meanwhile stays what it is: scores may have been given.
-            there = job.partition.look(job.kind)
-            if not there.is_empty():
-                frame = frame.join(there, on=KEYS[job.kind], how="anti", maintain_order="left")
+            stored = job.partition.look(job.kind)
+            if not stored.is_empty():
+                frame = frame.join(stored, on=KEYS[job.kind], how="anti", maintain_order="left")
             if not frame.is_empty():
                 job.partition.append(job.kind, frame)
             rows.clear()

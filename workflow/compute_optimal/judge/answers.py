@@ -90,8 +90,8 @@ def judge_answers(
         ]
     else:
         answers = answers_of_run(request.pools, request.searches, storage, facts)
-        found = grade_answers(facts, answers, seconds=request.seconds, workers=workers)
-        graded = [of_cell(found, task, request.policy)]
+        judged = grade_answers(facts, answers, seconds=request.seconds, workers=workers)
+        graded = [of_cell(judged, task, request.policy)]
     write_result(pl.concat(graded), output)
 
 
@@ -148,7 +148,10 @@ def answers_of_run(
 
 
 def answers_of_adopted(adopted: Spec, storage: Storage) -> pl.DataFrame:
-    """The answers of the adopted collection with this spec."""
+    """The answers of the adopted collection with this spec.
+
+    Raises ``StudyError`` where the store holds none of it.
+    """
     cell = partition(storage.store, adopted)
     frames = []
     if (samples := cell.read("adopted_samples")).height:
@@ -430,12 +433,12 @@ def _with_answers(texts: pl.DataFrame) -> pl.DataFrame:
         if "pool" in texts.columns
         else pl.lit(False)
     )
-    found = [
+    extracted = [
         (text, extract_answer(text), official_extract(text) if is_sample else None)
         for text, is_sample in unique.iter_rows()
     ]
     schema = {"text": pl.String(), "answer": pl.String(), "official_answer": pl.String()}
-    answers = pl.DataFrame(found, schema, orient="row")
+    answers = pl.DataFrame(extracted, schema, orient="row")
     return texts.join(answers, on="text", how="left").drop("text")
 
 

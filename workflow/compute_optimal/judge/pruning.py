@@ -80,10 +80,10 @@ def pruned_paths(
         orient="row",
     )
     # All searches at once: they meet the same paths again and again.
-    found = outcomes(pl.concat(frames), is_right)
+    of_searches = outcomes(pl.concat(frames), is_right)
     return (
         facts.join(ids, how="cross", maintain_order="left_right")
-        .join(found, on=_PROBLEM, maintain_order="left")
+        .join(of_searches, on=_PROBLEM, maintain_order="left")
         .select(pl.col(name).cast(kind) for name, kind in PRUNING.items())
     )
 

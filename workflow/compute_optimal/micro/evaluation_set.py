@@ -59,15 +59,15 @@ def choose_hard_problems(buckets: Mapping[str, Sequence[str]], *, n_problems: in
     ``buckets`` as of ``choose_problems``. Raises ``StudyError`` where the pilot finds too few.
     """
     candidates = list(zip(*buckets.values(), strict=True))
-    found = [
+    hard = [
         number
         for number, candidate in enumerate(candidates)
         if "easy" not in candidate and "medium" in candidate
     ]
-    if len(found) < n_problems:
+    if len(hard) < n_problems:
         raise StudyError(
-            f"{n_problems} problems are wanted, and the pilot found {len(found)} of "
+            f"{n_problems} problems are wanted, and the pilot found {len(hard)} of "
             f"{len(candidates)} candidates that are easy for no policy and medium for one",
             cure="raise n_problems of the candidates' task in the registry, or its min_operations",
         )
-    return found[:n_problems]
+    return hard[:n_problems]

@@ -126,15 +126,15 @@ def _loudness(base: Any, texts: Sequence[Sequence[int]]) -> tuple[int, float, fl
     import torch
 
     anchor = next(token for token in texts[0] if texts[0].count(token) == 1)
-    found: list[torch.Tensor] = []
+    measured: list[torch.Tensor] = []
     hook = base.model.norm.register_forward_pre_hook(
-        lambda _norm, inputs: found.append(inputs[0][0].square().mean(-1).sqrt())
+        lambda _norm, inputs: measured.append(inputs[0][0].square().mean(-1).sqrt())
     )
     with torch.inference_mode():
         for ids in texts:
             base.model(torch.tensor([list(ids)]), use_cache=False)
     hook.remove()
-    return anchor, float(found[0][texts[0].index(anchor)]), float(torch.cat(found).mean())
+    return anchor, float(measured[0][texts[0].index(anchor)]), float(torch.cat(measured).mean())
 
 
 def _code(index: int) -> list[float]:

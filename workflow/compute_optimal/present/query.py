@@ -81,5 +81,5 @@ def _misfit(database: Path, what: str, error: Exception) -> StudyError:
 
 def has_tables(database: Path, tables: Sequence[str]) -> bool:
     """Whether the database has all of these tables."""
-    found = {row["name"] for row in run_query("tables", database)}
-    return found >= set(tables)
+    present = {row["name"] for row in run_query("tables", database)}
+    return present >= set(tables)

@@ -53,14 +53,14 @@ class MathShepherd:
         ids = [tokenizer.bos_token_id, *encoded["input_ids"]]
         at_end = {end: index for index, (_, end) in enumerate(encoded["offset_mapping"], start=1)}
         positions = [at_end.get(end) for end in tag_ends]
-        found = tuple(index for index in positions if index is not None and ids[index] == tag_id)
-        if len(found) != len(tag_ends):
+        tags = tuple(index for index in positions if index is not None and ids[index] == tag_id)
+        if len(tags) != len(tag_ends):
             raise StudyError(
-                f"The tokenizer kept {len(found)} of {len(tag_ends)} step tags {TAG!r} apart.",
+                f"The tokenizer kept {len(tags)} of {len(tag_ends)} step tags {TAG!r} apart.",
                 where=tokenizer.name_or_path,
                 cure="Check that this is the tokenizer of a Math-Shepherd PRM.",
             )
-        return PrmInput(tuple(ids[: found[-1] + 1]), found)
+        return PrmInput(tuple(ids[: tags[-1] + 1]), tags)
 
     def sign_ids(self, tokenizer: Tokenizer) -> tuple[int, int]:
         """See ``PrmFormat.sign_ids``."""

@@ -137,10 +137,10 @@ class _Scores:
     def recall(self, request: ScoreRequest) -> ScoreResult | None:
         assert request.identity is not None
         problem_hash, content = request.identity
-        found = self._known.get(problem_hash, {}).get(content)
-        if found is None:
+        kept = self._known.get(problem_hash, {}).get(content)
+        if kept is None:
             return None
-        margins, n_tokens, n_cached = found
+        margins, n_tokens, n_cached = kept
         return ScoreResult(request.key, tuple(margins), n_tokens, n_cached, shared=True)
 
     def remember(self, request: ScoreRequest, answer: ScoreResult) -> None:

@@ -90,12 +90,12 @@ class PoolDraw:
         return len(self._samples) == len(self._keys)
 
     def result(self) -> PoolResult:
-        found = [self._samples[index] for index in sorted(self._samples)]
+        drawn = [self._samples[index] for index in sorted(self._samples)]
         return PoolResult(
             self._problem.problem_id,
             self._problem.problem_hash,
-            tuple(sample for sample, _ in found),
-            tuple(ledger for _, ledger in found),
+            tuple(sample for sample, _ in drawn),
+            tuple(ledger for _, ledger in drawn),
         )
 
 

@@ -97,11 +97,11 @@ def _reason(log: str) -> str:
 
 def _results(plan: StudyPlan) -> dict[str, bytes]:
     results = Path(plan.results)
-    found = {
+    contents = {
         f"{name}.csv": _csv(run_query(f"expected_{name}", results / DATABASE)) for name in _QUERIES
     }
     files = map(Path, _tables(plan))
-    return found | {file.relative_to(results).as_posix(): file.read_bytes() for file in files}
+    return contents | {file.relative_to(results).as_posix(): file.read_bytes() for file in files}
 
 
 def _tables(plan: StudyPlan) -> list[str]:
@@ -164,7 +164,7 @@ def read_manifest(folder: Path) -> dict[str, dict[str, object]]:
 
 
 def read_expected(folder: Path) -> Files:
-    """All files of the folder but its manifest. Raises ``StudyError`` where there are none."""
+    """Path -> content of every CSV file of the folder. Raises ``StudyError`` if there is none."""
     files = {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*.csv"))

@@ -77,7 +77,7 @@ class Verification:
     def html(self) -> str:
         """The page for a reader."""
         template = jinja2.Template(_PAGE.read_text(encoding="utf-8"), autoescape=True)
-        return str(template.render(found=self, standard_errors=STANDARD_ERRORS))
+        return str(template.render(verification=self, standard_errors=STANDARD_ERRORS))
 
     @property
     def text(self) -> str:
@@ -93,7 +93,8 @@ class Verification:
 def verify(study: Study, shipped: Path, folder: Path, *, tier: int, cores: int) -> Verification:
     """Check what ships for ``study``: the store, the models, and the results in ``shipped``.
 
-    ``folder``: a new one, for what tier 1 computes.
+    ``folder``: a new one, for what tier 1 computes. A tier that cannot be computed is a check that
+    fails; raises ``StudyError`` where no results ship for the study.
     """
     expected = shipped / study.name
     checks = shipped_files(study, expected)
@@ -223,9 +224,9 @@ def _difference(name: str, subject: str, shipped: bytes, fresh: bytes) -> Check:
     ]
     tolerated = 0
     for key in before.keys() & after:
-        found = list(_cells(before[key], after[key]))
-        tolerated += not found and before[key] != after[key]
-        remarks += [f"{_named(keys, key)}: {cell}" for cell in found]
+        differing = list(_cells(before[key], after[key]))
+        tolerated += not differing and before[key] != after[key]
+        remarks += [f"{_named(keys, key)}: {cell}" for cell in differing]
     if not remarks and tolerated:
         remark = (
             f"{tolerated} of {len(before)} rows differ, none by more than {PLATFORM_DIFFERENCE:g} "
@@ -240,11 +241,11 @@ def _difference(name: str, subject: str, shipped: bytes, fresh: bytes) -> Check:
 
 def _keyed(content: bytes, keys: Sequence[str]) -> dict[tuple[str, ...], Row]:
     rows = csv.DictReader(io.StringIO(content.decode()), strict=True)
-    found: dict[tuple[str, ...], Row] = {}
+    rows_by_key: dict[tuple[str, ...], Row] = {}
     for number, row in enumerate(rows, start=1):
         key = tuple(row[name] for name in keys) or (str(number),)
-        found[key if key not in found else (*key, f"again, row {number}")] = row
-    return found
+        rows_by_key[key if key not in rows_by_key else (*key, f"again, row {number}")] = row
+    return rows_by_key
 
 
 def _named(keys: Sequence[str], key: Sequence[str]) -> str:

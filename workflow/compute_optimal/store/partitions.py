@@ -285,7 +285,7 @@ class Partition:
         Raises ``StudyError`` where a shipped folder and its manifest disagree; with
         ``listed_only`` the parts in which they agree are returned instead.
         """
-        found: list[Path] = []
+        files: list[Path] = []
         for root in self._roots:
             folder = root.path / self.directory
             named = {
@@ -317,8 +317,8 @@ class Partition:
                         where=str(folder),
                         cure=f"publish to {root.path} again, which lists it, or remove it",
                     )
-            found += [here[name] for name in sorted(here)]
-        return found
+            files += [here[name] for name in sorted(here)]
+        return files
 
     def _check_spec(self, folder: Path) -> None:
         file = folder / "spec.json"

@@ -108,13 +108,13 @@ SCHEMAS: dict[str, dict[str, pl.DataType]] = {
         "finish_reason": _TEXT,
     },
 }
-"""Columns of the parts that this zone writes. Margins are logits; token columns are counts.
+"""Columns of the parts that the generate zone writes. Margins are logits; token columns are counts.
 
 A row of samples, step_scores and searches is a unit: it is written whole, by one ``run`` (see
-``store.new_run``), and holds what it cost, in the counts of ``search.records.Ledger``. ``seconds``
-is its share of the run's wall time without loading, ``policy_seconds`` and ``prm_seconds`` what of
-it each engine took; ``engine``, ``machine`` and ``package`` say what made it. ``text_hash`` is
-``spec.text_hash`` of a sample's text, in step_scores of the text that was scored. A search is one
-subtree of DVTS, or a whole beam search (subtree 0): ``nodes`` are all that it drew, parents first,
-``paths`` its answers, as ``search.records`` describes them.
+``partitions.new_run``), and holds what it cost, in the counts of ``search.records.Ledger``.
+``seconds`` is its share of the run's wall time without loading, ``policy_seconds`` and
+``prm_seconds`` what of it each engine took; ``engine``, ``machine`` and ``package`` say what made
+it. ``text_hash`` is ``spec.text_hash`` of a sample's text, in step_scores of the text that was
+scored. A search is one subtree of DVTS, or a whole beam search (subtree 0): ``nodes`` are all that
+it drew, parents first, ``paths`` its answers, as ``search.records`` describes them.
 """

@@ -1,8 +1,9 @@
 """Publish the cells of a study to a folder or any address that fsspec knows, and fetch them.
 
-An address holds a store in the layout of ``store``, so a published folder can also be a study's
-shipped store. Parts are content-addressed and never overwritten. Units that several people made are
-there several times, and all who hold them take the same, by the rule of ``store``.
+An address holds a store in the layout of ``partitions``, so a published folder can also be a
+study's shipped store. Parts are content-addressed and never overwritten. Units that several people
+made are there several times, and all who hold them take the same, by the rule of
+``Partition.read``.
 
 ``manifest-<sha256>.json`` lists the parts; a publisher writes one of its own, with all that it
 found listed, before it removes those that it took over. So two publishers at once lose nothing, and

@@ -36,10 +36,10 @@ def stored(store: Store, spec: Spec, columns: Sequence[str] = ()) -> pl.DataFram
 
 def _counting(store: Store, spec: Spec, columns: Sequence[str], how: _Read) -> pl.DataFrame:
     table = kind_of(spec)
-    found = how(partition(store, spec), table, columns)
-    if table == "step_scores" and not found.is_empty():
-        found = _of_texts(found, how(partition(store, spec["samples"]), "samples", ["text_hash"]))
-    return found
+    rows = how(partition(store, spec), table, columns)
+    if table == "step_scores" and not rows.is_empty():
+        rows = _of_texts(rows, how(partition(store, spec["samples"]), "samples", ["text_hash"]))
+    return rows
 
 
 def scores(store: Store, spec: Spec) -> pl.DataFrame:
@@ -48,12 +48,12 @@ def scores(store: Store, spec: Spec) -> pl.DataFrame:
     Raises ``StudyError`` where a sample has scores, but none of its own text.
     """
     cell = partition(store, spec)
-    found = cell.read("step_scores", ["margins"])
-    if found.is_empty():
-        return found
+    rows = cell.read("step_scores", ["margins"])
+    if rows.is_empty():
+        return rows
     samples = partition(store, spec["samples"]).read("samples", ["text_hash"])
-    own = _of_texts(found, samples)
-    n_foreign = found.select(_SCORED[:2]).n_unique() - own.height
+    own = _of_texts(rows, samples)
+    n_foreign = rows.select(_SCORED[:2]).n_unique() - own.height
     if n_foreign:
         raise StudyError(
             f"{n_foreign:,} samples have scores, but of other texts: they came from another run",
@@ -87,11 +87,11 @@ def _rows(
     """``columns`` of the units and what they hold, beside those that name it; none if empty."""
     number, inner = {"nodes": ("node", NODE), "paths": ("path", PATH)}[kind]
     outer = [name for name in columns if name not in inner]
-    found = partition(store, spec).read("searches", [kind, *outer])
-    if found.is_empty():
-        return found
+    searches = partition(store, spec).read("searches", [kind, *outer])
+    if searches.is_empty():
+        return searches
     return (
-        found.explode(kind, empty_as_null=False, keep_nulls=False)
+        searches.explode(kind, empty_as_null=False, keep_nulls=False)
         .unnest(kind)
         .select(list(dict.fromkeys(["problem_hash", "subtree", number, *columns])))
     )
@@ -111,7 +111,7 @@ def costs(store: Store, spec: Spec, *, checked: bool = True) -> pl.DataFrame:
     """
     counts = COUNTS_OF[kind_of(spec)]
     how = Partition.read if checked else Partition.look
-    found = _counting(store, spec, ["run", *counts, *SECONDS, *ORIGIN], how)
-    if found.is_empty():
-        return found
-    return found.with_columns(pl.lit(0).alias(name) for name in COUNTS if name not in counts)
+    rows = _counting(store, spec, ["run", *counts, *SECONDS, *ORIGIN], how)
+    if rows.is_empty():
+        return rows
+    return rows.with_columns(pl.lit(0).alias(name) for name in COUNTS if name not in counts)

@@ -105,10 +105,10 @@ class Grid:
 
     @cached_property
     def _by_kind(self) -> dict[tuple[Kind, str, str], list[Cell]]:
-        found: dict[tuple[Kind, str, str], list[Cell]] = {}
+        by_kind: dict[tuple[Kind, str, str], list[Cell]] = {}
         for cell in self:
-            found.setdefault((cell.kind, cell.task, cell.policy), []).append(cell)
-        return found
+            by_kind.setdefault((cell.kind, cell.task, cell.policy), []).append(cell)
+        return by_kind
 
 
 _METHODS = {"greedy": "cot", "evaluation": "majority", "difficulty": "difficulty"}
@@ -240,16 +240,16 @@ def draw_spec(spec: Spec) -> dict[str, Any]:
 def searches(study: Study, task: str, policy: str, prm: str) -> list[Cell]:
     """The searches of one (task, policy, PRM), by rising budget."""
     here = Job("searches", task, policy, prm)
-    found = []
+    cells = []
     if "beam_search" in study.methods:
         for budget in study.budgets_of_searches:
             spec = search_spec(study, task, policy, prm, "beam_search", budget)
-            found.append(Cell(*here, "beam_search", budget, 1, spec))
+            cells.append(Cell(*here, "beam_search", budget, 1, spec))
     if "dvts" in study.methods:
         budget = max(study.budgets_of_searches)
         spec = search_spec(study, task, policy, prm, "dvts", budget)
-        found.append(Cell(*here, "dvts", budget, budget // study.beam_width, spec))
-    return found
+        cells.append(Cell(*here, "dvts", budget, budget // study.beam_width, spec))
+    return cells
 
 
 def task_spec(task: TaskEntry) -> dict[str, Any]:
@@ -408,13 +408,13 @@ def draws_partition(store: Store, draws: Spec, problem_hash: str) -> Partition:
 def all_partitions(study: Study, store: Store) -> Iterator[tuple[Partition, tuple[str, ...]]]:
     """Every partition that a study reads, with its tables."""
     adopted = collections(study)
-    for task in dict.fromkeys([*study.tasks, *(found.task for found in adopted)]):
+    for task in dict.fromkeys([*study.tasks, *(collection.task for collection in adopted)]):
         yield partition(store, task_spec(study.task(task))), ("problems",)
-    for found in adopted:
-        yield partition(store, found.spec), ADOPTED_TABLES
-        if found.policy is not None:
-            facts = task_spec(study.task(found.task))["task"]
-            verdicts = verdicts_spec(found.spec, facts, **graders(study))
+    for collection in adopted:
+        yield partition(store, collection.spec), ADOPTED_TABLES
+        if collection.policy is not None:
+            facts = task_spec(study.task(collection.task))["task"]
+            verdicts = verdicts_spec(collection.spec, facts, **graders(study))
             yield partition(store, verdicts), ("verdicts",)
     for cell in Grid(study):
         yield cell.partition(store), (cell.kind,)

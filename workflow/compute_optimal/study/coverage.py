@@ -47,14 +47,16 @@ def coverage(
         limit = study.problems or study.task(cell.task).n_problems
         n_problems = limit if known is None else known.height
         counted = ["n_tokens"] if cell.kind == "samples" else []
-        found = units.stored(storage.store, cell.spec, counted)
+        present = units.stored(storage.store, cell.spec, counted)
         stored, tokens = 0, None
-        if not found.is_empty():
-            found = found.filter(pl.col(units.NUMBERS[cell.kind]) < cell.n_units)
+        if not present.is_empty():
+            present = present.filter(pl.col(units.NUMBERS[cell.kind]) < cell.n_units)
             if known is not None:
-                found = found.filter(pl.col("problem_hash").is_in(known["problem_hash"].implode()))
-            stored = found.height
-            tokens = found["n_tokens"].mean() if counted else None
+                present = present.filter(
+                    pl.col("problem_hash").is_in(known["problem_hash"].implode())
+                )
+            stored = present.height
+            tokens = present["n_tokens"].mean() if counted else None
         if cell.kind == "samples" and isinstance(tokens, float):
             solution_tokens[cell.task, cell.policy] = tokens
         needed = n_problems * cell.n_units

@@ -205,33 +205,35 @@ class StudyPlan:
     def _collections_on(self, task: str) -> list[tuple[str, Collection]]:
         """Adopted collections on one task that a policy wrote, each with that policy."""
         return [
-            (found.policy, found)
-            for found in self.collections
-            if found.task == task and found.policy is not None
+            (collection.policy, collection)
+            for collection in self.collections
+            if collection.task == task and collection.policy is not None
         ]
 
     @cached_property
     def tasks(self) -> tuple[str, ...]:
         """All tasks: the study's own and those of adopted rollouts."""
-        adopted = (found.task for found in self.collections)
+        adopted = (collection.task for collection in self.collections)
         return tuple(dict.fromkeys([*self.study.tasks, *adopted]))
 
     @property
     def _judged(self) -> list[tuple[str, str, str]]:
         run = dict.fromkeys(("run", cell.task, cell.policy) for cell in self._grid)
         # All collections on a task are one job: each takes less than a job's start.
-        tasks = dict.fromkeys(found.task for found in self.collections if found.policy is not None)
+        tasks = dict.fromkeys(
+            collection.task for collection in self.collections if collection.policy is not None
+        )
         return [*run, *(("adopted", task, EVERY_COLLECTION) for task in tasks)]
 
     def _checkable(self, kind: Kind) -> dict[str, list[str]]:
         """Tasks whose steps can be checked -> policies with cells of a kind."""
-        found: dict[str, dict[str, None]] = {}
+        policies_of: dict[str, dict[str, None]] = {}
         for cell in self._grid:
             if cell.kind == kind:
-                found.setdefault(cell.task, {})[cell.policy] = None
+                policies_of.setdefault(cell.task, {})[cell.policy] = None
         return {
             task: list(policies)
-            for task, policies in found.items()
+            for task, policies in policies_of.items()
             if step_checker(self.study.task(task))
         }
 
@@ -581,15 +583,15 @@ class StudyPlan:
     def _request(self, job: Job, **shard: Shard) -> OfShards:
         """What a job of the generate zone is asked for, or a ``shard`` of it."""
         problems = self._of_task(job.task)
-        found = self._grid.of_job(job)
+        of_job = self._grid.of_job(job)
         match job.kind:
             case "samples":
-                return SamplesRequest(**problems, pools=_pools(found), **shard)
+                return SamplesRequest(**problems, pools=_pools(of_job), **shard)
             case "step_scores":
-                (scored,) = found
+                (scored,) = of_job
                 return ScoresRequest(**problems, n=scored.n_units, spec=scored.spec, **shard)
             case "searches":
-                searches = tuple(SearchPart(**_search(cell)) for cell in found)
+                searches = tuple(SearchPart(**_search(cell)) for cell in of_job)
                 return SearchesRequest(**problems, searches=searches, **shard)
 
     def _parameter(self, kind: Kind, wildcards: Wildcards) -> str:
@@ -612,7 +614,7 @@ class StudyPlan:
     def _answers(self, origin: str, task: str, policy: str) -> AnswersRequest:
         problems, graders = self._of_task(task), cells.graders(self.study)
         if origin == "adopted":
-            specs = {policy: found.spec for policy, found in self._collections_on(task)}
+            specs = {policy: collection.spec for policy, collection in self._collections_on(task)}
             return AdoptedAnswersRequest(**problems, **graders, collections=specs)
         return RunAnswersRequest(
             **problems,
@@ -623,8 +625,8 @@ class StudyPlan:
         )
 
     def _searches_of(self, task: str, policy: str) -> tuple[PrmSearchPart, ...]:
-        found = self._grid.of("searches", task, policy)
-        return tuple(PrmSearchPart(prm=str(cell.prm), **_search(cell)) for cell in found)
+        of_policy = self._grid.of("searches", task, policy)
+        return tuple(PrmSearchPart(prm=str(cell.prm), **_search(cell)) for cell in of_policy)
 
     def _checks(self, task: str, policy: str) -> ChecksRequest:
         pool = _pools(self._grid.of("samples", task, policy))["evaluation"]
@@ -673,11 +675,11 @@ class StudyPlan:
                 settings=settings,
                 collections=tuple(
                     AdoptedPolicyPart(
-                        **_size(study.policy_facts(str(found.entry.policy))),
+                        **_size(study.policy_facts(str(collection.entry.policy))),
                         policy=name,
-                        adopted=AdoptedScores(prm=found.entry.prm, spec=found.spec),
+                        adopted=AdoptedScores(prm=collection.entry.prm, spec=collection.spec),
                     )
-                    for name, found in self._collections_on(task)
+                    for name, collection in self._collections_on(task)
                 ),
             )
         return RunEstimatesRequest(
@@ -690,12 +692,12 @@ class StudyPlan:
         )
 
     def _scores_of(self, task: str, policy: str) -> dict[str, Spec]:
-        found = self._grid.of("step_scores", task, policy)
-        return {str(cell.prm): cell.spec for cell in found}
+        of_policy = self._grid.of("step_scores", task, policy)
+        return {str(cell.prm): cell.spec for cell in of_policy}
 
     def _database(self) -> StudyDescription:
         study = self.study.model_dump(mode="json", exclude=RUN_TIME_KEYS)
-        adopted = [found.entry for found in self.collections]
+        adopted = [collection.entry for collection in self.collections]
         entries = [
             *(self.study.task(name) for name in self.tasks),
             *map(self.study.policy, self.study.policies),
@@ -741,8 +743,8 @@ def _size(entry: PolicyEntry | OutsidePolicy) -> _Size:
     return {"n_parameters": entry.n_parameters, "is_reasoning": entry.is_reasoning}
 
 
-def _pools(found: Iterable[Cell]) -> dict[str, PoolPart]:
-    return {str(cell.pool): PoolPart(n=cell.n_units, spec=cell.spec) for cell in found}
+def _pools(pools: Iterable[Cell]) -> dict[str, PoolPart]:
+    return {str(cell.pool): PoolPart(n=cell.n_units, spec=cell.spec) for cell in pools}
 
 
 class _Search(TypedDict):

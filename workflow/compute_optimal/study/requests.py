@@ -273,12 +273,12 @@ def parsed(verb: str, text: str) -> Any:
     try:
         return TypeAdapter(_OF_VERB[verb]).validate_json(text)
     except pydantic.ValidationError as error:
-        found = [
+        complaints = [
             f"{'.'.join(map(str, one['loc'])) or 'the whole'}: {one['msg']}"
             for one in error.errors(include_url=False, include_input=False)
         ]
         raise StudyError(
-            f"this is no request of {verb}:\n    " + "\n    ".join(found[:5]),
+            f"this is no request of {verb}:\n    " + "\n    ".join(complaints[:5]),
             where=f"--spec of {verb}",
             cure="let the workflow give the command (make run CONFIG=...): it writes the request",
         ) from None

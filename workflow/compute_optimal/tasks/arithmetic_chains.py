@@ -110,7 +110,8 @@ def generate(
 
     ``exclude`` holds problem hashes that must not occur. The problems of a smaller
     ``n_problems`` are the first ones of a larger; ``numbers`` are the ones to take instead of the
-    first, counted from 0: each is the same whichever others are taken.
+    first, counted from 0: each is the same whichever others are taken. Raises ``StudyError`` unless
+    1 <= ``min_operations`` <= ``max_operations``.
     """
     if not 1 <= min_operations <= max_operations:
         raise StudyError(

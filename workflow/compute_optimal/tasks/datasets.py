@@ -62,8 +62,8 @@ def fetch(task: TaskEntry, *, mirror: Path | None, downloads: Path) -> bytes:
     """
     assert task.file is not None
     mirror = mirror_folder(mirror)
-    if mirror is not None and (found := _from_mirror(task, mirror)) is not None:
-        return found
+    if mirror is not None and (mirrored := _from_mirror(task, mirror)) is not None:
+        return mirrored
     kept = downloads / task.file
     if kept.is_file() and _sha256(content := kept.read_bytes()) == task.sha256:
         return content

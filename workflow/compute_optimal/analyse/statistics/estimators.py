@@ -82,9 +82,9 @@ def best_values(values: ArrayLike, scores: ArrayLike, budgets: ArrayLike) -> Flo
         choose, k = binomials(size), ks[reachable]
         # The sample at rank i is the best of k if the other k - 1 come from the n - 1 - i below.
         is_best = choose[np.arange(size - 1, -1, -1)[:, None], k - 1] / choose[size, k]
-        for found, measure in zip(result, value, strict=True):
+        for of_measure, measure in zip(result, value, strict=True):
             shared = mean_over_ties(ordered, np.take_along_axis(measure[pool], order, axis=1))
-            found[np.ix_(rows, reachable)] = shared @ is_best
+            of_measure[np.ix_(rows, reachable)] = shared @ is_best
     return result
 
 

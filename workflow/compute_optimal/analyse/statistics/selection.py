@@ -176,8 +176,8 @@ def select_cross_fitted(
     share = np.zeros_like(table.outcome)
     assigned = table.fold_assignments(folds, repeats, seed)
     for group in table.groups:
-        found = table.cross_fit(group, assigned[:, group.rows], ones, folds)
-        for choice, fold in zip(found.choice[:, 0], assigned[:, group.rows], strict=True):
+        fitted = table.cross_fit(group, assigned[:, group.rows], ones, folds)
+        for choice, fold in zip(fitted.choice[:, 0], assigned[:, group.rows], strict=True):
             share[:, group.rows] += choice[:, fold] / repeats
     return table.selection(share)
 
@@ -221,12 +221,12 @@ def fit(
         in_sample[:, group.rows] = choice[0][:, None]
         best += (choice * sums).sum(axis=1)
         scored += every[:, group.rows].sum(axis=1) * group.allowed.any()
-        found = table.cross_fit(group, fold[:, group.rows], every, folds)
-        trained += (found.choice * found.train).sum(axis=2)
-        gained += (found.choice * found.sums).sum(axis=2)
-        held_out += found.totals * (found.choice.sum(axis=2) > 0)
+        fitted = table.cross_fit(group, fold[:, group.rows], every, folds)
+        trained += (fitted.choice * fitted.train).sum(axis=2)
+        gained += (fitted.choice * fitted.sums).sum(axis=2)
+        held_out += fitted.totals * (fitted.choice.sum(axis=2) > 0)
         for repeat, of_fold in enumerate(fold[:, group.rows]):
-            cross_fitted[repeat][:, group.rows] = found.choice[repeat, 0][:, of_fold]
+            cross_fitted[repeat][:, group.rows] = fitted.choice[repeat, 0][:, of_fold]
     return Fit(
         table.outcome,
         every,
@@ -257,42 +257,45 @@ def choose(
     """
     deciders = fits if deciding is None else deciding
     complete = np.array([decider.is_complete or len(fits) == 1 for decider in deciders])
-    among = _best(np.stack([decider.best for decider in deciders], axis=-1), complete)
-    apart = _best(np.stack([decider.trained for decider in deciders], axis=-1), complete)
+    in_sample_prms = _best(np.stack([decider.best for decider in deciders], axis=-1), complete)
+    cross_fitted_prms = _best(
+        np.stack([decider.trained for decider in deciders], axis=-1), complete
+    )
 
     def taken(parts: list[FloatArray], shares: FloatArray) -> FloatArray:
         total: FloatArray = (np.stack(parts, axis=-1) * shares).sum(axis=-1)
         return total
 
     in_sample = _ratio(
-        taken([one.best for one in fits], among), taken([one.scored for one in fits], among)
+        taken([one.best for one in fits], in_sample_prms),
+        taken([one.scored for one in fits], in_sample_prms),
     )
-    held_out = taken([one.held_out for one in fits], apart).sum(axis=(0, 2))
-    gained = taken([one.gained for one in fits], apart).sum(axis=(0, 2))
+    held_out = taken([one.held_out for one in fits], cross_fitted_prms).sum(axis=(0, 2))
+    gained = taken([one.gained for one in fits], cross_fitted_prms).sum(axis=(0, 2))
     outcome = np.stack([one.outcome for one in fits])
-    share = np.stack([one.in_sample for one in fits]) * among[0][:, None, None]
+    share = np.stack([one.in_sample for one in fits]) * in_sample_prms[0][:, None, None]
     crossed = np.zeros_like(share)
     for repeat, fold in enumerate(fits[0].fold):
-        of_problem = apart[repeat, 0][fold].T[:, None]
+        of_problem = cross_fitted_prms[repeat, 0][fold].T[:, None]
         crossed += np.stack([one.cross_fitted[repeat] for one in fits]) * of_problem
     crossed /= len(fits[0].fold)
-    apart_again, cross_fitted = _ratio(gained, held_out), _chosen(crossed, outcome)
+    cross_fitted_means, cross_fitted = _ratio(gained, held_out), _chosen(crossed, outcome)
     known = ~np.isnan(cross_fitted.accuracy)
     weights = fits[0].weights[:, known]
     kept = _ratio(weights @ cross_fitted.accuracy[known], weights.sum(axis=1))
     return Choice(
         in_sample=_chosen(share, outcome),
         cross_fitted=cross_fitted,
-        optimism_gap=_estimate(in_sample - apart_again, confidence),
-        widening=max(_spread(apart_again) / (_spread(kept) or np.inf), 1.0),
+        optimism_gap=_estimate(in_sample - cross_fitted_means, confidence),
+        widening=max(_spread(cross_fitted_means) / (_spread(kept) or np.inf), 1.0),
     )
 
 
 def _spread(values: FloatArray) -> float:
     """Standard deviation of all but the first; 0 where it is rounding."""
     replicates = values[1:][~np.isnan(values[1:])]
-    found = float(replicates.std(ddof=1)) if len(replicates) > 1 else 0.0
-    return found if found > _EQUALLY_GOOD else 0.0
+    deviation = float(replicates.std(ddof=1)) if len(replicates) > 1 else 0.0
+    return deviation if deviation > _EQUALLY_GOOD else 0.0
 
 
 def _chosen(share: FloatArray, outcome: FloatArray) -> Selection:

@@ -1,8 +1,8 @@
 """When two answers are the same: math-verify, behind rules that need no algebra.
 
-The functions that take pairs run in workers (see ``workers``): they may hang or exhaust memory
-on hostile input and must not be called in the process of the caller. math-verify's own time
-limits are off; they would turn "not decided" into "wrong".
+The functions that take pairs, and ``fingerprint``, run in workers (see ``workers``): they may hang
+or exhaust memory on hostile input and must not be called in the process of the caller.
+math-verify's own time limits are off; they would turn "not decided" into "wrong".
 """
 
 from __future__ import annotations

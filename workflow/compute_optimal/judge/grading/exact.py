@@ -72,7 +72,7 @@ class Sum:
         return Sum(terms)
 
     def __truediv__(self, other: Sum) -> Sum:
-        """Raises ``UnreadableError`` for a divisor of several terms that hold letters."""
+        """Raises ``UnreadableError`` for 0, and a divisor that no conjugates make a single term."""
         if not other.terms:
             raise UnreadableError
         above, below = self, other
@@ -282,8 +282,8 @@ def _root(base: Sum, by: Fraction) -> Sum:
             powers[("root", prime)] = powers.get(("root", prime), Fraction()) + sign * times * by
     for generator, exponent in term:
         powers[generator] = powers.get(generator, Fraction()) + exponent * by
-    found, more = _normal(powers)
-    return result * Sum({found: more})
+    root_term, more = _normal(powers)
+    return result * Sum({root_term: more})
 
 
 def _exact_root(value: int, index: int) -> int | None:
@@ -300,13 +300,13 @@ def _factors(value: int) -> dict[int, int]:
     """Prime factors, by trial."""
     if value > MAX_FACTORED:
         raise UnreadableError
-    found: dict[int, int] = {}
+    powers: dict[int, int] = {}
     prime = 2
     while prime * prime <= value:
         while value % prime == 0:
-            found[prime] = found.get(prime, 0) + 1
+            powers[prime] = powers.get(prime, 0) + 1
             value //= prime
         prime += 1 if prime == 2 else 2
     if value > 1:
-        found[value] = found.get(value, 0) + 1
-    return found
+        powers[value] = powers.get(value, 0) + 1
+    return powers

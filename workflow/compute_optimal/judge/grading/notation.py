@@ -132,7 +132,7 @@ def tokens(text: str) -> list[Token]:
     if ".." in text:
         raise UnreadableError
     grouped = _has_comma_groups(text)
-    found: list[Token] = []
+    result: list[Token] = []
     modes = ["math"]
     depth = place = 0
     while place < len(text):
@@ -146,23 +146,23 @@ def tokens(text: str) -> list[Token]:
                 or _NUMBER.match(text, place)
             )
         ):
-            found.append(Token("number", re.sub(r"[^0-9.]", "", match[0])))
+            result.append(Token("number", re.sub(r"[^0-9.]", "", match[0])))
             place = match.end()
         elif sign == "\\":
             match = _COMMAND.match(text, place)
             if match is None:
                 raise UnreadableError
-            place = _command(match, text, found, modes)
+            place = _command(match, text, result, modes)
         elif sign.isascii() and sign.isalpha():
             match = (_WORD if modes[-1] == "words" else _LETTERS).match(text, place)
             assert match is not None
-            found += _run(match[0], found, in_words=modes[-1] == "words")
+            result += _run(match[0], result, in_words=modes[-1] == "words")
             place = match.end()
         elif sign in " \n\t~":
-            found.append(Token("space", " "))
+            result.append(Token("space", " "))
             place += 1
         elif sign in "{}":
-            found.append(Token(sign, sign))
+            result.append(Token(sign, sign))
             if sign == "{":
                 modes.append(modes[-1])
             elif len(modes) > 1:
@@ -172,23 +172,23 @@ def tokens(text: str) -> list[Token]:
             place += 1
         elif text.startswith(("<=", ">=", "!=", "**"), place):
             two = text[place : place + 2]
-            found.append(Token(*("^^" if two == "**" else (two, two))))
+            result.append(Token(*("^^" if two == "**" else (two, two))))
             place += 2
         elif sign.isalpha() and (name := unicodedata.name(sign, "")).startswith("GREEK"):
             word = name.split()[-1]
             if word.lower() not in GREEK:
                 raise UnreadableError
-            found.append(Token("letter", word.lower() if "SMALL" in name else word.title()))
+            result.append(Token("letter", word.lower() if "SMALL" in name else word.title()))
             place += 1
         elif sign in "+-*/^_=<>()[],;!%&|:'.":
             depth += (sign in "([") - (sign in ")]")
-            found.append(Token(sign, sign))
+            result.append(Token(sign, sign))
             place += 1
         else:
             raise UnreadableError
-        if len(found) > 1 and found[-1].kind in (r"\{", r"\}") and sign == "\\":
-            depth += 1 if found[-1].kind == r"\{" else -1
-    return found
+        if len(result) > 1 and result[-1].kind in (r"\{", r"\}") and sign == "\\":
+            depth += 1 if result[-1].kind == r"\{" else -1
+    return result
 
 
 def _typeset(text: str) -> str:
@@ -233,7 +233,7 @@ def _has_comma_groups(text: str) -> bool:
 
 
 def _outside(text: str) -> list[re.Match[str]]:
-    depth, place, found = 0, 0, []
+    depth, place, matches = 0, 0, []
     while place < len(text):
         if text[place] in "([" or text.startswith(r"\{", place):
             depth += 1
@@ -244,20 +244,20 @@ def _outside(text: str) -> list[re.Match[str]]:
             and not text[place - 1 : place].isdigit()
             and (match := _COMMA_GROUPS.match(text, place))
         ):
-            found.append(match)
+            matches.append(match)
             place = match.end()
             continue
         place += 1
-    return found
+    return matches
 
 
-def _command(match: re.Match[str], text: str, found: list[Token], modes: list[str]) -> int:
+def _command(match: re.Match[str], text: str, result: list[Token], modes: list[str]) -> int:
     """Add the token of a LaTeX command and return the place after it."""
     name, place = match[1], match.end()
     if name in _NOTHING:
         return place
     if name in _SPACES:
-        found.append(Token("space", " "))
+        result.append(Token("space", " "))
     elif name in _IN_WORDS:
         opening = re.compile(r"\s*\{").match(text, place)
         if not opening:
@@ -265,33 +265,33 @@ def _command(match: re.Match[str], text: str, found: list[Token], modes: list[st
         if name in ("mathbf", "vec", "hat") and (
             axis := re.compile(r"(?:\\[ij]math|[ijk])\s*\}").match(text, opening.end())
         ):
-            found.append(Token("letter", "axis " + axis[0].strip(" \\}")[0]))
+            result.append(Token("letter", "axis " + axis[0].strip(" \\}")[0]))
             return axis.end()
-        found.append(Token("{", "{"))
+        result.append(Token("{", "{"))
         modes.append("words")
         return opening.end()
     elif name == "mathbb":
         number_set = re.compile(r"\s*\{?R\}?").match(text, place)
         if not number_set:
             raise UnreadableError
-        found.append(Token("command", "reals"))
+        result.append(Token("command", "reals"))
         return number_set.end()
     elif name in ("begin", "end"):
         environment = re.compile(r"\{(p|b|)matrix\}").match(text, place)
         if not environment:
             raise UnreadableError
-        found.append(Token(name, name))
+        result.append(Token(name, name))
         return environment.end()
     elif name in ("$", "%", "\\", "_", "&"):
-        found.append(Token({"$": "dollar", "\\": "row"}.get(name, name), name))
+        result.append(Token({"$": "dollar", "\\": "row"}.get(name, name), name))
     else:
         name = _SAME.get(name, name)
         if name in _PUNCTUATION:
-            found.append(Token(name, name))
+            result.append(Token(name, name))
         elif name in GREEK or name == "i":
-            found.append(Token("letter", name))
+            result.append(Token("letter", name))
         else:
-            found.append(Token("command", name))
+            result.append(Token("command", name))
     return place
 
 

@@ -212,45 +212,45 @@ _INFINITE = exact.atom("infinity")
 _AXES = {f"axis {name}": place for place, name in enumerate("ijk")}
 
 
-def _answer(found: Sequence[Token]) -> Value:
+def _answer(span: Sequence[Token]) -> Value:
     """Like all functions below, raises ``UnreadableError`` for what it does not know."""
-    if value := _words(found):
+    if value := _words(span):
         return value
-    if value := _choice(found):
+    if value := _choice(span):
         return value
-    return _listed(found, 0)
+    return _listed(span, 0)
 
 
-def _choice(found: Sequence[Token]) -> Value | None:
+def _choice(span: Sequence[Token]) -> Value | None:
     r"""The letter of \textbf{(C)}\ 42, which may be compared with letters only."""
-    kinds = "".join(token.kind[0] for token in found)
-    if not re.match(r"\{\(w\)\}.", kinds) or len(found[2].text) != 1:
+    kinds = "".join(token.kind[0] for token in span)
+    if not re.match(r"\{\(w\)\}.", kinds) or len(span[2].text) != 1:
         return None
-    return replace(_scalar(exact.letter(found[2].text)), closed=False)
+    return replace(_scalar(exact.letter(span[2].text)), closed=False)
 
 
-def _trimmed(found: Sequence[Token]) -> Sequence[Token]:
-    start, end = 0, len(found)
-    while start < end and found[start].kind == "space":
+def _trimmed(span: Sequence[Token]) -> Sequence[Token]:
+    start, end = 0, len(span)
+    while start < end and span[start].kind == "space":
         start += 1
-    while end > start and found[end - 1].kind in ("space", ".", "row"):
+    while end > start and span[end - 1].kind in ("space", ".", "row"):
         end -= 1
-    return found[start:end]
+    return span[start:end]
 
 
-def _unwrapped(found: Sequence[Token]) -> Sequence[Token]:
+def _unwrapped(span: Sequence[Token]) -> Sequence[Token]:
     """Without braces around all of it."""
-    found = _trimmed(found)
-    while found and found[0].kind == "{" and _closing(found, 0) == len(found) - 1:
-        found = _trimmed(found[1:-1])
-    return found
+    span = _trimmed(span)
+    while span and span[0].kind == "{" and _closing(span, 0) == len(span) - 1:
+        span = _trimmed(span[1:-1])
+    return span
 
 
-def _closing(found: Sequence[Token], start: int) -> int:
+def _closing(span: Sequence[Token], start: int) -> int:
     """The place of the bracket that closes the one at ``start``; half-open intervals included."""
     open_kinds = []
-    for place in range(start, len(found)):
-        kind = found[place].kind
+    for place in range(start, len(span)):
+        kind = span[place].kind
         if kind in _OPENING:
             open_kinds.append(kind)
             if len(open_kinds) > DEEPEST:
@@ -266,18 +266,18 @@ def _closing(found: Sequence[Token], start: int) -> int:
     raise UnreadableError
 
 
-def _split(found: Sequence[Token], at: frozenset[str]) -> tuple[list[Sequence[Token]], list[str]]:
+def _split(span: Sequence[Token], at: frozenset[str]) -> tuple[list[Sequence[Token]], list[str]]:
     """Parts between separators that stand outside of all brackets, and the separators."""
     parts, separators, start, place = [], [], 0, 0
-    while place < len(found):
-        token = found[place]
+    while place < len(span):
+        token = span[place]
         name = token.kind
         if name in ("word", "command"):
             name = token.text.lower()
         if token.kind in _OPENING:
-            end = _closing(found, place)
+            end = _closing(span, place)
             # \text{ or }
-            inside = [t.text.lower() for t in found[place + 1 : end] if t.kind != "space"]
+            inside = [t.text.lower() for t in span[place + 1 : end] if t.kind != "space"]
             if token.kind != "{" or not inside or not at.issuperset(inside):
                 place = end + 1
                 continue
@@ -285,16 +285,16 @@ def _split(found: Sequence[Token], at: frozenset[str]) -> tuple[list[Sequence[To
         else:
             following = place + 1
         if name in at:
-            parts.append(_unwrapped(found[start:place]))
+            parts.append(_unwrapped(span[start:place]))
             separators.append(name)
             start = following
         place = following
-    return [*parts, _unwrapped(found[start:])], separators
+    return [*parts, _unwrapped(span[start:])], separators
 
 
-def _words(found: Sequence[Token]) -> Value | None:
+def _words(span: Sequence[Token]) -> Value | None:
     """A word or a few, such as east or (C), where there is nothing else."""
-    flat = [token for token in found if token.kind not in ("{", "}", "space")]
+    flat = [token for token in span if token.kind not in ("{", "}", "space")]
     while len(flat) > 2 and flat[0].kind == "(" and flat[-1].kind == ")":
         flat = flat[1:-1]
     if not flat or any(token.kind != "word" for token in flat):
@@ -316,9 +316,9 @@ def _scalar(value: Sum) -> Value:
 _SEPARATORS = frozenset([",", ";", "or", "and"])
 
 
-def _listed(found: Sequence[Token], depth: int) -> Value:
+def _listed(span: Sequence[Token], depth: int) -> Value:
     """One item, or several with commas or words between them, whose order does not matter."""
-    parts, separators = _split(found, _SEPARATORS)
+    parts, separators = _split(span, _SEPARATORS)
     items = [_item(part, depth) for part in parts if part or len(parts) == 1]
     # "1, 2, and 3"
     if len(items) < len(parts) - ("and" in separators or "or" in separators):
@@ -326,7 +326,7 @@ def _listed(found: Sequence[Token], depth: int) -> Value:
     if len(items) == 1:
         return items[0]
     if any(item.kind in ("interval", "union") for item in items) or any(
-        token.kind in ("<", ">") for token in found
+        token.kind in ("<", ">") for token in span
     ):
         if set(separators) != {"or"}:
             raise UnreadableError
@@ -358,10 +358,10 @@ def _collection(items: Sequence[Value]) -> Value:
     )
 
 
-def _item(found: Sequence[Token], depth: int) -> Value:
-    if depth > DEEPEST or not found:
+def _item(span: Sequence[Token], depth: int) -> Value:
+    if depth > DEEPEST or not span:
         raise UnreadableError
-    sides, relations = _split(found, _RELATIONS)
+    sides, relations = _split(span, _RELATIONS)
     if not relations:
         return _side(sides[0], depth)
     if relations == ["element"]:
@@ -374,10 +374,10 @@ def _item(found: Sequence[Token], depth: int) -> Value:
     raise UnreadableError
 
 
-def _letter(found: Sequence[Token]) -> str:
-    if len(found) != 1 or found[0].kind != "letter" or found[0].text in ("e", "i"):
+def _letter(span: Sequence[Token]) -> str:
+    if len(span) != 1 or span[0].kind != "letter" or span[0].text in ("e", "i"):
         raise UnreadableError
-    return found[0].text
+    return span[0].text
 
 
 def _inequality(sides: Sequence[Sequence[Token]], relations: Sequence[str], depth: int) -> Value:
@@ -397,8 +397,8 @@ def _inequality(sides: Sequence[Sequence[Token]], relations: Sequence[str], dept
     return _interval(brackets[relations[0]][0], _end(sides[0], depth), _INFINITE, ")")
 
 
-def _end(found: Sequence[Token], depth: int) -> Sum:
-    value = _side(found, depth)
+def _end(span: Sequence[Token], depth: int) -> Sum:
+    value = _side(span, depth)
     if value.sum is None or value.sum.letters:
         raise UnreadableError
     return value.sum
@@ -445,7 +445,7 @@ def _equality(sides: Sequence[Sequence[Token]], relations: Sequence[str], depth:
     return values[-1]
 
 
-def _is_name(found: Sequence[Token]) -> bool:
+def _is_name(span: Sequence[Token]) -> bool:
     r"""Whether this names what is asked for: x, x_1, AB, f(x), (x, y), \angle ABC, \text{Area}."""
     shape = "".join(
         "x" if token.kind == "letter" and (token.text.islower() or token.text in GREEK)
@@ -455,7 +455,7 @@ def _is_name(found: Sequence[Token]) -> bool:
         else "a" if token.text in ("angle", "triangle", "overline")
         else "" if token.kind in ("space", "{", "}")
         else token.kind
-        for token in found
+        for token in span
         if token.text != "degree"
     )  # fmt: skip
     return bool(
@@ -479,27 +479,27 @@ def _equation(left: Value, right: Value) -> Value:
     return Value(("equation", scaled), closed=scaled.is_closed)
 
 
-def _side(found: Sequence[Token], depth: int) -> Value:
-    found = _unwrapped(found)
-    if depth > DEEPEST or not found:
+def _side(span: Sequence[Token], depth: int) -> Value:
+    span = _unwrapped(span)
+    if depth > DEEPEST or not span:
         raise UnreadableError
-    if value := _words(found):
+    if value := _words(span):
         return value
-    parts, unions = _split(found, frozenset(["cup"]))
+    parts, unions = _split(span, frozenset(["cup"]))
     if unions:
         return _union([_side(part, depth + 1) for part in parts])
-    if len(found) == 1 and found[0].kind == "command":
-        if found[0].text == "emptyset":
+    if len(span) == 1 and span[0].kind == "command":
+        if span[0].text == "emptyset":
             return Value(("set", frozenset()))
-        if found[0].text == "reals":
+        if span[0].text == "reals":
             return _interval("(", -_INFINITE, _INFINITE, ")")
-    if numeral := _numeral(found):
+    if numeral := _numeral(span):
         return numeral
-    if found[0].kind in _OPENING and _closing(found, 0) == len(found) - 1:
-        return _bracketed(found, depth + 1)
-    if any(token.text in ("pm", "mp") for token in found):
-        return _both_signs(found, depth)
-    value = _Expression(found, depth).value()
+    if span[0].kind in _OPENING and _closing(span, 0) == len(span) - 1:
+        return _bracketed(span, depth + 1)
+    if any(token.text in ("pm", "mp") for token in span):
+        return _both_signs(span, depth)
+    value = _Expression(span, depth).value()
     if value.sum is not None and value.sum.letters & _AXES.keys():
         return _vector(value.sum)
     return value
@@ -517,8 +517,8 @@ def _vector(total: Sum) -> Value:
     return _tuple("()", [_scalar(part) for part in parts])
 
 
-def _bracketed(found: Sequence[Token], depth: int) -> Value:
-    opening, closing, inside = found[0].kind, found[-1].kind, found[1:-1]
+def _bracketed(span: Sequence[Token], depth: int) -> Value:
+    opening, closing, inside = span[0].kind, span[-1].kind, span[1:-1]
     if opening == "begin":
         return _matrix(inside, depth)
     parts, separators = _split(inside, frozenset([",", ";"]))
@@ -532,7 +532,7 @@ def _bracketed(found: Sequence[Token], depth: int) -> Value:
             return _item(_unwrapped(inside), depth)
         if opening == "<<" or len(_trimmed(inside)) == 0:
             raise UnreadableError
-        if found[1].kind == "begin":
+        if span[1].kind == "begin":
             return _side(inside, depth)
         raise UnreadableError
     items = [_side(part, depth) for part in parts]
@@ -606,9 +606,9 @@ def _real(end: object) -> float:
     return value
 
 
-def _numeral(found: Sequence[Token]) -> Value | None:
+def _numeral(span: Sequence[Token]) -> Value | None:
     r"""A numeral in a base: 52_8, (52)_{8}, 52_{\text{eight}}, 52 base 8."""
-    flat = [t for t in found if t.kind not in ("space", "{", "}") and t.text not in ("in", "the")]
+    flat = [t for t in span if t.kind not in ("space", "{", "}") and t.text not in ("in", "the")]
     sign = "-" if flat and flat[0].kind == "-" else ""
     flat = flat[len(sign) :]
     while len(flat) > 3 and flat[0].kind == "(" and flat[2].kind == ")":
@@ -631,21 +631,21 @@ def _numeral(found: Sequence[Token]) -> Value | None:
     return Value(("numeral", sign + digits, base))
 
 
-def _both_signs(found: Sequence[Token], depth: int) -> Value:
-    if sum(token.text in ("pm", "mp") for token in found) > 1:
+def _both_signs(span: Sequence[Token], depth: int) -> Value:
+    if sum(token.text in ("pm", "mp") for token in span) > 1:
         raise UnreadableError
     values = []
     for sign, other in (("+", "-"), ("-", "+")):
         chosen = {"pm": Token(sign, sign), "mp": Token(other, other)}
-        values.append(_side([chosen.get(token.text, token) for token in found], depth))
+        values.append(_side([chosen.get(token.text, token) for token in span], depth))
     return replace(_collection(values), order=())
 
 
 class _Expression:
     """Sums and products of numbers and letters, and the unit that they are given in."""
 
-    def __init__(self, found: Sequence[Token], depth: int) -> None:
-        self._tokens, self._place, self._depth = found, 0, depth
+    def __init__(self, span: Sequence[Token], depth: int) -> None:
+        self._tokens, self._place, self._depth = span, 0, depth
         self._unit, self._percent = "", False
 
     def value(self) -> Value:

@@ -114,11 +114,11 @@ def _accuracy_interval(row: Row) -> tuple[float, float]:
 
 
 def _rank_text(x: FloatArray, y: FloatArray) -> str:
-    found = rank_correlation(x, y)
-    if found is None:
+    correlation = rank_correlation(x, y)
+    if correlation is None:
         return ""
-    rho = f"{found.rho:.2f}".replace("-", "−")
-    return f"\nSpearman's ρ = {rho} ({style.counted(len(x), 'PRM')}, p = {found.p_value:.2g})"
+    rho = f"{correlation.rho:.2f}".replace("-", "−")
+    return f"\nSpearman's ρ = {rho} ({style.counted(len(x), 'PRM')}, p = {correlation.p_value:.2g})"
 
 
 def _legend_entry(number: int, row: Row) -> tuple[Any, str]:

@@ -1,4 +1,4 @@
-"""Figures of accuracy: over the budget (Figures 4, 5, 7, 8) and over FLOPs.
+"""Figures of accuracy: over the budget (Figures 4, 5, 7 to 11), FLOPs and seconds.
 
 Rows come from ``accuracy_points`` in ``sql/macros.sql``: one per point, and one with a NULL budget
 for each method that the study means to run and has not.

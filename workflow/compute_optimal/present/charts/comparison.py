@@ -120,14 +120,14 @@ def _legend(has_printed: bool) -> list[tuple[Any, str]]:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    found: list[tuple[Any, str]] = [
+    entries: list[tuple[Any, str]] = [
         (Patch(color=style.METHODS[series].colour), style.METHODS[series].label)
         for series in _SERIES
     ]
-    found.append((Line2D([], [], color=style.INK, lw=0.7, ls=(0, (4, 2))), "CoT of the largest"))
+    entries.append((Line2D([], [], color=style.INK, lw=0.7, ls=(0, (4, 2))), "CoT of the largest"))
     if has_printed:
         diamond = Line2D([], [], color="white", marker="d", ls="", mec="black", ms=5)
-        found.append((diamond, "printed for this policy"))
+        entries.append((diamond, "printed for this policy"))
         hatched = Patch(facecolor="white", edgecolor=_PAPER, hatch="////")
-        found.append((hatched, f"{MARK} CoT, printed only"))
-    return found
+        entries.append((hatched, f"{MARK} CoT, printed only"))
+    return entries

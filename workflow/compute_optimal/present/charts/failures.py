@@ -217,14 +217,14 @@ def examples(*failures: str) -> Chart:
         if not panels:
             reason = "two PRMs that choose differently" if rows else "a PRM"
             panels = [Panel("none", "", None, f"{style.NOT_RUN}: this takes {reason}")]
-        found = any(panel.paint for panel in panels)
+        has_examples = any(panel.paint for panel in panels)
         return Grid(
             title,
             subtitle,
             "score of the step (%)",
             "",
             [Block("", panels, _prepare)],
-            _legend() if found else [],
+            _legend() if has_examples else [],
             panel_height=_NO_ROWS,
             left=_STEP_WIDTH + 0.15,
             columns=1,

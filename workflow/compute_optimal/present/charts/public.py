@@ -31,7 +31,7 @@ def small_against_large(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
         budget: style.series_look(f"N = {budget}", place, len(budgets))
         for place, budget in enumerate(budgets)
     }
-    found = []
+    parts_of_blocks = []
     for _, group in groupby(rows, key=lambda row: row["policy"]):
         of_policy = [*group]
         own = sorted({row["budget"] for row in of_policy})
@@ -46,9 +46,9 @@ def small_against_large(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
             marks.append((place, every.difference, look.colour, look.marker, True))
             if row["budget"] == own[-1]:
                 marks.append((place + 0.14, answered.difference, look.colour, look.marker, False))
-        found.append((of_policy[0]["policy_title"], labels, marks, 0.8 + 0.15 * len(own)))
-    ends = _ends([mark for _, _, marks, _ in found for mark in marks])
-    blocks = [_block(*parts, ends) for parts in found]
+        parts_of_blocks.append((of_policy[0]["policy_title"], labels, marks, 0.8 + 0.15 * len(own)))
+    ends = _ends([mark for _, _, marks, _ in parts_of_blocks for mark in marks])
+    blocks = [_block(*parts, ends) for parts in parts_of_blocks]
     legend: list[tuple[Any, str]] = [
         (Line2D([], [], color=look.colour, marker=look.marker, ls="-"), f"N = {budget}")
         for budget, look in looks.items()

@@ -65,8 +65,8 @@ def _of_collection(rows: Sequence[Row]) -> Block:
     def panel(measure: str, name: str, chance: float | None) -> Panel:
         mine = [row for row in rows if row["measure"] == measure]
         if chance is None:
-            found = {row["value"] for row in rows if row["measure"] == "first_by_chance"}
-            chance = max(found, default=None)
+            by_chance = {row["value"] for row in rows if row["measure"] == "first_by_chance"}
+            chance = max(by_chance, default=None)
 
         def paint(axes: Axes) -> None:
             if chance is not None:

@@ -100,7 +100,7 @@ def judge_claims(claims: Sequence[Claim], database: Path) -> tuple[Judgement, ..
     resampling = Resampling(*(settings[name] for name in Resampling._fields))
     aggregation = {name: settings[name] for name in ("scoring", "voting")}
     absent = [table for table in _OPTIONAL_TABLES if not has_tables(database, [table])]
-    found = []
+    judgements = []
     for claim in claims:
         # A query that asks for a table that this study has not is not run.
         text = known[claim.query].read_text(encoding="utf-8")
@@ -109,8 +109,10 @@ def judge_claims(claims: Sequence[Claim], database: Path) -> tuple[Judgement, ..
             of_claim = {**_PATTERNS, **aggregation, **claim.parameters, "scale": claim.scale}
             _check_parameters(claim, text, of_claim)
             rows = run_query(f"claims/{claim.query}", database, of_claim)
-        found.append(replace(_judged(claim, rows, resampling), confidence=resampling.confidence))
-    return tuple(found)
+        judgements.append(
+            replace(_judged(claim, rows, resampling), confidence=resampling.confidence)
+        )
+    return tuple(judgements)
 
 
 def _check_parameters(claim: Claim, query: str, given: Mapping[str, str | float]) -> None:

@@ -69,24 +69,28 @@ def claims_table(judgements: Sequence[Judgement]) -> Table:
     }
     rows = [
         [
-            found.claim.statement,
-            scales[found.claim.scale],
-            found.verdict,
-            found.reason,
-            _rule(found),
-            "–" if found.estimate is None else Estimate(found.estimate, found.low, found.high),
-            "–" if found.in_sample is None else found.in_sample,
-            found.unit or "–",
-            len(found.cases),
-            max((case.n_problems or 0 for case in found.cases), default=0) or "–",
-            found.claim.printed or "–",
-            found.claim.where,
-            found.claim.query,
-            found.claim.name,
+            judgement.claim.statement,
+            scales[judgement.claim.scale],
+            judgement.verdict,
+            judgement.reason,
+            _rule(judgement),
+            "–"
+            if judgement.estimate is None
+            else Estimate(judgement.estimate, judgement.low, judgement.high),
+            "–" if judgement.in_sample is None else judgement.in_sample,
+            judgement.unit or "–",
+            len(judgement.cases),
+            max((case.n_problems or 0 for case in judgement.cases), default=0) or "–",
+            judgement.claim.printed or "–",
+            judgement.claim.where,
+            judgement.claim.query,
+            judgement.claim.name,
         ]
-        for found in judgements
+        for judgement in judgements
     ]
-    levels = {f"{100 * found.confidence:g}% " for found in judgements if found.confidence}
+    levels = {
+        f"{100 * judgement.confidence:g}% " for judgement in judgements if judgement.confidence
+    }
     return Table(
         "The paper's claims",
         columns,
@@ -108,8 +112,8 @@ def claims_page(judgements: Sequence[Judgement]) -> str:
 
     All text is escaped; there are no scripts, and nothing is loaded.
     """
-    counts = Counter(found.verdict for found in judgements)
-    n_undecided = sum(found.is_undecided for found in judgements)
+    counts = Counter(judgement.verdict for judgement in judgements)
+    n_undecided = sum(judgement.is_undecided for judgement in judgements)
     remarks = {"not reproduced": f", {n_undecided} of them undecided"} if n_undecided else {}
     tally = [
         (verdict, f"{counts[verdict]} {verdict}{remarks.get(verdict, '')}")
@@ -117,14 +121,18 @@ def claims_page(judgements: Sequence[Judgement]) -> str:
     ]
     scales = []
     for scale, (heading, explained) in _SCALES.items():
-        of_scale = [found for found in judgements if found.claim.scale == scale]
-        untested = [_claim(found) for found in of_scale if found.verdict == "untested"]
+        of_scale = [judgement for judgement in judgements if judgement.claim.scale == scale]
+        untested = [_claim(judgement) for judgement in of_scale if judgement.verdict == "untested"]
         if of_scale:
             scales.append(
                 {
                     "heading": heading,
                     "explained": explained,
-                    "tested": [_claim(found) for found in of_scale if found.verdict != "untested"],
+                    "tested": [
+                        _claim(judgement)
+                        for judgement in of_scale
+                        if judgement.verdict != "untested"
+                    ],
                     "untested": untested,
                     "n_untested": counted(len(untested), "claim"),
                 }
@@ -153,39 +161,42 @@ def write_claims(judgements: Sequence[Judgement], outputs: Mapping[str, Path]) -
         path.write_text(texts[suffix](), encoding="utf-8", newline="\n")
 
 
-def _rule(found: Judgement) -> str:
-    rule = found.claim.rule
-    unit = " points" if found.claim.scale != "printed" else ""
+def _rule(judgement: Judgement) -> str:
+    rule = judgement.claim.rule
+    unit = " points" if judgement.claim.scale != "printed" else ""
     margin = f", margin {rule.margin:g}{unit}" if rule.margin else ""
     return rule.expect.replace("_", " ") + margin
 
 
-def _claim(found: Judgement) -> Mapping[str, Any]:
+def _claim(judgement: Judgement) -> Mapping[str, Any]:
     """What the page says of a claim, in lines of text."""
-    claim = found.claim
+    claim = judgement.claim
     prints = [f"the paper prints {claim.printed}"] if claim.printed else []
-    has_in_sample = any(case.in_sample is not None for case in found.cases)
+    has_in_sample = any(case.in_sample is not None for case in judgement.cases)
     return {
-        "verdict": found.verdict,
+        "verdict": judgement.verdict,
         "statement": one_line(claim.statement),
-        "reason": one_line(found.reason),
-        "measured": _measured(found),
+        "reason": one_line(judgement.reason),
+        "measured": _measured(judgement),
         "where": one_line("; ".join([claim.where, *prints])),
-        "n_cases": counted(len(found.cases), "case"),
+        "n_cases": counted(len(judgement.cases), "case"),
         "headings": [name for name in _HEADINGS if has_in_sample or name != "In-sample"],
-        "cases": [_case(case, has_in_sample) for case in sorted(found.cases, key=_failing_first)],
+        "cases": [
+            _case(case, has_in_sample) for case in sorted(judgement.cases, key=_failing_first)
+        ],
     }
 
 
-def _measured(found: Judgement) -> str:
-    if found.estimate is None or found.low is None or found.high is None:
+def _measured(judgement: Judgement) -> str:
+    if judgement.estimate is None or judgement.low is None or judgement.high is None:
         return ""
     estimate, low, high = (
-        f"{number:+.1f}".replace("-", "−") for number in (found.estimate, found.low, found.high)
+        f"{number:+.1f}".replace("-", "−")
+        for number in (judgement.estimate, judgement.low, judgement.high)
     )
-    text = f"{estimate} [{low}, {high}] {found.unit}"
-    if found.in_sample is not None:
-        text += f"; in-sample, as in the paper: {found.in_sample:+.1f}".replace(": -", ": −")
+    text = f"{estimate} [{low}, {high}] {judgement.unit}"
+    if judgement.in_sample is not None:
+        text += f"; in-sample, as in the paper: {judgement.in_sample:+.1f}".replace(": -", ": −")
     return one_line(text)
 
 

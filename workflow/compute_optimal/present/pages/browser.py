@@ -123,12 +123,12 @@ def _data(
     adopted = map(study.adopted_collection, study.adopted)
     names = dict.fromkeys([*study.prms, *(prm for entry in adopted for prm in entry.prms)])
     shown = [row for row in candidates if row["place"] <= n_problems]
-    found = []
+    data_of_cells = []
     for (task, policy), group in groupby(shown, key=lambda row: (row["task"], row["policy"])):
         rows = list(group)
         here = study, grid, storage, database, task, policy
         cell = _Cell(*here, rows, budgets, list(names), texts)
-        found.append(cell.data())
+        data_of_cells.append(cell.data())
     return {
         "study": study.name,
         "problemsPerBucket": n_problems,
@@ -139,7 +139,7 @@ def _data(
         "prms": [{"name": name, "title": study.prm_facts(name).title} for name in names],
         "scorings": _SCORINGS,
         "fates": _FATES,
-        "cells": found,
+        "cells": data_of_cells,
         "texts": texts.all,
     }
 
@@ -199,12 +199,12 @@ class _Cell:
             orient="row",
         )
         if self._adopted:
-            found = next(
-                found
-                for found in cells.collections(self.study)
-                if (found.task, found.policy) == (self.task, self.policy)
+            collection = next(
+                collection
+                for collection in cells.collections(self.study)
+                if (collection.task, collection.policy) == (self.task, self.policy)
             )
-            adopted = AdoptedScores(prm=found.entry.prm, spec=found.spec)
+            adopted = AdoptedScores(prm=collection.entry.prm, spec=collection.spec)
             scored = scores_of_adopted(adopted, self.storage)
         else:
             of_prms = self.grid.of("step_scores", self.task, self.policy)
@@ -250,8 +250,8 @@ class _Cell:
             elif budget not in self.budgets:
                 continue
             columns = ["depth", "parent", "text", "margin", "fate", "finished"]
-            found = units.nodes(store, spec, columns)
-            for row in found.filter(shown).iter_rows(named=True):
+            nodes_of_search = units.nodes(store, spec, columns)
+            for row in nodes_of_search.filter(shown).iter_rows(named=True):
                 tree = prm, cell.method, budget, row["problem_hash"]
                 nodes.setdefault(tree, []).append(
                     [
@@ -351,11 +351,13 @@ def _scores(margins: Sequence[float] | None) -> dict[str, Any] | None:
     """Margins of the steps and, by scoring, what a trajectory is ranked and weighted by."""
     if not margins:
         return None
-    found = [trajectory_scores(list(margins), [len(margins)], scoring) for scoring in _SCORINGS]
+    trajectories = [
+        trajectory_scores(list(margins), [len(margins)], scoring) for scoring in _SCORINGS
+    ]
     return {
         "margins": [_rounded(margin) for margin in margins],
-        "ranking": [_rounded(float(scores.ranking[0]), 6) for scores in found],
-        "weight": [_rounded(float(scores.vote_weight[0])) for scores in found],
+        "ranking": [_rounded(float(scores.ranking[0]), 6) for scores in trajectories],
+        "weight": [_rounded(float(scores.vote_weight[0])) for scores in trajectories],
     }
 
 

@@ -42,8 +42,8 @@ def flops(rows: Sequence[Row], title: str) -> Table:
         _column("total", "Total", "compared"),
     ]
     printed = [row for row in rows if row["series"] == "printed"]
-    found = [_of_study(row) for row in rows if row["series"] != "printed"]
-    found += [_of_paper(row) for row in printed]
+    body = [_of_study(row) for row in rows if row["series"] != "printed"]
+    body += [_of_paper(row) for row in printed]
     notes = [
         "FLOPs over all problems. 6ND: six per parameter and training token. 2ND: two per "
         "parameter and generated token, which is all that the paper counts. With the PRM: two more "
@@ -58,7 +58,7 @@ def flops(rows: Sequence[Row], title: str) -> Table:
             f"{style.parameters_text(_PASS_OF_PRM)} had read each generated token once; with "
             "active parameters, for a mixture of experts (DeepSeek-R1: 37B of 671B)."
         )
-    return Table(title, columns, found, notes)
+    return Table(title, columns, body, notes)
 
 
 def _column(name: str, heading: str, kind: Literal["estimate", "compared"] = "estimate") -> Column:
@@ -93,8 +93,8 @@ def _of_study(row: Row) -> list[Cell]:
 
 
 def _of_paper(row: Row) -> list[Cell]:
-    told = {name: Printed.parse(text) for name, text in row["printed"].items()}
-    inference = told.get("inference_FLOPS")
+    printed = {name: Printed.parse(text) for name, text in row["printed"].items()}
+    inference = printed.get("inference_FLOPS")
     size, active = row["pretraining_parameters"], row["active_parameters"]
     pretraining = _pretraining(size, row["training_tokens"])
     uses_prm = row["method"] != "CoT"
@@ -109,12 +109,12 @@ def _of_paper(row: Row) -> list[Cell]:
         "not printed" if uses_prm else 1,
         "not printed",
         Compared(None if pretraining is None else Estimate(pretraining),
-                 told.get("pretraining_FLOPS")),
+                 printed.get("pretraining_FLOPS")),
         _known(_pretraining(active or size, row["training_tokens"])),
         inference or "not printed",
         *derived,
         _UNKNOWN,
-        told.get("total_FLOPS") or "not printed",
+        printed.get("total_FLOPS") or "not printed",
     ]  # fmt: skip
 
 

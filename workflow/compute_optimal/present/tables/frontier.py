@@ -61,21 +61,21 @@ def _table(rows: Sequence[Row], title: str, *, by_prm: bool) -> Table:
         prm = row["prm"] if by_prm else None
         lines.setdefault((row["policy"], prm, row["series"]), {})[row["task"]] = row
     with_results = {policy for policy, _, series in lines if series is not None}
-    found, matched = [], set()
+    body, matched = [], set()
     for (policy, prm, series), of_task in lines.items():
         # A policy that was run on one task only is not "not run" once more.
         if series is None and policy in with_results:
             continue
-        told = _told(printed, policy, prm, series, by_prm=by_prm)
-        matched |= {row["printed_rank"] for row in told.values()}
-        found.append(_line(series, of_task, told, list(tasks), [*tasks.values()], extra))
+        printed_here = _printed_of(printed, policy, prm, series, by_prm=by_prm)
+        matched |= {row["printed_rank"] for row in printed_here.values()}
+        body.append(_line(series, of_task, printed_here, list(tasks), [*tasks.values()], extra))
     left = [row for row in printed if row["printed_rank"] not in matched]
     names = [*tasks.values(), *extra]
     for model, method in dict.fromkeys((row["model"], row["method"]) for row in left):
-        told = {row["task_title"]: row for row in left if row["model"] == model}
+        printed_here = {row["task_title"]: row for row in left if row["model"] == model}
         prm = "none" if method == "CoT" else "not printed"
-        accuracies = [_only_printed(told, name) for name in names]
-        found.append([f"{model}{MARK}", "not printed", method, prm, "not printed", *accuracies])
+        accuracies = [_only_printed(printed_here, name) for name in names]
+        body.append([f"{model}{MARK}", "not printed", method, prm, "not printed", *accuracies])
     notes = [
         "In brackets: 95% intervals over problems. Compute-optimal TTS: for each difficulty the "
         "method that does best, at the largest budget; chosen on the problems it is scored on, as "
@@ -93,10 +93,10 @@ def _table(rows: Sequence[Row], title: str, *, by_prm: bool) -> Table:
             f"{MARK} as the paper prints it; beside numbers of this study with the difference and "
             "whether it lies inside the interval. Avg is the mean of MATH-500 and AIME24."
         )
-    return Table(title, columns, found, notes)
+    return Table(title, columns, body, notes)
 
 
-def _told(
+def _printed_of(
     printed: Sequence[Row], policy: str | None, prm: str | None, series: str | None, *, by_prm: bool
 ) -> dict[str, Row]:
     """What the paper prints for this line, by the title of the task."""
@@ -115,7 +115,7 @@ def _told(
 def _line(
     series: str | None,
     of_task: Mapping[str, Row],
-    told: Mapping[str, Row],
+    printed: Mapping[str, Row],
     tasks: Sequence[str],
     titles: Sequence[str],
     extra: Sequence[str],
@@ -131,13 +131,13 @@ def _line(
         ", ".join(f"{budget:,}" for budget in budgets) or None,
     ]
     for task, title in zip(tasks, titles, strict=True):
-        row, text = of_task.get(task), told.get(title)
+        row, text = of_task.get(task), printed.get(title)
         estimate = None if row is None else percent_of(row)
         cells.append(Compared(estimate, Printed.parse(text["printed"]) if text else None))
     of_title = dict(zip(titles, cells[-len(tasks) :], strict=True))
     mean = _mean([of_title.get(title) for title in ("MATH-500", "AIME24")])
     for name in extra:
-        text = told.get(name)
+        text = printed.get(name)
         value = Printed.parse(text["printed"]) if text else None
         cells.append(Compared(mean if name == "Avg" else None, value))
     return cells
@@ -157,5 +157,5 @@ def _mean(cells: Sequence[Cell]) -> Estimate | None:
     return Estimate(value, value - below, value + above)
 
 
-def _only_printed(told: Mapping[str, Row], title: str) -> Cell:
-    return Printed.parse(told[title]["printed"]) if title in told else "not printed"
+def _only_printed(printed: Mapping[str, Row], title: str) -> Cell:
+    return Printed.parse(printed[title]["printed"]) if title in printed else "not printed"

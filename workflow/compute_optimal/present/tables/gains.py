@@ -143,8 +143,8 @@ def _efficiency_gain(
         return "undefined (majority is 0)"
 
     def gain(means: NDArray[np.float64]) -> Bounded:
-        found = efficiency_gain(budgets[0], means[:split], budgets[1], means[split:])
-        return found.gain, _RELATIONS[found.kind]
+        efficiency = efficiency_gain(budgets[0], means[:split], budgets[1], means[split:])
+        return efficiency.gain, _RELATIONS[efficiency.kind]
 
     return _estimate(
         gain(values.mean(axis=0)),

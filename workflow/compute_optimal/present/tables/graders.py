@@ -48,13 +48,13 @@ def _row(row: Row) -> list[Cell]:
         return [*names, *[None] * 7]
     here, there = (np.array(row[name])[:, None] for name in ("accuracies", "other_accuracies"))
     weights = bootstrap_weights(len(here), row["replicates"], row["seed"])
-    found = (
+    estimates = (
         mean_interval(here, weights, row["confidence"]),
         mean_interval(there, weights, row["confidence"]),
         difference_interval(there, here, weights, row["confidence"]),
     )
     counts = row["n_right_here_only"], row["n_right_there_only"]
-    return [*names, row["n_pairs"], sum(counts), *counts, *map(_in_percent, found)]
+    return [*names, row["n_pairs"], sum(counts), *counts, *map(_in_percent, estimates)]
 
 
 def _in_percent(interval: Interval) -> Estimate:

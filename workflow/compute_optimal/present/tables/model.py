@@ -190,20 +190,20 @@ class Table:
                 return escape(cell)
             return escape_number(_text(column, cell))
 
-        found: list[list[str]] = []
+        lines: list[list[str]] = []
         for row in self._rows_or_not_run():
             pairs = [*zip(self.columns, row, strict=True)]
-            found.append([write(column, cell) for column, cell in pairs])
+            lines.append([write(column, cell) for column, cell in pairs])
             if any(isinstance(cell, Compared) and cell.printed for cell in row):
                 below = [f"printed{MARK}", *(_printed_text(*pair) for pair in pairs[1:])]
-                found.append([escape_number(text) for text in below])
-        return found
+                lines.append([escape_number(text) for text in below])
+        return lines
 
 
 def escape_markdown(text: str) -> str:
     """Text that Markdown, its formulas and HTML show as it is, on one line."""
     # A numeric reference is inert everywhere; a backslash is not, between dollar signs.
-    return re.sub(r"[\\`*_{}\[\]<>&#|$~^]", lambda found: f"&#{ord(found[0])};", one_line(text))
+    return re.sub(r"[\\`*_{}\[\]<>&#|$~^]", lambda match: f"&#{ord(match[0])};", one_line(text))
 
 
 _LATEX = {

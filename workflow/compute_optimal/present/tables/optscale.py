@@ -32,11 +32,11 @@ def curves(rows: Sequence[Row], title: str) -> Table:
         Column("file", "File of the repository"),
     ]
     own = {_key(row): row for row in rows if row["series"] != "printed"}
-    found: list[list[Cell]] = []
+    body: list[list[Cell]] = []
     for row in rows:
         if row["series"] != "printed" or row["budget"] not in _BUDGETS:
             continue
-        found.append(
+        body.append(
             [
                 row["task"],
                 row["policy"],
@@ -54,7 +54,7 @@ def curves(rows: Sequence[Row], title: str) -> Table:
         "first N of 64 samples, no interval. Not run: this study holds no samples of that "
         "policy on that task."
     ]
-    return Table(title, columns, found, notes)
+    return Table(title, columns, body, notes)
 
 
 def _key(row: Row) -> tuple[object, ...]:

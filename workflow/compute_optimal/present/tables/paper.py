@@ -113,14 +113,14 @@ def voting_methods(rows: Sequence[Row], title: str) -> Table:
         Column("rule", "Rule"),
         *(Column(f"{prm}_percent", f"{name} (%)", "compared") for prm, name in prms.items()),
     ]
-    found: list[list[Cell]] = []
+    body: list[list[Cell]] = []
     studied = [row for row in rows if row["policy"] is not None]
     for _, of_policy in groupby(studied, key=lambda row: (row["policy"], row["method"])):
         cells = [*of_policy]
         for rule, name in _RULES.items():
             here = {row["prm"]: row for row in cells if row["rule"] == rule}
             budgets = sorted({row["budget"] for row in here.values()})
-            found.append(
+            body.append(
                 [
                     cells[0]["policy_title"],
                     style.METHODS[cells[0]["method"]].short,
@@ -137,8 +137,8 @@ def voting_methods(rows: Sequence[Row], title: str) -> Table:
         notes.append(f"{MARK} as the paper prints it, which names no policy, method or budget.")
         for rule, name in _RULES.items():
             values = [printed.get((prm, rule)) or "not printed" for prm in prms]
-            found.append(["the paper", "not named", "not named", name, *values])
-    return Table(title, columns, found, notes)
+            body.append(["the paper", "not named", "not named", name, *values])
+    return Table(title, columns, body, notes)
 
 
 def overview(rows: Sequence[Row], title: str) -> Table:

@@ -31,14 +31,14 @@ def failures(rows: Sequence[Row], title: str) -> Table:
         *(Column(f"{name}_percent", heading, "estimate") for name, heading in _SHARES.items()),
         Column("length_bias_correlation", "Length bias (r)", "estimate", digits=2),
     ]
-    found = [
+    body = [
         _row({row["measure"]: row for row in group})
         for _, group in groupby(rows, key=lambda row: (row["prm"], row["policy"]))
     ]
     return Table(
         title,
         columns,
-        found,
+        body,
         [
             "Wrong: solutions with a wrong step; right: all steps are right and an answer is "
             "given. A PRM flags a step that it scores below 0.5, and names the first flagged step "

@@ -10,7 +10,7 @@ from compute_optimal.present.tables.model import Cell, Column, Table
 
 def prompts(rows: Sequence[Row], title: str) -> Table:
     """The prompts in use, one line of their text a row, so that line breaks are kept."""
-    found: list[list[Cell]] = []
+    body: list[list[Cell]] = []
     for row in rows:
         parts = {
             "policies": row["policies"],
@@ -19,7 +19,7 @@ def prompts(rows: Sequence[Row], title: str) -> Table:
             "template": row["template_arguments"],
             "source": row["source"],
         }
-        found += [
+        body += [
             [row["prompt"], part, str(number), line]
             for part, text in parts.items()
             if text
@@ -34,7 +34,7 @@ def prompts(rows: Sequence[Row], title: str) -> Table:
             Column("line", "Line"),
             Column("text", "Text"),
         ],
-        found,
+        body,
         [
             "System and user: the two turns, line by line, around which the policy's own chat "
             "template is put; {problem} is the text of the problem. Template: values for variables "

@@ -60,10 +60,10 @@ def _comparisons(row: Row, parts: Sequence[Sequence[int]]) -> list[Comparison]:
     cases = [{**shared, **{name: [row[name][i] for i in part] for name in lists}} for part in parts]
     known = [case for case in cases if case["problem_ids"]]
     resampling = Resampling(row["replicates"], row["confidence"], row["seed"])
-    found, replicates = differences(known, resampling, relative=False)
+    means, replicates = differences(known, resampling, relative=False)
     sizes = [len(case["problem_ids"]) for case in known]
-    low, high = limits(found, replicates, sizes, resampling.confidence)
-    estimates = iter(map(Estimate, found.tolist(), low.tolist(), high.tolist()))
+    low, high = limits(means, replicates, sizes, resampling.confidence)
+    estimates = iter(map(Estimate, means.tolist(), low.tolist(), high.tolist()))
     return [
         Comparison(
             next(estimates),
@@ -97,12 +97,12 @@ def small_against_large(rows: Sequence[Row], title: str) -> Table:
         _flops("small_pretraining", "Pre-training FLOPs, 6ND: small"),
         _flops("large_pretraining", "large"),
     ]
-    found: list[list[Cell]] = []
+    body: list[list[Cell]] = []
     for row in rows:
         every, answered = compared_both_ways(row)
         small = _product(2, row["n_parameters"], row["small_tokens"])
         of_prm = _product(2, row["prm_n_parameters"], row["small_tokens"])
-        found.append(
+        body.append(
             [
                 row["policy_title"],
                 row["budget"],
@@ -137,7 +137,7 @@ def small_against_large(rows: Sequence[Row], title: str) -> Table:
         "small policies were counted again from their texts. Unknown: parameters, training tokens "
         "or generated tokens are not published.",
     ]
-    return Table(title, columns, found, notes)
+    return Table(title, columns, body, notes)
 
 
 def methods(rows: Sequence[Row], title: str) -> Table:
@@ -161,12 +161,12 @@ def methods(rows: Sequence[Row], title: str) -> Table:
         Column("tokens", "Tokens a problem", "number", digits=0),
         Column("against_tokens", "against", "number", digits=0),
     ]
-    found: list[list[Cell]] = []
+    body: list[list[Cell]] = []
     for row in rows:
         pair = compared(row)
         runs = row["run_accuracies"] or []
         once: Cell = "one run" if row["place"] >= 4 else "a pool"
-        found.append(
+        body.append(
             [
                 row["policy_title"],
                 method_name(row["method"]),
@@ -196,7 +196,7 @@ def methods(rows: Sequence[Row], title: str) -> Table:
         "N of a tree search of OpenR is its number of paths. Collections differ in prompt and "
         "limit of tokens: only rows against the same policy compare nothing but the method.",
     ]
-    return Table(title, columns, found, notes)
+    return Table(title, columns, body, notes)
 
 
 def pools(rows: Sequence[Row], title: str) -> Table:
@@ -213,7 +213,7 @@ def pools(rows: Sequence[Row], title: str) -> Table:
         Column("problems", "Number of problems", "number", digits=0),
         Column("tokens", "Tokens a problem", "number", digits=0),
     ]
-    found: list[list[Cell]] = [
+    body: list[list[Cell]] = [
         [
             row["policy_title"],
             row["prm_title"] or "none",
@@ -236,7 +236,7 @@ def pools(rows: Sequence[Row], title: str) -> Table:
         "and the mean of both stands here. Smaller pools have too few samples to tell. Tokens "
         "were counted again from the texts where the files do not say them.",
     ]
-    return Table(title, columns, found, notes)
+    return Table(title, columns, body, notes)
 
 
 def selection(rows: Sequence[Row], title: str) -> Table:
@@ -253,7 +253,7 @@ def selection(rows: Sequence[Row], title: str) -> Table:
         Column("tokens", "Tokens a problem", "number", digits=0),
         Column("chosen", "Chosen on the same problems"),
     ]
-    found: list[list[Cell]] = []
+    body: list[list[Cell]] = []
     for row in rows:
         head: list[Cell] = [
             row["policy_title"],
@@ -264,9 +264,9 @@ def selection(rows: Sequence[Row], title: str) -> Table:
         tail: list[Cell] = [row["n_strategies"], row["n_problems"], _tokens(row["tokens"])]
         if row["rule"] == "cross_fitted":
             asked = _asked_by_paper(row)
-            found.append([*head, _RULES["fixed_rule"], None, *tail, asked])
+            body.append([*head, _RULES["fixed_rule"], None, *tail, asked])
         chosen = _in_words(row["chosen"]) if row["rule"] == "in_sample" else "see above"
-        found.append([*head, _RULES[row["rule"]], percent_of(row), *tail, chosen])
+        body.append([*head, _RULES[row["rule"]], percent_of(row), *tail, chosen])
     notes = [
         "What choosing among all strategies (majority voting; best-of-N, and a search of the same "
         "N, under each scoring and voting) is worth, four ways. For each difficulty: it is that "
@@ -275,7 +275,7 @@ def selection(rows: Sequence[Row], title: str) -> Table:
         "with these pools: it stands as not run, with what it asks for. Tokens: unknown where a "
         "search is a candidate whose files do not say what it threw away.",
     ]
-    return Table(title, columns, found, notes)
+    return Table(title, columns, body, notes)
 
 
 def _in_words(chosen: str) -> str:

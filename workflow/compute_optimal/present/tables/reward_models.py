@@ -38,14 +38,14 @@ def quality(rows: Sequence[Row], title: str) -> Table:
         Column("commit", "Commit"),
         Column("file", "File"),
     ]
-    found: list[list[Cell]] = []
+    body: list[list[Cell]] = []
     by_chance = sorted({row["value"] for row in rows if row["measure"] == "first_by_chance"})
     for _, group in groupby(rows, key=lambda row: (row["collection"], row["prm"], row["scoring"])):
         of_model = [*group]
         first = of_model[0]
         measured = {row["measure"]: row for row in of_model}
         f1: Cell = "not printed" if first["f1"] is None else Printed(first["f1"])
-        found.append(
+        body.append(
             [
                 first["prm_title"],
                 first["kind"],
@@ -75,4 +75,4 @@ def quality(rows: Sequence[Row], title: str) -> Table:
         notes.append(
             f"{MARK} F1 of finding the first wrong step, as printed: {'; '.join(sources)}."
         )
-    return Table(title, columns, found, notes)
+    return Table(title, columns, body, notes)

@@ -57,8 +57,8 @@ def _collection(row: Row) -> list[Cell]:
     ]
 
 
-def _reasons(found: Sequence[Row] | None) -> str:
-    return "; ".join(f"{one['reason']} {one['n']:,}" for one in found or ()) or "nothing"
+def _reasons(findings: Sequence[Row] | None) -> str:
+    return "; ".join(f"{one['reason']} {one['n']:,}" for one in findings or ()) or "nothing"
 
 
 def _lines(text: str | None) -> str:
@@ -80,7 +80,7 @@ def sources(rows: Sequence[Row], title: str) -> Table:
         Column("licence", "Licence"),
     ]
     counted = ("n_records", "n_used", "n_answers", "n_answers_used")
-    found: list[list[Cell]] = [
+    body: list[list[Cell]] = [
         [
             row["collection"],
             row["source"],
@@ -96,4 +96,4 @@ def sources(rows: Sequence[Row], title: str) -> Table:
         "Tables on adopted rollouts name the collection of each row. Each stored answer also has "
         "the sha256 of its record and its row in the file (data/store/adopted)."
     ]
-    return Table(title, columns, found, notes)
+    return Table(title, columns, body, notes)

@@ -37,12 +37,12 @@ def score_quality(rows: Sequence[Row], title: str) -> Table:
         *([Column("collection", "Collection")] if adopted else []),
         *(Column(f"{name}_percent", heading, "estimate") for name, heading in _MEASURES.items()),
     ]
-    found: list[list[Cell]] = []
+    body: list[list[Cell]] = []
     for _, group in groupby(rows, key=lambda row: (row["policy"], row["prm"])):
         of_pair = [*group]
         measured = {row["measure"]: row for row in of_pair}
         ran = any(row["measure"] is not None for row in of_pair)
-        found.append(
+        body.append(
             [
                 of_pair[0]["policy_title"],
                 of_pair[0]["prm_title"],
@@ -62,7 +62,7 @@ def score_quality(rows: Sequence[Row], title: str) -> Table:
         "Correlations are with the score's logit, among equally right samples of a problem: a PRM "
         "without bias for length has 0. Undefined: no problem has both kinds, or nothing varies."
     ]
-    return Table(title, columns, found, notes)
+    return Table(title, columns, body, notes)
 
 
 def lengths(rows: Sequence[Row], title: str) -> Table:
@@ -76,18 +76,18 @@ def lengths(rows: Sequence[Row], title: str) -> Table:
         Column("sample_step_tokens", "Tokens per step, all", "estimate"),
         Column("pick_step_tokens", "picked", "estimate"),
     ]
-    found: list[list[Cell]] = []
+    body: list[list[Cell]] = []
     for row in rows:
         if row["policy"] is None:
             printed = [Printed.parse(row[name] or "") for name in ("per_response", "per_step")]
             numbers = [value or "not printed" for value in printed]
             none: Cell = "not printed"
-            found.append(
+            body.append(
                 [f"training data{MARK}", row["prm_title"], none, numbers[0], none, numbers[1], none]
             )
             continue
         kinds = ("of_sample", "of_pick")
-        found.append(
+        body.append(
             [
                 row["policy_title"],
                 row["prm_title"],
@@ -103,7 +103,7 @@ def lengths(rows: Sequence[Row], title: str) -> Table:
     ]
     if any(row["policy"] is None for row in rows):
         notes.append(f"{MARK} as the paper's Table 1 prints it: what the PRM was trained on.")
-    return Table(title, columns, found, notes)
+    return Table(title, columns, body, notes)
 
 
 def _tokens(row: Row, kind: str) -> Cell:

@@ -28,13 +28,13 @@ def against_majority(rows: Sequence[Row], title: str) -> Table:
         Column("monte_carlo_error_points", "Monte-Carlo error (points)", "number", 2),
         Column("n_problems", "Problems", "number", 0),
     ]
-    found: list[list[Cell]] = []
+    body: list[list[Cell]] = []
     for row in rows:
         is_majority = row["rule"] == "majority"
         error: Cell = "exact"
         if row["monte_carlo_error"] is not None:
             error = 100 * row["monte_carlo_error"]
-        found.append(
+        body.append(
             [
                 row["policy_title"],
                 row["prm_title"],
@@ -54,7 +54,7 @@ def against_majority(rows: Sequence[Row], title: str) -> Table:
         "expected values over all subsets of N of a policy's samples; where there are too many for "
         "Vote, over random ones, and the Monte-Carlo error says how far that may be off."
     ]
-    return Table(title, columns, found, notes)
+    return Table(title, columns, body, notes)
 
 
 def _difference(row: Row) -> Estimate:
@@ -63,6 +63,6 @@ def _difference(row: Row) -> Estimate:
         np.array(row[name], dtype=np.float64)[:, None]
         for name in ("accuracies", "majority_accuracies")
     )
-    found = difference_interval(values, reference, weights, row["confidence"])
-    estimate, low, high = (100 * float(part[0]) for part in found[:3])
+    interval = difference_interval(values, reference, weights, row["confidence"])
+    estimate, low, high = (100 * float(part[0]) for part in interval[:3])
     return Estimate(estimate, low, high)

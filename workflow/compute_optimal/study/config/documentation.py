@@ -48,9 +48,9 @@ def documentation(root: Path) -> dict[Path, str]:
     text = readme.read_text(encoding="utf-8")
     for name, model in _TABLES.items():
         begin, end = f"<!-- keys: {name} -->", "<!-- end of keys -->"
-        before, found, rest = text.partition(begin)
+        before, opened, rest = text.partition(begin)
         _, closed, after = rest.partition(end)
-        if not (found and closed):
+        if not (opened and closed):
             raise StudyError(
                 f"the markers of the table of {name} keys are gone",
                 where=str(readme),

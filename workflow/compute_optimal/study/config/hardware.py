@@ -38,10 +38,10 @@ class HardwareFile(Checked):
 def load_hardware(registry: Path) -> Mapping[str, HardwareEntry]:
     """The GPUs of a registry folder, by name. Raises ``StudyError`` for a bad file."""
     path = registry / "hardware.yaml"
-    found = validated(HardwareFile, read_mapping(path))
-    refuse(found if isinstance(found, list) else [], str(path))
-    assert isinstance(found, HardwareFile)
-    return found.hardware
+    checked = validated(HardwareFile, read_mapping(path))
+    refuse(checked if isinstance(checked, list) else [], str(path))
+    assert isinstance(checked, HardwareFile)
+    return checked.hardware
 
 
 def hardware_named(study: Study, name: str | None = None) -> tuple[str, HardwareEntry]:

@@ -32,10 +32,10 @@ def contradictions(entry: ModelEntry, folder: Path) -> list[tuple[str, str]]:
         return []
     if not isinstance(config, dict):
         return []
-    found, file = [], folder / "config.json"
+    denied, file = [], folder / "config.json"
     implied = implied_parameters(config)
     if implied and not 1 / _FACTOR <= entry.n_parameters / implied <= _FACTOR:
-        found.append(
+        denied.append(
             (
                 f"n_parameters is {entry.n_parameters:,}, but {file} describes about {implied:,}",
                 "correct it in the registry: FLOPs, GPUs and hours follow from it",
@@ -43,14 +43,15 @@ def contradictions(entry: ModelEntry, folder: Path) -> list[tuple[str, str]]:
         )
     longest = longest_context(config)
     for key in ("context", "native_context"):
-        if longest and (told := getattr(entry, key)) > longest:
-            found.append(
+        if longest and (stated := getattr(entry, key)) > longest:
+            denied.append(
                 (
-                    f"{key} is {told:,}, but by {file} the model was built for {longest:,} tokens",
+                    f"{key} is {stated:,}, but by {file} the model was built for {longest:,} "
+                    "tokens",
                     f"lower {key} in the registry; beyond that a model answers noise",
                 )
             )
-    return found
+    return denied
 
 
 def implied_parameters(config: Mapping[str, Any]) -> int | None:

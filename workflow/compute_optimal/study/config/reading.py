@@ -129,9 +129,9 @@ class _Loader(SafeLoader):
     def text(self, node: yaml.ScalarNode) -> str:
         """A text that can be written to a file; raises ``yaml.MarkedYAMLError``."""
         value = str(node.value)
-        if found := re.search(r"[\x00\ud800-\udfff]", value):
+        if match := re.search(r"[\x00\ud800-\udfff]", value):
             raise yaml.MarkedYAMLError(
-                problem=f"a text holds the character {found[0]!r}", problem_mark=node.start_mark
+                problem=f"a text holds the character {match[0]!r}", problem_mark=node.start_mark
             )
         return value
 
@@ -302,13 +302,13 @@ def validated(
         every = error.errors(include_url=False)
         wrong = {details["loc"] for details in every}
         # Of a list whose items are wrong pydantic also says that it is too short without them.
-        told = [
+        reported = [
             details
             for details in every
             if details["type"] != "too_short"
             or not any(loc[:-1] == details["loc"] and loc != details["loc"] for loc in wrong)
         ]
-        return [finding for details in told for finding in _findings(model, details, prefix)]
+        return [finding for details in reported for finding in _findings(model, details, prefix)]
 
 
 def _with_text_keys(content: Any) -> Any:

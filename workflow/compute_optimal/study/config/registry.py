@@ -50,9 +50,9 @@ def _one_line(text: str) -> str:
 
 def _usable_path(path: Path) -> Path:
     text = str(path)
-    if found := re.search(r"[{}<>\x00-\x1f\x7f]", text):
+    if match := re.search(r"[{}<>\x00-\x1f\x7f]", text):
         raise ValueError(
-            f"{text[:80]!r} holds {found[0]!r}, which names of files here cannot hold "
+            f"{text[:80]!r} holds {match[0]!r}, which names of files here cannot hold "
             "|| rename the folder"
         )
     if max(len(part.encode()) for part in (*path.parts, "")) > 255 or len(text.encode()) > 1024:
@@ -85,8 +85,8 @@ class Checked(BaseModel):
 
     @model_validator(mode="after")
     def _without_complaints(self) -> Self:
-        if found := list(self.complaints()):
-            raise ValueError("\n".join(found))
+        if complaints := list(self.complaints()):
+            raise ValueError("\n".join(complaints))
         return self
 
 
