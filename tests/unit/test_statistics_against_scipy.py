@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from compute_optimal.analyse.statistics.difficulty import bucket_probabilities
 from compute_optimal.analyse.statistics.intervals import _expanded_tail, wilson_interval
 from compute_optimal.analyse.statistics.ranks import rank_correlation, ranks_with_ties
 
@@ -76,3 +77,11 @@ def test_ranks_with_ties(scores: list[float]) -> None:
     expected = stats.rankdata(scores, nan_policy="omit")
     (found,) = ranks_with_ties(np.array([scores], dtype=np.float64))
     np.testing.assert_array_equal(found, expected)
+
+
+@given(st.integers(0, 600), st.floats(0, 1), st.floats(0.01, 0.5), st.floats(0.51, 0.99))
+def test_chances_of_buckets(n: int, share: float, medium: float, easy: float) -> None:
+    c = round(n * share)
+    low, high = stats.beta.cdf([medium, easy], c + 1, n - c + 1)
+    (found,) = bucket_probabilities([c], [n], easy, medium)
+    np.testing.assert_allclose(found, [1 - high, high - low, low], atol=1e-9)
