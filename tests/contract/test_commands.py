@@ -163,7 +163,8 @@ def test_the_printed_query_gives_rows(finished: Clone) -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     (query,) = re.findall(r"^```sql\n-- duckdb (\S+)\n(.*?)^```$", text, re.M | re.S)
     with duckdb.connect(str(finished.folder / query[0]), read_only=True) as database:
-        assert database.execute(query[1]).fetchall()
+        for statement in database.extract_statements(query[1]):
+            assert database.execute(statement).fetchall()
 
 
 @pytest.mark.parametrize(

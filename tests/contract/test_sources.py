@@ -93,6 +93,13 @@ def test_all_that_a_command_imports_and_reads_is_found(whole: Clone, verb: str) 
     assert len(modules - used) <= 12, sorted(modules - used)
 
 
+def test_the_database_is_made_by_its_statements_and_by_no_query() -> None:
+    found = {path for path in sources_of("build-database") if path.suffix == ".sql"}
+    assert found == {*(ROOT / "workflow/sql/database").glob("*.sql")}
+    for verb in ("draw-figures", "judge-claims"):
+        assert not found & {*sources_of(verb)}
+
+
 def planned_after(clone: Clone, *files: str) -> set[str]:
     for file in files:
         path = clone.folder / "workflow" / file
@@ -143,6 +150,7 @@ def test_a_query_of_a_claim_is_judged_anew(finished: Clone) -> None:
         ("compute_optimal/analyse/prm_examination.py", "examine_prms"),
         ("compute_optimal/judge/grading/extraction.py", "grade_answers"),
         ("compute_optimal/judge/pruning.py", "check_steps"),
+        ("sql/database/unit_costs.sql", "build_database"),
     ],
 )
 def test_a_zone_and_what_follows_is_made_anew(finished: Clone, file: str, first: str) -> None:

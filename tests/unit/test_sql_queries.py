@@ -39,6 +39,10 @@ PAIRS = {
 }  # fmt: skip
 COLUMNS = {
     "accuracy_against_seconds": POINTS,
+    "wrong_buckets": {
+        "task_title", "policy_title", "n_samples", "n_problems", "n_easy", "n_medium", "n_hard",
+        "wrong", "wrong_easy", "wrong_medium", "wrong_hard",
+    },
     "calibration": PAIRS | {"bin", "n_samples", "score", "accuracy", "ci_low", "ci_high"},
     "over_optimisation": PAIRS
     | {"budget", "accuracy", "ci_low", "ci_high", "score", "score_low", "score_high"},
@@ -243,7 +247,9 @@ def test_every_file_is_tested_and_used() -> None:
     }
     files = {path.stem for path in SQL_FOLDER.glob("*.sql")} - {"macros"} - elsewhere
     assert files == set(COLUMNS)
-    assert files - {"candidates", "settings", "tables", "tasks"} == {item.query for item in ITEMS}
+    assert files - {"candidates", "settings", "tables", "tasks", "wrong_buckets"} == {
+        item.query for item in ITEMS
+    }
 
 
 def test_queries_leave_the_database_untouched(database: Path) -> None:
@@ -288,7 +294,7 @@ def test_exact_bin_ends_belong_below(tmp_path: Path) -> None:
         for n_correct in range(6):
             connection.execute(
                 "INSERT INTO rated VALUES ('math500', 'llama-3.2-1b', 'difficulty', ?, 5, ?, ?,"
-                " 'easy', 'difficulty')",
+                " 'easy', 0.25, 'difficulty')",
                 [str(n_correct), n_correct, n_correct / 5],
             )
     rows = run_query("figure_3", path, PARAMETERS)

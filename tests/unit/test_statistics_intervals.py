@@ -269,10 +269,20 @@ def test_buckets_have_closed_lower_ends() -> None:
             bucket_of([0.5], easy, medium)
 
 
-def test_bucket_probabilities_are_binomial() -> None:
-    chances = bucket_probabilities([0.0, 0.1, 0.5, 1.0], 64)
-    np.testing.assert_allclose(chances.sum(axis=1), 1)
-    np.testing.assert_array_equal(chances[[0, 3]], [[0, 0, 1], [1, 0, 0]])
-    drawn = bucket_of(np.random.default_rng(0).binomial(64, 0.1, 20_000) / 64)
-    shares = [np.mean(drawn == bucket) for bucket in BUCKETS]
-    np.testing.assert_allclose(chances[1], shares, atol=0.015)
+def test_a_bucket_is_as_often_wrong_as_is_said() -> None:
+    random = np.random.default_rng(0)
+    for n in (4, 64):
+        true = random.random(40_000)
+        n_correct = random.binomial(n, true)
+        chances = bucket_probabilities(n_correct, np.full(len(true), n))
+        np.testing.assert_allclose(chances.sum(axis=1), 1)
+        truly, seen = bucket_of(true), bucket_of(n_correct / n)
+        for i, bucket in enumerate(BUCKETS):
+            np.testing.assert_allclose(chances[:, i].mean(), np.mean(truly == bucket), atol=0.01)
+            # Of those that are seen in one bucket, too.
+            here = seen == bucket
+            assert chances[here, i].mean() == pytest.approx(
+                np.mean(truly[here] == bucket), abs=0.02
+            )
+    assert bucket_probabilities([], []).shape == (0, 3)
+    np.testing.assert_allclose(bucket_probabilities([3], [5], easy=1.0, medium=0.5)[0, 0], 0)

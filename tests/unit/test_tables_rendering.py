@@ -24,6 +24,7 @@ from compute_optimal.present.catalogue import ITEMS, item_named
 from compute_optimal.present.query import run_query
 from compute_optimal.present.render import render_table, tabulate
 from compute_optimal.present.tables import Column, Compared, Estimate, Printed, Table
+from compute_optimal.present.tables.difficulty import wrong_buckets
 from compute_optimal.present.tables.gains import gains_of
 from compute_optimal.present.tables.model import escape_latex, escape_markdown
 from compute_optimal.study.spec import digest
@@ -71,6 +72,15 @@ def test_abilities_of_prms_are_those_of_the_query(database: Path) -> None:
     f1 = [100 * row["value"] for row in rows if row["measure"] == "f1"]
     assert [float(row["f1_percent"]) for row in found] == pytest.approx(f1)
     assert {row["length_bias_correlation"] for row in found[4:]} == {"undefined"}
+
+
+def test_wrong_buckets_add_up(database: Path) -> None:
+    for row in records(wrong_buckets(database)):
+        buckets = ("easy", "medium", "hard")
+        n = sum(int(row[name]) for name in buckets)
+        wrong = [float(row[f"wrong_{name}"]) for name in buckets]
+        assert wrong == pytest.approx([int(row[name]) / 4 for name in buckets])
+        assert float(row["wrong_percent"]) == pytest.approx(100 * sum(wrong) / n) == 25
 
 
 def test_prompts_keep_their_lines_and_their_characters(database: Path) -> None:

@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from compute_optimal.analyse.answer_grid import AnswerGrid, margins_of
-from compute_optimal.analyse.statistics.difficulty import BUCKETS, bucket_of
+from compute_optimal.analyse.statistics.difficulty import BUCKETS, bucket_of, bucket_probabilities
 from compute_optimal.analyse.statistics.estimators import (
     FloatArray,
     IntArray,
@@ -53,7 +53,7 @@ class _Curve:
 def difficulty(
     answers: pl.DataFrame, problem_ids: Sequence[str], settings: EstimateSettings
 ) -> pl.DataFrame:
-    """Pass@1 of every pool and problem: pool, problem_id, n_samples, n_correct, pass_at_1, bucket.
+    """Pass@1 of every pool and problem, a table of ``RATED``.
 
     The bucket is that of the problem by the difficulty pool; where there is none (adopted
     rollouts), by the evaluation pool itself, which ``bucket_pool`` tells.
@@ -67,12 +67,13 @@ def difficulty(
     pools = set(counts["pool"])
     source = "difficulty" if "difficulty" in pools else "evaluation"
     rated = counts.filter(pool=source)
+    thresholds = settings.easy, settings.medium
+    bucket = bucket_of(rated["pass_at_1"].to_numpy(), *thresholds)
+    chances = bucket_probabilities(rated["n_correct"], rated["n_samples"], *thresholds)
+    wrong = np.where(np.array(BUCKETS) == bucket[:, None], 0.0, chances).sum(axis=1)
     buckets = pl.DataFrame(
-        {
-            "problem_id": rated["problem_id"],
-            "bucket": bucket_of(rated["pass_at_1"].to_numpy(), settings.easy, settings.medium),
-        },
-        schema={"problem_id": pl.String(), "bucket": pl.String()},
+        {"problem_id": rated["problem_id"], "bucket": bucket, "wrong_bucket": wrong},
+        schema={name: kind for name, kind in RATED.items() if name in ("problem_id", *_BUCKET)},
     )
     order = pl.DataFrame({"problem_id": problem_ids}).with_row_index("position")
     return (
@@ -129,13 +130,19 @@ def outcomes(
 
 
 _STRATEGY = common("prm", "method", "scoring", "voting")
+_BUCKET = {
+    **common("bucket"),
+    "wrong_bucket": Column(
+        REAL, "Chance that the true Pass@1 lies in another bucket, by the pool that decides, 0 to 1"
+    ),
+}
 RATED = Columns(
     "Pass@1 of each problem by each pool, and the difficulty that follows",
     {
         **common("pool", "problem_id", "n_samples"),
         "n_correct": Column(COUNT, "Number of right samples"),
         "pass_at_1": Column(REAL, "Pass@1: share of right samples, 0 to 1"),
-        **common("bucket"),
+        **_BUCKET,
         "bucket_pool": Column(
             TEXT, "Pool by which the bucket is decided: difficulty; evaluation where there is none"
         ),

@@ -289,8 +289,9 @@ class _Address:
     def write(self, name: str, content: bytes) -> None:
         """Write a small file whose name or place determines its content."""
         with self._speaking("write", name):
-            self._fs.makedirs(self._fs._parent(self._path(name)), exist_ok=True)
-            self._fs.pipe_file(self._path(name), content)
+            path = self._path(name)
+            self._fs.makedirs(path.rpartition("/")[0], exist_ok=True)
+            self._fs.pipe_file(path, content)
 
     def sizes(self) -> dict[str, int]:
         """Every file of a store that is there, with its size in bytes."""

@@ -1,5 +1,5 @@
 CREATE VIEW difficulty AS
-SELECT task, policy, problem_id, pass_at_1, n_samples, bucket, pool
+SELECT task, policy, problem_id, pass_at_1, n_samples, bucket, wrong_bucket, pool
 FROM rated
 WHERE pool = bucket_pool;
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from compute_optimal.analyse.statistics.estimators import FloatArray, binomials
+from compute_optimal.analyse.statistics.estimators import FloatArray
 
 BUCKETS = ("easy", "medium", "hard")
 
@@ -31,15 +31,32 @@ def bucket_of(pass_at_1: ArrayLike, easy: float = 0.5, medium: float = 0.1) -> N
 
 
 def bucket_probabilities(
-    true_pass_at_1: ArrayLike, n_samples: int, easy: float = 0.5, medium: float = 0.1
+    n_correct: ArrayLike, n_samples: ArrayLike, easy: float = 0.5, medium: float = 0.1
 ) -> FloatArray:
-    """Chances [problems, 3] that problems land in ``BUCKETS`` when Pass@1 has ``n_samples``.
+    """Chances [problems, 3] that the true Pass@1 of problems lies in each of ``BUCKETS``.
 
-    How far the estimate of difficulty itself can be trusted: the number of correct samples is
-    binomial around ``true_pass_at_1`` [problems].
+    ``n_correct`` of ``n_samples`` [problems] were right, and no more is known: before them every
+    Pass@1 was as likely as any other. How far difficulty from few samples can be trusted.
     """
-    n_correct = np.arange(n_samples + 1)
-    buckets = bucket_of(n_correct / n_samples, easy, medium)
-    true = np.asarray(true_pass_at_1, dtype=np.float64)[:, None]
-    chances = binomials(n_samples)[-1] * true**n_correct * (1 - true) ** (n_samples - n_correct)
-    return np.stack([chances[:, buckets == bucket].sum(axis=1) for bucket in BUCKETS], axis=1)
+    # ASSUME: a uniform prior. One fitted to all problems would be sharper, and would have a
+    # problem's bucket depend on which others the task has.
+    pairs = np.stack([np.asarray(n_correct, np.int64), np.asarray(n_samples, np.int64)])
+    different, places = np.unique(pairs, axis=1, return_inverse=True)
+    below = np.array([[_below(x, c, n) for x in (medium, easy)] for c, n in different.T.tolist()])
+    below = below.reshape(-1, 2)[places.reshape(-1)]
+    return np.stack([1 - below[:, 1], below[:, 1] - below[:, 0], below[:, 0]], axis=1)
+
+
+def _below(share: float, n_correct: int, n_samples: int) -> float:
+    """The beta distribution's share below ``share``, as a tail of the binomial one.
+
+    Of n + 1 numbers drawn uniformly, the (c + 1)-th smallest has the distribution of Pass@1 given c
+    of n; it lies below where more than c of them do.
+    """
+    if share >= 1:
+        return 1.0
+    logs = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n_samples + 2)))])
+    k = np.arange(n_correct + 1, n_samples + 2)
+    choices = logs[-1] - logs[k] - logs[n_samples + 1 - k]
+    chances = np.exp(choices + k * np.log(share) + (n_samples + 1 - k) * np.log1p(-share))
+    return min(1.0, float(chances.sum()))

@@ -232,7 +232,9 @@ def _expanded_tail(n: int, confidence: float) -> float:
     if n < 2:
         return 1 - (0.5 + confidence / 2)
     degrees = n - 1
-    # Cornish-Fisher expansion of the t quantile (Abramowitz and Stegun 26.7.5).
+    # Cornish-Fisher expansion of the t quantile (Abramowitz and Stegun 26.7.5): at 95% within 0.3%
+    # from n = 5 on. Importing SciPy for the quantile took longer than all estimates of most jobs;
+    # the tests hold this to it.
     t = (
         z
         + (z**3 + z) / (4 * degrees)

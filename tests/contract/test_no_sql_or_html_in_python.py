@@ -1,4 +1,4 @@
-"""Statements of SQL are files: none is written in Python."""
+"""Statements of SQL are files and pages are templates: none is written in Python."""
 
 from __future__ import annotations
 
@@ -22,6 +22,12 @@ STATEMENT = re.compile(
 BEGINNING = re.compile(
     r"\s*(SELECT|WITH|FROM|INSERT|COPY|SET|RESET|PRAGMA|ATTACH|DETACH|USE|EXPLAIN|DESCRIBE|SUMMARIZE"
     r"|LOAD|INSTALL|CHECKPOINT|BEGIN|COMMIT|ROLLBACK|CALL|EXPORT|IMPORT|VALUES)\b"
+)
+
+MARKUP = re.compile(
+    r"</(a|b|body|details|div|h[1-6]|head|html|i|li|p|pre|script|section|small|span|style|summary"
+    r"|table|tbody|td|th|thead|tr|ul)>|<(br|img|link|meta)\b",
+    re.IGNORECASE,
 )
 
 
@@ -56,6 +62,21 @@ def statements(source: str) -> list[str]:
 def test_no_statement_is_written_in_python(path: Path) -> None:
     found = statements(path.read_text(encoding="utf-8"))
     assert found == [], "put it into workflow/sql, and read it with analyse.statements"
+
+
+def test_no_page_is_written_in_python() -> None:
+    found = [
+        f"{path.name}, line {line}: {text[:60]}"
+        for path in SOURCES
+        for line, text in texts(path.read_text(encoding="utf-8"))
+        if MARKUP.search(text)
+    ]
+    assert found == [], "put it into a template beside the module, and render it with jinja2"
+
+
+def test_a_tag_would_be_seen() -> None:
+    for source in ('print(f"<td>{cell}</td>")', 'X = "<style>" "p {}</style>"', 'Y = "<br>"'):
+        assert any(MARKUP.search(text) for _, text in texts(source))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,87 @@
+"""Hand-written statistics against SciPy's, which `make` does without.
+
+Importing ``scipy.stats`` takes 0.7 s of each process and 110 MB of the environment (1.17.1;
+``scipy.special``, which has the quantiles, 0.25 s), for four short formulas: more than all
+estimates of most jobs. So SciPy is a dependency of the tests alone, and these hold the formulas
+to it.
+"""
+
+from __future__ import annotations
+
+import math
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from compute_optimal.analyse.statistics.difficulty import bucket_probabilities
+from compute_optimal.analyse.statistics.intervals import _expanded_tail, wilson_interval
+from compute_optimal.analyse.statistics.ranks import rank_correlation, ranks_with_ties
+
+stats = pytest.importorskip("scipy.stats", reason="SciPy is in the environment of the tests")
+
+CONFIDENCES = (0.8, 0.9, 0.95, 0.99)
+
+
+@given(st.integers(1, 2000), st.floats(0, 1), st.sampled_from(CONFIDENCES))
+def test_wilsons_interval(n: int, share: float, confidence: float) -> None:
+    k = round(n * share)
+    expected = stats.binomtest(k, n).proportion_ci(confidence, method="wilson")
+    found = [float(end) for end in wilson_interval(k, n, confidence)]
+    assert found == pytest.approx([expected.low, expected.high], abs=1e-12)
+
+
+@pytest.mark.parametrize("confidence", CONFIDENCES)
+def test_intervals_are_as_wide_as_students(confidence: float) -> None:
+    """The quantile is an expansion in 1 / (n - 1), and the tail that of the normal distribution."""
+    for n in (*range(5, 60), 100, 500, 10_000):
+        width = -NormalDist().inv_cdf(_expanded_tail(n, confidence)) / math.sqrt(n / (n - 1))
+        exact = float(stats.t.ppf(0.5 + confidence / 2, n - 1))
+        bound = 2e-2 if n < 10 and confidence > 0.95 else 3e-3 if n < 10 else 1e-3
+        assert width == pytest.approx(exact, rel=bound), n
+    # Of fewer problems both take in all replicates but one in thousands.
+    for n in (2, 3, 4):
+        tail = float(stats.norm.sf(stats.t.ppf(0.5 + confidence / 2, n - 1) * (n / (n - 1)) ** 0.5))
+        assert _expanded_tail(n, confidence) == pytest.approx(tail, abs=4e-3)
+
+
+small = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=2, max_size=6)
+
+
+@given(small)
+@settings(deadline=None)
+def test_rank_correlation_and_its_permutations(pairs: list[tuple[int, int]]) -> None:
+    x, y = (list(column) for column in zip(*pairs, strict=True))
+    found = rank_correlation(x, y)
+    if len(set(x)) == 1 or len(set(y)) == 1:
+        assert found is None
+        return
+    ranks = stats.rankdata(x)
+
+    def rho(order: np.ndarray) -> float:
+        return float(np.corrcoef(ranks, stats.rankdata(order))[0, 1])
+
+    assert found is not None
+    assert found.rho == pytest.approx(float(stats.spearmanr(x, y).statistic))
+    # Two-sided as here: as far from 0. SciPy doubles the smaller tail, which ties make asymmetric.
+    test = stats.permutation_test(
+        (y,), lambda order: abs(rho(order)), permutation_type="pairings", alternative="greater"
+    )
+    assert found.p_value == pytest.approx(test.pvalue)
+
+
+@given(st.lists(st.one_of(st.integers(0, 5), st.just(math.nan)), min_size=1, max_size=12))
+def test_ranks_with_ties(scores: list[float]) -> None:
+    expected = stats.rankdata(scores, nan_policy="omit")
+    (found,) = ranks_with_ties(np.array([scores], dtype=np.float64))
+    np.testing.assert_array_equal(found, expected)
+
+
+@given(st.integers(0, 600), st.floats(0, 1), st.floats(0.01, 0.5), st.floats(0.51, 0.99))
+def test_chances_of_buckets(n: int, share: float, medium: float, easy: float) -> None:
+    c = round(n * share)
+    low, high = stats.beta.cdf([medium, easy], c + 1, n - c + 1)
+    (found,) = bucket_probabilities([c], [n], easy, medium)
+    np.testing.assert_allclose(found, [1 - high, high - low, low], atol=1e-9)
