@@ -182,7 +182,8 @@ COLUMNS = {
     "table_5": GAINS,
     "table_6": FRONTIER | {"prm", "prm_n_parameters"},
     "tables": {"name"},
-    "tasks": {"task", "title", "n_problems", "is_adopted"},
+    "public_tasks": {"task", "title", "n_problems"},
+    "tasks": {"task", "title", "n_problems"},
 }  # fmt: skip
 
 
@@ -213,7 +214,7 @@ def select(database: Path, query: str) -> list[dict[str, Any]]:
 def rollouts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return SyntheticStudy(
         tasks=TASKS, policies=POLICIES[:2], prms=PRMS[:2], budgets=(4, 16),
-        adopted=("llama-3.2-3b",),
+        adopted=("llama-3.2-3b",), rollouts=ROLLOUTS,
     ).write(tmp_path_factory.mktemp("rollouts") / "study.duckdb")  # fmt: skip
 
 
@@ -236,7 +237,9 @@ def test_every_file_is_tested_and_used() -> None:
     }
     files = {path.stem for path in SQL_FOLDER.glob("*.sql")} - {"macros"} - elsewhere
     assert files == set(COLUMNS)
-    assert files - {"candidates", "settings", "tables", "tasks"} == {item.query for item in ITEMS}
+    assert files - {"candidates", "public_tasks", "settings", "tables", "tasks"} == {
+        item.query for item in ITEMS
+    }
 
 
 def test_queries_leave_the_database_untouched(database: Path) -> None:

@@ -68,10 +68,12 @@ CREATE OR REPLACE TEMP MACRO main_prm(task_) AS (
 );
 
 -- What a study means to run, or holds: (task, policy, prm); prm is NULL for what needs none.
+CREATE OR REPLACE TEMP MACRO held() AS TABLE
+FROM (SELECT task, policy, prm FROM cells) UNION (SELECT task, policy, prm FROM curves);
+
+-- The same, of the tasks of the paper's figures and tables.
 CREATE OR REPLACE TEMP MACRO planned() AS TABLE
-SELECT DISTINCT task, policy, prm
-FROM (FROM (SELECT task, policy, prm FROM cells) UNION (SELECT task, policy, prm FROM curves))
-WHERE task IN (SELECT task FROM shown_tasks());
+SELECT task, policy, prm FROM held() WHERE task IN (SELECT task FROM shown_tasks());
 
 -- Every task and policy that are planned together, as tables over all tasks name and order them.
 CREATE OR REPLACE TEMP MACRO ranked_pairs() AS TABLE
@@ -162,7 +164,7 @@ SELECT
     prms.prm,
     prms.title AS prm_title,
     prms.n_parameters AS prm_n_parameters
-FROM (SELECT DISTINCT policy, prm FROM planned() WHERE task = task_) AS planned
+FROM (SELECT DISTINCT policy, prm FROM held() WHERE task = task_) AS held
 INNER JOIN policies USING (policy)
 INNER JOIN prms USING (prm);
 
