@@ -17,6 +17,7 @@ from compute_optimal.analyse.database import TABLES, fill
 from compute_optimal.analyse.prm_ability import MEASURES
 from compute_optimal.analyse.prm_cases import DISAGREEMENT, FAILURES
 from compute_optimal.analyse.reward_models import examine_solutions
+from compute_optimal.analyse.score_quality import examine_scores
 from compute_optimal.analyse.selection import select_strategies
 from compute_optimal.store.schemas import COUNTS, SECONDS
 from compute_optimal.study.requests import EstimateSettings
@@ -241,6 +242,7 @@ class SyntheticStudy:
         self._rows["collections"].append(
             {
                 "collection": name,
+                "title": f"collection of {name}",
                 "task": task,
                 "policy": name,
                 "variant": "OpenR" if rollouts.is_greedy else "search",
@@ -252,6 +254,7 @@ class SyntheticStudy:
             for row in answers.with_columns(pl.col("answer_class").cast(pl.String)).rows(named=True)
         ]
         found = adopted_pools.examine_pools(answers, scores_in(answers, prm), ids, SETTINGS)
+        found |= examine_scores(answers, scores_in(answers, prm), ids, SETTINGS)
         for table, frame in found.items():
             self._rows[table] += [(task, name, *row) for row in frame.rows()]
         estimated = accuracy.estimate(answers, scores_in(answers, prm), {}, ids, SETTINGS)
@@ -566,6 +569,11 @@ class SyntheticStudy:
                 ("unmatched", False, 2), ("copy", False, 4), ("header", True, 1)
             )
         ]  # fmt: skip
+        self._rows["pool_outcomes"] += [
+            (row[0], row[1], "whole", *row[2:])
+            for row in self._rows["outcomes"]
+            if isinstance(row, tuple) and row[1] in self.adopted
+        ]
         self._rows["processbench"] += [
             {"prm": "made up", "subset": "MATH", "f1": f1, "n_parameters": 1,
              "registry_prm": prm, "source": "a paper"}

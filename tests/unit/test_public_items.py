@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from synthetic_study import POLICIES, PRMS, TASKS, SyntheticStudy
+from synthetic_study import OUTSIDE, POLICIES, PRMS, ROLLOUTS, TASKS, SyntheticStudy
 
 from compute_optimal.present.catalogue import ITEMS
 from compute_optimal.present.query import run_query
@@ -68,6 +68,27 @@ def test_where_nothing_is_its_own_a_study_shows_what_others_ran(tmp_path: Path) 
     assert "public rollouts" in tabulate("score_quality", database).title
 
 
+def test_rollouts_on_a_task_that_the_study_does_not_run_are_shown(tmp_path: Path) -> None:
+    study = SyntheticStudy(**STUDY, prms=PRMS[:2], rollouts=ROLLOUTS)
+    database = study.write(tmp_path / "s.duckdb")
+    pools = {rollouts.model for rollouts in ROLLOUTS if rollouts.n_samples}
+    assert {*column(tabulate("public_score_quality", database), "policy")} == pools
+    assert {*column(tabulate("score_quality", database), "policy")} == {
+        title for _, title, *_ in STUDY["policies"]
+    }
+    voting = tabulate("public_voting", database)
+    assert OUTSIDE[1] in voting.title
+    # What a pool carries, whatever budgets the study has.
+    carried = {(str(row[0]), row[3]) for row in voting.rows}
+    assert {budget for model, budget in carried if model == "Small-1B-AWQ"} == {4, 8, 16}
+    for item in ITEMS:
+        if item.scale == "public" and item.name.startswith("public_"):
+            shown = tabulate(item.name, database).title if item.table else names_of(
+                item.name, database
+            )  # fmt: skip
+            assert "no adopted rollouts" not in shown, item.name
+
+
 def test_what_is_not_scored_by_others_is_nothing_to_run(tmp_path: Path) -> None:
     study = SyntheticStudy(
         **STUDY, prms=PRMS[:2], adopted=ADOPTED, missing=[(None, PRMS[1][0], "best_of_n")]
@@ -78,7 +99,9 @@ def test_what_is_not_scored_by_others_is_nothing_to_run(tmp_path: Path) -> None:
     assert "not run" not in names_of("public_calibration", database)
 
 
-def test_public_items_stand_first_in_the_report_and_say_their_scale(database: Path) -> None:
+def test_public_items_say_their_scale(tmp_path: Path) -> None:
+    study = SyntheticStudy(**STUDY, prms=PRMS[:2], adopted=ADOPTED, rollouts=ROLLOUTS)
+    database = study.write(tmp_path / "s.duckdb")
     public = [item for item in ITEMS if item.scale != "study"]
     assert len(public) >= 10
     parameters = {"task": TASKS[0][0], "scoring": "prm_last", "voting": "prm_max"}

@@ -186,13 +186,14 @@ COLUMNS = {
     "table_5": GAINS,
     "table_6": FRONTIER | {"prm", "prm_n_parameters"},
     "tables": {"name"},
-    "tasks": {"task", "title", "n_problems", "is_shown", "is_adopted"},
+    "public_tasks": {"task", "title", "n_problems"},
+    "tasks": {"task", "title", "n_problems"},
 }  # fmt: skip
 
 
 SCORED_BY_OTHERS = {
     "public_ability", "public_collections", "public_reliability", "public_reward_models",
-    "public_sources", "public_voting", "printed_optscale",
+    "public_sources", "public_tasks", "public_voting", "printed_optscale",
 }  # fmt: skip
 """Queries on solutions of known truth, files, printed curves and rules of voting."""
 
@@ -224,7 +225,7 @@ def select(database: Path, query: str) -> list[dict[str, Any]]:
 def rollouts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return SyntheticStudy(
         tasks=TASKS, policies=POLICIES[:2], prms=PRMS[:2], budgets=(4, 16),
-        adopted=("llama-3.2-3b",),
+        adopted=("llama-3.2-3b",), rollouts=ROLLOUTS,
     ).write(tmp_path_factory.mktemp("rollouts") / "study.duckdb")  # fmt: skip
 
 
@@ -247,9 +248,14 @@ def test_every_file_is_tested_and_used() -> None:
     }
     files = {path.stem for path in SQL_FOLDER.glob("*.sql")} - {"macros"} - elsewhere
     assert files == set(COLUMNS)
-    assert files - {"candidates", "settings", "tables", "tasks", "wrong_buckets"} == {
-        item.query for item in ITEMS
-    }
+    assert files - {
+        "candidates",
+        "public_tasks",
+        "settings",
+        "tables",
+        "tasks",
+        "wrong_buckets",
+    } == {item.query for item in ITEMS}
 
 
 def test_queries_leave_the_database_untouched(database: Path) -> None:
@@ -261,8 +267,7 @@ def test_queries_leave_the_database_untouched(database: Path) -> None:
 
 
 def test_the_paper_decides_which_task_comes_first(database: Path) -> None:
-    shown = [row["task"] for row in run_query("tasks", database) if row["is_shown"]]
-    assert shown == ["math500", "aime24"]
+    assert [row["task"] for row in run_query("tasks", database)] == ["math500", "aime24"]
 
 
 def test_bins_of_pass_at_1_match_a_count_in_python(database: Path) -> None:

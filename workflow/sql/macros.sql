@@ -19,7 +19,7 @@ WHERE
 -- Tasks in order of importance: the paper's most discussed task first, then the largest. Those of which
 -- only adopted rollouts are known have figures and tables of their own, and are none where the study runs
 -- any itself.
-CREATE OR REPLACE TEMP MACRO every_task() AS TABLE
+CREATE OR REPLACE TEMP MACRO ranked_tasks() AS TABLE
 SELECT
     tasks.task,
     tasks.title,
@@ -34,11 +34,8 @@ LEFT JOIN (
 -- A study may take only the first problems of a task.
 LEFT JOIN (
     SELECT task, count(*) AS n_problems FROM problems GROUP BY ALL
-) AS counted ON counted.task = tasks.task;
-
--- Those that figures and tables of what the study itself is about show.
-CREATE OR REPLACE TEMP MACRO ranked_tasks() AS TABLE
-FROM every_task() AS tasks WHERE tasks.task IN (SELECT task FROM shown_tasks());
+) AS counted ON counted.task = tasks.task
+WHERE tasks.task IN (SELECT task FROM shown_tasks());
 
 CREATE OR REPLACE TEMP MACRO first_task() AS (SELECT task FROM ranked_tasks() WHERE task_rank = 1);
 
@@ -71,10 +68,12 @@ CREATE OR REPLACE TEMP MACRO main_prm(task_) AS (
 );
 
 -- What a study means to run, or holds: (task, policy, prm); prm is NULL for what needs none.
+CREATE OR REPLACE TEMP MACRO held() AS TABLE
+FROM (SELECT task, policy, prm FROM cells) UNION (SELECT task, policy, prm FROM curves);
+
+-- The same, of the tasks of the paper's figures and tables.
 CREATE OR REPLACE TEMP MACRO planned() AS TABLE
-SELECT DISTINCT task, policy, prm
-FROM (FROM (SELECT task, policy, prm FROM cells) UNION (SELECT task, policy, prm FROM curves))
-WHERE task IN (SELECT task FROM shown_tasks());
+SELECT task, policy, prm FROM held() WHERE task IN (SELECT task FROM shown_tasks());
 
 -- Every task and policy that are planned together, as tables over all tasks name and order them.
 CREATE OR REPLACE TEMP MACRO ranked_pairs() AS TABLE
@@ -165,7 +164,7 @@ SELECT
     prms.prm,
     prms.title AS prm_title,
     prms.n_parameters AS prm_n_parameters
-FROM (SELECT DISTINCT policy, prm FROM planned() WHERE task = task_) AS planned
+FROM (SELECT DISTINCT policy, prm FROM held() WHERE task = task_) AS held
 INNER JOIN policies USING (policy)
 INNER JOIN prms USING (prm);
 

@@ -7,22 +7,21 @@ WITH
 rules AS (
     SELECT
         prms.prm,
-        outcomes.policy,
-        outcomes.budget,
-        if(outcomes.method = 'majority', 'majority', outcomes.scoring || ' ' || outcomes.voting) AS rule,
-        outcomes.method,
-        outcomes.scoring,
-        outcomes.voting,
-        list(outcomes.problem_id ORDER BY outcomes.problem_id) AS problem_ids,
-        list(outcomes.accuracy ORDER BY outcomes.problem_id) AS accuracies
-    FROM outcomes
-    INNER JOIN policies USING (policy)
-    INNER JOIN prms ON outcomes.prm = prms.prm OR (outcomes.prm IS NULL AND outcomes.method = 'majority')
+        found.policy,
+        found.budget,
+        if(found.method = 'majority', 'majority', found.scoring || ' ' || found.voting) AS rule,
+        found.method,
+        found.scoring,
+        found.voting,
+        list(found.problem_id ORDER BY found.problem_id) AS problem_ids,
+        list(found.accuracy ORDER BY found.problem_id) AS accuracies
+    FROM pool_outcomes AS found
+    INNER JOIN prms ON found.prm = prms.prm OR (found.prm IS NULL AND found.method = 'majority')
     WHERE
-        outcomes.task = $task
-        AND policies.origin = 'adopted'
-        AND outcomes.method IN ('majority', 'best_of_n')
-        AND outcomes.budget > 2
+        found.task = $task
+        AND found.part = 'whole'
+        AND found.method IN ('majority', 'best_of_n')
+        AND found.budget > 2
     GROUP BY ALL
 ),
 majority AS (SELECT * FROM rules WHERE rule = 'majority')

@@ -287,8 +287,7 @@ def _rows(
     item: Item, database: Path, task: str | None, scoring: str | None, voting: str | None
 ) -> tuple[tuple[Row, ...] | None, str]:
     """Rows of the item and what it shows, in words; None and the reason if it cannot be shown."""
-    has = "is_adopted" if item.scale == "public" else "is_shown"
-    tasks = [row for row in run_query("tasks", database) if row[has]]
+    tasks = run_query("public_tasks" if item.scale == "public" else "tasks", database)
     (settings,) = run_query("settings", database)
     parameters = {
         "scoring": scoring or settings["scoring"],
