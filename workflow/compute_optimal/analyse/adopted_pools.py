@@ -315,14 +315,14 @@ def _select(
             )  # fmt: skip
             choice = choose([fitted], confidence=settings.confidence)
             selections.append(_Way(name, outcome, labels, choice))
-        for rule, of_problems in _accuracies(selections):
+        accuracies = dict(_accuracies(selections))
+        interval = mean_interval(
+            np.stack([*accuracies.values()], axis=1), weights[:, among.known], settings.confidence
+        )
+        for column, (rule, of_problems) in enumerate(accuracies.items()):
             at = (*key, rule)
             widening = None
-            mean, low, high, n_problems = (
-                part[0] for part in mean_interval(
-                    of_problems[:, None], weights[:, among.known], settings.confidence
-                )
-            )  # fmt: skip
+            mean, low, high, n_problems = (part[column] for part in interval)
             if rule == "cross_fitted":
                 widening = float(np.mean([way.choice.widening for way in selections]))
                 low = max(mean - widening * (mean - low), 0.0)
