@@ -30,10 +30,9 @@ def attempt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Attempt:
             return {}
 
         monkeypatch.setattr(jobs, "draw_samples", job)
-        spec = {"task": {"name": "AMC23"}, "problems": n, "pools": {}}
         return main(
             [
-                *("draw-samples", "--spec", json.dumps(spec)),
+                *("draw-samples", "--spec", json.dumps({"n": n})),
                 *(f"--output={tmp_path / 'receipt-000000000000.json'}", f"--attempt={number}"),
                 *(f"--store={tmp_path / 'store'}", f"--registry={ROOT / 'config/registry'}"),
                 f"--lock-file={ROOT / 'config/models.lock.json'}",
