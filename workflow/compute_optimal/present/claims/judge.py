@@ -19,10 +19,10 @@ from typing import Literal
 
 import numpy as np
 
+from compute_optimal.analyse.differences import ROUNDING, Resampling, differences, limits
 from compute_optimal.analyse.statements import SQL_FOLDER
 from compute_optimal.analyse.statistics.estimators import FloatArray
 from compute_optimal.errors import StudyError
-from compute_optimal.present.claims.differences import ROUNDING, Resampling, differences, limits
 from compute_optimal.present.query import Row, has_tables, run_query
 from compute_optimal.study.config import Claim
 from compute_optimal.study.config.reading import suggestion

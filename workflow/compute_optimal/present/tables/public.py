@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from compute_optimal.analyse.differences import Resampling, differences, limits
 from compute_optimal.analyse.statistics.selection import paper_rule
 from compute_optimal.present import style
-from compute_optimal.present.claims.differences import Resampling, differences, limits
 from compute_optimal.present.query import Row
 from compute_optimal.present.tables.model import Cell, Column, Estimate, Table, percent_of
 

@@ -5,8 +5,8 @@ The verdicts and the tables of comparisons ask for them here, so a number has on
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,7 +16,6 @@ from compute_optimal.analyse.statistics.intervals import (
     bootstrap_weights,
     percentile_interval,
 )
-from compute_optimal.present.query import Row
 from compute_optimal.study.spec import seed_for
 
 ROUNDING = 1e-9
@@ -31,7 +30,7 @@ class Resampling(NamedTuple):
 
 
 def differences(
-    rows: Sequence[Row], resampling: Resampling, *, relative: bool
+    rows: Sequence[Mapping[str, Any]], resampling: Resampling, *, relative: bool
 ) -> tuple[FloatArray, FloatArray]:
     """Difference of every case [cases], and its replicates [replicates, cases].
 
