@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import combinations
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from compute_optimal.errors import StudyError
 from compute_optimal.store.storage import Storage
-from compute_optimal.study.cells import all_partitions, pool_sizes
-from compute_optimal.study.config import load_study
+from compute_optimal.study.cells import Grid, all_partitions, pool_sizes
+from compute_optimal.study.config import Method, load_study
 from compute_optimal.study.coverage import coverage
 from compute_optimal.study.plan import StudyPlan
 from compute_optimal.study.requests import parsed
@@ -73,6 +74,32 @@ def digests(name: str) -> dict[str, str]:
     cells = coverage(plan.study).select("task", "policy", "prm", "method", "budget", "n_needed")
     found["cells"] = [list(row) for row in cells.iter_rows()]
     return {rule: digest({"all": texts}) for rule, texts in found.items()}
+
+
+METHODS = get_args(Method)
+POLICY, PRM = "micro-llama-0.1M", "micro-skywork-prm-0.5M"
+
+
+@pytest.mark.parametrize(
+    "methods", [m for n in range(1, len(METHODS) + 1) for m in combinations(METHODS, n)]
+)
+def test_any_methods_can_be_planned(
+    methods: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each alone and any of them together: cells and jobs are each there once, and are asked."""
+    monkeypatch.chdir(ROOT)
+    keys = {"methods": list(methods), "adopted": [], "policies": [POLICY], "prms": [PRM]}
+    study = load_study(ROOT / "config/config.yaml", keys)
+    plan, grid = StudyPlan(study), Grid(study)
+    directories = [cell.partition(Storage.of(study).store).directory for cell in grid]
+    assert len(set(directories)) == len(directories)
+    assert {cell.method for cell in grid} - {"difficulty", "majority"} == {*methods} - {"majority"}
+    assert len(json.loads(plan.database())["tables"]) == len(
+        {*plan.problem_tables, *plan.estimate_tables, *plan.ability_tables}
+    )
+    for job in {cell.job for cell in grid}:
+        assert plan._request(job).task_name == job.task
+        assert {cell.job for cell in grid.of_job(job)} == {job}
 
 
 VERBS = {

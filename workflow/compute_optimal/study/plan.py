@@ -226,7 +226,10 @@ class StudyPlan:
         return [*run, *(("adopted", task, EVERY_COLLECTION) for task in tasks)]
 
     def _checkable(self, kind: Kind) -> dict[str, list[str]]:
-        """Tasks whose steps can be checked -> policies with cells of a kind."""
+        """Tasks whose steps can be checked -> policies with cells of a kind; none in a study that
+        draws no pool whose steps could be."""
+        if not any(cell.pool == "evaluation" for cell in self._grid):
+            return {}
         policies_of: dict[str, dict[str, None]] = {}
         for cell in self._grid:
             if cell.kind == kind:
