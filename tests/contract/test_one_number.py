@@ -26,6 +26,7 @@ CHOSEN = "chosen"
 """In the place of a PRM: it is chosen too."""
 SCORING, VOTING = STUDY.aggregation.scoring, STUDY.aggregation.voting
 PARAMETERS = {"scoring": SCORING, "voting": VOTING}
+PARTS = ("part", "problems")
 SERIES = {"compute_optimal": "in_sample", "PRM-Last-Max": "prm_max"}
 
 
@@ -65,6 +66,8 @@ def key(row: Any, task: str | None, series: str, budget: int | None = None) -> K
         rule = row["rule"].split(" ")
     aggregated = method in ("best_of_n", "beam_search", "dvts") or selected
     scoring, voting = (SCORING, VOTING) if aggregated else (None, None)
+    if "scoring" in row and "voting" in row:
+        scoring, voting = row["scoring"], row["voting"]
     if rule is not None:
         scoring, voting = rule if len(rule) == 2 else (None, rule[0])
     if method in ("majority", "pass_at_k", "cot"):
@@ -76,7 +79,8 @@ def key(row: Any, task: str | None, series: str, budget: int | None = None) -> K
         policy=row["policy"],
         series=method,
         prm=prm or (CHOSEN if selected else None),
-        bucket=row.get("bucket") or "all",
+        # Of adopted pools also which samples, and which problems, it is about.
+        bucket=", ".join([row.get("bucket") or "all", *filter(None, map(row.get, PARTS))]),
         budget=row["budget"] if budget is None else budget,
         scoring=scoring,
         voting=voting,

@@ -30,9 +30,10 @@ def attempt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Attempt:
             return {}
 
         monkeypatch.setattr(jobs, "draw_samples", job)
+        spec = {"task": {"name": "AMC23"}, "problems": n, "pools": {}}
         return main(
             [
-                *("draw-samples", "--spec", json.dumps({"n": n})),
+                *("draw-samples", "--spec", json.dumps(spec)),
                 *(f"--output={tmp_path / 'receipt-000000000000.json'}", f"--attempt={number}"),
                 *(f"--store={tmp_path / 'store'}", f"--registry={ROOT / 'config/registry'}"),
                 f"--lock-file={ROOT / 'config/models.lock.json'}",

@@ -23,11 +23,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from synthetic_study import POLICIES, PRMS, SyntheticStudy
+from synthetic_study import POLICIES, PRMS, ROLLOUTS, SyntheticStudy
 
 from compute_optimal.errors import StudyError
 from compute_optimal.present import style
-from compute_optimal.present.catalogue import ITEMS
+from compute_optimal.present.catalogue import ITEMS, item_named
 from compute_optimal.present.charts import accuracy, failures
 from compute_optimal.present.charts import grid as grid_module
 from compute_optimal.present.charts.grid import PAGE_HEIGHT, WIDTH, Block, Grid, Panel
@@ -57,6 +57,14 @@ STUDIES = {
             ("llama-3.2-3b", None, "pass_at_1"),
         ],
         abilities={"math-shepherd-7b": 29.5, "rlhflow-mistral-8b": 33.4},
+    ),
+    "adopted": SyntheticStudy(
+        tasks=TASKS[:1],
+        policies=((POLICIES[0][0], HOSTILE, "Llama", 10**9), POLICIES[1]),
+        prms=((PRMS[0][0], HOSTILE, "f", 10**9), PRMS[1]),
+        budgets=(4, 16),
+        adopted=(POLICIES[0][0],),
+        rollouts=ROLLOUTS,
     ),
     "hostile": SyntheticStudy(
         tasks=(("t", f"Ta$k {HOSTILE}", 6),),
@@ -146,11 +154,12 @@ def test_lines_and_bands_are_the_numbers_of_the_database(drawn: Drawn, database:
 
 def test_every_axis_says_what_it_measures(drawn: Drawn) -> None:
     for name in MEASURED:
-        figure = drawn(name).sheet
+        study = "usual" if item_named(name).scale == "study" else "adopted"
+        figure = drawn(name, study).sheet
         titles = {axes.get_xlabel() for axes in figure.axes} | {
             axes.get_ylabel() for axes in figure.axes
         }
-        units = ("(%)", "(± points)")
+        units = ("(%)", "(± points)", "(points)")
         assert any(unit in title for title in titles for unit in units), name
         if name in ("figure_10", "figure_7", "figure_8"):
             assert "budget N (samples)" in titles

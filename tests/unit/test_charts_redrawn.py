@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from synthetic_study import POLICIES, PRMS, SyntheticStudy
 
-from compute_optimal.present import query, render
+from compute_optimal.present import render
 from compute_optimal.present.catalogue import Item, item_named
 from compute_optimal.present.render import draw_figures
 
@@ -28,8 +28,8 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def queries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The queries of the study, to be changed."""
     folder = tmp_path / "sql"
-    shutil.copytree(query.SQL_FOLDER, folder)
-    monkeypatch.setattr(query, "SQL_FOLDER", folder)
+    shutil.copytree(statements.SQL_FOLDER, folder)
+    monkeypatch.setattr(statements, "SQL_FOLDER", folder)
     return folder
 
 

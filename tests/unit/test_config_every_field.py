@@ -169,8 +169,10 @@ def dry_run() -> None:
                 for parameter in (asked.samples, asked.scores, asked.searches, asked.answers):
                     assert parameter(place)
                 for kind in ("samples", "step_scores", "searches"):
-                    for resource in (asked.engines, asked.gpus, asked.memory, asked.minutes):
+                    for resource in (asked.engines, asked.gpus):
                         assert resource(kind)(place) >= 0  # type: ignore[arg-type]
+                    for of_attempt in (asked.memory, asked.minutes):
+                        assert of_attempt(kind)(place, 1) >= 0  # type: ignore[arg-type]
     assert describe(plan(study, *hardware_named(study)), "cell")
 
 

@@ -281,7 +281,7 @@ BASED_PRMS: dict[str, BasedPrmRecipe] = {
     recipe.name: recipe
     for recipe in (
         # Amount of training: a base after 63, 250 and 1000 steps. After 16, which the ladder counts
-        # from, the PRM found nothing (data/README.md), so that it is not kept.
+        # from, the PRM was no better than a coin (data/README.md) and is not kept.
         _stopped(4, 63),
         _stopped(16, 250),
         _stopped(64, 1000),
