@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from synthetic_study import POLICIES, PRMS, SyntheticStudy
 
+from compute_optimal.analyse import statements
 from compute_optimal.present import render
 from compute_optimal.present.catalogue import Item, item_named
 from compute_optimal.present.render import draw_figures
