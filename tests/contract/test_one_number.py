@@ -248,7 +248,9 @@ def test_what_is_chosen_is_what_the_accuracy_is_of(database: Path) -> None:
                 SELECT c.task, c.policy, c.scoring, c.voting, c.budget, o.problem_id,
                        sum(c.share * o.accuracy) AS accuracy
                 FROM choices c
-                JOIN outcomes o USING (task, policy, prm, method, scoring, voting, budget, bucket)
+                -- Of rollouts without any sample the difficulty is unknown, and no bucket is said.
+                JOIN (FROM outcomes SELECT * REPLACE (coalesce(bucket, 'unknown') AS bucket)) o
+                USING (task, policy, prm, method, scoring, voting, budget, bucket)
                 WHERE c.rule = 'in_sample'
                 GROUP BY ALL
             )

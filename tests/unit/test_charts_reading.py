@@ -119,7 +119,8 @@ def test_notebooks_run_on_any_study(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         for kind in output.get("data", {})
     ]
     calls = [cell.source for notebook in executed for cell in notebook.cells]
-    for kind, call in (("image/png", "draw("), ("text/markdown", "tabulate(")):
+    shown = {"image/png": ("draw(",), "text/markdown": ("tabulate(", "wrong_buckets(")}
+    for kind, call in shown.items():
         assert kinds.count(kind) == sum(source.startswith(call) for source in calls) > 1
     for name in NOTEBOOKS:
         page = (tmp_path / f"{name}.html").read_text()

@@ -34,6 +34,7 @@ from compute_optimal.judge.answers import GRADED
 from compute_optimal.judge.pruning import PRUNING
 from compute_optimal.store import units
 from compute_optimal.store.columns import COUNT, REAL, TEXT, TRUTH, Column, Columns, common
+from compute_optimal.store.partitions import write_parquet
 from compute_optimal.store.schemas import COUNTS, ORIGIN, SECONDS
 from compute_optimal.store.storage import FACTS, Storage
 from compute_optimal.study import cells
@@ -266,7 +267,7 @@ def build(
         for name, frame in frames.items():
             # By way of a file: DuckDB reads frames through pyarrow, which is not installed.
             file = Path(folder) / f"{name}.parquet"
-            frame.write_parquet(file)
+            write_parquet(frame, file)
             paths[name] = [str(file)]
         scratch = Path(folder) / output.name
         with duckdb.connect(str(scratch), config=FORMAT) as database:
@@ -288,7 +289,7 @@ def fill(
         files = [*paths.get(name, ())]
         if not files:
             empty = scratch / f"empty_{name}.parquet"
-            pl.DataFrame(schema=columns).write_parquet(empty)
+            write_parquet(pl.DataFrame(schema=columns), empty)
             files = [str(empty)]
         database.read_parquet(files, union_by_name=True).create(name)
     for derived in DERIVED:

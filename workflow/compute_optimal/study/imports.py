@@ -63,13 +63,13 @@ def source_file(name: str) -> SourceFile:
 
 
 def _queries_named(text: str) -> Iterator[Path]:
-    """A query by its name, a file of the folder of queries, or all of one below it."""
+    """A query by its name, a file of the folder of queries, or all of one below it ("claims/")."""
     if text in _all_queries():
         yield _SQL / f"{text}.sql"
     elif text.endswith(".sql") and text.removesuffix(".sql") in _all_queries():
         yield _SQL / text
-    else:
-        yield from (_SQL / f"{name}.sql" for name in _all_queries() if name.startswith(f"{text}/"))
+    elif text.endswith("/"):
+        yield from (_SQL / f"{name}.sql" for name in _all_queries() if name.startswith(text))
 
 
 @cache
