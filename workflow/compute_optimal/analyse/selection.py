@@ -133,7 +133,7 @@ def select_strategies(
     values: dict[_Key, FloatArray] = {}
     for key, part in candidates.group_by(_Key._fields, maintain_order=True):
         rows = [index[name] for name in part["problem_id"]]
-        buckets[rows] = part["bucket"].to_numpy()
+        buckets[rows] = part["bucket"].fill_null("unknown").to_numpy()
         values[_Key(*key)] = column = np.full(len(index), np.nan)
         column[rows] = part["accuracy"].to_numpy()
     fixed = _fixed_rule(task, n_parameters, is_reasoning)
