@@ -483,8 +483,9 @@ def test_sources_of_one_policy_are_named_apart() -> None:
 
 
 def test_one_collection_that_cannot_be_had_does_not_keep_the_others(
-    here: Storage, monkeypatch: pytest.MonkeyPatch
+    here: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(files, "DOWNLOADS", tmp_path / "downloads")
     good, bad = (
         entry_of(),
         entry_of(name="bad", commit="d" * 40, address="http://127.0.0.1:9/{path}"),

@@ -37,7 +37,10 @@ _SLOWEST = 4096
 
 
 def rollout_files(
-    entry: AdoptedEntry, mirror: Path | None, source: Path | None, downloads: Path = DOWNLOADS
+    entry: AdoptedEntry,
+    mirror: Path | None,
+    source: Path | None,
+    downloads: Path | None = None,
 ) -> list[GivenFile]:
     """All files of a collection, in the order of the registry.
 
@@ -45,6 +48,7 @@ def rollout_files(
     (``archive_in``), in ``downloads``, and at their address. Raises one ``StudyError`` that names
     every file that cannot be had, or has other bytes.
     """
+    downloads = downloads or DOWNLOADS
     wanted = {file.path: file for file in entry.files}
     contents: dict[str, bytes] = {}
     problems: list[str] = []
