@@ -11,7 +11,7 @@ pytest.importorskip("vllm", reason="vLLM is not installed here (make engine)")
 from compute_optimal.engines import open_scoring_engine
 from compute_optimal.engines.requests import ScoreRequest
 from compute_optimal.micro.process_reward_model import ProcessRewardModel
-from compute_optimal.micro.recipes import BASED_PRMS, PRMS
+from compute_optimal.micro.recipes import PRMS
 from compute_optimal.policies.prompts import load_tokenizer
 from compute_optimal.prms import prm_format
 from compute_optimal.tasks.arithmetic_chains import generate, solution_steps
@@ -22,12 +22,9 @@ MODELS = Path(__file__).parents[2] / "data" / "models"
 CONTEXT = 512
 
 
-RECIPES = {**PRMS, **BASED_PRMS}
-
-
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", PRMS)
 def test_the_engine_agrees_with_a_plain_forward_pass(name: str) -> None:
-    format_name = RECIPES[name].prm_format
+    format_name = PRMS[name].prm_format
     tokenizer = load_tokenizer(MODELS / name)
     inputs = [
         prm_format(format_name).encode(

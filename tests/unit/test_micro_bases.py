@@ -12,21 +12,21 @@ from typing import Any
 import pytest
 
 from compute_optimal.errors import StudyError
-from compute_optimal.micro import base_training, based_prm_training, prm_training
+from compute_optimal.micro import base_training, prm_training
 from compute_optimal.micro.policy_training import train_policy
 from compute_optimal.micro.process_reward_model import ProcessRewardModel
 from compute_optimal.micro.recipes import (
-    BASED_PRMS,
     BASES,
     POLICIES,
+    PRMS,
     Architecture,
-    BasedPrmRecipe,
     BaseRecipe,
     Optimisation,
     PolicyRecipe,
+    PrmRecipe,
     base_of,
 )
-from compute_optimal.prms import PRM_FORMATS, prm_format
+from compute_optimal.prms import PRM_FORMATS, PrmInput, prm_format
 from compute_optimal.study.spec import seed_for
 from compute_optimal.tasks.arithmetic_chains import STYLES, generate, solution_steps
 
@@ -41,7 +41,7 @@ POLICY = PolicyRecipe(
 BASE = BaseRecipe(
     name="base", start=POLICY.name, run=SHORT, stops=(3, 8), more=(SHORT,), max_operations=4, seed=1
 )
-PRM = BasedPrmRecipe(
+PRM = PrmRecipe(
     name="prm",
     prm_format="skywork",
     base=BASE.name,
@@ -125,12 +125,16 @@ def test_a_prm_of_each_format_is_taught_and_read_back(
     name: Any, models: Path, tmp_path: Path
 ) -> None:
     recipe = replace(PRM, prm_format=name)
-    written = based_prm_training.train_based_prm(recipe, BASE, models, tmp_path)["measured"]
+    written = prm_training.train_prm(recipe, BASE, models, tmp_path)["measured"]
     assert written["n_rollouts"] == 16
     prm = ProcessRewardModel.load(name, tmp_path)
     problem = generate(1, 0, 3, 3)[0].problem
     encoded = prm_format(name).encode(prm.tokenizer, problem, solution_steps(problem, "plain"))
-    assert len(prm.score(encoded)) == 4
+    margins = prm.score(encoded)
+    assert len(margins) == 4
+    # Causal: a prefix has the scores of the whole.
+    prefix = PrmInput(encoded.token_ids[: encoded.positions[1] + 1], encoded.positions[:2])
+    assert prm.score(prefix) == pytest.approx(margins[:2], abs=1e-4)
 
 
 def test_training_is_reproducible_and_starts_from_the_named_stop(
@@ -138,7 +142,7 @@ def test_training_is_reproducible_and_starts_from_the_named_stop(
 ) -> None:
     for place, stop in (("one", 3), ("again", 3), ("other", 8)):
         recipe = replace(PRM, stop=stop)
-        based_prm_training.train_based_prm(recipe, BASE, models, tmp_path / place)
+        prm_training.train_prm(recipe, BASE, models, tmp_path / place)
     one, again, other = (weights(tmp_path / place) for place in ("one", "again", "other"))
     assert all(torch.equal(values, again[name]) for name, values in one.items())
     row = "model.layers.0.mlp.up_proj.weight"
@@ -147,7 +151,7 @@ def test_training_is_reproducible_and_starts_from_the_named_stop(
 
 def test_a_grown_prm_learns_from_labels(models: Path) -> None:
     """Its verdicts move towards the labels, though nothing of the base is touched."""
-    prm = based_prm_training.grow_prm("skywork", base_training.load_base(BASE, models, None))
+    prm = prm_training.grow_prm("skywork", base_training.load_base(BASE, models, None))
     problems = generate(48, 5, 2, 4, split="training")
     rollouts = []
     for index, problem in enumerate(problems):
@@ -161,13 +165,13 @@ def test_a_grown_prm_learns_from_labels(models: Path) -> None:
         )
     recipe = replace(PRM, optimisation=Optimisation(40, 8, learning_rate=3e-3, warmup_steps=5))
     batches = list(
-        based_prm_training._once(
+        prm_training._batches(
             replace(recipe, optimisation=replace(recipe.optimisation, steps=6)), prm, rollouts
         )
     )
     with torch.inference_mode():
         before = sum(float(prm_training.step_loss(prm, batch)) for batch in batches)
-    based_prm_training.optimise(
+    prm_training.optimise(
         prm.network,
         recipe.optimisation,
         (prm_training.step_loss(prm, batches[step % 6]) for step in range(40)),
@@ -178,16 +182,16 @@ def test_a_grown_prm_learns_from_labels(models: Path) -> None:
 
 
 def test_no_solution_is_seen_twice(models: Path) -> None:
-    prm = based_prm_training.grow_prm("skywork", base_training.load_base(BASE, models, None))
+    prm = prm_training.grow_prm("skywork", base_training.load_base(BASE, models, None))
     rollouts = [
         prm_training.LabelledRollout(problem, ("1+1=2",), (0,))
         for problem in generate(20, 5, 2, 4, split="training")
     ]
-    batches = list(based_prm_training._once(PRM, prm, rollouts))
+    batches = list(prm_training._batches(PRM, prm, rollouts))
     seen = [encoded.token_ids for batch in batches for encoded, _ in batch]
     assert len(seen) == len(set(seen)) == 20
     with pytest.raises(StudyError, match="more than the 8 that were sampled") as error:
-        next(based_prm_training._once(PRM, prm, rollouts[:8]))
+        next(prm_training._batches(PRM, prm, rollouts[:8]))
     assert "n_problems" in str(error.value.cure)
 
 
@@ -222,10 +226,10 @@ def test_a_base_is_installed_without_its_stops(models: Path, tmp_path: Path) -> 
 
 
 def test_recipes_are_known_by_their_names_and_refer_to_each_other() -> None:
-    for name, recipe in {**BASES, **BASED_PRMS}.items():
+    for name, recipe in {**BASES, **PRMS}.items():
         assert recipe.name == name
     for base in BASES.values():
         assert base.start in POLICIES
-    for prm in BASED_PRMS.values():
+    for prm in PRMS.values():
         assert set(prm.rollout_policies) <= set(POLICIES)
         assert prm.stop is None or prm.stop in base_of(prm).stops

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from compute_optimal.micro.recipes import BASED_PRMS, BASES, POLICIES, PRMS
+from compute_optimal.micro.recipes import BASES, POLICIES, PRMS
 
 MODELS = Path(__file__).parents[2] / "data" / "models"
-RECIPES: dict[str, Any] = {**POLICIES, **BASES, **PRMS, **BASED_PRMS}
+RECIPES: dict[str, Any] = {**POLICIES, **BASES, **PRMS}
 FILES = {"config.json", "model.safetensors", "recipe.json", "tokenizer.json"} | {
     *("tokenizer_config.json", "chat_template.jinja", "generation_config.json"),
 }
@@ -73,7 +73,7 @@ def test_the_shipped_tokenizer_is_the_one_the_code_builds(name: str) -> None:
     if name in POLICIES:
         built = build_tokenizer(POLICIES[name].family)
     else:
-        prm = {**PRMS, **BASED_PRMS}.get(name)
+        prm = PRMS.get(name)
         built = KINDS[prm.prm_format if prm else BASE_FORMAT].tokenizer()
     assert shipped.get_vocab() == built.get_vocab()
     assert shipped.chat_template == built.chat_template

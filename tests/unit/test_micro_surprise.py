@@ -13,9 +13,8 @@ import pytest
 
 from compute_optimal.micro import surprise
 from compute_optimal.micro.base_training import as_format, load_base
-from compute_optimal.micro.based_prm_training import grow_prm
 from compute_optimal.micro.policy_training import single_thread
-from compute_optimal.micro.prm_training import exact_labels, sample
+from compute_optimal.micro.prm_training import exact_labels, grow_prm, sample
 from compute_optimal.micro.process_reward_model import ProcessRewardModel, base_policy
 from compute_optimal.micro.recipes import BASES
 from compute_optimal.policies.prompts import single_id

@@ -326,16 +326,11 @@ def _train_micro_model(options: argparse.Namespace) -> None:
         from compute_optimal.micro.base_training import train_base
 
         train_base(recipes.BASES[name], options.output.parent, options.output)
-    elif name in recipes.BASED_PRMS:
-        from compute_optimal.micro.based_prm_training import train_based_prm
-
-        recipe = recipes.BASED_PRMS[name]
-        base = recipes.base_of(recipe)
-        train_based_prm(recipe, base, options.output.parent, options.output)
     else:
         from compute_optimal.micro.prm_training import train_prm
 
-        train_prm(recipes.PRMS[name], options.output.parent, options.output)
+        recipe = recipes.PRMS[name]
+        train_prm(recipe, recipes.base_of(recipe), options.output.parent, options.output)
 
 
 def _install_models(options: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""Train a PRM of the scale model on step labels of solutions that trained policies sampled."""
+"""Teach a PRM that keeps its base's surprise what labels of sampled solutions add to it."""
 
 from __future__ import annotations
 
@@ -6,23 +6,21 @@ import random
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compute_optimal.micro.growth import QUESTION_END
+from compute_optimal.errors import StudyError
+from compute_optimal.micro.base_training import as_format, load_base
 from compute_optimal.micro.policy_training import (
-    Example,
-    next_token_loss,
     optimise,
     pad,
     prompt_text,
     single_thread,
     write_recipe,
 )
-from compute_optimal.micro.process_reward_model import ProcessRewardModel, base_policy
-from compute_optimal.micro.recipes import POLICIES, BasedPrmRecipe, PrmRecipe
-from compute_optimal.policies.prompts import single_id
+from compute_optimal.micro.process_reward_model import ProcessRewardModel
+from compute_optimal.micro.recipes import POLICIES, BaseRecipe, PrmRecipe
 from compute_optimal.policies.steps import STEP_DELIMITER, split_steps
 from compute_optimal.prms import PrmInput, prm_format
 from compute_optimal.study.spec import seed_for
@@ -38,7 +36,11 @@ from compute_optimal.tasks.arithmetic_chains import (
 if TYPE_CHECKING:
     import torch
 
+Labelled = tuple[PrmInput, tuple[int, ...]]
+
 _SAMPLING_BATCH = 256
+_BATCHES_PER_CHUNK = 16
+_N_TEXTS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,27 +52,20 @@ class LabelledRollout:
     labels: tuple[int, ...]
 
 
-def train_prm(recipe: PrmRecipe, models: Path, folder: Path) -> dict[str, Any]:
-    """Sample solutions, label their steps, train, save, and return what ``recipe.json`` holds.
+def train_prm(recipe: PrmRecipe, base: BaseRecipe, models: Path, folder: Path) -> dict[str, Any]:
+    """Sample solutions, label their steps, grow, train, save; returns what ``recipe.json`` holds.
 
-    ``models`` holds the folders of the trained policies that the recipe names.
+    ``models`` holds the folders of the policies and of the base that the recipe names. Raises
+    ``StudyError`` where the recipe asks for more steps than there are fresh solutions.
     """
     import torch
 
     started = time.process_time()
     with single_thread(recipe.seed):
         rollouts = label_rollouts(recipe, models)
-        rollout_core_minutes = round((time.process_time() - started) / 60, 2)
-        policy, tokenizer = base_policy(recipe.prm_format, models / recipe.base)
-        adaptation = optimise(
-            policy,
-            recipe.adaptation,
-            (
-                next_token_loss(policy, batch, tokenizer.pad_token_id)
-                for batch in _references(recipe, tokenizer)
-            ),
-        )
-        prm = ProcessRewardModel.grow(recipe.prm_format, policy, tokenizer)
+    rollout_core_minutes = round((time.process_time() - started) / 60, 2)
+    with single_thread(recipe.seed + 1):
+        prm = grow_prm(recipe.prm_format, load_base(base, models, recipe.stop))
         batches = _batches(recipe, prm, rollouts)
         report = optimise(
             prm.network, recipe.optimisation, (step_loss(prm, batch) for batch in batches)
@@ -78,8 +73,6 @@ def train_prm(recipe: PrmRecipe, models: Path, folder: Path) -> dict[str, Any]:
     prm.save(folder)
     labels = [label for rollout in rollouts for label in rollout.labels]
     report |= {
-        "adaptation_core_minutes": adaptation["core_minutes"],
-        "adaptation_loss": adaptation["loss"],
         "rollout_core_minutes": rollout_core_minutes,
         "n_rollouts": len(rollouts),
         "n_steps": len(labels),
@@ -90,7 +83,20 @@ def train_prm(recipe: PrmRecipe, models: Path, folder: Path) -> dict[str, Any]:
     return write_recipe(folder, recipe, report)
 
 
-def label_rollouts(recipe: PrmRecipe | BasedPrmRecipe, models: Path) -> list[LabelledRollout]:
+def grow_prm(format_name: str, base: Any) -> ProcessRewardModel:
+    """The PRM of a base before any label is seen."""
+    network, tokenizer = as_format(format_name, base)
+    problems = generate(_N_TEXTS, 0, split="training")
+    texts = [
+        prm_format(format_name)
+        .encode(tokenizer, problem.problem, solution_steps(problem.problem, style))
+        .token_ids
+        for problem, style in zip(problems, STYLES * _N_TEXTS, strict=False)
+    ]
+    return ProcessRewardModel.grow(format_name, network, tokenizer, texts)
+
+
+def label_rollouts(recipe: PrmRecipe, models: Path) -> list[LabelledRollout]:
     """Solutions of training problems by each rollout policy, with step labels."""
     noise = random.Random(recipe.seed)
     rollouts = []
@@ -177,7 +183,7 @@ def sample(
 
 
 def _label_by_completion(
-    recipe: PrmRecipe | BasedPrmRecipe,
+    recipe: PrmRecipe,
     policy_folder: Path,
     policy: str,
     solutions: Sequence[tuple[Problem, tuple[str, ...]]],
@@ -206,48 +212,30 @@ def _reaches(text: str, problem: Problem) -> bool:
     return bool(steps) and stated_answer(steps[-1]) == problem.answer
 
 
-def _references(recipe: PrmRecipe, tokenizer: Any) -> Iterator[Sequence[Example]]:
-    """Endless batches of reference solutions in both styles, as the PRM's format has them.
-
-    In a PRM's input a policy meets another frame than the one it was trained in; what it expects
-    there is only worth comparing with once it knows that frame, and the other family's style.
-    """
-    encode = prm_format(recipe.prm_format).encode
-    question_end = single_id(tokenizer, QUESTION_END)
-    for batch in count():
-        problems = generate(
-            recipe.adaptation.batch_size,
-            seed_for("prm-adaptation", recipe.seed, batch),
-            recipe.min_operations,
-            recipe.max_operations,
-            split="training",
-        )
-        examples = []
-        for index, problem in enumerate(problems):
-            steps = solution_steps(problem.problem, STYLES[index % len(STYLES)])
-            token_ids = encode(tokenizer, problem.problem, steps).token_ids
-            examples.append(Example(token_ids, token_ids.index(question_end) + 1))
-        yield examples
-
-
 def _batches(
     recipe: PrmRecipe, prm: ProcessRewardModel, rollouts: Sequence[LabelledRollout]
-) -> Iterator[Sequence[tuple[PrmInput, tuple[int, ...]]]]:
-    """Endless passes over the rollouts, in batches of like length."""
+) -> Iterator[list[Labelled]]:
+    """Batches of which no two share a solution; within a chunk, of like length."""
     import torch
 
-    encode = prm_format(recipe.prm_format).encode
+    size, encode = recipe.optimisation.batch_size, prm_format(recipe.prm_format).encode
+    if recipe.optimisation.steps * size > len(rollouts):
+        raise StudyError(
+            f"{recipe.optimisation.steps} steps of {size} solutions each need more than the "
+            f"{len(rollouts)} that were sampled",
+            where=f"recipe {recipe.name}",
+            cure="raise n_problems, or lower optimisation.steps: no solution is seen twice",
+        )
+    order = torch.randperm(len(rollouts)).tolist()
     examples = [
         (encode(prm.tokenizer, rollout.problem.problem, rollout.steps), rollout.labels)
-        for rollout in rollouts
+        for rollout in (rollouts[index] for index in order)
     ]
-    size = recipe.optimisation.batch_size
-    while True:
-        order = torch.randperm(len(examples)).tolist()
-        order.sort(key=lambda index: len(examples[index][0].token_ids))
-        batches = [order[first : first + size] for first in range(0, len(order), size)]
-        for position in torch.randperm(len(batches)).tolist():
-            yield [examples[index] for index in batches[position]]
+    for first in range(0, len(examples), size * _BATCHES_PER_CHUNK):
+        chunk = examples[first : first + size * _BATCHES_PER_CHUNK]
+        chunk.sort(key=lambda example: len(example[0].token_ids))
+        for index in torch.randperm(-(-len(chunk) // size)).tolist():
+            yield chunk[index * size : (index + 1) * size]
 
 
 def step_loss(

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from compute_optimal.errors import StudyError
 from compute_optimal.micro import surprise
-from compute_optimal.micro.growth import grow
 from compute_optimal.micro.policy_training import write_weights
 from compute_optimal.micro.tokenizer import build_tokenizer
 from compute_optimal.policies.prompts import single_id
@@ -105,17 +104,7 @@ class ProcessRewardModel:
     signs: tuple[int, int] | None
 
     @classmethod
-    def grow(cls, format_name: str, policy: Any, tokenizer: Any) -> ProcessRewardModel:
-        """A PRM that compares what a policy expects with what stands there (``growth``).
-
-        ``policy`` is a causal language model over the ids of ``tokenizer``, see ``base_policy``.
-        """
-        kind = KINDS[format_name]
-        body = grow(policy, tokenizer, partial(_grown_config, kind, policy.config))
-        return cls._assemble(body, tokenizer, format_name)
-
-    @classmethod
-    def grow_from_base(
+    def grow(
         cls, format_name: str, base: Any, tokenizer: Any, texts: Sequence[Sequence[int]]
     ) -> ProcessRewardModel:
         """A PRM that judges by the largest surprise of its base so far (``surprise``).

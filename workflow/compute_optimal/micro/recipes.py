@@ -97,39 +97,14 @@ class BaseRecipe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrmRecipe:
-    """A PRM grown from a policy (``growth``), and trained on step labels of sampled solutions.
-
-    Before it grows, the policy learns the format's frame on reference solutions (``adaptation``).
-    ``labels`` says where the labels come from: ``exact`` from the checker of the task; ``noisy``
-    are these, each flipped with probability ``label_noise``; ``monte_carlo`` calls a step good if
-    any of ``n_completions`` completions from there reaches the answer (Math-Shepherd, arXiv
-    2312.08935, hard estimation).
-    """
-
-    name: str
-    prm_format: Literal["math_shepherd", "rlhflow", "skywork", "qwen_math"]
-    base: str
-    rollout_policies: tuple[str, ...]
-    n_problems: int
-    n_samples: int = 2
-    temperature: float = 1.0
-    labels: Literal["exact", "noisy", "monte_carlo"]
-    adaptation: Optimisation = Optimisation(steps=300, batch_size=16, learning_rate=1e-3)
-    optimisation: Optimisation = Optimisation(steps=400, batch_size=32, learning_rate=2e-3)
-    min_operations: int = 2
-    max_operations: int = 10
-    seed: int
-    label_noise: float = 0.0
-    n_completions: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BasedPrmRecipe:
-    """A PRM that keeps its base's surprise (``surprise``), taught on labels of fresh solutions.
+    """A PRM that keeps its base's surprise (``surprise``), taught on step labels of solutions.
 
     ``base`` is a base, ``stop`` the steps after which its training is cut short, if it is.
-    Solutions and labels are those of ``PrmRecipe``; ``n_problems`` is for each of the policies, and
-    every solution is seen once. Recipes of one seed see the same solutions of a policy.
+    ``n_problems`` is for each of the policies whose solutions it sees, each solution once. Recipes
+    of one seed see the same solutions of a policy. ``labels`` says where the labels come from:
+    ``exact`` from the checker of the task; ``noisy`` are these, each flipped with probability
+    ``label_noise``; ``monte_carlo`` calls a step good if any of ``n_completions`` completions from
+    there reaches the answer (Math-Shepherd, arXiv 2312.08935, hard estimation).
     """
 
     name: str
@@ -174,73 +149,6 @@ POLICIES: dict[str, PolicyRecipe] = {
     )
 }
 
-PRMS: dict[str, PrmRecipe] = {
-    recipe.name: recipe
-    for recipe in (
-        # As Math-Shepherd: labels from completions of the policy's own solutions.
-        PrmRecipe(
-            name="micro-math-shepherd-prm-0.9M",
-            prm_format="math_shepherd",
-            base="micro-llama-0.4M",
-            rollout_policies=("micro-llama-0.1M",),
-            n_problems=750,
-            labels="monte_carlo",
-            n_completions=2,
-            seed=12,
-        ),
-        # As RLHFlow's PRM on Deepseek data: a Llama that was shown another family's solutions.
-        PrmRecipe(
-            name="micro-rlhflow-prm-0.9M",
-            prm_format="rlhflow",
-            base="micro-llama-0.4M",
-            rollout_policies=("micro-qwen-0.1M",),
-            n_problems=1500,
-            labels="exact",
-            seed=13,
-        ),
-        # As Skywork's two: one recipe, two sizes.
-        PrmRecipe(
-            name="micro-skywork-prm-0.5M",
-            prm_format="skywork",
-            base="micro-qwen-0.1M",
-            rollout_policies=("micro-qwen-0.1M",),
-            n_problems=1500,
-            labels="noisy",
-            label_noise=0.15,
-            seed=14,
-        ),
-        PrmRecipe(
-            name="micro-skywork-prm-0.9M",
-            prm_format="skywork",
-            base="micro-qwen-0.4M",
-            rollout_policies=("micro-qwen-0.1M",),
-            n_problems=1500,
-            labels="noisy",
-            label_noise=0.15,
-            seed=15,
-        ),
-        # As Qwen2.5-Math-PRM's two: labels checked, solutions of both families.
-        PrmRecipe(
-            name="micro-qwen-math-prm-0.9M",
-            prm_format="qwen_math",
-            base="micro-qwen-0.4M",
-            rollout_policies=("micro-qwen-0.1M", "micro-llama-0.1M"),
-            n_problems=2000,
-            labels="exact",
-            seed=16,
-        ),
-        PrmRecipe(
-            name="micro-qwen-math-prm-1.5M",
-            prm_format="qwen_math",
-            base="micro-qwen-0.7M",
-            rollout_policies=("micro-qwen-0.1M", "micro-llama-0.1M"),
-            n_problems=2000,
-            labels="exact",
-            seed=17,
-        ),
-    )
-}
-
 BASES: dict[str, BaseRecipe] = {
     recipe.name: recipe
     for recipe in (
@@ -255,6 +163,18 @@ BASES: dict[str, BaseRecipe] = {
             ),
             seed=32,
         ),
+        # The same training of a smaller policy.
+        BaseRecipe(
+            name="micro-base-0.1M",
+            start="micro-llama-0.1M",
+            run=Optimisation(6000, 32, learning_rate=2e-3),
+            stops=(1000,),
+            more=(
+                Optimisation(1000, 32, learning_rate=1e-3),
+                Optimisation(250, 32, learning_rate=1e-4),
+            ),
+            seed=33,
+        ),
     )
 }
 
@@ -262,9 +182,9 @@ _LLAMAS = tuple(name for name in POLICIES if name.startswith("micro-llama"))
 _TAUGHT = Optimisation(130, 32, learning_rate=3e-4, warmup_steps=10)
 
 
-def _stopped(times: int, stop: int) -> BasedPrmRecipe:
+def _stopped(times: int, stop: int) -> PrmRecipe:
     """A rung of the ladder: one recipe, its base's training stopped at so many times the steps."""
-    return BasedPrmRecipe(
+    return PrmRecipe(
         name=f"micro-skywork-x{times}-prm-0.9M",
         prm_format="skywork",
         base="micro-base-0.4M",
@@ -277,7 +197,7 @@ def _stopped(times: int, stop: int) -> BasedPrmRecipe:
     )
 
 
-BASED_PRMS: dict[str, BasedPrmRecipe] = {
+PRMS: dict[str, PrmRecipe] = {
     recipe.name: recipe
     for recipe in (
         # Amount of training: a base after 63, 250 and 1000 steps. After 16, which the ladder counts
@@ -285,8 +205,18 @@ BASED_PRMS: dict[str, BasedPrmRecipe] = {
         _stopped(4, 63),
         _stopped(16, 250),
         _stopped(64, 1000),
-        # From here on the whole base. Exact labels of solutions of all policies.
-        BasedPrmRecipe(
+        # From here on the whole base. Exact labels of solutions of all policies, in two formats.
+        PrmRecipe(
+            name="micro-skywork-exact-prm-0.9M",
+            prm_format="skywork",
+            base="micro-base-0.4M",
+            rollout_policies=tuple(POLICIES),
+            n_problems=700,
+            labels="exact",
+            optimisation=_TAUGHT,
+            seed=41,
+        ),
+        PrmRecipe(
             name="micro-qwen-math-exact-prm-1.0M",
             prm_format="qwen_math",
             base="micro-base-0.4M",
@@ -296,8 +226,19 @@ BASED_PRMS: dict[str, BasedPrmRecipe] = {
             optimisation=_TAUGHT,
             seed=41,
         ),
-        # Label noise: the same, and three labels of ten flipped.
-        BasedPrmRecipe(
+        # Size: the same, from the smaller base.
+        PrmRecipe(
+            name="micro-qwen-math-small-prm-0.5M",
+            prm_format="qwen_math",
+            base="micro-base-0.1M",
+            rollout_policies=tuple(POLICIES),
+            n_problems=700,
+            labels="exact",
+            optimisation=_TAUGHT,
+            seed=41,
+        ),
+        # Label noise: as exact, and three labels of ten flipped.
+        PrmRecipe(
             name="micro-qwen-math-noisy-prm-1.0M",
             prm_format="qwen_math",
             base="micro-base-0.4M",
@@ -309,7 +250,7 @@ BASED_PRMS: dict[str, BasedPrmRecipe] = {
             seed=41,
         ),
         # Whose solutions were seen: those of its own family alone.
-        BasedPrmRecipe(
+        PrmRecipe(
             name="micro-rlhflow-llama-only-prm-0.9M",
             prm_format="rlhflow",
             base="micro-base-0.4M",
@@ -320,7 +261,7 @@ BASED_PRMS: dict[str, BasedPrmRecipe] = {
             seed=41,
         ),
         # Label kind: from completions of the policy's own solutions.
-        BasedPrmRecipe(
+        PrmRecipe(
             name="micro-math-shepherd-monte-carlo-prm-0.9M",
             prm_format="math_shepherd",
             base="micro-base-0.4M",
@@ -335,7 +276,7 @@ BASED_PRMS: dict[str, BasedPrmRecipe] = {
 }
 
 
-def base_of(recipe: BasedPrmRecipe) -> BaseRecipe:
+def base_of(recipe: PrmRecipe) -> BaseRecipe:
     """The recipe of a PRM's base. Raises ``StudyError`` where there is none of that name."""
     if recipe.base not in BASES:
         raise StudyError(

@@ -1,10 +1,9 @@
 """Grow a base into a PRM that keeps what surprises the base: nothing is lost before the labels.
 
-As in ``growth``, what the base expects is brought to the token that stands there and compared by
-weights that are set. What is different: the end of a step and the words that begin and end an
-answer are symbols too, so that a number cut short or an answer given early is a surprise; surprise
-has a lane of its own; it is counted in logits, whatever the base and the token; and the verdict is
-set as well. So the grown PRM judges by the largest surprise so far, as the base's likelihood would,
+What the base expects is brought to the token that stands there and compared by weights that are
+set (``growth``). The end of a step and the words that begin and end an answer are symbols too, so
+that a number cut short or an answer given early is a surprise. Surprise is counted in logits,
+whatever the base and the token, and the verdict is set as well. So the grown PRM judges by the largest surprise so far, as the base's likelihood would,
 before it has seen one label:
 
 1. ``EXTRA`` lanes are added to the stream, faint beside the base's. They hold a constant, a code of

@@ -21,7 +21,7 @@ from typing import Any, Protocol, TypedDict
 import polars as pl
 
 from compute_optimal.errors import StudyError, in_words
-from compute_optimal.micro.recipes import BASED_PRMS, BASES, POLICIES, PRMS
+from compute_optimal.micro.recipes import BASES, POLICIES, PRMS
 from compute_optimal.present.catalogue import ITEMS, NOTEBOOKS, Item, item_named
 from compute_optimal.store.sharing import fetch
 from compute_optimal.store.storage import Storage
@@ -408,7 +408,7 @@ class StudyPlan:
     @property
     def micro_models(self) -> list[str]:
         """Folders of all models of the scale model."""
-        names = (*POLICIES, *BASES, *PRMS, *BASED_PRMS)
+        names = (*POLICIES, *BASES, *PRMS)
         return [f"{self.results}/models/{name}" for name in names]
 
     @property
@@ -424,7 +424,7 @@ class StudyPlan:
     @property
     def micro_prm_pattern(self) -> str:
         """Names of its PRMs, as a wildcard's pattern."""
-        return "|".join(map(re.escape, (*PRMS, *BASED_PRMS)))
+        return "|".join(map(re.escape, PRMS))
 
     def micro_base_inputs(self, wildcards: Wildcards) -> str:
         """The policy that a base starts from."""
@@ -432,7 +432,7 @@ class StudyPlan:
 
     def micro_prm_inputs(self, wildcards: Wildcards) -> list[str]:
         """What a PRM grows from, and the policies whose solutions it is trained on."""
-        recipe = PRMS.get(wildcards.micro_prm) or BASED_PRMS[wildcards.micro_prm]
+        recipe = PRMS[wildcards.micro_prm]
         names = dict.fromkeys((recipe.base, *recipe.rollout_policies))
         return [f"{self.results}/models/{name}" for name in names]
 
@@ -443,7 +443,7 @@ class StudyPlan:
             for key in ("micro_policy", "micro_base", "micro_prm")
             if hasattr(wildcards, key)
         )
-        recipe = POLICIES.get(name) or BASES.get(name) or PRMS.get(name) or BASED_PRMS[name]
+        recipe = POLICIES.get(name) or BASES.get(name) or PRMS[name]
         return canonical(asdict(recipe))
 
     # --- parameters and resources --------------------------------------------------------------
