@@ -10,14 +10,13 @@ import pytest
 from compute_optimal.errors import StudyError
 from compute_optimal.micro import policy_training, prm_training
 from compute_optimal.micro.process_reward_model import KINDS, ProcessRewardModel, base_policy
-from compute_optimal.micro.recipes import (
-    POLICIES,
-    PRMS,
+from compute_optimal.micro.recipe_kinds import (
     Architecture,
     Optimisation,
     PolicyRecipe,
     PrmRecipe,
 )
+from compute_optimal.micro.recipes import POLICIES, PRMS
 from compute_optimal.policies.steps import STEP_DELIMITER
 from compute_optimal.prms import PRM_FORMATS, PrmInput, prm_format
 from compute_optimal.tasks import Problem

@@ -1,8 +1,8 @@
 """The generate zone: look into the store, make what is missing, write it in parts.
 
-Each public function serves one rule. It opens an engine only if something is missing, so that a
-full store costs a second and needs neither torch nor vLLM. Re-issuing the command is the only way
-to resume: what was finished is found again by its keys.
+Each public function serves one rule (``rules``). It opens an engine only if something is missing,
+so that a full store costs a second and needs neither torch nor vLLM. Re-issuing the command is the
+only way to resume: what was finished is found again by its keys.
 
 ``missing`` says what is not stored, ``loading`` opens the models, ``parts`` writes what they made.
 """

@@ -12,7 +12,7 @@ from compute_optimal.micro.base_training import as_format, load_base
 from compute_optimal.micro.policy_training import optimise, single_thread, write_recipe
 from compute_optimal.micro.prm_training import LabelledRollout, label_rollouts, step_loss
 from compute_optimal.micro.process_reward_model import ProcessRewardModel
-from compute_optimal.micro.recipes import BasedPrmRecipe, BaseRecipe
+from compute_optimal.micro.recipe_kinds import BasedPrmRecipe, BaseRecipe
 from compute_optimal.prms import PrmInput, prm_format
 from compute_optimal.tasks.arithmetic_chains import STYLES, generate, solution_steps
 

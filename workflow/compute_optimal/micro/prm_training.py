@@ -21,7 +21,8 @@ from compute_optimal.micro.policy_training import (
     write_recipe,
 )
 from compute_optimal.micro.process_reward_model import ProcessRewardModel, base_policy
-from compute_optimal.micro.recipes import POLICIES, BasedPrmRecipe, PrmRecipe
+from compute_optimal.micro.recipe_kinds import BasedPrmRecipe, PrmRecipe
+from compute_optimal.micro.recipes import POLICIES
 from compute_optimal.policies.prompts import single_id
 from compute_optimal.policies.steps import STEP_DELIMITER, split_steps
 from compute_optimal.prms import PrmInput, prm_format
