@@ -144,7 +144,7 @@ def test_what_is_not_run_is_printed_and_can_be_parsed(command: str, working: Clo
         status, output = shell(working, f"{told} --dry-run")
         assert status == 0, output
     elif words[:3] == ["python", "-m", "compute_optimal"]:
-        assert cli._parser().parse_args(words[3:]).run
+        assert cli._parser().parse_args(words[3:]).verb
     else:
         assert shell(working, f"type {words[0]} || true; bash -n -c {shlex.quote(command)}")[0] == 0
 

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import ast
+from importlib import import_module
+from inspect import signature
 from pathlib import Path
 
 import pytest
+
+from compute_optimal import cli
+from compute_optimal.commands import FUNCTIONS, OTHER_FUNCTIONS
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "workflow" / "compute_optimal"
@@ -97,3 +102,19 @@ def test_every_folder_of_the_picture_is_there() -> None:
     folders = {p.name for p in PACKAGE.iterdir() if (p / "__init__.py").exists()}
     missing = {name for name in folders if f"`{name}/`" not in text}
     assert not missing, f"README.md does not say what is in {sorted(missing)}"
+
+
+def test_every_verb_is_one_call_of_a_function_with_its_options() -> None:
+    """``cli`` parses; what options name (a request, a store, a study) are arguments."""
+    named = {"spec": "request", "config": "study", "configs": "studies", "store": "storage"}
+    (verbs,) = (action for action in cli._parser()._actions if action.choices)
+    functions = FUNCTIONS | OTHER_FUNCTIONS
+    assert {*verbs.choices} == {*functions}
+    for verb, parser in verbs.choices.items():
+        module, _, name = functions[verb].partition(":")
+        options = {action.dest for action in parser._actions} - {"help"}
+        arguments = {named.get(option, option) for option in options}
+        if "store" in options:
+            arguments -= {*cli._STORAGE, *cli._CONFIGURATION}
+        function = getattr(import_module(module), name)
+        assert arguments == {*signature(function).parameters}, verb

@@ -32,7 +32,7 @@ from compute_optimal.present.charts import accuracy, failures
 from compute_optimal.present.charts import grid as grid_module
 from compute_optimal.present.charts.grid import PAGE_HEIGHT, WIDTH, Block, Grid, Panel
 from compute_optimal.present.query import run_query
-from compute_optimal.present.render import Drawing, draw, draw_figure
+from compute_optimal.present.render import Drawing, draw
 from compute_optimal.present.tables.gains import gains_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:Glyph:UserWarning")
@@ -577,7 +577,7 @@ def test_a_layout_does_not_depend_on_how_python_adds(monkeypatch: pytest.MonkeyP
 def test_files_are_the_same_bytes_again_and_bear_no_date(database: Path, tmp_path: Path) -> None:
     formats = ("svg", "pdf", "png")
     for folder in ("one", "two"):
-        draw_figure("figure_7", database, {s: tmp_path / folder / f"x.{s}" for s in formats})
+        draw("figure_7", database).save({s: tmp_path / folder / f"x.{s}" for s in formats})
     for suffix in formats:
         one, two = ((tmp_path / folder / f"x.{suffix}").read_bytes() for folder in ("one", "two"))
         assert one == two, suffix
@@ -628,4 +628,4 @@ def test_wrong_requests_are_explained(database: Path, tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="no task called"):
         draw("figure_10", database, task="absent")
     with pytest.raises(StudyError, match="unknown format"):
-        draw_figure("figure_3", database, {"gif": tmp_path / "x.gif"})
+        draw("figure_3", database).save({"gif": tmp_path / "x.gif"})

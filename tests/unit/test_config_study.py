@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from compute_optimal.analyse.statistics.estimators import MAX_POOL
+from compute_optimal.analyse.statistics.combinatorics import MAX_POOL
 from compute_optimal.errors import StudyError
 from compute_optimal.study.config import Study, load_lock, load_registry, load_study, parse_study
 from compute_optimal.study.config.registry import LARGEST_BUDGET

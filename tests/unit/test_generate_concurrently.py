@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,10 +15,13 @@ import polars as pl
 import pytest
 from default_study import POLICIES, ROOT, TASK
 from fake_engines import FakePolicy, prompt_ids
+from stand_in_gpus import install, use
 from stored_units import said
 
+from compute_optimal.engines import devices
 from compute_optimal.engines.requests import Completion, FinishReason, SampleRequest
 from compute_optimal.generate import jobs as generate
+from compute_optimal.generate import loading
 from compute_optimal.store.storage import Storage
 from compute_optimal.study import cells
 from compute_optimal.study.config import Study, load_study
@@ -126,3 +130,23 @@ def test_shards_make_together_what_one_job_makes_and_each_problem_once(
     assert receipt == draw(whole)
     for pool, rows in pools(whole).items():
         assert rows.equals(pools(of)[pool])
+
+
+def test_a_job_takes_its_gpu_before_an_engine_opens_and_gives_it_back(
+    fakes: Fakes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(install(tmp_path / "machine", 2), monkeypatch)
+    monkeypatch.setattr(loading, "runs_on_gpus", lambda: True)
+    seen: list[str | None] = []
+
+    def meanwhile() -> None:
+        seen.append(os.environ.pop(devices.VISIBLE))
+        # A second job at the same time, of the other half of the problems.
+        fakes.meanwhile = lambda: seen.append(os.environ.get(devices.VISIBLE))
+        draw(of, shard=Shard(number=2, of=2))
+
+    of = study(tmp_path)
+    fakes.meanwhile = meanwhile
+    draw(of, shard=Shard(number=1, of=2))
+    assert seen == ["0", "1"]
+    assert devices.VISIBLE not in os.environ

@@ -15,17 +15,14 @@ from compute_optimal.errors import StudyError
 from compute_optimal.micro import base_training, prm_training
 from compute_optimal.micro.policy_training import train_policy
 from compute_optimal.micro.process_reward_model import ProcessRewardModel
-from compute_optimal.micro.recipes import (
-    BASES,
-    POLICIES,
-    PRMS,
+from compute_optimal.micro.recipe_kinds import (
     Architecture,
     BaseRecipe,
     Optimisation,
     PolicyRecipe,
     PrmRecipe,
-    base_of,
 )
+from compute_optimal.micro.recipes import BASES, POLICIES, PRMS, base_of
 from compute_optimal.prms import PRM_FORMATS, PrmInput, prm_format
 from compute_optimal.study.spec import seed_for
 from compute_optimal.tasks.arithmetic_chains import STYLES, generate, solution_steps

@@ -10,13 +10,13 @@ import pytest
 from compute_optimal.errors import StudyError
 from compute_optimal.micro import policy_training, prm_training
 from compute_optimal.micro.process_reward_model import base_policy
-from compute_optimal.micro.recipes import (
-    POLICIES,
+from compute_optimal.micro.recipe_kinds import (
     Architecture,
     Optimisation,
     PolicyRecipe,
     PrmRecipe,
 )
+from compute_optimal.micro.recipes import POLICIES
 from compute_optimal.policies.steps import STEP_DELIMITER
 from compute_optimal.tasks import Problem
 from compute_optimal.tasks.arithmetic_chains import generate, solution_steps

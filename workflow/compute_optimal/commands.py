@@ -1,7 +1,7 @@
-"""The function behind each verb that a rule after the expensive zone calls.
+"""The function behind each verb: ``cli`` turns options into its arguments and calls it.
 
-``cli`` turns options into arguments of the same names and calls it, nothing more; ``sources`` finds
-what it imports and reads, on which the rule depends.
+A rule after the expensive zone depends on the sources of its function: ``study.sources`` finds what
+it imports and reads. What other verbs return are lines for people.
 """
 
 FUNCTIONS = {
@@ -16,4 +16,27 @@ FUNCTIONS = {
     "run-notebooks": "compute_optimal.present.notebooks:execute",
     "build-browser": "compute_optimal.present.pages.browser:build_browser",
 }
-"""Verb -> module:function."""
+"""Verb -> module:function, of the rules that depend on their sources."""
+
+OTHER_FUNCTIONS = {
+    # Rules that depend on their parameter alone.
+    "prepare-problems": "compute_optimal.generate.rules:prepare_problems",
+    "draw-samples": "compute_optimal.generate.rules:draw_samples",
+    "score-steps": "compute_optimal.generate.rules:score_steps",
+    "search-trees": "compute_optimal.generate.rules:search_trees",
+    "describe-study": "compute_optimal.study.description:describe_study",
+    "train-micro-model": "compute_optimal.micro.training:train_model",
+    # What people call.
+    "results-folder": "compute_optimal.study.config:results_folder",
+    "lock": "compute_optimal.study.models:lock_study",
+    "plan": "compute_optimal.study.cost:plan_study",
+    "adopt": "compute_optimal.adopt.collection:adopt_all",
+    "import-gguf": "compute_optimal.engines.gguf:import_gguf",
+    "choose-problems": "compute_optimal.micro.evaluation_set:choose_by_pilot",
+    "install-models": "compute_optimal.ship.shipping:install_trained",
+    "ship": "compute_optimal.ship.shipping:ship_studies",
+    "publish": "compute_optimal.ship.shipping:publish_studies",
+    "fetch": "compute_optimal.ship.shipping:fetch_study",
+    "verify": "compute_optimal.ship.verify:verify_study",
+}
+"""Verb -> module:function, of all others."""

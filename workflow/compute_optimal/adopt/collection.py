@@ -48,19 +48,19 @@ READERS: dict[ReaderName, Reader] = {
 }
 
 
-def adopt_all(study: Study, names: Sequence[str], source: Path | None) -> Iterator[str]:
-    """Adopt collections by name, by default all of a study; yields a report for each.
+def adopt_all(study: Study, collections: Sequence[str], source: Path | None) -> Iterator[str]:
+    """Adopt ``collections`` by name, by default all of a study; yields a report for each.
 
     One that cannot be had does not keep the others: then a ``StudyError`` at the end names them.
     """
     storage, failed = Storage.of(study), list[StudyError]()
-    if source is not None and len(names) != 1:
+    if source is not None and len(collections) != 1:
         raise StudyError(
             "which collection is in the archive?",
             where=f"--source {source}",
             cure="name one collection",
         )
-    for name in names or study.adopted:
+    for name in collections or study.adopted:
         entry = study.adopted_collection(name)
         try:
             yield adopt(entry, study.task(entry.task), storage, source)

@@ -28,6 +28,11 @@ def engine_version() -> str:
     return "none"
 
 
+def runs_on_gpus() -> bool:
+    """Whether the installed engine is the build for GPUs. Nothing is imported to find out."""
+    return engine_version().startswith("vllm ")
+
+
 def gpu_memory_gib() -> float | None:
     """Memory of the first GPU [GiB]; None where there is no GPU that vLLM can use."""
     if importlib.util.find_spec("vllm") is None:

@@ -12,6 +12,11 @@ from pathlib import Path
 from compute_optimal.errors import StudyError
 
 
+def import_gguf(package: str, output: Path) -> list[str]:
+    """The command of this name: the model of a package in the folder ``output``."""
+    return [str(convert_gguf(packaged_gguf(package), output))]
+
+
 def packaged_gguf(package: str) -> Path:
     """The GGUF file that an installed Python package carries. The package is not imported.
 

@@ -1,8 +1,8 @@
 """The generate zone: look into the store, make what is missing, write it in parts.
 
-Each public function serves one rule. It opens an engine only if something is missing, so that a
-full store costs a second and needs neither torch nor vLLM. Re-issuing the command is the only way
-to resume: what was finished is found again by its keys.
+Each public function serves one rule (``rules``). It opens an engine only if something is missing,
+so that a full store costs a second and needs neither torch nor vLLM. Re-issuing the command is the
+only way to resume: what was finished is found again by its keys.
 
 ``missing`` says what is not stored, ``loading`` opens the models, ``parts`` writes what they made.
 """
@@ -12,12 +12,19 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import polars as pl
 
-from compute_optimal.generate.loading import Policy, Prm, gpu_shares, open_policy, open_prm
+from compute_optimal.generate.loading import (
+    Policy,
+    Prm,
+    gpu_shares,
+    gpus_of,
+    open_policy,
+    open_prm,
+)
 from compute_optimal.generate.missing import (
     Work,
     problem_hashes,
@@ -69,11 +76,15 @@ def draw_samples(request: SamplesRequest, storage: Storage) -> Receipt:
     jobs = [job_of(pool) for pool in pools]
     if something_to_do(jobs, storage):
         problems = problem_texts(task, request, storage)
-        with open_policy(storage, jobs[0].spec) as policy:
+        with _gpus(storage, jobs[0]), open_policy(storage, jobs[0].spec) as policy:
             for pool in pools:
                 # Looked up anew: another run may have filled it in the meantime.
                 _draw_pool(job_of(pool), problems, policy, storage)
     return _receipt(jobs)
+
+
+def _gpus(storage: Storage, job: Work) -> AbstractContextManager[None]:
+    return gpus_of(storage, job.spec, job.partition.directory)
 
 
 def _draw_pool(
@@ -106,7 +117,7 @@ def score_steps(request: ScoresRequest, storage: Storage) -> Receipt:
     if something_to_do([job], storage):
         problems = problem_texts(task, request, storage)
         texts = sample_texts(storage, spec["samples"], job)
-        with open_prm(storage, spec) as prm:
+        with _gpus(storage, job), open_prm(storage, spec) as prm:
             searches = (
                 score_samples(problems[key], texts[key], prm.encode, prm_context=prm.context)
                 for key in job.missing
@@ -133,42 +144,49 @@ def search_trees(request: SearchesRequest, storage: Storage) -> Receipt:
     ]
     if something_to_do(jobs, storage):
         problems = problem_texts(task, request, storage)
-        shares = gpu_shares(storage, jobs[0].spec)
-        with (
-            open_policy(storage, jobs[0].spec, shares["policy"]) as policy,
-            open_prm(storage, jobs[0].spec, shares["prm"]) as prm,
-            Parts(jobs, storage.part_seconds, policy=policy.engine, prm=prm.engine) as parts,
-            _common_answers(storage, jobs[0].spec) as common,
-        ):
-
-            def searches() -> Iterator[Search[SearchResult]]:
-                # Problem by problem over all methods and budgets: they have prompts and draws in
-                # common, and a problem can be forgotten when its last search ends.
-                for key in _rotated(hashes, jobs[0].spec["prm"]["name"]):
-                    for job in jobs:
-                        if key in job.missing:
-                            yield _search(job, problems[key], policy, prm)
-
-            by_cell = {(job.spec["method"], job.spec.get("budget")): job for job in jobs}
-            n_unfinished = Counter(key for job in jobs for key in job.missing)
-
-            def keep(result: SearchResult) -> None:
-                job = by_cell[result.method, result.budget]
-                parts.keep(job, search_rows(result), result.ledgers)
-                n_unfinished[result.problem_hash] -= 1
-                if not n_unfinished[result.problem_hash]:
-                    common.forget(result.problem_hash)
-
-            run(
-                searches(),
-                sampling=policy.engine,
-                scoring=prm.engine,
-                on_finished=keep,
-                max_in_flight=MAX_IN_FLIGHT,
-                score_batch=SCORE_BATCH,
-                common=common,
-            )
+        with _gpus(storage, jobs[0]):
+            _run_searches(jobs, hashes, problems, storage)
     return _receipt(jobs)
+
+
+def _run_searches(
+    jobs: Sequence[Work], hashes: pl.Series, problems: Mapping[str, Problem], storage: Storage
+) -> None:
+    shares = gpu_shares(storage, jobs[0].spec)
+    with (
+        open_policy(storage, jobs[0].spec, shares["policy"]) as policy,
+        open_prm(storage, jobs[0].spec, shares["prm"]) as prm,
+        Parts(jobs, storage.part_seconds, policy=policy.engine, prm=prm.engine) as parts,
+        _common_answers(storage, jobs[0].spec) as common,
+    ):
+
+        def searches() -> Iterator[Search[SearchResult]]:
+            # Problem by problem over all methods and budgets: they have prompts and draws in
+            # common, and a problem can be forgotten when its last search ends.
+            for key in _rotated(hashes, jobs[0].spec["prm"]["name"]):
+                for job in jobs:
+                    if key in job.missing:
+                        yield _search(job, problems[key], policy, prm)
+
+        by_cell = {(job.spec["method"], job.spec.get("budget")): job for job in jobs}
+        n_unfinished = Counter(key for job in jobs for key in job.missing)
+
+        def keep(result: SearchResult) -> None:
+            job = by_cell[result.method, result.budget]
+            parts.keep(job, search_rows(result), result.ledgers)
+            n_unfinished[result.problem_hash] -= 1
+            if not n_unfinished[result.problem_hash]:
+                common.forget(result.problem_hash)
+
+        run(
+            searches(),
+            sampling=policy.engine,
+            scoring=prm.engine,
+            on_finished=keep,
+            max_in_flight=MAX_IN_FLIGHT,
+            score_batch=SCORE_BATCH,
+            common=common,
+        )
 
 
 def _rotated(hashes: pl.Series, prm: str) -> list[str]:

@@ -14,8 +14,10 @@ from compute_optimal.engines import (
     gpu_memory_gib,
     open_sampling_engine,
     open_scoring_engine,
+    runs_on_gpus,
     servable_folder,
 )
+from compute_optimal.engines.devices import leased_devices
 from compute_optimal.engines.requests import SamplingEngine, ScoringEngine
 from compute_optimal.policies.prompts import load_tokenizer, prompt_ids
 from compute_optimal.prms import prm_format
@@ -47,6 +49,25 @@ class Prm:
     engine: ScoringEngine
     encode: Encode
     context: int
+
+
+@contextmanager
+def gpus_of(storage: Storage, spec: Spec, purpose: str) -> Iterator[None]:
+    """Lease the GPUs that the models of a spec need, before anything opens one.
+
+    Nothing on a CPU engine. ``purpose`` is what others that wait for these GPUs are told.
+    """
+    entries: list[ModelEntry] = []
+    if "policy" in spec:
+        entries.append(storage.registry.policy(spec["policy"]["name"]))
+    if "prm" in spec:
+        entries.append(storage.registry.prm(spec["prm"]["name"]))
+    if not runs_on_gpus():
+        yield
+        return
+    # A model that would run as well on a CPU runs on a GPU where its engine has one.
+    with leased_devices(max(1, *(entry.n_gpus for entry in entries)), purpose):
+        yield
 
 
 def gpu_shares(storage: Storage, spec: Spec) -> dict[str, float]:

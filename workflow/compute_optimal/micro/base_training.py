@@ -30,7 +30,8 @@ from compute_optimal.micro.policy_training import (
     write_recipe,
 )
 from compute_optimal.micro.process_reward_model import KINDS, base_policy
-from compute_optimal.micro.recipes import BASES, BaseRecipe, Optimisation
+from compute_optimal.micro.recipe_kinds import BaseRecipe, Optimisation
+from compute_optimal.micro.recipes import BASES
 from compute_optimal.policies.prompts import single_id
 from compute_optimal.prms import PRM_FORMATS, math_shepherd, prm_format, qwen_math
 from compute_optimal.study.spec import seed_for

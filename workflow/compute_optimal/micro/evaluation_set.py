@@ -11,9 +11,33 @@ hopeless. The pilot's samples serve nothing else; the buckets of a study are mad
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from compute_optimal.errors import StudyError
+from compute_optimal.present.query import run_query
+from compute_optimal.ship.expected import DATABASE
+from compute_optimal.study.config import Study
+
+
+def choose_by_pilot(
+    study: Study, of_each_bucket: int | None, hard: bool, n_problems: int
+) -> Iterator[str]:
+    """The command ``choose-problems``: numbers for the registry, from the results of a pilot.
+
+    Those of ``choose_hard_problems`` if ``hard``, else of ``choose_problems``; then how many of
+    them lie in each bucket of each policy.
+    """
+    buckets: dict[str, list[str]] = {}
+    for row in run_query("candidates", study.results / DATABASE, {"task": study.tasks[0]}):
+        buckets.setdefault(row["policy"], []).append(row["bucket"])
+    if hard or of_each_bucket is None:
+        numbers = choose_hard_problems(buckets, n_problems=n_problems)
+    else:
+        numbers = choose_problems(buckets, of_each_bucket=of_each_bucket, n_problems=n_problems)
+    yield f"numbers: {numbers}"
+    for policy, all_buckets in buckets.items():
+        counts = Counter(all_buckets[number] for number in numbers)
+        yield f"{policy}: {counts['easy']} easy, {counts['medium']} medium, {counts['hard']} hard"
 
 
 def choose_problems(

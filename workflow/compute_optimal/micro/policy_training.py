@@ -13,7 +13,8 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compute_optimal.micro.recipes import PROMPTING, Architecture, Optimisation, PolicyRecipe
+from compute_optimal.micro.recipe_kinds import Architecture, Optimisation, PolicyRecipe
+from compute_optimal.micro.recipes import PROMPTING
 from compute_optimal.micro.tokenizer import CONTEXT, FAMILIES, build_tokenizer
 from compute_optimal.policies.steps import STEP_DELIMITER
 from compute_optimal.study.spec import seed_for

@@ -20,7 +20,8 @@ from compute_optimal.micro.policy_training import (
     write_recipe,
 )
 from compute_optimal.micro.process_reward_model import ProcessRewardModel
-from compute_optimal.micro.recipes import POLICIES, BaseRecipe, PrmRecipe
+from compute_optimal.micro.recipe_kinds import BaseRecipe, PrmRecipe
+from compute_optimal.micro.recipes import POLICIES
 from compute_optimal.policies.steps import STEP_DELIMITER, split_steps
 from compute_optimal.prms import PrmInput, prm_format
 from compute_optimal.study.spec import seed_for

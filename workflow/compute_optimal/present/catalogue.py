@@ -7,7 +7,7 @@ rows to a chart or a table, and an entry here. Importing this module needs no pl
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from compute_optimal.errors import StudyError
@@ -55,6 +55,8 @@ NOTEBOOKS = (
 """The reader's path, in order: files in ``notebooks/``."""
 
 Scale = Literal["study", "public", "printed"]
+Chart = Callable[[Sequence[Row], str, str], Grid]
+Tabulation = Callable[[Sequence[Row], str], Table]
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,7 @@ class Item:
     ``reference``: its number in the paper, empty if it is this study's own. ``query``: the file in
     ``workflow/sql``. ``task_rank``: which task it shows, counted from the paper's most discussed
     one; None for all tasks. ``aggregated``: whether it depends on the rule that turns scores into
-    an answer. ``intervals``: whether a chart draws them. ``needs``: tables beyond the common ones;
-    without them the item says that it has not been run. ``scale``: public shows adopted rollouts
+    an answer. ``intervals``: whether a chart draws them. ``scale``: public shows adopted rollouts
     alone, and ``task_rank`` counts the tasks that have some; printed shows what another paper
     prints; study shows what the study itself runs or, where an item of one task finds nothing of
     that, adopted rollouts; where a query tells the two apart (column origin), never both.
@@ -75,12 +76,11 @@ class Item:
     reference: str
     title: str
     query: str
-    chart: Callable[[Sequence[Row], str, str], Grid] | None = None
-    table: Callable[[Sequence[Row], str], Table] | None = None
+    chart: Chart | None = None
+    table: Tabulation | None = None
     task_rank: int | None = 0
     aggregated: bool = True
     intervals: bool = True
-    needs: tuple[str, ...] = ()
     scale: Scale = "study"
 
     @property
@@ -88,48 +88,38 @@ class Item:
         return "figure" if self.chart is not None else "table"
 
 
-_STEP_TRUTH = ("prm_rates", "prm_cases")
-_ROLLOUTS = ("collections", "adopted_files", "adopted_findings")
-_REWARD_MODELS = ("reward_model_quality", "reward_model_reliability", "processbench")
+def _with_numbers(figure: Item, name: str, table: Tabulation) -> tuple[Item, Item]:
+    """A figure, and below it the table called ``name`` of the numbers that it shows."""
+    return figure, replace(figure, name=name, chart=None, table=table)
+
 
 ITEMS: tuple[Item, ...] = (
-    Item(
-        "small_against_large",
-        "",
-        "Real models: small ones with TTS against large ones with CoT",
-        "small_against_large",
-        chart=public.small_against_large,
-        task_rank=None,
-        aggregated=False,
-        scale="public",
-    ),
-    Item(
-        "public_methods",
-        "",
-        "Real models: methods against each other",
-        "public_methods",
-        chart=public.methods,
-        task_rank=None,
-        scale="public",
-    ),
-    Item(
+    *_with_numbers(
+        Item(
+            "small_against_large",
+            "",
+            "Real models: small ones with TTS against large ones with CoT",
+            "small_against_large",
+            chart=public.small_against_large,
+            task_rank=None,
+            aggregated=False,
+            scale="public",
+        ),
         "small_against_large_numbers",
-        "",
-        "Real models: small ones with TTS against large ones with CoT",
-        "small_against_large",
-        table=public_tables.small_against_large,
-        task_rank=None,
-        aggregated=False,
-        scale="public",
+        public_tables.small_against_large,
     ),
-    Item(
+    *_with_numbers(
+        Item(
+            "public_methods",
+            "",
+            "Real models: methods against each other",
+            "public_methods",
+            chart=public.methods,
+            task_rank=None,
+            scale="public",
+        ),
         "public_methods_numbers",
-        "",
-        "Real models: methods against each other",
-        "public_methods",
-        table=public_tables.methods,
-        task_rank=None,
-        scale="public",
+        public_tables.methods,
     ),
     Item(
         "public_pools",
@@ -208,7 +198,6 @@ ITEMS: tuple[Item, ...] = (
         "Accuracy against the ability of the PRM",
         "figure_6",
         chart=ability.accuracy_by_ability,
-        needs=("prm_ability",),
     ),
     Item(
         "figure_7",
@@ -254,7 +243,6 @@ ITEMS: tuple[Item, ...] = (
         chart=failures.examples("disagreement"),
         aggregated=False,
         intervals=False,
-        needs=_STEP_TRUTH,
     ),
     Item(
         "figure_13",
@@ -264,7 +252,6 @@ ITEMS: tuple[Item, ...] = (
         chart=failures.examples("over_criticism"),
         aggregated=False,
         intervals=False,
-        needs=_STEP_TRUTH,
     ),
     Item(
         "figure_14",
@@ -274,7 +261,6 @@ ITEMS: tuple[Item, ...] = (
         chart=failures.examples("error_neglect"),
         aggregated=False,
         intervals=False,
-        needs=_STEP_TRUTH,
     ),
     Item(
         "figure_16",
@@ -284,7 +270,6 @@ ITEMS: tuple[Item, ...] = (
         chart=failures.examples("localisation_bias"),
         aggregated=False,
         intervals=False,
-        needs=_STEP_TRUTH,
     ),
     Item(
         "figure_17",
@@ -294,7 +279,6 @@ ITEMS: tuple[Item, ...] = (
         chart=failures.examples("prefers_longer", "prefers_shorter"),
         aggregated=False,
         intervals=False,
-        needs=_STEP_TRUTH,
     ),
     Item(
         "prm_failures",
@@ -303,7 +287,6 @@ ITEMS: tuple[Item, ...] = (
         "prm_failures",
         chart=failures.failure_rates,
         aggregated=False,
-        needs=_STEP_TRUTH,
     ),
     Item(
         "pruning",
@@ -312,7 +295,6 @@ ITEMS: tuple[Item, ...] = (
         "pruning",
         chart=failures.pruned_paths,
         aggregated=False,
-        needs=("pruning",),
     ),
     Item(
         "accuracy_against_seconds",
@@ -364,7 +346,6 @@ ITEMS: tuple[Item, ...] = (
         table=paper.cost_ledger,
         task_rank=None,
         aggregated=False,
-        needs=("cell_costs",),
     ),
     Item(
         "score_quality",
@@ -405,7 +386,6 @@ ITEMS: tuple[Item, ...] = (
         table=reward_model_tables.quality,
         task_rank=None,
         aggregated=False,
-        needs=_REWARD_MODELS,
         scale="public",
     ),
     Item(
@@ -416,7 +396,6 @@ ITEMS: tuple[Item, ...] = (
         chart=reward_models.discrimination,
         task_rank=None,
         aggregated=False,
-        needs=_REWARD_MODELS,
         scale="public",
     ),
     Item(
@@ -427,7 +406,6 @@ ITEMS: tuple[Item, ...] = (
         chart=reward_models.reliability,
         task_rank=None,
         aggregated=False,
-        needs=_REWARD_MODELS,
         scale="public",
     ),
     Item(
@@ -437,7 +415,6 @@ ITEMS: tuple[Item, ...] = (
         "public_ability",
         chart=reward_models.ability,
         task_rank=None,
-        needs=_REWARD_MODELS,
         scale="public",
     ),
     Item(
@@ -449,29 +426,20 @@ ITEMS: tuple[Item, ...] = (
         aggregated=False,
         scale="public",
     ),
-    Item(
-        "printed_optscale_curves",
-        "",
-        "What another paper prints: best-of-N and majority voting with a reasoning policy",
+    *_with_numbers(
+        Item(
+            "printed_optscale_curves",
+            "",
+            "What another paper prints: best-of-N and majority voting with a reasoning policy",
+            "printed_optscale",
+            chart=optscale.curves,
+            task_rank=None,
+            aggregated=False,
+            intervals=False,
+            scale="printed",
+        ),
         "printed_optscale",
-        chart=optscale.curves,
-        task_rank=None,
-        aggregated=False,
-        intervals=False,
-        needs=("optscale",),
-        scale="printed",
-    ),
-    Item(
-        "printed_optscale",
-        "",
-        "What another paper prints: best-of-N and majority voting with a reasoning policy",
-        "printed_optscale",
-        table=optscale_tables.curves,
-        task_rank=None,
-        aggregated=False,
-        intervals=False,
-        needs=("optscale",),
-        scale="printed",
+        optscale_tables.curves,
     ),
     Item(
         "public_collections",
@@ -481,7 +449,6 @@ ITEMS: tuple[Item, ...] = (
         table=rollouts.collections,
         task_rank=None,
         aggregated=False,
-        needs=_ROLLOUTS,
         scale="public",
     ),
     Item(
@@ -492,7 +459,6 @@ ITEMS: tuple[Item, ...] = (
         table=rollouts.sources,
         task_rank=None,
         aggregated=False,
-        needs=_ROLLOUTS,
         scale="public",
     ),
     Item(
@@ -519,7 +485,6 @@ ITEMS: tuple[Item, ...] = (
         table=provenance.cells,
         task_rank=None,
         aggregated=False,
-        needs=("ledger",),
     ),
     Item(
         "table_2",
@@ -566,7 +531,6 @@ ITEMS: tuple[Item, ...] = (
         "prm_failures",
         table=prms.failures,
         aggregated=False,
-        needs=_STEP_TRUTH,
     ),
     Item(
         "table_7",
@@ -576,7 +540,6 @@ ITEMS: tuple[Item, ...] = (
         table=prompts.prompts,
         task_rank=None,
         aggregated=False,
-        needs=("prompts",),
     ),
 )
 

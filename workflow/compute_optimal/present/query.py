@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,9 +77,3 @@ def _misfit(database: Path, what: str, error: Exception) -> StudyError:
         where=str(database),
         cure="build it again with this version of the study: make",
     )
-
-
-def has_tables(database: Path, tables: Sequence[str]) -> bool:
-    """Whether the database has all of these tables."""
-    present = {row["name"] for row in run_query("tables", database)}
-    return present >= set(tables)

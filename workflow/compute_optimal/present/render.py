@@ -23,7 +23,7 @@ from compute_optimal.errors import StudyError
 from compute_optimal.present import style
 from compute_optimal.present.catalogue import Item, item_named
 from compute_optimal.present.charts.grid import PAGE_HEIGHT, Grid, grid_without_results
-from compute_optimal.present.query import Row, has_tables, opened, run_query
+from compute_optimal.present.query import Row, opened, run_query
 from compute_optimal.present.tables.model import Table
 from compute_optimal.study.imports import modules_behind
 
@@ -44,14 +44,14 @@ class Drawing:
     """A figure that can be written to files and shown in a notebook."""
 
     title: str
-    lay_out: Callable[[], Grid]
+    make_grid: Callable[[], Grid]
     picture: Path | None = None
     """Its PNG, where it has been drawn before."""
 
     @cached_property
     def grid(self) -> Grid:
         """What is drawn: panels and their contents."""
-        return self.lay_out()
+        return self.make_grid()
 
     def save(self, outputs: Mapping[str, Path]) -> None:
         """Write "svg" and "png" as one sheet each and "pdf" as pages for print."""
@@ -117,25 +117,25 @@ def draw(
     """
     item = item_named(name)
     if item.chart is None:
-        raise StudyError(f"{name} is a table", cure="use render_table or tabulate")
-    lay_out = partial(_lay_out, item, Path(database), task, scoring, voting)
+        raise StudyError(f"{name} is a table", cure="use tabulate")
+    make_grid = partial(_grid, item, Path(database), task, scoring, voting)
     if drawn is not None:
-        return Drawing(_title(item), lay_out, Path(drawn) / f"{name}.png")
+        return Drawing(_title(item), make_grid, Path(drawn) / f"{name}.png")
     # At once, so that what cannot be drawn is an error here and not where it is shown.
-    grid = lay_out()
+    grid = make_grid()
     return Drawing(_title(item), lambda: grid)
 
 
-def _lay_out(
+def _grid(
     item: Item, database: Path, task: str | None, scoring: str | None, voting: str | None
 ) -> Grid:
     assert item.chart is not None
     with opened(database):
-        rows, subtitle = _rows(item, database, task, scoring, voting)
-    return _laid_out(item, rows, subtitle)
+        rows, subtitle = _rows_and_subtitle(item, database, task, scoring, voting)
+    return _grid_of_rows_and_subtitle(item, rows, subtitle)
 
 
-def _laid_out(item: Item, rows: Sequence[Row] | None, subtitle: str) -> Grid:
+def _grid_of_rows_and_subtitle(item: Item, rows: Sequence[Row] | None, subtitle: str) -> Grid:
     assert item.chart is not None
     if rows:
         return item.chart(rows, _title(item), subtitle)
@@ -154,17 +154,10 @@ def tabulate(
     """The table ``name`` of the catalogue; parameters and errors as for ``draw``."""
     item = item_named(name)
     if item.table is None:
-        raise StudyError(f"{name} is a figure", cure="use draw_figure or draw")
+        raise StudyError(f"{name} is a figure", cure="use draw")
     with opened(Path(database)):
-        rows, subtitle = _rows(item, Path(database), task, scoring, voting)
+        rows, subtitle = _rows_and_subtitle(item, Path(database), task, scoring, voting)
     return item.table(rows or (), f"{_title(item)} ({subtitle})")
-
-
-def draw_figure(
-    name: str, database: Path, outputs: Mapping[str, Path], *, task: str | None = None
-) -> None:
-    """Write the figure ``name`` to ``outputs``: format ("svg", "pdf", "png") to path."""
-    draw(name, database, task=task).save(outputs)
 
 
 def draw_figures(database: Path, outputs: Sequence[Path], *, workers: int) -> None:
@@ -179,7 +172,7 @@ def draw_figures(database: Path, outputs: Sequence[Path], *, workers: int) -> No
     with opened(database):
         for name in figures:
             item = item_named(name)
-            contents[name] = _Contents(name, *_rows(item, database, None, None, None))
+            contents[name] = _Contents(name, *_rows_and_subtitle(item, database, None, None, None))
     missing = []
     for name, files in figures.items():
         if all(contents[name].kept(path).is_file() for path in files.values()):
@@ -241,7 +234,7 @@ def render_tables(database: Path, outputs: Sequence[Path]) -> None:
     """Write tables, each output named by its own and the format."""
     with opened(database):
         for name, files in _by_name(outputs).items():
-            render_table(name, database, files)
+            write_table(name, database, files)
 
 
 def _by_name(outputs: Sequence[Path]) -> dict[str, dict[str, Path]]:
@@ -258,7 +251,7 @@ def _draw_one(figure: tuple[_Contents, Mapping[str, Path]]) -> None:
     # among them over and over took an eighth of the time.
     gc.disable()
     try:
-        grid = _laid_out(item, contents.rows, contents.subtitle)
+        grid = _grid_of_rows_and_subtitle(item, contents.rows, contents.subtitle)
         Drawing(_title(item), lambda: grid).save(files)
     finally:
         gc.enable()
@@ -271,7 +264,7 @@ def _draw_one(figure: tuple[_Contents, Mapping[str, Path]]) -> None:
         unfinished.replace(drawing)
 
 
-def render_table(
+def write_table(
     name: str, database: Path, outputs: Mapping[str, Path], *, task: str | None = None
 ) -> None:
     """Write the table ``name`` to ``outputs``: format ("csv", "md", "tex") to path."""
@@ -283,7 +276,7 @@ def render_table(
         path.write_text(texts[suffix](), encoding="utf-8", newline="\n")
 
 
-def _rows(
+def _rows_and_subtitle(
     item: Item, database: Path, task: str | None, scoring: str | None, voting: str | None
 ) -> tuple[tuple[Row, ...] | None, str]:
     """Rows of the item and what it shows, in words; None and the reason if it cannot be shown."""
@@ -316,8 +309,6 @@ def _rows(
         return None, _NO_ROLLOUTS
     elif item.scale == "study":
         shown += [_task_text(row) for row in tasks]
-    if not has_tables(database, item.needs):
-        return None, f"the database has no table {' and no '.join(item.needs)}"
     if item.aggregated:
         score, vote = _SCORES[parameters["scoring"]], _RULES[parameters["voting"]]
         shown.append(f"score: {score}; vote: {vote}")

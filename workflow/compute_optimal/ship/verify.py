@@ -13,7 +13,8 @@ import csv
 import hashlib
 import io
 import math
-from collections.abc import Iterable, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,6 +89,28 @@ class Verification:
             if not check.passed:
                 lines += [f"       {remark}" for remark in check.remarks]
         return "\n".join(lines)
+
+
+def verify_study(
+    study: Study, expected: Path, *, tier: int, cores: int, page: Path | None
+) -> Iterator[str]:
+    """The command ``verify``: checks in a line each, and the page of them.
+
+    ``expected``: folder of shipped results; ``page``: by default beside the study's own. Raises
+    ``StudyError`` where a check fails.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        verification = verify(study, expected, Path(folder), tier=tier, cores=cores)
+    page = page or study.results / "verify.html"
+    with partitions.atomic_write(page) as file:
+        file.write(verification.html.encode())
+    yield f"{verification.text}\npage: {page}"
+    if not verification.passed:
+        raise StudyError(
+            "what ships with this study is not what it claims to be",
+            where=str(page),
+            cure="restore data/ from version control; if the change was meant: make ship",
+        )
 
 
 def verify(study: Study, shipped: Path, folder: Path, *, tier: int, cores: int) -> Verification:

@@ -180,10 +180,16 @@ def _first_line(error: BaseException) -> str:
 def write_result(frame: pl.DataFrame, path: Path) -> None:
     """Write a result of a study, a parquet file that replaces those of other requests."""
     write_parquet(frame, path)
-    supersede(path)
+    _supersede(path)
 
 
-def supersede(path: Path) -> None:
+def write_description(content: Any, path: Path) -> None:
+    """Write what a result of a study is, or was made of, as JSON that replaces those of others."""
+    write_json(path, content)
+    _supersede(path)
+
+
+def _supersede(path: Path) -> None:
     """Remove the files beside ``path`` that differ from it in the digest of their name only.
 
     A result whose name carries the digest of its request is current as long as it exists. Were an

@@ -14,6 +14,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -21,7 +22,7 @@ import polars as pl
 from compute_optimal.store import units
 from compute_optimal.store.storage import Storage
 from compute_optimal.study.cells import Cell, Grid
-from compute_optimal.study.config import HardwareEntry, ModelEntry, Study
+from compute_optimal.study.config import HardwareEntry, ModelEntry, Study, hardware_named
 from compute_optimal.study.coverage import coverage
 
 GIB = 2**30
@@ -194,6 +195,15 @@ def plan(
         {name: entry.weight_bytes / 1e9 for name, entry in entries.items() if entry.hub_id},
         tuple(name for name, entry in entries.items() if entry.gated),
     )
+
+
+def plan_study(study: Study, hardware: str | None, by: str, output: Path | None) -> Iterator[str]:
+    """The command ``plan``: ``describe``, and every cell as CSV in ``output``."""
+    planned = plan(study, *hardware_named(study, hardware))
+    yield describe(planned, by)
+    if output:
+        planned.cells.write_csv(output)
+        yield f"every cell: {output}"
 
 
 def resources(study: Study, names: Sequence[str], jobs: int, to_do: pl.DataFrame) -> Resources:

@@ -137,6 +137,12 @@ def lock_models(study: Study, *, api: HubApi | None = None) -> dict[str, LockEnt
     return lock
 
 
+def lock_study(study: Study) -> list[str]:
+    """The command ``lock``: ``lock_models``, and what it added."""
+    added = lock_models(study).keys() - study.lock.keys()
+    return [f"{study.lock_file}: {', '.join(sorted(added)) or 'nothing'} added"]
+
+
 def refuse_unlocked(study: Study) -> None:
     """Raise ``StudyError`` naming every model of ``study`` that nothing pins."""
     entries = [*map(study.policy, study.policies), *map(study.prm, study.prms)]

@@ -11,7 +11,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property, wraps
 from importlib.util import find_spec
 from inspect import isroutine
@@ -21,7 +21,7 @@ from typing import Any, Protocol, TypedDict
 import polars as pl
 
 from compute_optimal.errors import StudyError, in_words
-from compute_optimal.micro.recipes import BASES, POLICIES, PRMS
+from compute_optimal.micro.recipes import BASES, POLICIES, PRMS, RECIPES
 from compute_optimal.present.catalogue import ITEMS, NOTEBOOKS, Item, item_named
 from compute_optimal.store.sharing import fetch
 from compute_optimal.store.storage import Storage
@@ -65,9 +65,10 @@ from compute_optimal.study.requests import (
     SearchPart,
     Shard,
     StudyDescription,
+    TrainingRequest,
 )
 from compute_optimal.study.sources import sources_of
-from compute_optimal.study.spec import Spec, canonical
+from compute_optimal.study.spec import Spec
 from compute_optimal.tasks import step_checker
 
 CLAIMS = Path("config/claims.yaml")
@@ -408,8 +409,7 @@ class StudyPlan:
     @property
     def micro_models(self) -> list[str]:
         """Folders of all models of the scale model."""
-        names = (*POLICIES, *BASES, *PRMS)
-        return [f"{self.results}/models/{name}" for name in names]
+        return [f"{self.results}/models/{name}" for name in RECIPES]
 
     @property
     def micro_policy_pattern(self) -> str:
@@ -437,14 +437,13 @@ class StudyPlan:
         return [f"{self.results}/models/{name}" for name in names]
 
     def micro_recipe(self, wildcards: Wildcards) -> str:
-        """Parameter of the training rules: the recipe, which determines the model."""
+        """Parameter of the training rules."""
         (name,) = (
             getattr(wildcards, key)
             for key in ("micro_policy", "micro_base", "micro_prm")
             if hasattr(wildcards, key)
         )
-        recipe = POLICIES.get(name) or BASES.get(name) or PRMS[name]
-        return canonical(asdict(recipe))
+        return TrainingRequest(RECIPES[name]).text
 
     # --- parameters and resources --------------------------------------------------------------
 

@@ -12,9 +12,14 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 import pydantic
-from pydantic import BaseModel, ConfigDict, Discriminator, Tag, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Discriminator, RootModel, Tag, TypeAdapter
 
 from compute_optimal.errors import StudyError
+from compute_optimal.micro.recipe_kinds import (
+    BaseRecipe,
+    PolicyRecipe,
+    PrmRecipe,
+)
 from compute_optimal.study.spec import Spec, canonical, digest
 
 
@@ -22,13 +27,14 @@ class _Part(BaseModel):
     model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class Request(_Part):
-    """What one job is asked for."""
+class _Asked(BaseModel):
+    """Whatever is the one parameter of a rule."""
 
     @property
     def _content(self) -> Spec:
         # A field that was never named, such as the shard of a whole job, is no part of it.
-        return self.model_dump(exclude_unset=True)
+        content: Spec = self.model_dump(exclude_unset=True)
+        return content
 
     @property
     def text(self) -> str:
@@ -39,6 +45,10 @@ class Request(_Part):
     def digest(self) -> str:
         """What names of files carry."""
         return digest(self._content)
+
+
+class Request(_Asked, _Part):
+    """What one job is asked for, field by field."""
 
 
 class OnTask(Request):
@@ -241,6 +251,31 @@ class StudyDescription(Request):
     tables: Sequence[str]
 
 
+# --- the scale model ------------------------------------------------------------------------------
+
+
+def _recipe_kind(recipe: Any) -> str:
+    if not isinstance(recipe, Mapping):
+        return type(recipe).__name__
+    own_fields = {"architecture": PolicyRecipe, "start": BaseRecipe}
+    kinds = [kind for field, kind in own_fields.items() if field in recipe]
+    return (kinds or [PrmRecipe])[0].__name__
+
+
+class TrainingRequest(
+    _Asked,
+    RootModel[
+        Annotated[
+            Annotated[PolicyRecipe, Tag("PolicyRecipe")]
+            | Annotated[BaseRecipe, Tag("BaseRecipe")]
+            | Annotated[PrmRecipe, Tag("PrmRecipe")],
+            Discriminator(_recipe_kind),
+        ]
+    ],
+):
+    """``train_micro_policy``, ``_base`` and ``_prm``: the recipe, which determines the model."""
+
+
 # --- commands -------------------------------------------------------------------------------------
 
 
@@ -265,6 +300,7 @@ _OF_VERB: dict[str, Any] = {
         Discriminator(_origin),
     ],
     "describe-study": StudyDescription,
+    "train-micro-model": TrainingRequest,
 }
 
 

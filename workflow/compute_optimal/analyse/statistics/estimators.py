@@ -14,19 +14,25 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from itertools import combinations
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from compute_optimal.analyse.statistics.combinatorics import binomials, unit_legendre
+from compute_optimal.analyse.statistics.small_pools import winning_subsets
+
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 Scoring = Literal["prm_min", "prm_last", "prm_avg"]
 
-MAX_POOL = 1024
-"""Binomial coefficients of larger pools leave the range of float64."""
+EXACT_POOL = 20
+"""Votes of pools up to this size are exact for every k: their subsets can be counted."""
+
+_LISTED = 2000
+"""As many subsets of a small pool take less time to list than to count by the sums of classes."""
 
 _CACHED_CELLS = 1 << 15
 """Numbers that are worked on at once where problems are many: 256 kB."""
@@ -129,6 +135,8 @@ def weighted_vote_at_k(
 ) -> tuple[FloatArray, FloatArray]:
     """Expected correctness when k samples vote with weights (PRM-vote), and its Monte-Carlo error.
 
+    Exact for every k where n is at most ``EXACT_POOL``, else from random subsets.
+
     ``classes``, ``correct``: [problems, n] as in ``plurality_at_k``. ``weights``:
     [strategies, problems, n], >= 0; NaN counts as 0. The answer with the largest sum of weights
     wins, ties share equally, no answer never wins. Returns the mean and its standard error, both
@@ -137,9 +145,9 @@ def weighted_vote_at_k(
     The subsets are the prefixes of ``n_subsets`` random orders of the pool that depend on
     (seed, n) only, so strategies and problems share them and differences between strategies are
     sharper than either error says. For one k the subsets are independent; for two they are
-    nested, so a curve's errors go together. k = 1, k = n, and problems whose answers are all worth
-    the same are exact (error 0). The error of a mean over problems is sqrt(sum of squares) /
-    problems.
+    nested, so a curve's errors go together. What is exact has the error 0: small pools, k = 1,
+    k = n, and problems whose answers are all worth the same. The error of a mean over problems is
+    sqrt(sum of squares) / problems.
 
     Weights are rounded to 2**-45 (n = 256) of a problem's largest weight, and sums of k weights
     that differ by no more than k such units tie: whatever the scale of the weights, sums that are
@@ -165,7 +173,8 @@ def weighted_vote_at_k(
         reachable = np.flatnonzero(ks <= size)
         k = ks[reachable]
         choose = binomials(size)
-        sampled = np.flatnonzero((k > 1) & (k < size))
+        between = np.flatnonzero((k > 1) & (k < size))
+        exact, sampled = (between, between[:0]) if size <= EXACT_POOL else (between[:0], between)
         longest = int(k[sampled].max(initial=0))
         random_orders = np.random.default_rng([seed, size]).random((n_subsets, size))
         orders = np.argsort(random_orders, axis=1)[:, :longest]
@@ -185,6 +194,8 @@ def weighted_vote_at_k(
             if np.any(k == size):
                 votes = _votes(part, weights_of_part, whole_pool, k[k == size])
                 value[:, at, k == size] = votes[:, :, 0]
+            if len(exact):
+                value[:, at, exact] = _exact_votes(part, weights_of_part, k[exact])
             if len(sampled):
                 votes = _votes(part, weights_of_part, orders, k[sampled])
                 value[:, at, sampled] = votes.mean(axis=2)
@@ -317,24 +328,6 @@ def trajectory_scores(margins: ArrayLike, n_steps: ArrayLike, scoring: Scoring) 
         )
         vote_weight = _sigmoids(ranking)[0]
     return TrajectoryScores(ranking, vote_weight)
-
-
-def binomials(size: int) -> FloatArray:
-    """C(m, k) for m, k in 0..size, 0 where k > m; relative error below 1e-12."""
-    if size > MAX_POOL:
-        raise ValueError(f"pools of more than {MAX_POOL} samples are not supported: {size}")
-    return _pascal(int(max(size - 1, 1)).bit_length())[: size + 1, : size + 1]
-
-
-@cache
-def _pascal(size_bits: int) -> FloatArray:
-    size = 1 << size_bits
-    table = np.zeros((size + 1, size + 1))
-    table[:, 0] = 1
-    for row in range(1, size + 1):
-        table[row, 1:] = table[row - 1, 1:] + table[row - 1, :-1]
-    table.flags.writeable = False
-    return table
 
 
 def _check_shape(correct: FloatArray, **others: FloatArray | IntArray) -> None:
@@ -497,7 +490,7 @@ def _ways_drawn(drawn: IntArray, others: IntArray, n_rest: int, degree: int) -> 
     choose = binomials(n_rest)
     reaches = others[:, None] >= drawn
     n_ties = np.minimum(reaches.sum(axis=0), degree // drawn)
-    nodes = [_unit_legendre(int(ties) // 2 + 1) for ties in n_ties]
+    nodes = [unit_legendre(int(ties) // 2 + 1) for ties in n_ties]
     tie, node_weight = np.hstack(nodes)
     t = np.repeat(drawn, [part.shape[1] for part in nodes])
     free = n_rest - (others[:, None] * reaches).sum(axis=0)
@@ -521,18 +514,60 @@ def _ways_drawn(drawn: IntArray, others: IntArray, n_rest: int, degree: int) -> 
     return np.add.reduceat(state * node_weight[:, None], first_row[drawn], axis=0)
 
 
-@cache
-def _unit_legendre(n_nodes: int) -> FloatArray:
-    """Nodes and weights [2, n_nodes] on 0..1, exact for polynomials of degree 2 n_nodes - 1."""
-    nodes, weights = np.polynomial.legendre.leggauss(n_nodes)
-    return np.stack([(nodes + 1) / 2, weights / 2])
-
-
 def _chunks(rows: IntArray, cells_per_row: int) -> Iterator[IntArray]:
     """``rows`` in turn, as many at once as keep their cells in the processor's cache."""
     at_once = max(_CACHED_CELLS // max(cells_per_row, 1), 1)
     for start in range(0, len(rows), at_once):
         yield rows[start : start + at_once]
+
+
+def _exact_votes(classes: _Classes, weights: FloatArray, budgets: IntArray) -> FloatArray:
+    """Worth of the winner [strategies, problems, budgets], mean over all subsets of k samples.
+
+    Arguments as for ``_votes``, of problems with at most ``EXACT_POOL`` samples.
+    """
+    n = weights.shape[2]
+    ways, whole = binomials(n)[n, budgets], _whole_numbers(weights, n)
+    is_listed = ways <= _LISTED
+    counted = budgets[~is_listed]
+    listed = [_drawn(n, k) for k in budgets[is_listed].tolist()]
+    mean = np.zeros((*weights.shape[:2], len(budgets)))
+    for problem, labels in enumerate(classes.labels):
+        of_class = labels[:, None] == np.arange(labels.max(initial=-1) + 1)
+        worth = classes.worth[problem, : of_class.shape[1]]
+        by_class = of_class * whole[:, problem, :, None]
+        for i, drawn in zip(np.flatnonzero(is_listed), listed, strict=True):
+            sums = drawn @ by_class
+            sums[:, drawn @ of_class == 0] = -np.inf
+            # As in ``_votes``.
+            level = np.maximum(sums.max(axis=2, keepdims=True), 0) - n
+            leads = sums >= level
+            mean[:, problem, i] = (leads @ worth / np.maximum(leads.sum(axis=2), 1)).mean(axis=1)
+        absent = int(np.count_nonzero(labels < 0))
+        for right in np.flatnonzero(worth > 0) if len(counted) else ():
+            for strategy, weight in enumerate(whole[:, problem]):
+                others = [weight[of_class[:, i]] for i in range(len(worth)) if i != right]
+                won = winning_subsets(weight[of_class[:, right]], others, absent, n)
+                share = won[counted - 1] / ways[~is_listed]
+                mean[strategy, problem, ~is_listed] += worth[right] * share
+    return mean
+
+
+@lru_cache(maxsize=32)
+def _drawn(size: int, k: int) -> FloatArray:
+    """All subsets of k samples [subsets, size]: 1 where a sample is drawn, else 0."""
+    subsets = np.array([*combinations(range(size), k)], dtype=np.int64)
+    drawn = np.zeros((len(subsets), size))
+    np.put_along_axis(drawn, subsets, 1.0, axis=1)
+    return drawn
+
+
+def _whole_numbers(weights: FloatArray, length: int) -> FloatArray:
+    """Weights [..., n] as whole numbers: ``length`` of them add up in float64 without rounding."""
+    largest = weights.max(axis=-1, keepdims=True)
+    bits = 53 - length.bit_length()
+    whole: FloatArray = np.rint(weights * 2.0**bits / np.where(largest > 0, largest, 1))
+    return whole
 
 
 def _votes(
@@ -564,11 +599,8 @@ def _votes(
 
     absent = by_class(None) == 0
     of_class = np.stack([classes.worth, np.ones_like(classes.worth)], axis=1)[:, None]
-    largest_weight = weights.max(axis=2, keepdims=True)
-    weight_bits = 53 - length.bit_length()
-    fixed = np.rint(weights * 2.0**weight_bits / np.where(largest_weight > 0, largest_weight, 1))
     winner = np.empty((len(weights), n_problems, n_orders, len(budgets)))
-    for strategy, weight in enumerate(fixed):
+    for strategy, weight in enumerate(_whole_numbers(weights, length)):
         sums = by_class(np.take(weight, samples, axis=1).ravel())
         # A class that was not drawn cannot lead, whereas one without weight can.
         np.copyto(sums, -np.inf, where=absent)

@@ -23,7 +23,7 @@ from compute_optimal.analyse.differences import ROUNDING, Resampling, difference
 from compute_optimal.analyse.statements import SQL_FOLDER
 from compute_optimal.analyse.statistics.estimators import FloatArray
 from compute_optimal.errors import StudyError
-from compute_optimal.present.query import Row, has_tables, run_query
+from compute_optimal.present.query import Row, run_query
 from compute_optimal.study.config import Claim
 from compute_optimal.study.config.reading import suggestion
 
@@ -33,7 +33,6 @@ MINIMUM_PROBLEMS = 10
 """ASSUME: a case with fewer problems says nothing; its bootstrap interval is far too short."""
 
 _UNDEFINED = "a relative difference from 0 is undefined"
-_OPTIONAL_TABLES = ("prm_ability",)
 _PATTERNS = dict.fromkeys(("difficulty", "policies", "prms", "tasks"), ".*")
 
 
@@ -99,16 +98,11 @@ def judge_claims(claims: Sequence[Claim], database: Path) -> tuple[Judgement, ..
     (settings,) = run_query("settings", database)
     resampling = Resampling(*(settings[name] for name in Resampling._fields))
     aggregation = {name: settings[name] for name in ("scoring", "voting")}
-    absent = [table for table in _OPTIONAL_TABLES if not has_tables(database, [table])]
     judgements = []
     for claim in claims:
-        # A query that asks for a table that this study has not is not run.
-        text = known[claim.query].read_text(encoding="utf-8")
-        rows: Sequence[Row] = ()
-        if not any(table in text for table in absent):
-            of_claim = {**_PATTERNS, **aggregation, **claim.parameters, "scale": claim.scale}
-            _check_parameters(claim, text, of_claim)
-            rows = run_query(f"claims/{claim.query}", database, of_claim)
+        of_claim = {**_PATTERNS, **aggregation, **claim.parameters, "scale": claim.scale}
+        _check_parameters(claim, known[claim.query].read_text(encoding="utf-8"), of_claim)
+        rows = run_query(f"claims/{claim.query}", database, of_claim)
         judgements.append(
             replace(_judged(claim, rows, resampling), confidence=resampling.confidence)
         )

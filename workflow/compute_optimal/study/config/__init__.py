@@ -36,8 +36,10 @@ from compute_optimal.study.config.study import (
     Statistics,
     StoreFolders,
     Study,
+    described_study,
     load_study,
     parse_study,
+    results_folder,
 )
 
 __all__ = [
@@ -70,10 +72,12 @@ __all__ = [
     "StoreFolders",
     "Study",
     "TaskEntry",
+    "described_study",
     "hardware_named",
     "load_claims",
     "load_lock",
     "load_registry",
     "load_study",
     "parse_study",
+    "results_folder",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import combinations, product
 from pathlib import Path
@@ -311,6 +312,21 @@ def load_study(
     """
     content = merged(read_mapping(Path(path)), overrides or {})
     return parse_study(content, where=str(path), locking=locking)
+
+
+def described_study(file: Path, registry: Path, lock_file: Path) -> Study:
+    """The study that ``describe_study`` wrote, with what lies where it lies now.
+
+    Raises ``StudyError`` as ``load_study`` does.
+    """
+    places = {"registry": str(registry), "lock_file": str(lock_file)}
+    described = json.loads(file.read_bytes())["study"]
+    return parse_study({**described, **places}, where=str(file))
+
+
+def results_folder(study: Study) -> list[str]:
+    """The command of this name: where a study's results lie."""
+    return [str(study.results)]
 
 
 def parse_study(

@@ -1,0 +1,77 @@
+"""What ships in ``data/`` and what is sent elsewhere: cells of studies, models, results."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from compute_optimal.errors import StudyError
+from compute_optimal.micro.base_training import install_bases
+from compute_optimal.ship.expected import recompute, write_expected
+from compute_optimal.store.sharing import Cells, fetch, publish
+from compute_optimal.store.storage import Storage
+from compute_optimal.study.cells import all_partitions
+from compute_optimal.study.config import Study
+from compute_optimal.study.models import install_models
+
+MODELS = Path("data/models")
+
+
+def install_trained(study: Study, folder: Path) -> Iterator[str]:
+    """Replace the models of a study, and their bases, by those trained in ``folder``."""
+    yield from install_bases(folder, MODELS)
+    yield from install_models(study, folder)
+
+
+def ship_studies(
+    studies: Sequence[Study], expected: Path, *, prune: bool, cores: int
+) -> Iterator[str]:
+    """Make the cells of ``studies``, and what follows from them, what ships.
+
+    Cells go into the shipped store of the first study, results below ``expected``.
+    """
+    yield _send(studies, str(studies[0].store.shipped), prune=prune)
+    for study in studies:
+        yield f"computing the expected results of {study.name} from what ships now"
+        with tempfile.TemporaryDirectory() as folder:
+            files = recompute(study, Path(folder), cores=cores)
+        for path in write_expected(files, expected / study.name):
+            yield f"{path} ({path.stat().st_size:,} bytes)"
+
+
+def publish_studies(studies: Sequence[Study], to: str | None, *, prune: bool) -> Iterator[str]:
+    """Send the cells of ``studies`` to the address ``to``. Raises ``StudyError`` without one."""
+    if not to:
+        raise StudyError(
+            "no address is given, so nothing was published",
+            where="--to (make publish TO=...)",
+            cure="name a folder or an address, such as s3://bucket/folder; to change what ships "
+            "with this repository: make ship",
+        )
+    yield _send(studies, to, prune=prune)
+
+
+def fetch_study(study: Study, source: Sequence[str] | None) -> Iterator[str]:
+    """Bring what the store lacks of a study from the addresses ``source``, or its remotes.
+
+    Raises ``StudyError`` where there are none.
+    """
+    addresses = source or study.store.remotes
+    if not all(addresses) or not addresses:
+        raise StudyError(
+            "no address is given, so nothing was fetched",
+            where=f"--from (make fetch FROM=...), or store.remotes of the study {study.name}",
+            cure="name the folder or address that was published to",
+        )
+    for address in addresses:
+        yield fetch(_cells(study), address).summary("fetched")
+
+
+def _send(studies: Sequence[Study], address: str, *, prune: bool) -> str:
+    cells = {part.directory: (part, rows) for study in studies for part, rows in _cells(study)}
+    return publish(cells.values(), address, prune=prune).summary("sent")
+
+
+def _cells(study: Study) -> Cells:
+    return all_partitions(study, Storage.of(study).store)
