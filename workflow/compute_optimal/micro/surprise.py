@@ -3,8 +3,8 @@
 What the base expects is brought to the token that stands there and compared by weights that are
 set (``growth``). The end of a step and the words that begin and end an answer are symbols too, so
 that a number cut short or an answer given early is a surprise. Surprise is counted in logits,
-whatever the base and the token, and the verdict is set as well. So the grown PRM judges by the largest surprise so far, as the base's likelihood would,
-before it has seen one label:
+whatever the base and the token, and the verdict is set as well. So the grown PRM judges by the
+largest surprise so far, as the base's likelihood would, before it has seen one label:
 
 1. ``EXTRA`` lanes are added to the stream, faint beside the base's. They hold a constant, a code of
    which symbol a token is, whether it is the anchor, and whether the question has ended.
