@@ -437,8 +437,8 @@ def _ledger(study: Study, storage: Storage) -> pl.DataFrame:
             "method": cell.method,
             "kind": cell.kind,
             "spec": canonical(cell.spec),
-            "budget": cell.spec.get("budget"),
-            "unit_budget": units.budget(cell.spec),
+            "budget": cells.budget_of(cell.spec),
+            "unit_budget": cells.unit_budget(cell.spec),
         }
         of_runs = spent.group_by("run", *ORIGIN, maintain_order=True).agg(
             pl.len().alias("n_units"), pl.col(*SECONDS, *COUNTS).sum()

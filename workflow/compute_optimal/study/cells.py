@@ -44,6 +44,46 @@ def kind_of(spec: Spec) -> Kind:
     return _KINDS[spec["kind"]]
 
 
+def policy_of(spec: Spec) -> str:
+    """The policy of a spec of samples, searches or draws."""
+    return str(spec["policy"]["name"])
+
+
+def prm_of(spec: Spec) -> str:
+    """The PRM of a spec of scores or searches."""
+    return str(spec["prm"]["name"])
+
+
+def samples_of(spec: Spec) -> Spec:
+    """The spec of the samples that a spec of scores is about."""
+    samples: Spec = spec["samples"]
+    return samples
+
+
+def method_of(spec: Spec) -> str:
+    """The method of a spec of searches: beam_search or dvts."""
+    return str(spec["method"])
+
+
+def budget_of(spec: Spec) -> int | None:
+    """N of a beam search; None for DVTS, whose subtrees serve every N, and for samples."""
+    budget: int | None = spec.get("budget")
+    return budget
+
+
+def unit_budget(spec: Spec) -> int:
+    """What one unit of a cell makes up of the budget N: a subtree of DVTS is M samples."""
+    if kind_of(spec) != "searches":
+        return 1
+    return budget_of(spec) or int(spec["beam_width"])
+
+
+def collection_of(spec: Spec) -> str | None:
+    """The collection of a spec of adopted rollouts; None where only its archive is known."""
+    collection: str | None = spec.get("collection")
+    return collection
+
+
 class Job(NamedTuple):
     """One job of the generate zone, which is one load of its models; no PRM draws samples."""
 
@@ -372,14 +412,14 @@ def partition(store: Store, spec: Spec) -> Partition:
     kind = spec["kind"]
     names: tuple[str, ...]
     if kind == "samples":
-        names = (spec["task"], spec["policy"]["name"], spec["pool"])
+        names = (spec["task"], policy_of(spec), spec["pool"])
     elif kind == "step_scores":
-        samples = spec["samples"]
-        names = (samples["task"], samples["policy"]["name"], spec["prm"]["name"])
+        samples = samples_of(spec)
+        names = (samples["task"], policy_of(samples), prm_of(spec))
     elif kind == "search":
-        names = (spec["task"], spec["policy"]["name"], spec["prm"]["name"], spec["method"])
-        if "budget" in spec:
-            names = (*names, str(spec["budget"]))
+        names = (spec["task"], policy_of(spec), prm_of(spec), method_of(spec))
+        if budget := budget_of(spec):
+            names = (*names, str(budget))
     elif kind == "problems":
         names = (spec["task"]["name"],)
     elif kind == "verdicts":
@@ -390,8 +430,8 @@ def partition(store: Store, spec: Spec) -> Partition:
 
 
 def _adopted_names(spec: Spec) -> tuple[str, ...]:
-    if "collection" in spec:
-        return spec["task"], spec["collection"]
+    if collection := collection_of(spec):
+        return spec["task"], collection
     return spec["task"], spec["policy"], spec["prm"]
 
 
@@ -401,7 +441,7 @@ def draws_partition(store: Store, draws: Spec, problem_hash: str) -> Partition:
     Never shipped nor published: cells hold all that was said, and draws serve only to say the same
     again without an engine.
     """
-    name = slug(draws["task"], draws["policy"]["name"], problem_hash[:8])
+    name = slug(draws["task"], policy_of(draws), problem_hash[:8])
     return store.own_partition("draws", name, {**draws, "problem_hash": problem_hash})
 
 

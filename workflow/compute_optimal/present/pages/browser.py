@@ -242,7 +242,7 @@ class _Cell:
         leaves: dict[tuple[_Tree, int, int], int] = {}
         hashes = [row["problem_hash"] for row in self.rows]
         for cell in self.grid.of("searches", self.task, self.policy):
-            prm, budget = str(cell.prm), cell.spec.get("budget")
+            prm, budget = str(cell.prm), cells.budget_of(cell.spec)
             store, spec = self.storage.store, cell.spec
             shown = pl.col("problem_hash").is_in(hashes)
             if budget is None:
