@@ -486,7 +486,8 @@ SELECT
     policies.family,
     policies.n_parameters,
     tasks.title AS task_title,
-    prms.title AS prm_title
+    prms.title AS prm_title,
+    prms.format AS prm_format
 FROM pool_outcomes
 INNER JOIN policies USING (policy)
 INNER JOIN tasks USING (task)

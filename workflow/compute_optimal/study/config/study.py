@@ -78,7 +78,8 @@ class Statistics(Checked):
         default=100,
         ge=10,
         le=10_000,
-        description="Subsets of the pool behind each prm_vote estimate [count]",
+        description="Subsets of a pool of more than 20 samples behind each prm_vote estimate "
+        "[count]",
     )
     confidence: float = Field(
         default=0.95, gt=0.5, le=0.9999, description="Level of the intervals [fraction]"
