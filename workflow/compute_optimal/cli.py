@@ -89,6 +89,9 @@ def _parser() -> argparse.ArgumentParser:
     job.add_argument("--spec", required=True, help="the rule's parameter: a request, JSON")
     study = argparse.ArgumentParser(add_help=False)
     study.add_argument("--config", type=Path, default=_DEFAULT_STUDY)
+    study.add_argument(
+        "--items", default="", help='narrow the study to what these need: "Table 3, Figure 5"'
+    )
 
     def verb(name: str, run: Any, help_text: str, *parents: Any) -> argparse.ArgumentParser:
         subparser = verbs.add_parser(name, help=help_text, description=help_text, parents=parents)
@@ -311,7 +314,7 @@ def _described_study(options: argparse.Namespace) -> Any:
 def _study(options: argparse.Namespace) -> Any:
     from compute_optimal.study.config import load_study
 
-    return load_study(options.config)
+    return load_study(options.config, {"items": options.items} if options.items else None)
 
 
 def _train_micro_model(options: argparse.Namespace) -> None:
@@ -374,7 +377,8 @@ def _lock(options: argparse.Namespace) -> None:
     from compute_optimal.study.config import load_study
     from compute_optimal.study.models import lock_models
 
-    study = load_study(options.config, locking=True)
+    narrowed = {"items": options.items} if options.items else None
+    study = load_study(options.config, narrowed, locking=True)
     added = lock_models(study).keys() - study.lock.keys()
     print(f"{study.lock_file}: {', '.join(sorted(added)) or 'nothing'} added")
 

@@ -349,7 +349,7 @@ def _entries(study: Study) -> dict[str, pl.DataFrame]:
         ],
         "prms": [(p.name, p.title, p.format, p.n_parameters) for p in map(study.prm_facts, prms)],
         "tasks": [(task.name, task.title, task.n_problems) for task in map(study.task, tasks)],
-        "study_budgets": [(budget,) for budget in study.budgets],
+        "study_budgets": [(budget,) for budget in study.every_budget],
         "prompts": [
             (
                 prompt.name,

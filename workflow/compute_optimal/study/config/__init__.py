@@ -28,16 +28,21 @@ from compute_optimal.study.config.registry import (
     load_registry,
 )
 from compute_optimal.study.config.study import (
-    SCORED_METHODS,
-    SEARCH_METHODS,
     Difficulty,
     Grading,
-    Method,
     Statistics,
     StoreFolders,
     Study,
     load_study,
     parse_study,
+)
+from compute_optimal.study.config.variation import (
+    SCORED_METHODS,
+    SEARCH_METHODS,
+    Method,
+    Part,
+    PolicyOverride,
+    SamplingOverride,
 )
 
 __all__ = [
@@ -59,13 +64,16 @@ __all__ = [
     "ModelEntry",
     "OutsidePolicy",
     "OutsidePrm",
+    "Part",
     "PolicyEntry",
+    "PolicyOverride",
     "PrmEntry",
     "PromptFamily",
     "ReaderName",
     "Registry",
     "RolloutFile",
     "Sampling",
+    "SamplingOverride",
     "Statistics",
     "StoreFolders",
     "Study",
