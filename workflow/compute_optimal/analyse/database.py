@@ -128,7 +128,9 @@ _ENTRIES: dict[str, Columns] = {
             "n_problems": Column(COUNT, "Number of problems of the whole task"),
         },
     ),
-    "study_budgets": Columns("Budgets of the study", common("budget")),
+    "study_budgets": Columns(
+        "Budgets of the study; single policies may have others", common("budget")
+    ),
     "prompts": Columns(
         "Prompts of the study",
         {
@@ -349,7 +351,7 @@ def _entries(study: Study) -> dict[str, pl.DataFrame]:
         ],
         "prms": [(p.name, p.title, p.format, p.n_parameters) for p in map(study.prm_facts, prms)],
         "tasks": [(task.name, task.title, task.n_problems) for task in map(study.task, tasks)],
-        "study_budgets": [(budget,) for budget in study.every_budget],
+        "study_budgets": [(budget,) for budget in study.budgets],
         "prompts": [
             (
                 prompt.name,

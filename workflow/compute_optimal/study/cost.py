@@ -548,7 +548,7 @@ def describe(planned: Plan, by: str) -> str:
     if planned.items.height:
         parts.append(_by_item(planned))
     parts += [_totals(planned), _assumed(planned)]
-    return "\n\n".join("\n".join(part) for part in parts)
+    return "\n\n".join(text for part in parts if (text := "\n".join(part)))
 
 
 def _hours(row: Mapping[str, Any]) -> list[str]:
