@@ -193,7 +193,7 @@ def test_a_study_narrowed_to_an_item_is_that_items_part_of_the_whole(item: str) 
     assert [cell.items for cell in narrowed] == [cell.items for cell in part]
 
 
-def test_items_are_priced_alone_together_and_by_what_they_share(tmp_path: Path) -> None:
+def test_items_are_priced_alone_together_and_by_what_they_share() -> None:
     study = with_items()
     priced = plan(study, *hardware_named(study))
     rows = {row["item"]: row for row in priced.items.iter_rows(named=True)}
