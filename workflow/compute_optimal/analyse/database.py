@@ -128,7 +128,9 @@ _ENTRIES: dict[str, Columns] = {
             "n_problems": Column(COUNT, "Number of problems of the whole task"),
         },
     ),
-    "study_budgets": Columns("Budgets of the study", common("budget")),
+    "study_budgets": Columns(
+        "Budgets of the study; single policies may have others", common("budget")
+    ),
     "prompts": Columns(
         "Prompts of the study",
         {

@@ -18,6 +18,7 @@ from compute_optimal.study.requests import (
     Estimated,
     EstimatesRequest,
     PolicyPart,
+    RunEstimatesRequest,
 )
 
 
@@ -76,7 +77,8 @@ def analysed(
         buckets = {}
         halves = adopted_pools.difficulty_of_halves(answers, ids, settings)
         rated = pl.concat([rated, halves])
-    curves, outcomes, repeated = accuracy.estimate(answers, scores, buckets, ids, settings)
+    scored = request.scored if isinstance(request, RunEstimatesRequest) else {}
+    curves, outcomes, repeated = accuracy.estimate(answers, scores, buckets, ids, settings, scored)
     selected = select_strategies(
         outcomes,
         ids,
@@ -89,7 +91,7 @@ def analysed(
         confidence=settings.confidence,
         seed=settings.seed,
     )
-    examined = examine_scores(answers, scores, ids, settings)
+    examined = examine_scores(answers, scores, ids, settings, scored)
     examined["run_to_run"] = pl.concat([examined["run_to_run"], repeated])
     carried = {name: pl.DataFrame(schema=schema) for name, schema in adopted_pools.TABLES.items()}
     if is_adopted:

@@ -3,7 +3,8 @@
 -- Parameters: against (cot or majority), tasks, scoring, voting, scale.
 WITH
 series AS (
-    FROM tested_series($scale, $scoring, $voting) WHERE regexp_full_match(task_title, $tasks)
+    FROM tested_series($scale, $scoring, $voting)
+    WHERE NOT is_beyond AND regexp_full_match(task_title, $tasks)
 ),
 top AS (
     FROM series

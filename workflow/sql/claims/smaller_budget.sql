@@ -3,7 +3,7 @@
 WITH
 series AS (
     FROM tested_series($scale, $scoring, $voting)
-    WHERE regexp_full_match(task_title, $tasks) AND budget > 1
+    WHERE NOT is_beyond AND regexp_full_match(task_title, $tasks) AND budget > 1
 ),
 small AS (
     FROM series

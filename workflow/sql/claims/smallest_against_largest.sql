@@ -4,7 +4,8 @@
 -- are not a small and a large one.
 WITH
 series AS (
-    FROM tested_series($scale, $scoring, $voting) WHERE regexp_full_match(task_title, $tasks)
+    FROM tested_series($scale, $scoring, $voting)
+    WHERE NOT is_beyond AND regexp_full_match(task_title, $tasks)
 ),
 small AS (
     FROM series

@@ -138,10 +138,19 @@ def _judged(claim: Claim, rows: Sequence[Row], resampling: Resampling) -> Judgem
             else f"{len(tested)} of {claim.rule.least_cases} cases have "
             f"{MINIMUM_PROBLEMS} problems or more"
         )
-        return Judgement(claim, "untested", f"{lacking}; needs {claim.needs or 'results'}")
+        return Judgement(claim, "untested", f"{lacking}; needs {_needed(claim)}")
     if claim.rule.expect in ("rises", "falls"):
         return _judged_by_trend(claim, tested, resampling)
     return _judged_by_difference(claim, tested, resampling)
+
+
+def _needed(claim: Claim) -> str:
+    """What is lacking and, of the paper's models, what says its price."""
+    needs = claim.needs or "results"
+    if not claim.items:
+        return needs
+    items = ", ".join(claim.items)
+    return f'{needs}; what it would cost: make plan CONFIG=config/paper.yaml ITEMS="{items}"'
 
 
 def _judged_on_print(claim: Claim, rows: Sequence[Row]) -> Judgement:
@@ -194,7 +203,7 @@ def _judged_by_trend(claim: Claim, rows: Sequence[Row], resampling: Resampling) 
     estimates, replicates = differences(rows, resampling, relative=relative)
     cases = _measured_cases(claim, rows, estimates, replicates, resampling)
     if spread < ROUNDING:
-        needs = claim.needs or "more models"
+        needs = _needed(claim) if claim.needs else "more models"
         return Judgement(claim, "untested", f"nothing to compare; needs {needs}", cases)
     if not np.isfinite(estimates).all():
         return Judgement(claim, "untested", _UNDEFINED, cases)

@@ -73,6 +73,11 @@ class Claim(Checked):
     needs: str = Field(
         default="", max_length=500, description="What a study must run for it to be tested"
     )
+    items: tuple[Line, ...] = Field(
+        default=(),
+        description="Those of config/paper.yaml's items that it needs: what it would cost to test "
+        "it is what they cost",
+    )
 
     def complaints(self) -> Iterator[str]:
         """Patterns can be read."""
