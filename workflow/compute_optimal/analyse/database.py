@@ -14,6 +14,7 @@ from compute_optimal.adopt import FILES as ADOPTED_FILES
 from compute_optimal.adopt import SOLUTIONS
 from compute_optimal.analyse.accuracy import CURVES, OUTCOMES, RATED
 from compute_optimal.analyse.adopted_pools import TABLES as POOL_TABLES
+from compute_optimal.analyse.predicted_difficulty import TABLES as PREDICTION_TABLES
 from compute_optimal.analyse.prm_ability import RATES
 from compute_optimal.analyse.prm_cases import CASES
 from compute_optimal.analyse.published import (
@@ -54,6 +55,7 @@ FILES: dict[str, Columns] = {
             **SELECTION_TABLES,
             **SCORE_TABLES,
             **POOL_TABLES,
+            **PREDICTION_TABLES,
         }.items()
     },
 }
