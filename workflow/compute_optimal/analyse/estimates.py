@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from compute_optimal.analyse import accuracy, adopted_pools, predicted_difficulty
+from compute_optimal.analyse.adaptive_budgets import examine_stopping
 from compute_optimal.analyse.score_quality import examine_scores
 from compute_optimal.analyse.selection import select_strategies
 from compute_optimal.judge.answers import of_cell, scores_of, scores_of_adopted
@@ -113,5 +114,6 @@ def analysed(
         **examined,
         **carried,
         **predicted,
+        "adaptive": examine_stopping(answers, scores, ids, settings),
     }
     return {name: of_cell(table, task, policy.policy) for name, table in tables.items()}
