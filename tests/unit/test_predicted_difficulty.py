@@ -297,8 +297,9 @@ def simulated_coverage(n_repetitions: int, n_problems: int = 120) -> float:
 
 
 def test_intervals_of_what_is_chosen_cover_what_they_should() -> None:
-    # 400 repetitions tell a coverage to 1.1 points: 93 to 97% with two of these to either side.
-    assert 0.93 - 0.022 <= simulated_coverage(400) <= 0.97 + 0.022
+    # 200 repetitions tell a coverage to 1.5 points: 93 to 97% with two of these to either side.
+    # benchmarks/coverage.py has more.
+    assert 0.93 - 0.03 <= simulated_coverage(200) <= 0.97 + 0.03
 
 
 def test_a_pool_of_one_budget_is_not_looked_at_beyond_it() -> None:

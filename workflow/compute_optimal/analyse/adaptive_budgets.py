@@ -125,11 +125,14 @@ def _rows(
     for prm, of_prm in scores.items():
         margins = margins_of(pool, of_prm)
         for scoring in _SCORINGS:
-            ranking = grid.scores(margins, scoring)[0][enough, :size]
+            # A mean of steps that are all certain has no finite logit.
+            ranking = np.clip(grid.scores(margins, scoring)[0][enough, :size], -1e300, 1e300)
             known = ranking[~np.isnan(ranking)]
             if not len(known):
                 continue
-            thresholds = np.append(np.quantile(known, 1 - np.array(REACHED)), np.inf)
+            thresholds = np.append(
+                np.quantile(known, 1 - np.array(REACHED), method="inverted_cdf"), np.inf
+            )
             right, drawn = best_stopped(correct, ranking, thresholds, budgets)
             key_ = prm, "best_of_n", scoring
             all_of_n = right[-1]
