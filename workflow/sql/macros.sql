@@ -482,6 +482,8 @@ CREATE OR REPLACE TEMP MACRO cases_at_largest_budget(pairs_) AS TABLE
 SELECT
     concat_ws(', ', policy_title, prm_title, task_title, 'N = ' || budget) AS case_name,
     task,
+    policy_title AS policy,
+    prm_title AS prm,
     list(problem_id ORDER BY problem_id) AS problem_ids,
     list(value ORDER BY problem_id) AS value,
     list(reference ORDER BY problem_id) AS reference

@@ -13,7 +13,9 @@ import polars as pl
 from compute_optimal.adopt import FILES as ADOPTED_FILES
 from compute_optimal.adopt import SOLUTIONS
 from compute_optimal.analyse.accuracy import CURVES, OUTCOMES, RATED
+from compute_optimal.analyse.adaptive_budgets import ADAPTIVE
 from compute_optimal.analyse.adopted_pools import TABLES as POOL_TABLES
+from compute_optimal.analyse.predicted_difficulty import TABLES as PREDICTION_TABLES
 from compute_optimal.analyse.prm_ability import RATES
 from compute_optimal.analyse.prm_cases import CASES
 from compute_optimal.analyse.published import (
@@ -54,6 +56,8 @@ FILES: dict[str, Columns] = {
             **SELECTION_TABLES,
             **SCORE_TABLES,
             **POOL_TABLES,
+            **PREDICTION_TABLES,
+            "adaptive": ADAPTIVE,
         }.items()
     },
 }

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import polars as pl
 
-from compute_optimal.analyse import accuracy, adopted_pools
+from compute_optimal.analyse import accuracy, adopted_pools, predicted_difficulty
+from compute_optimal.analyse.adaptive_budgets import examine_stopping
 from compute_optimal.analyse.score_quality import examine_scores
 from compute_optimal.analyse.selection import select_strategies
 from compute_optimal.judge.answers import of_cell, scores_of, scores_of_adopted
@@ -101,6 +102,12 @@ def analysed(
             carried["pool_outcomes"], answers, ids, settings
         )
         curves = pl.concat([curves, by_difficulty])
+    ways = (
+        adopted_pools.ways_round(answers, carried["pool_outcomes"], ids, settings)
+        if is_adopted
+        else predicted_difficulty.ways_of_run(answers, rated, outcomes)
+    )
+    predicted = predicted_difficulty.examine_predictions(ways, scores, ids, settings)
     tables = {
         "difficulty": rated,
         "curves": curves,
@@ -108,5 +115,7 @@ def analysed(
         **selected,
         **examined,
         **carried,
+        **predicted,
+        "adaptive": examine_stopping(answers, scores, ids, settings),
     }
     return {name: of_cell(table, task, policy.policy) for name, table in tables.items()}

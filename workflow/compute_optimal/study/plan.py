@@ -75,7 +75,8 @@ CLAIMS = Path("config/claims.yaml")
 ESTIMATES = (
     "difficulty", "curves", "outcomes", "selection", "choices", "chosen_outcomes", "picks",
     "calibration", "score_quality", "run_to_run", "pool_outcomes", "pool_selection",
-    "pool_choices", "pool_chosen",
+    "pool_choices", "pool_chosen", "predictions", "predicted_selection", "predicted_choices",
+    "predicted_outcomes", "predicted_gaps", "unpredicted", "adaptive",
 )  # fmt: skip
 
 PUBLIC_CATEGORY = "1 Real models, public rollouts"

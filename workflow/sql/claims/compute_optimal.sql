@@ -14,6 +14,7 @@ top AS (
 SELECT
     concat_ws(', ', top.policy_title, top.task_title, 'N = ' || top.budget) AS case_name,
     top.task,
+    top.policy,
     top.problem_ids,
     top.accuracies AS value,
     top.in_sample,

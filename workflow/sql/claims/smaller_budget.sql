@@ -21,6 +21,7 @@ SELECT
         small.policy_title, small.task_title, small.budget, large.budget
     ) AS case_name,
     small.task,
+    small.policy,
     small.problem_ids,
     small.accuracies AS value,
     small.in_sample,

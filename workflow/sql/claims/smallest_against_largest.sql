@@ -26,6 +26,7 @@ SELECT
         small.policy_title, small.budget, large.policy_title, small.task_title
     ) AS case_name,
     small.task,
+    small.policy,
     small.problem_ids,
     small.accuracies AS value,
     small.in_sample,

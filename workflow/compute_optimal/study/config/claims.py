@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -37,6 +37,11 @@ class ClaimRule(Checked):
     measure: Literal["difference", "relative"] = Field(
         default="difference",
         description="Difference from the reference, or difference over the reference",
+    )
+    general: Sequence[Literal["policies", "prms"]] = Field(
+        default=(),
+        description="Models that the claim is about in general: in the stricter verdict they are "
+        "resampled together with the problems",
     )
     least_cases: int = Field(
         default=1,
