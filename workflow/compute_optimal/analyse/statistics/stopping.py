@@ -22,12 +22,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import ArrayLike
 
-from compute_optimal.analyse.statistics.estimators import (
-    FloatArray,
-    IntArray,
-    binomials,
-    mean_over_ties,
-)
+from compute_optimal.analyse.statistics.combinatorics import binomials
+from compute_optimal.analyse.statistics.estimators import FloatArray, IntArray, mean_over_ties
 
 CONFIDENCE = 0.95
 """ASSUME: as in the paper named above."""
