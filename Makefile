@@ -15,8 +15,12 @@ FROM :=
 TO :=
 COLLECTION :=
 HARDWARE :=
+ITEMS :=
 SNAKEMAKE_OPTIONS :=
 PYTEST_OPTIONS :=
+
+# Items of a study that it is narrowed to.
+NARROWED = $(if $(ITEMS),--items '$(ITEMS)')
 
 # The studies whose stored results ship in data/.
 SHIPPED := config/config.yaml config/pools.yaml config/sizes.yaml config/deep.yaml config/public.yaml
@@ -78,19 +82,19 @@ endif
 
 .PHONY: study
 study: $(CORE)/.done ## figures, tables, notebooks and report from the shipped store (default)
-	@$(call run_study,$(CORE))
+	@$(call run_study,$(CORE),$(if $(ITEMS),--config items='$(ITEMS)'))
 
 .PHONY: run
 run: $(ENGINE)/.done ## the same with the CPU engine at hand: what is missing is generated (CONFIG=...)
-	@$(call run_study,$(ENGINE),--config generate=missing)
+	@$(call run_study,$(ENGINE),--config generate=missing $(if $(ITEMS),items='$(ITEMS)'))
 
 .PHONY: run-gpu
-run-gpu: $(CUDA)/.done ## the same on this machine's NVIDIA GPUs (CONFIG=config/one-gpu.yaml)
-	@$(call run_study,$(CUDA),--workflow-profile profiles/gpu --config generate=missing)
+run-gpu: $(CUDA)/.done ## the same on this machine's NVIDIA GPUs (CONFIG=config/one-gpu.yaml ITEMS=...)
+	@$(call run_study,$(CUDA),--workflow-profile profiles/gpu --config generate=missing $(if $(ITEMS),items='$(ITEMS)'))
 
 .PHONY: plan
-plan: $(CORE)/.done ## what a study has, and what the rest would cost (CONFIG=... HARDWARE=...)
-	@$(CORE)/bin/python -m compute_optimal plan --config $(CONFIG) $(if $(HARDWARE),--hardware $(HARDWARE))
+plan: $(CORE)/.done ## what a study has, and what the rest would cost (CONFIG=... HARDWARE=... ITEMS="Table 3, Figure 5")
+	@$(CORE)/bin/python -m compute_optimal plan --config $(CONFIG) $(NARROWED) $(if $(HARDWARE),--hardware $(HARDWARE))
 
 .PHONY: verify
 verify: $(CORE)/.done ## is what ships what it claims to be? Graded and computed anew, without a GPU
@@ -133,7 +137,7 @@ ship: $(CORE)/.done ## put the stored results of the shipped studies, and what f
 
 .PHONY: fetch publish
 fetch: $(CORE)/.done ## bring a study's stored results here (FROM=address, or the study's store.remotes)
-	$(CORE)/bin/python -m compute_optimal fetch --config $(CONFIG) $(if $(FROM),--from '$(FROM)')
+	$(CORE)/bin/python -m compute_optimal fetch --config $(CONFIG) $(NARROWED) $(if $(FROM),--from '$(FROM)')
 
 publish: $(CORE)/.done ## send a study's stored results to a folder or an address (TO=..., CONFIG=...)
 	$(CORE)/bin/python -m compute_optimal publish --config $(CONFIG) $(if $(TO),--to '$(TO)')
@@ -142,10 +146,10 @@ publish: $(CORE)/.done ## send a study's stored results to a folder or an addres
 # The report is made anew only if something newer than it lies in its folder.
 define run_study
 	$(STRICT) export PATH="$(CURDIR)/$(1)/bin:$$PATH"; \
-	results="$$(python -m compute_optimal results-folder --config $(CONFIG))"; \
+	results="$$(python -m compute_optimal results-folder --config $(CONFIG) $(NARROWED))"; \
 	snakemake --cores $(CORES) --configfile $(CONFIG) $(SNAKEMAKE_OPTIONS) $(2); \
 	if [ ! -e "$$results/report.html" ] || [ -n "$$(find "$$results" -type f ! -name verify.html -newer "$$results/report.html" -print -quit)" ]; then \
-	  snakemake --cores 1 --configfile $(CONFIG) --report "$$results/report.html" --quiet; \
+	  snakemake --cores 1 --configfile $(CONFIG) $(if $(ITEMS),--config items='$(ITEMS)') --report "$$results/report.html" --quiet; \
 	fi; \
 	echo "report: $$results/report.html"
 endef

@@ -23,12 +23,13 @@ import duckdb
 import yaml
 from published_models import MODELS, WRITTEN, Published, tensors, tiny, write_snapshot
 from published_tokenizers import UnavailableError, published_tokenizer
-from tiny_paper import SMALL, of_tiny_models
+from tiny_paper import of_small_budgets, of_tiny_models
 from tiny_tokenizers import save_stand_in
 from tokenizers import Tokenizer
 from warm_engines import install
 
-from compute_optimal.study.config import ModelEntry, load_registry
+from compute_optimal.study.cells import Grid
+from compute_optimal.study.config import ModelEntry, load_registry, parse_study
 
 ROOT = Path(__file__).parents[1]
 REGISTRY = load_registry(ROOT / "config/registry")
@@ -117,11 +118,6 @@ class Clone:
         assert done.returncode == 0, done.stdout[-6000:]
         return done.stdout
 
-    def edit(self, file: str, keys: Mapping[str, Any]) -> None:
-        """Change keys of a study."""
-        path = self.folder / file
-        path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | dict(keys)))
-
 
 def study_of(name: str) -> dict[str, Any]:
     """A study of this repository as it stands."""
@@ -162,7 +158,8 @@ def fresh_clone(folder: Path, hub: Hub, study: str) -> Clone:
             "OMP_NUM_THREADS": "1",
         },
     )
-    clone.edit(f"config/{study}.yaml", SMALL)
+    path = folder / f"config/{study}.yaml"
+    path.write_text(yaml.safe_dump(of_small_budgets(study_of(study))))
     return clone
 
 
@@ -218,11 +215,23 @@ def check(clone: Clone, hub: Hub, study: str) -> None:
     assert {record["model"]["revision"] for record in records} == set(map(hub.commit, skywork))
     results = clone.folder / content["results"]
     with duckdb.connect(str(results / "study.duckdb"), read_only=True) as database:
-        cells = database.sql("SELECT DISTINCT task, policy, prm, method FROM curves").fetchall()
-    assert {cell for cell in cells if cell[3] in content["methods"] and cell[2]} == {
-        (task, policy, prm, method)
-        for task in content["tasks"]
-        for policy in content["policies"]
-        for prm in content["prms"]
-        for method in ("best_of_n", "beam_search", "dvts")
-    }
+        cells = database.sql(
+            "SELECT DISTINCT task, policy, prm, method, max(budget) FROM curves GROUP BY ALL"
+        ).fetchall()
+        table = database.sql("SELECT DISTINCT policy, budget FROM selection").fetchall()
+    # Every cell that the study has, to its largest budget, and none of what single policies are not
+    # run with or no item needs: it is not run, and nowhere zero.
+    largest: dict[tuple[str, str, str, str], int] = {}
+    for cell in Grid(parse_study(of_small_budgets(content))):
+        if cell.prm:
+            key = cell.task, cell.policy, cell.prm, cell.method
+            largest[key] = max(cell.budget, largest.get(key, 0))
+    assert {cell[:4]: cell[4] for cell in cells if cell[2]} == largest
+    own = {policy: max(of["budgets"]) for policy, of in overrides_of(content).items()}
+    assert {policy: max(n for name, n in table if name == policy) for policy in own} == own
+
+
+def overrides_of(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Overrides of a small study that give a policy budgets of its own."""
+    small = of_small_budgets(content).get("overrides", {})
+    return {policy: of for policy, of in small.items() if "budgets" in of}

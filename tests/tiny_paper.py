@@ -17,6 +17,24 @@ SMALL: dict[str, Any] = {
 }
 """Keys of a small study of the same models and methods."""
 
+TINY_BUDGETS = {4: 4, 16: 4, 64: 4, 256: 4, 512: 8}
+"""The paper's budgets, and what stands in their place: one beyond the others stays beyond them."""
+
+
+def of_small_budgets(study: Mapping[str, Any]) -> dict[str, Any]:
+    """A study's content with ``SMALL`` and its budgets made small wherever they stand."""
+
+    def small(value: Any, key: str = "") -> Any:
+        if isinstance(value, Mapping):
+            return {name: small(below, str(name)) for name, below in value.items()}
+        if isinstance(value, list) and key in ("budgets", "search_budgets"):
+            return sorted({TINY_BUDGETS[budget] for budget in value})
+        return [small(below) for below in value] if isinstance(value, list) else value
+
+    content: dict[str, Any] = small(study)
+    return content | SMALL
+
+
 SAMPLING = {"max_tokens": 24, "max_step_tokens": 8}
 """Lengths of its solutions and steps [tokens]."""
 

@@ -160,7 +160,7 @@ def check(of: Study) -> None:
     for search in cells.searches(of, TASK, POLICY, PRM):
         for row in cells.partition(store, search.spec).read("searches").iter_rows(named=True):
             check_tree(row, search, of.beam_width)
-    if "evaluation" not in cells.pool_sizes(of):
+    if not any(cell.pool == "evaluation" for cell in cells.Grid(of)):
         return
     pool = cells.sample_spec(of, TASK, POLICY, "evaluation")
     texts = {}

@@ -303,11 +303,73 @@ def test_paths_that_lead_out_are_no_paths_of_a_repository(path: str) -> None:
         {"files": []},
         {"policy": None},
         {"file": "x.tar.gz", "sha256": "0" * 64},
+        {"reader": "official"},
+        {"files": [], "listing": "x.sha256", "sha256": "0" * 64},
+        {"files": [], "listing": "x.sha256", "reader": "official"},
     ],
 )
 def test_an_entry_has_one_whole_origin(changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"origin|whose"):
         entry_of(**changes)
+
+
+# --- many files, listed as sha256sum does ---------------------------------------------------------
+
+
+def listed(folder: Path, contents: dict[str, bytes], **changes: Any) -> AdoptedEntry:
+    """An entry whose files, below ``folder`` of its repository, are listed."""
+    listing = folder / "mine.sha256"
+    listing.write_text(
+        "".join(f"{hashlib.sha256(c).hexdigest()}  ./{path}\n" for path, c in contents.items())
+    )
+    origin = {"reader": "official", "folder": "run", "listing": "x", "sha256": "0" * 64}
+    entry = entry_of(**{**origin, "files": [], "variant": "paper", **changes})
+    return entry.model_copy(update={"listing": str(listing)})
+
+
+SHORT = {path.removeprefix("run/"): content for path, content in CONTENTS.items()}
+
+
+def test_listed_files_are_had_like_all_others_under_the_names_of_the_listing(
+    repository: Repository, tmp_path: Path
+) -> None:
+    entry = listed(tmp_path, SHORT, address=repository.address, file="kept elsewhere.tar.xz")
+    expected = [(f"./{path}", content) for path, content in SHORT.items()]
+    archive(tmp_path / "whole" / f"{STEM}.tar.xz", CONTENTS)
+    archive(tmp_path / "from it" / "kept elsewhere.tar.xz", {f"./{k}": v for k, v in SHORT.items()})
+    for path, content in CONTENTS.items():
+        place = tmp_path / "folder" / "rollouts" / STEM / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content)
+    for mirror in ("whole", "from it", "folder"):
+        had = files.listed_files(entry, tmp_path / mirror, None, tmp_path / "none")
+        assert [(member.name, member.content) for member in had] == expected, mirror
+    assert not repository.asked
+    fetched = files.listed_files(entry, None, None, tmp_path / "downloads")
+    assert [(member.name, member.content) for member in fetched] == expected
+    assert sorted(path for path, _ in repository.asked) == sorted(CONTENTS)
+
+
+def test_a_repository_that_gives_nothing_is_not_asked_for_every_file(
+    repository: Repository, tmp_path: Path
+) -> None:
+    entry = listed(tmp_path, {f"{i}.jsonl": b"{}" for i in range(40)}, address=repository.address)
+    with pytest.raises(StudyError) as caught:
+        list(files.listed_files(entry, None, None, tmp_path / "downloads"))
+    message = str(caught.value)
+    assert "40 of 40 files cannot be had" in message
+    assert message.count("answers 404") == len(repository.asked) == 10
+    assert "and 30 that were not asked for any more" in message
+
+
+@pytest.mark.parametrize("line", ["", "0" * 64, "x  a.jsonl", f"{'0' * 64}  ../a.jsonl"])
+def test_a_listing_that_is_none(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "x.sha256"
+    path.write_text(f"{'1' * 64}  b.jsonl\n{line}\n")
+    with pytest.raises(StudyError, match="line 2"):
+        files.read_listing(path)
+    with pytest.raises(StudyError, match="cannot read the listing"):
+        files.read_listing(tmp_path / "y.sha256")
 
 
 # --- into the store, and judged -------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +11,6 @@ import pytest
 from huggingface_hub import constants, errors
 
 from compute_optimal.adopt import PATHS, SAMPLES, Adoption, collection
-from compute_optimal.adopt.archives import content_sha256
 from compute_optimal.adopt.search_and_learn import Run, read_search_and_learn
 from compute_optimal.analyse.accuracy import estimate
 from compute_optimal.errors import StudyError
@@ -393,28 +391,3 @@ def test_greedy_rows_are_no_part_of_the_evaluation_pool(
     assert scores["prm"]["margins"].null_count() == 0
     with pytest.raises(StudyError, match="no rollouts of tiny on MATH-500 have been adopted"):
         judge.answers_of_adopted({**spec, "version": 0}, here)
-
-
-def test_a_folder_of_the_mirror_is_checked_like_an_archive(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MIRROR", str(tmp_path))
-    folder = tmp_path / "rollouts"
-    folder.mkdir()
-    (folder / "record.jsonl").write_text(json.dumps({}))
-    registered = AdoptedEntry(
-        name="mine",
-        licence="MIT",
-        task="MATH-500",
-        policy="tiny",
-        prm="prm",
-        source="https://example.org/x",
-        commit=COMMIT,
-        file="rollouts",
-        sha256=content_sha256(folder),
-    )
-    (folder / "record.jsonl").write_text(json.dumps([]))
-    with pytest.raises(StudyError, match="not the registered collection") as caught:
-        collection._from_archive(registered, None, None, PROBLEMS)
-    for told in (str(registered.sha256), content_sha256(folder), str(folder)):
-        assert told in str(caught.value)

@@ -254,6 +254,92 @@ def test_printed_numbers_are_checked_one_by_one(
     assert judged(claim("printed", **rule), []).verdict == "untested"
 
 
+# --- the stricter verdict ------------------------------------------------------------------------
+
+
+def of_models(
+    *differences: float, kind: str = "policy", noise: float = 0.2
+) -> list[dict[str, Any]]:
+    return [{**row, kind: f"m{i}"} for i, row in enumerate(rows(*differences, noise=noise))]
+
+
+def test_models_that_disagree_say_little_about_models_in_general() -> None:
+    general = claim("study", general=["policies"])
+    agreeing, split = (
+        judging._corrected([judged(general, of_models(*gains, noise=0.05))])[0]
+        for gains in ([0.1, 0.11, 0.09, 0.1], [0.4, 0.0, 0.1, -0.1])
+    )
+    assert (agreeing.verdict, split.verdict) == ("reproduced", "reproduced")
+    assert (agreeing.strict.verdict, split.strict.verdict) == ("reproduced", "not reproduced")
+    assert "4 policies resampled too" in split.strict.reason
+    assert split.strict.low < 0 < split.low
+    assert agreeing.strict.low > 0
+
+
+def test_one_model_is_no_test_of_a_claim_about_models() -> None:
+    general = claim("study", general=["policies", "prms"])
+    cases = [{**row, "prm": "the same"} for row in of_models(0.1, 0.1)]
+    (found,) = judging._corrected([judged(general, cases)])
+    assert (found.verdict, found.strict.verdict) == ("reproduced", "untested")
+    assert "one PRM says nothing about PRMs in general" in found.strict.reason
+    assert found.strict.corrected is None
+
+
+def test_many_claims_are_corrected_for() -> None:
+    """What is just so settled alone is not among many; other scales do not count."""
+    barely = judged(claim("study"), rows(0.032))
+    assert barely.verdict == "reproduced"
+    (alone,) = judging._corrected([barely])
+    assert alone.strict.verdict == "reproduced"
+    others = [judged(claim("study"), rows(0.0)) for _ in range(30)]
+    elsewhere = [judged(claim("public"), rows(0.0)) for _ in range(30)]
+    assert judging._corrected([barely, *elsewhere])[0].strict == alone.strict
+    among = judging._corrected([barely, *others])[0].strict
+    assert (among.p, among.verdict) == (alone.strict.p, "not reproduced")
+    assert among.corrected == pytest.approx(31 * alone.strict.p)
+    assert "undecided" in among.reason
+
+
+@pytest.mark.parametrize(
+    ("rule", "differences", "verdict", "reason"),
+    [
+        ({"expect": "equal", "margin": 5}, [0.01], "reproduced", "on its side"),
+        ({"expect": "equal", "margin": 5}, [0.3], "not reproduced", "contradicted"),
+        ({"expect": "equal", "margin": 5}, [-0.3], "not reproduced", "contradicted"),
+        ({"margin": 15}, [0.1], "not reproduced", "contradicted"),
+        ({"across": "each"}, [0.3, 0.2], "reproduced", "on its side"),
+        ({"across": "each"}, [0.3, -0.2], "not reproduced", "contradicted"),
+        ({"across": "first"}, [0.3, -0.2], "reproduced", "on its side"),
+    ],
+)
+def test_the_stricter_verdict_knows_every_rule(
+    rule: dict[str, Any], differences: list[float], verdict: str, reason: str
+) -> None:
+    (found,) = judging._corrected([judged(claim("study", **rule), rows(*differences))])
+    assert found.strict.verdict == verdict
+    assert reason in found.strict.reason
+
+
+def test_a_trend_is_resampled_with_its_models() -> None:
+    falls = claim("study", expect="falls", general=["policies"])
+    cases = [
+        {**row, "policy": f"m{i}"}
+        for i, row in enumerate(rows(0.4, 0.31, 0.19, 0.1, x=[0, 1, 2, 3], noise=0.05))
+    ]
+    (found,) = judging._corrected([judged(falls, cases)])
+    assert found.strict.verdict == "reproduced"
+    assert found.strict.low < found.estimate < found.strict.high < 0
+    assert found.strict.high - found.strict.low > found.high - found.low
+
+
+def test_a_difference_of_two_choices_is_as_uncertain_as_both() -> None:
+    kept = rows(0.1)
+    again = [{**row, "difference_widening": 2.0} for row in kept]
+    one, other = (judged(claim("study"), cases) for cases in (kept, again))
+    assert one.estimate == other.estimate
+    assert other.high - other.low == pytest.approx(2 * (one.high - one.low))
+
+
 # --- the paper against itself --------------------------------------------------------------------
 
 

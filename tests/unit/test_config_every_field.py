@@ -32,6 +32,7 @@ from compute_optimal.study.config.registry import (
     TaskEntry,
 )
 from compute_optimal.study.config.study import Difficulty, Grading, Statistics, StoreFolders
+from compute_optimal.study.config.variation import Part, PolicyOverride, SamplingOverride
 from compute_optimal.study.cost import describe, plan
 from compute_optimal.study.plan import StudyPlan
 
@@ -69,6 +70,9 @@ PLACES = (
             ("store", StoreFolders),
         )
     ),
+    Place("study", ("overrides", POLICY), PolicyOverride),
+    Place("study", ("overrides", POLICY, "sampling"), SamplingOverride),
+    Place("study", ("needed_for", "Table 3", 0), Part),
     Place("registry/tasks", ("tasks", "MATH-500"), TaskEntry),
     Place("registry/tasks", ("tasks", TASK), TaskEntry),
     Place("registry/tasks", ("tasks", TASK, "parameters"), ChainParameters),
@@ -108,6 +112,8 @@ def contents() -> dict[str, Any]:
         "methods": ["majority", "best_of_n", "beam_search", "dvts"],
         "adopted": [ADOPTED, HUB],
         "budgets": [4, 16],
+        "overrides": {POLICY: {"budgets": [4, 16]}},
+        "needed_for": {"Table 3": [{"tasks": [TASK]}]},
         "registry": "registry",
         "lock_file": "lock.yaml",
         "store": {"writable": "store", "shipped": "shipped"},
@@ -192,7 +198,8 @@ def test_a_value_is_refused_in_one_message_or_works(
         mapping = mapping.setdefault(part, {}) if isinstance(part, str) else mapping[part]
     right = mapping.get(field)
     values = [*HOSTILE]
-    if isinstance(right, list) or (place.model in (Study, StoreFolders) and field in LISTS):
+    lists = (Study, StoreFolders, PolicyOverride, Part)
+    if isinstance(right, list) or (place.model in lists and field in LISTS):
         values += [[value] for value in HOSTILE] + [(right or []) * 2]
     wrong = []
     for value in values:

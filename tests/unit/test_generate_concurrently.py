@@ -98,7 +98,9 @@ def pools(of: Study) -> dict[str, pl.DataFrame]:
         pool: said(
             cells.partition(store, cells.sample_spec(of, TASK, POLICY, pool)).read("samples")
         )
-        for pool in cells.pool_sizes(of)
+        for found in cells.Grid(of).of("samples", TASK, POLICY)
+        for pool in (found.pool,)
+        if pool is not None
     }
 
 

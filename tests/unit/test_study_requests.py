@@ -21,7 +21,7 @@ from compute_optimal.errors import StudyError
 from compute_optimal.micro.recipe_kinds import PolicyRecipe, PrmRecipe
 from compute_optimal.micro.recipes import RECIPES
 from compute_optimal.store.storage import Storage
-from compute_optimal.study.cells import Grid, all_partitions, pool_sizes
+from compute_optimal.study.cells import Grid, all_partitions
 from compute_optimal.study.config import Method, load_study
 from compute_optimal.study.coverage import coverage
 from compute_optimal.study.plan import StudyPlan
@@ -47,7 +47,7 @@ def places(plan: StudyPlan) -> Iterator[tuple[str, Any]]:
             for rule in ("samples", "answers", "checks", "estimates"):
                 yield rule, SimpleNamespace(**here, prm=None)
             yield "samples", SimpleNamespace(**here, prm=None, shard="2-of-3")
-            for prm in study.prms:
+            for prm in study.prms_of(policy):
                 for rule in ("scores", "searches"):
                     yield rule, SimpleNamespace(**here, prm=prm)
                     yield rule, SimpleNamespace(**here, prm=prm, shard="2-of-3")
@@ -62,8 +62,9 @@ def digests(name: str) -> dict[str, str]:
     files that they make, the cells, and the directories of the store."""
     plan = StudyPlan(load_study(ROOT / "config" / f"{name}.yaml"))
     found: dict[str, list[Any]] = {}
+    drawn = any(cell.pool == "evaluation" for cell in Grid(plan.study))
     for rule, place in places(plan):
-        if rule in {"checks", "examination"} and "evaluation" not in pool_sizes(plan.study):
+        if rule in {"checks", "examination"} and not drawn:
             continue
         found.setdefault(rule, []).append(getattr(plan, rule)(place))
     found["database"] = [plan.database()]

@@ -89,6 +89,9 @@ def _parser() -> argparse.ArgumentParser:
     job.add_argument("--spec", required=True, help="the rule's parameter: a request, JSON")
     study = argparse.ArgumentParser(add_help=False)
     study.add_argument("--config", type=Path, default=_DEFAULT_STUDY)
+    study.add_argument(
+        "--items", default="", help='narrow the study to what these need: "Table 3, Figure 5"'
+    )
 
     def verb(name: str, help_text: str, *parents: Any) -> argparse.ArgumentParser:
         subparser = verbs.add_parser(name, help=help_text, description=help_text, parents=parents)
@@ -250,7 +253,10 @@ def _arguments(options: argparse.Namespace) -> dict[str, Any]:
         from compute_optimal.study.config import load_study
 
         if "config" in given:
-            arguments["study"] = load_study(given.pop("config"), locking=verb == "lock")
+            items = given.pop("items")
+            arguments["study"] = load_study(
+                given.pop("config"), {"items": items} if items else None, locking=verb == "lock"
+            )
         else:
             arguments["studies"] = [load_study(config) for config in given.pop("configs")]
     for name in (*_STORAGE, *_CONFIGURATION):

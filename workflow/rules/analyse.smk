@@ -3,7 +3,8 @@
 # in:  <results>/{origin}/{task}/{policy}/answers-{digest}.parquet, score receipts, the store
 # out: <results>/{origin}/{task}/{policy}/{difficulty,curves,outcomes,selection,choices,
 #      chosen_outcomes,picks,calibration,score_quality,run_to_run,pool_outcomes,pool_selection,
-#      pool_choices,pool_chosen}-{digest}.parquet
+#      pool_choices,pool_chosen,predictions,predicted_selection,predicted_choices,
+#      predicted_outcomes,predicted_gaps,unpredicted,adaptive}-{digest}.parquet
 #      <results>/run/{task}/{prm_rates,prm_cases}-{digest}.parquet (tasks whose steps can be checked)
 #      <results>/study-{digest}.json, <results>/study.duckdb
 
@@ -29,6 +30,13 @@ rule estimate_accuracy:
         pool_selection="<results>/{origin}/{task}/{policy}/pool_selection-{digest}.parquet",
         pool_choices="<results>/{origin}/{task}/{policy}/pool_choices-{digest}.parquet",
         pool_chosen="<results>/{origin}/{task}/{policy}/pool_chosen-{digest}.parquet",
+        predictions="<results>/{origin}/{task}/{policy}/predictions-{digest}.parquet",
+        predicted_selection="<results>/{origin}/{task}/{policy}/predicted_selection-{digest}.parquet",
+        predicted_choices="<results>/{origin}/{task}/{policy}/predicted_choices-{digest}.parquet",
+        predicted_outcomes="<results>/{origin}/{task}/{policy}/predicted_outcomes-{digest}.parquet",
+        predicted_gaps="<results>/{origin}/{task}/{policy}/predicted_gaps-{digest}.parquet",
+        unpredicted="<results>/{origin}/{task}/{policy}/unpredicted-{digest}.parquet",
+        adaptive="<results>/{origin}/{task}/{policy}/adaptive-{digest}.parquet",
     log:
         "<logs>/estimate_accuracy/{origin}/{task}/{policy}-{digest}.log",
     resources:

@@ -135,11 +135,19 @@ FROM (
 INNER JOIN prms USING (prm)
 GROUP BY ALL;
 
--- Compute-optimal selection of every (task, policy) at its largest budget, the PRM chosen too: one row
--- per rule. prm_title: of the rule in_sample; cross-fitted, other problems choose, each fold its own.
+-- Whether a budget is one of a single policy beyond all that the study's policies have, as N = 512 of the
+-- paper is. What compares policies leaves it out. Adopted rollouts have the budgets that they have.
+CREATE OR REPLACE TEMP MACRO is_beyond(policy_, budget_) AS (
+    coalesce(budget_ > (SELECT max(budget) FROM study_budgets), false)
+    AND policy_ IN (SELECT policy FROM policies WHERE origin = 'run')
+);
+
+-- Compute-optimal selection of every (task, policy) at its largest budget and, where it has some beyond the
+-- study's (is_beyond), at the largest of those too, the PRM chosen too: one row per rule. prm_title: of the rule in_sample; cross-fitted, other problems choose, each fold its own.
 CREATE OR REPLACE TEMP MACRO best_selection(scoring_, voting_) AS TABLE
 SELECT
     selection.* EXCLUDE (prm),
+    is_beyond(policy, budget) AS is_beyond,
     if(
         selection.rule = 'in_sample' OR n_prms = 1, chosen.prm_title, 'chosen on other problems'
     ) AS prm_title
@@ -149,7 +157,7 @@ INNER JOIN (
     SELECT task, policy, count(DISTINCT prm) AS n_prms FROM selection GROUP BY ALL
 ) AS prms_of USING (task, policy)
 WHERE scoring = scoring_ AND voting = voting_ AND selection.prm IS NULL
-QUALIFY budget = max(budget) OVER (PARTITION BY task, policy);
+QUALIFY budget = max(budget) OVER (PARTITION BY task, policy, is_beyond(policy, budget));
 
 -- Every policy and PRM that are planned together on a task, in the order of tables. origin: 'run' by this
 -- study or 'adopted', then of a collection.
@@ -276,6 +284,7 @@ SELECT
     published."group" AS section,
     published.method,
     published.prm AS printed_prm,
+    try_cast(published.budget::VARCHAR AS BIGINT) AS printed_budget,
     published.value::VARCHAR AS printed,
     published.rowid AS printed_rank
 FROM published
@@ -283,7 +292,7 @@ LEFT JOIN ranked_tasks() AS tasks
     ON name_key(published.task) IN (name_key(tasks.title), name_key(tasks.task))
 LEFT JOIN policies
     ON
-        name_key(split_part(published.model, ' w/', 1))
+        name_key(regexp_replace(published.model, ' w/.*| [(]N=.*', ''))
         IN (name_key(policies.title), name_key(policies.policy))
 WHERE published.item = item_ AND published.metric = 'accuracy';
 
@@ -294,8 +303,8 @@ WHERE published.item = item_ AND published.metric = 'accuracy';
 -- the PRM that does best at the largest budget (prm_title; all that do, where n_tied_prms > 1) and for
 -- each difficulty the method that does best (chosen: {bucket: methods}, several where they tie).
 -- ci_low, ci_high: the analysis' own interval. printed: {measure: what the paper prints}.
--- replicates, confidence, seed: the study's settings of intervals.
-CREATE OR REPLACE TEMP MACRO gain_series(scoring_, voting_) AS TABLE
+-- replicates, confidence, seed: the study's settings of intervals. is_beyond: see there.
+CREATE OR REPLACE TEMP MACRO series_at_every_budget(scoring_, voting_) AS TABLE
 WITH
 outcome_series AS (
     SELECT task, policy, 'compute_optimal' AS series, budget, problem_id, accuracy
@@ -361,7 +370,8 @@ SELECT
     printed.printed,
     settings.replicates,
     settings.confidence,
-    settings.seed
+    settings.seed,
+    is_beyond(shown.policy, series.budget) AS is_beyond
 FROM ranked_pairs() AS shown
 CROSS JOIN settings
 LEFT JOIN series USING (task, policy)
@@ -374,6 +384,12 @@ LEFT JOIN chosen_prms(scoring_, voting_) AS chosen
         AND chosen.budget = series.budget
         AND series.series = 'compute_optimal'
 LEFT JOIN printed ON printed.task = shown.task AND printed.policy = shown.policy;
+
+-- The same at the budgets that policies are compared at.
+CREATE OR REPLACE TEMP MACRO gain_series(scoring_, voting_) AS TABLE
+SELECT * EXCLUDE (is_beyond)
+FROM series_at_every_budget(scoring_, voting_)
+WHERE NOT is_beyond;
 
 -- The numbers that the paper prints, each as a number. Names of models are shortened to keys, so
 -- that one model has one key wherever it stands. budget is NULL where the paper does not say.
@@ -418,12 +434,14 @@ FROM outcomes
 SEMI JOIN tested_pairs(scale_) USING (task, policy)
 INNER JOIN policies USING (policy)
 INNER JOIN tasks USING (task)
-LEFT JOIN prms USING (prm);
+LEFT JOIN prms USING (prm)
+WHERE NOT is_beyond(outcomes.policy, outcomes.budget);
 
 -- Series of gain_series for the same, but compute-optimal TTS is what the strategies give that other
 -- problems chose, PRM and all. in_sample: its mean accuracy as the paper reports it, with the strategies
 -- that do best on these very problems; NULL for the other series. widening: how much further than
 -- resampled problems show it may be off, for they keep the choice (table selection); NULL likewise.
+-- is_beyond: as there; most claims leave such budgets out.
 CREATE OR REPLACE TEMP MACRO tested_series(scale_, scoring_, voting_) AS TABLE
 WITH
 cross_fitted AS (
@@ -442,7 +460,7 @@ SELECT
     found.* REPLACE (coalesce(cross_fitted.held_out, found.accuracies) AS accuracies),
     if(found.series = 'compute_optimal', list_avg(found.accuracies), NULL) AS in_sample,
     if(found.series = 'compute_optimal', selection.widening, NULL) AS widening
-FROM gain_series(scoring_, voting_) AS found
+FROM series_at_every_budget(scoring_, voting_) AS found
 LEFT JOIN cross_fitted USING (task, policy, series, budget, problem_ids)
 LEFT JOIN selection
     ON
@@ -464,6 +482,8 @@ CREATE OR REPLACE TEMP MACRO cases_at_largest_budget(pairs_) AS TABLE
 SELECT
     concat_ws(', ', policy_title, prm_title, task_title, 'N = ' || budget) AS case_name,
     task,
+    policy_title AS policy,
+    prm_title AS prm,
     list(problem_id ORDER BY problem_id) AS problem_ids,
     list(value ORDER BY problem_id) AS value,
     list(reference ORDER BY problem_id) AS reference
@@ -486,7 +506,8 @@ SELECT
     policies.family,
     policies.n_parameters,
     tasks.title AS task_title,
-    prms.title AS prm_title
+    prms.title AS prm_title,
+    prms.format AS prm_format
 FROM pool_outcomes
 INNER JOIN policies USING (policy)
 INNER JOIN tasks USING (task)

@@ -1,5 +1,5 @@
 -- Adopted collections: what was read, what of it was used, and what was left out or kept in part, by reason.
--- One row per collection. records, answers: of its files; NULL where the collection is one archive whose files
+-- One row per collection. records, answers: of its files; NULL where each record is a file of its own, which
 -- are not counted apart (n_rows: answers adopted). left_out, kept_in_part: [{reason, n}], largest first.
 WITH
 read AS (

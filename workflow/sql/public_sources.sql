@@ -1,13 +1,16 @@
 -- The files behind every number on adopted rollouts: one row per file of a collection, with its repository
--- and commit, and what of it was used. A collection that is one archive, or a
+-- and commit, and what of it was used. A collection whose files are listed in a file of their own, or a
 -- folder of the hub, has one row without counts.
 SELECT
     collections.collection,
     collections.source,
     collections."commit",
     collections.licence,
-    coalesce(adopted_files.path, collections.file) AS path,
-    coalesce(adopted_files.sha256, collections.sha256) AS sha256,
+    coalesce(
+        adopted_files.path,
+        concat_ws(', ', collections.folder, 'the files of ' || collections.listing)
+    ) AS path,
+    adopted_files.sha256,
     adopted_files.n_records,
     adopted_files.n_used,
     adopted_files.n_answers,

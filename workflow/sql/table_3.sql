@@ -1,15 +1,17 @@
 -- Table 3: small policies with compute-optimal TTS and large ones with CoT, on every task.
 -- One row per task, policy and series (cot, in_sample, cross_fitted), with the PRM and budget of the
--- latter two (see best_selection in macros.sql); a policy without results has one row whose series is NULL. Rows whose series is
+-- latter two (see best_selection in macros.sql, is_beyond too); a policy without results has one row whose series is NULL. Rows whose series is
 -- 'printed' hold what the paper's Table 3 prints for "model" (printed), and the policy of the study
 -- that it is, if it is one. Parameters: scoring, voting.
 WITH
 found AS (
-    SELECT task, policy, 'cot' AS series, NULL AS prm_title, budget, accuracy, ci_low, ci_high
+    SELECT
+        task, policy, 'cot' AS series, NULL AS prm_title, budget, accuracy, ci_low, ci_high,
+        false AS is_beyond
     FROM curves
     WHERE method = 'cot' AND bucket = 'all'
     UNION ALL
-    SELECT task, policy, rule, prm_title, budget, accuracy, ci_low, ci_high
+    SELECT task, policy, rule, prm_title, budget, accuracy, ci_low, ci_high, is_beyond
     FROM best_selection($scoring, $voting)
     WHERE rule IN ('in_sample', 'cross_fitted')
 )
@@ -20,11 +22,13 @@ SELECT
     found.budget,
     found.accuracy,
     found.ci_low,
-    found.ci_high
+    found.ci_high,
+    found.is_beyond
 FROM ranked_pairs() AS shown
 LEFT JOIN found USING (task, policy)
 UNION ALL BY NAME
 FROM printed_accuracies('Table 3')
 ORDER BY
     series = 'printed' NULLS FIRST, family, n_parameters, policy,
-    list_position(['cot', 'in_sample', 'cross_fitted'], series), task_rank, printed_rank;
+    is_beyond NULLS FIRST, list_position(['cot', 'in_sample', 'cross_fitted'], series), task_rank,
+    printed_rank;

@@ -14,6 +14,7 @@ shares AS (
         AND rule = 'in_sample'
         AND scoring = $scoring
         AND voting = $voting
+        AND NOT is_beyond(policy, budget)
     QUALIFY budget = max(budget) OVER (PARTITION BY policy)
     UNION ALL
     SELECT policy, NULL, method, bucket, budget, n_problems

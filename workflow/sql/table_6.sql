@@ -22,6 +22,7 @@ found AS (
         AND voting = $voting
         AND prm IS NOT NULL
         AND rule IN ('in_sample', 'cross_fitted')
+        AND NOT is_beyond(policy, budget)
     QUALIFY budget = first_value(budget) OVER (PARTITION BY task, policy, prm ORDER BY budget DESC)
 )
 SELECT

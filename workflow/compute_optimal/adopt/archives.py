@@ -9,7 +9,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
-import json
 import lzma
 import os
 import stat
@@ -70,20 +69,6 @@ def archive_sha256(source: Path) -> str | None:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise _unreadable(source, error) from error
-
-
-def content_sha256(source: Path) -> str:
-    """What identifies a collection: the sha256 of an archive, or of a folder's names and contents.
-
-    Raises ``StudyError`` where it cannot be read.
-    """
-    if (sha256 := archive_sha256(source)) is not None:
-        return sha256
-    rows = [
-        (member.name, hashlib.sha256(member.content or b"").hexdigest(), member.refusal)
-        for member in read_members(source)
-    ]
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
 def read_members(

@@ -1,4 +1,4 @@
-"""A registered collection of rollouts: from its files, its archive or the hub, into the store."""
+"""A registered collection of rollouts: from its files or the hub, into the store."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ from compute_optimal.adopt import (
     search_and_learn_lines,
     zeroeval,
 )
-from compute_optimal.adopt.archives import content_sha256
-from compute_optimal.adopt.files import rollout_files
-from compute_optimal.adopt.official import read_official_output
+from compute_optimal.adopt.files import listed_files, rollout_files
+from compute_optimal.adopt.official import read_official_records
 from compute_optimal.adopt.records import GivenFile, TokenCounter
 from compute_optimal.adopt.search_and_learn import Run, read_search_and_learn
 from compute_optimal.adopt.tokens import token_counter
@@ -90,7 +89,7 @@ def adopt(entry: AdoptedEntry, task: TaskEntry, storage: Storage, source: Path |
     elif entry.files:
         adoption, remark = _from_files(entry, source, mirror_folder(storage.mirror), problems)
     else:
-        adoption = _from_archive(entry, source, storage.mirror, problems)
+        adoption = _from_listing(entry, source, mirror_folder(storage.mirror), problems)
     mine = pl.lit(True)
     if not entry.files:
         mine = pl.col("policy").eq(entry.policy) & pl.col("prm").eq(entry.prm)
@@ -139,25 +138,12 @@ def _from_files(
     return adoption, why_not if entry.tokenizer else ""
 
 
-def _from_archive(
+def _from_listing(
     entry: AdoptedEntry, source: Path | None, mirror: Path | None, problems: list[Problem]
 ) -> Adoption:
-    if source is None:
-        if (folder := mirror_folder(mirror)) is None:
-            raise StudyError(
-                "where is the archive?",
-                where=f"adopted collection {entry.name}",
-                cure=f"give --source, or name a mirror folder that holds {entry.file}",
-            )
-        source = folder / str(entry.file)
-    if (actual := content_sha256(source)) != entry.sha256:
-        raise StudyError(
-            f"this is not the registered collection: its sha256 is {actual}, the registry says "
-            f"{entry.sha256}",
-            where=str(source),
-            cure="fetch the registered one, or register this one under a name of its own",
-        )
-    return read_official_output(source, problems)
+    members = listed_files(entry, mirror, source)
+    where = f"{entry.source} at {entry.commit}"
+    return read_official_records(members, problems, where, archive=entry.sha256)
 
 
 def _from_hub(entry: AdoptedEntry, source: Path | None, problems: list[Problem]) -> Adoption:

@@ -7,16 +7,17 @@ A fetch that was cut off goes on where it stopped, and what was fetched is kept.
 from __future__ import annotations
 
 import hashlib
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
-from compute_optimal.adopt.archives import read_file, read_members
+from compute_optimal.adopt.archives import Member, read_file, read_members
 from compute_optimal.adopt.records import GivenFile
 from compute_optimal.errors import StudyError
 from compute_optimal.store.partitions import sha256_of
-from compute_optimal.study.config import AdoptedEntry, RolloutFile
+from compute_optimal.study.config import AdoptedEntry
 
 DOWNLOADS = Path("resources/rollouts")
 
@@ -24,6 +25,9 @@ _GITHUB = "https://raw.githubusercontent.com/{repository}/{commit}/{path}"
 _ENDINGS = ("", ".tar.xz", ".tar.gz", ".tgz", ".zip")
 _LARGEST = 256 << 20
 """No file of a collection is larger [bytes]."""
+
+_SHOWN = 10
+"""Files that cannot be had are named up to this number."""
 
 _ATTEMPTS = 3
 _TIMEOUT = 30.0
@@ -48,36 +52,104 @@ def rollout_files(
     (``archive_in``), in ``downloads``, and at their address. Raises one ``StudyError`` that names
     every file that cannot be had, or has other bytes.
     """
+    contents = _contents(
+        entry, {file.path: file.sha256 for file in entry.files}, mirror, source, downloads
+    )
+    return [GivenFile(file, contents[file.path]) for file in entry.files]
+
+
+def listed_files(
+    entry: AdoptedEntry,
+    mirror: Path | None,
+    source: Path | None,
+    downloads: Path | None = None,
+) -> Iterator[Member]:
+    """The files of a listing, in its order and under its names; had and refused as others are."""
+    folder = f"{entry.folder}/" if entry.folder else ""
+    listing = read_listing(Path(str(entry.listing)))
+    paths = {name: folder + name.removeprefix("./") for name in listing}
+    wanted = {path: listing[name] for name, path in paths.items()}
+    contents = _contents(entry, wanted, mirror, source, downloads)
+    for name, path in paths.items():
+        yield Member(name, contents[path])
+
+
+_LISTED = re.compile(r"([0-9a-f]{64}) [ *]([^\\].*)")
+
+
+def read_listing(path: Path) -> dict[str, str]:
+    """Name -> sha256, from a file as sha256sum writes it; raises ``StudyError`` for another."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyError(
+            f"cannot read the listing: {error}",
+            where=str(path),
+            cure="name a file beside adopted.yaml that sha256sum wrote",
+        ) from None
+    listing: dict[str, str] = {}
+    for number, line in enumerate(lines, start=1):
+        found = _LISTED.fullmatch(line)
+        if found is None or found[2] in listing or ".." in found[2].split("/"):
+            raise StudyError(
+                "not a line of sha256sum, or a name that stands twice or leads out",
+                where=f"{path}, line {number}",
+                cure="write it anew: sha256sum $(find . -type f) in the folder of the files",
+            )
+        listing[found[2]] = found[1]
+    return listing
+
+
+def _contents(
+    entry: AdoptedEntry,
+    wanted: Mapping[str, str],
+    mirror: Path | None,
+    source: Path | None,
+    downloads: Path | None,
+) -> dict[str, bytes]:
+    """The bytes of ``wanted``, path -> sha256; see ``rollout_files``."""
     downloads = downloads or DOWNLOADS
-    wanted = {file.path: file for file in entry.files}
     contents: dict[str, bytes] = {}
-    problems: list[str] = []
+    problems: dict[str, str] = {}
     place = source or archive_in(mirror, entry)
     if place is not None:
-        for path, content in _stored(place, wanted):
+        for path, content in _stored(place, wanted, entry.folder):
             if isinstance(content, bytes):
                 contents[path] = content
             else:
-                problems.append(f"{path}: {content.message}")
-    for path, file in wanted.items():
-        if path in contents or any(problem.startswith(f"{path}: ") for problem in problems):
+                problems[path] = content.message
+    n_unasked = 0
+    for path, sha256 in wanted.items():
+        if path in contents or path in problems:
             continue
         if source is not None:
-            problems.append(f"{path}: not in {source}")
+            problems[path] = f"not in {source}"
+            continue
+        # A repository that gives nothing is not asked for each of a thousand files.
+        if not contents and len(problems) >= _SHOWN:
+            n_unasked += 1
             continue
         try:
-            contents[path] = _kept_or_fetched(entry, file, downloads / collection_stem(entry))
+            contents[path] = _kept_or_fetched(
+                entry, path, sha256, downloads / collection_stem(entry)
+            )
         except _FetchError as error:
-            problems.append(f"{path}: {error}")
+            problems[path] = str(error)
     if problems:
+        shown = [f"{path}: {why}" for path, why in [*problems.items()][:_SHOWN]]
+        if rest := len(problems) - len(shown):
+            shown.append(f"and {rest} more")
+        if n_unasked:
+            shown.append(f"and {n_unasked} that were not asked for any more")
         raise StudyError(
-            f"{len(problems)} of {len(wanted)} files cannot be had:\n    "
-            + "\n    ".join(problems),
+            f"{len(problems) + n_unasked} of {len(wanted)} files cannot be had:\n    "
+            + "\n    ".join(shown),
             where=f"adopted collection {entry.name}, {entry.source} at {entry.commit}",
             cure="check the network and give the command again, which keeps what came before; or "
-            f"name a mirror folder (MIRROR) that holds {collection_stem(entry)}.tar.xz",
+            "name a mirror folder (MIRROR) that holds "
+            + (entry.file or f"{collection_stem(entry)}.tar.xz"),
         )
-    return [GivenFile(file, contents[file.path]) for file in entry.files]
+    return contents
 
 
 def collection_stem(entry: AdoptedEntry) -> str:
@@ -88,9 +160,11 @@ def collection_stem(entry: AdoptedEntry) -> str:
 
 def archive_in(mirror: Path | None, entry: AdoptedEntry) -> Path | None:
     """The archive or folder of an entry's repository, in the mirror or its folder rollouts."""
+    names = [entry.file] if entry.file else []
+    names += [f"{collection_stem(entry)}{ending}" for ending in _ENDINGS]
     for folder in [] if mirror is None else [mirror, mirror / "rollouts"]:
-        for ending in _ENDINGS:
-            if (place := folder / f"{collection_stem(entry)}{ending}").exists():
+        for name in names:
+            if (place := folder / name).exists():
                 return place
     return None
 
@@ -123,26 +197,30 @@ class _OtherBytes:
 
 
 def _stored(
-    place: Path, wanted: dict[str, RolloutFile]
+    place: Path, wanted: Mapping[str, str], folder: str | None
 ) -> Iterator[tuple[str, bytes | _OtherBytes]]:
-    missing = set(wanted)
+    """What a mirror holds: under the paths of the repository, or from ``folder`` on."""
+    missing = {path: path for path in wanted}
+    if folder:
+        missing |= {path.removeprefix(f"{folder}/"): path for path in wanted}
     members = (
-        filter(None, (read_file(place, path) for path in wanted))
+        filter(None, (read_file(place, name) for name in [*missing]))
         if place.is_dir()
-        else read_members(place, only=wanted)
+        else read_members(place, only={*missing})
     )
+    found: set[str] = set()
     for member in members:
-        path = member.name.removeprefix("./")
-        if path not in missing:
+        path = missing.get(member.name.removeprefix("./"))
+        if path is None or path in found:
             continue
-        missing.discard(path)
+        found.add(path)
         if member.content is None:
             yield path, _OtherBytes(f"refused in {place}: {member.refusal}")
-        elif (actual := _sha256(member.content)) != wanted[path].sha256:
+        elif (actual := _sha256(member.content)) != wanted[path]:
             yield path, _OtherBytes(_differs(actual, wanted[path], str(place)))
         else:
             yield path, member.content
-        if not missing:
+        if len(found) == len(wanted):
             return
 
 
@@ -150,25 +228,25 @@ def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _differs(actual: str, file: RolloutFile, where: str) -> str:
-    return f"in {where} its sha256 is {actual}, the registry says {file.sha256}"
+def _differs(actual: str, expected: str, where: str) -> str:
+    return f"in {where} its sha256 is {actual}, the registry says {expected}"
 
 
-def _kept_or_fetched(entry: AdoptedEntry, file: RolloutFile, folder: Path) -> bytes:
-    kept = folder / file.path
-    if kept.is_file() and kept.stat().st_size <= _LARGEST and sha256_of(kept) == file.sha256:
+def _kept_or_fetched(entry: AdoptedEntry, path: str, sha256: str, folder: Path) -> bytes:
+    kept = folder / path
+    if kept.is_file() and kept.stat().st_size <= _LARGEST and sha256_of(kept) == sha256:
         return kept.read_bytes()
-    address, part = address_of(entry, file.path), kept.with_name(kept.name + ".part")
+    address, part = address_of(entry, path), kept.with_name(kept.name + ".part")
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
         is_half = part.exists()
         _fetch(address, part)
-        if is_half and sha256_of(part) != file.sha256:
+        if is_half and sha256_of(part) != sha256:
             part.unlink()  # the half was one of something else
             _fetch(address, part)
-        if (actual := sha256_of(part)) != file.sha256:
+        if (actual := sha256_of(part)) != sha256:
             part.unlink()
-            raise _FetchError(_differs(actual, file, address))
+            raise _FetchError(_differs(actual, sha256, address))
         part.replace(kept)
         return kept.read_bytes()
     except OSError as error:
@@ -199,7 +277,8 @@ def _download(address: str, part: Path) -> None:
             if answer.status_code == 416:  # nothing is left, or the file has become another
                 return
             if answer.status_code >= 400:
-                is_final = answer.status_code < 500
+                # 429: asked for too much at once.
+                is_final = answer.status_code < 500 and answer.status_code != 429
                 raise _FetchError(f"{address} answers {answer.status_code}", is_final=is_final)
             goes_on = answer.status_code == 206
             have = have if goes_on else 0

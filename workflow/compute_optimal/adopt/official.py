@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,7 +23,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from compute_optimal.adopt import FINDINGS, PATHS, SAMPLES, Adoption
-from compute_optimal.adopt.archives import Limits, archive_sha256, read_members
+from compute_optimal.adopt.archives import Limits, Member, archive_sha256, read_members
 from compute_optimal.adopt.records import Reason, RecordError, problem_matcher
 from compute_optimal.errors import StudyError
 from compute_optimal.judge.grading.extraction import extract_answer
@@ -134,22 +134,46 @@ def read_official_output(
 ) -> Adoption:
     """Read every record below ``source``: a folder, a .tar.gz, a .tar.xz or a .zip.
 
+    Raises ``StudyError`` where it cannot be read or is damaged, and as ``read_official_records``.
+    """
+    # A folder may itself lie inside the layout, so its own path counts.
+    root = source.resolve().as_posix() if source.is_dir() else ""
+    return read_official_records(
+        read_members(source, limits),
+        problems,
+        str(source),
+        names=names,
+        root=root,
+        archive=archive_sha256(source),
+    )
+
+
+def read_official_records(
+    members: Iterable[Member],
+    problems: Sequence[Problem],
+    where: str,
+    *,
+    names: Names = OFFICIAL_NAMES,
+    root: str = "",
+    archive: str | None = None,
+) -> Adoption:
+    """Read every record among ``members``, files of the official code's output.
+
     A record belongs to the problem whose text is its question, exactly or up to white space. Of
     two records of one run the first is kept. Answers are extracted again, from the texts.
 
     Several record files of a search are repetitions of beam_search at N = width. Where it keeps
     one beam they are the subtrees of dvts as well, which make up N = width x their number.
 
-    Raises ``StudyError`` where the source cannot be read, is damaged, or holds no record at all;
+    ``where`` they come from, for messages; ``root``: a path before theirs; ``archive``: what the
+    rows are known by (``archive_sha256``). Raises ``StudyError`` where there is no record at all;
     whatever is wrong with one file becomes a finding.
     """
     find_problem = problem_matcher(problems)
     findings: list[tuple[str, Reason, str, bool]] = []
     runs: dict[_Cell, dict[tuple[Problem, int], _Run]] = {}
     n_companions, found_layout = 0, False
-    # A folder may itself lie inside the layout, so its own path counts.
-    root = source.resolve().as_posix() if source.is_dir() else ""
-    for member in read_members(source, limits):
+    for member in members:
         place = _RECORD.fullmatch(f"{root}/{member.name}")
         found_layout |= place is not None
         try:
@@ -178,11 +202,10 @@ def read_official_output(
     if not found_layout:
         raise StudyError(
             "no record of the official code was found",
-            where=str(source),
+            where=where,
             cure="give the folder or archive that holds "
             "<TASK>_<method>/<policy>/<PRM>/<depth>_<width>_<num_seq>/question_<i>/record_<j>.jsonl",
         )
-    archive = archive_sha256(source)
     return Adoption(
         samples=_frame(_sample_rows(runs), SAMPLES, archive),
         paths=_frame(_path_rows(runs), PATHS, archive),

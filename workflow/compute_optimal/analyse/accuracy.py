@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from compute_optimal.analyse.answer_grid import AnswerGrid, margins_of
+from compute_optimal.analyse.answer_grid import AnswerGrid, margins_of, scored_parts
 from compute_optimal.analyse.statistics.difficulty import BUCKETS, bucket_of, bucket_probabilities
 from compute_optimal.analyse.statistics.estimators import (
     FloatArray,
@@ -91,11 +92,13 @@ def estimate(
     buckets: Mapping[str, str],
     problem_ids: Sequence[str],
     settings: EstimateSettings,
+    scored: Mapping[str, int] = MappingProxyType({}),
 ) -> Estimates:
     """All curves and, at the study's budgets, the outcomes per problem.
 
     ``answers``: graded answers; ``scores``: PRM -> (problem_id, sample_index, margins) of the
-    evaluation pool; ``buckets``: problem_id -> difficulty. Accuracies are fractions.
+    evaluation pool; ``buckets``: problem_id -> difficulty; ``scored``: samples a problem, of PRMs
+    that read less than the whole pool. Accuracies are fractions.
     """
     weights = problem_weights(problem_ids, settings.bootstrap_replicates, settings.seed)
     labels = np.array([buckets.get(name, "unknown") for name in problem_ids])
@@ -103,7 +106,7 @@ def estimate(
         bucket: np.flatnonzero(labels == bucket) for bucket in BUCKETS
     }
     parts = {bucket: (rows, weights[:, rows]) for bucket, rows in groups.items()}
-    curves = [*_curves(answers, scores, problem_ids, settings)]
+    curves = [*_curves(answers, scores, problem_ids, settings, scored)]
     rows = [row for curve in curves for row in _summaries(curve, parts, settings)]
     return Estimates(
         pl.DataFrame(rows, schema=CURVES, orient="row"),
@@ -125,7 +128,7 @@ def outcomes(
 ) -> pl.DataFrame:
     """Only the outcomes per problem of ``estimate``; arguments as there."""
     labels = np.array([buckets.get(name, "unknown") for name in problem_ids])
-    curves = [*_curves(answers, scores, problem_ids, settings)]
+    curves = [*_curves(answers, scores, problem_ids, settings, {})]
     return _outcomes(curves, labels, problem_ids, settings)
 
 
@@ -195,6 +198,7 @@ def _curves(
     scores: Mapping[str, pl.DataFrame],
     problem_ids: Sequence[str],
     settings: EstimateSettings,
+    scored: Mapping[str, int],
 ) -> Iterator[_Curve]:
     greedy = answers.filter(pool="greedy").with_columns(position=pl.col("sample_index"))
     if greedy.height:
@@ -202,7 +206,7 @@ def _curves(
         yield _Curve(None, "cot", None, None, [1], group.correct, group.n_tokens)
     pool = answers.filter(pool="evaluation").with_columns(position=pl.col("sample_index"))
     if pool.height:
-        yield from _pool_curves(pool, scores, problem_ids, settings)
+        yield from _pool_curves(pool, scores, problem_ids, settings, scored)
     searched = answers.filter(pl.col("method").is_not_null())
     for (prm, method), paths in searched.group_by("prm", "method", maintain_order=True):
         parts = [paths] if method == "dvts" else paths.partition_by("budget")
@@ -215,6 +219,7 @@ def _pool_curves(
     scores: Mapping[str, pl.DataFrame],
     problem_ids: Sequence[str],
     settings: EstimateSettings,
+    scored: Mapping[str, int],
 ) -> Iterator[_Curve]:
     group = AnswerGrid.of(pool, problem_ids)
     size = group.correct.shape[1]
@@ -227,27 +232,40 @@ def _pool_curves(
     yield _Curve(None, "pass_at_k", None, None, list(every), reached, tokens * every)
     plurality = plurality_at_k(group.classes, group.correct, every)
     yield _Curve(None, "majority", None, "majority", list(every), plurality, tokens * every)
+    for part, of_prms in scored_parts(pool, scores, scored):
+        of_part = group if part is pool else AnswerGrid.of(part, problem_ids)
+        yield from _scored_curves(part, of_part, of_prms, tokens, settings)
+
+
+def _scored_curves(
+    pool: pl.DataFrame,
+    group: AnswerGrid,
+    scores: Mapping[str, pl.DataFrame],
+    tokens: FloatArray,
+    settings: EstimateSettings,
+) -> Iterator[_Curve]:
+    """Best-of-N of PRMs that read all of ``pool``; ``tokens`` of a sample [problems, 1]."""
+    size = group.correct.shape[1]
+    every = np.arange(1, size + 1)
     # Weighted votes have no closed form: powers of two and the study's budgets only.
     powers = {2**i for i in range(size.bit_length())} | {*settings.budgets, size}
     votes = np.array(sorted(k for k in powers if k <= size))
-    scored = {
+    by_scoring = {
         (prm, scoring): group.scores(margins, scoring)
         for prm, of_prm in scores.items()
         for margins in (margins_of(pool, of_prm),)
         for scoring in SCORINGS
     }
-    if not scored:
-        return
     means, errors = weighted_vote_at_k(
         group.classes,
         group.correct,
-        np.stack([weight for _, weight in scored.values()]),
+        np.stack([weight for _, weight in by_scoring.values()]),
         votes,
         settings.vote_subsets,
         settings.seed,
     )
-    for (prm, scoring), mean, error in zip(scored, means, errors, strict=True):
-        best = best_of_k(group.correct, scored[prm, scoring][0], every)
+    for (prm, scoring), mean, error in zip(by_scoring, means, errors, strict=True):
+        best = best_of_k(group.correct, by_scoring[prm, scoring][0], every)
         yield _Curve(prm, "best_of_n", scoring, "prm_max", list(every), best, tokens * every)
         yield _Curve(
             prm, "best_of_n", scoring, "prm_vote", list(votes), mean, tokens * votes, error

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from compute_optimal.analyse import accuracy
 from compute_optimal.analyse.accuracy import CURVES, OUTCOMES
+from compute_optimal.analyse.predicted_difficulty import Way
 from compute_optimal.analyse.selection import FOLDS, REPEATS, REPLICATES, RULES
 from compute_optimal.analyse.statistics.difficulty import BUCKETS
 from compute_optimal.analyse.statistics.estimators import FloatArray
@@ -129,6 +130,29 @@ def difficulty_of_halves(
     return pl.concat(
         accuracy.difficulty(half, problem_ids, settings).with_columns(pool=pl.lit(name))
         for name, half in halved(answers).items()
+    )
+
+
+def ways_round(
+    answers: pl.DataFrame,
+    outcomes: pl.DataFrame,
+    problem_ids: Sequence[str],
+    settings: EstimateSettings,
+) -> tuple[Way, ...]:
+    """Each half of a pool with the true difficulty by the other; none where the pool is too small.
+
+    ``outcomes``: table ``pool_outcomes``.
+    """
+    if not is_split(answers):
+        return ()
+    halves = halved(answers)
+    return tuple(
+        Way(
+            halves[name],
+            accuracy.difficulty(halves[rest], problem_ids, settings),
+            outcomes.filter(part=name),
+        )
+        for name, rest in zip(HALVES, HALVES[::-1], strict=True)
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,6 +53,20 @@ class AnswerGrid:
         ranking[self.rows, self.columns] = trajectories.ranking
         weight[self.rows, self.columns] = trajectories.vote_weight
         return ranking, weight
+
+
+def scored_parts(
+    pool: pl.DataFrame, scores: Mapping[str, pl.DataFrame], scored: Mapping[str, int]
+) -> Iterator[tuple[pl.DataFrame, dict[str, pl.DataFrame]]]:
+    """A pool with the scores of the PRMs that read all of it, and of each smaller number of
+    samples a problem the first of the pool with the scores of the PRMs that read no more.
+
+    ``scores``: by PRM; ``scored``: samples a problem, of PRMs that read less than the whole.
+    """
+    sizes = dict.fromkeys(scored.get(prm) for prm in scores)
+    for size in sizes:
+        part = pool if size is None else pool.filter(pl.col("sample_index") < size)
+        yield part, {prm: rows for prm, rows in scores.items() if scored.get(prm) == size}
 
 
 def margins_of(pool: pl.DataFrame, scores: pl.DataFrame) -> pl.Series:

@@ -13,7 +13,9 @@ import polars as pl
 from compute_optimal.adopt import FILES as ADOPTED_FILES
 from compute_optimal.adopt import SOLUTIONS
 from compute_optimal.analyse.accuracy import CURVES, OUTCOMES, RATED
+from compute_optimal.analyse.adaptive_budgets import ADAPTIVE
 from compute_optimal.analyse.adopted_pools import TABLES as POOL_TABLES
+from compute_optimal.analyse.predicted_difficulty import TABLES as PREDICTION_TABLES
 from compute_optimal.analyse.prm_ability import RATES
 from compute_optimal.analyse.prm_cases import CASES
 from compute_optimal.analyse.published import (
@@ -54,6 +56,8 @@ FILES: dict[str, Columns] = {
             **SELECTION_TABLES,
             **SCORE_TABLES,
             **POOL_TABLES,
+            **PREDICTION_TABLES,
+            "adaptive": ADAPTIVE,
         }.items()
     },
 }
@@ -128,7 +132,9 @@ _ENTRIES: dict[str, Columns] = {
             "n_problems": Column(COUNT, "Number of problems of the whole task"),
         },
     ),
-    "study_budgets": Columns("Budgets of the study", common("budget")),
+    "study_budgets": Columns(
+        "Budgets of the study; single policies may have others", common("budget")
+    ),
     "prompts": Columns(
         "Prompts of the study",
         {
@@ -166,8 +172,8 @@ ADOPTED: dict[str, Columns] = {
             "licence": Column(TEXT, "Licence of the source"),
             "caveats": Column(TEXT, "What to know before its numbers are used, one a line"),
             "files_left_out": Column(TEXT, "Files that are not taken and why, one a line"),
-            "file": Column(TEXT, "Archive that holds it; null where files are named one by one"),
-            "sha256": Column(TEXT, "Hash of that archive"),
+            "listing": Column(TEXT, "Where its files are listed; null where each has a row"),
+            "folder": Column(TEXT, "Folder of the source that paths of the listing start from"),
         },
     ),
     "adopted_files": ADOPTED_FILES.of("collection"),
@@ -437,8 +443,8 @@ def _ledger(study: Study, storage: Storage) -> pl.DataFrame:
             "method": cell.method,
             "kind": cell.kind,
             "spec": canonical(cell.spec),
-            "budget": cell.spec.get("budget"),
-            "unit_budget": units.budget(cell.spec),
+            "budget": cells.budget_of(cell.spec),
+            "unit_budget": cells.unit_budget(cell.spec),
         }
         of_runs = spent.group_by("run", *ORIGIN, maintain_order=True).agg(
             pl.len().alias("n_units"), pl.col(*SECONDS, *COUNTS).sum()

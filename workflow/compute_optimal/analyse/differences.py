@@ -35,7 +35,9 @@ def differences(
     """Difference of every case [cases], and its replicates [replicates, cases].
 
     Cases of one task share the resampled problems, so they and their differences are paired.
-    In percentage points, or in % of the reference.
+    In percentage points, or in % of the reference. What was chosen on these problems varies further
+    than its resampled mean, for that keeps the choice: ``widening`` says how much further the value
+    does, ``difference_widening`` the difference of two that both were chosen.
     """
     problems: dict[str, list[str]] = {}
     for row in rows:
@@ -58,6 +60,9 @@ def differences(
         value, reference = bootstrap_means(pair, every).T
         value = value[0] + (row.get("widening") or 1.0) * (value - value[0])
         difference = 100 * (value - reference)
+        difference = difference[0] + (row.get("difference_widening") or 1.0) * (
+            difference - difference[0]
+        )
         if relative:
             with np.errstate(divide="ignore", invalid="ignore"):
                 difference = difference / reference

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import polars as pl
 
-from compute_optimal.analyse import accuracy, adopted_pools
+from compute_optimal.analyse import accuracy, adopted_pools, predicted_difficulty
+from compute_optimal.analyse.adaptive_budgets import examine_stopping
 from compute_optimal.analyse.score_quality import examine_scores
 from compute_optimal.analyse.selection import select_strategies
 from compute_optimal.judge.answers import of_cell, scores_of, scores_of_adopted
@@ -18,6 +19,7 @@ from compute_optimal.study.requests import (
     Estimated,
     EstimatesRequest,
     PolicyPart,
+    RunEstimatesRequest,
 )
 
 
@@ -76,7 +78,8 @@ def analysed(
         buckets = {}
         halves = adopted_pools.difficulty_of_halves(answers, ids, settings)
         rated = pl.concat([rated, halves])
-    curves, outcomes, repeated = accuracy.estimate(answers, scores, buckets, ids, settings)
+    scored = request.scored if isinstance(request, RunEstimatesRequest) else {}
+    curves, outcomes, repeated = accuracy.estimate(answers, scores, buckets, ids, settings, scored)
     selected = select_strategies(
         outcomes,
         ids,
@@ -89,7 +92,7 @@ def analysed(
         confidence=settings.confidence,
         seed=settings.seed,
     )
-    examined = examine_scores(answers, scores, ids, settings)
+    examined = examine_scores(answers, scores, ids, settings, scored)
     examined["run_to_run"] = pl.concat([examined["run_to_run"], repeated])
     carried = {name: pl.DataFrame(schema=schema) for name, schema in adopted_pools.TABLES.items()}
     if is_adopted:
@@ -99,6 +102,12 @@ def analysed(
             carried["pool_outcomes"], answers, ids, settings
         )
         curves = pl.concat([curves, by_difficulty])
+    ways = (
+        adopted_pools.ways_round(answers, carried["pool_outcomes"], ids, settings)
+        if is_adopted
+        else predicted_difficulty.ways_of_run(answers, rated, outcomes)
+    )
+    predicted = predicted_difficulty.examine_predictions(ways, scores, ids, settings)
     tables = {
         "difficulty": rated,
         "curves": curves,
@@ -106,5 +115,7 @@ def analysed(
         **selected,
         **examined,
         **carried,
+        **predicted,
+        "adaptive": examine_stopping(answers, scores, ids, settings),
     }
     return {name: of_cell(table, task, policy.policy) for name, table in tables.items()}

@@ -9,12 +9,13 @@ the picked solution as N grows, when the score goes up whether or not it is righ
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 import polars as pl
 
 from compute_optimal.analyse.accuracy import RUN_TO_RUN, SCORINGS
-from compute_optimal.analyse.answer_grid import AnswerGrid, margins_of
+from compute_optimal.analyse.answer_grid import AnswerGrid, margins_of, scored_parts
 from compute_optimal.analyse.statistics.estimators import (
     FloatArray,
     IntArray,
@@ -99,60 +100,71 @@ def examine_scores(
     scores: Mapping[str, pl.DataFrame],
     problem_ids: Sequence[str],
     settings: EstimateSettings,
+    scored: Mapping[str, int] = MappingProxyType({}),
 ) -> dict[str, pl.DataFrame]:
     """``TABLES`` for all PRMs of one (task, policy); arguments as for ``estimate``."""
     rows: dict[str, list[tuple[object, ...]]] = {name: [] for name in TABLES}
     pool = answers.filter(pool="evaluation").with_columns(position=pl.col("sample_index"))
     if pool.height:
-        grid = AnswerGrid.of(pool, problem_ids)
+        whole = AnswerGrid.of(pool, problem_ids)
         weights = problem_weights(problem_ids, settings.bootstrap_replicates, settings.seed)
-        size = grid.correct.shape[1]
-        powers = {2**i for i in range(size.bit_length())} | {*settings.budgets}
-        budgets = np.array(sorted(k for k in powers if k <= size))
-        asked = np.array([k for k in settings.budgets if k <= size], dtype=np.int64)
         rows["run_to_run"] += [
             (None, "majority", None, "majority", *row)
-            for row in _run_to_run(_majority(grid), grid, asked, settings)
+            for row in _run_to_run(_majority(whole), whole, _asked(whole, settings), settings)
         ]
-        for prm, of_prm in scores.items():
-            margins = margins_of(pool, of_prm)
-            steps = np.full(grid.correct.shape, np.nan)
-            steps[grid.rows, grid.columns] = margins.list.len().fill_null(0).to_numpy()
-            for scoring in SCORINGS:
-                ranking, score = grid.scores(margins, scoring)
-                key = prm, scoring
-                measured = {"score": score, "tokens": grid.n_tokens, "steps": steps}
-                rows["picks"] += [
-                    (*key, *row)
-                    for row in _picks(measured, ranking, grid, budgets, weights, settings)
-                ]
-                bins = Bins.of(score, grid.correct, tenths)
-                rows["calibration"] += [
-                    (*key, *row) for row in bins.rows(weights, settings.confidence)
-                ]
-                quality: dict[str, tuple[FloatArray, ...]] = {
-                    "discrimination": discrimination(ranking, grid.correct),
-                    "overconfidence": bins.overconfidence,
-                    **_ties(ranking, grid.correct),
-                    "unscored": _unscored(ranking, grid.correct),
-                    "length_correlation": _correlation(ranking, grid, np.log(grid.n_tokens + 1)),
-                    "step_correlation": _correlation(ranking, grid, steps),
-                }
-                rows["score_quality"] += [
-                    (*key, measure, *row)
-                    for measure, sums in quality.items()
-                    if (row := ratio_interval(sums, weights, settings.confidence)) is not None
-                ]
-                if (row := bins.error(weights, settings.confidence)) is not None:
-                    rows["score_quality"].append((*key, "calibration_error", *row))
-                rows["run_to_run"] += [
-                    (prm, "best_of_n", scoring, "prm_max", *row)
-                    for row in _run_to_run(_best(grid, ranking), grid, asked, settings)
-                ]
+        for part, of_prms in scored_parts(pool, scores, scored):
+            grid = whole if part is pool else AnswerGrid.of(part, problem_ids)
+            for prm, of_prm in of_prms.items():
+                for table, found in _examined(part, grid, of_prm, weights, settings):
+                    rows[table].append((prm, *found))
     return {
         name: pl.DataFrame(rows[name], schema=schema, orient="row").fill_nan(None)
         for name, schema in TABLES.items()
     }
+
+
+def _asked(grid: AnswerGrid, settings: EstimateSettings) -> IntArray:
+    return np.array([k for k in settings.budgets if k <= grid.correct.shape[1]], dtype=np.int64)
+
+
+def _examined(
+    pool: pl.DataFrame,
+    grid: AnswerGrid,
+    scores: pl.DataFrame,
+    weights: FloatArray,
+    settings: EstimateSettings,
+) -> Iterator[tuple[str, tuple[object, ...]]]:
+    """Tables, each with a row of it without its PRM, of one that read all of ``pool``."""
+    size = grid.correct.shape[1]
+    powers = {2**i for i in range(size.bit_length())} | {*settings.budgets}
+    budgets = np.array(sorted(k for k in powers if k <= size))
+    asked = _asked(grid, settings)
+    margins = margins_of(pool, scores)
+    steps = np.full(grid.correct.shape, np.nan)
+    steps[grid.rows, grid.columns] = margins.list.len().fill_null(0).to_numpy()
+    for scoring in SCORINGS:
+        ranking, score = grid.scores(margins, scoring)
+        measured = {"score": score, "tokens": grid.n_tokens, "steps": steps}
+        for row in _picks(measured, ranking, grid, budgets, weights, settings):
+            yield "picks", (scoring, *row)
+        bins = Bins.of(score, grid.correct, tenths)
+        for row in bins.rows(weights, settings.confidence):
+            yield "calibration", (scoring, *row)
+        quality: dict[str, tuple[FloatArray, ...]] = {
+            "discrimination": discrimination(ranking, grid.correct),
+            "overconfidence": bins.overconfidence,
+            **_ties(ranking, grid.correct),
+            "unscored": _unscored(ranking, grid.correct),
+            "length_correlation": _correlation(ranking, grid, np.log(grid.n_tokens + 1)),
+            "step_correlation": _correlation(ranking, grid, steps),
+        }
+        for measure, sums in quality.items():
+            if (found := ratio_interval(sums, weights, settings.confidence)) is not None:
+                yield "score_quality", (scoring, measure, *found)
+        if (error := bins.error(weights, settings.confidence)) is not None:
+            yield "score_quality", (scoring, "calibration_error", *error)
+        for row in _run_to_run(_best(grid, ranking), grid, asked, settings):
+            yield "run_to_run", ("best_of_n", scoring, "prm_max", *row)
 
 
 def _picks(

@@ -120,7 +120,8 @@ def select_strategies(
 
     ``outcomes``: as ``accuracy.OUTCOMES``. A method that was not run at a budget, or lacks
     problems of a difficulty, is no candidate there. The PRM is chosen at the largest budget and
-    stays for the smaller ones, as in a curve of the paper. ``replicates``, ``confidence``,
+    stays for the smaller ones, as in a curve of the paper; a budget that only some of the PRMs were
+    run at is none of theirs, and decides for those alone. ``replicates``, ``confidence``,
     ``seed``: of the intervals, which are those of every other accuracy of these problems.
     """
     index = {name: row for row, name in enumerate(problem_ids)}
@@ -150,9 +151,13 @@ def select_strategies(
             (budget, prm): _cell(of_rule, prm, budget, known, labels, nested, seed)
             for budget, prm in product(sorted({key.budget for key in of_rule}), prms)
         }
-        deciding = [cells[max(budget for budget, _ in cells), prm].fit for prm in prms]
-        for budget in sorted({budget for budget, _ in cells}):
-            here = {prm: cells[budget, prm] for prm in prms}
+        run_at: dict[int, list[str]] = {}
+        for (budget, name), cell in cells.items():
+            run_at.setdefault(budget, []).extend([name] if cell.n_strategies else [])
+        for budget, run in run_at.items():
+            here = {prm: cells[budget, prm] for prm in run}
+            last = max(other for other, at_other in run_at.items() if at_other == run)
+            deciding = [cells[last, prm].fit for prm in run]
             of_budget = scoring, voting, budget
             asked: list[tuple[str | None, list[_Cell], Choice]] = [
                 (prm, [cell], choose([cell.fit], confidence=confidence))
@@ -175,7 +180,7 @@ def select_strategies(
             for rule in ("in_sample", "cross_fitted"):
                 selection: Selection = getattr(chosen, rule)
                 rows_of["choices"] += [
-                    (*of_budget, rule, *row) for row in _shares(selection, labels, prms)
+                    (*of_budget, rule, *row) for row in _shares(selection, labels, run)
                 ]
                 rows_of["chosen_outcomes"] += [
                     (*of_budget, rule, name, accuracy)

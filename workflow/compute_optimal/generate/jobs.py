@@ -41,7 +41,14 @@ from compute_optimal.search.records import SamplingSettings, SearchResult, Searc
 from compute_optimal.search.sampling import draw, score_samples
 from compute_optimal.store.schemas import SCHEMAS
 from compute_optimal.store.storage import Storage
-from compute_optimal.study.cells import draw_spec, draws_partition
+from compute_optimal.study.cells import (
+    budget_of,
+    draw_spec,
+    draws_partition,
+    method_of,
+    prm_of,
+    samples_of,
+)
 from compute_optimal.study.requests import (
     PoolPart,
     SamplesRequest,
@@ -116,7 +123,7 @@ def score_steps(request: ScoresRequest, storage: Storage) -> Receipt:
     job = Work.of(storage, spec, hashes, range(request.n))
     if something_to_do([job], storage):
         problems = problem_texts(task, request, storage)
-        texts = sample_texts(storage, spec["samples"], job)
+        texts = sample_texts(storage, samples_of(spec), job)
         with _gpus(storage, job), open_prm(storage, spec) as prm:
             searches = (
                 score_samples(problems[key], texts[key], prm.encode, prm_context=prm.context)
@@ -163,12 +170,12 @@ def _run_searches(
         def searches() -> Iterator[Search[SearchResult]]:
             # Problem by problem over all methods and budgets: they have prompts and draws in
             # common, and a problem can be forgotten when its last search ends.
-            for key in _rotated(hashes, jobs[0].spec["prm"]["name"]):
+            for key in _rotated(hashes, prm_of(jobs[0].spec)):
                 for job in jobs:
                     if key in job.missing:
                         yield _search(job, problems[key], policy, prm)
 
-        by_cell = {(job.spec["method"], job.spec.get("budget")): job for job in jobs}
+        by_cell = {(method_of(job.spec), budget_of(job.spec)): job for job in jobs}
         n_unfinished = Counter(key for job in jobs for key in job.missing)
 
         def keep(result: SearchResult) -> None:
@@ -240,8 +247,8 @@ def _search(job: Work, problem: Problem, policy: Policy, prm: Prm) -> Search[Sea
         variant=spec["variant"],
     )
     ids = policy.prompt_ids(problem)
-    if spec["method"] == "beam_search":
-        return beam_search(problem, ids, spec["budget"], settings, prm.encode)
+    if budget := budget_of(spec):
+        return beam_search(problem, ids, budget, settings, prm.encode)
     return dvts(problem, ids, job.missing[problem.problem_hash], settings, prm.encode)
 
 

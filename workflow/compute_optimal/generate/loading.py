@@ -23,6 +23,7 @@ from compute_optimal.policies.prompts import load_tokenizer, prompt_ids
 from compute_optimal.prms import prm_format
 from compute_optimal.search.records import Encode
 from compute_optimal.store.storage import Storage
+from compute_optimal.study.cells import policy_of, prm_of
 from compute_optimal.study.config import ModelEntry, PromptFamily
 from compute_optimal.study.cost import GPU_MEMORY_SHARE, gpu_memory_shares
 from compute_optimal.study.models import identity, model_folder
@@ -72,8 +73,8 @@ def gpus_of(storage: Storage, spec: Spec, purpose: str) -> Iterator[None]:
 
 def gpu_shares(storage: Storage, spec: Spec) -> dict[str, float]:
     """Shares of GPU memory for the policy and the PRM of a search, which run on the same GPUs."""
-    policy = storage.registry.policy(spec["policy"]["name"])
-    prm = storage.registry.prm(spec["prm"]["name"])
+    policy = storage.registry.policy(policy_of(spec))
+    prm = storage.registry.prm(prm_of(spec))
     shares = gpu_memory_shares(policy, prm, gpu_memory_gib() or math.inf)
     return dict(zip(("policy", "prm"), shares, strict=True))
 
@@ -90,7 +91,7 @@ def open_policy(
 ) -> Iterator[Policy]:
     """Load the policy of a spec; it takes ``gpu_memory`` of each GPU, as a share."""
     registry = storage.registry
-    entry = registry.policy(spec["policy"]["name"])
+    entry = registry.policy(policy_of(spec))
     folder = _folder(entry, storage)
     with closing(
         open_sampling_engine(
@@ -108,7 +109,7 @@ def open_policy(
 def open_prm(storage: Storage, spec: Spec, gpu_memory: float = GPU_MEMORY_SHARE) -> Iterator[Prm]:
     """Load the PRM of a spec, as ``open_policy`` does."""
     registry = storage.registry
-    entry = registry.prm(spec["prm"]["name"])
+    entry = registry.prm(prm_of(spec))
     folder = _folder(entry, storage)
     tokenizer, form = load_tokenizer(folder), prm_format(entry.format)
     with closing(

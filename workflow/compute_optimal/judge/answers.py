@@ -22,7 +22,7 @@ from compute_optimal.store import units
 from compute_optimal.store.columns import COUNT, TEXT, TRUTH, Column, Columns, common
 from compute_optimal.store.partitions import KEYS, Partition, read_table, write_result
 from compute_optimal.store.storage import Storage
-from compute_optimal.study.cells import partition, verdicts_spec
+from compute_optimal.study.cells import budget_of, partition, verdicts_spec
 from compute_optimal.study.requests import (
     AdoptedAnswersRequest,
     AdoptedScores,
@@ -135,7 +135,7 @@ def answers_of_run(
             rows.rename(names).with_columns(
                 prm=pl.lit(search.prm),
                 method=pl.lit(search.method),
-                budget=pl.lit(search.spec.get("budget"), dtype=pl.Int64),
+                budget=pl.lit(budget_of(search.spec), dtype=pl.Int64),
                 repetition=pl.lit(0),
             )
         )

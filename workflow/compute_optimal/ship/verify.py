@@ -30,7 +30,7 @@ from compute_optimal.ship.expected import (
     recompute,
 )
 from compute_optimal.store import partitions
-from compute_optimal.study.cells import all_partitions
+from compute_optimal.study.cells import all_partitions, collection_of
 from compute_optimal.study.config import Study
 from compute_optimal.study.models import model_folder
 
@@ -212,7 +212,7 @@ def verdicts_graded_anew(study: Study, folder: Path) -> list[Check]:
     for mine, tables in all_partitions(study, shipped):
         if tables != ("verdicts",):
             continue
-        subject = f"verdicts on {mine.spec['adopted'].get('collection', mine.directory)}, made anew"
+        subject = f"verdicts on {collection_of(mine.spec['adopted']) or mine.directory}, made anew"
         before, after = mine.read("verdicts"), fresh.like(mine).read("verdicts")
         if before.is_empty():
             finding = f"none of this version of the grader ship ({mine.spec['grader']}): make ship"

@@ -15,7 +15,7 @@ import polars as pl
 from compute_optimal.errors import StudyError
 from compute_optimal.store.partitions import Partition, Store
 from compute_optimal.store.schemas import COUNTS, COUNTS_OF, NODE, ORIGIN, PATH, SECONDS
-from compute_optimal.study.cells import kind_of, partition
+from compute_optimal.study.cells import kind_of, partition, samples_of
 from compute_optimal.study.spec import Spec
 
 NUMBERS = {"samples": "sample_index", "step_scores": "sample_index", "searches": "subtree"}
@@ -38,7 +38,7 @@ def _counting(store: Store, spec: Spec, columns: Sequence[str], how: _Read) -> p
     table = kind_of(spec)
     rows = how(partition(store, spec), table, columns)
     if table == "step_scores" and not rows.is_empty():
-        rows = _of_texts(rows, how(partition(store, spec["samples"]), "samples", ["text_hash"]))
+        rows = _of_texts(rows, how(partition(store, samples_of(spec)), "samples", ["text_hash"]))
     return rows
 
 
@@ -51,7 +51,7 @@ def scores(store: Store, spec: Spec) -> pl.DataFrame:
     rows = cell.read("step_scores", ["margins"])
     if rows.is_empty():
         return rows
-    samples = partition(store, spec["samples"]).read("samples", ["text_hash"])
+    samples = partition(store, samples_of(spec)).read("samples", ["text_hash"])
     own = _of_texts(rows, samples)
     n_foreign = rows.select(_SCORED[:2]).n_unique() - own.height
     if n_foreign:
@@ -95,13 +95,6 @@ def _rows(
         .unnest(kind)
         .select(list(dict.fromkeys(["problem_hash", "subtree", number, *columns])))
     )
-
-
-def budget(spec: Spec) -> int:
-    """What one unit of a cell makes up of the budget N: a subtree of DVTS is M samples."""
-    if kind_of(spec) != "searches":
-        return 1
-    return int(spec.get("budget", spec["beam_width"]))
 
 
 def costs(store: Store, spec: Spec, *, checked: bool = True) -> pl.DataFrame:

@@ -15,17 +15,25 @@ problem's text, so a corrected problem reruns the job and costs only its own sam
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal, NamedTuple, TypedDict
+from itertools import product
+from typing import Any, Literal, NamedTuple, TypedDict, get_args
 
 from compute_optimal.judge.grading import GRADER
 from compute_optimal.judge.grading.official import OFFICIAL_GRADER
 from compute_optimal.judge.grading.plain import PLAIN_GRADER
 from compute_optimal.prms import prm_format
 from compute_optimal.store.partitions import Partition, Store, slug
-from compute_optimal.study.config import AdoptedEntry, Study, TaskEntry
+from compute_optimal.study.config import (
+    SEARCH_METHODS,
+    AdoptedEntry,
+    Method,
+    Part,
+    Study,
+    TaskEntry,
+)
 from compute_optimal.study.models import identity
 from compute_optimal.study.spec import SAMPLE_VERSION, SEARCH_VERSION, Spec
 from compute_optimal.tasks import task_identity
@@ -42,6 +50,46 @@ _KINDS: dict[str, Kind] = {"samples": "samples", "step_scores": "step_scores", "
 def kind_of(spec: Spec) -> Kind:
     """What the units of a spec are, which is the name of their table."""
     return _KINDS[spec["kind"]]
+
+
+def policy_of(spec: Spec) -> str:
+    """The policy of a spec of samples, searches or draws."""
+    return str(spec["policy"]["name"])
+
+
+def prm_of(spec: Spec) -> str:
+    """The PRM of a spec of scores or searches."""
+    return str(spec["prm"]["name"])
+
+
+def samples_of(spec: Spec) -> Spec:
+    """The spec of the samples that a spec of scores is about."""
+    samples: Spec = spec["samples"]
+    return samples
+
+
+def method_of(spec: Spec) -> str:
+    """The method of a spec of searches: beam_search or dvts."""
+    return str(spec["method"])
+
+
+def budget_of(spec: Spec) -> int | None:
+    """N of a beam search; None for DVTS, whose subtrees serve every N, and for samples."""
+    budget: int | None = spec.get("budget")
+    return budget
+
+
+def unit_budget(spec: Spec) -> int:
+    """What one unit of a cell makes up of the budget N: a subtree of DVTS is M samples."""
+    if kind_of(spec) != "searches":
+        return 1
+    return budget_of(spec) or int(spec["beam_width"])
+
+
+def collection_of(spec: Spec) -> str | None:
+    """The collection of a spec of adopted rollouts; None where only its archive is known."""
+    collection: str | None = spec.get("collection")
+    return collection
 
 
 class Job(NamedTuple):
@@ -70,6 +118,11 @@ class Cell:
     N / M independent subtrees."""
     spec: Spec
     pool: Pool | None = None
+    budgets: tuple[int, ...] = ()
+    """The N at which its method reads it, ascending: several of a pool, its scores, or DVTS; none
+    of the pool that decides on difficulty."""
+    items: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Items of the study that need it, each with those of its ``budgets`` that it needs."""
 
     @property
     def job(self) -> Job:
@@ -83,13 +136,21 @@ class Cell:
 
 class Grid:
     """All cells of a study, by task, policy, and then pools before PRMs; the searches of a PRM by
-    rising budget, DVTS last. The one walk over it."""
+    rising budget, DVTS last. The one walk over it: what single policies are not run with, or no
+    item of the study needs, is not in it."""
 
-    def __init__(self, study: Study) -> None:
-        self._cells = tuple(_walk(study))
+    def __init__(self, study: Study, cells: Iterable[Cell] | None = None) -> None:
+        """The study's grid, or some ``cells`` of it."""
+        self._study = study
+        self._cells = tuple(_walk(study) if cells is None else cells)
 
     def __iter__(self) -> Iterator[Cell]:
         return iter(self._cells)
+
+    def of_item(self, item: str) -> Grid:
+        """What one item of the study needs, were it alone: of shared cells its own units only."""
+        kept = (cell for cell in self if item in cell.items)
+        return Grid(self._study, (_narrowed(self._study, cell, item) for cell in kept))
 
     def of(self, kind: Kind, task: str, policy: str) -> Sequence[Cell]:
         """Cells of one kind of a (task, policy), over all PRMs; none where a study has none."""
@@ -114,34 +175,120 @@ class Grid:
 _METHODS = {"greedy": "cot", "evaluation": "majority", "difficulty": "difficulty"}
 """Pool -> the method that it alone serves."""
 
+_Needs = dict[str, dict[int, list[str | None]]]
+"""What is needed of a (task, policy, PRM): budgets by method, each with the items that need it,
+None where a study has no items. PRMs matter to scored methods only."""
+
 
 def _walk(study: Study) -> Iterator[Cell]:
-    for task in study.tasks:
-        for policy in study.policies:
-            for pool, size in pool_sizes(study).items():
-                spec = sample_spec(study, task, policy, pool)
-                method = _METHODS[pool]
-                yield Cell("samples", task, policy, None, method, size, size, spec, pool)
-            for prm in study.prms:
-                if "best_of_n" in study.methods:
-                    spec, top = score_spec(study, task, policy, prm), max(study.budgets)
-                    scored = task, policy, prm, "best_of_n", top, top
-                    yield Cell("step_scores", *scored, spec, "evaluation")
-                yield from searches(study, task, policy, prm)
+    for task, policy in product(study.tasks, study.policies):
+        parts = list(_parts(study, task, policy))
+        if not parts:
+            continue
+        here = (task, policy)
+        unscored = _needs(study, policy, parts, None)
+        of_prms = {prm: _needs(study, policy, parts, prm) for prm in study.prms_of(policy)}
+        majority, scored = unscored["majority"], [needs["best_of_n"] for needs in of_prms.values()]
+        methods = [unscored["cot"], majority]
+        methods += [of_method for needs in of_prms.values() for of_method in needs.values()]
+        # Every accuracy is also told by difficulty.
+        rated = [item for items in _united(methods).values() for item in items]
+        rated += [item for item, part in parts if part.methods == ()]
+        if not rated:
+            continue
+        yield _pool(study, *here, "difficulty", study.difficulty.n_samples, {0: rated})
+        if cot := unscored["cot"]:
+            yield _pool(study, *here, "greedy", 1, {1: cot[min(cot)]})
+        drawn = _united([majority, *scored])
+        if drawn:
+            cell = _pool(study, *here, "evaluation", max(drawn), drawn)
+            yield replace(cell, budgets=tuple(sorted(majority)))
+        for prm, needs in of_prms.items():
+            if best_of_n := needs["best_of_n"]:
+                spec, top = score_spec(study, task, policy, prm), max(best_of_n)
+                yield Cell(
+                    "step_scores", *here, prm, "best_of_n", top, top, spec, "evaluation",
+                    tuple(sorted(best_of_n)), _by_item(best_of_n),
+                )  # fmt: skip
+            yield from _searches(study, *here, prm, needs)
 
 
-def pool_sizes(study: Study) -> dict[Pool, int]:
-    """Samples per problem in each pool. Only what the study's methods need is drawn.
+def _parts(study: Study, task: str, policy: str) -> Iterator[tuple[str | None, Part]]:
+    """The parts of the grid that are needed of a (task, policy), with the items that need them."""
+    if task not in study.tasks_of(policy):
+        return
+    if not study.needed_for:
+        yield None, Part()
+    for item in study.selected_items:
+        for part in study.needed_for[item]:
+            if task in (part.tasks or (task,)) and policy in (part.policies or (policy,)):
+                yield item, part
 
-    ``greedy`` is the paper's CoT (temperature 0, one sample), ``evaluation`` serves majority
-    voting and best-of-N at every N, ``difficulty`` is independent of both.
-    """
-    sizes: dict[Pool, int] = {"difficulty": study.difficulty.n_samples}
-    if "cot" in study.methods:
-        sizes["greedy"] = 1
-    if {"majority", "best_of_n"} & set(study.methods):
-        sizes["evaluation"] = max(study.budgets)
-    return sizes
+
+def _needs(
+    study: Study, policy: str, parts: Iterable[tuple[str | None, Part]], prm: str | None
+) -> _Needs:
+    needs: _Needs = {method: {} for method in get_args(Method)}
+    budgets_of = dict.fromkeys(needs, study.budgets_of(policy))
+    budgets_of |= dict.fromkeys(SEARCH_METHODS, study.search_budgets_of(policy))
+    for item, part in parts:
+        if prm is not None and prm not in (part.prms or (prm,)):
+            continue
+        for method in study.methods_of(policy):
+            if part.methods is not None and method not in part.methods:
+                continue
+            for budget in budgets_of[method]:
+                if budget in (part.budgets or (budget,)) or method == "cot":
+                    items = needs[method].setdefault(budget, [])
+                    items += [] if item in items else [item]
+    return needs
+
+
+def _united(needs: Iterable[Mapping[int, list[str | None]]]) -> dict[int, list[str | None]]:
+    """Budgets of several needs, each with the items of all."""
+    united: dict[int, list[str | None]] = {}
+    for of_budget in needs:
+        for budget, items in of_budget.items():
+            united.setdefault(budget, []).extend(items)
+    return united
+
+
+def _by_item(needs: Mapping[int, list[str | None]]) -> dict[str, tuple[int, ...]]:
+    """Items of a study, in the order of their first budgets, each with its budgets."""
+    by_item: dict[str, list[int]] = {}
+    for budget in sorted(needs):
+        for item in dict.fromkeys(needs[budget]):
+            if item is not None:
+                by_item.setdefault(item, []).append(budget)
+    return {item: tuple(budgets) for item, budgets in by_item.items()}
+
+
+def _pool(
+    study: Study,
+    task: str,
+    policy: str,
+    pool: Pool,
+    size: int,
+    needs: Mapping[int, list[str | None]],
+) -> Cell:
+    spec = sample_spec(study, task, policy, pool)
+    of_items = _by_item(needs)
+    return Cell("samples", task, policy, None, _METHODS[pool], size, size, spec, pool, (), of_items)
+
+
+def _narrowed(study: Study, cell: Cell, item: str) -> Cell:
+    """A cell as it would be if one item alone needed it."""
+    needed = cell.items[item]
+    alone = replace(
+        cell,
+        budgets=tuple(budget for budget in cell.budgets if budget in needed),
+        items={item: needed},
+    )
+    if cell.pool == "difficulty" or cell.method in ("cot", "beam_search"):
+        return alone
+    top = max(needed)
+    units = top // study.beam_width if cell.kind == "searches" else top
+    return replace(alone, budget=top, n_units=units)
 
 
 def _policy_part(study: Study, policy: str) -> dict[str, Any]:
@@ -239,17 +386,21 @@ def draw_spec(spec: Spec) -> dict[str, Any]:
 
 def searches(study: Study, task: str, policy: str, prm: str) -> list[Cell]:
     """The searches of one (task, policy, PRM), by rising budget."""
+    parts = list(_parts(study, task, policy))
+    return list(_searches(study, task, policy, prm, _needs(study, policy, parts, prm)))
+
+
+def _searches(study: Study, task: str, policy: str, prm: str, needs: _Needs) -> Iterator[Cell]:
     here = Job("searches", task, policy, prm)
-    cells = []
-    if "beam_search" in study.methods:
-        for budget in study.budgets_of_searches:
-            spec = search_spec(study, task, policy, prm, "beam_search", budget)
-            cells.append(Cell(*here, "beam_search", budget, 1, spec))
-    if "dvts" in study.methods:
-        budget = max(study.budgets_of_searches)
-        spec = search_spec(study, task, policy, prm, "dvts", budget)
-        cells.append(Cell(*here, "dvts", budget, budget // study.beam_width, spec))
-    return cells
+    beam, dvts = needs["beam_search"], needs["dvts"]
+    for budget in sorted(beam):
+        spec = search_spec(study, task, policy, prm, "beam_search", budget)
+        items = _by_item({budget: beam[budget]})
+        yield Cell(*here, "beam_search", budget, 1, spec, None, (budget,), items)
+    if dvts:
+        top, budgets = max(dvts), tuple(sorted(dvts))
+        spec = search_spec(study, task, policy, prm, "dvts", top)
+        yield Cell(*here, "dvts", top, top // study.beam_width, spec, None, budgets, _by_item(dvts))
 
 
 def task_spec(task: TaskEntry) -> dict[str, Any]:
@@ -322,7 +473,7 @@ def collections(study: Study) -> list[Collection]:
     they were drawn in different ways: its name is followed by the collection's.
     """
     entries = [study.adopted_collection(name) for name in study.adopted]
-    run = [(task, policy) for task in study.tasks for policy in study.policies]
+    run = [(t, p) for t, p in product(study.tasks, study.policies) if t in study.tasks_of(p)]
     n_sources = Counter([*run, *((entry.task, entry.policy) for entry in entries)])
 
     def named(entry: AdoptedEntry) -> str | None:
@@ -372,14 +523,14 @@ def partition(store: Store, spec: Spec) -> Partition:
     kind = spec["kind"]
     names: tuple[str, ...]
     if kind == "samples":
-        names = (spec["task"], spec["policy"]["name"], spec["pool"])
+        names = (spec["task"], policy_of(spec), spec["pool"])
     elif kind == "step_scores":
-        samples = spec["samples"]
-        names = (samples["task"], samples["policy"]["name"], spec["prm"]["name"])
+        samples = samples_of(spec)
+        names = (samples["task"], policy_of(samples), prm_of(spec))
     elif kind == "search":
-        names = (spec["task"], spec["policy"]["name"], spec["prm"]["name"], spec["method"])
-        if "budget" in spec:
-            names = (*names, str(spec["budget"]))
+        names = (spec["task"], policy_of(spec), prm_of(spec), method_of(spec))
+        if budget := budget_of(spec):
+            names = (*names, str(budget))
     elif kind == "problems":
         names = (spec["task"]["name"],)
     elif kind == "verdicts":
@@ -390,8 +541,8 @@ def partition(store: Store, spec: Spec) -> Partition:
 
 
 def _adopted_names(spec: Spec) -> tuple[str, ...]:
-    if "collection" in spec:
-        return spec["task"], spec["collection"]
+    if collection := collection_of(spec):
+        return spec["task"], collection
     return spec["task"], spec["policy"], spec["prm"]
 
 
@@ -401,7 +552,7 @@ def draws_partition(store: Store, draws: Spec, problem_hash: str) -> Partition:
     Never shipped nor published: cells hold all that was said, and draws serve only to say the same
     again without an engine.
     """
-    name = slug(draws["task"], draws["policy"]["name"], problem_hash[:8])
+    name = slug(draws["task"], policy_of(draws), problem_hash[:8])
     return store.own_partition("draws", name, {**draws, "problem_hash": problem_hash})
 
 

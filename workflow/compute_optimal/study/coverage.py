@@ -12,6 +12,7 @@ from compute_optimal.store.columns import COUNT, REAL, TEXT, Column, Columns, co
 from compute_optimal.store.storage import Storage
 from compute_optimal.study.cells import Cell, Grid
 from compute_optimal.study.config import Study
+from compute_optimal.study.spec import digest
 
 COVERAGE = Columns(
     "What a study needs and what is stored of it, one row a cell; costs are estimates",
@@ -30,15 +31,35 @@ COVERAGE = Columns(
 )
 
 
+class Stock:
+    """What is stored of each spec, looked up once."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._present: dict[str, pl.DataFrame] = {}
+
+    def of(self, cell: Cell) -> pl.DataFrame:
+        """Keys of the stored units of a cell's spec; of samples with their tokens."""
+        key = digest(cell.spec)
+        if key not in self._present:
+            counted = ["n_tokens"] if cell.kind == "samples" else []
+            self._present[key] = units.stored(self._storage.store, cell.spec, counted)
+        return self._present[key]
+
+
 def coverage(
-    study: Study, storage: Storage | None = None, grid: Iterable[Cell] | None = None
+    study: Study,
+    storage: Storage | None = None,
+    grid: Iterable[Cell] | None = None,
+    stock: Stock | None = None,
 ) -> pl.DataFrame:
     """A table of ``COVERAGE`` for the cells of the ``grid`` (default: the study's), in its order.
 
     Tokens are estimated from what is stored of the same policy. Reads keys, no texts; needs no
-    network and no model.
+    network and no model. ``stock`` spares reading the same again for other cells of a study.
     """
     storage = storage or Storage.of(study)
+    stock = stock or Stock(storage)
     facts = {name: storage.stored_facts(study.task(name), study.problems) for name in study.tasks}
     rows = []
     solution_tokens: dict[tuple[str, str], float] = {}
@@ -46,8 +67,7 @@ def coverage(
         known = facts[cell.task]
         limit = study.problems or study.task(cell.task).n_problems
         n_problems = limit if known is None else known.height
-        counted = ["n_tokens"] if cell.kind == "samples" else []
-        present = units.stored(storage.store, cell.spec, counted)
+        present = stock.of(cell)
         stored, tokens = 0, None
         if not present.is_empty():
             present = present.filter(pl.col(units.NUMBERS[cell.kind]) < cell.n_units)
@@ -56,7 +76,7 @@ def coverage(
                     pl.col("problem_hash").is_in(known["problem_hash"].implode())
                 )
             stored = present.height
-            tokens = present["n_tokens"].mean() if counted else None
+            tokens = present["n_tokens"].mean() if cell.kind == "samples" else None
         if cell.kind == "samples" and isinstance(tokens, float):
             solution_tokens[cell.task, cell.policy] = tokens
         needed = n_problems * cell.n_units

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -143,10 +143,12 @@ def lock_study(study: Study) -> list[str]:
     return [f"{study.lock_file}: {', '.join(sorted(added)) or 'nothing'} added"]
 
 
-def refuse_unlocked(study: Study) -> None:
-    """Raise ``StudyError`` naming every model of ``study`` that nothing pins."""
+def refuse_unlocked(study: Study, used: Collection[str]) -> None:
+    """Raise ``StudyError`` naming every model of ``study``, of the ``used``, that nothing pins."""
     entries = [*map(study.policy, study.policies), *map(study.prm, study.prms)]
-    missing = [entry.name for entry in entries if _pinned(entry, study.lock) is None]
+    missing = [
+        entry.name for entry in entries if entry.name in used and _pinned(entry, study.lock) is None
+    ]
     if missing:
         raise StudyError(
             f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not locked, so results "

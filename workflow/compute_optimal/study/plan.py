@@ -10,7 +10,7 @@ import math
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, wraps
 from importlib.util import find_spec
@@ -28,7 +28,6 @@ from compute_optimal.store.storage import Storage
 from compute_optimal.study import cells
 from compute_optimal.study.cells import Cell, Collection, Grid, Job, Kind
 from compute_optimal.study.config import (
-    SEARCH_METHODS,
     OutsidePolicy,
     PolicyEntry,
     Study,
@@ -76,7 +75,8 @@ CLAIMS = Path("config/claims.yaml")
 ESTIMATES = (
     "difficulty", "curves", "outcomes", "selection", "choices", "chosen_outcomes", "picks",
     "calibration", "score_quality", "run_to_run", "pool_outcomes", "pool_selection",
-    "pool_choices", "pool_chosen",
+    "pool_choices", "pool_chosen", "predictions", "predicted_selection", "predicted_choices",
+    "predicted_outcomes", "predicted_gaps", "unpredicted", "adaptive",
 )  # fmt: skip
 
 PUBLIC_CATEGORY = "1 Real models, public rollouts"
@@ -190,7 +190,8 @@ class StudyPlan:
                 "on NVIDIA GPUs; make plan CONFIG=... gives the price in detail",
             )
         if missing:
-            refuse_unlocked(self.study)
+            used = {name for cell in self._grid for name in (cell.policy, cell.prm) if name}
+            refuse_unlocked(self.study, used)
 
     # --- what is judged ------------------------------------------------------------------------
 
@@ -227,19 +228,27 @@ class StudyPlan:
         return [*run, *(("adopted", task, EVERY_COLLECTION) for task in tasks)]
 
     def _checkable(self, kind: Kind) -> dict[str, list[str]]:
-        """Tasks whose steps can be checked -> policies with cells of a kind; none in a study that
-        draws no pool whose steps could be."""
-        if not any(cell.pool == "evaluation" for cell in self._grid):
-            return {}
+        """Tasks whose steps can be checked -> policies with cells of a kind and a pool whose steps
+        could be."""
         policies_of: dict[str, dict[str, None]] = {}
         for cell in self._grid:
-            if cell.kind == kind:
+            if cell.kind == kind and (cell.task, cell.policy) in self._pooled:
                 policies_of.setdefault(cell.task, {})[cell.policy] = None
         return {
             task: list(policies)
             for task, policies in policies_of.items()
             if step_checker(self.study.task(task))
         }
+
+    @cached_property
+    def _pooled(self) -> frozenset[tuple[str, str]]:
+        """Every (task, policy) with a pool whose steps could be checked."""
+        pools = (cell for cell in self._grid if cell.kind == "samples")
+        return frozenset((cell.task, cell.policy) for cell in pools if cell.pool == "evaluation")
+
+    def _checked(self, task: str) -> list[str]:
+        """Policies with such a pool on a task."""
+        return [policy for policy in self.study.policies if (task, policy) in self._pooled]
 
     # --- targets and inputs --------------------------------------------------------------------
 
@@ -333,7 +342,7 @@ class StudyPlan:
                 self._checks(wildcards.task, policy),
                 "parquet",
             )
-            for policy in self.study.policies
+            for policy in self._checked(wildcards.task)
         ]
 
     def answer_table(self, wildcards: Wildcards) -> str:
@@ -571,14 +580,9 @@ class StudyPlan:
         if self.study.samples_per_job is None:
             return 1
         n_problems = self.study.problems or self.study.task(wildcards.task).n_problems
-        per_problem = {
-            "samples": sum(cells.pool_sizes(self.study).values()),
-            "step_scores": max(self.study.budgets),
-            "searches": sum(
-                len([method for method in SEARCH_METHODS if method in self.study.methods]) * budget
-                for budget in self.study.budgets_of_searches
-            ),
-        }[kind]
+        of_job = self._grid.of_job(_job(kind, wildcards))
+        searching = kind == "searches"
+        per_problem = sum(sum(cell.budgets) if searching else cell.n_units for cell in of_job)
         shards = math.ceil(n_problems * per_problem / self.study.samples_per_job)
         return max(1, min(n_problems, shards))
 
@@ -641,14 +645,14 @@ class StudyPlan:
         )
 
     def _examination(self, task: str) -> ExaminationRequest:
-        study = self.study
+        study, policies = self.study, self._checked(task)
         scores: dict[str, dict[str, Spec]] = {}
-        for policy in study.policies:
+        for policy in policies:
             for prm, spec in self._scores_of(task, policy).items():
                 scores.setdefault(prm, {})[policy] = spec
         return ExaminationRequest(
             task=task,
-            checks={policy: self._checks(task, policy).digest for policy in study.policies},
+            checks={policy: self._checks(task, policy).digest for policy in policies},
             scores=scores,
             settings=AbilitySettings(
                 replicates=study.statistics.bootstrap_replicates,
@@ -661,7 +665,7 @@ class StudyPlan:
         study = self.study
         answers = self._answers(origin, task, policy).digest
         settings = EstimateSettings(
-            budgets=study.budgets,
+            budgets=study.budgets if origin == "adopted" else study.budgets_of(policy),
             beam_width=study.beam_width,
             easy=study.difficulty.easy,
             medium=study.difficulty.medium,
@@ -691,14 +695,26 @@ class StudyPlan:
             **_size(study.policy(policy)),
             policy=policy,
             scores=self._scores_of(task, policy),
+            **self._scored_in_part(task, policy),
         )
 
     def _scores_of(self, task: str, policy: str) -> dict[str, Spec]:
         of_policy = self._grid.of("step_scores", task, policy)
         return {str(cell.prm): cell.spec for cell in of_policy}
 
+    def _scored_in_part(self, task: str, policy: str) -> _ScoredInPart:
+        """Of PRMs that read less than the whole pool, how many samples a problem."""
+        pools = self._grid.of("samples", task, policy)
+        size = max((cell.n_units for cell in pools if cell.pool == "evaluation"), default=0)
+        of_prms = self._grid.of("step_scores", task, policy)
+        in_part = {str(cell.prm): cell.n_units for cell in of_prms if cell.n_units < size}
+        return {"scored": in_part} if in_part else {}
+
     def _database(self) -> StudyDescription:
-        study = self.study.model_dump(mode="json", exclude=RUN_TIME_KEYS)
+        # What says nothing is no part of a study's content: keys that are empty unless a study
+        # varies leave the digests of all others as they are.
+        unsaid = {key for key in ("overrides", "needed_for", "items") if not self._says(key)}
+        study = self.study.model_dump(mode="json", exclude=RUN_TIME_KEYS | unsaid)
         adopted = [collection.entry for collection in self.collections]
         entries = [
             *(self.study.task(name) for name in self.tasks),
@@ -715,6 +731,9 @@ class StudyPlan:
             # Whatever else changes a result changes the name of a file that goes in.
             tables=[*self.problem_tables, *self.estimate_tables, *self.ability_tables],
         )
+
+    def _says(self, key: str) -> bool:
+        return bool(getattr(self.study, key))
 
     def sources(self, verb: str) -> list[str]:
         """Files that a rule depends on by its command's code; the rules of the generate zone have
@@ -734,6 +753,10 @@ class OfTask(TypedDict):
 
     task: Spec
     problems: int | None
+
+
+class _ScoredInPart(TypedDict, total=False):
+    scored: Mapping[str, int]
 
 
 class _Size(TypedDict):

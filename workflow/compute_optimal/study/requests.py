@@ -228,9 +228,11 @@ class Estimated(Request):
 
 
 class RunEstimatesRequest(Estimated, PolicyPart):
-    """``estimate_accuracy`` of one run (task, policy): specs of its scores by PRM."""
+    """``estimate_accuracy`` of one run (task, policy): specs of its scores by PRM, and of PRMs that
+    read less than the whole pool how many samples a problem."""
 
     scores: Mapping[str, Spec]
+    scored: Mapping[str, int] = {}
 
 
 class AdoptedEstimatesRequest(Estimated):

@@ -42,6 +42,7 @@ SELECT
     format('{} on {}, ability {:.1f}', prm_title, task_title, any_value(abilities.ability))
         AS case_name,
     task,
+    prm,
     list(problem_id ORDER BY problem_id) AS problem_ids,
     list(value ORDER BY problem_id) AS value,
     list(reference ORDER BY problem_id) AS reference,

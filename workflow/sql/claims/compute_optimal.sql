@@ -3,7 +3,8 @@
 -- Parameters: against (cot or majority), tasks, scoring, voting, scale.
 WITH
 series AS (
-    FROM tested_series($scale, $scoring, $voting) WHERE regexp_full_match(task_title, $tasks)
+    FROM tested_series($scale, $scoring, $voting)
+    WHERE NOT is_beyond AND regexp_full_match(task_title, $tasks)
 ),
 top AS (
     FROM series
@@ -13,6 +14,7 @@ top AS (
 SELECT
     concat_ws(', ', top.policy_title, top.task_title, 'N = ' || top.budget) AS case_name,
     top.task,
+    top.policy,
     top.problem_ids,
     top.accuracies AS value,
     top.in_sample,

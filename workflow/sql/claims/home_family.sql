@@ -47,6 +47,7 @@ pairs AS (
 SELECT
     concat_ws(', ', prm_title, task_title) AS case_name,
     task,
+    prm_title AS prm,
     list(problem_id ORDER BY problem_id) AS problem_ids,
     list(value ORDER BY problem_id) AS value,
     list(reference ORDER BY problem_id) AS reference

@@ -3,7 +3,7 @@
 WITH
 series AS (
     FROM tested_series($scale, $scoring, $voting)
-    WHERE regexp_full_match(task_title, $tasks) AND budget > 1
+    WHERE NOT is_beyond AND regexp_full_match(task_title, $tasks) AND budget > 1
 ),
 small AS (
     FROM series
@@ -21,6 +21,7 @@ SELECT
         small.policy_title, small.task_title, small.budget, large.budget
     ) AS case_name,
     small.task,
+    small.policy,
     small.problem_ids,
     small.accuracies AS value,
     small.in_sample,

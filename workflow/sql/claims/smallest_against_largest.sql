@@ -4,7 +4,8 @@
 -- are not a small and a large one.
 WITH
 series AS (
-    FROM tested_series($scale, $scoring, $voting) WHERE regexp_full_match(task_title, $tasks)
+    FROM tested_series($scale, $scoring, $voting)
+    WHERE NOT is_beyond AND regexp_full_match(task_title, $tasks)
 ),
 small AS (
     FROM series
@@ -25,6 +26,7 @@ SELECT
         small.policy_title, small.budget, large.policy_title, small.task_title
     ) AS case_name,
     small.task,
+    small.policy,
     small.problem_ids,
     small.accuracies AS value,
     small.in_sample,

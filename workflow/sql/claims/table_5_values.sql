@@ -12,6 +12,7 @@ SELECT
 FROM tested_series($scale, $scoring, $voting)
 WHERE
     series = $series
+    AND NOT is_beyond
     AND budget >= $least_budget
     AND regexp_full_match(task_title, $tasks)
     AND printed[$series] IS NOT NULL

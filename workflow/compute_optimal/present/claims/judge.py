@@ -5,8 +5,8 @@ A query (``workflow/sql/claims``) gives one row a case. Common columns: ``case_n
 (fractions) of the same problems, and ``task`` and ``problem_ids`` say which; where the value is
 compute-optimal TTS, held out, ``in_sample`` is the mean accuracy (a fraction) as the paper reports
 it, and ``widening`` how many times as far as its resampled means it spreads, for these keep what
-was chosen. A query for a rule of trend also has ``x``, ``x_unit``, and ``trend``, which groups the
-cases that share a line.
+was chosen; ``difference_widening`` likewise of a difference of two that both were. A query for a
+rule of trend also has ``x``, ``x_unit``, and ``trend``, which groups the cases that share a line.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import numpy as np
 from compute_optimal.analyse.differences import ROUNDING, Resampling, differences, limits
 from compute_optimal.analyse.statements import SQL_FOLDER
 from compute_optimal.analyse.statistics.estimators import FloatArray
+from compute_optimal.analyse.statistics.generality import Uncertain, holm, in_general
 from compute_optimal.errors import StudyError
 from compute_optimal.present.query import Row, run_query
 from compute_optimal.study.config import Claim
@@ -57,11 +58,32 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
+class Strict:
+    """The stricter verdict: models resampled with the problems where the claim is about models in
+    general, and corrected for the number of claims on its scale (Holm).
+
+    ``low`` and ``high``: the interval of the judged number with models resampled, not corrected;
+    None where each case is judged. ``p``: two-sided, of the side that the number lies on;
+    ``corrected`` by Holm. ``models``: what is resampled, in words; empty for problems alone.
+    """
+
+    verdict: Verdict
+    reason: str
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    corrected: float | None = None
+    models: str = ""
+    holds: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Judgement:
     """A claim with its verdict. ``estimate``: what was judged, in ``unit``; None if it is none.
 
     ``in_sample``: the same from in-sample values, if the claim is on compute-optimal TTS.
-    ``confidence`` is that of all limits.
+    ``confidence`` is that of all limits. ``strict``: the stricter verdict of a claim on measured
+    numbers; None of printed ones.
     """
 
     claim: Claim
@@ -74,6 +96,7 @@ class Judgement:
     unit: str = ""
     in_sample: float | None = None
     confidence: float | None = None
+    strict: Strict | None = None
 
     @property
     def is_undecided(self) -> bool:
@@ -106,7 +129,32 @@ def judge_claims(claims: Sequence[Claim], database: Path) -> tuple[Judgement, ..
         judgements.append(
             replace(_judged(claim, rows, resampling), confidence=resampling.confidence)
         )
-    return tuple(judgements)
+    return _corrected(judgements)
+
+
+def _corrected(judgements: Sequence[Judgement]) -> tuple[Judgement, ...]:
+    """With Holm's correction over the tested claims of each scale."""
+    corrected = [*judgements]
+    for scale in {judgement.claim.scale for judgement in judgements}:
+        of_scale = [
+            (i, found.strict)
+            for i, found in enumerate(judgements)
+            if found.claim.scale == scale and found.strict and found.strict.p is not None
+        ]
+        every = holm([strict.p or 0.0 for _, strict in of_scale])
+        for (i, strict), p in zip(of_scale, every.tolist(), strict=True):
+            level = 1 - (judgements[i].confidence or 0.95)
+            is_settled = p < level
+            verdict: Verdict = "reproduced" if strict.holds and is_settled else "not reproduced"
+            means = "on its side" if strict.holds else "contradicted"
+            about = f", {strict.models} resampled too" if strict.models else ""
+            reason = (
+                f"{means if is_settled else 'undecided'}: p = {p:.2g} of {len(of_scale)} claims"
+                f"{about}"
+            )
+            decided = replace(strict, verdict=verdict, reason=reason, corrected=p)
+            corrected[i] = replace(judgements[i], strict=decided)
+    return tuple(corrected)
 
 
 def _check_parameters(claim: Claim, query: str, given: Mapping[str, str | float]) -> None:
@@ -138,10 +186,19 @@ def _judged(claim: Claim, rows: Sequence[Row], resampling: Resampling) -> Judgem
             else f"{len(tested)} of {claim.rule.least_cases} cases have "
             f"{MINIMUM_PROBLEMS} problems or more"
         )
-        return Judgement(claim, "untested", f"{lacking}; needs {claim.needs or 'results'}")
+        return Judgement(claim, "untested", f"{lacking}; needs {_needed(claim)}")
     if claim.rule.expect in ("rises", "falls"):
         return _judged_by_trend(claim, tested, resampling)
     return _judged_by_difference(claim, tested, resampling)
+
+
+def _needed(claim: Claim) -> str:
+    """What is lacking and, of the paper's models, what says its price."""
+    needs = claim.needs or "results"
+    if not claim.items:
+        return needs
+    items = ", ".join(claim.items)
+    return f'{needs}; what it would cost: make plan CONFIG=config/paper.yaml ITEMS="{items}"'
 
 
 def _judged_on_print(claim: Claim, rows: Sequence[Row]) -> Judgement:
@@ -176,7 +233,8 @@ def _judged_by_difference(claim: Claim, rows: Sequence[Row], resampling: Resampl
         return Judgement(claim, "untested", _UNDEFINED, cases)
     if rule.across == "each" and len(cases) > 1:
         verdict, reason = _verdict_on_each(cases)
-        return Judgement(claim, verdict, reason, cases, unit=unit)
+        strict = _strict_on_each(claim, rows, estimates, replicates)
+        return Judgement(claim, verdict, reason, cases, unit=unit, strict=strict)
     weights = np.full(len(cases), 1 / len(cases))
     if rule.across == "first":
         rows, weights = rows[:1], np.eye(len(cases))[0]
@@ -194,13 +252,15 @@ def _judged_by_trend(claim: Claim, rows: Sequence[Row], resampling: Resampling) 
     estimates, replicates = differences(rows, resampling, relative=relative)
     cases = _measured_cases(claim, rows, estimates, replicates, resampling)
     if spread < ROUNDING:
-        needs = claim.needs or "more models"
+        needs = _needed(claim) if claim.needs else "more models"
         return Judgement(claim, "untested", f"nothing to compare; needs {needs}", cases)
     if not np.isfinite(estimates).all():
         return Judgement(claim, "untested", _UNDEFINED, cases)
     # Deviations of x sum to 0 within a trend, so levels drop out.
     unit = f"{'%' if relative else 'points'} per {rows[0]['x_unit']}"
-    return _by_interval(claim, cases, rows, x / spread, estimates, replicates, unit, resampling)
+    return _by_interval(
+        claim, cases, rows, x / spread, estimates, replicates, unit, resampling, x=x
+    )
 
 
 def _measured_cases(
@@ -267,6 +327,7 @@ def _by_interval(
     replicates: FloatArray,
     unit: str,
     resampling: Resampling,
+    x: FloatArray | None = None,
 ) -> Judgement:
     """The verdict on one number, the sum of the cases' differences times ``weights`` [cases]."""
     estimate = estimates @ weights
@@ -286,7 +347,86 @@ def _by_interval(
         False: "contradicted: the interval is on the other side",
         None: f"undecided: the interval holds {sign}{claim.rule.margin:g}",
     }[holds]
-    return Judgement(claim, verdict, reason, cases, float(estimate), low, high, unit, in_sample)
+    decisive = weights != 0 if claim.rule.across == "first" else np.ones(len(weights), dtype=bool)
+    strict = _strict(
+        claim, rows, estimates[decisive], replicates[:, decisive],
+        None if x is None else x[decisive], resampling,
+    )  # fmt: skip
+    return Judgement(
+        claim, verdict, reason, cases, float(estimate), low, high, unit, in_sample, strict=strict
+    )
+
+
+_KINDS: Mapping[str, str] = {"policies": "policy", "prms": "prm"}
+"""Column of a case's model of each kind that a claim may be about in general."""
+
+
+def _strict(
+    claim: Claim,
+    rows: Sequence[Row],
+    estimates: FloatArray,
+    replicates: FloatArray,
+    x: FloatArray | None,
+    resampling: Resampling,
+) -> Strict:
+    """Of one number, not yet corrected; ``rows``, ``estimates``, ``replicates``: of its cases."""
+    factors: dict[str, list[str]] = {}
+    for kind in claim.rule.general:
+        models = [str(row.get(_KINDS[kind]) or "") for row in rows]
+        if len({*models}) < 2:
+            one, others = {"policies": ("policy", "policies"), "prms": ("PRM", "PRMs")}[kind]
+            reason = f"one {one} says nothing about {others} in general"
+            return Strict("untested", reason)
+        factors[kind] = models
+    found = in_general(
+        estimates, replicates, _n_problems(rows), factors, x,
+        [str(row.get("trend")) for row in rows], resampling.seed,
+    )  # fmt: skip
+    found = _never_certain(found, _n_problems(rows))
+    p, holds = _p_value(claim, found)
+    low, high = found.limits(resampling.confidence)
+    named = {"policies": "policies", "prms": "PRMs"}
+    resampled = " and ".join(f"{len({*of})} {named[kind]}" for kind, of in factors.items())
+    return Strict("untested", "", low, high, p, None, resampled, holds)
+
+
+def _never_certain(found: Uncertain, n_problems: int) -> Uncertain:
+    """Where no problem differs: as uncertain as unseen problems leave it (``limits``)."""
+    if found.error > ROUNDING:
+        return found
+    unseen = 100 * (1 - 0.025 ** (1 / n_problems))
+    return replace(found, error=unseen / 1.96)
+
+
+def _p_value(claim: Claim, found: Uncertain) -> tuple[float, bool]:
+    """Two-sided p of the side that the estimate lies on, and whether that is the claim's."""
+    rule = claim.rule
+    other = replace(found, estimate=-found.estimate)
+    if rule.expect == "equal":
+        if abs(found.estimate) <= rule.margin:
+            return max(found.p_above(-rule.margin), other.p_above(-rule.margin)), True
+        outside = found if found.estimate > 0 else other
+        return outside.p_above(rule.margin), False
+    if rule.expect == "falls":
+        found, other = other, found
+    if found.estimate > rule.margin:
+        return found.p_above(rule.margin), True
+    return other.p_above(-rule.margin), False
+
+
+def _strict_on_each(
+    claim: Claim, rows: Sequence[Row], estimates: FloatArray, replicates: FloatArray
+) -> Strict:
+    """All cases hold as surely as the least sure; one fails as surely as the surest of so many."""
+    decided = []
+    for i, row in enumerate(rows):
+        n_problems = len(row["problem_ids"])
+        alone = in_general(estimates[i : i + 1], replicates[:, i : i + 1], n_problems, {})
+        decided.append(_p_value(claim, _never_certain(alone, n_problems)))
+    failing = [p for p, holds in decided if not holds]
+    if failing:
+        return Strict("untested", "", p=min(1.0, len(decided) * min(failing)), holds=False)
+    return Strict("untested", "", p=max(p for p, _ in decided), holds=True)
 
 
 def _in_sample_difference(case: Case, *, relative: bool) -> float | None:

@@ -54,6 +54,11 @@ def claims_table(judgements: Sequence[Judgement]) -> Table:
         Column("measured", "Measured", "estimate"),
         Column("in_sample", "In-sample", "number"),
         Column("unit", "Unit"),
+        Column("strict_verdict", "Stricter verdict"),
+        Column("strict_reason", "Stricter reason"),
+        Column("in_general", "With models resampled", "estimate"),
+        Column("p", "p", "number", digits=4),
+        Column("p_corrected", "p corrected (Holm)", "number", digits=4),
         Column("cases", "Cases", "number", digits=0),
         Column("problems", "Problems", "number", digits=0),
         Column("printed", "The paper prints"),
@@ -79,6 +84,7 @@ def claims_table(judgements: Sequence[Judgement]) -> Table:
             else Estimate(judgement.estimate, judgement.low, judgement.high),
             "–" if judgement.in_sample is None else judgement.in_sample,
             judgement.unit or "–",
+            *_strict(judgement),
             len(judgement.cases),
             max((case.n_problems or 0 for case in judgement.cases), default=0) or "–",
             judgement.claim.printed or "–",
@@ -102,7 +108,10 @@ def claims_table(judgements: Sequence[Judgement]) -> Table:
             "numbers alone. Points are percentage points. Compute-optimal TTS is judged on "
             "held-out problems: the strategy of a problem is chosen on others. In-sample: the same "
             "number if it is chosen on the very problems that it is scored on, as in the paper; "
-            "the verdict does not use it."
+            "the verdict does not use it. Stricter verdict: where a claim is about policies or "
+            "PRMs in general, these are resampled together with the problems (limits of Student's "
+            "t, for they are few), and p is corrected by Holm for the number of tested claims on "
+            "the same scale."
         ],
     )
 
@@ -159,6 +168,22 @@ def write_claims(judgements: Sequence[Judgement], outputs: Mapping[str, Path]) -
     for suffix, path in outputs.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(texts[suffix](), encoding="utf-8", newline="\n")
+
+
+def _strict(judgement: Judgement) -> list[Any]:
+    """Values of the columns on the stricter verdict."""
+    strict = judgement.strict
+    if strict is None:
+        none = "untested" if judgement.verdict == "untested" else "–"
+        return [none, "–", "–", "–", "–"]
+    has_limits = judgement.estimate is not None and strict.low is not None
+    return [
+        strict.verdict,
+        strict.reason,
+        Estimate(judgement.estimate or 0.0, strict.low, strict.high) if has_limits else "–",
+        "–" if strict.p is None else strict.p,
+        "–" if strict.corrected is None else strict.corrected,
+    ]
 
 
 def _rule(judgement: Judgement) -> str:

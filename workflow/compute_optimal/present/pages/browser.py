@@ -118,7 +118,7 @@ def _data(
     n_problems: int,
     budget: int,
 ) -> dict[str, Any]:
-    budgets = [n for n in study.budgets if n <= budget] or [min(study.budgets)]
+    budgets = [n for n in study.every_budget if n <= budget] or [min(study.every_budget)]
     texts, grid = _Texts(), cells.Grid(study)
     adopted = map(study.adopted_collection, study.adopted)
     names = dict.fromkeys([*study.prms, *(prm for entry in adopted for prm in entry.prms)])
@@ -133,7 +133,7 @@ def _data(
         "study": study.name,
         "problemsPerBucket": n_problems,
         "budgets": budgets,
-        "allBudgets": list(study.budgets),
+        "allBudgets": list(study.every_budget),
         "beamWidth": study.beam_width,
         "methods": list(study.methods),
         "prms": [{"name": name, "title": study.prm_facts(name).title} for name in names],
@@ -242,7 +242,7 @@ class _Cell:
         leaves: dict[tuple[_Tree, int, int], int] = {}
         hashes = [row["problem_hash"] for row in self.rows]
         for cell in self.grid.of("searches", self.task, self.policy):
-            prm, budget = str(cell.prm), cell.spec.get("budget")
+            prm, budget = str(cell.prm), cells.budget_of(cell.spec)
             store, spec = self.storage.store, cell.spec
             shown = pl.col("problem_hash").is_in(hashes)
             if budget is None:

@@ -27,8 +27,8 @@ _SERIES = {
 _PRINTED_AS = {"CoT": "cot", "compute-optimal TTS": "in_sample"}
 _PAPER_TASKS = ("MATH-500", "AIME24", "Avg")
 
-_Line = tuple[str | None, str | None, str | None]
-"""Policy, PRM and series."""
+_Line = tuple[str | None, str | None, str | None, int | None]
+"""Policy, PRM, series and, of a policy's own budget beyond the study's, that budget."""
 
 
 def against_large_models(rows: Sequence[Row], title: str) -> Table:
@@ -59,14 +59,16 @@ def _table(rows: Sequence[Row], title: str, *, by_prm: bool) -> Table:
     lines: dict[_Line, dict[str, Row]] = {}
     for row in studied:
         prm = row["prm"] if by_prm else None
-        lines.setdefault((row["policy"], prm, row["series"]), {})[row["task"]] = row
-    with_results = {policy for policy, _, series in lines if series is not None}
+        beyond = row["budget"] if row.get("is_beyond") else None
+        lines.setdefault((row["policy"], prm, row["series"], beyond), {})[row["task"]] = row
+    with_results = {line[0] for line in lines if line[2] is not None}
     body, matched = [], set()
-    for (policy, prm, series), of_task in lines.items():
+    for (policy, prm, series, beyond), of_task in lines.items():
         # A policy that was run on one task only is not "not run" once more.
         if series is None and policy in with_results:
             continue
-        printed_here = _printed_of(printed, policy, prm, series, by_prm=by_prm)
+        here = [row for row in printed if row.get("printed_budget") == beyond]
+        printed_here = _printed_of(here, policy, prm, series, by_prm=by_prm)
         matched |= {row["printed_rank"] for row in printed_here.values()}
         body.append(_line(series, of_task, printed_here, list(tasks), [*tasks.values()], extra))
     left = [row for row in printed if row["printed_rank"] not in matched]

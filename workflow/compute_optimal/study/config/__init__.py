@@ -28,11 +28,8 @@ from compute_optimal.study.config.registry import (
     load_registry,
 )
 from compute_optimal.study.config.study import (
-    SCORED_METHODS,
-    SEARCH_METHODS,
     Difficulty,
     Grading,
-    Method,
     Statistics,
     StoreFolders,
     Study,
@@ -40,6 +37,14 @@ from compute_optimal.study.config.study import (
     load_study,
     parse_study,
     results_folder,
+)
+from compute_optimal.study.config.variation import (
+    SCORED_METHODS,
+    SEARCH_METHODS,
+    Method,
+    Part,
+    PolicyOverride,
+    SamplingOverride,
 )
 
 __all__ = [
@@ -61,13 +66,16 @@ __all__ = [
     "ModelEntry",
     "OutsidePolicy",
     "OutsidePrm",
+    "Part",
     "PolicyEntry",
+    "PolicyOverride",
     "PrmEntry",
     "PromptFamily",
     "ReaderName",
     "Registry",
     "RolloutFile",
     "Sampling",
+    "SamplingOverride",
     "Statistics",
     "StoreFolders",
     "Study",

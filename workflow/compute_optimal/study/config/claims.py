@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -37,6 +37,11 @@ class ClaimRule(Checked):
     measure: Literal["difference", "relative"] = Field(
         default="difference",
         description="Difference from the reference, or difference over the reference",
+    )
+    general: Sequence[Literal["policies", "prms"]] = Field(
+        default=(),
+        description="Models that the claim is about in general: in the stricter verdict they are "
+        "resampled together with the problems",
     )
     least_cases: int = Field(
         default=1,
@@ -72,6 +77,11 @@ class Claim(Checked):
     )
     needs: str = Field(
         default="", max_length=500, description="What a study must run for it to be tested"
+    )
+    items: tuple[Line, ...] = Field(
+        default=(),
+        description="Those of config/paper.yaml's items that it needs: what it would cost to test "
+        "it is what they cost",
     )
 
     def complaints(self) -> Iterator[str]:

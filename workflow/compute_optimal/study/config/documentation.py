@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 from pydantic import BaseModel
 
 from compute_optimal.errors import StudyError
 from compute_optimal.study.config.claims import Claim, ClaimsFile
+from compute_optimal.study.config.reading import model_in
 from compute_optimal.study.config.registry import (
     REGISTRY_FILES,
     AdoptedEntry,
@@ -95,19 +96,17 @@ def _rows(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, 
     for key, field in model.model_fields.items():
         if not prefix and key == "name" and model is not Study:
             continue
-        below = _model_of(field.annotation)
-        if below is not None and not field.is_required():
+        below = model_in(field.annotation)
+        by_name = get_origin(field.annotation) is Mapping
+        if below is not None and not field.is_required() and not by_name:
             yield from _rows(below, f"{prefix}{key}.")
             continue
         default = "required"
         if not field.is_required():
             default = f"`{json.dumps(field.get_default(call_default_factory=True), default=str)}`"
         yield prefix + key, _kind(schema["properties"][key]), default, field.description or ""
-
-
-def _model_of(annotation: Any) -> type[BaseModel] | None:
-    options = (annotation, *getattr(annotation, "__args__", ()))
-    return next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), None)
+        if below is not None and by_name:
+            yield from _rows(below, f"{prefix}{key}.NAME.")
 
 
 def _kind(schema: dict[str, Any]) -> str:

@@ -369,11 +369,16 @@ def _model_at(model: type[BaseModel], location: Iterable[str | int]) -> type[Bas
         field = model.model_fields.get(str(part))
         if field is None:
             continue
-        options = (field.annotation, *get_args(field.annotation))
-        model = next(
-            (o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), model
-        )
+        model = model_in(field.annotation) or model
     return model
+
+
+def model_in(annotation: Any) -> type[BaseModel] | None:
+    """The model that values of a type are made of: itself, or items of a list or mapping."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = (model_in(argument) for argument in get_args(annotation))
+    return next((model for model in found if model is not None), None)
 
 
 def _fields_at(model: type[BaseModel], location: Iterable[str | int]) -> list[str]:

@@ -70,7 +70,7 @@ Line = Annotated[str, Field(max_length=500), AfterValidator(_one_line)]
 """A text for people, on one line."""
 Dtype = Literal["bfloat16", "float16", "float32"]
 TaskKind = Literal["math500", "aime", "amc", "arithmetic_chains"]
-ReaderName = Literal["search_and_learn", "openr", "zeroeval", "qwen_math", "rewardmath"]
+ReaderName = Literal["official", "search_and_learn", "openr", "zeroeval", "qwen_math", "rewardmath"]
 PrmFormatName = Literal["math_shepherd", "rlhflow", "skywork", "qwen_math"]
 
 
@@ -434,8 +434,8 @@ class RolloutFile(Checked):
 class AdoptedEntry(Entry):
     """Rollouts that others made with their own code; judged here, never generated.
 
-    They come from files of a repository (source, commit, files), from an archive of one (source,
-    commit, file, sha256) or from the hub (hub).
+    They come from files of a repository (source, commit, and files or, of many, listing) or from
+    the hub (hub).
     """
 
     task: str = Field(description="Task they solve")
@@ -479,16 +479,31 @@ class AdoptedEntry(Entry):
     tokenizer: Literal["llama3_2", "qwen2_5"] | None = Field(
         default=None, description="Tokenizer that counts tokens where the files do not say them"
     )
+    listing: str | None = Field(
+        default=None,
+        pattern=r"^\w[\w./-]*$",
+        max_length=255,
+        description="File beside this one that lists the files of a collection as sha256sum writes "
+        "them, for the reader official: its records are files of their own",
+    )
+    folder: str | None = Field(
+        default=None,
+        pattern=_PATH,
+        max_length=1000,
+        description="Folder of the repository that the paths of the listing start from",
+    )
     file: str | None = Field(
         default=None,
         pattern=r"^\w[\w. -]*$",
         max_length=255,
-        description="Archive of the rollouts, looked for in the mirror folder",
+        description="Archive or folder of the mirror that holds the files of the listing, if not "
+        "owner--repository-commit",
     )
     sha256: str | None = Field(
         default=None,
         pattern=SHA256,
-        description="sha256 of the archive, or of the names and contents of a folder, hexadecimal",
+        description="What the stored rows of a listing are known by: sha256 of the listing, or of "
+        "the archive that they were first adopted from",
     )
     beam_width: int = Field(
         default=4, gt=0, le=LARGEST_BUDGET, description="Beam width M of the searches"
@@ -502,21 +517,24 @@ class AdoptedEntry(Entry):
         """One origin, and one run a cell."""
         yield from super().complaints()
         at_commit = self.source is not None and self.commit is not None
-        archive, files = (self.file, self.sha256), (bool(self.files), self.reader is not None)
+        listing = (self.listing, self.folder, self.file, self.sha256)
+        is_listed = all((self.listing, self.sha256)) and self.reader == "official"
+        is_of_files = bool(self.files) and self.reader not in (None, "official")
         kinds = [
-            at_commit and all(archive) and not any(files) and not self.hub,
-            at_commit and all(files) and not any(archive) and not self.hub,
-            bool(self.hub) and not any((self.source, self.commit, *archive, *files)),
+            at_commit and is_listed and not self.files and not self.hub,
+            at_commit and is_of_files and not any(listing) and not self.hub,
+            bool(self.hub)
+            and not any((self.source, self.commit, self.reader, *listing, *self.files)),
         ]
         if not any(kinds):
             yield (
-                "give one origin: source, commit, reader and files, or source, commit, file and "
-                "sha256, or hub"
+                "give one origin: source, commit, reader and files; or source, commit, reader "
+                "official, listing and sha256; or hub"
             )
         if self.hub and self.variant != "search-and-learn":
             yield "rollouts in hub follow search-and-learn || set variant to it"
-        if (self.hub or self.file) and not (self.policy and self.prm):
-            yield "rollouts of an archive or of the hub need policy and prm"
+        if (self.hub or self.listing) and not (self.policy and self.prm):
+            yield "rollouts of a listing or of the hub need policy and prm"
         if len(set(self.hub)) < len(self.hub):
             yield "hub names one run twice || name each once"
         if sum(run.method == "best_of_n" for run in self.hub) > 1:
@@ -691,7 +709,12 @@ def load_registry(folder: Path) -> Registry:
         str(folder / "policies.yaml"),
     )
     tasks = read_entries(folder / "tasks.yaml", TasksFile).tasks
-    adopted = read_entries(folder / "adopted.yaml", AdoptedFile).adopted
+    adopted = {
+        name: entry.model_copy(update={"listing": str(folder / entry.listing)})
+        if entry.listing
+        else entry
+        for name, entry in read_entries(folder / "adopted.yaml", AdoptedFile).adopted.items()
+    }
     known: dict[str, Mapping[str, Entry]] = {
         "task": tasks,
         "policy": {**policies.outside, **policies.policies},

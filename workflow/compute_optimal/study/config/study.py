@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from itertools import combinations, product
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
@@ -43,11 +43,14 @@ from compute_optimal.study.config.registry import (
     load_lock,
     load_registry,
 )
-
-Budget = Annotated[int, Field(gt=0, le=LARGEST_BUDGET)]
-Method = Literal["cot", "majority", "best_of_n", "beam_search", "dvts"]
-SEARCH_METHODS: tuple[Method, ...] = ("beam_search", "dvts")
-SCORED_METHODS: tuple[Method, ...] = ("best_of_n", *SEARCH_METHODS)
+from compute_optimal.study.config.variation import (
+    SCORED_METHODS,
+    SEARCH_METHODS,
+    Budget,
+    Method,
+    Part,
+    PolicyOverride,
+)
 
 
 class Difficulty(Checked):
@@ -78,7 +81,8 @@ class Statistics(Checked):
         default=100,
         ge=10,
         le=10_000,
-        description="Subsets of the pool behind each prm_vote estimate [count]",
+        description="Subsets of a pool of more than 20 samples behind each prm_vote estimate "
+        "[count]",
     )
     confidence: float = Field(
         default=0.95, gt=0.5, le=0.9999, description="Level of the intervals [fraction]"
@@ -169,6 +173,20 @@ class Study(Checked):
         min_length=1,
         description="Those of the budgets that searches are run at; null is all of them [samples]",
     )
+    overrides: Mapping[str, PolicyOverride] = Field(
+        default={}, description="What differs for single policies, by their names"
+    )
+    needed_for: Mapping[str, tuple[Part, ...]] = Field(
+        default={},
+        description="What a figure or table needs, as parts of the study, by its name; where any "
+        "is named, the study is what they need together and nothing else",
+    )
+    items: str = Field(
+        default="",
+        max_length=500,
+        description="Names under needed_for, separated by commas, that the study is narrowed to; "
+        "empty is all of them",
+    )
     beam_width: int = Field(
         default=4,
         gt=0,
@@ -257,6 +275,47 @@ class Study(Checked):
         """Budgets of beam search and DVTS, ascending."""
         return self.budgets if self.search_budgets is None else self.search_budgets
 
+    def budgets_of(self, policy: str) -> tuple[int, ...]:
+        """Budgets of one policy, ascending."""
+        return self._override(policy).budgets or self.budgets
+
+    def search_budgets_of(self, policy: str) -> tuple[int, ...]:
+        """Budgets of one policy's beam searches and DVTS, ascending."""
+        if (own := self._override(policy).search_budgets) is not None:
+            return own
+        budgets = self.budgets_of(policy)
+        if self.search_budgets is None:
+            return budgets
+        return tuple(budget for budget in self.search_budgets if budget in budgets)
+
+    def tasks_of(self, policy: str) -> tuple[str, ...]:
+        """Tasks that one policy is run on."""
+        return self._override(policy).tasks or self.tasks
+
+    def prms_of(self, policy: str) -> tuple[str, ...]:
+        """PRMs that one policy is run with."""
+        prms = self._override(policy).prms
+        return self.prms if prms is None else prms
+
+    def methods_of(self, policy: str) -> tuple[Method, ...]:
+        """Methods that one policy is run with."""
+        return self._override(policy).methods or self.methods
+
+    @property
+    def every_budget(self) -> tuple[int, ...]:
+        """Budgets of the study and of any of its policies, ascending."""
+        own = (budget for override in self.overrides.values() for budget in override.budgets or ())
+        return tuple(sorted({*self.budgets, *own}))
+
+    @property
+    def selected_items(self) -> tuple[str, ...]:
+        """Items that the study is made for, in the order of ``needed_for``."""
+        named = _listed(self.items)
+        return tuple(name for name in self.needed_for if not named or name in named)
+
+    def _override(self, policy: str) -> PolicyOverride:
+        return self.overrides.get(policy, _NO_OVERRIDE)
+
     @property
     def lock(self) -> LockFile:
         """What the lock file held when the study was read: model name -> what pins it."""
@@ -272,8 +331,12 @@ class Study(Checked):
         return self._registry.task(name)
 
     def policy(self, name: str) -> PolicyEntry:
-        """Registry entry of a policy."""
-        return self._registry.policy(name)
+        """Registry entry of a policy, with the sampling that the study gives it."""
+        entry = self._registry.policy(name)
+        if name not in self.overrides:
+            return entry
+        sampling = self.overrides[name].sampling.over(entry.sampling)
+        return entry.model_copy(update={"sampling": sampling})
 
     def prm(self, name: str) -> PrmEntry:
         """Registry entry of a PRM."""
@@ -300,6 +363,13 @@ class Study(Checked):
     def adopted_collection(self, name: str) -> AdoptedEntry:
         """Registry entry of a collection of adopted rollouts."""
         return self._registry.adopted_collection(name)
+
+
+_NO_OVERRIDE = PolicyOverride()
+
+
+def _listed(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def load_study(
@@ -421,12 +491,19 @@ def _nothing_to_do(study: Study) -> list[Finding]:
 
 
 def _no_prms(study: Study) -> list[Finding]:
-    scored = [method for method in study.methods if method in SCORED_METHODS]
-    if study.prms or not (study.policies and scored):
+    lacking = {
+        policy: scored
+        for policy in study.policies
+        if (scored := [method for method in study.methods_of(policy) if method in SCORED_METHODS])
+        and not study.prms_of(policy)
+    }
+    if not lacking:
         return []
+    policy, scored = next(iter(lacking.items()))
+    key = f"overrides.{policy}.prms" if study.prms else "prms"
     return [
         Finding(
-            "prms",
+            key,
             f"{', '.join(scored)} need a PRM, and none is named",
             "name PRMs, or keep only the methods cot and majority",
         )
@@ -456,8 +533,14 @@ def _disorder(study: Study) -> list[Finding]:
 
 
 def _indivisible(study: Study) -> list[Finding]:
-    searches = [method for method in study.methods if method in SEARCH_METHODS]
     key = "budgets" if study.search_budgets is None else "search_budgets"
+    asked = [(key, study.budgets_of_searches, study.methods)]
+    for name, override in study.overrides.items():
+        # What is the study's own is said of the study.
+        if override.budgets is not None or override.search_budgets is not None:
+            key = "budgets" if override.search_budgets is None else "search_budgets"
+            budgets = study.search_budgets_of(name)
+            asked.append((f"overrides.{name}.{key}", budgets, study.methods_of(name)))
     return [
         Finding(
             f"{key}[{index}]",
@@ -465,9 +548,88 @@ def _indivisible(study: Study) -> list[Finding]:
             f"as {' and '.join(searches)} need",
             f"use {max(1, budget // study.beam_width) * study.beam_width}, or another beam_width",
         )
-        for index, budget in enumerate(study.budgets_of_searches)
-        if searches and budget % study.beam_width
+        for key, budgets, methods in asked
+        if (searches := [method for method in methods if method in SEARCH_METHODS])
+        for index, budget in enumerate(budgets)
+        if budget % study.beam_width
     ]
+
+
+def _unknown_in_overrides(study: Study) -> list[Finding]:
+    """Names in overrides that the study has not, and budgets in disorder."""
+    findings = []
+    own: dict[str, tuple[str, ...]] = {
+        "tasks": study.tasks, "prms": study.prms, "methods": study.methods,
+    }  # fmt: skip
+    for name, override in study.overrides.items():
+        place = f"overrides.{name}"
+        if name not in study.policies:
+            what = f"{name} is not among the policies of the study"
+            findings.append(Finding(place, what, suggestion(name, study.policies)))
+        for key, names in override.names():
+            findings += _strangers(f"{place}.{key}", key, names, own[key])
+        if name in study._registry.policies:
+            for told in study.policy(name).complaints():
+                what, _, cure = told.partition(" || ")
+                findings.append(Finding(f"{place}.sampling", what, cure))
+        for key, budgets, known in (
+            ("budgets", override.budgets, None),
+            ("search_budgets", override.search_budgets, override.budgets or study.budgets),
+        ):
+            if budgets is not None and list(budgets) != sorted(set(budgets)):
+                what = f"{list(budgets)} is not ascending, or repeats a budget"
+                cure = f"write {sorted(set(budgets))}"
+                findings.append(Finding(f"{place}.{key}", what, cure))
+            elif known and (strays := sorted(set(budgets or ()) - set(known))):
+                what = f"{strays} are not among its budgets"
+                findings.append(Finding(f"{place}.{key}", what, "take them out or add them"))
+    return findings
+
+
+def _unknown_in_items(study: Study) -> list[Finding]:
+    """Names that the study has not, in the parts that its items need, and unknown items."""
+    findings = []
+    own: dict[str, tuple[str, ...]] = {
+        "tasks": study.tasks,
+        "policies": study.policies,
+        "prms": study.prms,
+        "methods": study.methods,
+    }
+    for item, parts in study.needed_for.items():
+        if not item.strip() or not item.isprintable() or "," in item or len(item) > 100:
+            what = f"{item[:80]!r} is no name of an item"
+            cure = "write one line of at most 100 characters without a comma, such as Table 3"
+            findings.append(Finding("needed_for", what, cure))
+        for index, part in enumerate(parts):
+            place = f"needed_for.{item}[{index}]"
+            for key, names in part.names():
+                findings += _strangers(f"{place}.{key}", key, names, own[key])
+            policies = [name for name in part.policies or study.policies if name in study.policies]
+            known = {budget for policy in policies for budget in study.budgets_of(policy)}
+            if strays := sorted(set(part.budgets or ()) - known):
+                what = f"{strays} are not among the budgets of {', '.join(policies[:3])}"
+                cure = (
+                    f"use those of {sorted(known)}, or add them: budgets, or overrides of a policy"
+                )
+                findings.append(Finding(f"{place}.budgets", what, cure))
+    for name in _listed(study.items):
+        if name not in study.needed_for:
+            what = f"there is no item {name[:80]!r} in this study"
+            findings.append(Finding("items", what, suggestion(name, study.needed_for)))
+    if study.items and not _listed(study.items):
+        findings.append(Finding("items", f"{study.items!r} names no item", "name one, or none"))
+    return findings
+
+
+def _strangers(
+    place: str, key: str, names: Sequence[str], known: Sequence[str]
+) -> Iterator[Finding]:
+    for name in dict.fromkeys(names):
+        if name not in known:
+            what = f"{name} is not among the {key} of the study"
+            yield Finding(place, what, suggestion(name, known))
+        elif names.count(name) > 1:
+            yield Finding(place, f"{name} stands twice", "name it once")
 
 
 def _inverted_thresholds(study: Study) -> list[Finding]:
@@ -616,13 +778,16 @@ def _within(path: Path, folder: Path) -> bool:
 
 def _unreadable_steps(study: Study) -> list[Finding]:
     """Steps that a PRM cannot read at all."""
-    if not any(method in SEARCH_METHODS for method in study.methods):
-        return []
     registry = study._registry
-    pairs = product(
-        (registry.prms[name] for name in study.prms if name in registry.prms),
-        [registry.policies[name] for name in study.policies if name in registry.policies],
-    )
+    pairs = [
+        (registry.prms[prm], study.policy(name))
+        for prm in study.prms
+        if prm in registry.prms
+        for name in study.policies
+        if name in registry.policies
+        and prm in study.prms_of(name)
+        and any(method in SEARCH_METHODS for method in study.methods_of(name))
+    ]
     return [
         Finding(
             "prms",
@@ -638,9 +803,13 @@ def _unreadable_steps(study: Study) -> list[Finding]:
 
 def _unreadable_solutions(study: Study) -> Iterator[str]:
     """A sentence for each PRM that reads less than a policy may write."""
-    scoring = any(method in SCORED_METHODS for method in study.methods)
-    policies = [study.policy(name) for name in study.policies]
-    for prm in map(study.prm, study.prms if scoring else ()):
+    scored = [
+        name
+        for name in study.policies
+        if any(method in SCORED_METHODS for method in study.methods_of(name))
+    ]
+    for prm in map(study.prm, study.prms):
+        policies = [study.policy(name) for name in scored if prm.name in study.prms_of(name)]
         if longer := [policy.name for policy in policies if policy.context > prm.context]:
             yield (
                 f"{prm.name} reads {prm.context} tokens; longer solutions cannot be scored and are "
@@ -652,15 +821,20 @@ _CHECKS: tuple[tuple[tuple[str, ...], Callable[[Study], list[Finding]]], ...] = 
     (("tasks", "policies", "prms", "adopted", "hardware"), _unknown_names),
     (("tasks", "policies", "prms", "methods", "adopted"), _repetitions),
     (("tasks", "policies", "adopted"), _nothing_to_do),
-    (("policies", "prms", "methods"), _no_prms),
+    (("policies", "prms", "methods", "overrides"), _no_prms),
     (("budgets", "search_budgets"), _disorder),
-    (("budgets", "search_budgets", "methods", "beam_width"), _indivisible),
+    (("budgets", "search_budgets", "methods", "beam_width", "overrides"), _indivisible),
+    (("tasks", "policies", "prms", "methods", "budgets", "overrides"), _unknown_in_overrides),
+    (
+        ("tasks", "policies", "prms", "methods", "budgets", "overrides", "needed_for", "items"),
+        _unknown_in_items,
+    ),
     (("difficulty",), _inverted_thresholds),
     (("tasks", "problems"), _too_many_problems),
     (("tasks", "policies", "prms", "adopted"), _same_titles),
     (("store", "results", "lock_file", "mirror", "registry"), _paths_in_each_other),
     (("mirror",), _absent_mirror),
     (("policies", "prms"), _denied_by_models),
-    (("policies", "prms", "methods"), _unreadable_steps),
+    (("policies", "prms", "methods", "overrides"), _unreadable_steps),
 )
 """What must hold between keys: the keys that each check reads, and the check."""

@@ -1,0 +1,212 @@
+"""What it saves to stop drawing early: accuracy against the samples that are drawn on average.
+
+Majority voting stops where its answer is certain, or where one answer leads with confidence;
+best-of-N stops at the first sample whose score reaches a threshold. The threshold is chosen on
+other problems: of ``REACHED`` the one that draws the fewest samples there and loses no more than
+``LOSS`` of accuracy against all N. Fixed budgets stand beside them. The rules were written before
+any result was seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from compute_optimal.analyse.answer_grid import AnswerGrid, margins_of
+from compute_optimal.analyse.predicted_difficulty import FOLDS, REPEATS, REPLICATES
+from compute_optimal.analyse.statistics.estimators import FloatArray, Scoring, plurality_at_k
+from compute_optimal.analyse.statistics.intervals import (
+    mean_interval,
+    percentile_interval,
+    problem_weights,
+)
+from compute_optimal.analyse.statistics.prediction import Splits, widening
+from compute_optimal.analyse.statistics.stopping import best_stopped, majority_stopped
+from compute_optimal.store.columns import COUNT, REAL, TEXT, Column, Columns, common
+from compute_optimal.study.requests import EstimateSettings
+
+REACHED = (0.75, 0.5, 0.35, 0.25, 0.15, 0.1, 0.05, 0.02, 0.01)
+"""Thresholds, as the shares of all samples' scores that reach them; and none, which never stops."""
+
+LOSS = 0.005
+"""ASSUME: half a point of accuracy is not worth more samples."""
+
+ADAPTIVE = Columns(
+    "Accuracy of voting and best-of-N that stop early, and of those that do not",
+    {
+        **common("prm", "method", "scoring"),
+        "rule": Column(
+            TEXT,
+            "fixed: all N samples; certain: until no answer can reach the leading one; confident: "
+            "until one of the two answers ahead is the more frequent one with a chance of 95%; "
+            "threshold: until a score reaches one that was chosen on other problems",
+        ),
+        "budget": Column(COUNT, "Budget N: samples at most"),
+        **common("accuracy", "ci_low", "ci_high"),
+        "samples": Column(REAL, "Number of samples that are drawn per problem, on average"),
+        "samples_low": Column(REAL, "Lower end of the interval of samples over problems"),
+        "samples_high": Column(REAL, "Upper end of the interval of samples over problems"),
+        "change": Column(REAL, "Accuracy minus that of all N samples, -1 to 1"),
+        "change_low": Column(REAL, "Lower end of the paired interval of change over problems"),
+        "change_high": Column(REAL, "Upper end of the paired interval of change over problems"),
+        "monte_carlo_error": Column(
+            REAL, "Standard error of samples from random orders; 0 where it is exact"
+        ),
+        **common("n_problems"),
+    },
+)
+
+_SCORINGS: tuple[Scoring, ...] = ("prm_min", "prm_last", "prm_avg")
+
+
+def examine_stopping(
+    answers: pl.DataFrame,
+    scores: Mapping[str, pl.DataFrame],
+    problem_ids: Sequence[str],
+    settings: EstimateSettings,
+) -> pl.DataFrame:
+    """``ADAPTIVE`` of the evaluation pool, at each budget of the study above 1 that it carries.
+
+    Only of problems that have as many samples as the largest such budget: a curve is over the same
+    problems everywhere. Arguments as for ``accuracy.estimate``.
+    """
+    rows: list[tuple[Any, ...]] = []
+    pool = answers.filter(pool="evaluation")
+    if pool.height:
+        rows += _rows(pool, scores, problem_ids, settings)
+    return pl.DataFrame(rows, schema=ADAPTIVE, orient="row").fill_nan(None)
+
+
+def _rows(
+    pool: pl.DataFrame,
+    scores: Mapping[str, pl.DataFrame],
+    problem_ids: Sequence[str],
+    settings: EstimateSettings,
+) -> Iterator[tuple[Any, ...]]:
+    place = (pl.col("sample_index").rank("ordinal").over("problem_id") - 1).cast(pl.Int64)
+    pool = pool.with_columns(position=place)
+    grid = AnswerGrid.of(pool, problem_ids)
+    sizes = np.count_nonzero(~np.isnan(grid.correct), axis=1)
+    carried = [n for n in settings.budgets if n > 1 and np.mean(sizes >= n) >= 0.95]
+    if not carried:
+        return
+    budgets = np.array(carried, dtype=np.int64)
+    size = int(sizes[sizes >= budgets[-1]].min())
+    # Pools of a few samples more are cut, so that all problems have equally many.
+    enough = np.flatnonzero(sizes >= size)
+    correct, classes = grid.correct[enough, :size], grid.classes[enough, :size]
+    weights = problem_weights(problem_ids, settings.bootstrap_replicates, settings.seed)[:, enough]
+    nested = problem_weights(problem_ids, REPLICATES, settings.seed)[:, enough]
+    exact = plurality_at_k(classes, correct, budgets)
+    fixed = np.broadcast_to(budgets.astype(np.float64), exact.shape)
+    none = np.zeros_like(exact)
+    stopped = majority_stopped(classes, correct, budgets, settings.vote_subsets, settings.seed)
+    certain, confident = stopped["certain"], stopped["confident"]
+    key = (None, "majority", None)
+    of_rule = {
+        "fixed": (exact, fixed, none),
+        # It ends as all N samples would, so what these give is exact for it too.
+        "certain": (exact, certain.samples, certain.error),
+        # The same orders without stopping: what chance makes of orders is no change.
+        "confident": (exact + confident.correct - certain.correct, confident.samples,
+                      confident.error),
+    }  # fmt: skip
+    for rule, (right, drawn, error) in of_rule.items():
+        yield from _summary(
+            (*key, rule), budgets, right, drawn, error, exact, weights, np.ones(len(budgets)),
+            settings,
+        )  # fmt: skip
+    if len(enough) < 2 * FOLDS:
+        return
+    splits = Splits.of(nested, FOLDS, REPEATS, settings.seed)
+    for prm, of_prm in scores.items():
+        margins = margins_of(pool, of_prm)
+        for scoring in _SCORINGS:
+            # A mean of steps that are all certain has no finite logit.
+            ranking = np.clip(grid.scores(margins, scoring)[0][enough, :size], -1e300, 1e300)
+            known = ranking[~np.isnan(ranking)]
+            if not len(known):
+                continue
+            thresholds = np.append(
+                np.quantile(known, 1 - np.array(REACHED), method="inverted_cdf"), np.inf
+            )
+            right, drawn = best_stopped(correct, ranking, thresholds, budgets)
+            key_ = prm, "best_of_n", scoring
+            all_of_n = right[-1]
+            yield from _summary(
+                (*key_, "fixed"), budgets, all_of_n, fixed, none, all_of_n, weights,
+                np.ones(len(budgets)), settings,
+            )  # fmt: skip
+            taken, spent, again = _held_out(right, drawn, splits)
+            wider = widening(again, taken.T, nested)
+            yield from _summary(
+                (*key_, "threshold"), budgets, taken, spent, none, all_of_n, weights, wider,
+                settings,
+            )  # fmt: skip
+
+
+def _held_out(
+    right: FloatArray, drawn: FloatArray, splits: Splits
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Correctness and samples [problems, budgets] by thresholds that other problems chose, and mean
+    correctness [replicates, budgets] where resampled problems choose again.
+
+    ``right``, ``drawn``: [thresholds, problems, budgets]; the last threshold never stops.
+    """
+    n_thresholds, n_problems, n_budgets = right.shape
+    flat_right = right.transpose(1, 0, 2).reshape(n_problems, -1)
+    flat_drawn = drawn.transpose(1, 0, 2).reshape(n_problems, -1)
+    totals = splits.train.sum(axis=1)[:, None, None]
+    shape = len(splits.train), n_thresholds, n_budgets
+    mean = (splits.train @ flat_right).reshape(shape) / totals
+    cost = (splits.train @ flat_drawn).reshape(shape) / totals
+    is_worth = mean >= mean[:, -1:] - LOSS
+    choice = np.where(is_worth, cost, np.inf).argmin(axis=1)
+    picked = np.arange(n_thresholds)[None, :, None] == choice[:, None]
+    of_sample = splits.held_out[: splits.n_of_sample] / splits.repeats
+    share = np.einsum("stb,sp->tpb", picked[: splits.n_of_sample].astype(np.float64), of_sample)
+    gained = ((splits.held_out @ flat_right).reshape(shape) * picked).sum(axis=1)
+    of_replicates = gained[splits.n_of_sample :].reshape(-1, splits.folds, n_budgets).sum(axis=1)
+    held_out = splits.held_out[splits.n_of_sample :].sum(axis=1).reshape(-1, splits.folds)
+    again = of_replicates / held_out.sum(axis=1, keepdims=True)
+    return (share * right).sum(axis=0), (share * drawn).sum(axis=0), again
+
+
+def _summary(
+    key: tuple[Any, ...],
+    budgets: np.ndarray[Any, np.dtype[np.int64]],
+    right: FloatArray,
+    drawn: FloatArray,
+    error: FloatArray,
+    all_of_n: FloatArray,
+    weights: FloatArray,
+    wider: FloatArray,
+    settings: EstimateSettings,
+) -> Iterator[tuple[Any, ...]]:
+    """A row a budget; arrays are [problems, budgets], ``wider`` [budgets]."""
+    share = drawn / budgets
+    change = right - all_of_n
+    n_budgets = len(budgets)
+    n_problems = len(right)
+    interval = mean_interval(np.hstack([right, share]), weights, settings.confidence)
+    replicates = weights @ change / weights.sum(axis=1, keepdims=True)
+    low, high = percentile_interval(replicates, n_problems, settings.confidence)
+    mean, moved = interval.estimate, change.mean(axis=0)
+    for i, n in enumerate(budgets.tolist()):
+        factor, spent = float(wider[i]), n_budgets + i
+        yield (
+            *key,
+            n,
+            float(mean[i]),
+            max(float(mean[i] - factor * (mean[i] - interval.low[i])), 0.0),
+            min(float(mean[i] + factor * (interval.high[i] - mean[i])), 1.0),
+            *(float(n * part[spent]) for part in (mean, interval.low, interval.high)),
+            float(moved[i]),
+            float(moved[i] - factor * (moved[i] - low[i])),
+            float(moved[i] + factor * (high[i] - moved[i])),
+            float(np.sqrt((error[:, i] ** 2).sum()) / n_problems),
+            n_problems,
+        )

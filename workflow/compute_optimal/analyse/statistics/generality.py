@@ -1,0 +1,170 @@
+"""What a comparison of a few models says of models in general, and of many claims at once.
+
+Problems are a sample, and so are the policies and PRMs of a study. The variance of an estimate is
+that over resampled problems plus what resampled models add to it; few models are few, so limits are
+those of Student's t with degrees of freedom by Satterthwaite (1946). ``holm`` corrects for claims
+being many (Holm 1979).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from compute_optimal.analyse.statistics.estimators import FloatArray, IntArray
+
+RESAMPLINGS = 500
+_NOISE_REPLICATES = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Uncertain:
+    """An estimate with its standard error and degrees of freedom."""
+
+    estimate: float
+    error: float
+    degrees: float
+
+    def limits(self, confidence: float) -> tuple[float, float]:
+        """Of the interval of Student's t."""
+        half = student_quantile(0.5 + confidence / 2, self.degrees) * self.error
+        return self.estimate - half, self.estimate + half
+
+    def p_above(self, bound: float) -> float:
+        """Two-sided p of the estimate not being above ``bound``; 1 where it is not."""
+        if self.estimate <= bound:
+            return 1.0
+        if self.error == 0:
+            return 0.0
+        return min(1.0, 2 * student_tail((self.estimate - bound) / self.error, self.degrees))
+
+
+def in_general(
+    cases: ArrayLike,
+    replicates: FloatArray,
+    n_problems: int,
+    factors: Mapping[str, Sequence[str]],
+    x: ArrayLike | None = None,
+    trends: Sequence[str] = (),
+    seed: int = 0,
+) -> Uncertain:
+    """The mean of cases, or their slope over ``x``, as a statement about models in general.
+
+    ``cases`` [cases]: an estimate each; ``replicates`` [replicates, cases]: over resampled
+    problems; ``factors``: name of a kind of model -> the one of each case, at least two different.
+    ``x`` [cases] and ``trends``, which has a level of its own each: as for ``slope_weights``.
+
+    A kind of model adds n / (n - 1) times the variance of the estimate over its resampled models,
+    less what the noise of problems alone would make of that. Raises ``ValueError`` for a kind of
+    which there is one.
+    """
+    value = np.asarray(cases, dtype=np.float64)
+    place = None if x is None else np.asarray(x, dtype=np.float64)
+    once = np.ones((1, len(value)))
+    whole = _weights(once, place, trends)[0]
+    of_problems = float((replicates @ whole).var(ddof=1))
+    parts = [(of_problems, n_problems - 1)]
+    noise = (replicates[:_NOISE_REPLICATES] - value).T
+    for number, (name, models) in enumerate(sorted(factors.items())):
+        kinds, index = np.unique(np.asarray(models), return_inverse=True)
+        n = len(kinds)
+        if n < 2:
+            raise ValueError(f"one {name} says nothing about others")
+        random = np.random.default_rng([seed, number, n])
+        drawn = random.multinomial(n, np.full(n, 1 / n), size=RESAMPLINGS)
+        weights = _weights(drawn[:, index].astype(np.float64), place, trends)
+        # A slope needs two places: a resampling without is none.
+        weights = weights[np.isfinite(weights).all(axis=1)]
+        spread = float((weights @ value).var(ddof=1))
+        by_chance = float((weights @ noise).var(axis=0, ddof=1).mean())
+        parts.append((max(spread - by_chance, 0.0) * n / (n - 1), n - 1))
+    variance = sum(part for part, _ in parts)
+    uncertain = sum(part**2 / max(degrees, 1) for part, degrees in parts)
+    degrees = variance**2 / uncertain if uncertain else float(n_problems - 1)
+    return Uncertain(float(value @ whole), math.sqrt(variance), degrees)
+
+
+def _weights(drawn: FloatArray, x: FloatArray | None, trends: Sequence[str]) -> FloatArray:
+    """Weights [resamplings, cases] that make the mean or the slope of cases drawn so often."""
+    if x is None:
+        shares: FloatArray = drawn / drawn.sum(axis=1, keepdims=True)
+        return shares
+    return slope_weights(drawn, x, trends)
+
+
+def slope_weights(drawn: FloatArray, x: FloatArray, trends: Sequence[str]) -> FloatArray:
+    """Weights [resamplings, cases] of the least-squares slope over ``x`` [cases].
+
+    Cases are drawn ``drawn`` [resamplings, cases] times; each trend has a level of its own. NaN
+    where no two different x of one trend were drawn.
+    """
+    deviation = np.zeros_like(drawn)
+    for trend in set(trends):
+        inside = np.array([one == trend for one in trends])
+        total = drawn[:, inside].sum(axis=1, keepdims=True)
+        mean = np.divide(
+            (drawn[:, inside] * x[inside]).sum(axis=1, keepdims=True), total,
+            out=np.zeros_like(total), where=total > 0,
+        )  # fmt: skip
+        deviation[:, inside] = x[inside] - mean
+    spread = (drawn * deviation**2).sum(axis=1, keepdims=True)
+    found: FloatArray = np.divide(
+        drawn * deviation, spread, out=np.full_like(drawn, np.nan), where=spread > 1e-12
+    )
+    return found
+
+
+def holm(p_values: ArrayLike) -> FloatArray:
+    """Holm's corrected p-values, in the order of ``p_values``."""
+    p = np.asarray(p_values, dtype=np.float64)
+    order: IntArray = np.argsort(p, kind="stable")
+    factors = len(p) - np.arange(len(p))
+    corrected = np.empty_like(p)
+    corrected[order] = np.minimum(np.maximum.accumulate(p[order] * factors), 1.0)
+    return corrected
+
+
+def student_tail(t: float, degrees: float) -> float:
+    """Chance that Student's t is above ``t`` >= 0, to 1e-7.
+
+    With t = sqrt(degrees) tan(u) the density is that of cos(u)^(degrees - 1), which Gauss-Legendre
+    nodes integrate. Importing SciPy for it took longer than all claims; the tests hold it to that.
+    """
+    # Beyond, it is the normal distribution to within 1e-8.
+    degrees = min(degrees, 1e6)
+    start = math.atan(t / math.sqrt(degrees))
+    # Where degrees are many, all of it is within a few of these widths.
+    end = min(math.pi / 2, start + 40 / math.sqrt(degrees))
+    nodes, weights = _legendre()
+    u = start + (end - start) * (nodes + 1) / 2
+    log_constant = (
+        math.lgamma((degrees + 1) / 2) - math.lgamma(degrees / 2) - 0.5 * math.log(math.pi)
+    )
+    with np.errstate(divide="ignore"):
+        density = np.exp(log_constant + (degrees - 1) * np.log(np.cos(u)))
+    return float((weights * density).sum() * (end - start) / 2)
+
+
+@cache
+def _legendre() -> tuple[FloatArray, FloatArray]:
+    nodes, weights = np.polynomial.legendre.leggauss(200)
+    return nodes, weights
+
+
+def student_quantile(share: float, degrees: float) -> float:
+    """The t below which Student's t is with the chance ``share`` > 0.5."""
+    low, high = 0.0, 2.0
+    while student_tail(high, degrees) > 1 - share and high < 1e12:
+        low, high = high, 2 * high
+    for _ in range(60):
+        middle = (low + high) / 2
+        if student_tail(middle, degrees) > 1 - share:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2

@@ -1,0 +1,181 @@
+"""Difficulty of a problem that nobody has solved, and what is chosen by it, on held-out problems.
+
+A few samples are drawn first. How far their answers agree, what a PRM thinks of them and how long
+they are is turned into a predicted Pass@1 by a logistic regression, and that into a bucket by the
+thresholds of ``difficulty``. The regression and the strategy of each bucket are fitted on other
+problems than those that they are scored on (K-fold, repeated), where the truth is known.
+
+The rules here were fixed before any outcome of them was seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from compute_optimal.analyse.statistics.difficulty import BUCKETS
+from compute_optimal.analyse.statistics.estimators import FloatArray, IntArray
+
+PENALTY = 1.0
+"""ASSUME: of the squared coefficients of standardised features, as is usual (scikit-learn's C = 1):
+it keeps them finite where the features tell right from wrong without error."""
+
+LEAST_TRAINED = 5
+"""ASSUME: a bucket of fewer training problems is given what does best on all of them."""
+
+_STEPS = 8
+_EQUALLY_GOOD = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """Which problems train and which are held out: [splits, problems], weights.
+
+    The first ``repeats`` x ``folds`` splits are of the sample itself; then come ``folds`` of each
+    bootstrap replicate, with the folds of the first repeat, so that a problem drawn twice stays on
+    one side.
+    """
+
+    train: FloatArray
+    held_out: FloatArray
+    folds: int
+    repeats: int
+
+    @classmethod
+    def of(cls, weights: FloatArray, folds: int = 5, repeats: int = 3, seed: int = 0) -> Splits:
+        """``weights``: bootstrap weights [replicates, problems]. Raises ``ValueError`` for fewer
+        problems than folds."""
+        n_problems = weights.shape[1]
+        if n_problems < folds:
+            raise ValueError(f"{n_problems} problems cannot be split in {folds} folds")
+        random = np.random.default_rng([seed, n_problems])
+        fold = np.stack([random.permutation(n_problems) % folds for _ in range(repeats)])
+        inside = fold[:, None] == np.arange(folds)[:, None]
+        of_sample = inside.reshape(-1, n_problems).astype(np.float64)
+        of_replicates = (weights[:, None] * inside[0]).reshape(-1, n_problems)
+        held_out = np.vstack([of_sample, of_replicates])
+        every = np.vstack([np.ones_like(of_sample), np.repeat(weights, folds, axis=0)])
+        return cls(every - held_out, held_out, folds, repeats)
+
+    @property
+    def n_of_sample(self) -> int:
+        return self.folds * self.repeats
+
+
+def predicted_pass_at_1(features: ArrayLike, pass_at_1: ArrayLike, splits: Splits) -> FloatArray:
+    """Predicted Pass@1 [splits, problems] by the regression of each split's training problems.
+
+    ``features`` [problems, features], without a constant, known for all; ``pass_at_1`` [problems],
+    a fraction, from samples that the features do not know. A replicate takes one Newton step from
+    the solution of the sample's split with the same fold.
+    """
+    columns = np.asarray(features, dtype=np.float64)
+    spread = columns.std(axis=0)
+    # A feature that is the same for all (scores that are all equal) says nothing.
+    scaled = (columns - columns.mean(axis=0)) / np.where(spread > _EQUALLY_GOOD, spread, 1.0)
+    scaled[:, spread <= _EQUALLY_GOOD] = 0.0
+    design = np.hstack([np.ones((len(scaled), 1)), scaled])
+    target = np.asarray(pass_at_1, dtype=np.float64)
+    n_sample, n_replicates = splits.n_of_sample, len(splits.train) // splits.folds - splits.repeats
+    start = np.zeros((n_sample, design.shape[1]))
+    of_sample = splits.train[:n_sample]
+    for _ in range(_STEPS):
+        start = _newton(design, target, of_sample, start)
+    again = np.tile(start[: splits.folds], (n_replicates, 1))
+    of_replicates = _newton(design, target, splits.train[n_sample:], again)
+    return _chance(np.vstack([start, of_replicates]) @ design.T)
+
+
+def _newton(
+    design: FloatArray, target: FloatArray, weights: FloatArray, at: FloatArray
+) -> FloatArray:
+    """One step of every fit; ``weights`` [fits, problems], ``at`` [fits, coefficients]."""
+    n_fits, n = at.shape
+    penalty = np.full(n, PENALTY)
+    penalty[0] = 1e-6
+    chance = _chance(at @ design.T)
+    gradient = (weights * (target - chance)) @ design - penalty * at
+    products = (design[:, :, None] * design[:, None, :]).reshape(len(design), -1)
+    curvature = ((weights * chance * (1 - chance)) @ products).reshape(n_fits, n, n)
+    step: FloatArray = np.linalg.solve(curvature + np.diag(penalty), gradient[..., None])[..., 0]
+    return at + np.clip(step, -5, 5)
+
+
+def _chance(logits: FloatArray) -> FloatArray:
+    chance: FloatArray = 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
+    return chance
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """What is chosen on other problems.
+
+    ``accuracy`` [choosers, problems]: mean over the repeats. ``share`` [choosers, strategies,
+    problems]: how often each strategy answers a problem. ``replicates`` [replicates, choosers]:
+    mean accuracy where resampled problems fit and choose again.
+    """
+
+    accuracy: FloatArray
+    share: FloatArray
+    replicates: FloatArray
+
+
+def choose_held_out(outcomes: ArrayLike, groups: ArrayLike, splits: Splits) -> HeldOut:
+    """The strategy that does best on the training problems of each group, on the held-out ones.
+
+    ``outcomes`` [choosers, strategies, problems], without NaN, of strategies that one chooser can
+    choose from; ``groups``: numbers from 0 of the problems' groups, [problems] or, where they
+    depend on the split, [splits, problems]. Strategies that are equally good share.
+    """
+    outcome = np.asarray(outcomes, dtype=np.float64)
+    group = np.asarray(groups, dtype=np.int64)
+    n_choosers, n_strategies, n_problems = outcome.shape
+    n_splits = len(splits.train)
+    flat = np.ascontiguousarray(outcome.reshape(-1, n_problems).T)
+    shape = n_splits, n_choosers, n_strategies
+    on_all = (splits.train @ flat).reshape(shape)
+    gained = np.zeros((n_splits, n_choosers))
+    share = np.zeros((n_choosers, n_strategies, n_problems))
+    for number in range(int(group.max(initial=0)) + 1):
+        inside = (group == number).astype(np.float64)
+        train = splits.train * inside
+        sums = (train @ flat).reshape(shape)
+        sums = np.where(train.sum(axis=1)[:, None, None] < LEAST_TRAINED, on_all, sums)
+        leads = sums >= sums.max(axis=2, keepdims=True) - _EQUALLY_GOOD
+        choice = leads / leads.sum(axis=2, keepdims=True)
+        held_out = splits.held_out * inside
+        gained += (choice * (held_out @ flat).reshape(shape)).sum(axis=2)
+        of_sample = held_out[: splits.n_of_sample] / splits.repeats
+        taken = choice[: splits.n_of_sample].reshape(splits.n_of_sample, -1).T @ of_sample
+        share += taken.reshape(share.shape)
+    totals = splits.held_out.sum(axis=1)
+    of_replicates = gained[splits.n_of_sample :].reshape(-1, splits.folds, n_choosers).sum(axis=1)
+    n_drawn = totals[splits.n_of_sample :].reshape(-1, splits.folds).sum(axis=1)
+    return HeldOut((share * outcome).sum(axis=1), share, of_replicates / n_drawn[:, None])
+
+
+def widening(replicates: FloatArray, kept: FloatArray, weights: FloatArray) -> FloatArray:
+    """How many times as far a mean spreads when resampled problems choose again, at least 1.
+
+    ``replicates`` [replicates, columns]: means where they do; ``kept`` [columns, problems]: values
+    where the choice is kept, resampled by the same ``weights`` [replicates, problems].
+    """
+    again = replicates.std(axis=0, ddof=1)
+    spread = (weights @ kept.T / weights.sum(axis=1, keepdims=True)).std(axis=0, ddof=1)
+    known = (spread > _EQUALLY_GOOD) & (again > _EQUALLY_GOOD)
+    ratio = np.divide(again, spread, out=np.ones_like(again), where=known)
+    factors: FloatArray = np.maximum(ratio, 1.0)
+    return factors
+
+
+def bucket_numbers(pass_at_1: FloatArray, easy: float, medium: float) -> IntArray:
+    """Places in ``BUCKETS`` of Pass@1 of any shape."""
+    numbers: IntArray = np.where(pass_at_1 >= easy, 0, np.where(pass_at_1 >= medium, 1, 2))
+    return numbers
+
+
+def in_buckets(numbers: IntArray) -> NDArray[np.float64]:
+    """Share of the first axis in which each problem is in each of ``BUCKETS``: [3, problems]."""
+    return np.stack([(numbers == place).mean(axis=0) for place in range(len(BUCKETS))])
