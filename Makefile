@@ -23,7 +23,7 @@ PYTEST_OPTIONS :=
 NARROWED = $(if $(ITEMS),--items '$(ITEMS)')
 
 # The studies whose stored results ship in data/.
-SHIPPED := config/config.yaml config/pools.yaml config/sizes.yaml config/deep.yaml config/public.yaml
+SHIPPED := config/config.yaml config/public.yaml
 # An engine of the scale model has one thread, so as many run at once as there are cores.
 EVERY_CORE := --resources engine=$(CORES)
 

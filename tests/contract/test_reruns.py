@@ -27,7 +27,7 @@ def test_a_fresh_clone_plans_work_but_no_generation(clone: Clone) -> None:
     assert generation(jobs) == []
 
 
-@pytest.mark.parametrize("study", ["config.yaml", "pools.yaml", "sizes.yaml", "deep.yaml"])
+@pytest.mark.parametrize("study", ["config.yaml", "public.yaml"])
 def test_the_shipped_studies_are_all_in_the_shipped_store(clone: Clone, study: str) -> None:
     (clone.folder / "tiny.yaml").write_bytes((clone.folder / "config" / study).read_bytes())
     jobs = clone.plan()
