@@ -282,7 +282,7 @@ class SyntheticStudy:
         buckets = ["easy" if c >= 32 else "medium" if c >= 6.4 else "hard" for c in n_correct]
         if measured:
             for problem, c, bucket in zip(ids, n_correct.tolist(), buckets, strict=True):
-                rated = ("difficulty", problem, 64, c, c / 64, bucket, 0.25, "difficulty")
+                rated = ("difficulty", problem, 64, c, c / 64, bucket, 0.125, "difficulty")
                 self._rows["rated"].append((task, policy, *rated))
                 for sample in range(4):
                     right = bool(rng.random() < c / 64)

@@ -34,11 +34,12 @@ FRONTIER = {
     "printed_prm", "printed_rank",
 }  # fmt: skip
 PAIRS = {
-    "policy", "policy_title", "family", "n_parameters", "origin", "collection", "prm",
-    "prm_title", "prm_n_parameters",
+    "policy", "policy_title", "family", "n_parameters", "origin", "collection", "model_title",
+    "prm", "prm_title", "prm_n_parameters",
 }  # fmt: skip
 COLUMNS = {
     "accuracy_against_seconds": POINTS,
+    "bucket_doubts": {"policy", "policy_title", "n_samples", "wrong"},
     "wrong_buckets": {
         "task_title", "policy_title", "n_samples", "n_problems", "n_easy", "n_medium", "n_hard",
         "wrong", "wrong_easy", "wrong_medium", "wrong_hard",
@@ -114,7 +115,7 @@ COLUMNS = {
     },
     "public_collections": {
         "collection", "title", "task", "policy", "prm", "variant", "source", "commit", "licence",
-        "caveats", "files_left_out", "file", "sha256", "policy_title", "weights", "prm_title",
+        "caveats", "files_left_out", "listing", "folder", "policy_title", "weights", "prm_title",
         "n_files", "n_records", "n_used", "n_answers", "n_answers_used", "n_rows", "left_out",
         "kept_in_part",
     },

@@ -80,8 +80,8 @@ def test_wrong_buckets_add_up(database: Path) -> None:
         buckets = ("easy", "medium", "hard")
         n = sum(int(row[name]) for name in buckets)
         wrong = [float(row[f"wrong_{name}"]) for name in buckets]
-        assert wrong == pytest.approx([int(row[name]) / 4 for name in buckets])
-        assert float(row["wrong_percent"]) == pytest.approx(100 * sum(wrong) / n) == 25
+        assert wrong == pytest.approx([int(row[name]) / 8 for name in buckets])
+        assert float(row["wrong_percent"]) == pytest.approx(100 * sum(wrong) / n) == 12.5
 
 
 def test_prompts_keep_their_lines_and_their_characters(database: Path) -> None:

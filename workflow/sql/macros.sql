@@ -160,11 +160,12 @@ WHERE scoring = scoring_ AND voting = voting_ AND selection.prm IS NULL
 QUALIFY budget = max(budget) OVER (PARTITION BY task, policy, is_beyond(policy, budget));
 
 -- Every policy and PRM that are planned together on a task, in the order of tables. origin: 'run' by this
--- study or 'adopted', then of a collection.
+-- study or 'adopted', then of a collection. model_title: the policy's without the collection's.
 CREATE OR REPLACE TEMP MACRO pairs(task_) AS TABLE
 SELECT
     policies.policy,
     policies.title AS policy_title,
+    replace(policies.title, concat(' (', collections.title, ')'), '') AS model_title,
     policies.family,
     policies.n_parameters,
     policies.origin,
@@ -174,7 +175,8 @@ SELECT
     prms.n_parameters AS prm_n_parameters
 FROM (SELECT DISTINCT policy, prm FROM held() WHERE task = task_) AS held
 INNER JOIN policies USING (policy)
-INNER JOIN prms USING (prm);
+INNER JOIN prms USING (prm)
+LEFT JOIN collections ON collections.collection = policies.collection;
 
 -- Every point of every policy, PRM, bucket and method that the study means to run. A method
 -- without results has one row whose budget is NULL: that is what "not run" is drawn from.
