@@ -31,7 +31,7 @@ GAINS = {
 FRONTIER = {
     "task", "task_title", "task_rank", "policy", "policy_title", "family", "n_parameters", "series",
     "prm_title", "budget", "accuracy", "ci_low", "ci_high", "model", "section", "printed", "method",
-    "printed_prm", "printed_rank",
+    "printed_prm", "printed_budget", "printed_rank",
 }  # fmt: skip
 PAIRS = {
     "policy", "policy_title", "family", "n_parameters", "origin", "collection", "model_title",
@@ -177,7 +177,7 @@ COLUMNS = {
         "policy", "policy_title", "family", "n_parameters", "prm", "prm_title", "prm_n_parameters",
         "method", "rule", "budget", "accuracy", "ci_low", "ci_high", "n_problems", "printed",
     },
-    "table_3": FRONTIER,
+    "table_3": FRONTIER | {"is_beyond"},
     "table_4": {
         "policy", "policy_title", "family", "n_parameters", "training_tokens",
         "pretraining_parameters", "active_parameters", "series", "prm_title", "budget",
