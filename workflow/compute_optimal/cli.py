@@ -166,6 +166,20 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--database", type=Path, required=True)
     command.add_argument("--outputs", type=Path, nargs="+", required=True)
 
+    help_text = "what to run for a budget or an accuracy, by what a study found"
+    command = verb("recommend", _recommend, help_text, study)
+    command.add_argument("--database", type=Path, help="default: the study's")
+    command.add_argument("--budget", type=float, dest="most", help="at most so much per problem")
+    command.add_argument(
+        "--unit", choices=("samples", "tokens", "flops", "seconds"), default="samples"
+    )
+    command.add_argument("--accuracy", type=float, help="at least, 0 to 1: the cheapest way")
+    command.add_argument("--policy", help="name or title; default: any")
+    command.add_argument("--prm", help="name or title; default: any")
+    command.add_argument("--task", help="name or title; default: each")
+    command.add_argument("--difficulty", choices=("all", "easy", "medium", "hard"), default="all")
+    command.add_argument("--json", action="store_true", help="for machines")
+
     command = verbs.add_parser("train-micro-model", help="train one model of the scale model")
     command.set_defaults(run=_train_micro_model)
     command.add_argument("--spec", type=json.loads, required=True, help="its recipe, JSON")
@@ -364,6 +378,16 @@ def _choose_problems(options: argparse.Namespace) -> None:
     for policy, all_buckets in buckets.items():
         counts = Counter(all_buckets[number] for number in numbers)
         print(f"{policy}: {counts['easy']} easy, {counts['medium']} medium, {counts['hard']} hard")
+
+
+def _recommend(options: argparse.Namespace) -> None:
+    from compute_optimal.present.recommend import Asked, as_json, in_words, recommend
+    from compute_optimal.ship.expected import DATABASE
+
+    names = ("unit", "most", "accuracy", "policy", "prm", "task", "difficulty")
+    asked = Asked(**{name: getattr(options, name) for name in names})
+    found = recommend(options.database or _study(options).results / DATABASE, asked)
+    print(as_json(found, asked) if options.json else in_words(found))
 
 
 def _results_folder(options: argparse.Namespace) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 AGAINST: Mapping[str, style.Look] = {
-    "true_difficulty": style.Look("chosen by true difficulty", "", "#D55E00", "o"),
+    "true_difficulty": style.Look("true difficulty", "", "#D55E00", "o"),
     "one_strategy": style.Look("one strategy for all problems", "", "#0072B2", "s"),
     "majority": style.METHODS["majority"]._replace(label="majority voting"),
 }
@@ -34,8 +34,7 @@ def gaps(rows: Sequence[Row]) -> list[tuple[Row, float, float, float]]:
     sizes = [len(row["problem_ids"]) for row in compared]
     low, high = limits(estimates, replicates, sizes, resampling.confidence)
     return [
-        (row, float(estimates[i]), float(low[i]), float(high[i]))
-        for i, row in enumerate(compared)
+        (row, float(estimates[i]), float(low[i]), float(high[i])) for i, row in enumerate(compared)
     ]
 
 
@@ -69,7 +68,7 @@ def regret(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
     return Grid(
         title,
         "; ".join([subtitle, *details]),
-        "accuracy by predicted difficulty minus that of another way to choose (points)",
+        "gain of predicted difficulty (points)",
         "",
         [Block("", panels, prepare)] if panels else [],
         [_mark(look) for look in AGAINST.values()],
