@@ -29,6 +29,7 @@ from compute_optimal.present.charts.grid import Grid
 from compute_optimal.present.query import Row
 from compute_optimal.present.tables import (
     compute,
+    difficulty,
     frontier,
     graders,
     paper,
@@ -520,6 +521,14 @@ ITEMS: tuple[Item, ...] = (
         aggregated=False,
         needs=_ROLLOUTS,
         scale="public",
+    ),
+    Item(
+        "bucket_accuracy",
+        "",
+        "Accuracy by difficulty, with that uncertain taken into account",
+        "bucket_accuracy",
+        table=difficulty.by_bucket,
+        task_rank=None,
     ),
     Item(
         "predicted_difficulty",

@@ -141,14 +141,12 @@ def _named(rows: Sequence[Row], key: str, value: str | None) -> Sequence[Row]:
     """Rows of one task, policy or PRM; ways without a PRM stay whichever PRM is asked for."""
     if value is None:
         return rows
-    names = {
-        name: None for row in rows for name in (row[key], row[f"{key}_title"]) if name is not None
-    }
+    names = {row[name] for row in rows for name in (key, f"{key}_title")} - {None}
     if value not in names:
         raise StudyError(
             f"the study has no {'PRM' if key == 'prm' else key} called {value}",
             where=f"--{key}",
-            cure=suggestion(value, names),
+            cure=suggestion(value, {row[f"{key}_title"] or "": None for row in rows}),
         )
     return [
         row
