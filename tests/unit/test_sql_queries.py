@@ -184,6 +184,28 @@ COLUMNS = {
         "n_problems", "generated_tokens", "prm_parameter_tokens", "policy_tokens_computed",
         "prm_parameter_tokens_computed", "model", "method", "printed", "printed_rank",
     },
+    "predicted_difficulty": {
+        "policy", "policy_title", "family", "n_parameters", "origin", "prm", "prm_title",
+        "prm_n_parameters", "budget", "n_probes", "samples", "other_samples", "against",
+        "problem_ids", "value", "reference", "difference_widening", "right_bucket",
+        "right_without", "reason", "replicates", "confidence", "seed",
+    },
+    "adaptive_budgets": {
+        "policy", "policy_title", "family", "n_parameters", "origin", "prm", "prm_title",
+        "prm_n_parameters", "method", "rule", "budget", "accuracy", "ci_low", "ci_high", "samples",
+        "samples_low", "samples_high", "change", "change_low", "change_high", "monte_carlo_error",
+        "n_problems", "is_main",
+    },
+    "bucket_accuracy": {
+        "task_title", "policy_title", "bucket", "method", "prm_title", "budget", "accuracy",
+        "ci_low", "ci_high", "n_problems", "expected_accuracy", "expected_low", "expected_high",
+        "n_expected",
+    },
+    "recommendations": {
+        "task", "task_title", "policy", "policy_title", "origin", "prm", "prm_title", "way",
+        "budget", "difficulty", "accuracy", "ci_low", "ci_high", "samples", "tokens", "flops",
+        "seconds", "methods", "n_problems",
+    },
     "table_5": GAINS,
     "table_6": FRONTIER | {"prm", "prm_n_parameters"},
     "tables": {"name"},
@@ -252,6 +274,7 @@ def test_every_file_is_tested_and_used() -> None:
     assert files - {
         "candidates",
         "public_tasks",
+        "recommendations",
         "settings",
         "tables",
         "tasks",

@@ -32,6 +32,7 @@ from compute_optimal.analyse.reward_models import examine_solutions
 from compute_optimal.analyse.score_quality import TABLES as SCORE_TABLES
 from compute_optimal.analyse.selection import TABLES as SELECTION_TABLES
 from compute_optimal.analyse.statements import statement
+from compute_optimal.analyse.uncertain_buckets import BUCKET_ACCURACY
 from compute_optimal.judge.answers import GRADED
 from compute_optimal.judge.pruning import PRUNING
 from compute_optimal.store import units
@@ -58,6 +59,7 @@ FILES: dict[str, Columns] = {
             **POOL_TABLES,
             **PREDICTION_TABLES,
             "adaptive": ADAPTIVE,
+            "bucket_accuracy": BUCKET_ACCURACY,
         }.items()
     },
 }

@@ -77,6 +77,7 @@ ESTIMATES = (
     "calibration", "score_quality", "run_to_run", "pool_outcomes", "pool_selection",
     "pool_choices", "pool_chosen", "predictions", "predicted_selection", "predicted_choices",
     "predicted_outcomes", "predicted_gaps", "unpredicted", "adaptive",
+    "bucket_accuracy",
 )  # fmt: skip
 
 PUBLIC_CATEGORY = "1 Real models, public rollouts"
