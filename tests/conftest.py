@@ -19,18 +19,24 @@ if "PYTEST_XDIST_WORKER" in os.environ:
         os.environ.setdefault(threads, "1")
 
 
+TOGETHER = {"test_sources": "test_commands", "test_machines": "test_reruns"}
+"""Files whose tests share a study that takes long to run (contract/conftest.py)."""
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Divide the tests among the workers of ``--dist loadgroup``.
 
     Those with an engine stay in one worker, where vLLM is imported once and no two engines compute
-    at a time; of the others, a file stays whole with its fixtures. The longest come first.
+    at a time; of the others, a file stays whole with its fixtures, and so do files that look at one
+    finished study. The longest come first.
     """
     if config.getoption("dist", "no") != "loadgroup":
         return
     for item in items:
         engine = item.get_closest_marker("engine")
-        item.add_marker(pytest.mark.xdist_group("engines" if engine else item.path.stem))
+        group = "engines" if engine else TOGETHER.get(item.path.stem, item.path.stem)
+        item.add_marker(pytest.mark.xdist_group(group))
     longest_first = ["e2e", "contract"]
     items.sort(
         key=lambda item: [name not in Path(item.path).parts for name in longest_first],

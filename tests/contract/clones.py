@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,3 +113,44 @@ def fresh_clone(folder: Path) -> Clone:
             shutil.copy2(source, folder / part)
     (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY, sort_keys=False))
     return Clone(folder)
+
+
+def install_environments(clone: Clone, *, sitecustomize: str = "") -> None:
+    """``make`` and environments in a clone: this test's own, and in the core one no engine.
+
+    ``sitecustomize``: what the interpreter of the core environment runs first.
+    """
+    for name in ("Makefile", "pyproject.toml"):
+        (clone.folder / name).write_bytes((ROOT / name).read_bytes())
+    requirements = clone.folder / "requirements"
+    if not requirements.exists():
+        requirements.symlink_to(ROOT / "requirements")
+    hidden = clone.folder / "hidden"
+    hidden.mkdir(exist_ok=True)
+    first = "import sys\nsys.modules['vllm'] = None\n" + textwrap.dedent(sitecustomize)
+    (hidden / "sitecustomize.py").write_text(first)
+    for name, paths in (("core", [hidden]), ("engine-cpu", [])):
+        programs = clone.folder / ".venv" / name / "bin"
+        programs.mkdir(parents=True, exist_ok=True)
+        found = ":".join(map(str, [*paths, clone.folder / "workflow"]))
+        for program, module in (("python", ""), ("snakemake", " -m snakemake")):
+            path = programs / program
+            path.write_text(f'#!/bin/sh\nPYTHONPATH={found} exec {sys.executable}{module} "$@"\n')
+            path.chmod(0o755)
+        (programs.parent / ".done").touch()
+
+
+def shell(clone: Clone, command: str, environment: str = "core") -> tuple[int, str]:
+    """Run a line as a person would, with one of the environments at hand."""
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", command],
+        cwd=clone.folder,
+        env=os.environ
+        | {"PATH": f"{clone.folder}/.venv/{environment}/bin:{os.environ['PATH']}"}
+        | {"MAKEFLAGS": "", "CORES": "2"},
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr

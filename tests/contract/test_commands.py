@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import subprocess
-import sys
+import shutil
 from collections.abc import Iterator
 
 import pytest
-from clones import Clone, fresh_clone
-from default_study import ROOT
+from clones import Clone, install_environments, shell
+from default_study import ROOT, TASK
 
 from compute_optimal import cli
 
@@ -77,41 +75,13 @@ def printed() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def working(tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """A clone whose environments are this test's own; in that without an engine there is none."""
-    clone = fresh_clone(tmp_path_factory.mktemp("clone"))
-    for name in ("Makefile", "pyproject.toml"):
-        (clone.folder / name).write_bytes((ROOT / name).read_bytes())
-    (clone.folder / "requirements").symlink_to(ROOT / "requirements")
-    hidden = clone.folder / "hidden"
-    hidden.mkdir()
-    (hidden / "sitecustomize.py").write_text("import sys\nsys.modules['vllm'] = None\n")
-    for name, paths in (("core", [hidden]), ("engine-cpu", [])):
-        programs = clone.folder / ".venv" / name / "bin"
-        programs.mkdir(parents=True)
-        found = ":".join(map(str, [*paths, clone.folder / "workflow"]))
-        for program, module in (("python", ""), ("snakemake", " -m snakemake")):
-            path = programs / program
-            path.write_text(f'#!/bin/sh\nPYTHONPATH={found} exec {sys.executable}{module} "$@"\n')
-            path.chmod(0o755)
-        (programs.parent / ".done").touch()
+def working(whole: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A clone in which ``make`` has been given once; the commands of the pages may change it."""
+    folder = tmp_path_factory.mktemp("working") / "clone"
+    shutil.copytree(whole.folder, folder, symlinks=True)
+    clone = Clone(folder)
+    install_environments(clone)
     return clone
-
-
-def shell(clone: Clone, command: str, environment: str = "core") -> tuple[int, str]:
-    """Run a line as a person would, with one of the environments at hand."""
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", command],
-        cwd=clone.folder,
-        env=os.environ
-        | {"PATH": f"{clone.folder}/.venv/{environment}/bin:{os.environ['PATH']}"}
-        | {"MAKEFLAGS": "", "CORES": "2"},
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
-    return done.returncode, done.stdout + done.stderr
 
 
 def with_the_tiny_study(command: str, clone: Clone) -> str:
@@ -157,12 +127,12 @@ def test_a_dry_run_of_make_trains_nothing() -> None:
     assert all(line.startswith("$(MAKE)") for line in calling)
 
 
-def test_the_printed_query_gives_rows(finished: Clone) -> None:
+def test_the_printed_query_gives_rows(whole: Clone) -> None:
     import duckdb
 
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     (query,) = re.findall(r"^```sql\n-- duckdb (\S+)\n(.*?)^```$", text, re.M | re.S)
-    with duckdb.connect(str(finished.folder / query[0]), read_only=True) as database:
+    with duckdb.connect(str(whole.folder / query[0]), read_only=True) as database:
         for statement in database.extract_statements(query[1]):
             assert database.execute(statement).fetchall()
 
@@ -208,7 +178,7 @@ def test_a_refusal_is_one_message(command: str, told: list[str], working: Clone)
             working, "python -m compute_optimal publish --config tiny.yaml --to damaged"
         )
         assert status == 0, output
-        next((working.folder / "damaged/problems").rglob("*.parquet")).write_bytes(b"")
+        next((working.folder / "damaged/problems").glob(f"{TASK}-*/*.parquet")).write_bytes(b"")
     status, output = shell(working, command)
     assert status != 0
     assert output.count("error: ") == 1, output

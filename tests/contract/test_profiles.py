@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Callable
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from clones import Clone
+from clones import Clone, fresh_clone
 
 ROOT = Path(__file__).parents[2]
 PLUGIN = {
@@ -21,8 +23,8 @@ PLUGIN = {
 
 
 @pytest.mark.parametrize("profile", ["gpu", "slurm", "kubernetes"])
-def test_jobs_ask_for_what_their_models_need(profile: str, clone: Clone) -> None:
-    output, asked = asked_for(profile, clone)
+def test_jobs_ask_for_what_their_models_need(profile: str, asked_for: Asked) -> None:
+    output, asked = asked_for(profile)
     # 321 samples of each of 500 problems, in jobs of at most 64,000.
     assert output.count("rule draw_samples_of_shard:") == 3
     assert asked["draw_samples_of_shard"]["gpu"] == "4"
@@ -32,9 +34,9 @@ def test_jobs_ask_for_what_their_models_need(profile: str, clone: Clone) -> None
 
 
 @pytest.mark.parametrize("profile", ["gpu", "slurm", "kubernetes"])
-def test_another_attempt_asks_for_more_memory_and_time(profile: str, clone: Clone) -> None:
-    _, first = asked_for(profile, clone)
-    _, second = asked_for(profile, clone, "--attempt", "2")
+def test_another_attempt_asks_for_more_memory_and_time(profile: str, asked_for: Asked) -> None:
+    _, first = asked_for(profile)
+    _, second = asked_for(profile, "--attempt", "2")
     rules = {"draw_samples_of_shard", "score_steps_of_shard", "search_trees_of_shard"}
     if profile != "gpu":
         rules |= {"build_database", "estimate_accuracy"}
@@ -46,8 +48,18 @@ def test_another_attempt_asks_for_more_memory_and_time(profile: str, clone: Clon
         assert (first[rule]["attempt"], second[rule]["attempt"]) == ("1", "2"), rule
 
 
-def asked_for(profile: str, clone: Clone, *options: str) -> tuple[str, dict[str, dict[str, str]]]:
-    """The output of a dry run of a large study, and rule -> resource -> what its last job asks."""
+Asked = Callable[..., tuple[str, dict[str, dict[str, str]]]]
+
+
+@pytest.fixture(scope="module")
+def asked_for(tmp_path_factory: pytest.TempPathFactory) -> Asked:
+    """The output of a dry run of a large study with a profile (and options), and rule -> resource
+    -> what its last job asks; each is made once."""
+    clone = fresh_clone(tmp_path_factory.mktemp("planned"))
+    return cache(partial(_asked_for, clone))
+
+
+def _asked_for(clone: Clone, profile: str, *options: str) -> tuple[str, dict[str, dict[str, str]]]:
     plugin = find_spec(PLUGIN.get(profile, "snakemake"))
     if plugin is None or plugin.origin is None:
         pytest.skip("the plugins of requirements/cluster.lock are absent")

@@ -4,67 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
-import textwrap
 from collections import defaultdict
 from pathlib import Path
 
 import pytest
-from clones import Clone, fresh_clone
+from clones import Clone
 from default_study import ROOT
 
 from compute_optimal.commands import FUNCTIONS
 from compute_optimal.study.sources import sources_of
 
-RECORDER = """
-    import os, sys
-
-    folder = os.environ.get("RECORDED")
-    words = sys.orig_argv
-    if folder and "compute_optimal" in words:
-        # Workers and kernels inherit it.
-        os.environ["RECORDED_VERB"] = words[words.index("compute_optimal") + 1]
-    verb = os.environ.get("RECORDED_VERB")
-
-    def record(event, arguments):
-        if event == "import":
-            what = arguments[0]
-        elif event == "open" and isinstance(arguments[0], (str, os.PathLike)):
-            what = os.fspath(arguments[0])
-            if not what.endswith((".sql", ".html", ".css", ".js")) or "/workflow/" not in what:
-                return
-        else:
-            return
-        if what.startswith(("compute_optimal", "/")):
-            line = os.open(f"{folder}/{verb}", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-            os.write(line, f"{what}\\n".encode())
-            os.close(line)
-
-    if folder and verb:
-        sys.addaudithook(record)
-"""
-"""A sitecustomize: at once, because workers may be killed, and by processes of any kind."""
-
 PLUMBING = {"compute_optimal.cli", "compute_optimal.commands", "compute_optimal.__main__"}
 """What finds and calls a function; no result depends on it."""
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """A clone in which the tiny study has been run to its end, with a record of every command."""
-    clone = fresh_clone(tmp_path_factory.mktemp("whole"))
-    clone.edit(
-        "tiny.yaml",
-        lambda content: content.update(methods=["cot", "majority", "best_of_n", "dvts"],
-                                       budgets=[4], adopted=["qwen2.5-1.5b-math-shepherd"]),
-    )  # fmt: skip
-    recorder = clone.folder / "recorder"
-    recorder.mkdir()
-    (recorder / "sitecustomize.py").write_text(textwrap.dedent(RECORDER))
-    records = clone.folder / "records"
-    records.mkdir()
-    done = clone.snakemake("all", pythonpath=str(recorder), RECORDED=str(records))
-    assert done.returncode == 0, done.stdout + done.stderr
-    return clone
 
 
 @pytest.fixture

@@ -11,7 +11,12 @@ import duckdb
 import numpy as np
 import polars as pl
 
-from compute_optimal.analyse import accuracy, adopted_pools
+from compute_optimal.analyse import (
+    accuracy,
+    adaptive_budgets,
+    adopted_pools,
+    predicted_difficulty,
+)
 from compute_optimal.analyse.accuracy import OUTCOMES
 from compute_optimal.analyse.database import TABLES, fill
 from compute_optimal.analyse.prm_ability import MEASURES
@@ -225,6 +230,7 @@ class SyntheticStudy:
                 chance = 1 / (1 + np.exp(hardness - 1.2 * ability - rng.normal(0, 0.4, n_problems)))
                 self._policy(rng, task, policy, ids, 0 * chance if self.all_wrong else chance)
                 self._selection(task, policy, n_parameters, ids)
+                self._predicted(task, policy, ids)
         if self.rollouts:
             self._rows["tasks"].append(OUTSIDE)
         for rollouts in self.rollouts:
@@ -255,6 +261,10 @@ class SyntheticStudy:
         ]
         found = adopted_pools.examine_pools(answers, scores_in(answers, prm), ids, SETTINGS)
         found |= examine_scores(answers, scores_in(answers, prm), ids, SETTINGS)
+        ways = adopted_pools.ways_round(answers, found["pool_outcomes"], ids, SETTINGS)
+        scores = scores_in(answers, prm)
+        found |= predicted_difficulty.examine_predictions(ways, scores, ids, SETTINGS)
+        found["adaptive"] = adaptive_budgets.examine_stopping(answers, scores, ids, SETTINGS)
         for table, frame in found.items():
             self._rows[table] += [(task, name, *row) for row in frame.rows()]
         estimated = accuracy.estimate(answers, scores_in(answers, prm), {}, ids, SETTINGS)
@@ -282,7 +292,7 @@ class SyntheticStudy:
         buckets = ["easy" if c >= 32 else "medium" if c >= 6.4 else "hard" for c in n_correct]
         if measured:
             for problem, c, bucket in zip(ids, n_correct.tolist(), buckets, strict=True):
-                rated = ("difficulty", problem, 64, c, c / 64, bucket, 0.25, "difficulty")
+                rated = ("difficulty", problem, 64, c, c / 64, bucket, 0.125, "difficulty")
                 self._rows["rated"].append((task, policy, *rated))
                 for sample in range(4):
                     right = bool(rng.random() < c / 64)
@@ -484,6 +494,69 @@ class SyntheticStudy:
         )
         for name, table in selected.items():
             self._rows[name] += [(task, policy, *row) for row in table.iter_rows()]
+
+    def _predicted(self, task: str, policy: str, ids: list[str]) -> None:
+        """Made up from the outcomes of best-of-N at the largest budget, and a little worse."""
+        top = max(self.budgets)
+        outcomes = pl.DataFrame(
+            [row[2:] for row in self._rows["outcomes"] if row[:2] == (task, policy)],  # type: ignore[index]
+            schema=OUTCOMES,
+            orient="row",
+        ).filter(budget=top)
+        best = outcomes.filter(method="best_of_n", scoring="prm_last", voting="prm_max")
+        majority = outcomes.filter(method="majority").sort("problem_id")["accuracy"]
+        names = sorted(ids)
+        for prm in [None, *best["prm"].unique(maintain_order=True)]:
+            self._rows["predictions"] += [
+                (task, policy, prm, name, 0.5, 0.4, 0.6, 4) for name in names
+            ]
+            if prm is None:
+                continue
+            values = best.filter(prm=prm).sort("problem_id")["accuracy"]
+            cell = task, policy, prm, "prm_last", "prm_max", top
+            for rule, factor in (
+                ("predicted", 0.97),
+                ("true_difficulty", 1),
+                ("one_strategy", 0.98),
+            ):
+                accuracies = (factor * values).to_list()
+                mean = float(np.mean(accuracies))
+                probes = 4 * (rule == "predicted")
+                for bucket in ("all", "easy", "medium"):
+                    ends = max(mean - 0.05, 0), min(mean + 0.05, 1)
+                    self._rows["predicted_selection"].append(
+                        (*cell, rule, bucket, mean, *ends, 1.1, top + probes / 2, probes, len(ids))
+                    )
+                self._rows["predicted_outcomes"].append((*cell, rule, accuracies))
+            self._rows["predicted_outcomes"].append((*cell, "majority", majority.to_list()))
+            self._rows["predicted_choices"] += [
+                (*cell, bucket, method, 0.5)
+                for bucket in ("all", "easy", "medium")
+                for method in ("majority", "beam_search" if bucket == "easy" else "best_of_n")
+            ]
+            self._rows["predicted_gaps"] += [
+                (*cell, against, -0.01, 1.2)
+                for against in ("true_difficulty", "one_strategy", "majority")
+            ]
+            for rule, share in (("fixed", 1.0), ("threshold", 0.6)):
+                mean, drawn = float(values.mean()), share * top  # type: ignore[arg-type]
+                change = 0.01 * (share - 1)
+                self._rows["adaptive"].append(
+                    (task, policy, prm, "best_of_n", "prm_last", rule, top, mean, mean, mean, drawn,
+                     0.9 * drawn, drawn, change, change, change, 0.0, len(ids))
+                )  # fmt: skip
+        if len(majority):
+            mean = float(majority.mean())  # type: ignore[arg-type]
+            self._rows["adaptive"] += [
+                (task, policy, None, "majority", None, rule, top, mean, mean, mean, share * top,
+                 share * top, share * top, 0.0, 0.0, 0.0, 0.0, len(ids))
+                for rule, share in (("fixed", 1.0), ("certain", 0.7), ("confident", 0.4))
+            ]  # fmt: skip
+        self._rows["bucket_accuracy"] += [
+            (task, policy, *key, bucket, top, 0.5, 0.4, 0.6, len(ids) / 3)
+            for bucket in ("easy", "medium", "hard")
+            for key in outcomes.select("prm", "method", "scoring", "voting").unique().iter_rows()
+        ]
 
     def _store(self, path: Path) -> Path:
         if self.abilities:

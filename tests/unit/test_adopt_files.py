@@ -16,11 +16,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import duckdb
 import polars as pl
 import pytest
 
 from compute_optimal.adopt import Adoption, collection, files
 from compute_optimal.adopt.tokens import token_counter
+from compute_optimal.analyse import database
 from compute_optimal.errors import StudyError
 from compute_optimal.judge import answers as judge
 from compute_optimal.ship.expected import graded_anew
@@ -567,7 +569,56 @@ def test_one_collection_that_cannot_be_had_does_not_keep_the_others(
         list(collection.adopt_all(study, [], Path("x")))
 
 
-# --- what ships, from a mirror of the real files --------------------------------------------------
+# --- what ships -----------------------------------------------------------------------------------
+
+
+def traces() -> list[str]:
+    """The statements of README.md that go from a number to its records."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    text = readme.split("From a number to the records behind it")[1].split("```")[1]
+    return [part for part in text.removeprefix("sql").split(";") if part.strip()]
+
+
+def test_numbers_are_traced_to_records_by_the_statements_of_the_readme(tmp_path: Path) -> None:
+    """On all that ships: every answer has one record, and the records are those of the store."""
+    study = load_study(Path(__file__).parents[2] / "config" / "public.yaml")
+    storage = Storage.of(study)
+    tables = database._adopted(study, storage)
+    answers = pl.concat(
+        judge.answers_of_adopted(found.spec, storage).with_columns(policy=pl.lit(found.policy))
+        for found in collections(study)
+        if found.policy is not None
+    ).with_columns(correct=pl.lit(None, pl.Boolean))
+    with duckdb.connect() as connection:
+        for name, rows in {**tables, "answers": answers}.items():
+            rows.write_parquet(tmp_path / f"{name}.parquet")
+            connection.read_parquet(str(tmp_path / f"{name}.parquet")).create(name)
+        of_samples, of_paths, of_solutions = traces()
+        mine = answers.filter(policy="Llama-3.1-8B-Instruct-AWQ-INT4--mert-cemri-llama-3.1-8b")
+        for statement, asked in (
+            (of_samples, mine.filter(pool="evaluation")),
+            (of_paths, mine.filter(method="beam_search")),
+        ):
+            found = connection.execute(statement).fetchall()
+            assert len(found) == asked.height > 0
+            assert all(None not in row[3:] for row in found)
+        solutions = connection.execute(of_solutions).fetchall()
+        assert len(solutions) == tables["scored_solutions"].height > 0
+        for key, kind in (("pool", "pool IS NOT NULL"), ("method", "pool IS NULL")):
+            untraced = connection.execute(
+                f"SELECT count(*) FROM answers ANTI JOIN adopted_records "
+                f"USING (policy, {key}, problem_id, sample_index) WHERE {kind}"
+            )
+            assert untraced.fetchall() == [(0,)]
+    listed = tables["adopted_records"].filter(collection="qwen2.5-1.5b-math-shepherd")
+    entry = study.adopted_collection("qwen2.5-1.5b-math-shepherd")
+    listing = files.read_listing(Path(str(entry.listing)))
+    by_path = {f"{entry.folder}/{name.removeprefix('./')}": sha for name, sha in listing.items()}
+    # A record that is a file has the file's hash.
+    assert dict(listed.select("path", "record_sha256").iter_rows()) == by_path
+
+
+# --- the same, from a mirror of the real files --------------------------------------------------
 
 MIRROR = os.environ.get("MIRROR")
 ROOT = Path(__file__).parents[2]

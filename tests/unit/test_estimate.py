@@ -108,6 +108,19 @@ def test_curves_are_what_enumeration_of_subsets_gives() -> None:
         assert math.isclose(found, by_enumeration(budget, plurality))
 
 
+def test_a_prm_that_read_less_than_the_pool_is_estimated_on_what_it_read() -> None:
+    part = pl.col("sample_index") < 2
+    scores = {"whole": SCORES, "part": SCORES.filter(part)}
+    found = estimate(answers(POOL), scores, {}, ["a", "b"], SETTINGS, {"part": 2}).curves
+    alone = [row for row in POOL if int(str(row["sample_index"])) < 2]
+    expected = estimate(answers(alone), {"part": SCORES}, {}, ["a", "b"], SETTINGS).curves
+    of_part, of_whole = (found.filter(prm=prm).drop("tokens") for prm in ("part", "whole"))
+    assert of_part.equals(expected.filter(prm="part").drop("tokens"))
+    assert of_part["budget"].max() == 2
+    assert of_whole["budget"].max() == 4
+    assert found.filter(method="majority")["budget"].max() == 4
+
+
 def test_order_of_rows_does_not_matter() -> None:
     one = estimate(answers(POOL), {"prm": SCORES}, {}, ["a", "b"], SETTINGS)
     shuffled = answers(POOL).sample(fraction=1, shuffle=True, seed=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pytest
 from synthetic_study import OUTSIDE, POLICIES, PRMS, ROLLOUTS, TASKS, SyntheticStudy
@@ -57,15 +58,31 @@ def test_no_figure_of_one_task_mixes_what_others_ran_with_the_study(
     assert "public rollouts" not in own_names
 
 
-def test_where_nothing_is_its_own_a_study_shows_what_others_ran(tmp_path: Path) -> None:
+def test_where_nothing_is_its_own_a_study_shows_what_others_ran_once(tmp_path: Path) -> None:
     study = SyntheticStudy(
         tasks=TASKS[:1], policies=OTHERS, prms=PRMS[:1], budgets=(4,), adopted=ADOPTED
     )
     database = study.write(tmp_path / "s.duckdb")
-    assert {*column(tabulate("score_quality", database), "policy")} == {
+    assert not tabulate("score_quality", database).rows
+    assert "public_score_quality" in tabulate("score_quality", database).title
+    assert {*column(tabulate("public_score_quality", database), "policy")} == {
         title for _, title, *_ in OTHERS
     }
-    assert "public rollouts" in tabulate("score_quality", database).title
+
+
+def test_buckets_that_are_often_wrong_are_said_to_be_wherever_they_are_shown(
+    tmp_path: Path,
+) -> None:
+    study = SyntheticStudy(**STUDY, prms=PRMS[:2], adopted=ADOPTED)
+    path = study.write(tmp_path / "s.duckdb")
+    policy, parameters = OWN[0], {"task": TASKS[0][0], "scoring": "prm_last", "voting": "prm_max"}
+    for wrong, is_said in ((0.45, True), (0.05, False)):
+        with duckdb.connect(path) as database:
+            database.execute("UPDATE rated SET wrong_bucket = ? WHERE policy = ?", [wrong, policy])
+        for name in ("figure_3", "figure_8"):
+            if any(row["policy"] == policy for row in run_query(name, path, parameters)):
+                told = f"{100 * wrong:.0f}% of the problems are expected in the wrong bucket"
+                assert (told in " ".join(names_of(name, path).split())) is is_said, name
 
 
 def test_rollouts_on_a_task_that_the_study_does_not_run_are_shown(tmp_path: Path) -> None:

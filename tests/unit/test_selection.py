@@ -64,6 +64,26 @@ def test_each_rule_picks_what_it_says() -> None:
     assert rows.filter(pl.col("prm").is_null())["n_strategies"].to_list() == [3] * 4
 
 
+def test_a_budget_of_one_prm_alone_decides_for_no_other() -> None:
+    found = selected(
+        outcomes(
+            {
+                ("r", "best_of_n", 4): {"easy": 0.9, "hard": 0.4},
+                ("s", "best_of_n", 4): {"easy": 0.5, "hard": 0.1},
+                ("s", "best_of_n", 16): {"easy": 0.6, "hard": 0.2},
+            }
+        ),
+        (4, 16),
+    )
+    chosen = found["selection"].filter(pl.col("prm").is_null(), pl.col("rule") == "in_sample")
+    by_budget = {row["budget"]: row for row in chosen.iter_rows(named=True)}
+    assert by_budget[4]["accuracy"] == pytest.approx((0.9 + 0.4) / 2)
+    assert by_budget[16]["accuracy"] == pytest.approx((0.6 + 0.2) / 2)
+    assert (by_budget[4]["n_strategies"], by_budget[16]["n_strategies"]) == (2, 1)
+    choices = found["choices"].filter(pl.col("rule") == "in_sample")
+    assert set(choices.select("budget", "prm").iter_rows()) == {(4, "r"), (16, "s")}
+
+
 def test_the_prm_is_chosen_at_the_largest_budget_and_stays() -> None:
     found = selected(
         outcomes(

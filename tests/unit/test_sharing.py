@@ -165,15 +165,15 @@ def test_two_publishers_at_once_lose_nothing(
     draw(one, "one", range(2, 4))
     draw(other, "one", range(3, 6))
     draw(other, "two", range(2))
-    listing = sharing._Address.list_parts
+    listing = sharing._Remote.list_parts
 
     def overtaken(*arguments: Any) -> None:
         # The other begins and ends between this one's look at the manifests and its own.
-        monkeypatch.setattr(sharing._Address, "list_parts", listing)
+        monkeypatch.setattr(sharing._Remote, "list_parts", listing)
         publish(cells_of(other), address)
         listing(*arguments)
 
-    monkeypatch.setattr(sharing._Address, "list_parts", overtaken)
+    monkeypatch.setattr(sharing._Remote, "list_parts", overtaken)
     publish(cells_of(one), address)
     third = machine("third")
     fetch(cells_of(third), address)
@@ -189,7 +189,7 @@ def test_an_interrupted_upload_goes_on(
     here = machine("here")
     for name in SPECS:
         draw(here, name, range(3))
-    sending = sharing._Address.send
+    sending = sharing._Remote.send
     sent: list[str] = []
 
     def cut(self: Any, name: str, file: Path) -> None:
@@ -202,8 +202,8 @@ def test_an_interrupted_upload_goes_on(
         sent.append(name)
         sending(self, name, file)
 
-    monkeypatch.setattr(sharing, "_AT_ONCE", 1)
-    monkeypatch.setattr(sharing._Address, "send", cut)
+    monkeypatch.setattr(sharing, "_N_TRANSFERS", 1)
+    monkeypatch.setattr(sharing._Remote, "send", cut)
     with pytest.raises(StudyError, match="the connection is gone"):
         publish(cells_of(here), address)
     with pytest.raises(StudyError, match="no store is published there"):
@@ -221,7 +221,7 @@ def test_an_interrupted_fetch_goes_on_and_keeps_no_half_part(
     for name in SPECS:
         draw(here, name, range(3))
     publish(cells_of(here), address)
-    reading = sharing._Address._chunks
+    reading = sharing._Remote._chunks
     begun: list[str] = []
 
     def cut(self: Any, name: str) -> Iterator[bytes]:
@@ -232,8 +232,8 @@ def test_an_interrupted_fetch_goes_on_and_keeps_no_half_part(
                 raise StudyError("cannot read: the connection is gone")
             yield chunk
 
-    monkeypatch.setattr(sharing, "_AT_ONCE", 1)
-    monkeypatch.setattr(sharing._Address, "_chunks", cut)
+    monkeypatch.setattr(sharing, "_N_TRANSFERS", 1)
+    monkeypatch.setattr(sharing._Remote, "_chunks", cut)
     with pytest.raises(StudyError, match="the connection is gone"):
         fetch(cells_of(there), address)
     monkeypatch.undo()

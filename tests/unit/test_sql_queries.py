@@ -31,14 +31,15 @@ GAINS = {
 FRONTIER = {
     "task", "task_title", "task_rank", "policy", "policy_title", "family", "n_parameters", "series",
     "prm_title", "budget", "accuracy", "ci_low", "ci_high", "model", "section", "printed", "method",
-    "printed_prm", "printed_rank",
+    "printed_prm", "printed_budget", "printed_rank",
 }  # fmt: skip
 PAIRS = {
-    "policy", "policy_title", "family", "n_parameters", "origin", "collection", "prm",
-    "prm_title", "prm_n_parameters",
+    "policy", "policy_title", "family", "n_parameters", "origin", "collection", "model_title",
+    "prm", "prm_title", "prm_n_parameters",
 }  # fmt: skip
 COLUMNS = {
     "accuracy_against_seconds": POINTS,
+    "bucket_doubts": {"policy", "policy_title", "n_samples", "wrong"},
     "wrong_buckets": {
         "task_title", "policy_title", "n_samples", "n_problems", "n_easy", "n_medium", "n_hard",
         "wrong", "wrong_easy", "wrong_medium", "wrong_hard",
@@ -114,7 +115,7 @@ COLUMNS = {
     },
     "public_collections": {
         "collection", "title", "task", "policy", "prm", "variant", "source", "commit", "licence",
-        "caveats", "files_left_out", "file", "sha256", "policy_title", "weights", "prm_title",
+        "caveats", "files_left_out", "listing", "folder", "policy_title", "weights", "prm_title",
         "n_files", "n_records", "n_used", "n_answers", "n_answers_used", "n_rows", "left_out",
         "kept_in_part",
     },
@@ -176,12 +177,34 @@ COLUMNS = {
         "policy", "policy_title", "family", "n_parameters", "prm", "prm_title", "prm_n_parameters",
         "method", "rule", "budget", "accuracy", "ci_low", "ci_high", "n_problems", "printed",
     },
-    "table_3": FRONTIER,
+    "table_3": FRONTIER | {"is_beyond"},
     "table_4": {
         "policy", "policy_title", "family", "n_parameters", "training_tokens",
         "pretraining_parameters", "active_parameters", "series", "prm_title", "budget",
         "n_problems", "generated_tokens", "prm_parameter_tokens", "policy_tokens_computed",
         "prm_parameter_tokens_computed", "model", "method", "printed", "printed_rank",
+    },
+    "predicted_difficulty": {
+        "policy", "policy_title", "family", "n_parameters", "origin", "prm", "prm_title",
+        "prm_n_parameters", "budget", "n_probes", "samples", "other_samples", "against",
+        "problem_ids", "value", "reference", "difference_widening", "right_bucket",
+        "right_without", "reason", "replicates", "confidence", "seed",
+    },
+    "adaptive_budgets": {
+        "policy", "policy_title", "family", "n_parameters", "origin", "prm", "prm_title",
+        "prm_n_parameters", "method", "rule", "budget", "accuracy", "ci_low", "ci_high", "samples",
+        "samples_low", "samples_high", "change", "change_low", "change_high", "monte_carlo_error",
+        "n_problems", "is_main",
+    },
+    "bucket_accuracy": {
+        "task_title", "policy_title", "bucket", "method", "prm_title", "budget", "accuracy",
+        "ci_low", "ci_high", "n_problems", "expected_accuracy", "expected_low", "expected_high",
+        "n_expected",
+    },
+    "recommendations": {
+        "task", "task_title", "policy", "policy_title", "origin", "prm", "prm_title", "way",
+        "budget", "difficulty", "accuracy", "ci_low", "ci_high", "samples", "tokens", "flops",
+        "seconds", "methods", "n_problems",
     },
     "table_5": GAINS,
     "table_6": FRONTIER | {"prm", "prm_n_parameters"},
@@ -251,6 +274,7 @@ def test_every_file_is_tested_and_used() -> None:
     assert files - {
         "candidates",
         "public_tasks",
+        "recommendations",
         "settings",
         "tables",
         "tasks",

@@ -1,10 +1,4 @@
-"""Hand-written statistics against SciPy's, which `make` does without.
-
-Importing ``scipy.stats`` takes 0.7 s of each process and 110 MB of the environment (1.17.1;
-``scipy.special``, which has the quantiles, 0.25 s), for four short formulas: more than all
-estimates of most jobs. So SciPy is a dependency of the tests alone, and these hold the formulas
-to it.
-"""
+"""Hand-written statistics against SciPy's, which `make` does without (``analyse.statistics``)."""
 
 from __future__ import annotations
 

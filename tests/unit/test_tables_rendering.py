@@ -25,6 +25,7 @@ from compute_optimal.present.query import run_query
 from compute_optimal.present.render import tabulate, write_table
 from compute_optimal.present.tables import Column, Compared, Estimate, Printed, Table
 from compute_optimal.present.tables.difficulty import wrong_buckets
+from compute_optimal.present.tables.frontier import against_large_models
 from compute_optimal.present.tables.gains import gains_of
 from compute_optimal.present.tables.model import escape_latex, escape_markdown
 from compute_optimal.study.spec import digest
@@ -80,8 +81,8 @@ def test_wrong_buckets_add_up(database: Path) -> None:
         buckets = ("easy", "medium", "hard")
         n = sum(int(row[name]) for name in buckets)
         wrong = [float(row[f"wrong_{name}"]) for name in buckets]
-        assert wrong == pytest.approx([int(row[name]) / 4 for name in buckets])
-        assert float(row["wrong_percent"]) == pytest.approx(100 * sum(wrong) / n) == 25
+        assert wrong == pytest.approx([int(row[name]) / 8 for name in buckets])
+        assert float(row["wrong_percent"]) == pytest.approx(100 * sum(wrong) / n) == 12.5
 
 
 def test_prompts_keep_their_lines_and_their_characters(database: Path) -> None:
@@ -478,3 +479,36 @@ def test_wrong_requests_are_explained(database: Path) -> None:
         tabulate("table_5", database, task="absent")
     with pytest.raises(StudyError, match="unknown format"):
         write_table("table_5", database, {"xlsx": Path("x.xlsx")})
+
+
+def test_table_3_gives_a_policys_larger_budget_a_line_beside_what_is_printed_for_it() -> None:
+    policy = {
+        "task": "math500", "task_title": "MATH-500", "task_rank": 1, "policy": "small",
+        "policy_title": "Llama-3.2-1B-Instruct", "family": "Llama", "n_parameters": 1.2e9,
+        "series": "in_sample", "prm_title": "A PRM", "ci_low": 0.5, "ci_high": 0.9,
+    }  # fmt: skip
+    printed = {
+        "task": "math500", "task_title": "MATH-500", "policy": "small", "series": "printed",
+        "method": "compute-optimal TTS", "printed_prm": None,
+    }  # fmt: skip
+    table = against_large_models(
+        [
+            policy | {"budget": 256, "accuracy": 0.6, "is_beyond": False},
+            policy | {"budget": 512, "accuracy": 0.7, "is_beyond": True},
+            printed | {"model": "1B", "printed_budget": None, "printed": "66.2", "printed_rank": 1},
+            printed
+            | {"model": "1B (N=512)", "printed_budget": 512, "printed": "72.2", "printed_rank": 2},
+        ],
+        "Table 3",
+    )
+    names = [column.name for column in table.columns]
+    n, shown = names.index("budget_samples"), names.index("math500_percent")
+    found = {row[n]: row[shown] for row in table.rows}
+    assert set(found) == {"256", "512"}
+    for budget, value, paper in (("256", 60.0, 66.2), ("512", 70.0, 72.2)):
+        cell = found[budget]
+        assert isinstance(cell, Compared)
+        assert cell.estimate is not None
+        assert cell.printed is not None
+        assert cell.estimate.value == pytest.approx(value)
+        assert cell.printed.value == paper

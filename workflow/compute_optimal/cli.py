@@ -169,6 +169,20 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--database", type=Path, required=True)
     command.add_argument("--outputs", type=Path, nargs="+", required=True)
 
+    help_text = "what to run for a budget or an accuracy, by what a study found"
+    command = verb("recommend", help_text, study)
+    command.add_argument("--database", type=Path, help="default: the study's")
+    command.add_argument("--budget", type=float, dest="most", help="at most so much per problem")
+    command.add_argument(
+        "--unit", choices=("samples", "tokens", "flops", "seconds"), default="samples"
+    )
+    command.add_argument("--accuracy", type=float, help="at least, 0 to 1: the cheapest way")
+    command.add_argument("--policy", help="name or title; default: any")
+    command.add_argument("--prm", help="name or title; default: any")
+    command.add_argument("--task", help="name or title; default: each")
+    command.add_argument("--difficulty", choices=("all", "easy", "medium", "hard"), default="all")
+    command.add_argument("--json", dest="as_json", action="store_true", help="for machines")
+
     command = verb("train-micro-model", "train one model of the scale model")
     command.add_argument("--spec", required=True, help="the rule's parameter: its recipe, JSON")
     command.add_argument("--output", type=Path, required=True, help="folder beside the others")

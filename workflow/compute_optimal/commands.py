@@ -38,5 +38,6 @@ OTHER_FUNCTIONS = {
     "publish": "compute_optimal.ship.shipping:publish_studies",
     "fetch": "compute_optimal.ship.shipping:fetch_study",
     "verify": "compute_optimal.ship.verify:verify_study",
+    "recommend": "compute_optimal.present.recommend:answer",
 }
 """Verb -> module:function, of all others."""

@@ -4,7 +4,7 @@
 # out: <results>/{origin}/{task}/{policy}/{difficulty,curves,outcomes,selection,choices,
 #      chosen_outcomes,picks,calibration,score_quality,run_to_run,pool_outcomes,pool_selection,
 #      pool_choices,pool_chosen,predictions,predicted_selection,predicted_choices,
-#      predicted_outcomes,predicted_gaps,unpredicted,adaptive}-{digest}.parquet
+#      predicted_outcomes,predicted_gaps,unpredicted,adaptive,bucket_accuracy}-{digest}.parquet
 #      <results>/run/{task}/{prm_rates,prm_cases}-{digest}.parquet (tasks whose steps can be checked)
 #      <results>/study-{digest}.json, <results>/study.duckdb
 
@@ -37,6 +37,7 @@ rule estimate_accuracy:
         predicted_gaps="<results>/{origin}/{task}/{policy}/predicted_gaps-{digest}.parquet",
         unpredicted="<results>/{origin}/{task}/{policy}/unpredicted-{digest}.parquet",
         adaptive="<results>/{origin}/{task}/{policy}/adaptive-{digest}.parquet",
+        bucket_accuracy="<results>/{origin}/{task}/{policy}/bucket_accuracy-{digest}.parquet",
     log:
         "<logs>/estimate_accuracy/{origin}/{task}/{policy}-{digest}.log",
     resources:

@@ -160,11 +160,12 @@ WHERE scoring = scoring_ AND voting = voting_ AND selection.prm IS NULL
 QUALIFY budget = max(budget) OVER (PARTITION BY task, policy, is_beyond(policy, budget));
 
 -- Every policy and PRM that are planned together on a task, in the order of tables. origin: 'run' by this
--- study or 'adopted', then of a collection.
+-- study or 'adopted', then of a collection. model_title: the policy's without the collection's.
 CREATE OR REPLACE TEMP MACRO pairs(task_) AS TABLE
 SELECT
     policies.policy,
     policies.title AS policy_title,
+    replace(policies.title, concat(' (', collections.title, ')'), '') AS model_title,
     policies.family,
     policies.n_parameters,
     policies.origin,
@@ -174,7 +175,8 @@ SELECT
     prms.n_parameters AS prm_n_parameters
 FROM (SELECT DISTINCT policy, prm FROM held() WHERE task = task_) AS held
 INNER JOIN policies USING (policy)
-INNER JOIN prms USING (prm);
+INNER JOIN prms USING (prm)
+LEFT JOIN collections ON collections.collection = policies.collection;
 
 -- Every point of every policy, PRM, bucket and method that the study means to run. A method
 -- without results has one row whose budget is NULL: that is what "not run" is drawn from.
@@ -585,3 +587,57 @@ FROM (
     GROUP BY task, policy, prm, method, budget, problem_id, repetition
 )
 GROUP BY task, policy, prm, method, budget, problem_id;
+
+-- Strategies chosen by predicted difficulty against other ways to choose (table predicted_gaps), all on
+-- other problems, with the accuracies per problem of both: one row per task, policy, PRM, budget and
+-- against. samples: what a problem takes on average, of the first and of the other way.
+CREATE OR REPLACE TEMP MACRO predicted_comparisons(scoring_, voting_) AS TABLE
+WITH
+problems_of AS (
+    SELECT task, policy, list(problem_id ORDER BY problem_id) AS problem_ids
+    FROM predictions
+    WHERE prm IS NULL
+    GROUP BY ALL
+),
+found AS (
+    SELECT outcomes_of.*, selected.samples, selected.n_probes
+    FROM predicted_outcomes AS outcomes_of
+    LEFT JOIN (FROM predicted_selection WHERE bucket = 'all') AS selected
+        USING (task, policy, prm, scoring, voting, budget, rule)
+    WHERE outcomes_of.scoring = scoring_ AND outcomes_of.voting = voting_
+)
+SELECT
+    predicted.task,
+    tasks.title AS task_title,
+    predicted.policy,
+    policies.title AS policy_title,
+    policies.model,
+    policies.family,
+    policies.n_parameters,
+    policies.origin,
+    predicted.prm,
+    prms.title AS prm_title,
+    prms.n_parameters AS prm_n_parameters,
+    predicted.budget,
+    predicted.n_probes,
+    predicted.samples,
+    coalesce(other.samples, other.budget) AS other_samples,
+    gaps.against,
+    problems_of.problem_ids,
+    predicted.accuracies AS value,
+    other.accuracies AS reference,
+    gaps.widening AS difference_widening
+FROM found AS predicted
+INNER JOIN predicted_gaps AS gaps USING (task, policy, prm, scoring, voting, budget)
+INNER JOIN found AS other
+    ON
+        other.task = predicted.task
+        AND other.policy = predicted.policy
+        AND other.prm = predicted.prm
+        AND other.budget = predicted.budget
+        AND other.rule = gaps.against
+INNER JOIN problems_of ON problems_of.task = predicted.task AND problems_of.policy = predicted.policy
+INNER JOIN policies ON policies.policy = predicted.policy
+INNER JOIN prms ON prms.prm = predicted.prm
+INNER JOIN tasks ON tasks.task = predicted.task
+WHERE predicted.rule = 'predicted';

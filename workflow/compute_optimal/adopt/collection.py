@@ -90,16 +90,16 @@ def adopt(entry: AdoptedEntry, task: TaskEntry, storage: Storage, source: Path |
         adoption, remark = _from_files(entry, source, mirror_folder(storage.mirror), problems)
     else:
         adoption = _from_listing(entry, source, mirror_folder(storage.mirror), problems)
-    mine = pl.lit(True)
+    of_entry = pl.lit(True)
     if not entry.files:
-        mine = pl.col("policy").eq(entry.policy) & pl.col("prm").eq(entry.prm)
+        of_entry = pl.col("policy").eq(entry.policy) & pl.col("prm").eq(entry.prm)
     origin = {
         name: pl.coalesce(name, pl.lit(value, pl.String))
         for name, value in (("source", entry.source), ("commit", entry.commit))
     }
     tables = {
-        "adopted_samples": adoption.samples.filter(mine).with_columns(**origin),
-        "adopted_paths": adoption.paths.filter(mine).with_columns(**origin),
+        "adopted_samples": adoption.samples.filter(of_entry).with_columns(**origin),
+        "adopted_paths": adoption.paths.filter(of_entry).with_columns(**origin),
         "adopted_solutions": adoption.solutions.with_columns(**origin),
     }
     if not any(rows.height for rows in tables.values()):

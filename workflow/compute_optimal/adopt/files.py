@@ -141,13 +141,16 @@ def _contents(
             shown.append(f"and {rest} more")
         if n_unasked:
             shown.append(f"and {n_unasked} that were not asked for any more")
+        first = place if source else address_of(entry, next(iter(problems)))
         raise StudyError(
             f"{len(problems) + n_unasked} of {len(wanted)} files cannot be had:\n    "
             + "\n    ".join(shown),
-            where=f"adopted collection {entry.name}, {entry.source} at {entry.commit}",
+            where=f"adopted collection {entry.name}, {entry.source} at {entry.commit}; the first "
+            f"at {first}",
             cure="check the network and give the command again, which keeps what came before; or "
-            "name a mirror folder (MIRROR) that holds "
-            + (entry.file or f"{collection_stem(entry)}.tar.xz"),
+            f"name a mirror folder (MIRROR) that holds "
+            f"{entry.file or collection_stem(entry) + '.tar.xz'}. A file with another sha256 is "
+            "not the registered one",
         )
     return contents
 
@@ -246,7 +249,7 @@ def _kept_or_fetched(entry: AdoptedEntry, path: str, sha256: str, folder: Path) 
             _fetch(address, part)
         if (actual := sha256_of(part)) != sha256:
             part.unlink()
-            raise _FetchError(_differs(actual, sha256, address))
+            raise _FetchError(_differs(actual, sha256, "what the server gives"))
         part.replace(kept)
         return kept.read_bytes()
     except OSError as error:
@@ -279,7 +282,7 @@ def _download(address: str, part: Path) -> None:
             if answer.status_code >= 400:
                 # 429: asked for too much at once.
                 is_final = answer.status_code < 500 and answer.status_code != 429
-                raise _FetchError(f"{address} answers {answer.status_code}", is_final=is_final)
+                raise _FetchError(f"the server answers {answer.status_code}", is_final=is_final)
             goes_on = answer.status_code == 206
             have = have if goes_on else 0
             stated = int(answer.headers.get("Content-Length", -1))
@@ -290,13 +293,11 @@ def _download(address: str, part: Path) -> None:
                     came += len(chunk)
                     seconds = time.monotonic() - started
                     if have + came > _LARGEST:
-                        raise _FetchError(f"{address} is larger than {_LARGEST} bytes")
+                        raise _FetchError(f"larger than {_LARGEST} bytes")
                     if seconds > _TIMEOUT and came / seconds < _SLOWEST:
-                        raise _FetchError(
-                            f"{address} is too slow: {have + came} bytes so far, which are kept"
-                        )
+                        raise _FetchError(f"too slow: {have + came} bytes so far, which are kept")
             if 0 <= came < stated:
-                raise _FetchError(f"{address} broke off; {have + came} bytes are kept")
+                raise _FetchError(f"the server broke off; {have + came} bytes are kept")
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
         kept = f"; {have + came} bytes are kept" if have + came else ""
-        raise _FetchError(f"{address}: {type(error).__name__}{kept}") from None
+        raise _FetchError(f"no connection: {type(error).__name__}{kept}") from None

@@ -14,6 +14,7 @@ ones: fewer records than the task has problems are a finding.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
@@ -25,6 +26,7 @@ from compute_optimal.adopt.records import (
     RecordError,
     TokenCounter,
     records,
+    with_problems,
 )
 from compute_optimal.judge.grading.extraction import extract_answer
 from compute_optimal.policies.steps import STEP_DELIMITER, split_steps
@@ -65,7 +67,6 @@ def read(
 ) -> Adoption:
     """Raises ``StudyError`` where a file holds no such record at all; the rest are findings."""
     gathering = Gathering(entry, problems, count_tokens)
-    n_before: dict[str, int] = {}
     for file in files:
         path, budget = file.entry.path, file.entry.budget
         is_search = file.entry.method not in ("cot", "best_of_n")
@@ -73,22 +74,16 @@ def read(
         n_answers = budget
         if file.entry.method == "beam_search":
             n_answers = max(1, budget // entry.beam_width)
-        seen: set[str] = set()
-        for where, sha256, record in records(_Record, file, gathering):
-            gathering.count(path)["n_answers"] += len(record.output)
-            try:
-                problem = gathering.find_problem(record.question)
-                if problem.problem_id in seen:
-                    raise RecordError("duplicate", "its problem stands in the file before")
-                if [answer.path_idx for answer in record.output] != [*range(len(record.output))]:
-                    raise RecordError("malformed", "output: path_idx does not count from 0")
-                if len(record.output) > n_answers:
-                    raise RecordError("malformed", f"{len(record.output)} answers, not {n_answers}")
-            except RecordError as error:
-                gathering.refuse(where, error)
-                continue
-            seen.add(problem.problem_id)
-            gathering.count(path)["n_used"] += 1
+        used = 0
+        for where, sha256, record, problem in with_problems(
+            records(_Record, file, gathering),
+            file,
+            gathering,
+            question=lambda record: record.question,
+            n_answers=lambda record: len(record.output),
+            check=partial(_require_answers, n_answers),
+        ):
+            used += 1
             if len(record.output) < n_answers:
                 detail = f"{len(record.output)} of {n_answers} answers"
                 gathering.doubt(where, "answer count", detail)
@@ -125,17 +120,23 @@ def read(
                     }
                     gathering.add("paths", file.entry, where, problem, text=text, **facts)
                 else:
-                    index = n_before.get(problem.problem_id, 0)
-                    n_before[problem.problem_id] = index + 1
+                    index = gathering.next_index(problem)
                     gathering.add(
                         "samples", file.entry, where, problem, text=text, sample_index=index,
                         **facts,
                     )  # fmt: skip
-        if 0 < len(seen) < len(problems):
+        gathering.count(path)["n_used"] += used
+        if 0 < used < len(problems):
             gathering.doubt(
                 path,
                 "interrupted",
-                f"{len(seen)} of {len(problems)} problems: those that ended first, if it was "
-                "broken off",
+                f"{used} of {len(problems)} problems: those that ended first, if it was broken off",
             )
     return gathering.adoption()
+
+
+def _require_answers(n_answers: int, record: _Record) -> None:
+    if [answer.path_idx for answer in record.output] != [*range(len(record.output))]:
+        raise RecordError("malformed", "output: path_idx does not count from 0")
+    if len(record.output) > n_answers:
+        raise RecordError("malformed", f"{len(record.output)} answers, not {n_answers}")

@@ -18,6 +18,7 @@ from compute_optimal.adopt.records import (
     RecordError,
     TokenCounter,
     records,
+    with_problems,
 )
 from compute_optimal.judge.grading.extraction import extract_answer
 from compute_optimal.policies.steps import split_steps
@@ -42,33 +43,22 @@ def read(
 ) -> Adoption:
     """Raises ``StudyError`` where a file holds no such record at all; the rest are findings."""
     gathering = Gathering(entry, problems, count_tokens)
-    n_before: dict[str, int] = {}
     for file in files:
-        seen, empty = set[str](), 0
-        for where, sha256, record in records(_Record, file, gathering):
-            count = gathering.count(file.entry.path)
-            count["n_answers"] += len(record.code)
-            try:
-                problem = gathering.find_problem(record.question)
-                if problem.problem_id in seen:
-                    raise RecordError("duplicate", "its problem stands in the file before")
-                if not len(record.code) == len(record.pred) == len(record.score):
-                    raise RecordError(
-                        "malformed",
-                        f"{len(record.code)} texts, {len(record.pred)} answers and "
-                        f"{len(record.score)} verdicts",
-                    )
-            except RecordError as error:
-                gathering.refuse(where, error)
-                continue
-            seen.add(problem.problem_id)
-            count["n_used"] += 1
+        empty = 0
+        for where, sha256, record, problem in with_problems(
+            records(_Record, file, gathering),
+            file,
+            gathering,
+            question=lambda record: record.question,
+            n_answers=lambda record: len(record.code),
+            check=_require_equal_lengths,
+        ):
+            gathering.count(file.entry.path)["n_used"] += 1
             for text, extracted, right in zip(record.code, record.pred, record.score, strict=True):
                 empty += not text.strip()
-                index = n_before.get(problem.problem_id, 0)
-                n_before[problem.problem_id] = index + 1
                 gathering.add(
-                    "samples", file.entry, where, problem, text=text, sample_index=index,
+                    "samples", file.entry, where, problem, text=text,
+                    sample_index=gathering.next_index(problem),
                     answer=extract_answer(text), official_answer=extracted,
                     official_correct=right if len(record.code) == 1 else None,
                     n_answers=len(record.code), n_steps=len(split_steps(text)),
@@ -78,3 +68,12 @@ def read(
             detail = f"{empty} texts are empty: the harness has lost them, or nothing was said"
             gathering.doubt(file.entry.path, "no answer", detail)
     return gathering.adoption()
+
+
+def _require_equal_lengths(record: _Record) -> None:
+    if not len(record.code) == len(record.pred) == len(record.score):
+        raise RecordError(
+            "malformed",
+            f"{len(record.code)} texts, {len(record.pred)} answers and "
+            f"{len(record.score)} verdicts",
+        )

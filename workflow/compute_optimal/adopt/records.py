@@ -76,6 +76,7 @@ class Gathering:
         self._tokens: list[dict[str, Any]] = []
         self._findings: list[tuple[str, Reason, str, bool]] = []
         self._counts: dict[str, Counter[str]] = {}
+        self._n_drawn: Counter[str] = Counter()
         self._sha256: dict[str, str] = {}
 
     def open(self, file: GivenFile) -> None:
@@ -86,6 +87,11 @@ class Gathering:
     def count(self, path: str) -> Counter[str]:
         """The counter of a file, which takes ``n_records``, ``n_used`` and ``n_answers``."""
         return self._counts[path]
+
+    def next_index(self, problem: Problem) -> int:
+        """The number of a problem's next sample, over all files of the collection."""
+        self._n_drawn[problem.problem_id] += 1
+        return self._n_drawn[problem.problem_id] - 1
 
     def refuse(self, where: str, error: RecordError) -> None:
         """Something that is left out."""
@@ -181,24 +187,8 @@ def records(
     is of another schema.
     """
     gathering.open(file)
-    count = gathering.count(file.entry.path)
     lines = list(json_lines(file.content))
-    first_error: RecordError | None = None
-    n_good = 0
-    for number, line in lines:
-        where = f"{file.entry.path}, row {number}"
-        count["n_records"] += 1
-        cut = number == lines[-1][0] and not file.content.endswith(b"\n")
-        try:
-            record = parsed(model, line, last_of_cut_file=cut)
-        except RecordError as error:
-            first_error = first_error or error
-            gathering.refuse(where, error)
-            continue
-        n_good += 1
-        yield where, hashlib.sha256(line).hexdigest(), record
-    if not n_good:
-        raise other_schema(file.entry, first_error.detail if first_error else "it is empty")
+    return _readable(model, file, gathering, lines, cut=not file.content.endswith(b"\n"))
 
 
 def json_list(
@@ -209,7 +199,6 @@ def json_list(
     The sha256 is that of the record as JSON with sorted keys, not of its bytes in the file.
     """
     gathering.open(file)
-    count = gathering.count(file.entry.path)
     try:
         rows = json.loads(file.content)
     except (ValueError, RecursionError) as error:
@@ -217,14 +206,27 @@ def json_list(
         raise other_schema(file.entry, "it is cut short" if cut else "it is no JSON") from None
     if not isinstance(rows, list):
         raise other_schema(file.entry, "it is no list")
+    lines = [(n, json.dumps(row, sort_keys=True).encode()) for n, row in enumerate(rows)]
+    return _readable(model, file, gathering, lines, cut=False)
+
+
+def _readable(
+    model: type[Model],
+    file: GivenFile,
+    gathering: Gathering,
+    lines: Sequence[tuple[int, bytes]],
+    *,
+    cut: bool,
+) -> Iterator[tuple[str, str, Model]]:
+    """The numbered ``lines`` that are records; ``cut`` says that the last may be part of one."""
+    count = gathering.count(file.entry.path)
     first_error: RecordError | None = None
     n_good = 0
-    for number, row in enumerate(rows):
+    for number, line in lines:
         where = f"{file.entry.path}, row {number}"
         count["n_records"] += 1
-        line = json.dumps(row, sort_keys=True).encode()
         try:
-            record = parsed(model, line)
+            record = parsed(model, line, last_of_cut_file=cut and number == lines[-1][0])
         except RecordError as error:
             first_error = first_error or error
             gathering.refuse(where, error)
@@ -233,6 +235,35 @@ def json_list(
         yield where, hashlib.sha256(line).hexdigest(), record
     if not n_good:
         raise other_schema(file.entry, first_error.detail if first_error else "it is empty")
+
+
+def with_problems(
+    readable: Iterable[tuple[str, str, Model]],
+    file: GivenFile,
+    gathering: Gathering,
+    *,
+    question: Callable[[Model], str],
+    n_answers: Callable[[Model], int],
+    check: Callable[[Model], None] = lambda _: None,
+) -> Iterator[tuple[str, str, Model, Problem]]:
+    """``records`` or a ``json_list``, each record with its problem; a problem counts once a file.
+
+    All their answers are counted. A record without a problem of its own, or of which ``check``
+    raises ``RecordError``, becomes a finding.
+    """
+    seen: set[str] = set()
+    for where, sha256, record in readable:
+        gathering.count(file.entry.path)["n_answers"] += n_answers(record)
+        try:
+            problem = gathering.find_problem(question(record))
+            if problem.problem_id in seen:
+                raise RecordError("duplicate", "its problem stands in the file before")
+            check(record)
+        except RecordError as error:
+            gathering.refuse(where, error)
+            continue
+        seen.add(problem.problem_id)
+        yield where, sha256, record, problem
 
 
 def other_schema(file: RolloutFile, what: str) -> StudyError:

@@ -22,6 +22,7 @@ from compute_optimal.adopt.records import (
     RecordError,
     TokenCounter,
     json_list,
+    with_problems,
 )
 from compute_optimal.study.config import AdoptedEntry, RolloutFile
 from compute_optimal.tasks import Problem
@@ -45,25 +46,15 @@ def read(
     gathering = Gathering(entry, problems, count_tokens)
     rows: list[tuple[RolloutFile, str, Problem, dict[str, Any]]] = []
     for file in files:
-        seen: set[str] = set()
-        for where, sha256, record in json_list(_Record, file, gathering):
-            count = gathering.count(file.entry.path)
-            count["n_answers"] += len(record.solution_reference)
-            try:
-                problem = gathering.find_problem(record.problem)
-                if problem.problem_id in seen:
-                    raise RecordError("duplicate", "its problem stands in the file before")
-                if len(record.score) != len(record.solution_reference):
-                    raise RecordError(
-                        "step scores",
-                        f"scores of {len(record.score)} solutions, and "
-                        f"{len(record.solution_reference)} authors",
-                    )
-            except RecordError as error:
-                gathering.refuse(where, error)
-                continue
-            seen.add(problem.problem_id)
-            count["n_used"] += 1
+        for where, sha256, record, problem in with_problems(
+            json_list(_Record, file, gathering),
+            file,
+            gathering,
+            question=lambda record: record.problem,
+            n_answers=lambda record: len(record.solution_reference),
+            check=_require_equal_lengths,
+        ):
+            gathering.count(file.entry.path)["n_used"] += 1
             for index, (author, score) in enumerate(
                 zip(record.solution_reference, record.score, strict=True)
             ):
@@ -89,6 +80,15 @@ def read(
             continue
         gathering.add("solutions", of_file, where, problem, **facts)
     return gathering.adoption()
+
+
+def _require_equal_lengths(record: _Record) -> None:
+    if len(record.score) != len(record.solution_reference):
+        raise RecordError(
+            "step scores",
+            f"scores of {len(record.score)} solutions, and "
+            f"{len(record.solution_reference)} authors",
+        )
 
 
 def _agreed(

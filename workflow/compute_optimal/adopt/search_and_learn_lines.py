@@ -23,6 +23,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -42,6 +43,7 @@ from compute_optimal.adopt.records import (
     RecordError,
     TokenCounter,
     records,
+    with_problems,
 )
 from compute_optimal.judge.grading.extraction import extract_answer
 from compute_optimal.policies.steps import STEP_DELIMITER
@@ -98,36 +100,24 @@ def read(
 
 def _rows(file: GivenFile, gathering: Gathering) -> list[_Row]:
     """The rows that can be used, each problem once."""
-    path, rows = file.entry.path, dict[str, _Row]()
+    path, rows = file.entry.path, list[_Row]()
     n_unknown = n_headers = 0
-    for where, sha256, record in records(_Record, file, gathering):
-        gathering.count(path)["n_answers"] += len(record.completions)
-        try:
-            problem = gathering.find_problem(record.problem)
-            if problem.problem_id in rows:
-                raise RecordError("duplicate", "its problem stands in the file before")
-            texts, tokens = record.completions, record.completion_tokens
-            if len(texts) > file.entry.budget or len(record.scores) != len(texts):
-                raise RecordError(
-                    "malformed",
-                    f"{len(texts)} completions and {len(record.scores)} lists of scores, "
-                    f"expected {file.entry.budget}",
-                )
-            if len(texts) < file.entry.budget:
-                gathering.doubt(
-                    where, "answer count", f"{len(texts)} of {file.entry.budget} completions"
-                )
-            if not isinstance(tokens, list):
-                tokens = [0] * len(texts)
-            if len(tokens) != len(texts):
-                raise RecordError(
-                    "malformed", f"{len(tokens)} counts of tokens for {len(texts)} completions"
-                )
-        except RecordError as error:
-            gathering.refuse(where, error)
-            continue
+    for where, sha256, record, problem in with_problems(
+        records(_Record, file, gathering),
+        file,
+        gathering,
+        question=lambda record: record.problem,
+        n_answers=lambda record: len(record.completions),
+        check=partial(_require_completions, file.entry.budget),
+    ):
+        texts, tokens = record.completions, record.completion_tokens
+        if len(texts) < file.entry.budget:
+            gathering.doubt(
+                where, "answer count", f"{len(texts)} of {file.entry.budget} completions"
+            )
         completions = []
-        for text, scores, n_tokens in zip(texts, record.scores, tokens, strict=True):
+        counts = tokens if isinstance(tokens, list) else [0] * len(texts)
+        for text, scores, n_tokens in zip(texts, record.scores, counts, strict=True):
             body, kept, has_header = _without_header(text, scores)
             if (doubt := _misfit(body, kept)) is not None:
                 gathering.doubt(where, "step scores", doubt)
@@ -136,7 +126,7 @@ def _rows(file: GivenFile, gathering: Gathering) -> list[_Row]:
             n_headers += has_header
             count = n_tokens if n_tokens > 0 else None
             completions.append(_Completion(where, sha256, body, kept, count))
-        rows[problem.problem_id] = _Row(problem, completions)
+        rows.append(_Row(problem, completions))
     if n_headers:
         gathering.doubt(path, "header", f"of {n_headers} completions, left out with its score")
     if n_unknown:
@@ -148,7 +138,20 @@ def _rows(file: GivenFile, gathering: Gathering) -> list[_Row]:
                 "no counts of tokens, as searches of that code leave them: beams that nothing "
                 "pruned, of which the first to end were kept",
             )
-    return list(rows.values())
+    return rows
+
+
+def _require_completions(budget: int, record: _Record) -> None:
+    texts, tokens = record.completions, record.completion_tokens
+    if len(texts) > budget or len(record.scores) != len(texts):
+        raise RecordError(
+            "malformed",
+            f"{len(texts)} completions and {len(record.scores)} lists of scores, expected {budget}",
+        )
+    if isinstance(tokens, list) and len(tokens) != len(texts):
+        raise RecordError(
+            "malformed", f"{len(tokens)} counts of tokens for {len(texts)} completions"
+        )
 
 
 def _without_header(text: str, scores: list[float]) -> tuple[str, list[float] | None, bool]:

@@ -18,9 +18,9 @@ from compute_optimal.adopt import Adoption
 from compute_optimal.adopt.records import (
     Gathering,
     GivenFile,
-    RecordError,
     TokenCounter,
     json_list,
+    with_problems,
 )
 from compute_optimal.judge.grading.extraction import extract_answer
 from compute_optimal.policies.steps import split_steps
@@ -52,18 +52,15 @@ def read(
     """Raises ``StudyError`` where a file is no such list; the rest are findings."""
     gathering = Gathering(entry, problems, count_tokens)
     for file in files:
-        path, seen, boxed, none = file.entry.path, set[str](), 0, 0
-        for where, sha256, record in json_list(_Record, file, gathering):
-            gathering.count(path)["n_answers"] += 1
-            try:
-                problem = gathering.find_problem(record.problem)
-                if problem.problem_id in seen:
-                    raise RecordError("duplicate", "its problem stands in the file before")
-            except RecordError as error:
-                gathering.refuse(where, error)
-                continue
-            seen.add(problem.problem_id)
-            gathering.count(path)["n_used"] += 1
+        path, used, boxed, none = file.entry.path, 0, 0, 0
+        for where, sha256, record, problem in with_problems(
+            json_list(_Record, file, gathering),
+            file,
+            gathering,
+            question=lambda record: record.problem,
+            n_answers=lambda record: len(record.output),
+        ):
+            used += 1
             (text,) = record.output
             answer, form = answer_of(text)
             boxed += form == "box"
@@ -72,10 +69,11 @@ def read(
                 "samples", file.entry, where, problem, text=text, sample_index=0, answer=answer,
                 n_answers=1, n_steps=len(split_steps(text)), record_sha256=sha256,
             )  # fmt: skip
+        gathering.count(path)["n_used"] += used
         if boxed:
-            gathering.doubt(path, "no answer", f"{boxed} of {len(seen)} without JSON, but boxed")
+            gathering.doubt(path, "no answer", f"{boxed} of {used} without JSON, but boxed")
         if none:
-            gathering.doubt(path, "no answer", f"{none} of {len(seen)} without any answer")
+            gathering.doubt(path, "no answer", f"{none} of {used} without any answer")
     return gathering.adoption()
 
 

@@ -32,11 +32,12 @@ from compute_optimal.analyse.reward_models import examine_solutions
 from compute_optimal.analyse.score_quality import TABLES as SCORE_TABLES
 from compute_optimal.analyse.selection import TABLES as SELECTION_TABLES
 from compute_optimal.analyse.statements import statement
+from compute_optimal.analyse.uncertain_buckets import BUCKET_ACCURACY
 from compute_optimal.judge.answers import GRADED
 from compute_optimal.judge.pruning import PRUNING
 from compute_optimal.store import units
 from compute_optimal.store.columns import COUNT, REAL, TEXT, TRUTH, Column, Columns, common
-from compute_optimal.store.partitions import write_parquet
+from compute_optimal.store.partitions import Partition, write_parquet
 from compute_optimal.store.schemas import COUNTS, ORIGIN, SECONDS
 from compute_optimal.store.storage import FACTS, Storage
 from compute_optimal.study import cells
@@ -58,6 +59,7 @@ FILES: dict[str, Columns] = {
             **POOL_TABLES,
             **PREDICTION_TABLES,
             "adaptive": ADAPTIVE,
+            "bucket_accuracy": BUCKET_ACCURACY,
         }.items()
     },
 }
@@ -177,6 +179,22 @@ ADOPTED: dict[str, Columns] = {
         },
     ),
     "adopted_files": ADOPTED_FILES.of("collection"),
+    "adopted_records": Columns(
+        "Where each adopted answer comes from: the record of its file",
+        {
+            **common("collection", "policy"),
+            "pool": Column(TEXT, "Pool of the sample: evaluation or greedy; null of a search"),
+            **common("prm", "method", "budget", "problem_id"),
+            "repetition": Column(COUNT, "Number of the run of a search; null of a sample"),
+            "subtree": Column(COUNT, "Number of the subtree of a search; null of a sample"),
+            "sample_index": Column(COUNT, "Number of the sample, or of the answer of a search"),
+            **common("source", "commit"),
+            "path": Column(
+                TEXT, "Path of the file in the source, and the row in it if it has many"
+            ),
+            "record_sha256": Column(TEXT, "sha256 of the record"),
+        },
+    ),
     "adopted_findings": Columns(
         "What was found wrong in adopted files, by file and reason",
         {
@@ -426,7 +444,31 @@ def _adopted(study: Study, storage: Storage) -> dict[str, pl.DataFrame]:
             if (rows := cell.read(table)).height:
                 of_collection = rows.with_columns(collection=pl.lit(entry.name))
                 frames[name].append(of_collection.select(list(ADOPTED[name])))
+        frames["adopted_records"] += _records(collection, cell)
     return {name: pl.concat(parts) for name, parts in frames.items()}
+
+
+def _records(collection: cells.Collection, cell: Partition) -> Iterator[pl.DataFrame]:
+    """Rows of ``adopted_records``: paths are those of the repository, also of a listing."""
+    folder = collection.entry.folder
+    path = pl.col("member").str.strip_prefix("./")
+    for table in ("adopted_samples", "adopted_paths"):
+        if (rows := cell.read(table)).height:
+            rows = rows.rename({"path": "sample_index"}) if table == "adopted_paths" else rows
+            rows = rows.with_columns(
+                collection=pl.lit(collection.entry.name),
+                policy=pl.lit(collection.policy),
+                path=pl.concat_str(pl.lit(f"{folder}/" if folder else ""), path),
+            )
+            schema = ADOPTED["adopted_records"]
+            absent = {name: pl.lit(None, kind) for name, kind in schema.items()}
+            if table == "adopted_samples":
+                greedy = pl.col("method") == "cot"
+                pool = pl.when(greedy).then(pl.lit("greedy")).otherwise(pl.lit("evaluation"))
+                rows = rows.with_columns(pool=pool)
+            yield rows.with_columns(
+                **{name: null for name, null in absent.items() if name not in rows.columns}
+            ).select(pl.col(name).cast(kind) for name, kind in schema.items())
 
 
 def _ledger(study: Study, storage: Storage) -> pl.DataFrame:

@@ -11,6 +11,7 @@ from compute_optimal.analyse import accuracy, adopted_pools, predicted_difficult
 from compute_optimal.analyse.adaptive_budgets import examine_stopping
 from compute_optimal.analyse.score_quality import examine_scores
 from compute_optimal.analyse.selection import select_strategies
+from compute_optimal.analyse.uncertain_buckets import examine_buckets
 from compute_optimal.judge.answers import of_cell, scores_of, scores_of_adopted
 from compute_optimal.store.partitions import read_table, write_result
 from compute_optimal.store.storage import Storage
@@ -117,5 +118,6 @@ def analysed(
         **carried,
         **predicted,
         "adaptive": examine_stopping(answers, scores, ids, settings),
+        "bucket_accuracy": examine_buckets(answers, outcomes, ids, settings),
     }
     return {name: of_cell(table, task, policy.policy) for name, table in tables.items()}

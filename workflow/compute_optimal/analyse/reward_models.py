@@ -80,10 +80,10 @@ def examine_solutions(
         known = scored.select("problem_id", "solution", "correct").unique()
         grid = _Grid(ids, int(known["solution"].max()) + 1)  # type: ignore[arg-type]
         correct = grid.of(known, pl.col("correct").cast(pl.Float64))
-        for (prm,), mine in scored.group_by("prm", maintain_order=True):
-            for scoring, score in _scores(mine):
+        for (prm,), of_prm in scored.group_by("prm", maintain_order=True):
+            for scoring, score in _scores(of_prm):
                 key = collection, task, prm, scoring
-                given = grid.of(mine, score)
+                given = grid.of(of_prm, score)
                 quality, bins = _quality(given, correct, is_chance=scoring is not None)
                 n_solutions = int(np.count_nonzero(~np.isnan(given)))
                 for measure, sums in quality.items():

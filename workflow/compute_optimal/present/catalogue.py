@@ -19,6 +19,7 @@ from compute_optimal.present.charts import (
     failures,
     optimism,
     optscale,
+    prediction,
     public,
     reward_models,
     schematic,
@@ -28,6 +29,7 @@ from compute_optimal.present.charts.grid import Grid
 from compute_optimal.present.query import Row
 from compute_optimal.present.tables import (
     compute,
+    difficulty,
     frontier,
     graders,
     paper,
@@ -38,6 +40,7 @@ from compute_optimal.present.tables import (
     voting,
 )
 from compute_optimal.present.tables import optscale as optscale_tables
+from compute_optimal.present.tables import prediction as prediction_tables
 from compute_optimal.present.tables import public as public_tables
 from compute_optimal.present.tables import reward_models as reward_model_tables
 from compute_optimal.present.tables import scores as score_tables
@@ -139,6 +142,30 @@ ITEMS: tuple[Item, ...] = (
         table=public_tables.selection,
         task_rank=None,
         aggregated=False,
+        scale="public",
+    ),
+    Item(
+        "public_predicted_difficulty",
+        "",
+        "Real models: strategies chosen by predicted difficulty against other ways to choose",
+        "predicted_difficulty",
+        chart=prediction.regret,
+        scale="public",
+    ),
+    Item(
+        "public_predicted_difficulty_numbers",
+        "",
+        "Real models: strategies chosen by predicted difficulty against other ways to choose",
+        "predicted_difficulty",
+        table=prediction_tables.predicted,
+        scale="public",
+    ),
+    Item(
+        "public_adaptive_budgets",
+        "",
+        "Real models: what it saves to stop drawing early",
+        "adaptive_budgets",
+        table=prediction_tables.stopping,
         scale="public",
     ),
     Item(
@@ -460,6 +487,42 @@ ITEMS: tuple[Item, ...] = (
         task_rank=None,
         aggregated=False,
         scale="public",
+    ),
+    Item(
+        "bucket_accuracy",
+        "",
+        "Accuracy by difficulty, with that uncertain taken into account",
+        "bucket_accuracy",
+        table=difficulty.by_bucket,
+        task_rank=None,
+    ),
+    Item(
+        "predicted_difficulty",
+        "",
+        "Strategies chosen by predicted difficulty against other ways to choose",
+        "predicted_difficulty",
+        chart=prediction.regret,
+    ),
+    Item(
+        "predicted_difficulty_numbers",
+        "",
+        "Strategies chosen by predicted difficulty against other ways to choose",
+        "predicted_difficulty",
+        table=prediction_tables.predicted,
+    ),
+    Item(
+        "adaptive_budgets",
+        "",
+        "Accuracy against the samples that are drawn, where drawing stops early",
+        "adaptive_budgets",
+        chart=prediction.stopping,
+    ),
+    Item(
+        "adaptive_budgets_numbers",
+        "",
+        "What it saves to stop drawing early",
+        "adaptive_budgets",
+        table=prediction_tables.stopping,
     ),
     Item(
         "table_1",

@@ -19,9 +19,10 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from compute_optimal.analyse.statistics.difficulty import BUCKETS
 from compute_optimal.errors import StudyError
 from compute_optimal.present import style
-from compute_optimal.present.catalogue import Item, item_named
+from compute_optimal.present.catalogue import ITEMS, Item, item_named
 from compute_optimal.present.charts.grid import PAGE_HEIGHT, Grid, grid_without_results
 from compute_optimal.present.query import Row, opened, run_query
 from compute_optimal.present.tables.model import Table
@@ -315,12 +316,36 @@ def _rows_and_subtitle(
     if item.chart is not None and item.intervals:
         shown.append(f"{100 * settings['confidence']:.4g}% intervals")
     rows, origin = _of_one_origin(item, run_query(item.query, database, parameters))
+    if origin == "adopted" and (twin := _public_twin(item)):
+        return None, f"the study runs none; of real models: {twin}"
     if item.scale == "public" and item.task_rank is None:
         shown = [*dict.fromkeys(row["task_title"] for row in rows if "task_title" in row), *shown]
         shown = shown if rows else ["nothing of this kind is adopted", *shown]
     if item.scale == "public" or origin == "adopted":
         shown.insert(0, _PUBLIC)
-    return rows, "; ".join(shown)
+    return rows, "; ".join([*shown, *_doubtful_buckets(rows, database)])
+
+
+OFTEN_WRONG = 0.2
+"""ASSUME: buckets are doubtful where so many problems, or more, are expected in the wrong one."""
+
+
+def _doubtful_buckets(rows: Sequence[Row], database: Path) -> Iterator[str]:
+    """In words, policies whose difficulty these rows show and few samples decide."""
+    policies = {
+        row["policy"]
+        for row in rows
+        if row.get("bucket") in BUCKETS or row.get("part") == "both halves" or "n_easy" in row
+    }
+    found = run_query("bucket_doubts", database) if policies else ()
+    doubtful = [row for row in found if row["policy"] in policies and row["wrong"] >= OFTEN_WRONG]
+    for row in doubtful[:3]:
+        yield (
+            f"difficulty of {row['policy_title']} is from {row['n_samples']} samples: "
+            f"{100 * row['wrong']:.0f}% of the problems are expected in the wrong bucket"
+        )
+    if len(doubtful) > 3:
+        yield f"and so of {len(doubtful) - 3} more"
 
 
 def _of_one_origin(item: Item, rows: Sequence[Row]) -> tuple[tuple[Row, ...], str | None]:
@@ -331,6 +356,12 @@ def _of_one_origin(item: Item, rows: Sequence[Row]) -> tuple[tuple[Row, ...], st
         return tuple(rows), None
     wanted = "adopted" if item.scale == "public" or "run" not in origins else "run"
     return tuple(row for row in rows if row["origin"] in (wanted, None)), wanted
+
+
+def _public_twin(item: Item) -> str | None:
+    """The item that shows the same of adopted rollouts, if there is one beside ``item``."""
+    alike = (other for other in ITEMS if other.scale == "public" and other.query == item.query)
+    return next((other.name for other in alike if item.scale == "study"), None)
 
 
 def _task_text(task: Row) -> str:

@@ -152,12 +152,12 @@ def shipped_files(study: Study, expected: Path) -> list[Check]:
         _check(0, f"{len(manifest)} files of {expected} against its manifest", findings),
         _check(0, "shipped models against config/models.lock.json", _changed_models(study)),
     ]
-    mine = study.results / CLAIMS
-    if mine.exists() and (expected / CLAIMS).exists():
-        same = mine.read_bytes() == (expected / CLAIMS).read_bytes()
-        finding = f"{mine} has other verdicts than {expected / CLAIMS}: run make again"
+    own = study.results / CLAIMS
+    if own.exists() and (expected / CLAIMS).exists():
+        same = own.read_bytes() == (expected / CLAIMS).read_bytes()
+        finding = f"{own} has other verdicts than {expected / CLAIMS}: run make again"
         checks.append(
-            _check(0, f"verdicts of {mine} against the shipped ones", [finding] * (not same))
+            _check(0, f"verdicts of {own} against the shipped ones", [finding] * (not same))
         )
     return checks
 
@@ -209,13 +209,15 @@ def verdicts_graded_anew(study: Study, folder: Path) -> list[Check]:
     shipped = partitions.Store(folder / "nothing", [study.store.shipped])
     fresh = graded_anew(folder)
     checks = []
-    for mine, tables in all_partitions(study, shipped):
+    for verdicts, tables in all_partitions(study, shipped):
         if tables != ("verdicts",):
             continue
-        subject = f"verdicts on {collection_of(mine.spec['adopted']) or mine.directory}, made anew"
-        before, after = mine.read("verdicts"), fresh.like(mine).read("verdicts")
+        collection = collection_of(verdicts.spec["adopted"])
+        subject = f"verdicts on {collection or verdicts.directory}, made anew"
+        before, after = verdicts.read("verdicts"), fresh.like(verdicts).read("verdicts")
         if before.is_empty():
-            finding = f"none of this version of the grader ship ({mine.spec['grader']}): make ship"
+            grader = verdicts.spec["grader"]
+            finding = f"none of this version of the grader ship ({grader}): make ship"
             checks.append(_check(1, subject, [finding]))
             continue
         lost = before.join(after, on=before.columns, how="anti", nulls_equal=True)

@@ -45,7 +45,7 @@ from compute_optimal.store.partitions import (
 Cells = Iterable[tuple[Partition, Sequence[str]]]
 """Partitions, each with the tables that it may hold (``cells.all_partitions``)."""
 
-_AT_ONCE = 8
+_N_TRANSFERS = 8
 """Transfers at the same time: enough to hide the latency of an object store."""
 
 _CHUNK = 4 << 20
@@ -93,13 +93,13 @@ def publish(cells: Cells, address: str, *, prune: bool = False) -> Transfer:
     Raises ``StudyError`` where the address cannot be written or has another layout; what was sent
     by then is used when the command is given again.
     """
-    there = _Address(address)
-    found = there.manifests(damaged_too=True)
-    sizes = there.sizes()
+    remote = _Remote(address)
+    manifests = remote.manifests(damaged_too=True)
+    sizes = remote.sizes()
     # An entry whose file is gone is stale, and what it stood for is sent again.
     listed = {
         name: entry
-        for parts in found.values()
+        for parts in manifests.values()
         for name, entry in parts.items()
         if sizes.get(name) == entry["bytes"]
     }
@@ -108,9 +108,9 @@ def publish(cells: Cells, address: str, *, prune: bool = False) -> Transfer:
         parts = []
         for cell, tables in cells:
             for table in tables:
-                here = _listed_parts(listed, cell, table)
-                kept |= here
-                if new := _new_part(cell, table, here, Path(scratch)):
+                of_table = _listed_parts(listed, cell, table)
+                kept |= of_table
+                if new := _new_part(cell, table, of_table, Path(scratch)):
                     name, part, entry = new
                     added[name] = entry
                     # What an interrupted upload has brought is there, but not listed.
@@ -119,17 +119,17 @@ def publish(cells: Cells, address: str, *, prune: bool = False) -> Transfer:
         specs = {Path(name).parent.as_posix() for name in added}
         for cell, _ in cells:
             if cell.directory in specs:
-                there.write(f"{cell.directory}/spec.json", _json(cell.spec))
+                remote.write(f"{cell.directory}/spec.json", _json(cell.spec))
         n_bytes = [added[name]["bytes"] for name, _ in parts]
-        for _ in _at_once(lambda part: there.send(*part), parts, n_bytes, "publish"):
+        for _ in _concurrently(lambda part: remote.send(*part), parts, n_bytes, "publish"):
             pass
-    there.list_parts(kept | added if prune else listed | added, found)
+    remote.list_parts(kept | added if prune else listed | added, manifests)
     return Transfer(
         address,
         len(parts),
         sum(n_bytes),
         len(kept) + len(added) - len(parts),
-        removed=there.prune({cell.directory for cell, _ in cells}, kept | added) if prune else (),
+        removed=remote.prune({cell.directory for cell, _ in cells}, kept | added) if prune else (),
     )
 
 
@@ -139,9 +139,9 @@ def fetch(cells: Cells, address: str) -> Transfer:
     Raises ``StudyError`` where nothing is published there, or in another layout, a part is missing
     or is not what the manifest says, or the disk is too small; parts that came before are kept.
     """
-    there = _Address(address)
+    remote = _Remote(address)
     listed: Manifest = {}
-    for parts in there.manifests().values():
+    for parts in remote.manifests().values():
         listed |= parts
     if not listed:
         raise StudyError(
@@ -152,24 +152,26 @@ def fetch(cells: Cells, address: str) -> Transfer:
     wanted: list[tuple[Partition, str, dict[str, Any]]] = []
     absent, n_present = [], 0
     for cell, tables in cells:
-        found = 0
+        n_listed = 0
         for table in tables:
-            held = _digits(cell.parts(table))
-            here = _listed_parts(listed, cell, table)
+            stored = _digests(cell.parts(table))
+            of_table = _listed_parts(listed, cell, table)
             lacking = {
                 name: entry
-                for name, entry in here.items()
-                if not (_digits([Path(name)]) <= held or set(entry.get("joins", ["?"])) <= held)
+                for name, entry in of_table.items()
+                if not (
+                    _digests([Path(name)]) <= stored or set(entry.get("joins", ["?"])) <= stored
+                )
             }
             wanted += [(cell, name, entry) for name, entry in lacking.items()]
-            n_present += len(here) - len(lacking)
-            found += len(here)
-        if not found:
+            n_present += len(of_table) - len(lacking)
+            n_listed += len(of_table)
+        if not n_listed:
             absent.append(cell.directory)
     sizes = [entry["bytes"] for _, _, entry in wanted]
     if wanted:
         wanted[0][0].require_room(sum(sizes))
-    for _ in _at_once(lambda part: there.receive(*part), wanted, sizes, "fetch"):
+    for _ in _concurrently(lambda part: remote.receive(*part), wanted, sizes, "fetch"):
         pass
     return Transfer(address, len(wanted), sum(sizes), n_present, absent=tuple(absent))
 
@@ -184,7 +186,7 @@ def _listed_parts(listed: Manifest, cell: Partition, table: str) -> Manifest:
     }
 
 
-def _digits(parts: Iterable[Path]) -> set[str]:
+def _digests(parts: Iterable[Path]) -> set[str]:
     return {match["sha"] for part in parts if (match := PART.match(part.name))}
 
 
@@ -192,9 +194,10 @@ def _new_part(
     cell: Partition, table: str, listed: Manifest, scratch: Path
 ) -> tuple[str, Path, dict[str, Any]] | None:
     """What the listed parts lack of a table: the part's name, its file and its manifest entry."""
-    there = _digits(map(Path, listed)).union(*(entry.get("joins", ()) for entry in listed.values()))
+    joined = (entry.get("joins", ()) for entry in listed.values())
+    published = _digests(map(Path, listed)).union(*joined)
     parts = cell.parts(table, listed_only=True)
-    new = [part for part in parts if not _digits([part]) <= there]
+    new = [part for part in parts if not _digests([part]) <= published]
     if not new:
         return None
     both = [part for part in parts if f"{cell.directory}/{part.name}" in listed]
@@ -216,7 +219,7 @@ def _new_part(
         "sha256": sha256_of(part),
         "bytes": part.stat().st_size,
         "rows": frame.height,
-        "joins": sorted(_digits(new)),
+        "joins": sorted(_digests(new)),
     }
     return f"{cell.directory}/{part.name}", part, entry
 
@@ -225,13 +228,13 @@ def _json(value: Any) -> bytes:
     return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()
 
 
-def _at_once(
+def _concurrently(
     transfer: Callable[[Item], Result], items: Sequence[Item], sizes: Sequence[int], what: str
 ) -> Iterator[Result]:
     """Results in order. The first error ends it; transfers that had begun are let finish."""
     total = sum(sizes)
     with (
-        ThreadPoolExecutor(_AT_ONCE) as pool,
+        ThreadPoolExecutor(_N_TRANSFERS) as pool,
         tqdm(total=total, unit="B", unit_scale=True, desc=what, disable=None, ascii=True) as bar,
     ):
         futures = [pool.submit(transfer, item) for item in items]
@@ -244,42 +247,42 @@ def _at_once(
                 future.cancel()
 
 
-class _Address:
+class _Remote:
     """A published store, through fsspec; its drivers' errors in words of this study."""
 
     def __init__(self, address: str) -> None:
         from fsspec.core import url_to_fs
 
         self._address = address
-        with self._speaking("open", ""):
+        with self._errors_in_words("open", ""):
             self._fs, self._root = url_to_fs(address)
 
     def manifests(self, *, damaged_too: bool = False) -> dict[str, Manifest]:
         """Manifest file -> what it lists. A damaged one is an error, or, if allowed, empty."""
         for _ in range(_ATTEMPTS):
-            with self._speaking("list", ""):
+            with self._errors_in_words("list", ""):
                 self._fs.invalidate_cache()
                 try:
                     names = [Path(p).name for p in self._fs.ls(self._root, detail=False)]
                 except FileNotFoundError:
                     return {}
-            found: dict[str, Manifest] = {}
+            manifests: dict[str, Manifest] = {}
             for name in sorted(n for n in names if fnmatchcase(n, MANIFESTS)):
-                with self._speaking("read", name):
+                with self._errors_in_words("read", name):
                     try:
                         content = self._fs.cat_file(self._path(name))
                     except FileNotFoundError:
                         break  # another publisher has just taken it over
                 try:
-                    found[name] = parse_manifest(content, self._shown(name))
+                    manifests[name] = parse_manifest(content, self._shown(name))
                 except OtherLayoutError:
                     raise
                 except StudyError:
                     if not damaged_too:
                         raise
-                    found[name] = {}
+                    manifests[name] = {}
             else:
-                return found
+                return manifests
         raise StudyError(
             "its manifests change all the time",
             where=self._address,
@@ -288,14 +291,14 @@ class _Address:
 
     def write(self, name: str, content: bytes) -> None:
         """Write a small file whose name or place determines its content."""
-        with self._speaking("write", name):
+        with self._errors_in_words("write", name):
             path = self._path(name)
             self._fs.makedirs(path.rpartition("/")[0], exist_ok=True)
             self._fs.pipe_file(path, content)
 
     def sizes(self) -> dict[str, int]:
         """Every file of a store that is there, with its size in bytes."""
-        with self._speaking("list", ""):
+        with self._errors_in_words("list", ""):
             self._fs.invalidate_cache()
             files = self._fs.find(self._root, detail=True)
         start = len(self._root.rstrip("/")) + 1
@@ -304,7 +307,7 @@ class _Address:
 
     def send(self, name: str, file: Path) -> None:
         """Upload a part; its folder exists, because its spec was written."""
-        with self._speaking("write", name):
+        with self._errors_in_words("write", name):
             self._fs.put_file(str(file), self._path(name))
 
     def receive(self, cell: Partition, name: str, entry: dict[str, Any]) -> None:
@@ -326,11 +329,11 @@ class _Address:
                 )
 
     def _chunks(self, name: str) -> Iterator[bytes]:
-        with self._speaking("read", name):
+        with self._errors_in_words("read", name):
             stream = self._fs.open(self._path(name), "rb")
         with stream:
             while True:
-                with self._speaking("read", name):
+                with self._errors_in_words("read", name):
                     chunk = stream.read(_CHUNK)
                 if not chunk:
                     return
@@ -354,7 +357,7 @@ class _Address:
         return tuple(removed)
 
     def _remove(self, name: str) -> None:
-        with self._speaking("remove", name), suppress(FileNotFoundError):
+        with self._errors_in_words("remove", name), suppress(FileNotFoundError):
             self._fs.rm_file(self._path(name))
 
     def _path(self, name: str) -> str:
@@ -364,7 +367,7 @@ class _Address:
         return f"{self._address.rstrip('/')}/{name}" if name else self._address
 
     @contextmanager
-    def _speaking(self, verb: str, name: str) -> Iterator[None]:
+    def _errors_in_words(self, verb: str, name: str) -> Iterator[None]:
         try:
             yield
         except StudyError:

@@ -119,8 +119,9 @@ class Cell:
     spec: Spec
     pool: Pool | None = None
     budgets: tuple[int, ...] = ()
-    """The N at which its method reads it, ascending: several of a pool, its scores, or DVTS; none
-    of the pool that decides on difficulty."""
+    """The N at which its method reads it, ascending: several of a pool (of majority voting alone,
+    for others have cells of their own), its scores, or DVTS; none of the pool that decides on
+    difficulty and of CoT."""
     items: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """Items of the study that need it, each with those of its ``budgets`` that it needs."""
 

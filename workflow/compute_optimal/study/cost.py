@@ -1,8 +1,9 @@
 """What a study costs: tokens, FLOPs, memory, hours and disk, before anything runs.
 
-Estimates from the registry, the store's keys and the hardware table: no model is read. Every
-estimate gives way to a measurement as soon as the store holds one: tokens of a solution to the mean
-of those stored, seconds to those that the units of earlier cells took.
+Estimates from the registry, the store's keys and the hardware table: no model is read. Tokens and
+seconds give way to measurements as soon as the store holds some: tokens of a solution to the mean
+of those stored, seconds to those that the units of earlier cells took. Memory and disk are reckoned
+from the sizes of models and the number of tokens alone.
 
 Hours are a range: what is likely, and between which shares of a GPU's peak rate published runs lie.
 
@@ -137,7 +138,8 @@ class Resources:
     memory_mb: int
     """Memory of the machine [MB]."""
     minutes: int
-    """Time limit: twice the estimate and a start; at most a day, for a job resumes [min]."""
+    """Time limit: twice the estimate, a start and ten minutes; at most a day, for a job resumes
+    [min]."""
 
 
 @dataclass(frozen=True)
@@ -149,9 +151,9 @@ class Plan:
     """Memory of one GPU of this kind [GiB]."""
     cells: pl.DataFrame
     """``coverage`` with, of what is missing: generated_tokens, scored_tokens, flops, hours (of one
-    job, without loads), gpus, gpu_hours, each of both also _least and _most, is_measured (whether
-    stored units of its models say how long it takes), gpu_memory_gib (least, of each GPU) and
-    disk_mb."""
+    job, without loads), gpu_hours, each of both also _least and _most, is_measured (whether stored
+    units of its models say how long it takes) and disk_mb; of the models, whether or not something
+    is missing: gpus and gpu_memory_gib (least, of each GPU)."""
     items: pl.DataFrame
     """One row an item of the study, of what is missing: n_cells, generated_tokens, scored_tokens,
     gpu_hours with _least and _most if it alone were made; own_gpu_hours, which nothing else needs;
@@ -161,9 +163,9 @@ class Plan:
     separate_tokens: Mapping[str, int]
     """The same with one run for each method, PRM and budget."""
     model_gb: Mapping[str, float]
-    """Weights of the models that something is missing of [GB]."""
+    """Weights of the models from the hub that something is missing of [GB]."""
     gated: tuple[str, ...]
-    """Those of them that need an account with access."""
+    """Models that something is missing of and that need an account with access."""
 
     @property
     def token_share(self) -> float:
@@ -191,7 +193,10 @@ _MEASURES = {
 def plan(
     study: Study, hardware_name: str, hardware: HardwareEntry, storage: Storage | None = None
 ) -> Plan:
-    """Plan what a study lacks. Reads keys and costs of the store; seconds for the full grid."""
+    """Plan what a study lacks, for one kind of GPU (``hardware_named``).
+
+    Reads keys and costs of the store, unchecked; seconds for the full grid.
+    """
     storage = storage or Storage.of(study)
     grid, stock = Grid(study), Stock(storage)
     covered = coverage(study, storage, grid, stock)
@@ -319,12 +324,12 @@ def resources(study: Study, names: Sequence[str], jobs: int, to_do: pl.DataFrame
     """
     prms = set(study.prms)
     models = [study.prm(name) if name in prms else study.policy(name) for name in names]
-    mine = to_do.filter(pl.col("status") != "stored")
-    gpus = 0 if mine.is_empty() else max(entry.n_gpus for entry in models)
-    seconds = 3600 * float(mine["hours"].sum()) / jobs
+    unstored = to_do.filter(pl.col("status") != "stored")
+    gpus = 0 if unstored.is_empty() else max(entry.n_gpus for entry in models)
+    seconds = 3600 * float(unstored["hours"].sum()) / jobs
     on_cpu = sum(entry.weight_bytes / GIB + CPU_ENGINE_GIB for entry in models)
     loading = max(entry.weight_bytes for entry in models) / GIB + 8
-    gib = 2.0 if mine.is_empty() else loading if gpus else on_cpu
+    gib = 2.0 if unstored.is_empty() else loading if gpus else on_cpu
     return Resources(
         gpus,
         _gpu_memory(models) if gpus else 0.0,
@@ -617,7 +622,7 @@ def _assumed(planned: Plan) -> Iterator[str]:
 
 
 def price(planned: Plan) -> str:
-    """What is to do, in which time and on which disk: three lines for people."""
+    """What is to do, in which time and in how much disk space: three lines for people."""
     return "\n".join(islice(_totals(planned), 3))
 
 

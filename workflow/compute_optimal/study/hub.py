@@ -37,7 +37,8 @@ class Repository:
 def require_room(
     name: str, n_bytes: int, folder: Path | None = None, *, cure: str | None = None
 ) -> None:
-    """Raise ``StudyError`` where a folder, the hub's cache unless given, lacks room for so much."""
+    """Raise ``StudyError`` where a folder, the hub's cache unless given, lacks room for so much and
+    a GiB that stays free."""
     from huggingface_hub import constants
 
     place = folder or Path(constants.HF_HUB_CACHE)
@@ -53,7 +54,8 @@ def require_room(
 
 
 def ask(repository: Repository, call: Callable[[], T]) -> T:
-    """Call the hub about ``repository``. Raises ``StudyError`` for whatever it refuses."""
+    """Call the hub about ``repository``. Raises ``StudyError`` for whatever it refuses, or where it
+    cannot be reached."""
     from huggingface_hub import errors, get_token
 
     name, where = repository.name, repository.address

@@ -161,7 +161,8 @@ def refuse_unlocked(study: Study, used: Collection[str]) -> None:
 def install_models(study: Study, trained: Path) -> list[str]:
     """Put freshly trained folders in the place of those that the registry names, and lock them.
 
-    ``trained`` holds one folder a model, by name; models of the study without one are left alone.
+    ``trained`` holds one folder a model, by name; models of the study without one, and those from
+    the hub, are left alone.
     Returns one line a model: whether its content changed. What was stored for a model that
     changed stays in the store, but belongs to the old one.
     """
@@ -186,7 +187,7 @@ def install_models(study: Study, trained: Path) -> list[str]:
 def folder_sha256(folder: Path) -> str:
     """Hash of the names and contents of the model files of a folder; other files do not count.
 
-    Raises ``StudyError`` where the folder is missing or holds no model.
+    Raises ``StudyError`` where the folder is missing or holds no whole model.
     """
     _require_whole(folder)
     files = [

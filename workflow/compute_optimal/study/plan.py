@@ -77,6 +77,7 @@ ESTIMATES = (
     "calibration", "score_quality", "run_to_run", "pool_outcomes", "pool_selection",
     "pool_choices", "pool_chosen", "predictions", "predicted_selection", "predicted_choices",
     "predicted_outcomes", "predicted_gaps", "unpredicted", "adaptive",
+    "bucket_accuracy",
 )  # fmt: skip
 
 PUBLIC_CATEGORY = "1 Real models, public rollouts"
@@ -799,33 +800,33 @@ def _shown(file: Path | str) -> Path:
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
-class _Spoken:
+class _WithErrorsInWords:
     """A plan whose every answer to Snakemake is an answer, or one message and the end."""
 
     def __init__(self, plan: StudyPlan) -> None:
         self._plan = plan
 
     def __getattr__(self, name: str) -> Any:
-        return _speaking(getattr)(self._plan, name)
+        return _with_errors_in_words(getattr)(self._plan, name)
 
 
-def _speaking(function: Callable[..., Any]) -> Callable[..., Any]:
+def _with_errors_in_words(function: Callable[..., Any]) -> Callable[..., Any]:
     """``function``, and each function that it returns, with errors in words as its end."""
 
     @wraps(function)
-    def speaking(*arguments: Any, **named: Any) -> Any:
+    def wrapped(*arguments: Any, **named: Any) -> Any:
         try:
             result = function(*arguments, **named)
         except BaseException as error:
-            if (told := in_words(error)) is None:
+            if (problem := in_words(error)) is None:
                 raise
             # Snakemake gives a stack trace for every exception but this one.
-            sys.exit(f"error: {told}")
-        return _speaking(result) if isroutine(result) else result
+            sys.exit(f"error: {problem}")
+        return _with_errors_in_words(result) if isroutine(result) else result
 
-    return speaking
+    return wrapped
 
 
 def for_snakemake(files: Sequence[Path | str], assignments: Sequence[str] | None) -> Any:
     """``StudyPlan.read`` for the Snakefile: an error ends Snakemake with its message alone."""
-    return _Spoken(_speaking(StudyPlan.read)(files, assignments))
+    return _WithErrorsInWords(_with_errors_in_words(StudyPlan.read)(files, assignments))

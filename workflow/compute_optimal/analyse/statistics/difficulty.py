@@ -11,8 +11,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from compute_optimal.analyse.statistics.estimators import FloatArray
+from compute_optimal.analyse.statistics.generality import student_quantile
+from compute_optimal.analyse.statistics.intervals import unseen_limits
 
 BUCKETS = ("easy", "medium", "hard")
+
+LEAST_EXPECTED = 2.0
+"""ASSUME: a bucket that expects fewer problems says nothing."""
 
 
 def bucket_of(pass_at_1: ArrayLike, easy: float = 0.5, medium: float = 0.1) -> NDArray[np.str_]:
@@ -45,6 +50,39 @@ def bucket_probabilities(
     below = np.array([[_below(x, c, n) for x in (medium, easy)] for c, n in different.T.tolist()])
     below = below.reshape(-1, 2)[places.reshape(-1)]
     return np.stack([1 - below[:, 1], below[:, 1] - below[:, 0], below[:, 0]], axis=1)
+
+
+def means_in_buckets(
+    values: ArrayLike, chances: ArrayLike, confidence: float = 0.95
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Means of ``values`` [problems, columns] in each of ``BUCKETS``, with limits: [3, columns].
+
+    A problem counts in each bucket by its chance of being in it, ``chances`` [problems, 3], so that
+    the few of which nobody knows do not move a whole bucket. The values must be known where the
+    chances come from (given what was seen of a problem, both are numbers): then the mean is right
+    on average, as that of problems sorted by a noisy difficulty is not. NaN values are left out,
+    and buckets that expect less than two problems have no mean.
+
+    The interval is that of a ratio of means (Cochran 1977, section 2.11), with Student's t for as
+    many problems as the chances add up to, and no narrower than unseen problems leave possible.
+    """
+    value, chance = np.asarray(values, dtype=np.float64), np.asarray(chances, dtype=np.float64)
+    known = ~np.isnan(value)
+    filled = np.where(known, value, 0.0)
+    total = chance.T @ known
+    enough = total >= LEAST_EXPECTED
+    mean = np.divide(chance.T @ filled, total, out=np.full(total.shape, np.nan), where=enough)
+    low, high = np.full_like(mean, np.nan), np.full_like(mean, np.nan)
+    for bucket in range(chance.shape[1]):
+        away = np.where(known, chance[:, bucket, None] * (value - mean[bucket]), 0.0)
+        n = np.maximum(total[bucket], LEAST_EXPECTED)
+        error = np.sqrt((away**2).sum(axis=0) * n / (n - 1)) / n
+        degrees, places = np.unique(np.round(n - 1, 1), return_inverse=True)
+        t = np.array([student_quantile(0.5 + confidence / 2, float(d)) for d in degrees])[places]
+        least, most = unseen_limits(mean[bucket], n, confidence)
+        low[bucket] = np.fmin(np.maximum(mean[bucket] - t * error, 0.0), least)
+        high[bucket] = np.fmax(np.minimum(mean[bucket] + t * error, 1.0), most)
+    return mean, low, high
 
 
 def _below(share: float, n_correct: int, n_samples: int) -> float:

@@ -133,7 +133,7 @@ def student_tail(t: float, degrees: float) -> float:
     """Chance that Student's t is above ``t`` >= 0, to 1e-7.
 
     With t = sqrt(degrees) tan(u) the density is that of cos(u)^(degrees - 1), which Gauss-Legendre
-    nodes integrate. Importing SciPy for it took longer than all claims; the tests hold it to that.
+    nodes integrate.
     """
     # Beyond, it is the normal distribution to within 1e-8.
     degrees = min(degrees, 1e6)

@@ -153,7 +153,8 @@ def wilson_interval(
 ) -> tuple[FloatArray, FloatArray]:
     """Wilson's score interval (1927) of a proportion, any shape; NaN for no trials.
 
-    For single 0/1 outcomes of a small task, such as the 30 problems of AIME24.
+    For single 0/1 outcomes of a small task, such as the 30 problems of AIME24. SciPy's
+    (``binomtest``) takes one pair of whole numbers; these are arrays, and sums of shares.
     """
     successes, trials = np.broadcast_arrays(
         np.asarray(n_successes, dtype=np.float64), np.asarray(n_trials, dtype=np.float64)
@@ -233,8 +234,7 @@ def _expanded_tail(n: int, confidence: float) -> float:
         return 1 - (0.5 + confidence / 2)
     degrees = n - 1
     # Cornish-Fisher expansion of the t quantile (Abramowitz and Stegun 26.7.5): at 95% within 0.3%
-    # from n = 5 on. Importing SciPy for the quantile took longer than all estimates of most jobs;
-    # the tests hold this to it.
+    # from n = 5 on.
     t = (
         z
         + (z**3 + z) / (4 * degrees)

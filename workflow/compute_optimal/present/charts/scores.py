@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from statistics import NormalDist
@@ -23,6 +24,7 @@ _UNSCORED = f"{style.NOT_RUN}: no scores"
 def over_optimisation(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
     """Accuracy and score of best-of-N's pick over N: a block per policy, a panel per PRM; with one
     PRM for each policy, a panel per policy."""
+    rows = _shortened(rows)
     prms = {(row["policy"], row["prm"]) for row in rows}
     several = len(prms) > len({policy for policy, _ in prms})
     n_prms = len({prm for _, prm in prms})
@@ -82,6 +84,7 @@ def _picked(rows: Sequence[Row], *, of_policy: bool, named: bool) -> Panel:
 
 def calibration(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
     """Share of right samples over the score: a panel per PRM, a line per policy."""
+    rows = _shortened(rows)
     policies = sorted(
         {row["policy"]: row for row in rows}.values(),
         key=lambda row: (row["n_parameters"] or 0, row["policy"]),
@@ -199,3 +202,15 @@ def _over_budgets(rows: Sequence[Row], values: Sequence[float]) -> Callable[[Axe
 
 def _policy_title(row: Row) -> str:
     return f"{row['policy_title']} ({style.parameters_text(row['n_parameters'])})"
+
+
+def _shortened(rows: Sequence[Row]) -> list[Row]:
+    """The rows with policies called by their model alone, where no other one here is of it."""
+    policies = {row["policy"]: row.get("model_title") for row in rows}
+    count = Counter(policies.values())
+    return [
+        {**row, "policy_title": row["model_title"]}
+        if row.get("model_title") and count[row["model_title"]] == 1
+        else row
+        for row in rows
+    ]

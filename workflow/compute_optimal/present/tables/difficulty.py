@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from compute_optimal.present.query import run_query
-from compute_optimal.present.tables.model import Column, Table
+from compute_optimal.present.query import Row, run_query
+from compute_optimal.present.tables.model import Cell, Column, Estimate, Table, percent_of
+from compute_optimal.present.tables.public import method_name
 
 _BUCKETS = ("easy", "medium", "hard")
 
@@ -36,3 +38,44 @@ def wrong_buckets(database: Path | str) -> Table:
         "another, given their right samples; before them, every Pass@1 is as likely as any other."
     )
     return Table("Problems in the wrong bucket of difficulty", columns, rows, [note])
+
+
+def by_bucket(rows: Sequence[Row], title: str) -> Table:
+    """A row per task, policy, difficulty and method: as sorted, and with that uncertain."""
+    columns = [
+        Column("task", "Task"),
+        Column("policy", "Policy"),
+        Column("difficulty", "Difficulty"),
+        Column("method", "Method"),
+        Column("prm", "PRM"),
+        Column("budget_samples", "N", "number", 0),
+        Column("accuracy_percent", "Accuracy (%), as sorted", "estimate"),
+        Column("n_problems", "Problems, as sorted", "number", 0),
+        Column("uncertain_percent", "Accuracy (%), uncertain difficulty", "estimate"),
+        Column("n_expected", "Problems expected", "number", 1),
+    ]
+    body: list[list[Cell]] = []
+    for row in rows:
+        uncertain = [
+            100 * row[name] for name in ("expected_accuracy", "expected_low", "expected_high")
+        ]
+        body.append(
+            [
+                row["task_title"],
+                row["policy_title"],
+                row["bucket"],
+                method_name(row["method"]),
+                row["prm_title"] or "–",
+                row["budget"],
+                "–" if row["accuracy"] is None else percent_of(row),
+                row["n_problems"] or "–",
+                Estimate(*uncertain),
+                row["n_expected"],
+            ]
+        )
+    notes = [
+        "As sorted: by Pass@1 of the samples for difficulty. Uncertain: each problem counts in "
+        "every bucket by its chance of being in it, given all samples of it. In brackets: "
+        "95% intervals over problems."
+    ]
+    return Table(title, columns, body, notes)

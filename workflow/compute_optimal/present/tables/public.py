@@ -229,7 +229,7 @@ def pools(rows: Sequence[Row], title: str) -> Table:
         for row in rows
     ]
     notes = [
-        "Exact over all subsets of N samples of the whole pool (PRM-Vote: over random ones); in "
+        "Exact over all subsets of N samples of the whole pool; in "
         "brackets, intervals over problems. N: those that the pool carries. By difficulty, a pool "
         "of 16 samples and more is split: one half says how hard a problem is (at least 0.5 of "
         "its samples right: easy; at least 0.1: medium), the other is evaluated, both ways round, "

@@ -23,7 +23,7 @@ _EXTENDING = ("yarn", "linear", "dynamic")
 def contradictions(entry: ModelEntry, folder: Path) -> list[tuple[str, str]]:
     """What the entry says of the model in ``folder`` that its ``config.json`` denies.
 
-    For each, what is wrong and what to do. None where there is no readable file, which whoever
+    For each, what is wrong and what to do. Empty where there is no readable file, which whoever
     opens the model reports, or where it is silent.
     """
     try:
@@ -85,7 +85,8 @@ def _architecture(config: Mapping[str, Any]) -> str:
 
 
 def longest_context(config: Mapping[str, Any]) -> int | None:
-    """Tokens that the model was built for, extensions of its position encoding included."""
+    """Tokens that the model was built for, extensions of its position encoding included; None where
+    it does not say."""
     positions = config.get("max_position_embeddings")
     if type(positions) is not int or positions <= 0:
         return None

@@ -204,7 +204,7 @@ def _parsed(text: str, where: str) -> Any:
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
-    """A YAML (hence also a JSON) file that holds one mapping.
+    """A YAML (hence also a JSON) file that holds one mapping; of an empty file, one without keys.
 
     Raises ``StudyError`` where the file is missing, malformed or holds something else.
     """
@@ -325,8 +325,8 @@ def _findings(
         return [_finding(model, details, prefix)]
     # One line a finding: what, two bars, what to do.
     key, parts = _path((*prefix, *details["loc"])), str(details["ctx"]["error"]).splitlines()
-    told = [part.partition(" || ") for part in parts]
-    return [Finding(key, what, cure or "mend the value") for what, _, cure in told]
+    complaints = [part.partition(" || ") for part in parts]
+    return [Finding(key, what, cure or "mend the value") for what, _, cure in complaints]
 
 
 def _finding(model: type[BaseModel], details: ErrorDetails, prefix: tuple[str, ...]) -> Finding:

@@ -261,12 +261,13 @@ class ModelEntry(Entry):
 
     @property
     def weight_bytes(self) -> int:
-        """Size of the weights in the number format they are run with."""
+        """Size of the weights in the number format they are run with [bytes]."""
         return self.n_parameters * (4 if self.dtype == "float32" else 2)
 
     @property
     def n_gpus(self) -> int:
-        """GPUs that one copy is split over; 0 for a model that runs as well on a CPU.
+        """GPUs that one copy is split over, a power of two unless ``tensor_parallel`` is given;
+        0 for a model that runs as well on a CPU.
 
         ASSUME: that is one of under 200 million parameters in float32 (half precision needs a
         GPU). Half of the memory is left for the PRM of a search and for keys and values.

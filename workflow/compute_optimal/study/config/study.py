@@ -710,7 +710,7 @@ def _paths_in_each_other(study: Study) -> list[Finding]:
     if study.mirror is not None:
         inputs["mirror"] = study.mirror
     for key, path in written.items():
-        held = next(
+        endangered = next(
             (
                 what
                 for what, place in (
@@ -721,9 +721,9 @@ def _paths_in_each_other(study: Study) -> list[Finding]:
             ),
             None,
         )
-        if held is not None:
+        if endangered is not None:
             cure = "give it a folder of its own; what is in it is written over or removed"
-            findings.append(Finding(key, f"{path} is or holds {held}", cure))
+            findings.append(Finding(key, f"{path} is or holds {endangered}", cure))
     return findings
 
 

@@ -1,0 +1,99 @@
+"""What to run for a budget or an accuracy: in words, for machines, and what cannot be answered."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+from synthetic_study import POLICIES, PRMS, SyntheticStudy
+
+from compute_optimal.cli import main
+from compute_optimal.errors import StudyError
+from compute_optimal.present.recommend import UNITS, Asked, in_words, recommend
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    study = SyntheticStudy(policies=POLICIES[:2], prms=PRMS[:1], budgets=(4, 16))
+    return study.write(tmp_path_factory.mktemp("study") / "study.duckdb")
+
+
+def test_the_most_accurate_way_within_a_budget(database: Path) -> None:
+    found = recommend(database, Asked(most=16))
+    assert [one.task for one in found] == ["AIME24", "MATH-500"]
+    for one in found:
+        assert one.samples <= 16
+        assert one.ci_low <= one.accuracy <= one.ci_high
+        assert sum(one.methods.values()) == pytest.approx(1)
+    for less, more in zip(recommend(database, Asked(most=1)), found, strict=True):
+        assert less.accuracy <= more.accuracy
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_the_cheapest_way_to_an_accuracy(database: Path, unit: str) -> None:
+    (found,) = recommend(database, Asked(unit=unit, accuracy=0.3, task="MATH-500"))
+    assert found.accuracy >= 0.3
+    # No less of it would do: what costs less is less accurate, or not for sure.
+    cost = found.cost(unit)
+    assert cost is not None
+    if found.ci_low >= 0.3:
+        try:
+            (cheaper,) = recommend(database, Asked(unit=unit, most=0.99 * cost, task="MATH-500"))
+        except StudyError:
+            return
+        assert cheaper.ci_low < 0.3
+
+
+def test_models_are_called_by_name_or_title(database: Path) -> None:
+    by_name, by_title = (
+        recommend(database, Asked(most=16, policy=name)) for name in POLICIES[0][:2]
+    )
+    assert by_name == by_title
+    assert {one.policy for one in by_name} == {POLICIES[0][1]}
+
+
+@pytest.mark.parametrize(
+    ("asked", "what"),
+    [
+        (Asked(), "neither"),
+        (Asked(most=4, accuracy=0.5), "both"),
+        (Asked(accuracy=1.5), "cannot be"),
+        (Asked(most=0.5), "no way costs so little"),
+        (Asked(accuracy=1.0, task="AIME24"), "no way reaches"),
+        (Asked(most=4, policy="gpt"), "no policy called gpt"),
+        (Asked(most=4, prm="gpt"), "no PRM called gpt"),
+        (Asked(most=4, difficulty="hard"), "predicted hard"),
+    ],
+)
+def test_what_cannot_be_answered_says_why(database: Path, asked: Asked, what: str) -> None:
+    with pytest.raises(StudyError, match=what) as error:
+        recommend(database, asked)
+    assert error.value.cure
+
+
+def test_words_and_json_say_the_same(database: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["recommend", "--database", str(database), "--budget", "16"]
+    assert main(arguments) == 0
+    words = capsys.readouterr().out
+    assert main([*arguments, "--json"]) == 0
+    answers = json.loads(capsys.readouterr().out)["answers"]
+    assert words.strip() == in_words(recommend(database, Asked(most=16))).strip()
+    for answer in answers:
+        assert f"Accuracy {100 * answer['accuracy']:.1f}%" in words
+    assert main([*arguments, "--accuracy", "0.5"]) == 1
+    assert "do:" in capsys.readouterr().err
+
+
+def test_the_readmes_example_runs(database: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (line,) = [
+        line
+        for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+        if line.startswith("python -m compute_optimal recommend")
+    ]
+    arguments = shlex.split(line, comments=True)[3:]
+    assert main([*arguments, "--database", str(database)]) == 0
+    assert "Accuracy" in capsys.readouterr().out

@@ -1,0 +1,192 @@
+"""Difficulty that is predicted, and budgets that end early."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from compute_optimal.analyse.differences import Resampling, differences, limits
+from compute_optimal.present import style
+from compute_optimal.present.charts.grid import Block, Grid, Panel
+from compute_optimal.present.query import Row
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+AGAINST: Mapping[str, style.Look] = {
+    "true_difficulty": style.Look("true difficulty", "", "#D55E00", "o"),
+    "one_strategy": style.Look("one strategy for all problems", "", "#0072B2", "s"),
+    "majority": style.METHODS["majority"]._replace(label="majority voting"),
+}
+_SPREAD = 0.22
+
+
+def gaps(rows: Sequence[Row]) -> list[tuple[Row, float, float, float]]:
+    """Each row with its difference and limits in points, paired over problems."""
+    compared = [row for row in rows if row["against"] is not None]
+    if not compared:
+        return []
+    task = [{**row, "task": "t"} for row in compared]
+    first = compared[0]
+    resampling = Resampling(first["replicates"], first["confidence"], first["seed"])
+    estimates, replicates = differences(task, resampling, relative=False)
+    sizes = [len(row["problem_ids"]) for row in compared]
+    low, high = limits(estimates, replicates, sizes, resampling.confidence)
+    return [
+        (row, float(estimates[i]), float(low[i]), float(high[i])) for i, row in enumerate(compared)
+    ]
+
+
+def regret(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
+    """A panel per policy, a line per PRM, a mark with its interval per other way to choose."""
+    largest = {
+        policy: max((row["budget"] or 0 for row in of_policy), default=0)
+        for policy, of_policy in _by_policy(rows)
+    }
+    shown = gaps([row for row in rows if row["budget"] == largest[row["policy"]]])
+    prms = {row["prm"]: row["prm_title"] for row, *_ in shown}
+    place = {prm: position for position, prm in enumerate(prms)}
+    ends = [0.0, *(end for _, _, *both in shown for end in both)]
+    margin = 0.04 * (max(ends) - min(ends) or 1.0)
+
+    def prepare(axes: Axes) -> None:
+        axes.set_xlim(min(ends) - margin, max(ends) + margin)
+        axes.set_ylim(max(len(place), 1) - 0.45, -0.55)
+        labels = [style.fit(prms[prm] or "", 1.5, style.SMALL) for prm in place]
+        axes.set_yticks(range(len(place)), labels)
+        axes.tick_params(axis="y", length=0)
+        axes.grid(visible=False, axis="y")
+        axes.axvline(0, color=style.INK, linewidth=0.8)
+
+    panels = [
+        _regret_panel(of_policy, [one for one in shown if one[0]["policy"] == policy], place)
+        for policy, of_policy in _by_policy(rows)
+    ]
+    probes = {row["n_probes"] for row, *_ in shown}
+    details = [f"difficulty predicted from {n} samples" for n in sorted(probes)]
+    return Grid(
+        title,
+        "; ".join([subtitle, *details]),
+        "gain of predicted difficulty (points)",
+        "",
+        [Block("", panels, prepare)] if panels else [],
+        [_mark(look) for look in AGAINST.values()],
+        panel_height=0.25 + 0.42 * max(1, len(place)),
+        left=1.6,
+        columns=min(2, max(1, len(panels))),
+    )
+
+
+def _by_policy(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
+    for policy, of_policy in groupby(rows, key=lambda row: row["policy"]):
+        yield policy, [*of_policy]
+
+
+def _regret_panel(
+    rows: Sequence[Row],
+    shown: Sequence[tuple[Row, float, float, float]],
+    place: Mapping[str, int],
+) -> Panel:
+    first = rows[0]
+
+    def paint(axes: Axes) -> None:
+        for row, value, low, high in shown:
+            look = AGAINST[row["against"]]
+            y = place[row["prm"]] + _SPREAD * ([*AGAINST].index(row["against"]) - 1)
+            axes.hlines(y, low, high, color=look.colour, linewidth=1.1)
+            axes.plot(value, y, marker=look.marker, color=look.colour, linestyle="", markersize=4)
+
+    budgets = {row["budget"] for row, *_ in shown}
+    title = f"{first['policy_title']} ({style.parameters_text(first['n_parameters'])})"
+    note = "; ".join(f"N = {n:,}, {len(shown[0][0]['problem_ids'])} problems" for n in budgets)
+    absent = style.fit(first["reason"] or style.NOT_RUN, 1.7, style.SMALL, 4)
+    return Panel(first["policy"], title, paint if shown else None, absent, note=note)
+
+
+def _mark(look: style.Look) -> tuple[Any, str]:
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], color=look.colour, marker=look.marker), f"against {look.label}"
+
+
+_STOPPING: Mapping[tuple[str, str], style.Look] = {
+    ("majority", "fixed"): style.METHODS["majority"]._replace(label="majority voting, all N"),
+    ("majority", "certain"): style.Look("... until certain", "", "#CC79A7", "v", "--"),
+    ("majority", "confident"): style.Look(
+        "... until one answer leads with 95%", "", "#D55E00", "<", ":"
+    ),
+    ("best_of_n", "fixed"): style.METHODS["best_of_n"]._replace(label="best-of-N, all N"),
+    ("best_of_n", "threshold"): style.Look(
+        "... until a score is high enough", "", "#56B4E9", ">", "--"
+    ),
+}
+
+
+def stopping(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
+    """A panel per policy: accuracy against the samples drawn on average, a line per rule."""
+    shown = [row for row in rows if row["is_main"]]
+    ends = [100 * row[name] for row in shown for name in ("ci_low", "ci_high")]
+    drawn = [row["samples"] for row in shown]
+    low, high = style.percent_limits(ends)
+    prms = {row["prm_title"] for row in shown if row["prm"] is not None}
+
+    def prepare(axes: Axes) -> None:
+        axes.set_xscale("log", base=2)
+        axes.set_xlim(max(min(drawn, default=1) * 0.8, 0.5), max(drawn, default=1) * 1.25)
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.set_ylim(low, high)
+
+    panels = []
+    for policy, of_policy in _by_policy(shown):
+        first = of_policy[0]
+        title_ = f"{first['policy_title']} ({style.parameters_text(first['n_parameters'])})"
+        panels.append(Panel(policy, title_, _paint_stopping(of_policy), note=_saved(of_policy)))
+    return Grid(
+        title,
+        "; ".join([subtitle, *sorted(prm for prm in prms if prm)]),
+        "samples drawn per problem, on average",
+        "accuracy (%)",
+        [Block("", panels, prepare)] if panels else [],
+        [_line(look) for look in _STOPPING.values()],
+        columns=min(3, max(1, len(panels))),
+    )
+
+
+def _paint_stopping(rows: Sequence[Row]) -> Any:
+    def paint(axes: Axes) -> None:
+        for key, look in _STOPPING.items():
+            points = [row for row in rows if (row["method"], row["rule"]) == key]
+            if not points:
+                continue
+            x = [row["samples"] for row in points]
+            y = [100 * row["accuracy"] for row in points]
+            low, high = ([100 * row[end] for row in points] for end in ("ci_low", "ci_high"))
+            axes.vlines(x, low, high, color=look.colour, alpha=0.3, linewidth=0.9)
+            axes.plot(
+                x, y, color=look.colour, linestyle=look.dash, marker=look.marker,
+                markersize=3.5, linewidth=1.1,
+            )  # fmt: skip
+
+    return paint
+
+
+def _saved(rows: Sequence[Row]) -> str:
+    """What certainty saves of the largest budget, in words."""
+    certain = [row for row in rows if row["rule"] == "certain"]
+    if not certain:
+        return ""
+    row = max(certain, key=lambda row: row["budget"])
+    saved, least, most = (
+        100 * (1 - row[name] / row["budget"]) for name in ("samples", "samples_high", "samples_low")
+    )
+    return f"certain: {saved:.0f}% [{least:.0f}, {most:.0f}] of {row['budget']} saved"
+
+
+def _line(look: style.Look) -> tuple[Any, str]:
+    from matplotlib.lines import Line2D
+
+    handle = Line2D(
+        [], [], color=look.colour, marker=look.marker, linestyle=look.dash, markersize=4
+    )
+    return handle, look.label

@@ -1,0 +1,256 @@
+"""What a practitioner asks of a study: what to run for a budget, or for an accuracy.
+
+All accuracies are held out: of ways that nobody chose, or that other problems chose. Taking the
+best of many is a choice once more; the intervals say how far it may be luck, and ways whose
+intervals overlap with the best are said to be as good as it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from compute_optimal.errors import StudyError
+from compute_optimal.present.query import Row, opened, run_query
+from compute_optimal.study.config import Study
+from compute_optimal.study.config.reading import suggestion
+
+UNITS = ("samples", "tokens", "flops", "seconds")
+
+_WAYS: Mapping[str, str] = {
+    "cot": "one greedy answer (CoT)",
+    "majority": "majority voting",
+    "one_strategy": "one strategy for all problems",
+    "predicted": "a strategy for each predicted difficulty",
+    "majority certain": "majority voting until the answer is certain",
+    "majority confident": "majority voting until one answer leads with a chance of 95%",
+    "best_of_n threshold": "best-of-N until a score is high enough",
+}
+_METHODS: Mapping[str, str] = {
+    "cot": "CoT",
+    "majority": "majority voting",
+    "best_of_n": "best-of-N",
+    "beam_search": "beam search",
+    "dvts": "DVTS",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The question: at most ``most`` of ``unit`` per problem, or ``accuracy`` (0 to 1) at least.
+
+    ``policy``, ``prm``, ``task``: names or titles, None for any; ``difficulty``: predicted.
+    """
+
+    unit: str = "samples"
+    most: float | None = None
+    accuracy: float | None = None
+    policy: str | None = None
+    prm: str | None = None
+    task: str | None = None
+    difficulty: str = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """A way to use a policy: fractions for accuracies, costs per problem, None where unknown."""
+
+    task: str
+    policy: str
+    prm: str | None
+    way: str
+    methods: Mapping[str, float]
+    budget: int
+    difficulty: str
+    accuracy: float
+    ci_low: float
+    ci_high: float
+    samples: float
+    tokens: float | None
+    flops: float | None
+    seconds: float | None
+    n_problems: float
+    as_good: int
+    """How many other ways that fit the question have an interval that holds this accuracy."""
+
+    def cost(self, unit: str) -> float | None:
+        """In one of ``UNITS``."""
+        value: float | None = getattr(self, unit)
+        return value
+
+
+def answer(
+    study: Study,
+    database: Path | None = None,
+    *,
+    unit: str = "samples",
+    most: float | None = None,
+    accuracy: float | None = None,
+    policy: str | None = None,
+    prm: str | None = None,
+    task: str | None = None,
+    difficulty: str = "all",
+    as_json: bool = False,
+) -> list[str]:
+    """The command ``recommend``: ``recommend`` in words or JSON; ``database`` None: the study's."""
+    asked = Asked(unit, most, accuracy, policy, prm, task, difficulty)
+    found = recommend(database or study.results / "study.duckdb", asked)
+    return [to_json(found, asked) if as_json else in_words(found)]
+
+
+def recommend(database: Path, asked: Asked) -> list[Recommendation]:
+    """The best answer for each task, of adopted rollouts and own runs alike.
+
+    The most accurate way within the budget (of equals the cheapest), or the cheapest whose accuracy
+    is reached by the whole interval's lower end or, failing that, by the estimate. Raises
+    ``StudyError`` for a question without an answer, and says what there would be.
+    """
+    if (asked.most is None) == (asked.accuracy is None):
+        raise StudyError(
+            "a question is about a budget or about an accuracy, and this is about "
+            + ("neither" if asked.most is None else "both"),
+            where="recommend",
+            cure="give --budget NUMBER --unit samples, or --accuracy NUMBER",
+        )
+    if asked.accuracy is not None and not 0 < asked.accuracy <= 1:
+        raise StudyError(
+            f"an accuracy of {asked.accuracy:g} cannot be",
+            where="--accuracy",
+            cure="give a share above 0 and at most 1, such as 0.8",
+        )
+    with opened(database):
+        (settings,) = run_query("settings", database)
+        aggregation = {name: settings[name] for name in ("scoring", "voting")}
+        rows: Sequence[Row] = run_query("recommendations", database, aggregation)
+    if not rows:
+        raise StudyError(
+            "the study holds nothing to choose from", where=str(database),
+            cure="run a study with majority voting, or with a PRM and a budget above 4",
+        )  # fmt: skip
+    for key, value in (("task", asked.task), ("policy", asked.policy), ("prm", asked.prm)):
+        rows = _named(rows, key, value)
+    of_difficulty = [row for row in rows if row["difficulty"] == asked.difficulty]
+    if not of_difficulty:
+        raise StudyError(
+            f"nothing is known of problems that are predicted {asked.difficulty}",
+            where="--difficulty",
+            cure=suggestion(asked.difficulty, {row["difficulty"]: None for row in rows}),
+        )
+    known = [row for row in of_difficulty if row[asked.unit] is not None]
+    if not known:
+        raise StudyError(
+            f"what these ways cost in {asked.unit} is not known",
+            where="--unit",
+            cure=f"ask in {', '.join(unit for unit in UNITS if unit != asked.unit)}",
+        )
+    found = []
+    for task in dict.fromkeys(row["task_title"] for row in known):
+        of_task = [row for row in known if row["task_title"] == task]
+        best = _best(of_task, asked)
+        if best is not None:
+            found.append(best)
+    if not found:
+        raise _nothing_fits(known, asked)
+    return found
+
+
+def _named(rows: Sequence[Row], key: str, value: str | None) -> Sequence[Row]:
+    """Rows of one task, policy or PRM; ways without a PRM stay whichever PRM is asked for."""
+    if value is None:
+        return rows
+    names = {row[name] for row in rows for name in (key, f"{key}_title")} - {None}
+    if value not in names:
+        raise StudyError(
+            f"the study has no {'PRM' if key == 'prm' else key} called {value}",
+            where=f"--{key}",
+            cure=suggestion(value, {row[f"{key}_title"] or "": None for row in rows}),
+        )
+    return [
+        row
+        for row in rows
+        if value in (row[key], row[f"{key}_title"]) or (key == "prm" and row[key] is None)
+    ]
+
+
+def _best(rows: Sequence[Row], asked: Asked) -> Recommendation | None:
+    unit = asked.unit
+    if asked.most is not None:
+        fitting = [row for row in rows if row[unit] <= asked.most * (1 + 1e-9)]
+        if not fitting:
+            return None
+        row = max(fitting, key=lambda row: (row["accuracy"], -row[unit]))
+    else:
+        fitting = [row for row in rows if row["ci_low"] >= (asked.accuracy or 0)]
+        fitting = fitting or [row for row in rows if row["accuracy"] >= (asked.accuracy or 0)]
+        if not fitting:
+            return None
+        row = min(fitting, key=lambda row: (row[unit], -row["accuracy"]))
+    as_good = sum(
+        other is not row and other["ci_low"] <= row["accuracy"] <= other["ci_high"]
+        for other in fitting
+    )
+    return Recommendation(
+        task=row["task_title"],
+        policy=row["policy_title"],
+        prm=row["prm_title"],
+        way=row["way"],
+        methods={str(name): float(share) for name, share in dict(row["methods"]).items()},
+        **{
+            name: row[name]
+            for name in (
+                "budget", "difficulty", "accuracy", "ci_low", "ci_high", *UNITS, "n_problems",
+            )
+        },
+        as_good=as_good,
+    )  # fmt: skip
+
+
+def _nothing_fits(rows: Sequence[Row], asked: Asked) -> StudyError:
+    if asked.most is not None:
+        least = min(row[asked.unit] for row in rows)
+        return StudyError(
+            f"no way costs so little as {asked.most:g} {asked.unit} per problem",
+            where="--budget",
+            cure=f"the cheapest takes {least:.4g}",
+        )
+    most = max(row["accuracy"] for row in rows)
+    return StudyError(
+        f"no way reaches an accuracy of {asked.accuracy:g}",
+        where="--accuracy",
+        cure=f"the most accurate reaches {most:.3f}",
+    )
+
+
+def in_words(found: Sequence[Recommendation]) -> str:
+    """The answers as sentences, one paragraph a task."""
+    paragraphs = []
+    for one in found:
+        methods = " or ".join(
+            f"{_METHODS.get(name, name)}" + (f" ({100 * share:.0f}%)" if share < 0.995 else "")
+            for name, share in sorted(one.methods.items(), key=lambda item: -item[1])
+        )
+        way = _WAYS.get(one.way, one.way)
+        what = way if one.way not in ("one_strategy", "predicted") else f"{way}: {methods}"
+        prm = f" with {one.prm}" if one.prm else ""
+        problems = "" if one.difficulty == "all" else f" that are predicted {one.difficulty}"
+        costs = [f"{value:,.4g} {unit}" for unit in UNITS if (value := one.cost(unit)) is not None]
+        others = {0: "no other way is", 1: "1 other way is"}.get(
+            one.as_good, f"{one.as_good} other ways are"
+        )
+        paragraphs.append(
+            f"{one.task}{problems}: {one.policy}{prm}, N = {one.budget} - {what}.\n"
+            f"  Accuracy {100 * one.accuracy:.1f}% [{100 * one.ci_low:.1f}, "
+            f"{100 * one.ci_high:.1f}] on {one.n_problems:.0f} problems that did not choose it.\n"
+            f"  Cost per problem: {'; '.join(costs)}.\n"
+            f"  Within the question, {others} as good as far as the intervals tell."
+        )
+    return "\n".join(paragraphs)
+
+
+def to_json(found: Sequence[Recommendation], asked: Asked) -> str:
+    """Question and answers for machines."""
+    answers: list[dict[str, Any]] = [asdict(one) for one in found]
+    return json.dumps({"asked": asdict(asked), "answers": answers}, indent=2)

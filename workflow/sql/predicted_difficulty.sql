@@ -1,0 +1,44 @@
+-- Strategies chosen by predicted difficulty against other ways to choose, of one task at every budget: one
+-- row per policy, PRM, budget and against (predicted_comparisons in macros.sql). right_bucket: how often
+-- the predicted bucket is the true one, with the PRM's scores; right_without: from answers alone.
+-- A pool with which it cannot be tried has one row with its reason and no prm.
+-- Parameters: task, scoring, voting.
+WITH
+quality AS (
+    SELECT task, policy, prm, avg(right_bucket) AS right_bucket, count(*) AS n_predicted
+    FROM predictions
+    GROUP BY ALL
+)
+SELECT
+    compared.* EXCLUDE (task, task_title, model),
+    quality.right_bucket,
+    without.right_bucket AS right_without,
+    NULL AS reason,
+    settings.replicates,
+    settings.confidence,
+    settings.seed
+FROM predicted_comparisons($scoring, $voting) AS compared
+INNER JOIN quality USING (task, policy, prm)
+LEFT JOIN quality AS without
+    ON without.task = compared.task AND without.policy = compared.policy AND without.prm IS NULL
+CROSS JOIN settings
+WHERE compared.task = $task
+UNION ALL BY NAME
+SELECT
+    unpredicted.policy,
+    policies.title AS policy_title,
+    policies.family,
+    policies.n_parameters,
+    policies.origin,
+    without.right_bucket AS right_without,
+    unpredicted.reason
+FROM unpredicted
+INNER JOIN policies USING (policy)
+LEFT JOIN quality AS without
+    ON without.task = unpredicted.task AND without.policy = unpredicted.policy AND without.prm IS NULL
+WHERE
+    unpredicted.task = $task
+    AND unpredicted.policy IN (SELECT policy FROM curves WHERE method = 'best_of_n')
+ORDER BY
+    family, n_parameters, policy, prm_n_parameters, prm, budget,
+    list_position(['true_difficulty', 'one_strategy', 'majority'], against);
