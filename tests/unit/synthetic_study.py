@@ -187,6 +187,8 @@ class SyntheticStudy:
     """Policies that others ran, each in a collection of its name; the first collection also has
     solutions of known truth."""
     processbench: Mapping[str, float] = field(default_factory=dict)
+    families: Mapping[str, str] = field(default_factory=dict)
+    """PRM -> family whose solutions alone it was taught on."""
     _rows: dict[str, list[Row]] = field(default_factory=dict)
 
     def write(self, path: Path) -> Path:
@@ -204,7 +206,7 @@ class SyntheticStudy:
             )
             for policy in self.policies
         ]
-        self._rows["prms"] += self.prms
+        self._rows["prms"] += [(*prm, self.families.get(prm[0])) for prm in self.prms]
         self._rows["pretraining"] += PRETRAINING
         self._rows["study_budgets"] += [(budget,) for budget in self.budgets]
         self._rows["settings"].append((0.95, 300, 100, 0, 4, "prm_last", "prm_max"))

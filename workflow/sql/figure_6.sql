@@ -50,13 +50,6 @@ by_problem AS (
 ),
 problems_of AS (
     SELECT prm, list(accuracy ORDER BY problem_id) AS accuracies FROM by_problem GROUP BY prm
-),
-abilities AS (
-    -- What was measured on this very task, over all policies, before what others published.
-    SELECT prm, ability, ci_low, ci_high, source
-    FROM prm_ability
-    WHERE policy IS NULL AND (task = $task OR task IS NULL)
-    QUALIFY row_number() OVER (PARTITION BY prm ORDER BY task IS NULL, source) = 1
 )
 SELECT
     prms.prm,
@@ -75,7 +68,7 @@ SELECT
     settings.seed
 FROM prms
 CROSS JOIN settings
-LEFT JOIN abilities USING (prm)
+LEFT JOIN (SELECT * FROM abilities() WHERE task = $task) AS abilities USING (prm)
 LEFT JOIN means USING (prm)
 LEFT JOIN problems_of USING (prm)
 ORDER BY prms.n_parameters, prms.prm;

@@ -119,6 +119,9 @@ _ENTRIES: dict[str, Columns] = {
             **common("title"),
             "format": Column(TEXT, "How it reads a solution and gives its scores"),
             **common("n_parameters"),
+            "family": Column(
+                TEXT, "Family whose solutions alone it was taught on; null: several or unknown"
+            ),
         },
     ),
     "tasks": Columns(
@@ -347,7 +350,10 @@ def _entries(study: Study) -> dict[str, pl.DataFrame]:
             ),
             *_adopted_policies(study),
         ],
-        "prms": [(p.name, p.title, p.format, p.n_parameters) for p in map(study.prm_facts, prms)],
+        "prms": [
+            (p.name, p.title, p.format, p.n_parameters, p.family)
+            for p in map(study.prm_facts, prms)
+        ],
         "tasks": [(task.name, task.title, task.n_problems) for task in map(study.task, tasks)],
         "study_budgets": [(budget,) for budget in study.budgets],
         "prompts": [
