@@ -74,9 +74,9 @@ from compute_optimal.tasks import step_checker
 CLAIMS = Path("config/claims.yaml")
 
 ESTIMATES = (
-    "difficulty", "curves", "outcomes", "selection", "choices", "chosen_outcomes", "picks",
-    "calibration", "score_quality", "run_to_run", "pool_outcomes", "pool_selection",
-    "pool_choices", "pool_chosen",
+    "difficulty", "curves", "outcomes", "selection", "choices", "chosen_outcomes",
+    "held_out_outcomes", "picks", "calibration", "score_quality", "run_to_run", "pool_outcomes",
+    "pool_selection", "pool_choices", "pool_chosen",
 )  # fmt: skip
 
 PUBLIC_CATEGORY = "1 Real models, public rollouts"
