@@ -3,6 +3,7 @@
 -- where it was measured. accuracy: mean over policies and methods at the largest budget that all of
 -- them share, as a fraction; NULL if not run. accuracies: the same by problem. replicates, confidence,
 -- seed: the study's settings of intervals.
+-- printed_slope, printed_intercept: of the paper's own line, Y = slope ln(X) + intercept.
 -- Parameters: task, scoring, voting.
 WITH
 points AS (
@@ -50,6 +51,13 @@ by_problem AS (
 ),
 problems_of AS (
     SELECT prm, list(accuracy ORDER BY problem_id) AS accuracies FROM by_problem GROUP BY prm
+),
+printed AS (
+    SELECT
+        any_value(number) FILTER (metric LIKE 'fit_slope%') AS printed_slope,
+        any_value(number) FILTER (metric LIKE 'fit_intercept%') AS printed_intercept
+    FROM printed_numbers()
+    WHERE item = 'Figure 6'
 )
 SELECT
     prms.prm,
@@ -63,11 +71,14 @@ SELECT
     means.accuracy,
     means.n_runs,
     problems_of.accuracies,
+    printed.printed_slope,
+    printed.printed_intercept,
     settings.replicates,
     settings.confidence,
     settings.seed
 FROM prms
 CROSS JOIN settings
+CROSS JOIN printed
 LEFT JOIN (SELECT * FROM abilities() WHERE task = $task) AS abilities USING (prm)
 LEFT JOIN means USING (prm)
 LEFT JOIN problems_of USING (prm)

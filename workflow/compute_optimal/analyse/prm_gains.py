@@ -254,12 +254,12 @@ def _threshold_rows(
         of_rows = thresholds(np.repeat(x, len(gains), axis=0), y.reshape(-1, n_prms))
         found |= zip(which, of_rows.reshape(len(which), -1), strict=True)
     for i, one in enumerate(placed):
-        value, *refitted = found[i].tolist()
-        ordered = sorted(end for end in refitted if not np.isnan(end))
-        tail = int(expanded_tail(one.n_problems, confidence) * (len(ordered) - 1))
-        ends = (ordered[tail], ordered[-1 - tail]) if ordered else (-np.inf, np.inf)
+        # NaN is sorted to the end.
+        refitted = np.sort(found[i][1:])[: np.count_nonzero(~np.isnan(found[i][1:]))]
+        tail = int(expanded_tail(one.n_problems, confidence) * (len(refitted) - 1))
+        ends = refitted[[tail, -1 - tail]].tolist() if len(refitted) else (-np.inf, np.inf)
         least, *_, most = one.abilities.tolist()
-        yield (*one.key, value, *ends, least, most, len(one.columns))
+        yield (*one.key, float(found[i][0]), *ends, least, most, len(one.columns))
 
 
 class _Outcomes:
