@@ -21,6 +21,7 @@ from compute_optimal.analyse.accuracy import OUTCOMES
 from compute_optimal.analyse.database import TABLES, fill
 from compute_optimal.analyse.prm_ability import MEASURES
 from compute_optimal.analyse.prm_cases import DISAGREEMENT, FAILURES
+from compute_optimal.analyse.prm_gains import GainSettings, examine_gains
 from compute_optimal.analyse.reward_models import examine_solutions
 from compute_optimal.analyse.score_quality import examine_scores
 from compute_optimal.analyse.selection import select_strategies
@@ -192,6 +193,8 @@ class SyntheticStudy:
     """Policies that others ran, each in a collection of its name; the first collection also has
     solutions of known truth."""
     processbench: Mapping[str, float] = field(default_factory=dict)
+    families: Mapping[str, str] = field(default_factory=dict)
+    """PRM -> family whose solutions alone it was taught on."""
     _rows: dict[str, list[Row]] = field(default_factory=dict)
 
     def write(self, path: Path) -> Path:
@@ -209,7 +212,7 @@ class SyntheticStudy:
             )
             for policy in self.policies
         ]
-        self._rows["prms"] += self.prms
+        self._rows["prms"] += [(*prm, self.families.get(prm[0])) for prm in self.prms]
         self._rows["pretraining"] += PRETRAINING
         self._rows["study_budgets"] += [(budget,) for budget in self.budgets]
         self._rows["settings"].append((0.95, 300, 100, 0, 4, "prm_last", "prm_max"))
@@ -235,7 +238,33 @@ class SyntheticStudy:
             self._rows["tasks"].append(OUTSIDE)
         for rollouts in self.rollouts:
             self._adopt(rollouts)
+        self._gains()
         return self._store(path)
+
+    def _gains(self) -> None:
+        """By the product's own rule, with few replicates."""
+
+        def rows_of(table: str) -> pl.DataFrame:
+            return _frame(table, [row for row in self._rows[table] if isinstance(row, tuple)])
+
+        first = self.tasks[0][0]
+        found = examine_gains(
+            rows_of("outcomes").filter(~pl.col("policy").is_in([*self.adopted])),
+            rows_of("held_out_outcomes"),
+            rows_of("selection").filter(pl.col("prm").is_not_null(), rule="cross_fitted"),
+            pl.DataFrame(
+                [(first, prm, f1) for prm, f1 in self.abilities.items()],
+                schema={"task": pl.String(), "prm": pl.String(), "f1": pl.Float64()},
+                orient="row",
+            ),
+            rows_of("score_quality")
+            .filter(measure="discrimination")
+            .with_columns(discrimination=100 * pl.col("value")),
+            rows_of("problems"),
+            GainSettings(100, 0.95, 0, "prm_last", "prm_max"),
+        )
+        for name, table in found.items():
+            self._rows[name] += table.rows()
 
     def _adopt(self, rollouts: Rollouts) -> None:
         task, _, n_problems = OUTSIDE

@@ -369,11 +369,55 @@ def test_ability_has_a_fit_from_three_prms_on(tmp_path: Path) -> None:
     assert [span for span in spans if not span[1]] == [(7, 0)] * 3
     assert len([span for span in spans if span[1]]) == 3
     assert any("Spearman's ρ" in text for text in texts(axes))
-    (fit,) = axes.get_lines()
+    (fit,) = (line for line in axes.get_lines() if line.get_label() == "fit")
     x, y = np.array(expected).T
     design = np.stack([np.log(x), np.ones(3)], axis=1)
     slope, intercept = np.linalg.solve(design.T @ design, design.T @ y)
     assert np.allclose(fit.get_ydata(), slope * np.log(fit.get_xdata()) + intercept)
+
+
+def test_the_papers_line_and_names_stand_beside_the_points(tmp_path: Path) -> None:
+    printed = [
+        ("Figure 6", "", "", "all", "MATH", f"fit_{name}", value)
+        for name, value in (("slope", "7.5"), ("intercept", "44.0"))
+    ]
+    study = SyntheticStudy(
+        tasks=TASKS[:1],
+        policies=POLICIES[:1],
+        abilities={prm: 20.0 + 15 * i for i, (prm, *_) in enumerate(PRMS)},
+        published=printed,
+    )
+    axes = panel(draw("figure_6", study.write(tmp_path / "s.duckdb")).sheet, "ability")
+    (line,) = (line for line in axes.get_lines() if line.get_label() == "printed")
+    assert np.allclose(line.get_ydata(), 7.5 * np.log(line.get_xdata()) + 44)
+    names = [text for text in axes.texts if text.get_text() in {prm[1] for prm in PRMS}]
+    assert names
+    renderer = laid_out(axes.figure)
+    boxes = [text.get_window_extent(renderer) for text in names]
+    assert not any(one.overlaps(two) for one, two in itertools.combinations(boxes, 2))
+    assert all(axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1 for box in boxes)
+
+
+def test_gains_are_drawn_over_both_abilities_with_their_threshold(
+    drawn: Drawn, database: Path
+) -> None:
+    rows = [
+        row
+        for row in run_query("prm_gains", database, PARAMETERS)
+        if (row["against"], row["bucket"], row["method"]) == ("majority", "all", "dvts")
+    ]
+    for ability in ("f1", "discrimination"):
+        axes = panel(drawn("prm_gains").sheet, f"dvts|{ability}")
+        lines = {line.get_label(): line for line in axes.get_lines()}
+        for policy in {row["policy"] for row in rows}:
+            mine = sorted(
+                (row[ability], row["gain"])
+                for row in rows
+                if row["policy"] == policy and row[ability] is not None
+            )
+            assert mine
+            assert np.allclose(lines[str(policy)].get_xydata(), mine)
+    assert "None" in lines, "the mean over policies"
 
 
 def test_bars_of_an_example_are_its_scores(drawn: Drawn, database: Path) -> None:

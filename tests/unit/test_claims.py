@@ -488,3 +488,58 @@ def test_names_cannot_act_on_the_page() -> None:
     assert "<img" not in page
     assert "\u202e" not in page
     assert "&lt;script&gt;" in page
+
+
+def test_strong_and_weak_prms_are_told_by_their_measured_ability(tmp_path: Path) -> None:
+    """Whatever their formats: the boundary is halfway between the paper's own."""
+    path = SyntheticStudy(
+        tasks=(("math500", "MATH-500", 40),),
+        policies=POLICIES[:1],
+        budgets=(4, 16),
+        abilities={"math-shepherd-7b": 41.0, "skywork-1.5b": 40.8, "qwen-math-7b": 12.0},
+    ).write(tmp_path / "study.duckdb")
+    asked = [c for c in CLAIMS if c.name in ("search_above_best_of_n", "best_of_n_above_search")]
+    assert {found.verdict for found in judge_claims(asked, path)} == {"untested"}
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(
+            "INSERT INTO processbench SELECT prm, subset, f1, NULL, NULL, source FROM read_csv(?)",
+            [str(ROOT / "data/published/processbench.csv")],
+        )
+    strong, weak = judge_claims(asked, path)
+    named = {found.claim.name: [case.name for case in found.cases] for found in (strong, weak)}
+    assert named == {
+        "search_above_best_of_n": [
+            "Llama-3.2-1B-Instruct, Math-Shepherd-PRM-7B (F1 41.0), MATH-500, N = 16"
+        ],
+        "best_of_n_above_search": [
+            "Llama-3.2-1B-Instruct, Qwen2.5-Math-PRM-7B (F1 12.0), MATH-500, N = 16",
+            "Llama-3.2-1B-Instruct, Skywork-PRM-1.5B (F1 40.8), MATH-500, N = 16",
+        ],
+    }
+    boundary = f"{(33.8 + 48.0) / 2:.1f}%"
+    assert all(boundary in found.claim.statement for found in (strong, weak))
+
+
+def test_a_home_family_is_whose_solutions_a_prm_was_taught_on(tmp_path: Path) -> None:
+    """Not its format, and not the base that it grew from."""
+    path = SyntheticStudy(
+        tasks=(("math500", "MATH-500", 40),),
+        policies=(*POLICIES[:1], *POLICIES[4:5]),
+        budgets=(4, 16),
+        families={"skywork-1.5b": "Llama"},
+    ).write(tmp_path / "study.duckdb")
+    (found,) = judge_claims([c for c in CLAIMS if c.name == "home_family"], path)
+    assert [case.name for case in found.cases] == ["Skywork-PRM-1.5B, MATH-500"]
+    with duckdb.connect(str(path), read_only=True) as connection:
+        gains = dict(
+            connection.execute(
+                "SELECT family, 100 * (avg(accuracy) FILTER (method = 'best_of_n')"
+                " - avg(accuracy) FILTER (method = 'majority'))"
+                " FROM outcomes INNER JOIN policies USING (policy)"
+                " WHERE budget = 16 AND (method = 'majority' OR (method = 'best_of_n'"
+                " AND prm = 'skywork-1.5b' AND scoring = 'prm_last' AND voting = 'prm_max'))"
+                " GROUP BY family"
+            ).fetchall()
+        )
+    assert found.cases[0].value == pytest.approx(gains["Llama"])
+    assert found.cases[0].reference == pytest.approx(gains["Qwen2.5"])

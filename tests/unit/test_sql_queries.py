@@ -47,6 +47,16 @@ COLUMNS = {
     "calibration": PAIRS | {"bin", "n_samples", "score", "accuracy", "ci_low", "ci_high"},
     "over_optimisation": PAIRS
     | {"budget", "accuracy", "ci_low", "ci_high", "score", "score_low", "score_high"},
+    "prm_gains": {
+        "policy", "policy_title", "n_parameters", "method", "budget", "bucket", "against", "fewest", "prm",
+        "prm_title", "prm_n_parameters", "f1", "discrimination", "gain", "ci_low", "ci_high",
+        "n_problems", "n_policies",
+    }
+    | {
+        f"{ability}_{column}"
+        for ability in ("f1", "discrimination")
+        for column in ("threshold", "low", "high", "least", "most")
+    },
     "run_to_run": {
         "policy", "policy_title", "family", "n_parameters", "method", "budget", "run_to_run",
         "half_interval", "confidence", "prm_title",
@@ -86,7 +96,8 @@ COLUMNS = {
     },
     "figure_6": {
         "prm", "prm_title", "prm_n_parameters", "ability", "ability_low", "ability_high", "source",
-        "budget", "accuracy", "n_runs", "accuracies", "replicates", "confidence", "seed",
+        "budget", "accuracy", "n_runs", "accuracies", "printed_slope", "printed_intercept",
+        "replicates", "confidence", "seed",
     },
     "figure_7": POINTS,
     "figure_8": POINTS,

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compute_optimal.analyse.statistics.difficulty import bucket_probabilities
-from compute_optimal.analyse.statistics.intervals import _expanded_tail, wilson_interval
+from compute_optimal.analyse.statistics.intervals import expanded_tail, wilson_interval
 from compute_optimal.analyse.statistics.ranks import rank_correlation, ranks_with_ties
 
 stats = pytest.importorskip("scipy.stats", reason="SciPy is in the environment of the tests")
@@ -31,14 +31,14 @@ def test_wilsons_interval(n: int, share: float, confidence: float) -> None:
 def test_intervals_are_as_wide_as_students(confidence: float) -> None:
     """The quantile is an expansion in 1 / (n - 1), and the tail that of the normal distribution."""
     for n in (*range(5, 60), 100, 500, 10_000):
-        width = -NormalDist().inv_cdf(_expanded_tail(n, confidence)) / math.sqrt(n / (n - 1))
+        width = -NormalDist().inv_cdf(expanded_tail(n, confidence)) / math.sqrt(n / (n - 1))
         exact = float(stats.t.ppf(0.5 + confidence / 2, n - 1))
         bound = 2e-2 if n < 10 and confidence > 0.95 else 3e-3 if n < 10 else 1e-3
         assert width == pytest.approx(exact, rel=bound), n
     # Of fewer problems both take in all replicates but one in thousands.
     for n in (2, 3, 4):
         tail = float(stats.norm.sf(stats.t.ppf(0.5 + confidence / 2, n - 1) * (n / (n - 1)) ** 0.5))
-        assert _expanded_tail(n, confidence) == pytest.approx(tail, abs=4e-3)
+        assert expanded_tail(n, confidence) == pytest.approx(tail, abs=4e-3)
 
 
 small = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=2, max_size=6)

@@ -2,7 +2,7 @@
 #
 # in:  <results>/{origin}/{task}/{policy}/answers-{digest}.parquet, score receipts, the store
 # out: <results>/{origin}/{task}/{policy}/{difficulty,curves,outcomes,selection,choices,
-#      chosen_outcomes,picks,calibration,score_quality,run_to_run,pool_outcomes,pool_selection,
+#      chosen_outcomes,held_out_outcomes,picks,calibration,score_quality,run_to_run,pool_outcomes,pool_selection,
 #      pool_choices,pool_chosen,predictions,predicted_selection,predicted_choices,
 #      predicted_outcomes,predicted_gaps,unpredicted,adaptive,bucket_accuracy}-{digest}.parquet
 #      <results>/run/{task}/{prm_rates,prm_cases}-{digest}.parquet (tasks whose steps can be checked)
@@ -22,6 +22,7 @@ rule estimate_accuracy:
         selection="<results>/{origin}/{task}/{policy}/selection-{digest}.parquet",
         choices="<results>/{origin}/{task}/{policy}/choices-{digest}.parquet",
         chosen="<results>/{origin}/{task}/{policy}/chosen_outcomes-{digest}.parquet",
+        held_out="<results>/{origin}/{task}/{policy}/held_out_outcomes-{digest}.parquet",
         picks="<results>/{origin}/{task}/{policy}/picks-{digest}.parquet",
         calibration="<results>/{origin}/{task}/{policy}/calibration-{digest}.parquet",
         score_quality="<results>/{origin}/{task}/{policy}/score_quality-{digest}.parquet",

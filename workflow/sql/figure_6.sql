@@ -3,6 +3,7 @@
 -- where it was measured. accuracy: mean over policies and methods at the largest budget that all of
 -- them share, as a fraction; NULL if not run. accuracies: the same by problem. replicates, confidence,
 -- seed: the study's settings of intervals.
+-- printed_slope, printed_intercept: of the paper's own line, Y = slope ln(X) + intercept.
 -- Parameters: task, scoring, voting.
 WITH
 points AS (
@@ -51,12 +52,12 @@ by_problem AS (
 problems_of AS (
     SELECT prm, list(accuracy ORDER BY problem_id) AS accuracies FROM by_problem GROUP BY prm
 ),
-abilities AS (
-    -- What was measured on this very task, over all policies, before what others published.
-    SELECT prm, ability, ci_low, ci_high, source
-    FROM prm_ability
-    WHERE policy IS NULL AND (task = $task OR task IS NULL)
-    QUALIFY row_number() OVER (PARTITION BY prm ORDER BY task IS NULL, source) = 1
+printed AS (
+    SELECT
+        any_value(number) FILTER (metric LIKE 'fit_slope%') AS printed_slope,
+        any_value(number) FILTER (metric LIKE 'fit_intercept%') AS printed_intercept
+    FROM printed_numbers()
+    WHERE item = 'Figure 6'
 )
 SELECT
     prms.prm,
@@ -70,12 +71,15 @@ SELECT
     means.accuracy,
     means.n_runs,
     problems_of.accuracies,
+    printed.printed_slope,
+    printed.printed_intercept,
     settings.replicates,
     settings.confidence,
     settings.seed
 FROM prms
 CROSS JOIN settings
-LEFT JOIN abilities USING (prm)
+CROSS JOIN printed
+LEFT JOIN (SELECT * FROM abilities() WHERE task = $task) AS abilities USING (prm)
 LEFT JOIN means USING (prm)
 LEFT JOIN problems_of USING (prm)
 ORDER BY prms.n_parameters, prms.prm;

@@ -431,7 +431,8 @@ SELECT
     policies.n_parameters,
     tasks.title AS task_title,
     prms.title AS prm_title,
-    prms.format AS prm_format
+    prms.format AS prm_format,
+    prms.family AS prm_family
 FROM outcomes
 SEMI JOIN tested_pairs(scale_) USING (task, policy)
 INNER JOIN policies USING (policy)
@@ -477,6 +478,68 @@ WHERE
     found.series IS NOT NULL
     AND (found.series <> 'compute_optimal' OR cross_fitted.held_out IS NOT NULL)
     AND (found.task, found.policy) IN (SELECT (task, policy) FROM tested_pairs(scale_));
+
+-- The ability of each PRM on each task to find the first wrong step, over all policies: F1 in %, as
+-- measured on the very task or, where it was not, as published.
+CREATE OR REPLACE TEMP MACRO abilities() AS TABLE
+SELECT
+    tasks.task, prm_ability.prm, prm_ability.ability, prm_ability.ci_low, prm_ability.ci_high,
+    prm_ability.source
+FROM tasks
+INNER JOIN prm_ability ON prm_ability.task = tasks.task OR prm_ability.task IS NULL
+WHERE prm_ability.policy IS NULL AND prm_ability.ability IS NOT NULL
+QUALIFY
+    row_number() OVER (
+        PARTITION BY tasks.task, prm_ability.prm
+        ORDER BY prm_ability.task IS NULL, prm_ability.source
+    ) = 1;
+
+-- The F1 (%) above which a PRM is strong: halfway between the ablest of the PRMs that the paper calls weak
+-- and the poorest of those that it calls strong, as published for ProcessBench MATH (section 4.2).
+CREATE OR REPLACE TEMP MACRO strong_from() AS (
+    SELECT
+        (
+            max(f1) FILTER (regexp_matches(prm, '^(Math-Shepherd|RLHFlow)'))
+            + min(f1) FILTER (regexp_matches(prm, '^(Skywork|Qwen2\.5-Math)'))
+        ) / 2
+    FROM processbench
+    WHERE subset = 'MATH'
+);
+
+-- Accuracies per problem of one method (value; the mean of several) and of another (reference) with each
+-- PRM, at every budget. Majority voting takes no PRM and stands beside each.
+CREATE OR REPLACE TEMP MACRO method_pairs(
+    scale_, scoring_, voting_, policies_, tasks_, difficulty_, first_, second_
+) AS TABLE
+WITH
+found AS (
+    SELECT *
+    FROM tested_outcomes(scale_)
+    WHERE
+        (method = 'majority' OR (scoring = scoring_ AND voting = voting_))
+        AND regexp_full_match(policy_title, policies_)
+        AND regexp_full_match(task_title, tasks_)
+        AND regexp_full_match(coalesce(bucket, 'unknown'), difficulty_)
+),
+prms_of AS (SELECT DISTINCT task, policy, prm, prm_title, prm_format FROM found WHERE prm IS NOT NULL)
+SELECT
+    found.task,
+    found.task_title,
+    found.policy_title,
+    prms_of.prm,
+    prms_of.prm_title,
+    prms_of.prm_format,
+    found.budget,
+    found.problem_id,
+    avg(accuracy) FILTER (regexp_full_match(method, first_)) AS value,
+    avg(accuracy) FILTER (regexp_full_match(method, second_)) AS reference
+FROM found
+INNER JOIN prms_of
+    ON
+        found.task = prms_of.task
+        AND found.policy = prms_of.policy
+        AND (found.prm = prms_of.prm OR found.prm IS NULL)
+GROUP BY ALL;
 
 -- Cases of a measured claim from pairs of accuracies (a table: task, task_title, policy_title, prm_title,
 -- budget, problem_id, value, reference): each task, policy and PRM at its largest budget.

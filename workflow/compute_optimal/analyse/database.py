@@ -18,6 +18,8 @@ from compute_optimal.analyse.adopted_pools import TABLES as POOL_TABLES
 from compute_optimal.analyse.predicted_difficulty import TABLES as PREDICTION_TABLES
 from compute_optimal.analyse.prm_ability import RATES
 from compute_optimal.analyse.prm_cases import CASES
+from compute_optimal.analyse.prm_gains import TABLES as GAIN_TABLES
+from compute_optimal.analyse.prm_gains import GainSettings, examine_gains
 from compute_optimal.analyse.published import (
     OPTSCALE,
     PAPER,
@@ -125,6 +127,9 @@ _ENTRIES: dict[str, Columns] = {
             **common("title"),
             "format": Column(TEXT, "How it reads a solution and gives its scores"),
             **common("n_parameters"),
+            "family": Column(
+                TEXT, "Family whose solutions alone it was taught on; null: several or unknown"
+            ),
         },
     ),
     "tasks": Columns(
@@ -219,6 +224,7 @@ TABLES: dict[str, Columns] = {
     **_ENTRIES,
     **ADOPTED,
     **REWARD_MODEL_TABLES,
+    **GAIN_TABLES,
     "published": PAPER,
     "pretraining": PRETRAINING,
     "processbench": PROCESSBENCH,
@@ -284,6 +290,7 @@ def build(
             study.statistics.confidence,
             study.seed,
         ),
+        **_gains(study, paths, printed["processbench"]),
         **printed,
     }
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -371,7 +378,10 @@ def _entries(study: Study) -> dict[str, pl.DataFrame]:
             ),
             *_adopted_policies(study),
         ],
-        "prms": [(p.name, p.title, p.format, p.n_parameters) for p in map(study.prm_facts, prms)],
+        "prms": [
+            (p.name, p.title, p.format, p.n_parameters, p.family)
+            for p in map(study.prm_facts, prms)
+        ],
         "tasks": [(task.name, task.title, task.n_problems) for task in map(study.task, tasks)],
         "study_budgets": [(budget,) for budget in study.budgets],
         "prompts": [
@@ -469,6 +479,54 @@ def _records(collection: cells.Collection, cell: Partition) -> Iterator[pl.DataF
             yield rows.with_columns(
                 **{name: null for name, null in absent.items() if name not in rows.columns}
             ).select(pl.col(name).cast(kind) for name, kind in schema.items())
+
+
+def _gains(
+    study: Study, paths: Mapping[str, Sequence[str]], processbench: pl.DataFrame
+) -> dict[str, pl.DataFrame]:
+    """What each PRM gains with the study's own policies, over its ability (``prm_gains``)."""
+
+    def read(table: str, columns: Columns) -> pl.LazyFrame:
+        files = paths[table]
+        return pl.scan_parquet(files) if files else pl.LazyFrame(schema=columns)
+
+    aggregation = study.aggregation
+    ours = {"scoring": aggregation.scoring, "voting": aggregation.voting}
+    own = pl.col("task").is_in(study.tasks), pl.col("policy").is_in(study.policies)
+    as_asked = [pl.col(name) == value for name, value in ours.items()]
+    is_majority = pl.col("method") == "majority"
+    rates = read("prm_rates", RATES).filter(pl.col("policy").is_null(), measure="f1")
+    measured = rates.select("task", "prm", 100 * pl.col("value").alias("f1")).collect()
+    published = processbench.filter(subset="MATH").select(
+        pl.col("registry_prm").alias("prm"), pl.col("f1").alias("published")
+    )
+    tasks = pl.DataFrame({"task": study.tasks}, schema={"task": TEXT})
+    # As Figure 6: what was measured on the task itself before what others published.
+    abilities = (
+        tasks.join(pl.DataFrame({"prm": study.prms}, schema={"prm": TEXT}), how="cross")
+        .join(measured, on=["task", "prm"], how="left")
+        .join(published, on="prm", how="left")
+        .with_columns(pl.coalesce("f1", "published").alias("f1"))
+    )
+    selected = read("selection", FILES["selection"]).filter(
+        *own, *as_asked, pl.col("prm").is_not_null(), rule="cross_fitted"
+    )
+    told_apart = read("score_quality", FILES["score_quality"]).filter(
+        *own, as_asked[0], measure="discrimination"
+    )
+    return examine_gains(
+        read("outcomes", FILES["outcomes"])
+        .filter(*own, is_majority & pl.col("prm").is_null() | as_asked[0] & as_asked[1])
+        .collect(),
+        read("held_out_outcomes", FILES["held_out_outcomes"]).filter(*own, *as_asked).collect(),
+        selected.select("task", "policy", "prm", "budget", "widening").collect(),
+        abilities,
+        told_apart.with_columns(100 * pl.col("value").alias("discrimination")).collect(),
+        read("problems", FILES["problems"]).select("task", "problem_id").collect(),
+        GainSettings(
+            study.statistics.bootstrap_replicates, study.statistics.confidence, study.seed, **ours
+        ),
+    )
 
 
 def _ledger(study: Study, storage: Storage) -> pl.DataFrame:

@@ -82,7 +82,21 @@ CHOSEN_OUTCOMES = Columns(
     },
 )
 
-TABLES = {"selection": SELECTION, "choices": CHOICES, "chosen_outcomes": CHOSEN_OUTCOMES}
+HELD_OUT = Columns(
+    "What the cross-fitted choice of methods gives on each problem, with each PRM",
+    {
+        "prm": Column(TEXT, "PRM of the strategies"),
+        **common("scoring", "voting", "budget", "problem_id"),
+        "accuracy": Column(REAL, "Chance of a right answer, 0 to 1"),
+    },
+)
+
+TABLES = {
+    "selection": SELECTION,
+    "choices": CHOICES,
+    "chosen_outcomes": CHOSEN_OUTCOMES,
+    "held_out_outcomes": HELD_OUT,
+}
 
 
 class _Key(NamedTuple):
@@ -177,6 +191,12 @@ def select_strategies(
                         of_all, choice, weights, confidence
                     )
                 ]
+            rows_of["held_out_outcomes"] += [
+                (prm, *of_budget, name, accuracy)
+                for prm, _, choice in asked
+                for name, accuracy in zip(names, choice.cross_fitted.accuracy.tolist(), strict=True)
+                if not np.isnan(accuracy)
+            ]
             for rule in ("in_sample", "cross_fitted"):
                 selection: Selection = getattr(chosen, rule)
                 rows_of["choices"] += [

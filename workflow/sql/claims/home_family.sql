@@ -1,6 +1,6 @@
--- What a PRM adds to majority voting (best-of-N at the largest budget) for policies of the family that
--- the PRM grew from, against what it adds for the others: one case for each task and PRM that has both.
--- Formats tell the family: RLHFlow's PRMs are Llama models, Skywork's and Qwen's are Qwen models.
+-- What a PRM adds to majority voting (best-of-N at the largest budget) for policies of the family whose
+-- solutions alone it was taught on, against what it adds for the others: one case for each task and PRM
+-- that has both. The registry tells the family; a PRM taught on several, or on unknown ones, is no case.
 -- Parameters: tasks, scoring, voting, scale.
 WITH
 found AS (
@@ -15,9 +15,7 @@ gains AS (
         scored.task_title,
         scored.prm_title,
         scored.problem_id,
-        contains(
-            lower(scored.family), if(scored.prm_format = 'rlhflow', 'llama', 'qwen')
-        ) AS is_home,
+        scored.family = scored.prm_family AS is_home,
         scored.accuracy - voted.accuracy AS gain
     FROM (
         FROM found WHERE method = 'best_of_n'
@@ -30,7 +28,7 @@ gains AS (
             AND voted.problem_id = scored.problem_id
             AND voted.budget = scored.budget
             AND voted.method = 'majority'
-    WHERE scored.prm_format IN ('rlhflow', 'skywork', 'qwen_math')
+    WHERE scored.prm_family IS NOT NULL
 ),
 pairs AS (
     SELECT

@@ -3,36 +3,10 @@
 -- Parameters: first, second (patterns of methods), prms (of titles or formats), difficulty,
 -- policies, tasks, scoring, voting, scale.
 WITH
-found AS (
-    SELECT *
-    FROM tested_outcomes($scale)
-    WHERE
-        (method = 'majority' OR (scoring = $scoring AND voting = $voting))
-        AND regexp_full_match(policy_title, $policies)
-        AND regexp_full_match(task_title, $tasks)
-        AND regexp_full_match(coalesce(bucket, 'unknown'), $difficulty)
-),
-prms_of AS (
-    SELECT DISTINCT task, policy, prm, prm_title
-    FROM found
-    WHERE regexp_full_match(prm_title, $prms) OR regexp_full_match(prm_format, $prms)
-),
 pairs AS (
-    SELECT
-        found.task,
-        found.task_title,
-        found.policy_title,
-        prms_of.prm_title,
-        found.budget,
-        found.problem_id,
-        avg(accuracy) FILTER (regexp_full_match(method, $first)) AS value,
-        avg(accuracy) FILTER (regexp_full_match(method, $second)) AS reference
-    FROM found
-    INNER JOIN prms_of
-        ON
-            found.task = prms_of.task
-            AND found.policy = prms_of.policy
-            AND (found.prm = prms_of.prm OR found.prm IS NULL)
-    GROUP BY ALL
+    FROM method_pairs(
+        $scale, $scoring, $voting, $policies, $tasks, $difficulty, $first, $second
+    )
+    WHERE regexp_full_match(prm_title, $prms) OR regexp_full_match(prm_format, $prms)
 )
 FROM cases_at_largest_budget('pairs') ORDER BY case_name;

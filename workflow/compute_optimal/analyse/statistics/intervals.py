@@ -104,7 +104,7 @@ def percentile_interval(
     sizes, inverse = np.unique(
         np.broadcast_to(np.asarray(n_problems), last.shape), return_inverse=True
     )
-    tail = np.array([_expanded_tail(int(size), confidence) for size in sizes])[inverse]
+    tail = np.array([expanded_tail(int(size), confidence) for size in sizes])[inverse]
     return _order_statistic(ordered, tail * last), _order_statistic(ordered, (1 - tail) * last)
 
 
@@ -227,7 +227,7 @@ def _order_statistic(ordered: FloatArray, position: FloatArray) -> FloatArray:
     return result
 
 
-def _expanded_tail(n: int, confidence: float) -> float:
+def expanded_tail(n: int, confidence: float) -> float:
     """Share of replicates left out on each side so that the width is that of a t interval."""
     z = _NORMAL.inv_cdf(0.5 + confidence / 2)
     if n < 2:

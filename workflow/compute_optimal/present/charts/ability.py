@@ -24,7 +24,9 @@ _COLOUR = style.METHODS["best_of_n"].colour
 def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
     """One point per PRM, its area in proportion to its parameters, and Y = a ln(X) + b.
 
-    Intervals over problems: of the accuracy always, of the ability where it was measured.
+    The paper's own line stands beside it, as far as it is inside the axes; names stand at the
+    points where they fit. Intervals over problems: of the accuracy always, of the ability where it
+    was measured.
     """
     points = [row for row in rows if row["ability"] and row["accuracy"] is not None]
     x = np.array([row["ability"] for row in points], dtype=np.float64)
@@ -35,6 +37,7 @@ def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
          row["ability"] if row["ability_high"] is None else row["ability_high"])
         for row in points
     ]  # fmt: skip
+    printed = _printed_line(rows)
     low, high = style.percent_limits([*y, *(end for ends in accuracies for end in ends)])
     largest = max((row["prm_n_parameters"] or 0 for row in points), default=0) or 1
 
@@ -47,16 +50,30 @@ def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
         if len({*x}) >= _LEAST_FOR_FIT:
             slope, intercept = np.polyfit(np.log(x), y, 1)
             grid = np.linspace(x.min(), x.max(), 100)
-            axes.plot(grid, slope * np.log(grid) + intercept, color=style.FAINT, linestyle="--")
-            sign = "+" if intercept >= 0 else "−"
+            axes.plot(
+                grid,
+                slope * np.log(grid) + intercept,
+                color=style.FAINT,
+                linestyle="--",
+                label="fit",
+            )
             axes.text(
                 0.98,
                 0.04,
-                f"Y = {slope:.2f} ln(X) {sign} {abs(intercept):.2f}".replace("-", "−")
-                + _rank_text(x, y),
+                f"fit: {_line_text(slope, intercept)}" + _rank_text(x, y),
                 transform=axes.transAxes,
                 ha="right",
                 color=style.MUTED,
+            )
+        if printed is not None:
+            # From where it is positive; without the axes' limits where nothing else is.
+            grid = np.linspace(1, 100, 200)
+            axes.plot(
+                grid,
+                printed[0] * np.log(grid) + printed[1],
+                color=style.METHODS["beam_search"].colour,
+                linestyle=(0, (1, 1.2)),
+                label="printed",
             )
         for (left, right), (bottom, top), ability, accuracy in zip(
             abilities, accuracies, x, y, strict=True
@@ -82,6 +99,7 @@ def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
                 ha="center",
                 va="bottom",
             )
+        _name_points(axes, [row["prm_title"] for row in points], x, y)
 
     lacking = [row["prm_title"] for row in rows if row not in points]
     panel = Panel(
@@ -101,8 +119,77 @@ def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
         "ability of the PRM to find wrong steps: F1 (%)",
         "mean accuracy (%)",
         [Block("", [panel], prepare)],
-        [_legend_entry(number, row) for number, row in enumerate(points, start=1)],
+        [
+            *(_legend_entry(number, row) for number, row in enumerate(points, start=1)),
+            *_lines(printed if points else None),
+        ],
     )
+
+
+def _printed_line(rows: Sequence[Row]) -> tuple[float, float] | None:
+    """Slope and intercept of the paper's line."""
+    for row in rows:
+        if row["printed_slope"] is not None and row["printed_intercept"] is not None:
+            return row["printed_slope"], row["printed_intercept"]
+    return None
+
+
+def _lines(printed: tuple[float, float] | None) -> list[tuple[Any, str]]:
+    from matplotlib.lines import Line2D
+
+    if printed is None:
+        return []
+    line = Line2D([], [], color=style.METHODS["beam_search"].colour, linestyle=(0, (1, 1.2)))
+    return [(line, f"the paper's line: {_line_text(*printed)}")]
+
+
+def _line_text(slope: float, intercept: float) -> str:
+    sign = "+" if intercept >= 0 else "−"
+    return f"Y = {slope:.2f} ln(X) {sign} {abs(intercept):.2f}".replace("-", "−")
+
+
+def _name_points(axes: Axes, names: Sequence[str], x: FloatArray, y: FloatArray) -> None:
+    """Names beside their points where they meet neither another name, point nor edge."""
+    box = axes.get_position()
+    width, height = (
+        72 * part * side
+        for part, side in zip((box.width, box.height), axes.figure.get_size_inches(), strict=True)
+    )
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    places = np.stack(
+        [(x - left) / (right - left) * width, (y - bottom) / (top - bottom) * height], axis=1
+    )
+    # Points, each with its number above it, and the words on the fit in the corner.
+    taken = [(px - 9.0, py - 9.0, px + 9.0, py + 20.0) for px, py in places.tolist()]
+    taken.append((0.5 * width, 0.0, width, 0.04 * height + 3 * style.TEXT))
+    for name, (px, py) in zip(names, places.tolist(), strict=True):
+        text = style.fit(name, style.WIDTH_OF_LABEL, style.SMALL, lines=1)
+        length, line = 0.62 * style.SMALL * len(text), 1.3 * style.SMALL
+        for start, below, across in (
+            (px + 12, py - line / 2, "left"),
+            (px - 12 - length, py - line / 2, "right"),
+            (px - length / 2, py - 11 - line, "center"),
+        ):
+            mine = start, below, start + length, below + line
+            inside = start >= 2 and mine[2] <= width - 2 and below >= 2 and mine[3] <= height - 2
+            if inside and not any(_meet(mine, other) for other in taken):
+                at = {"left": start, "right": mine[2], "center": px}[across]
+                axes.annotate(
+                    text,
+                    (at / width, (below + line / 2) / height),
+                    xycoords="axes fraction",
+                    ha=across,
+                    va="center",
+                    fontsize=style.SMALL,
+                    color=style.MUTED,
+                    bbox=style.HALO,
+                )
+                taken.append(mine)
+                break
+
+
+def _meet(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _accuracy_interval(row: Row) -> tuple[float, float]:

@@ -333,6 +333,11 @@ class PrmEntry(ModelEntry):
 
     format: PrmFormatName = Field(description="Input format: how steps become token ids")
     base: Line = Field(description="Model it was trained from")
+    family: Line | None = Field(
+        default=None,
+        description="Family of policies whose solutions alone it was taught on, as policies name "
+        "it; null where several or unknown. No part of what is stored",
+    )
 
 
 class OutsidePolicy(Entry):
@@ -362,6 +367,11 @@ class OutsidePrm(Entry):
     def format(self) -> str:
         """Stands where a PRM that runs here has its input format."""
         return self.kind
+
+    @property
+    def family(self) -> None:
+        """Not known of PRMs that never run here."""
+        return None
 
 
 class PromptFamily(Checked):

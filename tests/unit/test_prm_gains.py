@@ -1,0 +1,130 @@
+"""What PRMs gain over their ability, against plain sums and against SciPy's isotonic regression."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+from scipy.optimize import isotonic_regression
+
+from compute_optimal.analyse.prm_gains import GainSettings, examine_gains, thresholds
+
+SETTINGS = GainSettings(200, 0.95, 0, "prm_last", "prm_max")
+IDS = [f"p{i:02d}" for i in range(40)]
+F1 = {"poor": 10.0, "middling": 50.0, "able": 90.0}
+
+
+def crossing(x: np.ndarray, gains: np.ndarray) -> float:
+    """Where SciPy's fit, with straight lines between its points, passes 0."""
+    fit = isotonic_regression(gains).x
+    if fit[0] > 1e-12:
+        return -math.inf
+    if fit[-1] <= 1e-12:
+        return math.inf
+    above = int(np.argmax(fit > 1e-12))
+    share = -fit[above - 1] / (fit[above] - fit[above - 1])
+    return float(x[above - 1] + share * (x[above] - x[above - 1]))
+
+
+@pytest.mark.parametrize("n_prms", [3, 9])
+def test_thresholds_are_those_of_the_isotonic_fit(n_prms: int) -> None:
+    random = np.random.default_rng(n_prms)
+    x = np.sort(random.uniform(0, 100, n_prms))
+    gains = random.normal(0.05 * (x - 50), 3, (300, n_prms))
+    expected = [crossing(x, row) for row in gains]
+    assert {math.inf, -math.inf} < {*expected}
+    assert thresholds(x, gains) == pytest.approx(np.array(expected))
+
+
+def outcomes(gain_of: dict[str, float], policies: tuple[str, ...] = ("p",)) -> pl.DataFrame:
+    """Majority voting at N = 4 and 16, and best-of-N that is better by a PRM's gain at 16."""
+    schema = {
+        "task": pl.String(), "policy": pl.String(), "prm": pl.String(), "method": pl.String(),
+        "scoring": pl.String(), "voting": pl.String(), "budget": pl.Int64(),
+        "problem_id": pl.String(), "bucket": pl.String(), "accuracy": pl.Float64(),
+    }  # fmt: skip
+    random = np.random.default_rng(0)
+    rows = []
+    for policy in policies:
+        base = random.uniform(0.3, 0.6, len(IDS))
+        for i, problem in enumerate(IDS):
+            bucket = "hard" if i < 8 else "easy"
+            for budget in (4, 16):
+                of_problem = (budget, problem, bucket)
+                rows.append(("t", policy, None, "majority", None, "majority", *of_problem, base[i]))
+                rows += [
+                    ("t", policy, prm, "best_of_n", "prm_last", "prm_max", *of_problem,
+                     base[i] + (gain + 0.1 * (i % 2) - 0.05) * (budget == 16))
+                    for prm, gain in gain_of.items()
+                ]  # fmt: skip
+    return pl.DataFrame(rows, schema, orient="row")
+
+
+def examined(found: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    empty = found.clear()
+    abilities = pl.DataFrame({"task": "t", "prm": [*F1], "f1": [*F1.values()]})
+    told_apart = pl.DataFrame(
+        {
+            "task": "t",
+            "policy": [policy for policy in ("p", "q") for _ in F1],
+            "prm": [*F1, *F1],
+            "discrimination": [60.0, 70.0, 80.0, 62.0, 72.0, 82.0],
+        }
+    )
+    return examine_gains(
+        found,
+        empty.drop("method", "bucket"),
+        pl.DataFrame(
+            schema={n: pl.String() for n in ("task", "policy", "prm", "budget", "widening")}
+        ),
+        abilities,
+        told_apart,
+        pl.DataFrame({"task": "t", "problem_id": IDS}),
+        SETTINGS,
+    )
+
+
+def test_gains_are_paired_and_begin_between_two_prms() -> None:
+    tables = examined(outcomes({"able": 0.2, "poor": -0.1, "middling": -0.1}, ("p", "q")))
+    at_16 = tables["prm_gains"].filter(budget=16, bucket="all", against="majority")
+    for policy in ("p", "q", None):
+        mine = at_16.filter(pl.col("policy").eq_missing(pl.lit(policy, pl.String)))
+        gains = dict(zip(mine["prm"], mine["gain"], strict=True))
+        assert gains == pytest.approx({"able": 20, "poor": -10, "middling": -10})
+        # Paired: majority voting differs by tens of points between problems, the gain by 10.
+        assert (mine["ci_high"] - mine["ci_low"]).to_list() == pytest.approx([3.2] * 3, abs=0.6)
+    of_mean = at_16.filter(pl.col("policy").is_null())
+    assert dict(zip(of_mean["prm"], of_mean["discrimination"], strict=True)) == pytest.approx(
+        {"poor": 61, "middling": 71, "able": 81}
+    )
+    found = tables["prm_thresholds"].filter(policy="p", budget=16, bucket="all", against="majority")
+    places = {row["ability"]: row for row in found.iter_rows(named=True)}
+    assert places["f1"]["threshold"] == pytest.approx(50 + 40 / 3)
+    assert places["discrimination"]["threshold"] == pytest.approx(70 + 10 / 3)
+    assert places["f1"]["ci_low"] < places["f1"]["threshold"] < places["f1"]["ci_high"]
+    assert (places["f1"]["least"], places["f1"]["most"], places["f1"]["n_prms"]) == (10, 90, 3)
+    # As many points from the smallest budget, where nothing was gained.
+    fewest = tables["prm_gains"].filter(policy="p", budget=16, bucket="all", against="fewest")
+    assert fewest["gain"].to_list() == pytest.approx([20, -10, -10])
+
+
+def test_ends_are_infinite_where_all_prms_gain_or_none() -> None:
+    for gain, end in ((0.2, -math.inf), (-0.2, math.inf)):
+        tables = examined(outcomes(dict.fromkeys(F1, gain)))
+        row = tables["prm_thresholds"].row(
+            by_predicate=(pl.col("budget") == 16)
+            & (pl.col("bucket") == "all")
+            & (pl.col("against") == "majority")
+            & (pl.col("ability") == "f1"),
+            named=True,
+        )
+        assert (row["threshold"], row["ci_low"], row["ci_high"]) == (end, end, end)
+
+
+def test_few_problems_and_few_prms_say_nothing() -> None:
+    tables = examined(outcomes({"able": 0.2, "poor": -0.1}))
+    assert tables["prm_thresholds"].is_empty()
+    # Of the 40 problems, 8 are hard.
+    assert set(tables["prm_gains"]["bucket"]) == {"all", "easy"}

@@ -1,0 +1,88 @@
+-- What each PRM gains, over its ability: one row per policy (NULL: the mean over those that ran with every
+-- PRM), method, difficulty, comparison and PRM, at the largest of the budgets that most PRMs have. Gains
+-- and their intervals in points, abilities in %. f1_threshold, _low, _high, _least, _most, and of discrimination: where the
+-- gains of these PRMs begin (table prm_thresholds); NULL for fewer than three PRMs.
+-- fewest: the study's smallest budget, which rows of that comparison are against.
+-- Parameters: task, scoring, voting.
+WITH
+found AS (
+    FROM prm_gains WHERE task = $task AND scoring = $scoring AND voting = $voting
+),
+budgets AS (
+    SELECT policy, method, against, budget
+    FROM found
+    WHERE bucket = 'all'
+    GROUP BY policy, method, against, budget
+    QUALIFY
+        row_number() OVER (
+            PARTITION BY policy, method, against
+            ORDER BY count(*) FILTER (f1 IS NOT NULL) DESC, budget DESC
+        ) = 1
+),
+begins AS (
+    SELECT
+        policy,
+        method,
+        against,
+        budget,
+        bucket,
+        any_value(threshold) FILTER (ability = 'f1') AS f1_threshold,
+        any_value(ci_low) FILTER (ability = 'f1') AS f1_low,
+        any_value(ci_high) FILTER (ability = 'f1') AS f1_high,
+        any_value(least) FILTER (ability = 'f1') AS f1_least,
+        any_value(most) FILTER (ability = 'f1') AS f1_most,
+        any_value(threshold) FILTER (ability = 'discrimination') AS discrimination_threshold,
+        any_value(ci_low) FILTER (ability = 'discrimination') AS discrimination_low,
+        any_value(ci_high) FILTER (ability = 'discrimination') AS discrimination_high,
+        any_value(least) FILTER (ability = 'discrimination') AS discrimination_least,
+        any_value(most) FILTER (ability = 'discrimination') AS discrimination_most
+    FROM prm_thresholds
+    WHERE task = $task AND scoring = $scoring AND voting = $voting
+    GROUP BY ALL
+)
+SELECT
+    found.policy,
+    policies.title AS policy_title,
+    policies.n_parameters,
+    found.method,
+    found.budget,
+    found.bucket,
+    found.against,
+    (SELECT min(budget) FROM study_budgets WHERE budget > 1) AS fewest,
+    found.prm,
+    prms.title AS prm_title,
+    prms.n_parameters AS prm_n_parameters,
+    found.f1,
+    found.discrimination,
+    found.gain,
+    found.ci_low,
+    found.ci_high,
+    found.n_problems,
+    found.n_policies,
+    begins.* EXCLUDE (policy, method, against, budget, bucket)
+FROM found
+INNER JOIN budgets
+    ON
+        budgets.policy IS NOT DISTINCT FROM found.policy
+        AND budgets.method = found.method
+        AND budgets.against = found.against
+        AND budgets.budget = found.budget
+INNER JOIN prms ON prms.prm = found.prm
+LEFT JOIN policies ON policies.policy = found.policy
+LEFT JOIN begins
+    ON
+        begins.policy IS NOT DISTINCT FROM found.policy
+        AND begins.method = found.method
+        AND begins.against = found.against
+        AND begins.budget = found.budget
+        AND begins.bucket = found.bucket
+ORDER BY
+    found.policy IS NOT NULL,
+    policies.family,
+    policies.n_parameters,
+    found.policy,
+    list_position(['all', 'easy', 'medium', 'hard'], found.bucket),
+    list_position(['best_of_n', 'beam_search', 'dvts', 'compute_optimal'], found.method),
+    found.against DESC,
+    found.f1,
+    found.prm;
