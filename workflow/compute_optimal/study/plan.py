@@ -73,10 +73,10 @@ from compute_optimal.tasks import step_checker
 CLAIMS = Path("config/claims.yaml")
 
 ESTIMATES = (
-    "difficulty", "curves", "outcomes", "selection", "choices", "chosen_outcomes", "held_out_outcomes",
-    "picks", "calibration", "score_quality", "run_to_run", "pool_outcomes", "pool_selection",
-    "pool_choices", "pool_chosen", "predictions", "predicted_selection", "predicted_choices",
-    "predicted_outcomes", "predicted_gaps", "unpredicted", "adaptive",
+    "difficulty", "curves", "outcomes", "selection", "choices", "chosen_outcomes",
+    "held_out_outcomes", "picks", "calibration", "score_quality", "run_to_run", "pool_outcomes",
+    "pool_selection", "pool_choices", "pool_chosen", "predictions", "predicted_selection",
+    "predicted_choices", "predicted_outcomes", "predicted_gaps", "unpredicted", "adaptive",
     "bucket_accuracy",
 )  # fmt: skip
 
