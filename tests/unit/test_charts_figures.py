@@ -404,10 +404,10 @@ def test_gains_are_drawn_over_both_abilities_with_their_threshold(
     rows = [
         row
         for row in run_query("prm_gains", database, PARAMETERS)
-        if (row["against"], row["bucket"], row["method"]) == ("majority", "all", "dvts")
+        if (row["against"], row["bucket"], row["method"]) == ("majority", "all", "best_of_n")
     ]
     for ability in ("f1", "discrimination"):
-        axes = panel(drawn("prm_gains").sheet, f"dvts|{ability}")
+        axes = panel(drawn("prm_gains").sheet, f"best_of_n|{ability}")
         lines = {line.get_label(): line for line in axes.get_lines()}
         for policy in {row["policy"] for row in rows}:
             mine = sorted(

@@ -48,8 +48,8 @@ COLUMNS = {
     "over_optimisation": PAIRS
     | {"budget", "accuracy", "ci_low", "ci_high", "score", "score_low", "score_high"},
     "prm_gains": {
-        "policy", "policy_title", "n_parameters", "method", "budget", "bucket", "against", "fewest", "prm",
-        "prm_title", "prm_n_parameters", "f1", "discrimination", "gain", "ci_low", "ci_high",
+        "policy", "policy_title", "n_parameters", "method", "budget", "bucket", "against", "fewest",
+        "prm", "prm_title", "prm_n_parameters", "f1", "discrimination", "gain", "ci_low", "ci_high",
         "n_problems", "n_policies",
     }
     | {

@@ -487,7 +487,7 @@ def _gains(
     """What each PRM gains with the study's own policies, over its ability (``prm_gains``)."""
 
     def read(table: str, columns: Columns) -> pl.LazyFrame:
-        files = paths[table]
+        files = [*paths[table]]
         return pl.scan_parquet(files) if files else pl.LazyFrame(schema=columns)
 
     aggregation = study.aggregation

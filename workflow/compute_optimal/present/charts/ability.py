@@ -150,11 +150,10 @@ def _line_text(slope: float, intercept: float) -> str:
 
 def _name_points(axes: Axes, names: Sequence[str], x: FloatArray, y: FloatArray) -> None:
     """Names beside their points where they meet neither another name, point nor edge."""
-    box = axes.get_position()
-    width, height = (
-        72 * part * side
-        for part, side in zip((box.width, box.height), axes.figure.get_size_inches(), strict=True)
-    )
+    box = axes.get_window_extent()
+    # In points, as sizes of letters and marks are.
+    scale = 72 / axes.get_figure(root=True).dpi  # type: ignore[union-attr]
+    width, height = box.width * scale, box.height * scale
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
     places = np.stack(
         [(x - left) / (right - left) * width, (y - bottom) / (top - bottom) * height], axis=1
