@@ -219,7 +219,6 @@ COLUMNS = {
     },
     "table_5": GAINS,
     "table_6": FRONTIER | {"prm", "prm_n_parameters"},
-    "tables": {"name"},
     "public_tasks": {"task", "title", "n_problems"},
     "tasks": {"task", "title", "n_problems"},
 }  # fmt: skip
@@ -287,7 +286,6 @@ def test_every_file_is_tested_and_used() -> None:
         "public_tasks",
         "recommendations",
         "settings",
-        "tables",
         "tasks",
         "wrong_buckets",
     } == {item.query for item in ITEMS}
