@@ -32,7 +32,11 @@ from compute_optimal.study.spec import digest
 
 TASKS = (("math500", "MATH-500", 20), ("aime24", "AIME24", 8))
 PARAMETERS = {"task": "math500", "scoring": "prm_last", "voting": "prm_max"}
-NEITHER_RUN_NOR_CHECKED = {"cost_ledger", "provenance", "prm_ability", "table_7"}
+NEITHER_RUN_NOR_CHECKED = {
+    *("cost_ledger", "provenance", "prm_ability", "table_7"),
+    *("prm_gains_numbers", "prm_thresholds"),
+}
+"""Of a study whose steps are not checked, on few problems."""
 TABLES = [item.name for item in ITEMS if item.kind == "table"]
 HOSTILE = "a_b$c$ | <script>x</script> \\input{/etc/passwd} #%&~^ [x](y) `z` \u202e\x00\n end"
 

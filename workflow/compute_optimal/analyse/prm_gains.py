@@ -68,8 +68,8 @@ THRESHOLDS = Columns(
         "threshold": Column(
             REAL, "Ability where the fit passes 0; -infinity: every PRM gains; infinity: none does"
         ),
-        "ci_low": Column(REAL, "Lower end of its interval over problems; infinite as above"),
-        "ci_high": Column(REAL, "Upper end of its interval over problems; infinite as above"),
+        # May be infinite, as the threshold.
+        **common("ci_low", "ci_high"),
         "least": Column(REAL, "Ability of the poorest PRM"),
         "most": Column(REAL, "Ability of the ablest PRM"),
         "n_prms": Column(COUNT, "Number of PRMs"),
