@@ -335,7 +335,9 @@ def _doubtful_buckets(rows: Sequence[Row], database: Path) -> Iterator[str]:
     policies = {
         row["policy"]
         for row in rows
-        if row.get("bucket") in BUCKETS or row.get("part") == "both halves" or "n_easy" in row
+        # Some rows are of several policies, or of none.
+        if "policy" in row
+        and (row.get("bucket") in BUCKETS or row.get("part") == "both halves" or "n_easy" in row)
     }
     found = run_query("bucket_doubts", database) if policies else ()
     doubtful = [row for row in found if row["policy"] in policies and row["wrong"] >= OFTEN_WRONG]
