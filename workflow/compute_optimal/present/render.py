@@ -329,6 +329,9 @@ def _rows_and_subtitle(
 OFTEN_WRONG = 0.2
 """ASSUME: buckets are doubtful where so many problems, or more, are expected in the wrong one."""
 
+_NAMED = 4
+"""As many policies with doubtful buckets are named."""
+
 
 def _doubtful_buckets(rows: Sequence[Row], database: Path) -> Iterator[str]:
     """In words, policies whose difficulty these rows show and few samples decide."""
@@ -341,13 +344,13 @@ def _doubtful_buckets(rows: Sequence[Row], database: Path) -> Iterator[str]:
     }
     found = run_query("bucket_doubts", database) if policies else ()
     doubtful = [row for row in found if row["policy"] in policies and row["wrong"] >= OFTEN_WRONG]
-    for row in doubtful[:3]:
-        yield (
-            f"difficulty of {row['policy_title']} is from {row['n_samples']} samples: "
-            f"{100 * row['wrong']:.0f}% of the problems are expected in the wrong bucket"
+    if doubtful:
+        each = ", ".join(
+            f"{100 * row['wrong']:.0f}% of {row['model_title']} (of {row['n_samples']} samples)"
+            for row in doubtful[:_NAMED]
         )
-    if len(doubtful) > 3:
-        yield f"and so of {len(doubtful) - 3} more"
+        more = f" and {len(doubtful) - _NAMED} policies more" if len(doubtful) > _NAMED else ""
+        yield f"problems expected in the wrong bucket: {each}{more}"
 
 
 def _of_one_origin(item: Item, rows: Sequence[Row]) -> tuple[tuple[Row, ...], str | None]:
