@@ -194,6 +194,8 @@ def _parser() -> argparse.ArgumentParser:
     which.add_argument("--hard", action="store_true", help="those that are easy for no policy")
     command.add_argument("--n-problems", type=int, required=True, help="in all")
 
+    command = verb("finish-report", "what a report of Snakemake's lacks, put in")
+    command.add_argument("report", type=Path, help="its page, changed in place")
     verb("results-folder", "print where a study's results lie", study)
     verb("lock", "pin the models of a study in the lock file", study)
     command = verb("plan", "what is stored of a study, and what the rest would cost", study)

@@ -26,7 +26,8 @@ OTHER_FUNCTIONS = {
     "search-trees": "compute_optimal.generate.rules:search_trees",
     "describe-study": "compute_optimal.study.description:describe_study",
     "train-micro-model": "compute_optimal.micro.training:train_model",
-    # What people call.
+    # What make and people call.
+    "finish-report": "compute_optimal.present.pages.report:finish_report",
     "results-folder": "compute_optimal.study.config:results_folder",
     "lock": "compute_optimal.study.models:lock_study",
     "plan": "compute_optimal.study.cost:plan_study",

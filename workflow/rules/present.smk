@@ -52,7 +52,7 @@ rule draw_figures:
                 caption=f"../report/{name}.rst",
                 category=plan.category(name),
                 subcategory="Figures",
-                labels={"figure": name},
+                labels={"figure": plan.heading(name)},
             )
             for name in plan.figures
         ],
@@ -83,7 +83,7 @@ rule render_tables:
                 caption=f"../report/{name}.rst",
                 category=plan.category(name),
                 subcategory="Tables",
-                labels={"table": name},
+                labels={"table": plan.heading(name)},
             )
             for name in plan.tables
         ],

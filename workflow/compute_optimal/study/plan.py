@@ -276,6 +276,10 @@ class StudyPlan:
             "printed": "4 Printed by another paper",
         }[item_named(name).scale]
 
+    def heading(self, name: str) -> str:
+        """What a figure or table is called in the report."""
+        return item_named(name).heading
+
     @property
     def own_category(self) -> str:
         """The part of the report about what this study itself is about."""
