@@ -166,6 +166,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = verb("judge-claims", "the paper's claims: csv, md, tex, html")
     command.add_argument("--claims", type=Path, required=True)
+    command.add_argument("--priced-by", type=Path, required=True, help="study of untested claims")
     command.add_argument("--database", type=Path, required=True)
     command.add_argument("--outputs", type=Path, nargs="+", required=True)
 

@@ -4,8 +4,8 @@
 # rows and code are those of a drawing kept in <results>/figures/.drawn is copied from there.
 # What reads the database alone is not retried, whatever a profile says: it would end the same way.
 #
-# in:  <results>/study.duckdb, config/claims.yaml, workflow/sql/**/*.sql, notebooks/*.ipynb
-# out: <results>/claims.{csv,md,tex,html}, <results>/browser.html
+# in:  <results>/study.duckdb, config/{claims,paper}.yaml, workflow/sql/**/*.sql, notebooks/*.ipynb
+# out: <results>/index.html, <results>/claims.{csv,md,tex}, <results>/browser.html
 #      <results>/figures/*.{svg,pdf,png}, <results>/tables/*.{csv,md,tex},
 #      <results>/notebooks/*.{ipynb,html}
 
@@ -14,6 +14,7 @@ rule judge_claims:
     input:
         database="<results>/study.duckdb",
         claims="config/claims.yaml",
+        priced_by="config/paper.yaml",
         code=plan.sources("judge-claims"),
     output:
         csv=report(
@@ -25,7 +26,7 @@ rule judge_claims:
         md="<results>/claims.md",
         tex="<results>/claims.tex",
         html=report(
-            "<results>/claims.html",
+            "<results>/index.html",
             caption="../report/generic/claims.rst",
             category="3 Verdicts, on printed numbers too",
             labels={"verdicts": "with every case"},
@@ -36,6 +37,7 @@ rule judge_claims:
     shell:
         "python -m compute_optimal judge-claims"
         " --claims {input.claims:q}"
+        " --priced-by {input.priced_by:q}"
         " --database {input.database:q}"
         " --outputs {output:q}"
         " 2>&1 | tee {log:q}"
@@ -103,7 +105,7 @@ rule run_notebooks:
     input:
         notebooks=plan.notebook_sources,
         database="<results>/study.duckdb",
-        claims="<results>/claims.html",
+        claims="<results>/index.html",
         figures=rules.draw_figures.output.png,
         code=plan.sources("run-notebooks"),
     output:

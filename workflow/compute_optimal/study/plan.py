@@ -298,7 +298,8 @@ class StudyPlan:
     @property
     def claims(self) -> list[str]:
         """The verdicts on the paper's claims, in all formats."""
-        return [f"{self.results}/claims.{end}" for end in ("csv", "md", "tex", "html")]
+        table = [f"{self.results}/claims.{end}" for end in ("csv", "md", "tex")]
+        return [*table, f"{self.results}/index.html"]
 
     @property
     def browser(self) -> str:
