@@ -142,7 +142,7 @@ def _parser() -> argparse.ArgumentParser:
 
     for name, help_text in (
         ("draw-figures", "figures of the catalogue: svg, pdf, png"),
-        ("render-tables", "tables of the catalogue: csv, md, tex"),
+        ("render-tables", "tables of the catalogue: csv, md, tex, html"),
     ):
         command = verb(name, help_text)
         command.add_argument("--database", type=Path, required=True)

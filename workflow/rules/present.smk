@@ -6,7 +6,7 @@
 #
 # in:  <results>/study.duckdb, config/{claims,paper}.yaml, workflow/sql/**/*.sql, notebooks/*.ipynb
 # out: <results>/index.html, <results>/claims.{csv,md,tex}, <results>/browser.html
-#      <results>/figures/*.{svg,pdf,png}, <results>/tables/*.{csv,md,tex},
+#      <results>/figures/*.{svg,pdf,png}, <results>/tables/*.{html,csv,md,tex},
 #      <results>/notebooks/*.{ipynb,html}
 
 
@@ -79,9 +79,9 @@ rule render_tables:
         database="<results>/study.duckdb",
         code=plan.sources("render-tables"),
     output:
-        csv=[
+        html=[
             report(
-                f"<results>/tables/{name}.csv",
+                f"<results>/tables/{name}.html",
                 caption=f"../report/{name}.rst",
                 category=plan.category(name),
                 subcategory="Tables",
@@ -89,6 +89,7 @@ rule render_tables:
             )
             for name in plan.tables
         ],
+        csv=expand("<results>/tables/{name}.csv", name=plan.tables),
         md=expand("<results>/tables/{name}.md", name=plan.tables),
         tex=expand("<results>/tables/{name}.tex", name=plan.tables),
     log:

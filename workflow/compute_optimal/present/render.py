@@ -268,9 +268,9 @@ def _draw_one(figure: tuple[_Contents, Mapping[str, Path]]) -> None:
 def write_table(
     name: str, database: Path, outputs: Mapping[str, Path], *, task: str | None = None
 ) -> None:
-    """Write the table ``name`` to ``outputs``: format ("csv", "md", "tex") to path."""
+    """Write the table ``name`` to ``outputs``: format ("csv", "md", "tex", "html") to path."""
     table = tabulate(name, database, task=task)
-    texts = {"csv": table.csv, "md": table.markdown, "tex": table.latex}
+    texts = {"csv": table.csv, "md": table.markdown, "tex": table.latex, "html": table.html}
     _check_formats(outputs, tuple(texts))
     for suffix, path in outputs.items():
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -63,6 +63,11 @@ def page(
     return made
 
 
+def sorting_script() -> str:
+    """The script that lets tables of the class "sortable" be sorted, filtered and saved."""
+    return (_FOLDER / "tables.js").read_text(encoding="utf-8")
+
+
 def packed(text: str) -> str:
     """Text compressed (zlib), in base64: what ``unpack.js`` reads."""
     return base64.b64encode(zlib.compress(text.encode(), 9)).decode()

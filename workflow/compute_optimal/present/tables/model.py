@@ -1,4 +1,4 @@
-"""A table as data, and its three written forms.
+"""A table as data, and its written forms.
 
 CSV is for machines: one number a field, interval ends in fields of their own. Markdown and LaTeX
 are for people: "62.1 [58.0, 66.3]", and below a row what the paper prints for it. A cell that has
@@ -13,8 +13,10 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
+from compute_optimal.present.pages.page import page, sorting_script
 from compute_optimal.present.style import NOT_RUN, one_line, percent
 
 Relation = Literal["=", ">", "<"]
@@ -171,6 +173,34 @@ class Table:
         ]
         return "\n".join(lines) + "\n"
 
+    def html(self) -> str:
+        """A page of its own: sorted by a click, filtered by words, in no need of a network."""
+        lines = self._text_rows(str, str)
+        groups = iter(self._rows_or_not_run())
+        rows = []
+        for line in lines:
+            printed = line[0] == f"printed{MARK}"
+            cells = [None] * len(line) if printed else [*next(groups)]
+            rows.append(
+                {
+                    "printed": printed,
+                    "cells": [
+                        {"text": text, "number": column.kind != "text", "value": _order(cell)}
+                        for column, cell, text in zip(self.columns, cells, line, strict=True)
+                    ],
+                }
+            )
+        title, opened, subtitle = self.title.partition(" (")
+        return page(
+            Path(__file__).parent / "table.html",
+            title=title,
+            subtitle=subtitle[:-1] if opened and subtitle.endswith(")") else subtitle,
+            scripts=[sorting_script()],
+            columns=self.columns,
+            rows=rows,
+            notes=self.notes,
+        )
+
     def _repr_markdown_(self) -> str:
         return self.markdown()
 
@@ -198,6 +228,15 @@ class Table:
                 below = [f"printed{MARK}", *(_printed_text(*pair) for pair in pairs[1:])]
                 lines.append([escape_number(text) for text in below])
         return lines
+
+
+def _order(cell: Cell) -> float | None:
+    """What a column is sorted by; None for text."""
+    if isinstance(cell, Compared):
+        cell = cell.estimate
+    if isinstance(cell, Estimate | Printed):
+        return cell.value
+    return cell if isinstance(cell, int | float) else None
 
 
 def escape_markdown(text: str) -> str:
