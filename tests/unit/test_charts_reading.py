@@ -61,6 +61,7 @@ def test_every_item_has_a_caption_and_every_caption_an_item() -> None:
     assert {path.stem for path in REPORT_FOLDER.glob("*.rst")} == {
         "workflow",
         "browser",
+        "explorer",
         *(item.name for item in ITEMS),
     }
     for item in ITEMS:

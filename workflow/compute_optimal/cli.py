@@ -164,6 +164,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--database", type=Path, required=True)
     command.add_argument("--output", type=Path, required=True)
 
+    command = verb("build-explorer", "a page of every accuracy, drawn by choice")
+    command.add_argument("--database", type=Path, required=True)
+    command.add_argument("--output", type=Path, required=True)
+
     command = verb("judge-claims", "the paper's claims: csv, md, tex, html")
     command.add_argument("--claims", type=Path, required=True)
     command.add_argument("--priced-by", type=Path, required=True, help="study of untested claims")

@@ -14,6 +14,7 @@ FUNCTIONS = {
     "draw-figures": "compute_optimal.present.render:draw_figures",
     "render-tables": "compute_optimal.present.render:render_tables",
     "run-notebooks": "compute_optimal.present.notebooks:execute",
+    "build-explorer": "compute_optimal.present.pages.explorer:build_explorer",
     "build-browser": "compute_optimal.present.pages.browser:build_browser",
 }
 """Verb -> module:function, of the rules that depend on their sources."""

@@ -5,7 +5,7 @@
 # What reads the database alone is not retried, whatever a profile says: it would end the same way.
 #
 # in:  <results>/study.duckdb, config/{claims,paper}.yaml, workflow/sql/**/*.sql, notebooks/*.ipynb
-# out: <results>/index.html, <results>/claims.{csv,md,tex}, <results>/browser.html
+# out: <results>/index.html, <results>/claims.{csv,md,tex}, <results>/{explorer,browser}.html
 #      <results>/figures/*.{svg,pdf,png}, <results>/tables/*.{html,csv,md,tex},
 #      <results>/notebooks/*.{ipynb,html}
 
@@ -125,6 +125,27 @@ rule run_notebooks:
         " --claims {input.claims:q}"
         " --figures {input.figures:q}"
         " --outputs {output:q}"
+        " 2>&1 | tee {log:q}"
+
+
+rule build_explorer:
+    input:
+        database="<results>/study.duckdb",
+        code=plan.sources("build-explorer"),
+    output:
+        report(
+            "<results>/explorer.html",
+            caption="../report/explorer.rst",
+            category="0 Explorer",
+            labels={"page": "Explorer: accuracy by N, tokens, FLOPs, seconds"},
+        ),
+    log:
+        "<logs>/build_explorer.log",
+    retries: 0
+    shell:
+        "python -m compute_optimal build-explorer"
+        " --database {input.database:q}"
+        " --output {output:q}"
         " 2>&1 | tee {log:q}"
 
 

@@ -302,6 +302,11 @@ class StudyPlan:
         return [*table, f"{self.results}/index.html"]
 
     @property
+    def explorer(self) -> str:
+        """The page of all accuracies."""
+        return f"{self.results}/explorer.html"
+
+    @property
     def browser(self) -> str:
         """The rollout browser."""
         return f"{self.results}/browser.html"

@@ -243,5 +243,11 @@ def _policy_title(row: Row) -> str:
 
 
 def _prm_text(rows: Sequence[Row]) -> str:
-    titles = {row["prm_title"] for row in rows} - {None}
-    return f"PRM: {', '.join(sorted(titles))}" if titles else "no PRM"
+    titles = {
+        row["prm_title"]: row.get("prm_ability") for row in rows if row["prm_title"] is not None
+    }
+    named = [
+        title if ability is None else f"{title} (F1 {ability:.1f})"
+        for title, ability in sorted(titles.items())
+    ]
+    return f"PRM: {', '.join(named)}" if named else "no PRM"

@@ -322,6 +322,7 @@ def _links(judgement: Judgement) -> list[dict[str, str]]:
     made = "public_sources" if public else "provenance"
     return [
         *links,
+        {"text": "explorer", "href": f"explorer.html#scale={'public' if public else 'study'}"},
         {"text": "rollouts", "href": "browser.html"},
         {"text": "how its numbers were made", "href": f"tables/{made}.html"},
     ]

@@ -1,6 +1,6 @@
 "use strict";
 // Every table of class "sortable": sorted by a click on a heading, filtered by words, saved as CSV.
-for (const table of document.querySelectorAll("table.sortable")) {
+function makeSortable(table) {
   const body = table.tBodies[0];
   // A row that says what is printed for the row above stays with it.
   const groups = [];
@@ -67,4 +67,6 @@ for (const table of document.querySelectorAll("table.sortable")) {
     link.click();
     URL.revokeObjectURL(link.href);
   });
+  return tools;
 }
+for (const table of document.querySelectorAll("table.sortable")) makeSortable(table);
