@@ -306,7 +306,7 @@ ITEMS: tuple[Item, ...] = (
     Item(
         "figure_17",
         "Figures 17 and 18",
-        "Scoring bias: length decides between two right steps",
+        "Scoring bias: two right steps of unlike length, scored unlike",
         "prm_cases",
         chart=failures.examples("prefers_longer", "prefers_shorter"),
         aggregated=False,

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from compute_optimal.present.pages.page import page, sorting_script
-from compute_optimal.present.style import NOT_RUN, one_line, percent
+from compute_optimal.present.style import NOT_RUN, one_line, parameters_text, percent
 
 Relation = Literal["=", ">", "<"]
 TIES = (
@@ -61,15 +61,19 @@ class Printed:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """An estimate of this study (None: not run) beside the paper's number (None: not printed)."""
+    """An estimate of this study (None: not run) beside the paper's number (None: not printed).
+
+    ``differs`` says in what the two are unlike, such as N: then they are not compared.
+    """
 
     estimate: Estimate | None
     printed: Printed | None
+    differs: str = ""
 
     @property
     def difference(self) -> float | None:
         """Estimate minus printed value; None if either is missing or only a bound."""
-        if self.estimate is None or self.printed is None:
+        if self.estimate is None or self.printed is None or self.differs:
             return None
         exact = self.estimate.relation == self.printed.relation == "="
         return self.estimate.value - self.printed.value if exact else None
@@ -79,6 +83,8 @@ class Compared:
         """Whether the interval admits the printed value; None if there is nothing to compare."""
         ours, theirs = self.estimate, self.printed
         if ours is None or theirs is None or ours.low is None or ours.high is None:
+            return None
+        if self.differs:
             return None
         low = -math.inf if ours.low_relation == "<" else ours.low
         high = math.inf if ours.high_relation == ">" else ours.high
@@ -112,6 +118,8 @@ class Column:
     digits: int = 1
     suffix: str = ""
     scientific: bool = False
+    form: Literal["", "parameters"] = ""
+    """parameters: a count that people read as 1.24B."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +250,9 @@ def _order(cell: Cell) -> float | None:
 def escape_markdown(text: str) -> str:
     """Text that Markdown, its formulas and HTML show as it is, on one line."""
     # A numeric reference is inert everywhere; a backslash is not, between dollar signs.
-    return re.sub(r"[\\`*_{}\[\]<>&#|$~^]", lambda match: f"&#{ord(match[0])};", one_line(text))
+    # An underscore within a word is none of Markdown's marks.
+    marks = r"[\\`*{}\[\]<>&#|$~^]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])"
+    return re.sub(marks, lambda match: f"&#{ord(match[0])};", one_line(text))
 
 
 _LATEX = {
@@ -277,6 +287,8 @@ def _ampersands(cells: Sequence[str]) -> str:
 
 
 def _number(column: Column, value: float, relation: Relation = "=") -> str:
+    if column.form == "parameters":
+        return parameters_text(value)
     form = f".{column.digits}e" if column.scientific else f",.{column.digits}f"
     text = format(value, form).replace("e+", "e") if math.isfinite(value) else "∞"
     return f"{_SIGNS[relation]}{text}{column.suffix}".replace("-", "−")
@@ -303,7 +315,7 @@ def _printed_text(column: Column, cell: Cell) -> str:
     if not isinstance(cell, Compared) or cell.printed is None:
         return ""
     text = _number(column, cell.printed.value, cell.printed.relation)
-    remarks = []
+    remarks = [cell.differs] if cell.differs else []
     if cell.difference is not None and not column.scientific:
         remarks.append(f"{cell.difference:+.{column.digits}f}".replace("-", "−"))
     if cell.inside is not None:
