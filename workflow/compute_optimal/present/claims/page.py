@@ -245,6 +245,7 @@ def _claim(judgement: Judgement, names: Collection[str]) -> Mapping[str, Any]:
         "effect": measured.partition(";")[0] or one_line(judgement.reason),
         "where": one_line("; ".join([claim.where, *prints])),
         "rule": _rule_in_words(judgement),
+        "strict": _strict_in_words(judgement),
         "query": claim.query,
         "parameters": one_line(
             "; ".join(f"{key} = {value}" for key, value in claim.parameters.items()) or "none"
@@ -267,6 +268,14 @@ def _badge(judgement: Judgement) -> str:
     if judgement.verdict != "not reproduced":
         return judgement.verdict
     return "undecided" if judgement.is_undecided else "contradicted"
+
+
+def _strict_in_words(judgement: Judgement) -> str:
+    strict = judgement.strict
+    if strict is None:
+        return ""
+    p = "" if strict.corrected is None else f"; p = {strict.corrected:.2g}, corrected (Holm)"
+    return one_line(f"{strict.verdict}: {strict.reason}{p}.")
 
 
 def _rule_in_words(judgement: Judgement) -> str:
