@@ -150,6 +150,7 @@ define run_study
 	snakemake --cores $(CORES) --configfile $(CONFIG) $(SNAKEMAKE_OPTIONS) $(2); \
 	if [ ! -e "$$results/report.html" ] || [ -n "$$(find "$$results" -type f ! -name verify.html -newer "$$results/report.html" -print -quit)" ]; then \
 	  snakemake --cores 1 --configfile $(CONFIG) $(if $(ITEMS),--config items='$(ITEMS)') --report "$$results/report.html" --quiet; \
+	  python -m compute_optimal finish-report "$$results/report.html"; \
 	fi; \
 	echo "report: $$results/report.html"
 endef

@@ -71,4 +71,5 @@ rule all:
         rules.draw_figures.output,
         rules.render_tables.output,
         plan.notebooks_as("html"),
+        plan.explorer,
         plan.browser,

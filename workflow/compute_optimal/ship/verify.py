@@ -13,14 +13,17 @@ import csv
 import hashlib
 import io
 import math
+import os
+import platform
+import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
-import jinja2
-
 from compute_optimal.errors import StudyError
+from compute_optimal.present.pages.page import page as page_of
 from compute_optimal.ship.expected import (
     CLAIMS,
     Files,
@@ -77,8 +80,17 @@ class Verification:
     @property
     def html(self) -> str:
         """The page for a reader."""
-        template = jinja2.Template(_PAGE.read_text(encoding="utf-8"), autoescape=True)
-        return str(template.render(verification=self, standard_errors=STANDARD_ERRORS))
+        header, *rows = self.claims or ((),)
+        claims = [dict(zip(header, row, strict=False)) for row in rows]
+        return page_of(
+            _PAGE,
+            title=f"Verification of the study {self.study}",
+            styles=[(Path(__file__).parent / "verify.css").read_text(encoding="utf-8")],
+            verification=self,
+            claims=[{**claim, "measured": _measured(claim)} for claim in claims],
+            made=_made(),
+            standard_errors=STANDARD_ERRORS,
+        )
 
     @property
     def text(self) -> str:
@@ -91,6 +103,30 @@ class Verification:
         return "\n".join(lines)
 
 
+def _measured(claim: Mapping[str, str]) -> str:
+    """One decimal and the interval, from a row of the table of claims."""
+    try:
+        value, low, high = (
+            f"{float(claim[name]):+.1f}".replace("-", "−")
+            for name in ("measured", "measured_low", "measured_high")
+        )
+    except (KeyError, ValueError):
+        return "–"
+    return f"{value} [{low}, {high}] {claim.get('unit', '')}"
+
+
+def _made() -> str:
+    """When, on what commit and where the checks were made."""
+    when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    asked = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        commit = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        commit = "not known"
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    return f"Checked {when} at commit {commit} on {machine}, Python {platform.python_version()}."
+
+
 def verify_study(
     study: Study, expected: Path, *, tier: int, cores: int, page: Path | None
 ) -> Iterator[str]:
@@ -101,14 +137,14 @@ def verify_study(
     """
     with tempfile.TemporaryDirectory() as folder:
         verification = verify(study, expected, Path(folder), tier=tier, cores=cores)
-    page = page or study.results / "verify.html"
-    with partitions.atomic_write(page) as file:
+    file_of_page = page or study.results / "verify.html"
+    with partitions.atomic_write(file_of_page) as file:
         file.write(verification.html.encode())
-    yield f"{verification.text}\npage: {page}"
+    yield f"{verification.text}\npage: {file_of_page}"
     if not verification.passed:
         raise StudyError(
             "what ships with this study is not what it claims to be",
-            where=str(page),
+            where=str(file_of_page),
             cure="restore data/ from version control; if the change was meant: make ship",
         )
 

@@ -276,6 +276,10 @@ class StudyPlan:
             "printed": "4 Printed by another paper",
         }[item_named(name).scale]
 
+    def heading(self, name: str) -> str:
+        """What a figure or table is called in the report."""
+        return item_named(name).heading
+
     @property
     def own_category(self) -> str:
         """The part of the report about what this study itself is about."""
@@ -294,7 +298,13 @@ class StudyPlan:
     @property
     def claims(self) -> list[str]:
         """The verdicts on the paper's claims, in all formats."""
-        return [f"{self.results}/claims.{end}" for end in ("csv", "md", "tex", "html")]
+        table = [f"{self.results}/claims.{end}" for end in ("csv", "md", "tex")]
+        return [*table, f"{self.results}/index.html"]
+
+    @property
+    def explorer(self) -> str:
+        """The page of all accuracies."""
+        return f"{self.results}/explorer.html"
 
     @property
     def browser(self) -> str:

@@ -25,18 +25,6 @@ means AS (
     FROM points
     SEMI JOIN shared USING (task, policy, method, budget)
     GROUP BY ALL
-),
-abilities AS (
-    -- As Figure 6: measured on the task itself before published.
-    SELECT tasks.task, prm_ability.prm, prm_ability.ability
-    FROM tasks
-    INNER JOIN prm_ability ON prm_ability.task = tasks.task OR prm_ability.task IS NULL
-    WHERE prm_ability.policy IS NULL AND prm_ability.ability > 0
-    QUALIFY
-        row_number() OVER (
-            PARTITION BY tasks.task, prm_ability.prm
-            ORDER BY prm_ability.task IS NULL, prm_ability.source
-        ) = 1
 )
 SELECT
     format('{} on {}, ability {:.1f}', prm_title, task_title, any_value(abilities.ability))
@@ -50,6 +38,7 @@ SELECT
     'tenfold ability' AS x_unit,
     task AS trend
 FROM means
-INNER JOIN abilities USING (task, prm)
+INNER JOIN abilities() AS abilities USING (task, prm)
+WHERE abilities.ability > 0
 GROUP BY task, task_title, prm, prm_title
 ORDER BY task, x, case_name;

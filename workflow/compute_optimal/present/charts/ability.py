@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _LEAST_FOR_FIT = 3
-_COLOUR = style.METHODS["best_of_n"].colour
+_COLOUR = "#4D4D4D"
+"""Of no method: a point is the mean over several."""
+_NAMES, _END = 104.0, 144.0
+"""Where names begin on the axis of ability, which ends at 100, and where the panel does."""
 
 
 def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
@@ -39,9 +42,9 @@ def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
     largest = max((row["prm_n_parameters"] or 0 for row in points), default=0) or 1
 
     def prepare(axes: Axes) -> None:
-        axes.set_xlim(0, 100)
-        style.keep_labels_inside(axes)
-        axes.set_ylim(low, high + 0.12 * (high - low))
+        axes.set_xlim(0, _END)
+        axes.set_xticks(range(0, 101, 20))
+        axes.set_ylim(low - 0.1 * (high - low), high + 0.15 * (high - low))
 
     def paint(axes: Axes) -> None:
         if len({*x}) >= _LEAST_FOR_FIT:
@@ -50,12 +53,11 @@ def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
             axes.plot(grid, slope * np.log(grid) + intercept, color=style.FAINT, linestyle="--")
             sign = "+" if intercept >= 0 else "−"
             axes.text(
-                0.98,
+                0.01,
                 0.04,
                 f"Y = {slope:.2f} ln(X) {sign} {abs(intercept):.2f}".replace("-", "−")
                 + _rank_text(x, y),
                 transform=axes.transAxes,
-                ha="right",
                 color=style.MUTED,
             )
         for (left, right), (bottom, top), ability, accuracy in zip(
@@ -63,24 +65,26 @@ def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
         ):
             axes.hlines(accuracy, left, right, color=_COLOUR, alpha=0.45, linewidth=1.0)
             axes.vlines(ability, bottom, top, color=_COLOUR, alpha=0.45, linewidth=1.0)
-        for number, (row, ability, accuracy) in enumerate(zip(points, x, y, strict=True), start=1):
-            area = 25 + 375 * (row["prm_n_parameters"] or 0) / largest
+        # Names stand beside the axes, in the order of their points, so that none covers another.
+        heights = np.linspace(*axes.get_ylim(), len(points) + 2)[1:-1]
+        for place, i in enumerate(np.argsort(y)):
+            row, ability, accuracy = points[i], x[i], y[i]
             axes.scatter(
                 ability,
                 accuracy,
-                s=area,
+                s=25 + 375 * (row["prm_n_parameters"] or 0) / largest,
                 color=_COLOUR,
                 alpha=0.7,
                 edgecolor="white",
                 label=row["prm"],
             )
-            axes.annotate(
-                str(number),
-                (ability, accuracy),
-                xytext=(0, area**0.5 / 2 + 1),
-                textcoords="offset points",
-                ha="center",
-                va="bottom",
+            axes.plot([ability, _NAMES - 1], [accuracy, heights[place]], color=style.FAINT, lw=0.5)
+            axes.text(
+                _NAMES,
+                heights[place],
+                style.fit(row["prm_title"], 2.0, style.SMALL, lines=1),
+                va="center",
+                fontsize=style.SMALL,
             )
 
     lacking = [row["prm_title"] for row in rows if row not in points]
@@ -101,7 +105,6 @@ def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
         "ability of the PRM to find wrong steps: F1 (%)",
         "mean accuracy (%)",
         [Block("", [panel], prepare)],
-        [_legend_entry(number, row) for number, row in enumerate(points, start=1)],
     )
 
 
@@ -119,11 +122,3 @@ def _rank_text(x: FloatArray, y: FloatArray) -> str:
         return ""
     rho = f"{correlation.rho:.2f}".replace("-", "−")
     return f"\nSpearman's ρ = {rho} ({style.counted(len(x), 'PRM')}, p = {correlation.p_value:.2g})"
-
-
-def _legend_entry(number: int, row: Row) -> tuple[Any, str]:
-    from matplotlib.lines import Line2D
-
-    name = style.fit(row["prm_title"], 2.2, style.TEXT, lines=1)
-    label = f"{number}: {name} ({style.parameters_text(row['prm_n_parameters'])})"
-    return Line2D([], [], color=_COLOUR, marker="o", ls=""), label
