@@ -14,6 +14,11 @@ from typing import Any
 import pytest
 import yaml
 from clones import Clone, fresh_clone
+from stand_in_gpus import install, use
+
+from compute_optimal.engines.devices import VISIBLE
+from compute_optimal.study.config import load_study
+from compute_optimal.study.schedule import shard_counts
 
 ROOT = Path(__file__).parents[2]
 PLUGIN = {
@@ -80,6 +85,24 @@ def _asked_for(clone: Clone, profile: str, *options: str) -> tuple[str, dict[str
             dict(re.findall(r"\b(gpu|mem_mb|runtime|attempt)=(\d+)", found[1])) if found else {}
         )
     return output, asked
+
+
+def test_the_gpu_profile_runs_as_many_jobs_as_gpus_are_left_and_splits_for_them(
+    clone: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = use(install(tmp_path / "machine", 4), monkeypatch)
+    done = clone.run(
+        *("snakemake", "analysis", "--dry-run", "--workflow-profile", "profiles/gpu"),
+        *("--configfile", "config/one-gpu.yaml"),
+        **{**machine.environment, VISIBLE: "0,2"},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "engine=2, gpu=2" in re.sub(r"\s+", " ", done.stdout + done.stderr)
+    monkeypatch.chdir(ROOT)
+    counts = shard_counts(load_study(ROOT / "config/one-gpu.yaml"), 2)
+    assert max(counts.values()) > 1
+    planned = len(re.findall(r"rule \w+_of_shard:", done.stdout + done.stderr))
+    assert planned == sum(n for n in counts.values() if n > 1)
 
 
 def profile_of(name: str) -> Any:

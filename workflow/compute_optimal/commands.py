@@ -29,7 +29,7 @@ OTHER_FUNCTIONS = {
     # What people call.
     "results-folder": "compute_optimal.study.config:results_folder",
     "lock": "compute_optimal.study.models:lock_study",
-    "plan": "compute_optimal.study.cost:plan_study",
+    "plan": "compute_optimal.study.schedule:plan_study",
     "adopt": "compute_optimal.adopt.collection:adopt_all",
     "import-gguf": "compute_optimal.engines.gguf:import_gguf",
     "choose-problems": "compute_optimal.micro.evaluation_set:choose_by_pilot",

@@ -308,15 +308,6 @@ def _top(cell: Cell, needed: Sequence[int]) -> int:
     return 1 if whole else max(needed)
 
 
-def plan_study(study: Study, hardware: str | None, by: str, output: Path | None) -> Iterator[str]:
-    """The command ``plan``: ``describe``, and every cell as CSV in ``output``."""
-    planned = plan(study, *hardware_named(study, hardware))
-    yield describe(planned, by)
-    if output:
-        planned.cells.write_csv(output)
-        yield f"every cell: {output}"
-
-
 def resources(study: Study, names: Sequence[str], jobs: int, to_do: pl.DataFrame) -> Resources:
     """What one of the ``jobs`` that share the cells ``to_do`` (rows of a plan) asks for.
 
