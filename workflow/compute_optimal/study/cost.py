@@ -18,7 +18,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -26,7 +25,7 @@ import polars as pl
 from compute_optimal.store import units
 from compute_optimal.store.storage import Storage
 from compute_optimal.study.cells import Cell, Grid
-from compute_optimal.study.config import HardwareEntry, ModelEntry, Study, hardware_named
+from compute_optimal.study.config import HardwareEntry, ModelEntry, Study
 from compute_optimal.study.coverage import Stock, coverage
 
 GIB = 2**30
@@ -112,7 +111,7 @@ def gpu_memory_shares(
 ) -> tuple[float, float]:
     """Shares of each GPU's memory for the policy and the PRM of a search, which run on the same.
 
-    Each gets what it needs at least, the policy three quarters of what is left: its 256 solutions
+    Each gets what it needs at least, the policy three quarters of what is left: its solutions
     grow side by side, while a PRM reads a few texts at a time. Together they take
     ``GPU_MEMORY_SHARE``; where the least needs are over it, they are scaled down to it, and the
     engine that then finds too little says so.

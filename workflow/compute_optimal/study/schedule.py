@@ -185,7 +185,7 @@ def busy_lines(study: Study, planned: Plan, sizes: Sequence[int] = (1, 4, 8)) ->
 
 
 def plan_study(study: Study, hardware: str | None, by: str, output: Path | None) -> Iterator[str]:
-    """The command ``plan``: ``describe``, how busy GPUs would be, every cell as CSV in ``output``."""
+    """The command ``plan``: a table, how busy GPUs would be, every cell as CSV in ``output``."""
     planned = plan(study, *hardware_named(study, hardware))
     yield describe(planned, by)
     yield from busy_lines(study, planned)
