@@ -74,12 +74,12 @@ def run_study(
     @contextmanager
     def policy(*_: object) -> Iterator[Any]:
         engine = fake_engines.FakePolicy(lambda *request: respond(sentences, *request))
-        yield SimpleNamespace(engine=engine, prompt_ids=fake_engines.prompt_ids)
+        yield SimpleNamespace(engine=engine, prompt_ids=fake_engines.prompt_ids, slots=256)
 
     @contextmanager
     def prm(*_: object) -> Iterator[Any]:
         engine = fake_engines.FakePrm(margin)
-        yield SimpleNamespace(engine=engine, encode=fake_engines.encode, context=100_000)
+        yield SimpleNamespace(engine=engine, encode=fake_engines.encode, context=100_000, slots=256)
 
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(generate, "open_policy", policy)

@@ -229,6 +229,10 @@ def _parser() -> argparse.ArgumentParser:
     command = verb("verify", help_text, study, shipped)
     command.add_argument("--tier", type=int, choices=(0, 1), default=1)
     command.add_argument("--page", type=Path, help="default: verify.html in the study's results")
+    help_text = "do engines do on this machine what a study relies on? Some minutes"
+    command = verb("check-engine", help_text, study)
+    command.add_argument("--page", type=Path, default=Path("results/check-engine.html"))
+    command.add_argument("--quick", action="store_true", help="a slice of it: one PRM, few samples")
     command = verb("adopt", "take the rollouts of registered collections", study)
     command.add_argument(
         "collections",

@@ -32,8 +32,8 @@ from compute_optimal.ship.expected import (
     read_manifest,
     recompute,
 )
-from compute_optimal.store import partitions
-from compute_optimal.study.cells import all_partitions, collection_of
+from compute_optimal.store import partitions, units
+from compute_optimal.study.cells import Grid, all_partitions, collection_of
 from compute_optimal.study.config import Study
 from compute_optimal.study.models import model_folder
 
@@ -156,7 +156,7 @@ def verify(study: Study, shipped: Path, folder: Path, *, tier: int, cores: int) 
     fails; raises ``StudyError`` where no results ship for the study.
     """
     expected = shipped / study.name
-    checks = shipped_files(study, expected)
+    checks = [*shipped_files(study, expected), engine_versions(study, folder)]
     files = read_expected(expected)
     if tier >= 1:
         try:
@@ -196,6 +196,29 @@ def shipped_files(study: Study, expected: Path) -> list[Check]:
             _check(0, f"verdicts of {own} against the shipped ones", [finding] * (not same))
         )
     return checks
+
+
+def engine_versions(study: Study, folder: Path) -> Check:
+    """Tier 0: which cells hold units of more than one version of the engine.
+
+    Allowed, for each unit says what made it, but whoever compares cells must know it. ``folder``:
+    any in which there is no store.
+    """
+    shipped = partitions.Store(folder / "nothing", [study.store.shipped])
+    remarks, n_cells = [], 0
+    for cell in Grid(study):
+        made = units.stored(shipped, cell.spec, ["engine"])
+        if made.is_empty():
+            continue
+        n_cells += 1
+        counts = made.group_by("engine").len().sort("engine").rows()
+        if len(counts) > 1:
+            of = ", ".join(f"{n:,} units of {engine}" for engine, n in counts)
+            remarks.append(f"{cell.partition(shipped).directory}: {of}")
+    subject = f"engine of {n_cells} cells: one version each"
+    if remarks:
+        subject = f"engine of {n_cells} cells: {len(remarks)} hold units of more than one version"
+    return Check(0, subject, True, tuple(remarks) or ("as each unit says",))
 
 
 def _damage(path: Path, sha256: str) -> list[str]:
