@@ -92,6 +92,13 @@ run: $(ENGINE)/.done ## the same with the CPU engine at hand: what is missing is
 run-gpu: $(CUDA)/.done ## the same on this machine's NVIDIA GPUs (CONFIG=config/one-gpu.yaml ITEMS=...)
 	@$(call run_study,$(CUDA),--workflow-profile profiles/gpu --config generate=missing $(if $(ITEMS),items='$(ITEMS)'))
 
+.PHONY: check-engine check-gpu
+check-engine: $(ENGINE)/.done ## does the CPU engine do here what a study relies on? (some minutes; results/check-engine.html)
+	@$(ENGINE)/bin/python -m compute_optimal check-engine
+
+check-gpu: $(CUDA)/.done ## the same of the engine for NVIDIA GPUs: the first five minutes on a GPU
+	@$(CUDA)/bin/python -m compute_optimal check-engine
+
 .PHONY: plan
 plan: $(CORE)/.done ## what a study has, and what the rest would cost (CONFIG=... HARDWARE=... ITEMS="Table 3, Figure 5")
 	@$(CORE)/bin/python -m compute_optimal plan --config $(CONFIG) $(NARROWED) $(if $(HARDWARE),--hardware $(HARDWARE))
@@ -150,6 +157,7 @@ define run_study
 	snakemake --cores $(CORES) --configfile $(CONFIG) $(SNAKEMAKE_OPTIONS) $(2); \
 	if [ ! -e "$$results/report.html" ] || [ -n "$$(find "$$results" -type f ! -name verify.html -newer "$$results/report.html" -print -quit)" ]; then \
 	  snakemake --cores 1 --configfile $(CONFIG) $(if $(ITEMS),--config items='$(ITEMS)') --report "$$results/report.html" --quiet; \
+	  python -m compute_optimal finish-report "$$results/report.html"; \
 	fi; \
 	echo "report: $$results/report.html"
 endef

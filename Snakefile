@@ -13,7 +13,7 @@ if not workflow.overwrite_configfiles:
 
 
 # Read anew: of two equal keys and of 010, what Snakemake has read no longer shows what was written.
-plan = for_snakemake(workflow.configfiles, workflow.config_settings.config_args)
+plan = for_snakemake(workflow)
 # What captions of the report are told.
 config.update(plan.described)
 
@@ -71,4 +71,5 @@ rule all:
         rules.draw_figures.output,
         rules.render_tables.output,
         plan.notebooks_as("html"),
+        plan.explorer,
         plan.browser,

@@ -21,7 +21,7 @@ from workbench import (
     write_result,
 )
 
-from compute_optimal.generate.jobs import MAX_IN_FLIGHT
+from compute_optimal.engines.sizes import MOST_SLOTS_ON_CPU, in_flight
 from compute_optimal.search import run, score_samples
 from compute_optimal.store.storage import Storage
 from compute_optimal.study import cells
@@ -57,7 +57,7 @@ def main() -> None:
                 ),
                 scoring=engine,  # type: ignore[arg-type]
                 on_finished=lambda _: None,
-                max_in_flight=MAX_IN_FLIGHT,
+                max_in_flight=in_flight(MOST_SLOTS_ON_CPU),
             )
 
         def one_by_one() -> None:

@@ -18,7 +18,7 @@ from typing import Any
 from workbench import ROOT, write_result
 
 from compute_optimal.engines import open_sampling_engine
-from compute_optimal.generate.jobs import MAX_IN_FLIGHT
+from compute_optimal.engines.sizes import MOST_SLOTS_ON_CPU, in_flight
 from compute_optimal.policies.prompts import load_tokenizer, prompt_ids
 from compute_optimal.search import run
 from compute_optimal.search.sampling import PoolResult, SamplingSettings, draw
@@ -53,7 +53,7 @@ def sample(study: Study, name: str, n_problems: int, n_samples: int) -> dict[str
             ),
             sampling=engine,
             on_finished=results.append,
-            max_in_flight=MAX_IN_FLIGHT,
+            max_in_flight=in_flight(MOST_SLOTS_ON_CPU),
         )
         seconds = time.perf_counter() - started
     n_tokens = sum(one.n_tokens for result in results for one in result.samples)

@@ -4,7 +4,11 @@
 
 The raw arm is vLLM's own ``LLM.generate`` on all requests of the search at once, so that nothing
 waits for anything; it draws the same tokens, because each request carries its seed. Once with a
-scorer that costs nothing (the hash of the input), once with a real PRM on the same two cores.
+scorer that costs nothing (the hash of the input), once with a real PRM on the same cores.
+
+With a PRM no search can be faster than drawing and scoring apart: all requests of the search to the
+policy at once, then all of those to the PRM at once, each in full batches and with nothing that
+waits for the other. The share of that limit is the figure that says what searching itself costs.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ from workbench import (
     PRM,
     Bench,
     Recorded,
+    drain,
     open_bench,
     ratio,
     take_turns,
@@ -25,7 +30,7 @@ from workbench import (
 )
 
 from compute_optimal.engines.requests import SampleRequest, ScoreRequest, ScoreResult
-from compute_optimal.generate.jobs import MAX_IN_FLIGHT, SCORE_BATCH
+from compute_optimal.engines.sizes import MOST_SLOTS_ON_CPU, in_flight, score_batch
 from compute_optimal.search import SearchResult, run
 from compute_optimal.study.spec import seed_for
 
@@ -63,8 +68,8 @@ def search(bench: Bench, policy: Any, scorer: Any, budget: int) -> list[SearchRe
         sampling=policy,
         scoring=scorer,
         on_finished=results.append,
-        max_in_flight=MAX_IN_FLIGHT,
-        score_batch=SCORE_BATCH,
+        max_in_flight=in_flight(MOST_SLOTS_ON_CPU),
+        score_batch=score_batch(MOST_SLOTS_ON_CPU),
     )
     return results
 
@@ -100,24 +105,37 @@ def main() -> None:
     figures: dict[str, Any] = vars(arguments)
     with open_bench(arguments.problems, arguments.policy, arguments.prm) as bench:
         for name, scorer in (("free scorer", FreeScorer()), ("PRM", bench.prm)):
-            recorded = Recorded(bench.policy)
-            search(bench, recorded, scorer, arguments.budget)  # also warms the engines up
-            seconds = take_turns(
-                bench,
-                {
-                    "search": lambda scorer=scorer: search(
-                        bench, bench.policy, scorer, arguments.budget
-                    ),
-                    "raw": lambda recorded=recorded: generate(bench, recorded.requests),
-                },
-                arguments.rounds,
-            )
+            recorded, scored = Recorded(bench.policy), Recorded(scorer)
+            search(bench, recorded, scored, arguments.budget)  # also warms the engines up
+
+            def apart(recorded: Recorded = recorded, scored: Recorded = scored) -> None:
+                generate(bench, recorded.requests)
+                drain(bench.prm, scored.requests)
+
+            arms = {
+                "search": lambda scorer=scorer: search(
+                    bench, bench.policy, scorer, arguments.budget
+                ),
+                "raw": lambda recorded=recorded: generate(bench, recorded.requests),
+            }
+            if scorer is bench.prm:
+                arms["apart"] = apart
+            seconds = take_turns(bench, arms, arguments.rounds)
             figures[name] = {
                 "requests": len(recorded.requests),
                 "generated_tokens": recorded.n_tokens,
                 "search_tokens_per_second": round(recorded.n_tokens / min(seconds["search"])),
                 "raw_tokens_per_second": round(recorded.n_tokens / min(seconds["raw"])),
                 "share_of_raw": round(ratio(seconds, "raw", "search"), 2),
+                **(
+                    {
+                        "share_of_drawing_and_scoring_apart": round(
+                            ratio(seconds, "apart", "search"), 2
+                        )
+                    }
+                    if "apart" in arms
+                    else {}
+                ),
                 "seconds": seconds,
             }
     write_result("search_throughput", figures)

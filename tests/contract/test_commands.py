@@ -23,6 +23,8 @@ NOT_RUN = {
     "make run CONFIG=config/smollm2.yaml": "nine minutes; test_pretrained.py runs its model",
     "make run ... SNAKEMAKE_OPTIONS='--set-threads draw_samples=4'": "as make run",
     "make run-gpu": "needs a GPU",
+    "make check-gpu": "needs a GPU",
+    "make check-engine": "test_engine_check.py runs a slice of it",
     "make run-gpu CONFIG=config/one-gpu.yaml": "needs a GPU",
     "make engine": "makes the environment of this test",
     "make core": "makes the environment of the next command",

@@ -14,6 +14,11 @@ from typing import Any
 import pytest
 import yaml
 from clones import Clone, fresh_clone
+from stand_in_gpus import install, use
+
+from compute_optimal.engines.devices import VISIBLE
+from compute_optimal.study.config import load_study
+from compute_optimal.study.schedule import shard_counts
 
 ROOT = Path(__file__).parents[2]
 PLUGIN = {
@@ -48,6 +53,17 @@ def test_another_attempt_asks_for_more_memory_and_time(profile: str, asked_for: 
         assert (first[rule]["attempt"], second[rule]["attempt"]) == ("1", "2"), rule
 
 
+LARGE = {
+    "name": "large",
+    "generate": "missing",
+    "tasks": ["MATH-500"],
+    "policies": ["Qwen2.5-72B-Instruct"],
+    "prms": ["Skywork-PRM-1.5B"],
+    "methods": ["cot", "majority", "best_of_n", "beam_search", "dvts"],
+    "budgets": [4, 16, 64, 256],
+    "samples_per_job": 64_000,
+}
+
 Asked = Callable[..., tuple[str, dict[str, dict[str, str]]]]
 
 
@@ -56,6 +72,7 @@ def asked_for(tmp_path_factory: pytest.TempPathFactory) -> Asked:
     """The output of a dry run of a large study with a profile (and options), and rule -> resource
     -> what its last job asks; each is made once."""
     clone = fresh_clone(tmp_path_factory.mktemp("planned"))
+    (clone.folder / "large.yaml").write_text(yaml.safe_dump(LARGE))
     return cache(partial(_asked_for, clone))
 
 
@@ -66,8 +83,7 @@ def _asked_for(clone: Clone, profile: str, *options: str) -> tuple[str, dict[str
     done = clone.run(
         *("snakemake", "analysis", "--dry-run", "--workflow-profile", f"profiles/{profile}"),
         *options,
-        *("--configfile", "config/paper.yaml", "--config", "samples_per_job=64000"),
-        *("policies=[Qwen2.5-72B-Instruct]", "prms=[Skywork-PRM-1.5B]", "tasks=[MATH-500]"),
+        *("--configfile", "large.yaml"),
         pythonpath=str(Path(plugin.origin).parents[1]),
     )
     output = done.stdout + done.stderr
@@ -80,6 +96,23 @@ def _asked_for(clone: Clone, profile: str, *options: str) -> tuple[str, dict[str
             dict(re.findall(r"\b(gpu|mem_mb|runtime|attempt)=(\d+)", found[1])) if found else {}
         )
     return output, asked
+
+
+def test_the_gpu_profile_runs_as_many_jobs_as_gpus_are_left_and_splits_for_them(
+    clone: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = use(install(tmp_path / "machine", 4), monkeypatch)
+    done = clone.run(
+        *("snakemake", "analysis", "--dry-run", "--workflow-profile", "profiles/gpu"),
+        *("--configfile", "config/one-gpu.yaml"),
+        **{**machine.environment, VISIBLE: "0,2"},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    monkeypatch.chdir(ROOT)
+    counts = shard_counts(load_study(ROOT / "config/one-gpu.yaml"), 2)
+    assert max(counts.values()) > 1
+    planned = len(re.findall(r"rule \w+_of_shard:", done.stdout + done.stderr))
+    assert planned == sum(n for n in counts.values() if n > 1)
 
 
 def profile_of(name: str) -> Any:

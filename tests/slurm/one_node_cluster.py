@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 CONFIGURED = Path("/etc/slurm/slurm.conf")
+_LINKED = ("slurm.conf", "gres.conf")
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "scancel", "sinfo")
 
 CONFIGURATION = """\
@@ -42,12 +43,17 @@ TaskPlugin=task/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 ReturnToService=2
+GresTypes=gpu
 KillWait=5
 MinJobAge=600
 SchedulerParameters=sched_interval=2
-NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory=16000 State=UNKNOWN
+NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory=16000 Gres=gpu:{gpus} State=UNKNOWN
 PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP
 """
+
+
+SIMULATED_GPUS = 2
+"""GPUs of the node: names of the null device, which SLURM hands out and nobody computes on."""
 
 
 def absent() -> str | None:
@@ -113,12 +119,20 @@ class OneNodeCluster:
                 user=getpass.getuser(),
                 folder=self.folder,
                 cpus=os.cpu_count(),
+                gpus=SIMULATED_GPUS,
                 controller_port=_free_port(),
                 node_port=_free_port(),
             )
         )
-        CONFIGURED.unlink(missing_ok=True)  # a link whose folder is gone
-        CONFIGURED.symlink_to(self.folder / "slurm.conf")
+        for number in range(SIMULATED_GPUS):
+            (self.folder / f"gpu{number}").symlink_to("/dev/null")
+        (self.folder / "gres.conf").write_text(
+            f"NodeName={self.node} Name=gpu File={self.folder}/gpu[0-{SIMULATED_GPUS - 1}]\n"
+        )
+        # SLURM reads gres.conf from the folder of slurm.conf as it is named.
+        for name in _LINKED:
+            (CONFIGURED.parent / name).unlink(missing_ok=True)  # a link whose folder is gone
+            (CONFIGURED.parent / name).symlink_to(self.folder / name)
         try:
             # --force: the folder may belong to a user whom munged does not expect.
             self._start(
@@ -144,7 +158,8 @@ class OneNodeCluster:
             except subprocess.TimeoutExpired:
                 daemon.kill()
                 daemon.wait()
-        CONFIGURED.unlink(missing_ok=True)
+        for name in _LINKED:
+            (CONFIGURED.parent / name).unlink(missing_ok=True)
 
     def _end_jobs(self) -> None:
         # Without their daemons, jobs would stay for ever.

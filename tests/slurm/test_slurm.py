@@ -116,6 +116,47 @@ def until(ready: Callable[[], object], what: str, seconds: float = 180) -> None:
         time.sleep(0.05)
 
 
+LEASING = """\
+import os, sys, time
+from pathlib import Path
+from compute_optimal.engines.devices import leased_devices
+with leased_devices(int(sys.argv[1]), "a job"):
+    mine = os.environ["CUDA_VISIBLE_DEVICES"].split(",")
+    for name in mine:
+        Path(f"held-{name}").mkdir()
+    Path(sys.argv[2]).write_text(" ".join(mine))
+    while not Path("end").exists():
+        time.sleep(0.1)
+    for name in mine:
+        Path(f"held-{name}").rmdir()
+"""
+"""A job that takes its GPUs as the study's jobs do. Who makes a folder twice ends in an error."""
+
+
+def test_two_jobs_share_the_gpus_of_a_node_and_a_third_waits(
+    cluster: OneNodeCluster, tmp_path: Path
+) -> None:
+    (tmp_path / "job.py").write_text(LEASING)
+    workflow = Path(__file__).parents[2] / "workflow"
+
+    def submit(n_gpus: int, name: str) -> str:
+        command = f"PYTHONPATH={workflow} {sys.executable} job.py {n_gpus} {name}"
+        options = (f"--gres=gpu:{n_gpus}", f"--chdir={tmp_path}", "--ntasks=1", "--mem=100")
+        return cluster.run("sbatch", "--parsable", *options, "--wrap", command).strip()
+
+    both = [submit(1, "first"), submit(1, "second")]
+    given = [tmp_path / "first", tmp_path / "second"]
+    until(lambda: all(path.exists() and path.read_text() for path in given), "two jobs at once")
+    assert {path.read_text() for path in given} == {"0", "1"}
+    third = submit(2, "third")
+    until(lambda: third in jobs(cluster, "PENDING"), "job that waits for both GPUs")
+    assert not (tmp_path / "third").exists()
+    (tmp_path / "end").touch()
+    for job in (*both, third):
+        await_end(cluster, job, "COMPLETED")
+    assert set((tmp_path / "third").read_text().split()) == {"0", "1"}
+
+
 def jobs(cluster: OneNodeCluster, state: str, rule: str = "") -> list[str]:
     """Ids of the jobs in a state, of one rule; the plugin writes the rule into the comment."""
     lines = cluster.run("squeue", "-h", "-t", state, "-o", "%A %k").splitlines()

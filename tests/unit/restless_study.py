@@ -90,7 +90,7 @@ class Restless:
             return number + int(quoted(STEP_DELIMITER.join(steps)), 16) % 1000 / 1000
 
         engine = self._interrupted(fake_engines.FakePrm)(margin)
-        yield SimpleNamespace(engine=engine, encode=fake_engines.encode, context=100_000)
+        yield SimpleNamespace(engine=engine, encode=fake_engines.encode, context=100_000, slots=256)
 
     def _interrupted(self, engine: Any) -> Any:
         restless = self

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import random
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -72,12 +74,12 @@ def run_study(
     @contextmanager
     def policy(*_: object) -> Iterator[Any]:
         engine = fake_engines.FakePolicy(lambda *request: respond(sentences, *request))
-        yield SimpleNamespace(engine=engine, prompt_ids=fake_engines.prompt_ids)
+        yield SimpleNamespace(engine=engine, prompt_ids=fake_engines.prompt_ids, slots=256)
 
     @contextmanager
     def prm(*_: object) -> Iterator[Any]:
         engine = fake_engines.FakePrm(margin)
-        yield SimpleNamespace(engine=engine, encode=fake_engines.encode, context=100_000)
+        yield SimpleNamespace(engine=engine, encode=fake_engines.encode, context=100_000, slots=256)
 
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(generate, "open_policy", policy)
@@ -128,7 +130,11 @@ def browser_page(options: list[str], database: Path) -> str:
 
 def data_of(page: str) -> dict[str, Any]:
     """What the page's script reads."""
-    start = page.index('<script type="application/json" id="data">')
-    block = page[page.index(">", start) + 1 : page.index("</script>", start)]
-    content: dict[str, Any] = json.loads(block)
+    start = page.index('id="data">')
+    content: dict[str, Any] = json.loads(unpacked(page[page.index(">", start) + 1 :]))
     return content
+
+
+def unpacked(block: str) -> str:
+    """The text of a packed element, given from its content on."""
+    return zlib.decompress(base64.b64decode(block.partition("<")[0])).decode()

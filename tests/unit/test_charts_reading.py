@@ -51,7 +51,7 @@ def test_captions_render(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("results").mkdir()
-    Path("results/claims.html").write_text("<p>verdicts</p>")
+    Path("results/index.html").write_text("<p>verdicts</p>")
     html = render(REPORT_FOLDER / f"{name}.rst", config)
     assert len(re.sub("<[^>]*>", "", html)) > 200
     assert "problematic" not in html
@@ -61,6 +61,7 @@ def test_every_item_has_a_caption_and_every_caption_an_item() -> None:
     assert {path.stem for path in REPORT_FOLDER.glob("*.rst")} == {
         "workflow",
         "browser",
+        "explorer",
         *(item.name for item in ITEMS),
     }
     for item in ITEMS:
@@ -101,7 +102,7 @@ def test_notebooks_run_on_any_study(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         budgets=(4, 16),
     )
     database = study.write(tmp_path / "study.duckdb")
-    claims = tmp_path / "claims.html"
+    claims = tmp_path / "index.html"
     claims.write_text("<p>verdicts</p>")
     paths = [str(WORKFLOW), *filter(None, [os.environ.get("PYTHONPATH")])]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))

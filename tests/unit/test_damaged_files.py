@@ -163,7 +163,14 @@ class Case:
     def snakemakes_questions(self) -> None:
         """What a dry run asks, and the start of a run."""
         place: Any = SimpleNamespace(origin="run", task=TASK, policy=POLICIES[0], prm=PRM)
-        plan = for_snakemake([self.config], ["budgets=[4, 16]"])
+        plan = for_snakemake(
+            SimpleNamespace(  # type: ignore[arg-type]
+                configfiles=[self.config],
+                config_settings=SimpleNamespace(config_args=["budgets=[4, 16]"]),
+                global_resources={},
+                remote_exec=False,
+            )
+        )
         plan.run_receipts(place)
         plan.gpus("searches")(place)
         plan.announce()

@@ -38,13 +38,13 @@ def policies(monkeypatch: pytest.MonkeyPatch) -> list[fake_engines.FakePolicy]:
     @contextmanager
     def policy(*_: object) -> Iterator[Any]:
         opened.append(fake_engines.FakePolicy(lambda *request: respond(SENTENCES, *request)))
-        yield SimpleNamespace(engine=opened[-1], prompt_ids=fake_engines.prompt_ids)
+        yield SimpleNamespace(engine=opened[-1], prompt_ids=fake_engines.prompt_ids, slots=256)
 
     @contextmanager
     def prm(_: Storage, spec: Any, *__: object) -> Iterator[Any]:
         sign = 1 if spec["prm"]["name"] == PRM else -1
         engine = fake_engines.FakePrm(lambda steps: sign * margin(steps))
-        yield SimpleNamespace(engine=engine, encode=fake_engines.encode, context=100_000)
+        yield SimpleNamespace(engine=engine, encode=fake_engines.encode, context=100_000, slots=256)
 
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(generate, "open_policy", policy)

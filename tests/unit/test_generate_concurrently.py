@@ -21,7 +21,9 @@ from stored_units import said
 from compute_optimal.engines import devices
 from compute_optimal.engines.requests import Completion, FinishReason, SampleRequest
 from compute_optimal.generate import jobs as generate
-from compute_optimal.generate import loading
+from compute_optimal.generate import loading, parts
+from compute_optimal.ship.verify import Check, engine_versions
+from compute_optimal.store.sharing import publish
 from compute_optimal.store.storage import Storage
 from compute_optimal.study import cells
 from compute_optimal.study.config import Study, load_study
@@ -56,7 +58,7 @@ class Fakes:
 
         engine = Engine(respond)
         self.opened.append(engine)
-        yield SimpleNamespace(engine=engine, prompt_ids=prompt_ids)
+        yield SimpleNamespace(engine=engine, prompt_ids=prompt_ids, slots=256)
 
 
 @pytest.fixture
@@ -119,16 +121,18 @@ def test_a_run_draws_nothing_that_another_has_finished_beyond_the_cell_both_are_
         assert rows.equals(pools(of)[pool])
 
 
+@pytest.mark.parametrize("problems_of_shards", [(3, 2), (2, 2, 1), (1, 1, 1, 1, 1)])
 def test_shards_make_together_what_one_job_makes_and_each_problem_once(
-    fakes: Fakes, tmp_path: Path
+    problems_of_shards: tuple[int, ...], fakes: Fakes, tmp_path: Path
 ) -> None:
     of, whole = study(tmp_path), study(tmp_path / "whole")
-    for number in (1, 2, 3):
-        draw(of, shard=Shard(number=number, of=3))
+    n_shards = len(problems_of_shards)
+    for number in range(1, n_shards + 1):
+        draw(of, shard=Shard(number=number, of=n_shards))
     n_drawn = [len(engine.log) for engine in fakes.opened]
-    assert n_drawn == [problems * (DIFFICULTY + 1 + N) for problems in (2, 2, 1)]
+    assert n_drawn == [problems * (DIFFICULTY + 1 + N) for problems in problems_of_shards]
     receipt = draw(of)
-    assert len(fakes.opened) == 3, "the job that gathers the shards opened an engine"
+    assert len(fakes.opened) == n_shards, "the job that gathers the shards opened an engine"
     assert receipt == draw(whole)
     for pool, rows in pools(whole).items():
         assert rows.equals(pools(of)[pool])
@@ -152,3 +156,28 @@ def test_a_job_takes_its_gpu_before_an_engine_opens_and_gives_it_back(
     draw(of, shard=Shard(number=1, of=2))
     assert seen == ["0", "1"]
     assert devices.VISIBLE not in os.environ
+
+
+def test_a_cell_that_two_versions_of_an_engine_made_says_so(
+    fakes: Fakes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert fakes.opened == []
+    of = study(tmp_path)
+
+    def verified(folder: str) -> Check:
+        publish(cells.all_partitions(of, Storage.of(of).store), str(tmp_path / folder))
+        published = of.store.model_copy(update={"shipped": tmp_path / folder})
+        return engine_versions(of.model_copy(update={"store": published}), tmp_path)
+
+    for number, version in ((1, "vllm 1.0"), (2, "vllm 2.0")):
+        monkeypatch.setattr(parts, "engine_version", lambda version=version: version)
+        draw(of, shard=Shard(number=number, of=2))
+        if number == 1:
+            assert verified("one").subject == "engine of 3 cells: one version each"
+    check = verified("both")
+    assert check.subject == "engine of 3 cells: 3 hold units of more than one version"
+    n_first, n_second = 3 * N, 2 * N
+    assert any(
+        f"{n_first} units of vllm 1.0, {n_second} units of vllm 2.0" in remark
+        for remark in check.remarks
+    )

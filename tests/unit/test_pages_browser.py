@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from searched_study import browser_page, data_of, run_study
+from searched_study import browser_page, data_of, run_study, unpacked
 
 HOSTILE = (
     "</script><script>document.title='taken'</script>",
@@ -66,14 +66,17 @@ def test_what_a_hostile_policy_writes_is_data_and_never_markup(
         "style",
         "script",
         "script",
+        "script",
     ]
     assert not [name for _, names in tags for name in names if name.startswith("on")]
     # What runs is what the policy names; the data are whole.
-    blocks = re.findall(r"<(script|style)>(.*?)</\1>", page, re.DOTALL)
+    blocks = [content for _, content in re.findall(r"<(script|style)>(.*?)</\1>", page, re.DOTALL)]
+    blocks += map(unpacked, re.findall(r'class="packed-script">([^<]*)', page))
+    assert len(blocks) == 3
     (rules,) = [a["content"] for _, a in tags if a.get("http-equiv") == "Content-Security-Policy"]
     assert rules is not None
     assert rules.startswith("default-src 'none'")
-    for _, content in blocks:
+    for content in blocks:
         digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
         assert f"'sha256-{digest}'" in rules
     texts = data_of(page)["texts"]

@@ -81,7 +81,7 @@ def test_buckets_that_are_often_wrong_are_said_to_be_wherever_they_are_shown(
             database.execute("UPDATE rated SET wrong_bucket = ? WHERE policy = ?", [wrong, policy])
         for name in ("figure_3", "figure_8"):
             if any(row["policy"] == policy for row in run_query(name, path, parameters)):
-                told = f"{100 * wrong:.0f}% of the problems are expected in the wrong bucket"
+                told = f"problems expected in the wrong bucket: {100 * wrong:.0f}% of"
                 assert (told in " ".join(names_of(name, path).split())) is is_said, name
 
 

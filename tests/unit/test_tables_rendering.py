@@ -292,6 +292,8 @@ def test_every_cell_says_how_it_was_made(database: Path) -> None:
     assert sampled["policy_revision"] == "sha256:aaaaaaaaaaaa"
     assert (sampled["seed"], sampled["temperature"]) == ("7", "not recorded")
     assert sampled["engine"] == "vllm 1; vllm 2"
+    (note,) = (note for note in tabulate("provenance", database).notes if "more than one" in note)
+    assert sampled["digest"] in note
     with duckdb.connect(str(database), read_only=True) as connection:
         (spec,) = connection.execute(
             "SELECT DISTINCT spec FROM ledger WHERE task = 'math500' AND method = 'cot'"

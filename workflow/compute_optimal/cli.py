@@ -142,7 +142,7 @@ def _parser() -> argparse.ArgumentParser:
 
     for name, help_text in (
         ("draw-figures", "figures of the catalogue: svg, pdf, png"),
-        ("render-tables", "tables of the catalogue: csv, md, tex"),
+        ("render-tables", "tables of the catalogue: csv, md, tex, html"),
     ):
         command = verb(name, help_text)
         command.add_argument("--database", type=Path, required=True)
@@ -164,8 +164,13 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--database", type=Path, required=True)
     command.add_argument("--output", type=Path, required=True)
 
+    command = verb("build-explorer", "a page of every accuracy, drawn by choice")
+    command.add_argument("--database", type=Path, required=True)
+    command.add_argument("--output", type=Path, required=True)
+
     command = verb("judge-claims", "the paper's claims: csv, md, tex, html")
     command.add_argument("--claims", type=Path, required=True)
+    command.add_argument("--priced-by", type=Path, required=True, help="study of untested claims")
     command.add_argument("--database", type=Path, required=True)
     command.add_argument("--outputs", type=Path, nargs="+", required=True)
 
@@ -194,6 +199,8 @@ def _parser() -> argparse.ArgumentParser:
     which.add_argument("--hard", action="store_true", help="those that are easy for no policy")
     command.add_argument("--n-problems", type=int, required=True, help="in all")
 
+    command = verb("finish-report", "what a report of Snakemake's lacks, put in")
+    command.add_argument("report", type=Path, help="its page, changed in place")
     verb("results-folder", "print where a study's results lie", study)
     verb("lock", "pin the models of a study in the lock file", study)
     command = verb("plan", "what is stored of a study, and what the rest would cost", study)
@@ -222,6 +229,10 @@ def _parser() -> argparse.ArgumentParser:
     command = verb("verify", help_text, study, shipped)
     command.add_argument("--tier", type=int, choices=(0, 1), default=1)
     command.add_argument("--page", type=Path, help="default: verify.html in the study's results")
+    help_text = "do engines do on this machine what a study relies on? Some minutes"
+    command = verb("check-engine", help_text, study)
+    command.add_argument("--page", type=Path, default=Path("results/check-engine.html"))
+    command.add_argument("--quick", action="store_true", help="a slice of it: one PRM, few samples")
     command = verb("adopt", "take the rollouts of registered collections", study)
     command.add_argument(
         "collections",

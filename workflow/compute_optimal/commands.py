@@ -14,6 +14,7 @@ FUNCTIONS = {
     "draw-figures": "compute_optimal.present.render:draw_figures",
     "render-tables": "compute_optimal.present.render:render_tables",
     "run-notebooks": "compute_optimal.present.notebooks:execute",
+    "build-explorer": "compute_optimal.present.pages.explorer:build_explorer",
     "build-browser": "compute_optimal.present.pages.browser:build_browser",
 }
 """Verb -> module:function, of the rules that depend on their sources."""
@@ -26,10 +27,12 @@ OTHER_FUNCTIONS = {
     "search-trees": "compute_optimal.generate.rules:search_trees",
     "describe-study": "compute_optimal.study.description:describe_study",
     "train-micro-model": "compute_optimal.micro.training:train_model",
-    # What people call.
+    # What make and people call.
+    "finish-report": "compute_optimal.present.pages.report:finish_report",
     "results-folder": "compute_optimal.study.config:results_folder",
     "lock": "compute_optimal.study.models:lock_study",
-    "plan": "compute_optimal.study.cost:plan_study",
+    "plan": "compute_optimal.study.schedule:plan_study",
+    "check-engine": "compute_optimal.generate.engine_check:check_engine",
     "adopt": "compute_optimal.adopt.collection:adopt_all",
     "import-gguf": "compute_optimal.engines.gguf:import_gguf",
     "choose-problems": "compute_optimal.micro.evaluation_set:choose_by_pilot",

@@ -4,9 +4,9 @@
 # rows and code are those of a drawing kept in <results>/figures/.drawn is copied from there.
 # What reads the database alone is not retried, whatever a profile says: it would end the same way.
 #
-# in:  <results>/study.duckdb, config/claims.yaml, workflow/sql/**/*.sql, notebooks/*.ipynb
-# out: <results>/claims.{csv,md,tex,html}, <results>/browser.html
-#      <results>/figures/*.{svg,pdf,png}, <results>/tables/*.{csv,md,tex},
+# in:  <results>/study.duckdb, config/{claims,paper}.yaml, workflow/sql/**/*.sql, notebooks/*.ipynb
+# out: <results>/index.html, <results>/claims.{csv,md,tex}, <results>/{explorer,browser}.html
+#      <results>/figures/*.{svg,pdf,png}, <results>/tables/*.{html,csv,md,tex},
 #      <results>/notebooks/*.{ipynb,html}
 
 
@@ -14,6 +14,7 @@ rule judge_claims:
     input:
         database="<results>/study.duckdb",
         claims="config/claims.yaml",
+        priced_by="config/paper.yaml",
         code=plan.sources("judge-claims"),
     output:
         csv=report(
@@ -25,7 +26,7 @@ rule judge_claims:
         md="<results>/claims.md",
         tex="<results>/claims.tex",
         html=report(
-            "<results>/claims.html",
+            "<results>/index.html",
             caption="../report/generic/claims.rst",
             category="3 Verdicts, on printed numbers too",
             labels={"verdicts": "with every case"},
@@ -36,6 +37,7 @@ rule judge_claims:
     shell:
         "python -m compute_optimal judge-claims"
         " --claims {input.claims:q}"
+        " --priced-by {input.priced_by:q}"
         " --database {input.database:q}"
         " --outputs {output:q}"
         " 2>&1 | tee {log:q}"
@@ -52,7 +54,7 @@ rule draw_figures:
                 caption=f"../report/{name}.rst",
                 category=plan.category(name),
                 subcategory="Figures",
-                labels={"figure": name},
+                labels={"figure": plan.heading(name)},
             )
             for name in plan.figures
         ],
@@ -77,16 +79,17 @@ rule render_tables:
         database="<results>/study.duckdb",
         code=plan.sources("render-tables"),
     output:
-        csv=[
+        html=[
             report(
-                f"<results>/tables/{name}.csv",
+                f"<results>/tables/{name}.html",
                 caption=f"../report/{name}.rst",
                 category=plan.category(name),
                 subcategory="Tables",
-                labels={"table": name},
+                labels={"table": plan.heading(name)},
             )
             for name in plan.tables
         ],
+        csv=expand("<results>/tables/{name}.csv", name=plan.tables),
         md=expand("<results>/tables/{name}.md", name=plan.tables),
         tex=expand("<results>/tables/{name}.tex", name=plan.tables),
     log:
@@ -103,7 +106,7 @@ rule run_notebooks:
     input:
         notebooks=plan.notebook_sources,
         database="<results>/study.duckdb",
-        claims="<results>/claims.html",
+        claims="<results>/index.html",
         figures=rules.draw_figures.output.png,
         code=plan.sources("run-notebooks"),
     output:
@@ -122,6 +125,27 @@ rule run_notebooks:
         " --claims {input.claims:q}"
         " --figures {input.figures:q}"
         " --outputs {output:q}"
+        " 2>&1 | tee {log:q}"
+
+
+rule build_explorer:
+    input:
+        database="<results>/study.duckdb",
+        code=plan.sources("build-explorer"),
+    output:
+        report(
+            "<results>/explorer.html",
+            caption="../report/explorer.rst",
+            category="0 Explorer",
+            labels={"page": "Explorer: accuracy by N, tokens, FLOPs, seconds"},
+        ),
+    log:
+        "<logs>/build_explorer.log",
+    retries: 0
+    shell:
+        "python -m compute_optimal build-explorer"
+        " --database {input.database:q}"
+        " --output {output:q}"
         " 2>&1 | tee {log:q}"
 
 

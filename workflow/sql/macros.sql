@@ -55,13 +55,32 @@ WHERE
     )
     AND (study_budgets.budget IS NOT NULL OR curves.budget & (curves.budget - 1) = 0);
 
--- The PRM of figures that show a single one: run with the most policies and methods, then the
--- largest. NULL in a study without PRMs.
+-- How able each PRM is to find wrong steps of a task (F1, %): measured on the task itself before
+-- published, over all policies; a PRM of unknown ability has no row.
+CREATE OR REPLACE TEMP MACRO abilities() AS TABLE
+SELECT tasks.task, prm_ability.prm, prm_ability.ability
+FROM tasks
+INNER JOIN prm_ability ON prm_ability.task = tasks.task OR prm_ability.task IS NULL
+WHERE prm_ability.policy IS NULL AND prm_ability.prm IS NOT NULL
+QUALIFY
+    row_number() OVER (
+        PARTITION BY tasks.task, prm_ability.prm
+        ORDER BY prm_ability.task IS NULL, prm_ability.source
+    ) = 1;
+
+-- The PRM of figures that show a single one: run with the most policies and methods, of these the
+-- ablest, then the largest. NULL in a study without PRMs.
 CREATE OR REPLACE TEMP MACRO main_prm(task_) AS (
-    SELECT first(prm ORDER BY n_runs DESC, n_parameters DESC, prm)
+    SELECT first(prm ORDER BY n_runs DESC, ability DESC NULLS LAST, n_parameters DESC, prm)
     FROM (
-        SELECT prms.prm, prms.n_parameters, count(DISTINCT (curves.policy, curves.method)) AS n_runs
+        SELECT
+            prms.prm,
+            prms.n_parameters,
+            abilities.ability,
+            count(DISTINCT (curves.policy, curves.method)) AS n_runs
         FROM prms
+        LEFT JOIN abilities() AS abilities
+            ON abilities.prm = prms.prm AND abilities.task = task_
         LEFT JOIN curves ON curves.prm = prms.prm AND curves.task = task_
         GROUP BY ALL
     )
@@ -209,6 +228,7 @@ panels AS (
         prms.prm,
         prms.title AS prm_title,
         prms.n_parameters AS prm_n_parameters,
+        abilities.ability AS prm_ability,
         buckets.bucket,
         sizes.n_problems AS n_expected
     FROM policies
@@ -219,6 +239,8 @@ panels AS (
         FROM prms INNER JOIN planned() AS planned ON planned.prm = prms.prm
         WHERE planned.task = task_
     ) AS prms ON prms.policy = policies.policy
+    LEFT JOIN abilities() AS abilities
+        ON abilities.prm = prms.prm AND abilities.task = task_
     CROSS JOIN (VALUES ('all'), ('easy'), ('medium'), ('hard')) AS buckets (bucket)
     LEFT JOIN sizes ON sizes.policy = policies.policy AND sizes.bucket = buckets.bucket
 ),

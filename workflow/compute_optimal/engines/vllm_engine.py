@@ -18,10 +18,9 @@ from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from compute_optimal.engines.checkpoints import read_config
+from compute_optimal.engines.sizes import CPU_KV_CACHE_GIB, GIB, kv_bytes_per_token
 from compute_optimal.errors import StudyError
 
-GIB = 1 << 30
-CPU_KV_CACHE_GIB = 2.0
 CPU_BATCHED_TOKENS = 8192
 CPU_BLOCK_SIZE = 32
 """Tokens of one block of the key-value cache. vLLM's 128 would leave short prompts uncached."""
@@ -273,11 +272,7 @@ def _useful_cache(config: Mapping[str, Any], *, n_tokens: int) -> int:
     At most ``CPU_KV_CACHE_GIB``. Clearing memory that no request can fill took most of a small
     model's loading time.
     """
-    heads = config["num_attention_heads"]
-    head_size = config.get("head_dim") or config["hidden_size"] // heads
-    kv_heads = config.get("num_key_value_heads") or heads
-    float32 = 4
-    token: int = 2 * config["num_hidden_layers"] * kv_heads * head_size * float32
+    token = kv_bytes_per_token(config, bytes_per_value=4)
     return min(int(CPU_KV_CACHE_GIB * GIB), 2 * n_tokens * token)
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import polars as pl
 
+from compute_optimal.engines.sizes import in_flight, score_batch
 from compute_optimal.generate.loading import (
     Policy,
     Prm,
@@ -61,12 +62,6 @@ from compute_optimal.tasks import Problem
 Receipt = dict[str, dict[str, int]]
 """What a job wrote down: partitions, and how many units of each it needs."""
 
-SCORE_BATCH = 32
-"""Steps that a search lets the PRM score at once: it shares its device with the policy."""
-
-MAX_IN_FLIGHT = 512
-"""Requests that an engine holds at once: twice its 256 slots, so that it never runs dry."""
-
 
 def draw_samples(request: SamplesRequest, storage: Storage) -> Receipt:
     """Ensure the pools of one (task, policy), or a shard of them.
@@ -107,7 +102,7 @@ def _draw_pool(
             searches,
             sampling=policy.engine,
             on_finished=lambda result: parts.keep(job, pool_rows(result), result.ledgers),
-            max_in_flight=MAX_IN_FLIGHT,
+            max_in_flight=in_flight(policy.slots),
         )
 
 
@@ -134,7 +129,7 @@ def score_steps(request: ScoresRequest, storage: Storage) -> Receipt:
                     searches,
                     scoring=prm.engine,
                     on_finished=lambda result: parts.keep(job, score_rows(result), result.ledgers),
-                    max_in_flight=MAX_IN_FLIGHT,
+                    max_in_flight=in_flight(prm.slots),
                 )
     return _receipt([job])
 
@@ -190,8 +185,8 @@ def _run_searches(
             sampling=policy.engine,
             scoring=prm.engine,
             on_finished=keep,
-            max_in_flight=MAX_IN_FLIGHT,
-            score_batch=SCORE_BATCH,
+            max_in_flight=in_flight(policy.slots),
+            score_batch=score_batch(policy.slots),
             common=common,
         )
 

@@ -16,7 +16,9 @@ from compute_optimal.engines import (
     open_scoring_engine,
     runs_on_gpus,
     servable_folder,
+    sizes,
 )
+from compute_optimal.engines.checkpoints import read_config
 from compute_optimal.engines.devices import leased_devices
 from compute_optimal.engines.requests import SamplingEngine, ScoringEngine
 from compute_optimal.policies.prompts import load_tokenizer, prompt_ids
@@ -38,6 +40,8 @@ class Policy:
     engine: SamplingEngine
     tokenizer: Any
     prompt: PromptFamily
+    slots: int
+    """Requests that run at once."""
 
     def prompt_ids(self, problem: Problem) -> tuple[int, ...]:
         return prompt_ids(self.tokenizer, self.prompt, problem.problem)
@@ -50,6 +54,8 @@ class Prm:
     engine: ScoringEngine
     encode: Encode
     context: int
+    slots: int
+    """Requests that run at once."""
 
 
 @contextmanager
@@ -85,6 +91,25 @@ def _folder(entry: ModelEntry, storage: Storage) -> Path:
     return servable_folder(folder, identity(entry, storage.lock))
 
 
+def slots_of(entry: ModelEntry, folder: Path, gpu_gib: float | None, gpu_share: float) -> int:
+    """Requests of a model that run at once: the registry's number, or what fits into memory.
+
+    ``gpu_gib``: memory of one GPU [GiB], None without; the engine has ``gpu_share`` of each.
+    """
+    if entry.slots is not None:
+        return entry.slots
+    memory = sizes.kv_memory(
+        weight_bytes=entry.weight_bytes,
+        gpu_gib=gpu_gib,
+        gpu_share=gpu_share,
+        n_gpus=max(1, entry.n_gpus),
+    )
+    each = sizes.kv_bytes_per_token(
+        read_config(folder), bytes_per_value=4 if entry.dtype == "float32" else 2
+    )
+    return sizes.slots(memory, each, entry.context, on_gpu=gpu_gib is not None)
+
+
 @contextmanager
 def open_policy(
     storage: Storage, spec: Spec, gpu_memory: float = GPU_MEMORY_SHARE
@@ -93,16 +118,18 @@ def open_policy(
     registry = storage.registry
     entry = registry.policy(policy_of(spec))
     folder = _folder(entry, storage)
+    slots = slots_of(entry, folder, gpu_memory_gib(), gpu_memory)
     with closing(
         open_sampling_engine(
             folder,
             context=entry.context,
             dtype=entry.dtype,
+            max_num_seqs=slots,
             tensor_parallel=max(1, entry.n_gpus),
             gpu_memory=gpu_memory,
         )
     ) as engine:
-        yield Policy(engine, load_tokenizer(folder), registry.prompt_family(entry.prompt))
+        yield Policy(engine, load_tokenizer(folder), registry.prompt_family(entry.prompt), slots)
 
 
 @contextmanager
@@ -112,14 +139,16 @@ def open_prm(storage: Storage, spec: Spec, gpu_memory: float = GPU_MEMORY_SHARE)
     entry = registry.prm(prm_of(spec))
     folder = _folder(entry, storage)
     tokenizer, form = load_tokenizer(folder), prm_format(entry.format)
+    slots = slots_of(entry, folder, gpu_memory_gib(), gpu_memory)
     with closing(
         open_scoring_engine(
             folder,
             entry.format,
             context=entry.context,
             dtype=entry.dtype,
+            max_num_seqs=slots,
             tensor_parallel=max(1, entry.n_gpus),
             gpu_memory=gpu_memory,
         )
     ) as engine:
-        yield Prm(engine, partial(form.encode, tokenizer), entry.context)
+        yield Prm(engine, partial(form.encode, tokenizer), entry.context, slots)

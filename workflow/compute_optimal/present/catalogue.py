@@ -92,6 +92,11 @@ class Item:
     def kind(self) -> Literal["figure", "table"]:
         return "figure" if self.chart is not None else "table"
 
+    @property
+    def heading(self) -> str:
+        """Title with the number in the paper."""
+        return f"{self.reference}: {self.title}" if self.reference else self.title
+
 
 def _with_numbers(figure: Item, name: str, table: Tabulation) -> tuple[Item, Item]:
     """A figure, and below it the table called ``name`` of the numbers that it shows."""
@@ -303,7 +308,7 @@ ITEMS: tuple[Item, ...] = (
     Item(
         "figure_17",
         "Figures 17 and 18",
-        "Scoring bias: length decides between two right steps",
+        "Scoring bias: two right steps of unlike length, scored unlike",
         "prm_cases",
         chart=failures.examples("prefers_longer", "prefers_shorter"),
         aggregated=False,

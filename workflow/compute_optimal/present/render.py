@@ -78,10 +78,10 @@ class Drawing:
                 metadata |= {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}[
                     suffix
                 ]
-                # A third faster than the default level, 3% larger.
-                options: Any = {"pil_kwargs": {"compress_level": 3}} if suffix == "png" else {}
+                # What is written first is read again below.
+                options: Any = {"pil_kwargs": {"compress_level": 0}} if suffix == "png" else {}
                 self.sheet.savefig(stream, format=suffix, metadata=metadata, **options)
-        return stream.getvalue()
+        return _of_few_colours(stream) if suffix == "png" else stream.getvalue()
 
     @cached_property
     def sheet(self) -> Figure:
@@ -121,10 +121,10 @@ def draw(
         raise StudyError(f"{name} is a table", cure="use tabulate")
     make_grid = partial(_grid, item, Path(database), task, scoring, voting)
     if drawn is not None:
-        return Drawing(_title(item), make_grid, Path(drawn) / f"{name}.png")
+        return Drawing(item.heading, make_grid, Path(drawn) / f"{name}.png")
     # At once, so that what cannot be drawn is an error here and not where it is shown.
     grid = make_grid()
-    return Drawing(_title(item), lambda: grid)
+    return Drawing(item.heading, lambda: grid)
 
 
 def _grid(
@@ -139,9 +139,9 @@ def _grid(
 def _grid_of_rows_and_subtitle(item: Item, rows: Sequence[Row] | None, subtitle: str) -> Grid:
     assert item.chart is not None
     if rows:
-        return item.chart(rows, _title(item), subtitle)
+        return item.chart(rows, item.heading, subtitle)
     subtitle = subtitle if rows is None else f"{subtitle}: nothing of this kind in the study"
-    return grid_without_results(item.name, _title(item), subtitle)
+    return grid_without_results(item.name, item.heading, subtitle)
 
 
 def tabulate(
@@ -158,7 +158,7 @@ def tabulate(
         raise StudyError(f"{name} is a figure", cure="use draw")
     with opened(Path(database)):
         rows, subtitle = _rows_and_subtitle(item, Path(database), task, scoring, voting)
-    return item.table(rows or (), f"{_title(item)} ({subtitle})")
+    return item.table(rows or (), f"{item.heading} ({subtitle})")
 
 
 def draw_figures(database: Path, outputs: Sequence[Path], *, workers: int) -> None:
@@ -216,7 +216,7 @@ class _Contents:
         # What a chart that another function has made was made with.
         made_with = [cell.cell_contents for cell in item.chart.__closure__ or ()]
         # By repr, which tells every float from every other.
-        shown = repr((function, made_with, _title(item), self.subtitle, self.rows))
+        shown = repr((function, made_with, item.heading, self.subtitle, self.rows))
         return hashlib.sha256(f"{shown}\n{_drawn_by(module)}".encode()).hexdigest()
 
 
@@ -253,7 +253,7 @@ def _draw_one(figure: tuple[_Contents, Mapping[str, Path]]) -> None:
     gc.disable()
     try:
         grid = _grid_of_rows_and_subtitle(item, contents.rows, contents.subtitle)
-        Drawing(_title(item), lambda: grid).save(files)
+        Drawing(item.heading, lambda: grid).save(files)
     finally:
         gc.enable()
     for path in files.values():
@@ -268,9 +268,9 @@ def _draw_one(figure: tuple[_Contents, Mapping[str, Path]]) -> None:
 def write_table(
     name: str, database: Path, outputs: Mapping[str, Path], *, task: str | None = None
 ) -> None:
-    """Write the table ``name`` to ``outputs``: format ("csv", "md", "tex") to path."""
+    """Write the table ``name`` to ``outputs``: format ("csv", "md", "tex", "html") to path."""
     table = tabulate(name, database, task=task)
-    texts = {"csv": table.csv, "md": table.markdown, "tex": table.latex}
+    texts = {"csv": table.csv, "md": table.markdown, "tex": table.latex, "html": table.html}
     _check_formats(outputs, tuple(texts))
     for suffix, path in outputs.items():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -329,23 +329,28 @@ def _rows_and_subtitle(
 OFTEN_WRONG = 0.2
 """ASSUME: buckets are doubtful where so many problems, or more, are expected in the wrong one."""
 
+_NAMED = 4
+"""As many policies with doubtful buckets are named."""
+
 
 def _doubtful_buckets(rows: Sequence[Row], database: Path) -> Iterator[str]:
     """In words, policies whose difficulty these rows show and few samples decide."""
     policies = {
         row["policy"]
         for row in rows
-        if row.get("bucket") in BUCKETS or row.get("part") == "both halves" or "n_easy" in row
+        # Some rows are of several policies, or of none.
+        if "policy" in row
+        and (row.get("bucket") in BUCKETS or row.get("part") == "both halves" or "n_easy" in row)
     }
     found = run_query("bucket_doubts", database) if policies else ()
     doubtful = [row for row in found if row["policy"] in policies and row["wrong"] >= OFTEN_WRONG]
-    for row in doubtful[:3]:
-        yield (
-            f"difficulty of {row['policy_title']} is from {row['n_samples']} samples: "
-            f"{100 * row['wrong']:.0f}% of the problems are expected in the wrong bucket"
+    if doubtful:
+        each = ", ".join(
+            f"{100 * row['wrong']:.0f}% of {row['model_title']} (of {row['n_samples']} samples)"
+            for row in doubtful[:_NAMED]
         )
-    if len(doubtful) > 3:
-        yield f"and so of {len(doubtful) - 3} more"
+        more = f" and {len(doubtful) - _NAMED} policies more" if len(doubtful) > _NAMED else ""
+        yield f"problems expected in the wrong bucket: {each}{more}"
 
 
 def _of_one_origin(item: Item, rows: Sequence[Row]) -> tuple[tuple[Row, ...], str | None]:
@@ -368,8 +373,20 @@ def _task_text(task: Row) -> str:
     return f"{task['title']}, {style.counted(task['n_problems'], 'problem')}"
 
 
-def _title(item: Item) -> str:
-    return f"{item.reference}: {item.title}" if item.reference else item.title
+def _of_few_colours(picture: io.BytesIO) -> bytes:
+    """A PNG in 256 colours, a third as large: the report holds notebooks, and these the PNGs."""
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    with Image.open(picture) as image:
+        few = image.convert("RGB").quantize(
+            256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
+        )
+        title = PngInfo()
+        title.add_text("Title", str(image.info.get("Title", "")))
+        stream = io.BytesIO()
+        few.save(stream, "png", pnginfo=title, dpi=image.info.get("dpi"), compress_level=6)
+    return stream.getvalue()
 
 
 @contextmanager

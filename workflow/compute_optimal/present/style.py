@@ -193,6 +193,14 @@ def draw_curve(
     return line
 
 
+def lighter(colour: str) -> str:
+    """Halfway between a colour and white: the second of two curves of one method."""
+    from matplotlib.colors import to_hex, to_rgb
+
+    red, green, blue = to_rgb(colour)
+    return to_hex(((1 + red) / 2, (1 + green) / 2, (1 + blue) / 2))
+
+
 def series_look(label: str, position: int, n: int) -> Look:
     """The look of one of ``n`` series that have an order, such as policies by size."""
     import matplotlib as mpl

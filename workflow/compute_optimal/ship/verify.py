@@ -13,14 +13,17 @@ import csv
 import hashlib
 import io
 import math
+import os
+import platform
+import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
-import jinja2
-
 from compute_optimal.errors import StudyError
+from compute_optimal.present.pages.page import page as page_of
 from compute_optimal.ship.expected import (
     CLAIMS,
     Files,
@@ -29,8 +32,8 @@ from compute_optimal.ship.expected import (
     read_manifest,
     recompute,
 )
-from compute_optimal.store import partitions
-from compute_optimal.study.cells import all_partitions, collection_of
+from compute_optimal.store import partitions, units
+from compute_optimal.study.cells import Grid, all_partitions, collection_of
 from compute_optimal.study.config import Study
 from compute_optimal.study.models import model_folder
 
@@ -77,8 +80,17 @@ class Verification:
     @property
     def html(self) -> str:
         """The page for a reader."""
-        template = jinja2.Template(_PAGE.read_text(encoding="utf-8"), autoescape=True)
-        return str(template.render(verification=self, standard_errors=STANDARD_ERRORS))
+        header, *rows = self.claims or ((),)
+        claims = [dict(zip(header, row, strict=False)) for row in rows]
+        return page_of(
+            _PAGE,
+            title=f"Verification of the study {self.study}",
+            styles=[(Path(__file__).parent / "verify.css").read_text(encoding="utf-8")],
+            verification=self,
+            claims=[{**claim, "measured": _measured(claim)} for claim in claims],
+            made=_made(),
+            standard_errors=STANDARD_ERRORS,
+        )
 
     @property
     def text(self) -> str:
@@ -91,6 +103,30 @@ class Verification:
         return "\n".join(lines)
 
 
+def _measured(claim: Mapping[str, str]) -> str:
+    """One decimal and the interval, from a row of the table of claims."""
+    try:
+        value, low, high = (
+            f"{float(claim[name]):+.1f}".replace("-", "−")
+            for name in ("measured", "measured_low", "measured_high")
+        )
+    except (KeyError, ValueError):
+        return "–"
+    return f"{value} [{low}, {high}] {claim.get('unit', '')}"
+
+
+def _made() -> str:
+    """When, on what commit and where the checks were made."""
+    when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    asked = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        commit = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        commit = "not known"
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    return f"Checked {when} at commit {commit} on {machine}, Python {platform.python_version()}."
+
+
 def verify_study(
     study: Study, expected: Path, *, tier: int, cores: int, page: Path | None
 ) -> Iterator[str]:
@@ -101,14 +137,14 @@ def verify_study(
     """
     with tempfile.TemporaryDirectory() as folder:
         verification = verify(study, expected, Path(folder), tier=tier, cores=cores)
-    page = page or study.results / "verify.html"
-    with partitions.atomic_write(page) as file:
+    file_of_page = page or study.results / "verify.html"
+    with partitions.atomic_write(file_of_page) as file:
         file.write(verification.html.encode())
-    yield f"{verification.text}\npage: {page}"
+    yield f"{verification.text}\npage: {file_of_page}"
     if not verification.passed:
         raise StudyError(
             "what ships with this study is not what it claims to be",
-            where=str(page),
+            where=str(file_of_page),
             cure="restore data/ from version control; if the change was meant: make ship",
         )
 
@@ -120,7 +156,7 @@ def verify(study: Study, shipped: Path, folder: Path, *, tier: int, cores: int) 
     fails; raises ``StudyError`` where no results ship for the study.
     """
     expected = shipped / study.name
-    checks = shipped_files(study, expected)
+    checks = [*shipped_files(study, expected), engine_versions(study, folder)]
     files = read_expected(expected)
     if tier >= 1:
         try:
@@ -160,6 +196,29 @@ def shipped_files(study: Study, expected: Path) -> list[Check]:
             _check(0, f"verdicts of {own} against the shipped ones", [finding] * (not same))
         )
     return checks
+
+
+def engine_versions(study: Study, folder: Path) -> Check:
+    """Tier 0: which cells hold units of more than one version of the engine.
+
+    Allowed, for each unit says what made it, but whoever compares cells must know it. ``folder``:
+    any in which there is no store.
+    """
+    shipped = partitions.Store(folder / "nothing", [study.store.shipped])
+    remarks, n_cells = [], 0
+    for cell in Grid(study):
+        made = units.stored(shipped, cell.spec, ["engine"])
+        if made.is_empty():
+            continue
+        n_cells += 1
+        counts = made.group_by("engine").len().sort("engine").rows()
+        if len(counts) > 1:
+            of = ", ".join(f"{n:,} units of {engine}" for engine, n in counts)
+            remarks.append(f"{cell.partition(shipped).directory}: {of}")
+    subject = f"engine of {n_cells} cells: one version each"
+    if remarks:
+        subject = f"engine of {n_cells} cells: {len(remarks)} hold units of more than one version"
+    return Check(0, subject, True, tuple(remarks) or ("as each unit says",))
 
 
 def _damage(path: Path, sha256: str) -> list[str]:

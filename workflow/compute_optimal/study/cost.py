@@ -18,7 +18,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -26,7 +25,7 @@ import polars as pl
 from compute_optimal.store import units
 from compute_optimal.store.storage import Storage
 from compute_optimal.study.cells import Cell, Grid
-from compute_optimal.study.config import HardwareEntry, ModelEntry, Study, hardware_named
+from compute_optimal.study.config import HardwareEntry, ModelEntry, Study
 from compute_optimal.study.coverage import Stock, coverage
 
 GIB = 2**30
@@ -112,7 +111,7 @@ def gpu_memory_shares(
 ) -> tuple[float, float]:
     """Shares of each GPU's memory for the policy and the PRM of a search, which run on the same.
 
-    Each gets what it needs at least, the policy three quarters of what is left: its 256 solutions
+    Each gets what it needs at least, the policy three quarters of what is left: its solutions
     grow side by side, while a PRM reads a few texts at a time. Together they take
     ``GPU_MEMORY_SHARE``; where the least needs are over it, they are scaled down to it, and the
     engine that then finds too little says so.
@@ -306,15 +305,6 @@ def _top(cell: Cell, needed: Sequence[int]) -> int:
     """Up to which of a cell's units they go that an item needs, in samples of its N."""
     whole = cell.pool == "difficulty" or cell.method in ("cot", "beam_search")
     return 1 if whole else max(needed)
-
-
-def plan_study(study: Study, hardware: str | None, by: str, output: Path | None) -> Iterator[str]:
-    """The command ``plan``: ``describe``, and every cell as CSV in ``output``."""
-    planned = plan(study, *hardware_named(study, hardware))
-    yield describe(planned, by)
-    if output:
-        planned.cells.write_csv(output)
-        yield f"every cell: {output}"
 
 
 def resources(study: Study, names: Sequence[str], jobs: int, to_do: pl.DataFrame) -> Resources:

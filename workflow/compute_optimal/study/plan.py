@@ -66,6 +66,7 @@ from compute_optimal.study.requests import (
     StudyDescription,
     TrainingRequest,
 )
+from compute_optimal.study.schedule import shard_counts
 from compute_optimal.study.sources import sources_of
 from compute_optimal.study.spec import Spec
 from compute_optimal.tasks import step_checker
@@ -113,9 +114,13 @@ class StudyPlan:
     """One study, as its rules see it."""
 
     study: Study
+    n_gpus: int = 1
+    """GPUs that its jobs have at a time, where they run on this machine."""
 
     @classmethod
-    def read(cls, files: Sequence[Path | str], assignments: Sequence[str] | None) -> StudyPlan:
+    def read(
+        cls, files: Sequence[Path | str], assignments: Sequence[str] | None, n_gpus: int = 1
+    ) -> StudyPlan:
         """The study of Snakemake's configuration files and its ``--config key=value``.
 
         Raises ``StudyError`` for all that is wrong with it.
@@ -127,7 +132,7 @@ class StudyPlan:
         where = ", ".join(map(str, map(_shown, files))) or "the configuration"
         if overrides:
             where += f" with --config {' '.join(overrides)}"
-        return cls(parse_study(merged(content, overrides), where=where))
+        return cls(parse_study(merged(content, overrides), where=where), n_gpus)
 
     @property
     def described(self) -> dict[str, Any]:
@@ -276,6 +281,10 @@ class StudyPlan:
             "printed": "4 Printed by another paper",
         }[item_named(name).scale]
 
+    def heading(self, name: str) -> str:
+        """What a figure or table is called in the report."""
+        return item_named(name).heading
+
     @property
     def own_category(self) -> str:
         """The part of the report about what this study itself is about."""
@@ -294,7 +303,13 @@ class StudyPlan:
     @property
     def claims(self) -> list[str]:
         """The verdicts on the paper's claims, in all formats."""
-        return [f"{self.results}/claims.{end}" for end in ("csv", "md", "tex", "html")]
+        table = [f"{self.results}/claims.{end}" for end in ("csv", "md", "tex")]
+        return [*table, f"{self.results}/index.html"]
+
+    @property
+    def explorer(self) -> str:
+        """The page of all accuracies."""
+        return f"{self.results}/explorer.html"
 
     @property
     def browser(self) -> str:
@@ -573,19 +588,24 @@ class StudyPlan:
         return receipts
 
     def _n_shards(self, kind: Kind, wildcards: Wildcards) -> int:
-        """Jobs that a cell's problems are split over: ``samples_per_job`` bounds each.
+        """Jobs that a cell's problems are split over: ``samples_per_job`` bounds each; without it
+        the price does, where several GPUs are to have work.
 
-        A function of the configuration alone, so that the graph stays the same while results
-        come in.
+        A function of the configuration and the number of GPUs alone, so that the graph stays the
+        same while results come in.
         """
         if self.study.samples_per_job is None:
-            return 1
+            return self._shards_by_price.get(_job(kind, wildcards), 1)
         n_problems = self.study.problems or self.study.task(wildcards.task).n_problems
         of_job = self._grid.of_job(_job(kind, wildcards))
         searching = kind == "searches"
         per_problem = sum(sum(cell.budgets) if searching else cell.n_units for cell in of_job)
         shards = math.ceil(n_problems * per_problem / self.study.samples_per_job)
         return max(1, min(n_problems, shards))
+
+    @cached_property
+    def _shards_by_price(self) -> dict[Job, int]:
+        return shard_counts(self.study, self.n_gpus) if self.n_gpus > 1 else {}
 
     def _request(self, job: Job, **shard: Shard) -> OfShards:
         """What a job of the generate zone is asked for, or a ``shard`` of it."""
@@ -728,7 +748,8 @@ class StudyPlan:
         ]
         return StudyDescription(
             study=study,
-            entries=[entry.model_dump(mode="json") for entry in entries],
+            # No result depends on how much an engine does at once.
+            entries=[entry.model_dump(mode="json", exclude={"slots"}) for entry in entries],
             # Whatever else changes a result changes the name of a file that goes in.
             tables=[*self.problem_tables, *self.estimate_tables, *self.ability_tables],
         )
@@ -827,6 +848,22 @@ def _with_errors_in_words(function: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
-def for_snakemake(files: Sequence[Path | str], assignments: Sequence[str] | None) -> Any:
+class Workflow(Protocol):
+    """What the Snakefile hands over of Snakemake's own."""
+
+    configfiles: Sequence[Path | str]
+    config_settings: Any
+    global_resources: Mapping[str, Any]
+    remote_exec: bool
+
+
+def for_snakemake(workflow: Workflow) -> Any:
     """``StudyPlan.read`` for the Snakefile: an error ends Snakemake with its message alone."""
-    return _WithErrorsInWords(_with_errors_in_words(StudyPlan.read)(files, assignments))
+    # A job on another machine is told what it may use itself, which says nothing of the whole run.
+    limit = None if workflow.remote_exec else workflow.global_resources.get("gpu")
+    n_gpus = limit.value if limit is not None and isinstance(limit.value, int) else 1
+    return _WithErrorsInWords(
+        _with_errors_in_words(StudyPlan.read)(
+            workflow.configfiles, workflow.config_settings.config_args, n_gpus
+        )
+    )

@@ -135,8 +135,8 @@ def student_tail(t: float, degrees: float) -> float:
     With t = sqrt(degrees) tan(u) the density is that of cos(u)^(degrees - 1), which Gauss-Legendre
     nodes integrate.
     """
-    # Beyond, it is the normal distribution to within 1e-8.
-    degrees = min(degrees, 1e6)
+    # Beyond, it is the normal distribution to within 2e-8.
+    degrees = min(degrees, 1e7)
     start = math.atan(t / math.sqrt(degrees))
     # Where degrees are many, all of it is within a few of these widths.
     end = min(math.pi / 2, start + 40 / math.sqrt(degrees))

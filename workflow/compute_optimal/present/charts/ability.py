@@ -18,15 +18,17 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _LEAST_FOR_FIT = 3
-_COLOUR = style.METHODS["best_of_n"].colour
+_COLOUR = "#4D4D4D"
+"""Of no method: a point is the mean over several."""
+_NAMES, _END = 104.0, 144.0
+"""Where names begin on the axis of ability, which ends at 100, and where the panel does."""
 
 
 def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
     """One point per PRM, its area in proportion to its parameters, and Y = a ln(X) + b.
 
-    The paper's own line stands beside it, as far as it is inside the axes; names stand at the
-    points where they fit. Intervals over problems: of the accuracy always, of the ability where it
-    was measured.
+    The paper's own line stands beside it, as far as it is inside the axes. Intervals over problems:
+    of the accuracy always, of the ability where it was measured.
     """
     points = [row for row in rows if row["ability"] and row["accuracy"] is not None]
     x = np.array([row["ability"] for row in points], dtype=np.float64)
@@ -42,9 +44,9 @@ def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
     largest = max((row["prm_n_parameters"] or 0 for row in points), default=0) or 1
 
     def prepare(axes: Axes) -> None:
-        axes.set_xlim(0, 100)
-        style.keep_labels_inside(axes)
-        axes.set_ylim(low, high + 0.12 * (high - low))
+        axes.set_xlim(0, _END)
+        axes.set_xticks(range(0, 101, 20))
+        axes.set_ylim(low - 0.1 * (high - low), high + 0.15 * (high - low))
 
     def paint(axes: Axes) -> None:
         if len({*x}) >= _LEAST_FOR_FIT:
@@ -58,11 +60,10 @@ def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
                 label="fit",
             )
             axes.text(
-                0.98,
+                0.01,
                 0.04,
                 f"fit: {_line_text(slope, intercept)}" + _rank_text(x, y),
                 transform=axes.transAxes,
-                ha="right",
                 color=style.MUTED,
             )
         if printed is not None:
@@ -80,26 +81,27 @@ def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
         ):
             axes.hlines(accuracy, left, right, color=_COLOUR, alpha=0.45, linewidth=1.0)
             axes.vlines(ability, bottom, top, color=_COLOUR, alpha=0.45, linewidth=1.0)
-        for number, (row, ability, accuracy) in enumerate(zip(points, x, y, strict=True), start=1):
-            area = 25 + 375 * (row["prm_n_parameters"] or 0) / largest
+        # Names stand beside the axes, in the order of their points, so that none covers another.
+        heights = np.linspace(*axes.get_ylim(), len(points) + 2)[1:-1]
+        for place, i in enumerate(np.argsort(y)):
+            row, ability, accuracy = points[i], x[i], y[i]
             axes.scatter(
                 ability,
                 accuracy,
-                s=area,
+                s=25 + 375 * (row["prm_n_parameters"] or 0) / largest,
                 color=_COLOUR,
                 alpha=0.7,
                 edgecolor="white",
                 label=row["prm"],
             )
-            axes.annotate(
-                str(number),
-                (ability, accuracy),
-                xytext=(0, area**0.5 / 2 + 1),
-                textcoords="offset points",
-                ha="center",
-                va="bottom",
+            axes.plot([ability, _NAMES - 1], [accuracy, heights[place]], color=style.FAINT, lw=0.5)
+            axes.text(
+                _NAMES,
+                heights[place],
+                style.fit(row["prm_title"], 2.0, style.SMALL, lines=1),
+                va="center",
+                fontsize=style.SMALL,
             )
-        _name_points(axes, [row["prm_title"] for row in points], x, y)
 
     lacking = [row["prm_title"] for row in rows if row not in points]
     panel = Panel(
@@ -119,10 +121,7 @@ def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
         "ability of the PRM to find wrong steps: F1 (%)",
         "mean accuracy (%)",
         [Block("", [panel], prepare)],
-        [
-            *(_legend_entry(number, row) for number, row in enumerate(points, start=1)),
-            *_lines(printed if points else None),
-        ],
+        _lines(printed if points else None),
     )
 
 
@@ -148,49 +147,6 @@ def _line_text(slope: float, intercept: float) -> str:
     return f"Y = {slope:.2f} ln(X) {sign} {abs(intercept):.2f}".replace("-", "−")
 
 
-def _name_points(axes: Axes, names: Sequence[str], x: FloatArray, y: FloatArray) -> None:
-    """Names beside their points where they meet neither another name, point nor edge."""
-    box = axes.get_window_extent()
-    # In points, as sizes of letters and marks are.
-    scale = 72 / axes.get_figure(root=True).dpi  # type: ignore[union-attr]
-    width, height = box.width * scale, box.height * scale
-    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
-    places = np.stack(
-        [(x - left) / (right - left) * width, (y - bottom) / (top - bottom) * height], axis=1
-    )
-    # Points, each with its number above it, and the words on the fit in the corner.
-    taken = [(px - 9.0, py - 9.0, px + 9.0, py + 20.0) for px, py in places.tolist()]
-    taken.append((0.5 * width, 0.0, width, 0.04 * height + 3 * style.TEXT))
-    for name, (px, py) in zip(names, places.tolist(), strict=True):
-        text = style.fit(name, style.WIDTH_OF_LABEL, style.SMALL, lines=1)
-        length, line = 0.62 * style.SMALL * len(text), 1.3 * style.SMALL
-        for start, below, across in (
-            (px + 12, py - line / 2, "left"),
-            (px - 12 - length, py - line / 2, "right"),
-            (px - length / 2, py - 11 - line, "center"),
-        ):
-            mine = start, below, start + length, below + line
-            inside = start >= 2 and mine[2] <= width - 2 and below >= 2 and mine[3] <= height - 2
-            if inside and not any(_meet(mine, other) for other in taken):
-                at = {"left": start, "right": mine[2], "center": px}[across]
-                axes.annotate(
-                    text,
-                    (at / width, (below + line / 2) / height),
-                    xycoords="axes fraction",
-                    ha=across,
-                    va="center",
-                    fontsize=style.SMALL,
-                    color=style.MUTED,
-                    bbox=style.HALO,
-                )
-                taken.append(mine)
-                break
-
-
-def _meet(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
-
-
 def _accuracy_interval(row: Row) -> tuple[float, float]:
     """Ends of the interval of a row's mean accuracy over problems, in %."""
     values = np.array(row["accuracies"], dtype=np.float64)[:, None]
@@ -205,11 +161,3 @@ def _rank_text(x: FloatArray, y: FloatArray) -> str:
         return ""
     rho = f"{correlation.rho:.2f}".replace("-", "−")
     return f"\nSpearman's ρ = {rho} ({style.counted(len(x), 'PRM')}, p = {correlation.p_value:.2g})"
-
-
-def _legend_entry(number: int, row: Row) -> tuple[Any, str]:
-    from matplotlib.lines import Line2D
-
-    name = style.fit(row["prm_title"], 2.2, style.TEXT, lines=1)
-    label = f"{number}: {name} ({style.parameters_text(row['prm_n_parameters'])})"
-    return Line2D([], [], color=_COLOUR, marker="o", ls=""), label

@@ -71,16 +71,14 @@ def against_seconds(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
 def _against(
     rows: Sequence[Row], title: str, subtitle: str, cost: str, cost_title: str, unpriced: str
 ) -> Grid:
-    """A panel per method, a line per policy over what it costs, CoT as single points."""
-    policies = [of_policy[0] for of_policy in _groups(rows, "policy")]
-    by_size = sorted(policies, key=lambda row: (row["n_parameters"] or 0, row["policy"]))
-    looks = {
-        row["policy"]: style.series_look(_policy_title(row), position, len(by_size))
-        for position, row in enumerate(by_size)
-    }
-    drawn = [row for row in rows if row["budget"] is not None and row[cost]]
+    """A panel per policy, a line per method over what it costs, N at its points, and the front:
+    what nothing that is cheaper reaches."""
+    priced = [row for row in rows if row["budget"] is not None and row[cost]]
+    drawn = [row for row in priced if row["at_study_budget"] or row["method"] == "cot"]
     low, high = style.percent_limits(_ends(drawn))
     exponents = style.decades(row[cost] for row in drawn)
+    studied = {row["method"] for row in rows}
+    methods = [method for method in ("cot", *_LINES) if method in studied - {"pass_at_k"}]
 
     def prepare(axes: Axes) -> None:
         axes.set_xscale("log")
@@ -92,40 +90,70 @@ def _against(
         axes.set_ylim(low, high)
         axes.locator_params(axis="y", nbins=6)
 
-    greedy = [row for row in drawn if row["method"] == "cot"]
-
-    def panel(method: str) -> Panel:
-        of_method = [row for row in drawn if row["method"] == method and row["at_study_budget"]]
-        ran = any(row["method"] == method and row["budget"] is not None for row in rows)
+    def panel(of_policy: Sequence[Row]) -> Panel:
+        mine = [row for row in drawn if row["policy"] == of_policy[0]["policy"]]
+        ran = {row["method"] for row in of_policy if row["budget"] is not None}
+        unknown = [method for method in methods if method in ran - {row["method"] for row in mine}]
+        lost = ", ".join(style.METHODS[method].short for method in unknown)
 
         def paint(axes: Axes) -> None:
-            for policy, look in looks.items():
-                for points, hollow in ((of_method, False), (greedy, True)):
-                    mine = [row for row in points if row["policy"] == policy]
-                    if mine:
-                        line = _curve(axes, look, mine, cost, policy, bars=True)
-                        if hollow:
-                            line.set(markerfacecolor="white", markeredgecolor=look.colour)
+            for method in methods:
+                points = [row for row in mine if row["method"] == method]
+                if points:
+                    _curve(axes, style.METHODS[method], points, cost, method, bars=True)
+                for row in points:
+                    axes.annotate(
+                        f"{row['budget']:,}",
+                        (row[cost], 100 * row["accuracy"]),
+                        xytext=(2, 2),
+                        textcoords="offset points",
+                        fontsize=style.SMALL - 2,
+                        color=style.METHODS[method].colour,
+                    )
+            front = _front(mine, cost)
+            axes.step(
+                [row[cost] for row in front],
+                [100 * row["accuracy"] for row in front],
+                where="post",
+                color=style.INK,
+                linewidth=0.8,
+                linestyle=(0, (2, 1.5)),
+                label="front",
+            )
 
         return Panel(
-            method,
-            style.METHODS[method].label,
-            paint if of_method else None,
+            of_policy[0]["policy"],
+            _policy_title(of_policy[0]),
+            paint if mine else None,
             absent=unpriced if ran else style.NOT_RUN,
+            note=f"{unpriced}: {lost}" if lost and mine else "",
         )
 
-    studied = {row["method"] for row in rows}
-    panels = [panel(method) for method in _LINES if method in studied and method != "pass_at_k"]
+    from matplotlib.lines import Line2D
+
+    panels = [panel(of_policy) for of_policy in _groups(rows, "policy")]
+    front = Line2D([], [], color=style.INK, linewidth=0.8, linestyle=(0, (2, 1.5)))
     return Grid(
         title,
-        f"{subtitle}; hollow: CoT",
+        f"{subtitle}; numbers at points: N",
         cost_title,
         _ACCURACY,
         [Block("", panels, prepare)] if panels else [],
-        [style.handle(look, band=False) for look in looks.values()],
-        panel_height=2.3,
-        columns=2,
+        [
+            *(style.handle(style.METHODS[method], band=False) for method in methods),
+            (front, "Pareto front"),
+        ],
+        panel_height=1.9,
     )
+
+
+def _front(rows: Sequence[Row], cost: str) -> list[Row]:
+    """Of the points those that none which costs less, or as much, surpasses; the cheapest first."""
+    front: list[Row] = []
+    for row in sorted(rows, key=lambda row: (row[cost], -row["accuracy"])):
+        if not front or row["accuracy"] > front[-1]["accuracy"]:
+            front.append(row)
+    return front
 
 
 def _grid(rows: Sequence[Row], title: str, subtitle: str, blocks: Sequence[Block]) -> Grid:
@@ -243,5 +271,11 @@ def _policy_title(row: Row) -> str:
 
 
 def _prm_text(rows: Sequence[Row]) -> str:
-    titles = {row["prm_title"] for row in rows} - {None}
-    return f"PRM: {', '.join(sorted(titles))}" if titles else "no PRM"
+    titles = {
+        row["prm_title"]: row.get("prm_ability") for row in rows if row["prm_title"] is not None
+    }
+    named = [
+        title if ability is None else f"{title} (F1 {ability:.1f})"
+        for title, ability in sorted(titles.items())
+    ]
+    return f"PRM: {', '.join(named)}" if named else "no PRM"

@@ -36,6 +36,8 @@ _TRUTHS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 _STEP_WIDTH, _ROW_HEIGHT, _NO_ROWS = 2.9, 0.165, 0.5
 """Inches for the text of a step, for its bar, and for a panel without steps."""
+_EXAMPLES = 4
+"""Of each failure; more PRMs have one than a page holds."""
 _MARGIN = 0.1
 """Rows above the first bar and below the last one."""
 
@@ -142,7 +144,9 @@ def pruned_paths(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
     looks = {
         (method, budget): style.METHODS[method]
         if budget == largest[method]
-        else style.METHODS[method]._replace(dash=(0, (1, 1.2)))
+        else style.METHODS[method]._replace(
+            colour=style.lighter(style.METHODS[method].colour), dash=(0, (1, 1.2)), marker="o"
+        )
         for method, budget in searches
     }
 
@@ -210,10 +214,20 @@ def examples(*failures: str) -> Chart:
 
     def chart(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
         shown = [row for row in rows if row["failure"] in failures]
-        panels = [
-            _example([*group])
-            for _, group in groupby(shown, key=lambda row: (row["prm"], row["failure"]))
+        found = [
+            [*group] for _, group in groupby(shown, key=lambda row: (row["prm"], row["failure"]))
         ]
+        seen = [steps for steps in found if steps[0]["step"] is not None]
+        kept = [
+            steps
+            for failure in failures
+            for steps in [one for one in seen if one[0]["failure"] == failure][:_EXAMPLES]
+        ]
+        panels = [_example(steps) for steps in (kept if len(seen) > len(kept) else found)]
+        if len(seen) > len(kept):
+            subtitle = (
+                f"{subtitle}; {len(kept)} of {len(seen)} cases, of the first PRMs that have one"
+            )
         if not panels:
             reason = "two PRMs that choose differently" if rows else "a PRM"
             panels = [Panel("none", "", None, f"{style.NOT_RUN}: this takes {reason}")]

@@ -24,7 +24,9 @@ WIDTH, PAGE_HEIGHT = 7.2, 9.8
 
 _RIGHT, _GAP, _EDGE = 0.08, 0.14, 0.06
 _LINE, _TICKS, _AXIS_TITLE, _BLOCK_TITLE, _ROW_GAP = 0.135, 0.2, 0.16, 0.26, 0.1
-_PANEL_HEIGHTS = {1: 2.6, 2: 1.9, 3: 1.5, 4: 1.25}
+_PANEL_HEIGHTS = {1: 2.6, 2: 1.9, 3: 1.5, 4: 1.25, 5: 1.05, 6: 0.95}
+_MANY = 12
+"""Panels beyond which a figure is set narrower, so that it does not grow without end."""
 
 Paint = Callable[["Axes"], None]
 
@@ -101,11 +103,14 @@ class Grid:
 
     @cached_property
     def _columns(self) -> int:
-        """As told, or the number of columns, up to four, that leaves the fewest places empty."""
+        """As told, or the number of columns that leaves the fewest places empty: up to four, and up
+        to six in a figure of many panels."""
         if self.columns is not None:
             return self.columns
         n = max((len(block.panels) for block in self.blocks), default=1)
-        return max(1, n) if n <= 4 else min((4, 3), key=lambda columns: -n % columns)
+        many = sum(len(block.panels) for block in self.blocks) > _MANY
+        choices = (6, 5) if many else (4, 3)
+        return max(1, n) if n <= 4 else min(choices, key=lambda columns: -n % columns)
 
     @property
     def _panel_width(self) -> float:

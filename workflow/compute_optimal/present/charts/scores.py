@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _PICKED = style.METHODS["best_of_n"]._replace(label="accuracy of the answer that is scored best")
-_SCORE = style.Look("the PRM's score of it", "", "#CC79A7", "v", (0, (2, 1)))
+_SCORE = style.Look("the PRM's score of it", "", "#7A5230", "v", (0, (2, 1)))
 _BUDGET = "budget N (samples)"
+_LEAST_SAMPLES = 50
+"""ASSUME: a share of fewer samples is not drawn; its interval would fill the panel."""
 _UNSCORED = f"{style.NOT_RUN}: no scores"
 
 
@@ -99,32 +101,36 @@ def calibration(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
         style.keep_labels_inside(axes)
 
     def panel(group: Sequence[Row]) -> Panel:
-        points = [row for row in group if row["bin"] is not None]
+        found = [row for row in group if row["bin"] is not None]
+        points = [row for row in found if row["n_samples"] >= _LEAST_SAMPLES]
+        most = max((row["n_samples"] for row in points), default=1)
 
         def paint(axes: Axes) -> None:
             axes.plot([0, 100], [0, 100], color=style.FAINT, linewidth=0.8, zorder=1)
             for policy, look in looks.items():
                 mine = [row for row in points if row["policy"] == policy]
-                if mine:
-                    style.draw_curve(
-                        axes,
-                        look,
-                        [100 * row["score"] for row in mine],
-                        [100 * row["accuracy"] for row in mine],
-                        [style.percent(row["ci_low"]) for row in mine],
-                        [style.percent(row["ci_high"]) for row in mine],
-                        [True] * len(mine),
-                        policy,
-                        bars=True,
-                    )
+                if not mine:
+                    continue
+                x = [100 * row["score"] for row in mine]
+                y = [100 * row["accuracy"] for row in mine]
+                ends = [(100 * row["ci_low"], 100 * row["ci_high"]) for row in mine]
+                axes.vlines(
+                    x, *zip(*ends, strict=True), color=look.colour, alpha=0.25, linewidth=0.8
+                )
+                axes.plot(x, y, color=look.colour, linewidth=0.7, label=policy)
+                areas = [3 + 45 * row["n_samples"] / most for row in mine]
+                axes.scatter(x, y, s=areas, color=look.colour, marker=look.marker, linewidth=0)
 
         first = group[0]
-        return Panel(first["prm"], first["prm_title"], paint if points else None, absent=_UNSCORED)
+        few = f"no tenth of the score has {_LEAST_SAMPLES} samples"
+        absent = few if found else _UNSCORED
+        return Panel(first["prm"], first["prm_title"], paint if points else None, absent=absent)
 
     panels = [panel([*group]) for _, group in groupby(rows, key=lambda row: row["prm"])]
     return Grid(
         title,
-        f"{subtitle}; grey: a score that is the chance of being right",
+        f"{subtitle}; grey: a score that is the chance of being right; areas in proportion to "
+        f"samples, points of fewer than {_LEAST_SAMPLES} left out",
         "score (%)",
         "samples that are right (%)",
         [Block("", panels, prepare)] if panels else [],

@@ -8,15 +8,25 @@ from pathlib import Path
 
 from compute_optimal.present.claims.judge import Case, Judgement, Verdict, judge_claims
 from compute_optimal.present.claims.page import claims_page, claims_table, write_claims
-from compute_optimal.present.query import opened
+from compute_optimal.present.claims.price import prices
+from compute_optimal.present.query import opened, run_query
 from compute_optimal.study.config.claims import load_claims
 
 
-def write_verdicts(claims: Path, database: Path, outputs: Sequence[Path]) -> None:
-    """The rule ``judge_claims``: the verdicts in the formats that the outputs end in."""
+def write_verdicts(claims: Path, database: Path, priced_by: Path, outputs: Sequence[Path]) -> None:
+    """The rule ``judge_claims``: the verdicts in the formats that the outputs end in, priced, where
+    they are untested, by the study of the file ``priced_by``."""
     with opened(database):
         judgements = judge_claims(load_claims(claims), database)
-    write_claims(judgements, {path.suffix[1:]: path for path in outputs})
+        (evidence,) = run_query("evidence", database)
+        makers = run_query("provenance", database)
+    write_claims(
+        judgements,
+        {path.suffix[1:]: path for path in outputs},
+        evidence,
+        makers,
+        prices(judgements, priced_by),
+    )
 
 
 __all__ = [

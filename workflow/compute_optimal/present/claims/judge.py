@@ -34,7 +34,7 @@ MINIMUM_PROBLEMS = 10
 """ASSUME: a case with fewer problems says nothing; its bootstrap interval is far too short."""
 
 _UNDEFINED = "a relative difference from 0 is undefined"
-_PATTERNS = dict.fromkeys(("difficulty", "policies", "prms", "tasks"), ".*")
+_PATTERNS = dict.fromkeys(("ability", "difficulty", "policies", "prms", "tasks"), ".*")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
+from urllib.parse import quote_plus
 
-import jinja2
-
-from compute_optimal.present.claims.judge import Case, Judgement, Verdict
-from compute_optimal.present.style import counted, one_line
+from compute_optimal.analyse.differences import ROUNDING
+from compute_optimal.analyse.statements import SQL_FOLDER
+from compute_optimal.present.catalogue import ITEMS
+from compute_optimal.present.claims.judge import Case, Judgement
+from compute_optimal.present.pages.page import page
+from compute_optimal.present.query import Row
+from compute_optimal.present.style import counted, one_line, parameters_text
 from compute_optimal.present.tables import Column, Estimate, Table
 from compute_optimal.study.config import ClaimScale
 
@@ -34,13 +39,26 @@ _SCALES: Mapping[ClaimScale, tuple[str, str]] = {
     ),
 }
 _HEADINGS = ("Case", "Value", "In-sample", "Reference", "Difference", "Problems", "Holds")
-_MARKS: Mapping[Verdict, str] = {
+_MARKS = {
     "reproduced": "✓",
-    "not reproduced": "✗",
+    "contradicted": "✗",
+    "undecided": "?",
     "untested": "–",
     "consistent": "✓",
     "inconsistent": "✗",
 }
+"""Badges in the order of the tally: "not reproduced" is contradicted or undecided."""
+
+_SENTENCES = (
+    "The paper (arXiv 2502.06703) says that a small language model, given a budget of N samples, a "
+    "process reward model (PRM) and the method that suits both, solves more problems than one a "
+    "hundred times its size that answers at once.",
+    "This study runs the paper's whole pipeline and asks of each of its statements whether the "
+    "evidence carries it: a rule, written before the results were seen, and a 95% interval over "
+    "problems decide.",
+    "Every verdict below says at which of three scales it was reached, and links to its figure, "
+    "table, query and specifications.",
+)
 
 
 def claims_table(judgements: Sequence[Judgement]) -> Table:
@@ -116,54 +134,73 @@ def claims_table(judgements: Sequence[Judgement]) -> Table:
     )
 
 
-def claims_page(judgements: Sequence[Judgement]) -> str:
-    """A fragment of HTML with a style of its own: counts, then each claim with its cases.
+def claims_page(
+    judgements: Sequence[Judgement],
+    evidence: Row | None = None,
+    makers: Sequence[Row] = (),
+    prices: Mapping[str, str] | None = None,
+) -> str:
+    """The first page: what the study is, its evidence at three scales, every claim and its verdict.
 
-    All text is escaped; there are no scripts, and nothing is loaded.
+    ``evidence`` is the row of the query ``evidence``, ``makers`` are those of ``provenance``;
+    ``prices`` say by a claim's name what testing it would cost. All text is escaped; there are no
+    scripts, and nothing is loaded.
     """
-    counts = Counter(judgement.verdict for judgement in judgements)
-    n_undecided = sum(judgement.is_undecided for judgement in judgements)
-    remarks = {"not reproduced": f", {n_undecided} of them undecided"} if n_undecided else {}
-    tally = [
-        (verdict, f"{counts[verdict]} {verdict}{remarks.get(verdict, '')}")
-        for verdict in get_args(Verdict)
-    ]
+    counts = Counter(_badge(judgement) for judgement in judgements)
+    names = {row[key] for row in makers for key in ("policy_title", "prm_title")} - {None}
     scales = []
     for scale, (heading, explained) in _SCALES.items():
         of_scale = [judgement for judgement in judgements if judgement.claim.scale == scale]
-        untested = [_claim(judgement) for judgement in of_scale if judgement.verdict == "untested"]
+        reach = _reach(of_scale)
         if of_scale:
             scales.append(
                 {
                     "heading": heading,
                     "explained": explained,
-                    "tested": [
-                        _claim(judgement)
+                    "axis": f"Differences in points reach from −{reach:.0f} to +{reach:.0f}; "
+                    "others fill their own row. Dashed: the margin; shaded: the claim's side."
+                    if reach and scale != "printed"
+                    else "",
+                    "claims": [
+                        {
+                            **_claim(judgement, names),
+                            "price": (prices or {}).get(judgement.claim.name, ""),
+                            "plot": _plot(judgement, reach),
+                        }
                         for judgement in of_scale
-                        if judgement.verdict != "untested"
                     ],
-                    "untested": untested,
-                    "n_untested": counted(len(untested), "claim"),
                 }
             )
-    template = jinja2.Template(
-        (Path(__file__).parent / "claims.html").read_text(encoding="utf-8"),
-        autoescape=True,
-        trim_blocks=True,
-        keep_trailing_newline=True,
+    return page(
+        Path(__file__).parent / "index.html",
+        title="Compute-optimal test-time scaling: what holds, and on what evidence",
+        styles=[(Path(__file__).parent / "index.css").read_text(encoding="utf-8")],
+        sentences=_SENTENCES,
+        made=_made(makers),
+        boxes=_boxes(evidence) if evidence else [],
+        tally=[(badge, f"{counts[badge]} {badge}") for badge in _MARKS],
+        scales=scales,
+        marks=_MARKS,
     )
-    page: str = template.render(tally=tally, scales=scales, marks=_MARKS)
-    return page
 
 
-def write_claims(judgements: Sequence[Judgement], outputs: Mapping[str, Path]) -> None:
-    """Write the verdicts to ``outputs``: format ("csv", "md", "tex", "html") to path."""
+def write_claims(
+    judgements: Sequence[Judgement],
+    outputs: Mapping[str, Path],
+    evidence: Row | None = None,
+    makers: Sequence[Row] = (),
+    prices: Mapping[str, str] | None = None,
+) -> None:
+    """Write the verdicts to ``outputs``: format ("csv", "md", "tex", "html") to path.
+
+    The others are for the page, as for ``claims_page``.
+    """
     table = claims_table(judgements)
     texts: dict[str, Callable[[], str]] = {
         "csv": table.csv,
         "md": table.markdown,
         "tex": table.latex,
-        "html": lambda: claims_page(judgements),
+        "html": lambda: claims_page(judgements, evidence, makers, prices),
     }
     for suffix, path in outputs.items():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -193,21 +230,248 @@ def _rule(judgement: Judgement) -> str:
     return rule.expect.replace("_", " ") + margin
 
 
-def _claim(judgement: Judgement) -> Mapping[str, Any]:
+def _claim(judgement: Judgement, names: Collection[str]) -> Mapping[str, Any]:
     """What the page says of a claim, in lines of text."""
     claim = judgement.claim
     prints = [f"the paper prints {claim.printed}"] if claim.printed else []
     has_in_sample = any(case.in_sample is not None for case in judgement.cases)
+    measured = _measured(judgement)
     return {
-        "verdict": judgement.verdict,
+        "name": claim.name,
+        "badge": _badge(judgement),
         "statement": one_line(claim.statement),
         "reason": one_line(judgement.reason),
-        "measured": _measured(judgement),
+        "measured": measured,
+        "effect": measured.partition(";")[0] or one_line(judgement.reason),
         "where": one_line("; ".join([claim.where, *prints])),
+        "rule": _rule_in_words(judgement),
+        "strict": _strict_in_words(judgement),
+        "query": claim.query,
+        "parameters": one_line(
+            "; ".join(f"{key} = {value}" for key, value in claim.parameters.items()) or "none"
+        ),
+        "sql": (SQL_FOLDER / "claims" / f"{claim.query}.sql").read_text(encoding="utf-8"),
+        "links": _links(judgement),
         "n_cases": counted(len(judgement.cases), "case"),
         "headings": [name for name in _HEADINGS if has_in_sample or name != "In-sample"],
         "cases": [
-            _case(case, has_in_sample) for case in sorted(judgement.cases, key=_failing_first)
+            {
+                "cells": _case(case, has_in_sample),
+                "made_by": _made_by(judgement, case, names),
+            }
+            for case in sorted(judgement.cases, key=_failing_first)
+        ],
+    }
+
+
+def _badge(judgement: Judgement) -> str:
+    if judgement.verdict != "not reproduced":
+        return judgement.verdict
+    return "undecided" if judgement.is_undecided else "contradicted"
+
+
+def _strict_in_words(judgement: Judgement) -> str:
+    strict = judgement.strict
+    if strict is None:
+        return ""
+    p = "" if strict.corrected is None else f"; p = {strict.corrected:.2g}, corrected (Holm)"
+    return one_line(f"{strict.verdict}: {strict.reason}{p}.")
+
+
+def _rule_in_words(judgement: Judgement) -> str:
+    rule = judgement.claim.rule
+    printed = judgement.claim.scale == "printed"
+    unit = "" if printed else " %" if rule.measure == "relative" else " points"
+    margin = f" by more than {rule.margin:g}{unit}" if rule.margin else ""
+    expected = {
+        "above": f"the value exceeds its reference{margin}",
+        "at_least": "the value is at least its reference",
+        "equal": f"value and reference differ by at most {rule.margin:g}{unit}",
+        "rises": "the difference rises with x",
+        "falls": "the difference falls with x",
+    }[rule.expect]
+    across = {
+        "mean": "on the mean over the cases",
+        "each": "in each case",
+        "first": "in the first case, beside which the others are shown",
+    }["each" if printed else rule.across]
+    if printed:
+        return f"{expected}, {across}; printed numbers, no interval."
+    least = f"; at least {rule.least_cases} cases" if rule.least_cases > 1 else ""
+    return f"{expected}, {across}, and so does the whole interval over problems{least}."
+
+
+def _links(judgement: Judgement) -> list[dict[str, str]]:
+    """Figures and tables that show a claim: those that it names of the paper's, or, on rollouts of
+    others, those on real models that ask the same; the rollouts; and how its numbers were made."""
+    claim = judgement.claim
+    public = claim.scale == "public"
+    own = claim.query.removeprefix("public_")
+    numbers = _numbered(claim.where)
+    shown = [
+        item
+        for item in ITEMS
+        if (
+            item.scale == "public" and item.query in (own, claim.query, "public_methods")
+            if public
+            else item.scale == "study" and numbers & _numbered(item.reference)
+        )
+    ]
+    if claim.scale == "printed":
+        return [{"text": "the printed numbers, data/published/paper.csv", "href": "claims.csv"}]
+    links = [
+        {
+            "text": f"{item.kind}: {item.heading}",
+            "href": f"figures/{item.name}.svg"
+            if item.kind == "figure"
+            else f"tables/{item.name}.html",
+        }
+        for item in shown
+    ]
+    made = "public_sources" if public else "provenance"
+    return [
+        *links,
+        {"text": "explorer", "href": f"explorer.html#scale={'public' if public else 'study'}"},
+        {"text": "rollouts", "href": "browser.html"},
+        {"text": "how its numbers were made", "href": f"tables/{made}.html"},
+    ]
+
+
+def _numbered(text: str) -> set[str]:
+    """Figures and tables of the paper that a text names: "Figures 7 to 9" are three."""
+    found = set()
+    for kind, first, joint, last in re.findall(r"(Figure|Table)s? (\d+)(?: (and|to) (\d+))?", text):
+        ends = (int(first), int(last or first))
+        found |= {f"{kind} {n}" for n in (range(ends[0], ends[1] + 1) if joint == "to" else ends)}
+    return found
+
+
+def _made_by(judgement: Judgement, case: Case, names: Collection[str]) -> str:
+    """Where the specs stand that made a case: rows of a table that hold its models' names."""
+    if judgement.claim.scale == "printed":
+        return ""
+    if judgement.claim.scale == "public":
+        return "tables/public_sources.html"
+    words = [name for name in sorted(names) if name in case.name]
+    return f"tables/provenance.html#rows={quote_plus(' '.join(words))}"
+
+
+def _made(makers: Sequence[Row]) -> str:
+    """By what the study's own numbers were made, in one sentence."""
+    if not makers:
+        return "Nothing was generated for this study."
+    engines, packages, seeds = (
+        ", ".join(sorted({str(row[key]) for row in makers if row[key] is not None}))
+        for key in ("engines", "packages", "seed")
+    )
+    return (
+        f"The study's own numbers come from {counted(len(makers), 'specification')}, made by "
+        f"{engines or 'an engine that was not recorded'} and version {packages or 'unknown'} of "
+        f"this package from seed {seeds}; each case links to its specifications with their "
+        "digests, the models' revisions and the engine."
+    )
+
+
+def _boxes(evidence: Row) -> list[dict[str, str]]:
+    """What there is at each scale, in words."""
+    printed = (
+        f"{evidence['n_printed']:,} numbers of {evidence['n_printed_items']} figures and tables of "
+        "the paper, held against each other. Nothing was run."
+    )
+    policies = evidence["public_policies"] or []
+    public = "This study has adopted no rollouts of others."
+    if policies:
+        prms = evidence["public_prms"] or []
+        public = (
+            f"{evidence['n_collections']} collections that others ran and published, judged here: "
+            f"{', '.join(policies)} on {', '.join(evidence['public_tasks'])}; up to N = "
+            f"{evidence['public_largest_budget']}; PRMs: {', '.join(prms) or 'none'}."
+        )
+    own = "This study runs no models of its own."
+    if evidence["n_policies"]:
+        prms = evidence["own_prms"] or []
+        sizes = _sizes(evidence["smallest"], evidence["largest"])
+        own = f"{counted(evidence['n_policies'], 'policy', 'policies')} of {sizes} parameters"
+        if prms:
+            sizes = _sizes(evidence["smallest_prm"], evidence["largest_prm"])
+            own += f" and {counted(len(prms), 'PRM')} of {sizes}"
+        own += f" on {', '.join(evidence['own_tasks'] or ['no task'])}"
+        if evidence["largest_budget"] is not None:
+            own += f", up to N = {evidence['largest_budget']}"
+        own += (
+            "; trained here, on generated arithmetic: no evidence about large models by itself."
+            if evidence["is_miniature"]
+            else "."
+        )
+    name = "The scale model" if evidence["is_miniature"] else "This study's models"
+    return [
+        {"heading": "1 Printed", "text": one_line(printed)},
+        {"heading": "2 Real models, public rollouts", "text": one_line(public)},
+        {"heading": f"3 {name}", "text": one_line(own)},
+    ]
+
+
+def _sizes(smallest: float | None, largest: float | None) -> str:
+    ends = dict.fromkeys((parameters_text(smallest), parameters_text(largest)))
+    return " to ".join(ends)
+
+
+_WIDTH, _HEIGHT = 200.0, 20.0
+"""Of a row of the forest plot, in its own units; 0 is in the middle."""
+
+
+def _reach(judgements: Sequence[Judgement]) -> float:
+    """The largest difference in points that any interval of these claims holds."""
+    return max(
+        (end for one in judgements if one.unit == "points" for end in _ends(one)), default=0.0
+    )
+
+
+def _ends(judgement: Judgement) -> list[float]:
+    numbers = [
+        end
+        for low, value, high in _intervals(judgement)
+        for end in (low, value, high)
+        if end is not None
+    ]
+    return [abs(number) for number in numbers]
+
+
+def _intervals(judgement: Judgement) -> list[tuple[float | None, float, float | None]]:
+    """What is judged: one number with its interval, or every case by itself."""
+    if judgement.estimate is not None:
+        return [(judgement.low, judgement.estimate, judgement.high)]
+    return [(case.low, case.difference, case.high) for case in judgement.cases]
+
+
+def _plot(judgement: Judgement, reach: float) -> Mapping[str, Any]:
+    """A row of the forest plot: places of marks, margins and of the claim's side."""
+    rule = judgement.claim.rule
+    own = max([*_ends(judgement), rule.margin], default=0.0) or 1.0
+    scale = _WIDTH / 2 / (reach if judgement.unit == "points" and reach else own) / 1.05
+
+    def place(value: float) -> float:
+        return round(min(_WIDTH, max(0.0, _WIDTH / 2 + scale * value)), 1)
+
+    margins = [-rule.margin, rule.margin] if rule.expect == "equal" else [rule.margin]
+    if rule.expect == "falls":
+        margins = [-rule.margin]
+    left = place(margins[0]) if rule.expect not in ("falls",) else 0.0
+    right = _WIDTH if rule.expect not in ("equal", "falls") else place(margins[-1])
+    intervals = _intervals(judgement)
+    step = _HEIGHT / (len(intervals) + 1)
+    return {
+        "margins": [place(margin) for margin in margins],
+        "sides": [(left, round(right - left, 1))],
+        "marks": [
+            {
+                "low": place(value if low is None else low),
+                "x": place(value),
+                "high": place(value if high is None else high),
+                "y": round(step * (i + 1), 1),
+                "size": round(min(4.0, step / 2), 1),
+            }
+            for i, (low, value, high) in enumerate(intervals)
         ],
     }
 
@@ -245,5 +509,8 @@ def _case(case: Case, has_in_sample: bool) -> list[str]:
 
 
 def _number(value: float, *, sign: bool = False) -> str:
-    pattern = "+.4g" if sign else ".4g"
-    return format(value, pattern).replace("-", "−")
+    """One decimal; numbers of another order, such as FLOPs, in powers of ten."""
+    pattern = ".1f" if value == 0 or 0.05 <= abs(value) < 1e6 else ".1e"
+    if abs(value) < ROUNDING:
+        value, pattern = 0.0, ".1f"
+    return format(value, f"+{pattern}" if sign else pattern).replace("-", "−")

@@ -1,14 +1,12 @@
 """The rollout browser: one HTML file with solutions, search trees, step scores and votes.
 
-What models wrote is data in it, never markup: it stands in a JSON block in which no character can
-end the block, the script shows it as text nodes only, and the page's Content-Security-Policy runs
-nothing but the script and style that are part of the package.
+What models wrote is data in it, never markup: it stands packed in a block of letters and digits,
+the script shows it as text nodes only, and the page's Content-Security-Policy runs nothing but the
+scripts and style that are part of the package.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,13 +15,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, get_args
 
-import jinja2
 import polars as pl
-from markupsafe import Markup
 
 from compute_optimal.analyse.statistics.estimators import Scoring, trajectory_scores
 from compute_optimal.judge.answers import scores_of, scores_of_adopted
 from compute_optimal.policies.steps import split_steps
+from compute_optimal.present.pages.page import json_block, page
 from compute_optimal.present.query import Row, opened, run_query
 from compute_optimal.search.records import Fate
 from compute_optimal.store import units
@@ -47,9 +44,9 @@ _FOLDER = Path(__file__).parent
 def build_browser(study: Study, storage: Storage, database: Path, output: Path) -> None:
     """The rule of this name: ``browser_page`` in a file."""
     with opened(database):
-        page = browser_page(study, storage, database)
+        made = browser_page(study, storage, database)
     with atomic_write(output) as file:
-        file.write(page.encode())
+        file.write(made.encode())
 
 
 def browser_page(study: Study, storage: Storage, database: Path) -> str:
@@ -60,38 +57,16 @@ def browser_page(study: Study, storage: Storage, database: Path) -> str:
     candidates = run_query("browser_problems", database)
     content = ""
     for n_problems, budget in _AMOUNTS:
-        content = _json_block(_data(study, storage, database, candidates, n_problems, budget))
+        content = json_block(_data(study, storage, database, candidates, n_problems, budget))
         if len(content) <= SIZE_LIMIT:
             break
-    style = (_FOLDER / "browser.css").read_text(encoding="utf-8")
-    script = (_FOLDER / "browser.js").read_text(encoding="utf-8")
-    template = jinja2.Template(
-        (_FOLDER / "browser.html").read_text(encoding="utf-8"), autoescape=True
+    return page(
+        _FOLDER / "browser.html",
+        title=f"Rollouts of the study {study.name}",
+        styles=[(_FOLDER / "browser.css").read_text(encoding="utf-8")],
+        scripts=[(_FOLDER / "browser.js").read_text(encoding="utf-8")],
+        data=content,
     )
-    return str(
-        template.render(
-            study=study.name,
-            # These three must reach the file as they are: the package's own style and script,
-            # whose hashes the policy holds, and the data in the one form that is safe here.
-            style=Markup(style),
-            script=Markup(script),
-            data=Markup(content),
-            style_hash=_source_hash(style),
-            script_hash=_source_hash(script),
-        )
-    )
-
-
-def _source_hash(content: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
-
-
-def _json_block(value: Any) -> str:
-    """JSON in plain ASCII without <, > and &: nothing in it can end a script element."""
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-    for character in "<>&":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return text
 
 
 @dataclass

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from compute_optimal.present import style
 from compute_optimal.present.query import Row
 from compute_optimal.present.tables.model import (
     MARK,
@@ -49,7 +48,7 @@ def _table(rows: Sequence[Row], title: str, *, by_prm: bool) -> Table:
     extra = [name for name in _PAPER_TASKS if name not in tasks.values()]
     columns = [
         Column("model", "Model"),
-        Column("parameters", "Size"),
+        Column("parameters", "Size", "number", form="parameters"),
         Column("method", "Method"),
         Column("prm", "PRM"),
         Column("budget_samples", "N"),
@@ -93,7 +92,8 @@ def _table(rows: Sequence[Row], title: str, *, by_prm: bool) -> Table:
     if printed:
         notes.append(
             f"{MARK} as the paper prints it; beside numbers of this study with the difference and "
-            "whether it lies inside the interval. Avg is the mean of MATH-500 and AIME24."
+            "whether it lies inside the interval, unless they are of another N. Avg is the mean of "
+            "MATH-500 and AIME24."
         )
     return Table(title, columns, body, notes)
 
@@ -127,7 +127,7 @@ def _line(
     budgets = sorted({row["budget"] for row in of_task.values()} - {None})
     cells: list[Cell] = [
         first["policy_title"],
-        style.parameters_text(first["n_parameters"]),
+        first["n_parameters"],
         None if series is None else _SERIES[series],
         "none" if series == "cot" else ", ".join(sorted(prms)) or None,
         ", ".join(f"{budget:,}" for budget in budgets) or None,
@@ -135,7 +135,9 @@ def _line(
     for task, title in zip(tasks, titles, strict=True):
         row, text = of_task.get(task), printed.get(title)
         estimate = None if row is None else percent_of(row)
-        cells.append(Compared(estimate, Printed.parse(text["printed"]) if text else None))
+        value = Printed.parse(text["printed"]) if text else None
+        unlike = "" if series == "cot" or row is None else _unlike(row["budget"])
+        cells.append(Compared(estimate, value, unlike))
     of_title = dict(zip(titles, cells[-len(tasks) :], strict=True))
     mean = _mean([of_title.get(title) for title in ("MATH-500", "AIME24")])
     for name in extra:
@@ -143,6 +145,16 @@ def _line(
         value = Printed.parse(text["printed"]) if text else None
         cells.append(Compared(mean if name == "Avg" else None, value))
     return cells
+
+
+_LEAST_PRINTED = 256
+"""The paper's budget; Table 3 names N = 512 where it took more."""
+
+
+def _unlike(budget: int | None) -> str:
+    """In what compute-optimal TTS at this N differs from what the paper prints."""
+    at_theirs = budget is None or budget >= _LEAST_PRINTED
+    return "" if at_theirs else f"at N = {_LEAST_PRINTED}, not {budget:,}"
 
 
 def _mean(cells: Sequence[Cell]) -> Estimate | None:

@@ -1,4 +1,4 @@
-"""A table as data, and its three written forms.
+"""A table as data, and its written forms.
 
 CSV is for machines: one number a field, interval ends in fields of their own. Markdown and LaTeX
 are for people: "62.1 [58.0, 66.3]", and below a row what the paper prints for it. A cell that has
@@ -13,9 +13,11 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
-from compute_optimal.present.style import NOT_RUN, one_line, percent
+from compute_optimal.present.pages.page import page, sorting_script
+from compute_optimal.present.style import NOT_RUN, one_line, parameters_text, percent
 
 Relation = Literal["=", ">", "<"]
 TIES = (
@@ -59,15 +61,19 @@ class Printed:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """An estimate of this study (None: not run) beside the paper's number (None: not printed)."""
+    """An estimate of this study (None: not run) beside the paper's number (None: not printed).
+
+    ``differs`` says in what the two are unlike, such as N: then they are not compared.
+    """
 
     estimate: Estimate | None
     printed: Printed | None
+    differs: str = ""
 
     @property
     def difference(self) -> float | None:
         """Estimate minus printed value; None if either is missing or only a bound."""
-        if self.estimate is None or self.printed is None:
+        if self.estimate is None or self.printed is None or self.differs:
             return None
         exact = self.estimate.relation == self.printed.relation == "="
         return self.estimate.value - self.printed.value if exact else None
@@ -77,6 +83,8 @@ class Compared:
         """Whether the interval admits the printed value; None if there is nothing to compare."""
         ours, theirs = self.estimate, self.printed
         if ours is None or theirs is None or ours.low is None or ours.high is None:
+            return None
+        if self.differs:
             return None
         low = -math.inf if ours.low_relation == "<" else ours.low
         high = math.inf if ours.high_relation == ">" else ours.high
@@ -110,6 +118,8 @@ class Column:
     digits: int = 1
     suffix: str = ""
     scientific: bool = False
+    form: Literal["", "parameters"] = ""
+    """parameters: a count that people read as 1.24B."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +181,34 @@ class Table:
         ]
         return "\n".join(lines) + "\n"
 
+    def html(self) -> str:
+        """A page of its own: sorted by a click, filtered by words, in no need of a network."""
+        lines = self._text_rows(str, str)
+        groups = iter(self._rows_or_not_run())
+        rows = []
+        for line in lines:
+            printed = line[0] == f"printed{MARK}"
+            cells = [None] * len(line) if printed else [*next(groups)]
+            rows.append(
+                {
+                    "printed": printed,
+                    "cells": [
+                        {"text": text, "number": column.kind != "text", "value": _order(cell)}
+                        for column, cell, text in zip(self.columns, cells, line, strict=True)
+                    ],
+                }
+            )
+        title, opened, subtitle = self.title.partition(" (")
+        return page(
+            Path(__file__).parent / "table.html",
+            title=title,
+            subtitle=subtitle[:-1] if opened and subtitle.endswith(")") else subtitle,
+            scripts=[sorting_script()],
+            columns=self.columns,
+            rows=rows,
+            notes=self.notes,
+        )
+
     def _repr_markdown_(self) -> str:
         return self.markdown()
 
@@ -200,10 +238,21 @@ class Table:
         return lines
 
 
+def _order(cell: Cell) -> float | None:
+    """What a column is sorted by; None for text."""
+    if isinstance(cell, Compared):
+        cell = cell.estimate
+    if isinstance(cell, Estimate | Printed):
+        return cell.value
+    return cell if isinstance(cell, int | float) else None
+
+
 def escape_markdown(text: str) -> str:
     """Text that Markdown, its formulas and HTML show as it is, on one line."""
     # A numeric reference is inert everywhere; a backslash is not, between dollar signs.
-    return re.sub(r"[\\`*_{}\[\]<>&#|$~^]", lambda match: f"&#{ord(match[0])};", one_line(text))
+    # An underscore within a word is none of Markdown's marks.
+    marks = r"[\\`*{}\[\]<>&#|$~^]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])"
+    return re.sub(marks, lambda match: f"&#{ord(match[0])};", one_line(text))
 
 
 _LATEX = {
@@ -238,6 +287,8 @@ def _ampersands(cells: Sequence[str]) -> str:
 
 
 def _number(column: Column, value: float, relation: Relation = "=") -> str:
+    if column.form == "parameters":
+        return parameters_text(value)
     form = f".{column.digits}e" if column.scientific else f",.{column.digits}f"
     text = format(value, form).replace("e+", "e") if math.isfinite(value) else "∞"
     return f"{_SIGNS[relation]}{text}{column.suffix}".replace("-", "−")
@@ -264,7 +315,7 @@ def _printed_text(column: Column, cell: Cell) -> str:
     if not isinstance(cell, Compared) or cell.printed is None:
         return ""
     text = _number(column, cell.printed.value, cell.printed.relation)
-    remarks = []
+    remarks = [cell.differs] if cell.differs else []
     if cell.difference is not None and not column.scientific:
         remarks.append(f"{cell.difference:+.{column.digits}f}".replace("-", "−"))
     if cell.inside is not None:

@@ -39,7 +39,7 @@ def compute_optimal_gains(rows: Sequence[Row], title: str) -> Table:
     ]
     columns = [
         Column("policy", "Policy"),
-        Column("parameters", "Size"),
+        Column("parameters", "Size", "number", form="parameters"),
         Column("problems", "Problems", "number", digits=0),
         Column("prm", "PRM"),
         Column("compute_optimal_budget_samples", "N", "number", digits=0),
@@ -75,7 +75,7 @@ def _gains_row(gains: Gains) -> list[Cell]:
 
     return [
         gains.policy_title,
-        style.parameters_text(gains.n_parameters),
+        gains.n_parameters,
         gains.n_problems,
         gains.prm_title,
         gains.budget,
@@ -146,7 +146,7 @@ def overview(rows: Sequence[Row], title: str) -> Table:
     columns = [
         Column("task", "Task"),
         Column("policy", "Policy"),
-        Column("parameters", "Size"),
+        Column("parameters", "Size", "number", form="parameters"),
         Column("origin", "Origin"),
         Column("problems", "Problems"),
         Column("greedy_percent", "CoT, greedy (%)", "estimate"),
@@ -178,7 +178,7 @@ def _overview_row(row: Row) -> list[Cell]:
     return [
         row["task_title"],
         row["policy_title"],
-        style.parameters_text(row["n_parameters"]),
+        row["n_parameters"],
         row["origin"],
         None if n is None else f"{n:,}" if n == of_task else f"{n:,} of {of_task:,}",
         percent_of(row, "greedy", "greedy_low", "greedy_high"),

@@ -9,6 +9,9 @@ from compute_optimal.present.query import Row
 from compute_optimal.present.tables.model import Cell, Column, Table
 
 _REVISION_LENGTH = 12
+_SEVERAL = "; "
+"""Between the versions of a cell; the query ``provenance`` puts it there."""
+_SHOWN = 10
 
 
 def cells(rows: Sequence[Row], title: str) -> Table:
@@ -34,11 +37,24 @@ def cells(rows: Sequence[Row], title: str) -> Table:
         columns,
         [_cell(row) for row in rows],
         [
+            *_mixed(rows),
             "Units: samples, scored samples, beam searches or subtrees of DVTS in the store, also "
             "beyond this study's budgets. Digest: of the specification, in the name of the cell's "
-            "folder. Revisions: first digits of a commit or a content hash."
+            "folder. Revisions: first digits of a commit or a content hash.",
         ],
     )
+
+
+def _mixed(rows: Sequence[Row]) -> list[str]:
+    """What to say of cells with units of several versions of an engine; nothing without any."""
+    mixed = [row["digest"] for row in rows if _SEVERAL in (row["engines"] or "")]
+    if not mixed:
+        return []
+    return [
+        f"Of {len(rows)} cells, {len(mixed)} hold units of more than one version of the engine, "
+        f"as their column Engine says: {', '.join(mixed[:_SHOWN])}"
+        + (f" and {len(mixed) - _SHOWN} more." if len(mixed) > _SHOWN else ".")
+    ]
 
 
 def _cell(row: Row) -> list[Cell]:

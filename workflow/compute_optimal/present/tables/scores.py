@@ -66,42 +66,66 @@ def score_quality(rows: Sequence[Row], title: str) -> Table:
 
 
 def lengths(rows: Sequence[Row], title: str) -> Table:
-    """Table 1: tokens per response and step, of all samples and of those that a PRM picks."""
+    """Table 1: tokens per response and step, a row a policy: of all samples, and of those that the
+    PRM with the shortest and the one with the longest picks picks."""
     columns = [
         Column("policy", "Policy"),
-        Column("prm", "PRM"),
-        Column("budget_samples", "N"),
+        Column("budget_samples", "N", "number", digits=0),
         Column("sample_tokens", "Tokens per response, all", "estimate"),
-        Column("pick_tokens", "picked", "estimate"),
+        Column("shortest_pick_tokens", "picked, shortest", "estimate"),
+        Column("shortest_prm", "by"),
+        Column("longest_pick_tokens", "picked, longest", "estimate"),
+        Column("longest_prm", "by"),
         Column("sample_step_tokens", "Tokens per step, all", "estimate"),
-        Column("pick_step_tokens", "picked", "estimate"),
+        Column("least_pick_step_tokens", "picked, least", "estimate"),
+        Column("most_pick_step_tokens", "picked, most", "estimate"),
     ]
     body: list[list[Cell]] = []
-    for row in rows:
-        if row["policy"] is None:
-            printed = [Printed.parse(row[name] or "") for name in ("per_response", "per_step")]
-            numbers = [value or "not printed" for value in printed]
-            none: Cell = "not printed"
-            body.append(
-                [f"training data{MARK}", row["prm_title"], none, numbers[0], none, numbers[1], none]
-            )
+    studied = [row for row in rows if row["policy"] is not None]
+    for _, group in groupby(studied, key=lambda row: row["policy"]):
+        of_policy = [*group]
+        scored = [row for row in of_policy if row["tokens_of_pick"] is not None]
+        if not scored:
+            body.append([of_policy[0]["policy_title"], *[None] * (len(columns) - 1)])
             continue
-        kinds = ("of_sample", "of_pick")
+        ends = [choose(scored, key=lambda row: row["tokens_of_pick"]) for choose in (min, max)]
+        steps = sorted(
+            row["tokens_of_pick"] / row["steps_of_pick"] for row in scored if row["steps_of_pick"]
+        )
         body.append(
             [
-                row["policy_title"],
-                row["prm_title"],
-                None if row["budget"] is None else f"{row['budget']:,}",
-                *(_tokens(row, kind) for kind in kinds),
-                *(_per_step(row, kind) for kind in kinds),
+                of_policy[0]["policy_title"],
+                ends[0]["budget"],
+                _tokens(ends[0], "of_sample"),
+                *(cell for row in ends for cell in (_tokens(row, "of_pick"), row["prm_title"])),
+                _per_step(ends[0], "of_sample"),
+                *(Estimate(steps[place]) if steps else None for place in (0, -1)),
             ]
         )
+    for row in rows:
+        if row["policy"] is None:
+            response, step = (
+                Printed.parse(row[name] or "") for name in ("per_response", "per_step")
+            )
+            none: Cell = "not printed"
+            body.append(
+                [
+                    f"training data of {row['prm_title']}{MARK}",
+                    none,
+                    response or none,
+                    *[none] * 4,
+                    step or none,
+                    none,
+                    none,
+                ]
+            )
     notes = [
         "All: the mean over the samples that the PRM scored; picked: over those that best-of-N "
-        "picks at this N. In brackets: 95% intervals over problems. A PRM without bias for length "
-        "picks right answers, not long ones: compare with the correlations of the score.",
+        "picks at this N, with the PRM whose picks are the shortest and the longest. In brackets: "
+        "95% intervals over problems. A PRM without bias for length picks right answers, not long "
+        "ones: compare with the correlations of the score.",
     ]
-    if any(row["policy"] is None for row in rows):
+    if len(studied) < len(rows):
         notes.append(f"{MARK} as the paper's Table 1 prints it: what the PRM was trained on.")
     return Table(title, columns, body, notes)
 

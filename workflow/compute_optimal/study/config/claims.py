@@ -69,7 +69,7 @@ class Claim(Checked):
     parameters: Mapping[str, str | float] = Field(
         default={},
         description="Values of the query's $names. Patterns are regular expressions; policies, "
-        "tasks, prms and difficulty match everything where they are left out",
+        "tasks, prms, ability and difficulty match everything where they are left out",
     )
     rule: ClaimRule = Field(default=ClaimRule(), description="What decides it")
     printed: str = Field(

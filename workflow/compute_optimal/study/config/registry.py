@@ -258,6 +258,13 @@ class ModelEntry(Entry):
         description="GPUs that one copy is split over; null is the fewest of 80 GB of which its "
         "weights fill less than half; no part of any result [count]",
     )
+    slots: int | None = Field(
+        default=None,
+        gt=0,
+        le=100_000,
+        description="Requests that run at once; null is what the memory for keys and values has "
+        "room for; no part of any result [count]",
+    )
 
     @property
     def weight_bytes(self) -> int:

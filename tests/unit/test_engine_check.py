@@ -1,0 +1,34 @@
+"""The page of the first five minutes: what is outside says what to do, and nothing is markup."""
+
+from __future__ import annotations
+
+from compute_optimal.generate.engine_check import Check, Report
+
+EVIL = "</td><script>alert(1)</script>"
+
+
+def check(*, within: bool, found: str = "7 of 8") -> Check:
+    return Check("same seeds twice", "all of them", found, within, "see the driver", 1.0)
+
+
+def test_a_report_passes_where_all_is_within_and_says_what_was_expected() -> None:
+    report = Report({"engine": "vllm 1.0"}, [check(within=True)])
+    assert report.passed
+    assert "ok      same seeds twice: 7 of 8" in report.text
+    assert "expected: all of them" in report.text
+    assert "do:" not in report.text
+    assert "All 1 checks are within" in report.html
+    assert "vllm 1.0" in report.html
+
+
+def test_what_is_outside_is_counted_and_says_what_to_do() -> None:
+    report = Report(checks=[check(within=True), check(within=False)])
+    assert not report.passed
+    assert "OUTSIDE same seeds twice" in report.text
+    assert "do: see the driver" in report.text
+    assert "1 of 2 checks are outside" in report.html
+
+
+def test_what_a_driver_or_an_engine_says_is_escaped() -> None:
+    report = Report({EVIL: EVIL}, [check(within=False, found=EVIL)])
+    assert "<script" not in report.html

@@ -1,0 +1,256 @@
+"use strict";
+// Draws what is chosen of data.columns, and keeps the choice in the address.
+const data = JSON.parse(document.getElementById("data").textContent);
+const { columns, methods, scales, settings } = data;
+const names = Object.keys(columns);
+const size = names.length ? columns.budget.length : 0;
+const cell = (name, i) => (columns[name].texts ? columns[name].texts[columns[name].index[i]] : columns[name][i]);
+const rows = Array.from({ length: size }, (_, i) => Object.fromEntries(names.map((name) => [name, cell(name, i)])));
+
+const AXES = {
+  budget: "budget N (samples)", tokens: "generated tokens per problem", flops: "FLOPs per problem (2ND, policy and PRM)",
+  seconds: "engine seconds per problem (s)",
+};
+const SCORINGS = { prm_min: "lowest step", prm_last: "last step", prm_avg: "mean of steps" };
+const VOTINGS = { prm_max: "best-scored answer", prm_vote: "answers voted by score", majority: "majority of answers" };
+const BUCKETS = { all: "all problems", easy: "easy", medium: "medium", hard: "hard" };
+const LAYOUTS = { panels: "a panel for each policy and PRM", one: "all in one panel" };
+const NO_PRM = new Set(["cot", "majority"]);
+const FEW = 3;
+
+const distinct = (list, name) => [...new Set(list.map((row) => row[name]))].filter((value) => value !== "");
+const choice = {};
+function fromAddress() {
+  const address = new URLSearchParams(location.hash.slice(1));
+  for (const key of ["scale", "task", "difficulty", "scoring", "voting", "x", "layout", "front"]) choice[key] = address.get(key);
+  Object.assign(choice, { policies: address.getAll("policy"), prms: address.getAll("prm"), methods: address.getAll("method") });
+}
+const one = (value, options, usual) => (options.includes(value) ? value : options.includes(usual) ? usual : options[0] ?? null);
+const some = (values, options, usual) => {
+  const kept = values.filter((value) => options.includes(value));
+  return kept.length ? kept : usual;
+};
+
+function element(name, properties = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(properties)) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}
+
+// The policies that ran with the most PRMs and, of PRMs, those whose best accuracy is highest.
+function best(list, name) {
+  const top = new Map();
+  for (const row of list) if (row[name] !== "") top.set(row[name], Math.max(top.get(row[name]) ?? 0, row.accuracy));
+  return [...top].sort((a, b) => b[1] - a[1]).map(([value]) => value);
+}
+
+function settle() {
+  choice.scale = one(choice.scale, distinct(rows, "scale"), "study");
+  const ofScale = rows.filter((row) => row.scale === choice.scale);
+  choice.task = one(choice.task, distinct(ofScale, "task"));
+  const ofTask = ofScale.filter((row) => row.task === choice.task);
+  choice.difficulty = one(choice.difficulty, distinct(ofTask, "bucket"), "all");
+  choice.scoring = one(choice.scoring, distinct(ofTask, "scoring"), settings.scoring);
+  choice.voting = one(choice.voting, distinct(ofTask, "voting"), settings.voting);
+  choice.x = one(choice.x, Object.keys(AXES), "budget");
+  choice.layout = one(choice.layout, Object.keys(LAYOUTS), "panels");
+  choice.front = choice.front === "no" ? "no" : "yes";
+  const shown = ofTask.filter((row) => row.bucket === choice.difficulty && (row.scoring === "" || row.scoring === choice.scoring)
+    && (row.voting === "" || row.voting === choice.voting || NO_PRM.has(row.method)));
+  const options = { policies: distinct(shown, "policy"), prms: distinct(shown, "prm"), methods: distinct(shown, "method") };
+  const withPrm = best(shown.filter((row) => row.prm !== ""), "policy");
+  choice.policies = some(choice.policies, options.policies, (withPrm.length ? withPrm : options.policies).slice(0, 2));
+  choice.prms = some(choice.prms, options.prms, best(shown, "prm").slice(0, FEW));
+  choice.methods = some(choice.methods, options.methods, options.methods);
+  return { ofScale, ofTask, shown, options };
+}
+
+function select(label, key, options) {
+  const box = element("select", { name: key });
+  for (const [value, text] of options) {
+    const option = element("option", { value }, text);
+    option.selected = value === choice[key];
+    box.append(option);
+  }
+  box.addEventListener("change", () => { choice[key] = box.value; show(); });
+  return element("label", {}, label, box);
+}
+
+function boxes(legend, key, options, swatch) {
+  const field = element("fieldset", {}, element("legend", {}, `${legend} (${choice[key].length} of ${options.length})`));
+  for (const option of options) {
+    const input = element("input", { type: "checkbox", value: option });
+    input.checked = choice[key].includes(option);
+    input.addEventListener("change", () => {
+      const left = input.checked ? [...choice[key], option] : choice[key].filter((value) => value !== option);
+      choice[key] = left.length ? left : choice[key];
+      show();
+    });
+    const label = element("label", {}, input);
+    if (swatch) {
+      const mark = element("span", { class: "swatch" });
+      mark.style.background = methods[option].colour;
+      label.append(mark);
+    }
+    label.append(swatch ? methods[option].label : option);
+    field.append(label);
+  }
+  return field;
+}
+
+function points(shown) {
+  const kept = shown.filter((row) => choice.policies.includes(row.policy) && choice.methods.includes(row.method)
+    && (row.prm === "" || choice.prms.includes(row.prm)) && row[choice.x] !== null && row[choice.x] > 0);
+  const made = [];
+  for (const row of kept) {
+    const prms = row.prm !== "" || choice.layout === "one" || !choice.prms.length ? [row.prm] : choice.prms;
+    for (const prm of prms) {
+      const panel = choice.layout === "one" ? "all" : prm === "" ? row.policy : `${row.policy} · ${prm}`;
+      made.push({ ...row, panel, x: row[choice.x], label: methods[row.method].label, series: `${row.policy}|${row.prm}|${row.method}`,
+        interval: row.low === null ? "no interval" : `${row.low.toFixed(1)} to ${row.high.toFixed(1)}` });
+    }
+  }
+  // The Pareto front of each panel: nothing is both cheaper and better.
+  for (const panel of distinct(made, "panel")) {
+    let top = -Infinity;
+    for (const point of made.filter((row) => row.panel === panel).sort((a, b) => a.x - b.x || b.accuracy - a.accuracy)) {
+      point.front = point.accuracy > top;
+      top = Math.max(top, point.accuracy);
+    }
+  }
+  return made;
+}
+
+function chart(made) {
+  const css = getComputedStyle(document.documentElement);
+  const colour = (name) => css.getPropertyValue(`--${name}`).trim();
+  const room = Math.max(240, document.getElementById("chart").clientWidth - 40);
+  const panels = distinct(made, "panel");
+  const across = choice.layout === "one" ? 1 : Math.max(1, Math.min(panels.length, Math.floor(room / 330)));
+  const width = choice.layout === "one" ? Math.min(room - 60, 900) : Math.min(420, Math.floor(room / across) - 60);
+  const used = Object.keys(methods).filter((name) => made.some((row) => row.method === name));
+  const x = { field: "x", type: "quantitative", scale: { type: "log", base: choice.x === "budget" ? 2 : 10, nice: false }, title: AXES[choice.x],
+    axis: { format: choice.x === "budget" ? "d" : choice.x === "seconds" ? "~g" : "~s", tickCount: 6, labelOverlap: true } };
+  const y = { field: "accuracy", type: "quantitative", scale: { zero: false }, title: "accuracy (%)" };
+  const hue = { field: "label", type: "nominal", title: "method", scale: { domain: used.map((name) => methods[name].label), range: used.map((name) => methods[name].colour) },
+    legend: { orient: "top", columns: width < 300 ? 2 : 5, symbolOpacity: 1, labelLimit: 300 } };
+  const tooltip = [
+    ["policy", "policy"], ["prm", "PRM"], ["label", "method"], ["budget", "N"], ["accuracy", "accuracy (%)", ".1f"], ["interval", `${Math.round(100 * settings.confidence)}% interval`],
+    ["n", "problems"], ["tokens", "tokens", ",.0f"], ["flops", "FLOPs", ".2e"], ["seconds", "seconds", ".3~g"],
+  ].map(([field, title, format]) => ({ field, title, ...(format ? { format, type: "quantitative" } : { type: "nominal" }) }));
+  const layer = [
+    { transform: [{ filter: "isValid(datum.low)" }], mark: { type: choice.layout === "one" ? "rule" : "area", opacity: choice.layout === "one" ? 0.3 : 0.13 }, encoding: { y: { field: "low", type: "quantitative" }, y2: { field: "high" } } },
+    { mark: { type: "line", opacity: choice.layout === "one" ? 0.6 : 1 }, encoding: { y } },
+    { mark: { type: "point", filled: true, size: 45 }, encoding: { y, tooltip, ...(choice.layout === "one" && choice.policies.length > 1 ? { shape: { field: "policy", type: "nominal", title: "policy", legend: { orient: "bottom", columns: 2, labelLimit: 400 } } } : {}) } },
+  ];
+  if (choice.front === "yes") {
+    layer.push({ transform: [{ filter: "datum.front" }], mark: { type: "line", interpolate: "step-after", strokeDash: [4, 3], color: colour("ink"), strokeWidth: 1.2 },
+      encoding: { y, color: { value: colour("ink") }, detail: { value: "front" } } });
+  }
+  const unit = { width, height: choice.layout === "one" ? 420 : 220, layer, encoding: { x, color: hue, detail: [{ field: "series" }] } };
+  const body = choice.layout === "one" ? unit : { facet: { field: "panel", type: "nominal", title: null, sort: panels, header: { labelLimit: width + 40 } }, columns: across, spec: unit };
+  return { background: null, data: { values: made }, ...body, config: {
+    font: "system-ui, sans-serif", axis: { labelColor: colour("ink"), titleColor: colour("ink"), gridColor: colour("line"), domainColor: colour("edge"), tickColor: colour("edge") },
+    legend: { labelColor: colour("ink"), titleColor: colour("ink") }, header: { labelColor: colour("ink"), labelFontWeight: "bold" }, view: { stroke: colour("line") } } };
+}
+
+const BOARD = [
+  ["policy", "Policy"], ["method", "Method"], ["prm", "PRM"], ["budget", "N"], ["accuracy", "Accuracy (%)"], ["low", "Low (%)"], ["high", "High (%)"],
+  ["n", "Problems"], ["tokens", "Tokens"], ["flops", "FLOPs"], ["seconds", "Seconds (s)"],
+];
+const DIGITS = { accuracy: 1, low: 1, high: 1, tokens: 0 };
+function shownAs(key, value) {
+  if (value === null || value === undefined) return "unknown";
+  if (key === "method") return methods[value].label;
+  if (key === "flops") return value.toExponential(1);
+  if (key === "seconds") return value.toPrecision(2);
+  return key in DIGITS ? value.toFixed(DIGITS[key]) : value === "" ? "none" : String(value);
+}
+
+// The largest budget of each policy, method and PRM, the most accurate first.
+function leaderboard(shown) {
+  const largest = new Map();
+  for (const row of shown) {
+    const key = `${row.policy}|${row.prm}|${row.method}`;
+    if (!largest.has(key) || largest.get(key).budget < row.budget) largest.set(key, row);
+  }
+  const board = [...largest.values()].sort((a, b) => b.accuracy - a.accuracy);
+  const table = element("table", { class: "sortable" });
+  const head = element("tr");
+  for (const [, text] of BOARD) head.append(element("th", { scope: "col" }, text));
+  const body = element("tbody");
+  for (const row of board) {
+    const line = element("tr");
+    for (const [key] of BOARD) {
+      const number = typeof row[key] === "number";
+      line.append(element("td", number ? { class: "number", "data-value": row[key] } : {}, shownAs(key, row[key])));
+    }
+    body.append(line);
+  }
+  table.append(element("thead", {}, head), body);
+  const place = document.getElementById("board");
+  place.parentElement.querySelector(".board-tools")?.remove();
+  place.replaceChildren(table);
+  makeSortable(table).classList.add("board-tools");
+  document.getElementById("board-says").textContent =
+    `Each policy, method and PRM at its largest N: ${scales[choice.scale]}, ${choice.task}, ${BUCKETS[choice.difficulty] ?? choice.difficulty}.`;
+}
+
+let view = null;
+let drawn = [];
+async function show() {
+  if (!size) {
+    document.getElementById("chart").textContent = "This study has no results to explore.";
+    return;
+  }
+  const { ofTask, shown, options, ofScale } = settle();
+  const form = document.getElementById("choices");
+  const focus = document.activeElement?.name || document.activeElement?.value;
+  const pairs = (list, words) => list.map((value) => [value, words?.[value] ?? value]);
+  form.replaceChildren(
+    select("Scale of evidence", "scale", pairs(distinct(rows, "scale"), scales)),
+    select("Task", "task", pairs(distinct(ofScale, "task"))),
+    select("Difficulty", "difficulty", pairs(distinct(ofTask, "bucket"), BUCKETS)),
+    select("Score of a solution", "scoring", pairs(distinct(ofTask, "scoring"), SCORINGS)),
+    select("Vote", "voting", pairs(distinct(ofTask, "voting"), VOTINGS)),
+    select("x axis", "x", Object.entries(AXES)),
+    select("Layout", "layout", Object.entries(LAYOUTS)),
+    select("Pareto front (dashed)", "front", [["yes", "shown"], ["no", "hidden"]]),
+    boxes("Policies", "policies", options.policies),
+    boxes("PRMs", "prms", options.prms),
+    boxes("Methods", "methods", options.methods, true),
+  );
+  [...form.elements].find((field) => field.name === focus || field.value === focus)?.focus();
+  const parts = new URLSearchParams();
+  for (const key of ["scale", "task", "difficulty", "scoring", "voting", "x", "layout", "front"]) if (choice[key]) parts.set(key, choice[key]);
+  for (const [key, values] of [["policy", choice.policies], ["prm", choice.prms], ["method", choice.methods]]) for (const value of values) parts.append(key, value);
+  try { history.replaceState(null, "", `#${parts}`); } catch { /* a frame of a report has no address of its own */ }
+  document.getElementById("evidence").textContent = `Scale of this evidence: ${scales[choice.scale]}.`;
+  drawn = points(shown);
+  const lost = shown.filter((row) => choice.policies.includes(row.policy) && !(row[choice.x] > 0)).length;
+  document.getElementById("said").textContent = `${drawn.length} points; bands: ${Math.round(100 * settings.confidence)}% intervals over problems`
+    + (lost ? `; ${lost} points whose ${AXES[choice.x]} is unknown are left out.` : ".");
+  leaderboard(shown);
+  const embedded = await vegaEmbed("#chart", chart(drawn), { ast: true, actions: false, renderer: "svg", defaultStyle: false, mode: "vega-lite",
+    tooltip: { disableDefaultStyle: true, id: "vg-tooltip-element" } });
+  view = embedded.view;
+  document.documentElement.dataset.drawn = String(drawn.length);
+}
+
+function save(content, type, name) {
+  const link = element("a", { href: URL.createObjectURL(new Blob([content], { type })), download: name });
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+document.getElementById("csv").addEventListener("click", () => {
+  const keys = ["scale", "task", "policy", "prm", "method", "scoring", "voting", "bucket", "budget", "accuracy", "low", "high", "n", "tokens", "flops", "seconds"];
+  const field = (value) => (typeof value === "number" ? String(value) : `"${String(value ?? "").replaceAll('"', '""')}"`);
+  const seen = new Map(drawn.map((row) => [`${row.series}|${row.budget}`, row]));
+  save([keys.join(","), ...[...seen.values()].map((row) => keys.map((key) => field(row[key])).join(","))].join("\n") + "\n", "text/csv", "explorer.csv");
+});
+document.getElementById("svg").addEventListener("click", async () => save(await view.toSVG(), "image/svg+xml", "explorer.svg"));
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
+addEventListener("hashchange", () => { fromAddress(); show(); });
+fromAddress();
+show();

@@ -1,0 +1,88 @@
+"""The explorer: one HTML page with every accuracy, its interval and its cost, drawn by choice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from compute_optimal.errors import StudyError
+from compute_optimal.present import style
+from compute_optimal.present.pages.page import json_block, page, sorting_script
+from compute_optimal.present.query import Row, opened, run_query
+from compute_optimal.store.partitions import atomic_write
+
+_FOLDER = Path(__file__).parent
+_LIBRARIES = ("vega/vega.js", "vega-lite/vega-lite.js", "vega-embed/vega-embed.js")
+"""Vega-Lite, as Snakemake ships it for its reports: no version of its own to be kept."""
+
+_TEXTS = ("scale", "task", "policy", "prm", "method", "scoring", "voting", "bucket")
+
+
+def build_explorer(database: Path, output: Path) -> None:
+    """The rule of this name: ``explorer_page`` in a file."""
+    made = explorer_page(database)
+    with atomic_write(output) as file:
+        file.write(made.encode())
+
+
+def explorer_page(database: Path) -> str:
+    """The page; all of its data are in it, packed."""
+    with opened(database):
+        rows = run_query("explorer", database)
+        (settings,) = run_query("settings", database)
+        (evidence,) = run_query("evidence", database)
+    own = "The scale model" if evidence["is_miniature"] else "This study's models"
+    data = {
+        "columns": _columns(rows),
+        "settings": {key: settings[key] for key in ("scoring", "voting", "confidence")},
+        "scales": {
+            "study": f"{own}{' (no evidence about large models)' * evidence['is_miniature']}",
+            "public": "Real models, public rollouts",
+        },
+        "methods": {
+            name: {"label": look.label, "colour": look.colour}
+            for name, look in style.METHODS.items()
+        },
+    }
+    return page(
+        _FOLDER / "explorer.html",
+        title="Explorer: accuracy against N, tokens, FLOPs and seconds",
+        styles=[(_FOLDER / "explorer.css").read_text(encoding="utf-8")],
+        scripts=[
+            *(_library(name) for name in _LIBRARIES),
+            sorting_script(),
+            (_FOLDER / "explorer.js").read_text(encoding="utf-8"),
+        ],
+        data=json_block(data),
+    )
+
+
+def _columns(rows: Sequence[Row]) -> dict[str, Any]:
+    """Rows by column; of a text column the different texts, and for each row which it is."""
+    columns: dict[str, Any] = {}
+    for name in rows[0] if rows else ():
+        values = [row[name] for row in rows]
+        if name in _TEXTS:
+            texts = {text: i for i, text in enumerate(dict.fromkeys(values))}
+            columns[name] = {"texts": [*texts], "index": [texts[value] for value in values]}
+        else:
+            columns[name] = [
+                float(f"{value:.5g}") if isinstance(value, float) else value for value in values
+            ]
+    return columns
+
+
+def _library(name: str) -> str:
+    # Found without importing Snakemake, which takes longer than the page.
+    spec = find_spec("snakemake")
+    folders = spec.submodule_search_locations if spec else None
+    file = Path(folders[0] if folders else "") / "assets" / "data" / name
+    if not file.is_file():
+        raise StudyError(
+            f"Snakemake comes without {name}",
+            where=str(file),
+            cure="make the environment anew: rm -r .venv/core && make",
+        )
+    return file.read_text(encoding="utf-8")

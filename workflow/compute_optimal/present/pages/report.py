@@ -1,0 +1,33 @@
+"""Snakemake's report, finished: what its page cannot do by itself (``report.js``) put into it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from compute_optimal.errors import StudyError
+
+_FOLDER = Path(__file__).parent
+_END = "</body>"
+
+
+def finish_report(report: Path) -> None:
+    """Put the package's script and style at the end of the page ``report``, in place.
+
+    Raises ``StudyError`` where the page does not end as Snakemake's does.
+    """
+    text = report.read_text(encoding="utf-8")
+    before, end, after = text.rpartition(_END)
+    if not end:
+        raise StudyError(
+            "this is no report of Snakemake's", where=str(report), cure="make the report anew: make"
+        )
+    template = jinja2.Template((_FOLDER / "report.html").read_text(encoding="utf-8"))
+    script = (_FOLDER / "report.js").read_text(encoding="utf-8")
+    style = (_FOLDER / "report.css").read_text(encoding="utf-8")
+    finish = template.render(style=Markup(style), script=Markup(script))
+    unfinished = report.with_name(f"{report.name}.part")
+    unfinished.write_text("".join((before, finish, end, after)), encoding="utf-8", newline="\n")
+    unfinished.replace(report)

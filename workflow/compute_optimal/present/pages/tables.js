@@ -1,0 +1,72 @@
+"use strict";
+// Every table of class "sortable": sorted by a click on a heading, filtered by words, saved as CSV.
+function makeSortable(table) {
+  const body = table.tBodies[0];
+  // A row that says what is printed for the row above stays with it.
+  const groups = [];
+  for (const row of body.rows) (row.classList.contains("printed") && groups.length ? groups.at(-1) : groups[groups.push([]) - 1]).push(row);
+  const headings = [...table.tHead.rows[0].cells];
+  const value = (group, column) => {
+    const cell = group[0].cells[column];
+    const number = cell.dataset.value === undefined ? Number.NaN : Number(cell.dataset.value);
+    return Number.isNaN(number) ? cell.textContent : number;
+  };
+  const compare = (one, other) => {
+    if (typeof one === "number" && typeof other === "number") return one - other;
+    if (typeof one === typeof other) return one.localeCompare(other, "en", { numeric: true });
+    return typeof one === "number" ? -1 : 1; // what is not a number stands below
+  };
+  headings.forEach((heading, column) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = heading.textContent;
+    heading.replaceChildren(button);
+    button.addEventListener("click", () => {
+      const falling = heading.getAttribute("aria-sort") === "ascending";
+      for (const other of headings) other.removeAttribute("aria-sort");
+      heading.setAttribute("aria-sort", falling ? "descending" : "ascending");
+      groups.sort((a, b) => (falling ? -1 : 1) * compare(value(a, column), value(b, column)));
+      body.append(...groups.flat());
+    });
+  });
+  const tools = document.createElement("div");
+  tools.className = "tools";
+  const label = document.createElement("label");
+  const input = document.createElement("input");
+  const count = document.createElement("span");
+  const save = document.createElement("button");
+  input.type = "search";
+  label.append("Rows with all of these words", input);
+  count.setAttribute("role", "status");
+  save.type = "button";
+  save.textContent = "Save rows as CSV";
+  tools.append(label, count, save);
+  table.closest(".wide").before(tools);
+  const filter = () => {
+    const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+    let shown = 0;
+    for (const group of groups) {
+      const text = group.map((row) => row.textContent).join(" ").toLowerCase();
+      const hidden = !words.every((word) => text.includes(word));
+      for (const row of group) row.hidden = hidden;
+      shown += hidden ? 0 : 1;
+    }
+    count.textContent = `${shown} of ${groups.length} rows`;
+  };
+  input.addEventListener("input", filter);
+  const wanted = new URLSearchParams(location.hash.slice(1)).get("rows");
+  if (wanted) input.value = wanted;
+  filter();
+  save.addEventListener("click", () => {
+    const field = (cell) => `"${cell.textContent.trim().replaceAll('"', '""')}"`;
+    const rows = [table.tHead.rows[0], ...body.rows].filter((row) => !row.hidden);
+    const text = rows.map((row) => [...row.cells].map(field).join(",")).join("\n");
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([text + "\n"], { type: "text/csv" }));
+    link.download = `${document.title.replace(/[^A-Za-z0-9]+/g, "_")}.csv`;
+    link.click();
+    URL.revokeObjectURL(link.href);
+  });
+  return tools;
+}
+for (const table of document.querySelectorAll("table.sortable")) makeSortable(table);

@@ -1,0 +1,34 @@
+-- Every point of every curve that the explorer draws: accuracy with its interval, and what it cost.
+-- Budgets are powers of two and those that searches were run at. FLOPs are 2 N D, as in
+-- accuracy_against_flops; NULL where tokens or a number of parameters are not known.
+SELECT
+    if(policies.origin = 'adopted', 'public', 'study') AS scale,
+    tasks.title AS task,
+    policies.title AS policy,
+    coalesce(prms.title, '') AS prm,
+    curves.method,
+    coalesce(curves.scoring, '') AS scoring,
+    coalesce(curves.voting, '') AS voting,
+    curves.bucket,
+    curves.budget,
+    round(100 * curves.accuracy, 2) AS accuracy,
+    round(100 * curves.ci_low, 2) AS low,
+    round(100 * curves.ci_high, 2) AS high,
+    curves.n_problems AS n,
+    round(curves.tokens, 1) AS tokens,
+    2 * policies.n_parameters * curves.tokens
+    + CASE
+        WHEN curves.prm IS NULL THEN 0
+        ELSE 2 * prms.n_parameters * curves.prm_tokens
+    END AS flops,
+    curves.seconds
+FROM curves
+INNER JOIN tasks USING (task)
+INNER JOIN policies USING (policy)
+LEFT JOIN prms USING (prm)
+WHERE
+    curves.method <> 'pass_at_k'
+    AND (curves.budget & (curves.budget - 1) = 0 OR curves.method IN ('beam_search', 'dvts'))
+ORDER BY
+    scale, task, policies.n_parameters, policy, prms.n_parameters, prm, curves.method,
+    curves.scoring, curves.voting, curves.bucket, curves.budget;
