@@ -319,7 +319,7 @@ class _Looks:
             look,
         )
 
-    def _samples(self, spec: dict[str, Any]) -> pl.DataFrame:
+    def _samples(self, spec: Mapping[str, Any]) -> pl.DataFrame:
         rows = cells.partition(self._storage.store, spec).read("samples", ["text"])
         return rows.select("problem_hash", "sample_index", "text") if not rows.is_empty() else rows
 
