@@ -34,7 +34,10 @@ def choose_by_pilot(
         numbers = choose_hard_problems(buckets, n_problems=n_problems)
     else:
         numbers = choose_problems(buckets, of_each_bucket=of_each_bucket, n_problems=n_problems)
-    yield f"numbers: {numbers}"
+    # A later round of a pilot has some of the candidates alone, and these keep their numbers.
+    parameters = study.task(study.tasks[0]).parameters
+    of_all = parameters.numbers if parameters else None
+    yield f"numbers: {[of_all[number] for number in numbers] if of_all else numbers}"
     for policy, all_buckets in buckets.items():
         counts = Counter(all_buckets[number] for number in numbers)
         yield f"{policy}: {counts['easy']} easy, {counts['medium']} medium, {counts['hard']} hard"
@@ -77,21 +80,18 @@ def choose_problems(
 
 
 def choose_hard_problems(buckets: Mapping[str, Sequence[str]], *, n_problems: int) -> list[int]:
-    """Numbers of the first ``n_problems`` candidates that are easy for no policy, and medium for
-    one at least: no policy solves half of its attempts, and they are not hopeless.
+    """Numbers of ``n_problems`` candidates, rising, that fewest policies find easy: of those that
+    one policy at least finds medium, so that they are not hopeless, and of equals the first.
 
     ``buckets`` as of ``choose_problems``. Raises ``StudyError`` where the pilot finds too few.
     """
     candidates = list(zip(*buckets.values(), strict=True))
-    hard = [
-        number
-        for number, candidate in enumerate(candidates)
-        if "easy" not in candidate and "medium" in candidate
-    ]
-    if len(hard) < n_problems:
+    able = [number for number, candidate in enumerate(candidates) if "medium" in candidate]
+    if len(able) < n_problems:
         raise StudyError(
-            f"{n_problems} problems are wanted, and the pilot found {len(hard)} of "
-            f"{len(candidates)} candidates that are easy for no policy and medium for one",
+            f"{n_problems} problems are wanted, and the pilot found {len(able)} of "
+            f"{len(candidates)} candidates that are medium for a policy",
             cure="raise n_problems of the candidates' task in the registry, or its min_operations",
         )
-    return hard[:n_problems]
+    able.sort(key=lambda number: candidates[number].count("easy"))
+    return sorted(able[:n_problems])
