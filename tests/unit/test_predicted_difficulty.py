@@ -169,6 +169,7 @@ def test_problems_without_any_answer_are_predicted_too() -> None:
     answers = answers.with_columns(
         answer_class=pl.when(silent).then(None).otherwise("answer_class"),
         correct=pl.col("correct") & ~silent,
+        n_tokens=pl.when(silent).then(210).otherwise("n_tokens"),
     )
     ids = [f"p{i:03d}" for i in range(len(CHANCES))]
     scores = {"prm": scored(answers.filter(pool="evaluation"), 1.0, rng)}
