@@ -17,6 +17,7 @@ from default_study import POLICIES, PRM, ROOT, TASK
 from pydantic import BaseModel
 
 from compute_optimal.errors import StudyError
+from compute_optimal.study.cells import Grid
 from compute_optimal.study.config import Study, load_claims, load_study
 from compute_optimal.study.config.claims import Claim, ClaimRule
 from compute_optimal.study.config.hardware import HardwareEntry, hardware_named
@@ -167,18 +168,21 @@ def dry_run() -> None:
     for targets in (asked.problem_tables, asked.estimate_tables, asked.ability_tables):
         assert all(len(target) < 2000 for target in targets)
     assert asked.database()
-    for task in study.tasks:
-        for policy in study.policies:
-            for prm in study.prms:
-                place: Any = SimpleNamespace(task=task, policy=policy, prm=prm, origin="run")
-                asked.run_receipts(place)
-                for parameter in (asked.samples, asked.scores, asked.searches, asked.answers):
-                    assert parameter(place)
-                for kind in ("samples", "step_scores", "searches"):
-                    for resource in (asked.engines, asked.gpus):
-                        assert resource(kind)(place) >= 0  # type: ignore[arg-type]
-                    for of_attempt in (asked.memory, asked.minutes):
-                        assert of_attempt(kind)(place, 1) >= 0  # type: ignore[arg-type]
+    # Jobs as the grid has them: Snakemake asks for no other.
+    for job in dict.fromkeys(cell.job for cell in Grid(study)):
+        place: Any = SimpleNamespace(task=job.task, policy=job.policy, prm=job.prm, origin="run")
+        asked.run_receipts(place)
+        parameters = {
+            "samples": asked.samples,
+            "step_scores": asked.scores,
+            "searches": asked.searches,
+        }
+        for parameter in (parameters[job.kind], asked.answers):
+            assert parameter(place)
+        for resource in (asked.engines, asked.gpus):
+            assert resource(job.kind)(place) >= 0
+        for of_attempt in (asked.memory, asked.minutes):
+            assert of_attempt(job.kind)(place, 1) >= 0
     assert describe(plan(study, *hardware_named(study)), "cell")
 
 

@@ -238,7 +238,9 @@ class _Pool:
         first = slice(0, PROBES)
         labels = self.grid.classes[:, first]
         same = (labels[:, :, None] == labels[:, None, :]) & (labels[:, :, None] >= 0)
-        agreement = same.sum(axis=2).max(axis=1) / PROBES
+        # No answer at all agrees no more than answers that all differ: a parabola must not be asked
+        # where no other problem lies.
+        agreement = np.maximum(same.sum(axis=2).max(axis=1), 1) / PROBES
         spent = self.grid.n_tokens[:, first]
         known = ~np.isnan(spent)
         # Adopted samples may not say how long they are.
@@ -300,6 +302,7 @@ def _examine(
         )
     if not scores:
         return "no PRM: difficulty is predicted from answers alone, and there is nothing to choose"
+    outcomes = [_Outcomes(way.outcomes, problem_ids) for way in ways]
     n_tried = 0
     for budget in _budgets(ways, pools):
         fits = np.logical_and.reduce([pool.n_samples >= budget for pool in pools])
@@ -309,9 +312,9 @@ def _examine(
         votes = [_first(pool, budget, [*scores], settings.seed) for pool in pools]
         for prm in scores:
             tried = [
-                _try(way, pool, vote, prm, budget, problem_ids, enough, numbers, splits, settings)
-                for way, pool, vote, numbers in zip(
-                    ways, pools, votes, numbers_of[prm], strict=True
+                _try(outcome, pool, vote, prm, budget, enough, numbers, splits, settings)
+                for outcome, pool, vote, numbers in zip(
+                    outcomes, pools, votes, numbers_of[prm], strict=True
                 )
             ]
             if any(one is None for one in tried):
@@ -377,32 +380,23 @@ def _first(pool: _Pool, budget: int, prms: Sequence[str], seed: int) -> dict[Any
 
 
 def _try(
-    way: Way,
+    outcomes: _Outcomes,
     pool: _Pool,
     first: Mapping[Any, FloatArray],
     prm: str,
     budget: int,
-    problem_ids: Sequence[str],
     enough: NDArray[np.bool_],
     numbers: IntArray,
     splits: Splits,
     settings: EstimateSettings,
 ) -> _Tried | None:
-    at_budget = way.outcomes.filter(
-        pl.col("budget") == budget,
-        (pl.col("prm") == prm) | (pl.col("method") == "majority"),
-        pl.col("method").is_in(CANDIDATES),
-    )
-    exact = _by_strategy(at_budget, problem_ids)
     aggregations, means, of_first = [], [], []
     searches: tuple[str, ...] | None = None
     for scoring in _SCORINGS:
         for voting in _VOTINGS:
             found = {
-                method: exact.get((method, *((None, "majority") if method == "majority" else
-                                             (scoring, voting))))
-                for method in CANDIDATES
-            }  # fmt: skip
+                method: outcomes.of(prm, method, scoring, voting, budget) for method in CANDIDATES
+            }
             known = {
                 method: values[enough]
                 for method, values in found.items()
@@ -432,16 +426,31 @@ def _try(
     return _Tried(tuple(aggregations), searches, held_out, majority, numbers)
 
 
-def _by_strategy(
-    outcomes: pl.DataFrame, problem_ids: Sequence[str]
-) -> dict[tuple[str, str | None, str | None], FloatArray]:
-    index = {name: row for row, name in enumerate(problem_ids)}
-    values = {}
-    for key, part in outcomes.group_by("method", "scoring", "voting", maintain_order=True):
-        column = np.full(len(index), np.nan)
-        column[[index[name] for name in part["problem_id"]]] = part["accuracy"].to_numpy()
-        values[key] = column
-    return values
+_KEY = ("prm", "method", "scoring", "voting", "budget")
+
+
+class _Outcomes:
+    """Accuracies of one way round [problems] by strategy and budget, NaN where there is none."""
+
+    def __init__(self, outcomes: pl.DataFrame, problem_ids: Sequence[str]) -> None:
+        outcomes = outcomes.filter(pl.col("method").is_in(CANDIDATES))
+        keys = outcomes.select(_KEY).unique(maintain_order=True).with_row_index("column")
+        rows = pl.DataFrame({"problem_id": problem_ids}).with_row_index("row")
+        placed = outcomes.join(keys, on=_KEY, nulls_equal=True).join(rows, on="problem_id")
+        self._values = np.full((keys.height, len(problem_ids)), np.nan)
+        self._values[placed["column"].to_numpy(), placed["row"].to_numpy()] = placed[
+            "accuracy"
+        ].to_numpy()
+        self._column = {tuple(key): column for column, *key in keys.iter_rows()}
+
+    def of(
+        self, prm: str, method: str, scoring: str, voting: str, budget: int
+    ) -> FloatArray | None:
+        key: tuple[Any, ...] = (prm, method, scoring, voting, budget)
+        if method == "majority":
+            key = (None, method, None, "majority", budget)
+        column = self._column.get(key)
+        return None if column is None else self._values[column]
 
 
 def _report(
@@ -467,21 +476,27 @@ def _report(
     }
     share = {rule: np.mean([one.held_out[rule].share for one in tried], axis=0) for rule in RULES}
     majority = np.mean([one.majority for one in tried], axis=0)
-    wider = {rule: widening(replicates[rule], accuracy[rule], nested) for rule in RULES}
+    once = {rule: np.mean([one.held_out[rule].once for one in tried], axis=0) for rule in RULES}
+    wider = {rule: widening(replicates[rule], once[rule], nested) for rule in RULES}
     # Where a problem's predicted difficulty varies with the split, it counts in part.
     inside = np.mean([in_buckets(one.numbers[: FOLDS * REPEATS]) for one in tried], axis=0)
     groups = {"all": np.ones(len(names)), **dict(zip(BUCKETS, inside, strict=True))}
     order = sorted(range(len(names)), key=names.__getitem__)
+    # Of all aggregations at once: most of the time goes into reading the weights.
+    columns = np.concatenate([accuracy[rule] for rule in RULES]).T
+    known = {bucket: part for bucket, part in groups.items() if part.sum() >= 1}
+    intervals = {
+        bucket: mean_interval(
+            np.where(part[:, None] > 0, columns, np.nan), every * part, settings.confidence
+        )
+        for bucket, part in known.items()
+    }
     for place, (scoring, voting) in enumerate(first.aggregations):
         cell = _Cell(prm, scoring, voting, budget)
-        columns = np.stack([accuracy[rule][place] for rule in RULES], axis=1)
-        for bucket, part in groups.items():
-            if part.sum() < 1:
-                continue
-            interval = mean_interval(
-                np.where(part[:, None] > 0, columns, np.nan), every * part, settings.confidence
-            )
-            for column, rule in enumerate(RULES):
+        for bucket, part in known.items():
+            interval = intervals[bucket]
+            for number, rule in enumerate(RULES):
+                column = number * len(first.aggregations) + place
                 mean = float((columns[:, column] * part).sum() / part.sum())
                 factor = float(wider[rule][place])
                 low = max(mean - factor * (mean - float(interval.low[column])), 0.0)
@@ -510,11 +525,14 @@ def _report(
         for against in ("true_difficulty", "one_strategy", "majority"):
             if against == "majority":
                 other, again = majority, nested @ majority / nested.sum(axis=1)
+                other_once = majority
             else:
                 other, again = accuracy[against][place], replicates[against][:, place]
+                other_once = once[against][place]
             difference = kept - other
+            of_once = once["predicted"][place] - other_once
             wider_gap = widening(
-                (replicates["predicted"][:, place] - again)[:, None], difference[None], nested
+                (replicates["predicted"][:, place] - again)[:, None], of_once[None], nested
             )
             rows["predicted_gaps"].append(
                 (*cell, against, float(difference.mean()), float(wider_gap[0]))

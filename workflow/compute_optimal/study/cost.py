@@ -190,11 +190,17 @@ _MEASURES = {
 
 
 def plan(
-    study: Study, hardware_name: str, hardware: HardwareEntry, storage: Storage | None = None
+    study: Study,
+    hardware_name: str,
+    hardware: HardwareEntry,
+    storage: Storage | None = None,
+    *,
+    by_item: bool = True,
 ) -> Plan:
     """Plan what a study lacks, for one kind of GPU (``hardware_named``).
 
-    Reads keys and costs of the store, unchecked; seconds for the full grid.
+    Reads keys and costs of the store, unchecked; seconds for the full grid. ``by_item``: whether
+    each item of the study is priced alone too; else ``items`` has no rows.
     """
     storage = storage or Storage.of(study)
     grid, stock = Grid(study), Stock(storage)
@@ -206,7 +212,7 @@ def plan(
     entries = {entry.name: entry for cell in incomplete for entry in _models(study, cell)}
     full, separate = _against_separate_runs(grid, covered)
     alone = {}
-    for item in study.selected_items:
+    for item in study.selected_items if by_item else ():
         of_item = grid.of_item(item)
         alone[item] = _priced(study, of_item, coverage(study, storage, of_item, stock), measured)
     return Plan(

@@ -533,7 +533,7 @@ class StudyPlan:
 
     @cached_property
     def _planned(self) -> Plan:
-        return plan_of(self.study, *hardware_named(self.study))
+        return plan_of(self.study, *hardware_named(self.study), by_item=False)
 
     @cached_property
     def _covered(self) -> pl.DataFrame:

@@ -68,7 +68,7 @@ def in_general(
     once = np.ones((1, len(value)))
     whole = _weights(once, place, trends)[0]
     of_problems = float((replicates @ whole).var(ddof=1))
-    parts = [(of_problems, n_problems - 1)]
+    variance, uncertain = of_problems, of_problems**2 / max(n_problems - 1, 1)
     noise = (replicates[:_NOISE_REPLICATES] - value).T
     for number, (name, models) in enumerate(sorted(factors.items())):
         kinds, index = np.unique(np.asarray(models), return_inverse=True)
@@ -82,9 +82,9 @@ def in_general(
         weights = weights[np.isfinite(weights).all(axis=1)]
         spread = float((weights @ value).var(ddof=1))
         by_chance = float((weights @ noise).var(axis=0, ddof=1).mean())
-        parts.append((max(spread - by_chance, 0.0) * n / (n - 1), n - 1))
-    variance = sum(part for part, _ in parts)
-    uncertain = sum(part**2 / max(degrees, 1) for part, degrees in parts)
+        variance += max(spread - by_chance, 0.0) * n / (n - 1)
+        # What is taken off makes the rest no more certain.
+        uncertain += (spread * n / (n - 1)) ** 2 / (n - 1)
     degrees = variance**2 / uncertain if uncertain else float(n_problems - 1)
     return Uncertain(float(value @ whole), math.sqrt(variance), degrees)
 

@@ -112,12 +112,14 @@ def _chance(logits: FloatArray) -> FloatArray:
 class HeldOut:
     """What is chosen on other problems.
 
-    ``accuracy`` [choosers, problems]: mean over the repeats. ``share`` [choosers, strategies,
+    ``accuracy`` [choosers, problems]: mean over the repeats; ``once``: of the first repeat alone,
+    which is what replicates repeat. ``share`` [choosers, strategies,
     problems]: how often each strategy answers a problem. ``replicates`` [replicates, choosers]:
     mean accuracy where resampled problems fit and choose again.
     """
 
     accuracy: FloatArray
+    once: FloatArray
     share: FloatArray
     replicates: FloatArray
 
@@ -137,7 +139,7 @@ def choose_held_out(outcomes: ArrayLike, groups: ArrayLike, splits: Splits) -> H
     shape = n_splits, n_choosers, n_strategies
     on_all = (splits.train @ flat).reshape(shape)
     gained = np.zeros((n_splits, n_choosers))
-    share = np.zeros((n_choosers, n_strategies, n_problems))
+    share, once = np.zeros((2, n_choosers, n_strategies, n_problems))
     for number in range(int(group.max(initial=0)) + 1):
         inside = (group == number).astype(np.float64)
         train = splits.train * inside
@@ -150,10 +152,17 @@ def choose_held_out(outcomes: ArrayLike, groups: ArrayLike, splits: Splits) -> H
         of_sample = held_out[: splits.n_of_sample] / splits.repeats
         taken = choice[: splits.n_of_sample].reshape(splits.n_of_sample, -1).T @ of_sample
         share += taken.reshape(share.shape)
+        in_first = held_out[: splits.folds]
+        once += (choice[: splits.folds].reshape(splits.folds, -1).T @ in_first).reshape(share.shape)
     totals = splits.held_out.sum(axis=1)
     of_replicates = gained[splits.n_of_sample :].reshape(-1, splits.folds, n_choosers).sum(axis=1)
     n_drawn = totals[splits.n_of_sample :].reshape(-1, splits.folds).sum(axis=1)
-    return HeldOut((share * outcome).sum(axis=1), share, of_replicates / n_drawn[:, None])
+    return HeldOut(
+        (share * outcome).sum(axis=1),
+        (once * outcome).sum(axis=1),
+        share,
+        of_replicates / n_drawn[:, None],
+    )
 
 
 def widening(replicates: FloatArray, kept: FloatArray, weights: FloatArray) -> FloatArray:

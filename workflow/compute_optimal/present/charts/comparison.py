@@ -127,7 +127,7 @@ def _legend(has_printed: bool) -> list[tuple[Any, str]]:
     entries.append((Line2D([], [], color=style.INK, lw=0.7, ls=(0, (4, 2))), "CoT of the largest"))
     if has_printed:
         diamond = Line2D([], [], color="white", marker="d", ls="", mec="black", ms=5)
-        entries.append((diamond, "printed for this policy"))
+        entries.append((diamond, "printed for this policy (N of 256 and more)"))
         hatched = Patch(facecolor="white", edgecolor=_PAPER, hatch="////")
         entries.append((hatched, f"{MARK} CoT, printed only"))
     return entries

@@ -1,0 +1,115 @@
+"""The explorer and the pages of tables: their data against the database, and seen in Chromium."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import chromium
+import pytest
+from searched_study import data_of, unpacked
+from synthetic_study import POLICIES, PRMS, ROLLOUTS, SyntheticStudy
+
+from compute_optimal.present.pages.explorer import explorer_page
+from compute_optimal.present.query import run_query
+from compute_optimal.present.tables import Column, Estimate, Table
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    study = SyntheticStudy(
+        tasks=(("t", "</script><b>T", 6),),
+        policies=POLICIES[:2],
+        prms=PRMS[:2],
+        budgets=(4, 16),
+        rollouts=ROLLOUTS[:1],
+    )
+    return study.write(tmp_path_factory.mktemp("study") / "study.duckdb")
+
+
+@pytest.fixture(scope="module")
+def page(database: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("page") / "explorer.html"
+    path.write_text(explorer_page(database), encoding="utf-8")
+    return path
+
+
+def test_the_page_holds_every_point_and_runs_nothing_else(database: Path, page: Path) -> None:
+    text = page.read_text()
+    columns = data_of(text)["columns"]
+    rows = run_query("explorer", database)
+    assert len(rows) == len(columns["budget"]) > 50
+    assert columns["accuracy"] == [pytest.approx(row["accuracy"]) for row in rows]
+    scales = columns["scale"]
+    assert [scales["texts"][i] for i in scales["index"]] == [row["scale"] for row in rows]
+    assert {"study", "public"} <= {*scales["texts"]}
+    assert "</script><b>" not in text
+    (policy,) = re.findall(r'Security-Policy" content="([^"]*)"', text)
+    assert "unsafe" not in policy
+    blocks = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    blocks += map(unpacked, re.findall(r'class="packed-script">([^<]*)', text))
+    assert len(blocks) == 6
+    for content in blocks:
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert f"'sha256-{digest}'" in policy
+
+
+def test_a_table_is_a_page_whose_cells_are_text() -> None:
+    columns = [Column("a", "A"), Column("b_percent", "B (%)", "estimate")]
+    rows = [["<img src=x>", Estimate(62.14, 58.0, 66.3)], ["none", None]]
+    text = Table("Title (of a task)", columns, rows, ["A note."]).html()
+    assert "<img src" not in text
+    assert 'data-value="62.14">62.1 [58.0, 66.3]<' in text
+    assert "not run" in text
+    assert "<title>Title</title>" in text
+
+
+@pytest.fixture(scope="module")
+def tab(page: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[chromium.Tab]:
+    if chromium.found() is None:
+        pytest.skip("no Chromium on this machine")
+    with chromium.running(tmp_path_factory.mktemp("profile")) as browser:
+        tab = browser.tab()
+        tab.open(page.as_uri())
+        tab.until("document.documentElement.dataset.drawn")
+        yield tab
+
+
+def test_the_choice_is_drawn_kept_in_the_address_and_never_mixes_scales(tab: chromium.Tab) -> None:
+    assert tab.value("document.querySelectorAll('#chart svg').length") == 1
+    assert tab.value("new Set(drawn.map(row => row.scale)).size") == 1
+    assert "scale=study" in tab.value("location.hash")
+    before = tab.value("drawn.length")
+    tab.value("document.querySelector('select[name=x]').value = 'tokens', 1")
+    tab.value("document.querySelector('select[name=x]').dispatchEvent(new Event('change')), 1")
+    tab.until("location.hash.includes('x=tokens')")
+    assert 0 < tab.value("drawn.length") <= before
+    tab.value("location.hash = 'scale=public', 1")
+    tab.until("drawn.length && drawn.every(row => row.scale === 'public')")
+    assert not tab.problems
+
+
+def test_the_leaderboard_sorts_and_filters(tab: chromium.Tab) -> None:
+    tab.value("location.hash = 'scale=study', 1")
+    tab.until("drawn.length && drawn.every(row => row.scale === 'study')")
+    rows = "[...document.querySelectorAll('#board tbody tr')].filter(row => !row.hidden)"
+    accuracies = f"{rows}.map(row => Number(row.cells[4].dataset.value))"
+    assert tab.value(accuracies) == sorted(tab.value(accuracies), reverse=True)
+    tab.value("document.querySelectorAll('#board th button')[4].click(), 1")
+    assert tab.value(accuracies) == sorted(tab.value(accuracies))
+    everything = tab.value(f"{rows}.length")
+    word = json.dumps(POLICIES[0][1])
+    tab.value(f"document.querySelector('.board-tools input').value = {word}, 1")
+    tab.value("document.querySelector('.board-tools input').dispatchEvent(new Event('input')), 1")
+    assert 0 < tab.value(f"{rows}.length") < everything
+
+
+def test_a_narrow_page_is_not_cut(tab: chromium.Tab, page: Path) -> None:
+    for width in (390, 768):
+        tab.open(page.as_uri() + f"#w{width}", width=width)
+        tab.until("document.documentElement.dataset.drawn")
+        assert tab.value("document.documentElement.scrollWidth") <= width
