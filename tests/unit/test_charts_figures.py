@@ -374,7 +374,7 @@ def test_ability_has_a_fit_from_three_prms_on(tmp_path: Path) -> None:
     assert [span for span in spans if not span[1]] == [(7, 0)] * 3
     assert len([span for span in spans if span[1]]) == 3
     assert any("Spearman's ρ" in text for text in texts(axes))
-    (fit,) = axes.get_lines()
+    (fit,) = (line for line in axes.get_lines() if line.get_label() == "fit")
     x, y = np.array(expected).T
     design = np.stack([np.log(x), np.ones(3)], axis=1)
     slope, intercept = np.linalg.solve(design.T @ design, design.T @ y)

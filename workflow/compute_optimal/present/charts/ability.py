@@ -50,7 +50,13 @@ def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
         if len({*x}) >= _LEAST_FOR_FIT:
             slope, intercept = np.polyfit(np.log(x), y, 1)
             grid = np.linspace(x.min(), x.max(), 100)
-            axes.plot(grid, slope * np.log(grid) + intercept, color=style.FAINT, linestyle="--")
+            axes.plot(
+                grid,
+                slope * np.log(grid) + intercept,
+                color=style.FAINT,
+                linestyle="--",
+                label="fit",
+            )
             sign = "+" if intercept >= 0 else "−"
             axes.text(
                 0.01,
