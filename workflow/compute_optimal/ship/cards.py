@@ -62,7 +62,7 @@ def _model_card(folder: Path, registry: Registry, lock: Mapping[str, LockEntry])
         name=name,
         policy=policy,
         prm=prm,
-        licence=(policy or prm).licence if policy or prm else "MIT",
+        licence=entry.licence if (entry := policy or prm) else "MIT",
         sha256=getattr(pinned, "sha256", None),
         base=made.get("base") or made.get("start"),
         n_parameters=measured["n_parameters"],
