@@ -16,6 +16,10 @@ TO :=
 COLLECTION :=
 HARDWARE :=
 ITEMS :=
+SHARE :=
+ARCHIVE := compute-optimal.zip
+WHEELS := yes
+SEED :=
 SNAKEMAKE_OPTIONS :=
 PYTEST_OPTIONS :=
 
@@ -40,6 +44,11 @@ unexport $(filter-out PYTHON,$(filter PYTHON%,$(.VARIABLES)))
 unexport PIP_TARGET PIP_PREFIX PIP_ROOT PIP_PYTHON PIP_DRY_RUN PIP_EDITABLE PIP_REQUIREMENT PIP_CONSTRAINT \
   PIP_REQUIRE_HASHES PIP_NO_BINARY PIP_ONLY_BINARY PIP_PLATFORM PIP_ABI PIP_IMPLEMENTATION PIP_PYTHON_VERSION
 export PIP_USER := 0
+# An archive brings its packages along (make archive).
+ifneq ($(wildcard wheels),)
+  export PIP_NO_INDEX := 1
+  export PIP_FIND_LINKS := $(CURDIR)/wheels
+endif
 # Files are read and written as UTF-8 whatever the locale; site.py and setuptools go by the locale alone.
 export PYTHONUTF8 := 1
 ifeq ($(filter %UTF-8 %utf-8 %UTF8 %utf8,$(firstword $(LC_ALL) $(LC_CTYPE) $(LANG))),)
@@ -107,6 +116,10 @@ plan: $(CORE)/.done ## what a study has, and what the rest would cost (CONFIG=..
 verify: $(CORE)/.done ## is what ships what it claims to be? Graded and computed anew, without a GPU
 	$(CORE)/bin/python -m compute_optimal verify --config $(CONFIG) --cores $(CORES)
 
+.PHONY: audit
+audit: $(ENGINE)/.done ## were the shipped samples drawn as they say? A random slice of them is, anew (SHARE=0.005, SEED=by the clock)
+	$(ENGINE)/bin/python -m compute_optimal audit --config $(SHIPPED) $(if $(SHARE),--share $(SHARE)) $(if $(SEED),--seed $(SEED))
+
 .PHONY: adopt
 adopt: $(CORE)/.done ## take the rollouts of others that a study names (CONFIG=..., COLLECTION=one of them, MIRROR=folder)
 	$(CORE)/bin/python -m compute_optimal adopt --config $(CONFIG) $(COLLECTION)
@@ -142,6 +155,10 @@ choose-hard-problems: $(ENGINE)/.done ## a pilot of the longest chains, and by i
 ship: $(CORE)/.done ## put the stored results of the shipped studies, and what follows from them, into data/
 	$(CORE)/bin/python -m compute_optimal ship --prune --config $(SHIPPED) --cores $(CORES)
 
+.PHONY: archive
+archive: $(CORE)/.done ## one zip of what is committed, with the packages it needs: make runs from it offline (WHEELS=no: without)
+	$(CORE)/bin/python -m compute_optimal archive --output $(ARCHIVE) --wheels $(WHEELS)
+
 .PHONY: fetch publish
 fetch: $(CORE)/.done ## bring a study's stored results here (FROM=address, or the study's store.remotes)
 	$(CORE)/bin/python -m compute_optimal fetch --config $(CONFIG) $(NARROWED) $(if $(FROM),--from '$(FROM)')
@@ -155,7 +172,7 @@ define run_study
 	$(STRICT) export PATH="$(CURDIR)/$(1)/bin:$$PATH"; \
 	results="$$(python -m compute_optimal results-folder --config $(CONFIG) $(NARROWED))"; \
 	snakemake --cores $(CORES) --configfile $(CONFIG) $(SNAKEMAKE_OPTIONS) $(2); \
-	if [ ! -e "$$results/report.html" ] || [ -n "$$(find "$$results" -type f ! -name verify.html -newer "$$results/report.html" -print -quit)" ]; then \
+	if [ ! -e "$$results/report.html" ] || [ -n "$$(find "$$results" -type f ! -name verify.html ! -name audit.html -newer "$$results/report.html" -print -quit)" ]; then \
 	  snakemake --cores 1 --configfile $(CONFIG) $(if $(ITEMS),--config items='$(ITEMS)') --report "$$results/report.html" --quiet; \
 	  python -m compute_optimal finish-report "$$results/report.html"; \
 	fi; \

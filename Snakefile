@@ -73,3 +73,4 @@ rule all:
         plan.notebooks_as("html"),
         plan.explorer,
         plan.browser,
+        rules.describe_provenance.output,

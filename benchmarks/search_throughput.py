@@ -14,6 +14,7 @@ waits for the other. The share of that limit is the figure that says what search
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -99,6 +100,9 @@ def main() -> None:
     parser.add_argument("--problems", type=int, default=20)
     parser.add_argument("--budget", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--processor-time", action="store_true", help="on a busy machine, with OMP_NUM_THREADS=1"
+    )
     parser.add_argument("--policy", default=POLICY)
     parser.add_argument("--prm", default=PRM)
     arguments = parser.parse_args()
@@ -120,7 +124,8 @@ def main() -> None:
             }
             if scorer is bench.prm:
                 arms["apart"] = apart
-            seconds = take_turns(bench, arms, arguments.rounds)
+            clock = time.process_time if arguments.processor_time else time.perf_counter
+            seconds = take_turns(bench, arms, arguments.rounds, clock)
             figures[name] = {
                 "requests": len(recorded.requests),
                 "generated_tokens": recorded.n_tokens,

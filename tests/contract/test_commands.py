@@ -20,6 +20,8 @@ NOT_RUN = {
     "make test": "is this",
     "make help": "prints targets; test_every_target_that_is_printed_exists",
     "make verify": "test_verification.py runs it",
+    "make audit": "needs minutes of an engine; tests/e2e/test_audit.py runs the verb",
+    "make archive": "needs a clone and the network; test_archive.py",
     "make run CONFIG=config/smollm2.yaml": "nine minutes; test_pretrained.py runs its model",
     "make run ... SNAKEMAKE_OPTIONS='--set-threads draw_samples=4'": "as make run",
     "make run-gpu": "needs a GPU",

@@ -20,7 +20,7 @@ TASKS = (("aime24", "AIME24", 9), ("math500", "MATH-500", 20))
 PARAMETERS = {"task": "math500", "scoring": "prm_last", "voting": "prm_max"}
 POINTS = {
     "policy", "policy_title", "family", "n_parameters", "prm", "prm_title", "prm_n_parameters",
-    "bucket", "n_expected", "method", "budget", "at_study_budget", "accuracy", "ci_low", "ci_high",
+    "prm_ability", "bucket", "n_expected", "method", "budget", "at_study_budget", "accuracy", "ci_low", "ci_high",
     "n_problems", "tokens", "prm_tokens", "seconds", "tokens_needed",
 }  # fmt: skip
 GAINS = {
@@ -62,6 +62,16 @@ COLUMNS = {
         "half_interval", "confidence", "prm_title",
     },
     "score_quality": PAIRS | {"measure", "value", "ci_low", "ci_high", "n_problems"},
+    "evidence": {
+        "n_printed", "n_printed_items", "n_policies", "smallest", "largest", "is_miniature",
+        "own_tasks", "own_prms", "smallest_prm", "largest_prm", "largest_budget",
+        "public_policies", "n_collections", "public_prms", "public_largest_budget",
+        "public_tasks", "confidence", "scoring", "voting",
+    },
+    "explorer": {
+        "scale", "task", "policy", "prm", "method", "scoring", "voting", "bucket", "budget",
+        "accuracy", "low", "high", "n", "tokens", "flops", "seconds",
+    },
     "table_1": PAIRS
     | {f"tokens_of_{kind}{end}" for kind in ("sample", "pick") for end in ("", "_low", "_high")}
     | {"steps_of_sample", "steps_of_pick", "budget", "per_response", "per_step"},
@@ -284,6 +294,8 @@ def test_every_file_is_tested_and_used() -> None:
     assert files - {
         "bucket_doubts",
         "candidates",
+        "evidence",
+        "explorer",
         "public_tasks",
         "recommendations",
         "settings",

@@ -102,7 +102,7 @@ def test_any_methods_can_be_planned(
         {*plan.problem_tables, *plan.estimate_tables, *plan.ability_tables}
     )
     for job in {cell.job for cell in grid}:
-        assert plan._request(job).task_name == job.task
+        assert plan.request(job).task_name == job.task
         assert {cell.job for cell in grid.of_job(job)} == {job}
 
 

@@ -401,7 +401,9 @@ def test_an_interval_admits_a_printed_value(
 @given(st.text(max_size=60))
 def test_markdown_text_is_inert(text: str) -> None:
     escaped = escape_markdown(text)
-    assert not set(escaped) & set("|<>`*_[]{}$~^\\\n\r\x00")
+    assert not set(escaped) & set("|<>`*[]{}$~^\\\n\r\x00")
+    # An underscore that stays stands within a word, where it is no mark.
+    assert not re.search(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", escaped)
     assert re.fullmatch(r"(?:[^&#]|&#\d+;)*", escaped)
 
 

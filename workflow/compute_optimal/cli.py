@@ -168,6 +168,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--database", type=Path, required=True)
     command.add_argument("--output", type=Path, required=True)
 
+    command = verb("describe-provenance", "how results came about: an RO-Crate", storage)
+    command.add_argument("--study", type=Path, required=True)
+    command.add_argument("--database", type=Path, required=True)
+    command.add_argument("--results", type=Path, nargs="+", required=True)
+    command.add_argument("--output", type=Path, required=True)
+
     command = verb("judge-claims", "the paper's claims: csv, md, tex, html")
     command.add_argument("--claims", type=Path, required=True)
     command.add_argument("--priced-by", type=Path, required=True, help="study of untested claims")
@@ -212,11 +218,12 @@ def _parser() -> argparse.ArgumentParser:
     shipped.add_argument("--cores", type=int, default=2)
     studies = argparse.ArgumentParser(add_help=False)
     studies.add_argument("--config", type=Path, nargs="+", default=[_DEFAULT_STUDY], dest="configs")
-    studies.add_argument("--prune", action="store_true", help="and remove what is not theirs")
-    command = verb("publish", "send studies' cells to a folder or an address", studies)
+    sent = argparse.ArgumentParser(add_help=False, parents=[studies])
+    sent.add_argument("--prune", action="store_true", help="and remove what is not theirs")
+    command = verb("publish", "send studies' cells to a folder or an address", sent)
     command.add_argument("--to", metavar="ADDRESS", help="such as s3://bucket/folder")
     help_text = "make studies' cells, and what follows from them, what ships in data/"
-    verb("ship", help_text, studies, shipped)
+    verb("ship", help_text, sent, shipped)
     command = verb("fetch", "bring what the store lacks of a study", study)
     command.add_argument(
         "--from",
@@ -233,6 +240,17 @@ def _parser() -> argparse.ArgumentParser:
     command = verb("check-engine", help_text, study)
     command.add_argument("--page", type=Path, default=Path("results/check-engine.html"))
     command.add_argument("--quick", action="store_true", help="a slice of it: one PRM, few samples")
+    verb("cards", "write the cards of the models and the store that ship", studies)
+    command = verb("archive", "one zip of the committed study, for an archive")
+    command.add_argument("--output", type=Path, required=True)
+    command.add_argument(
+        "--wheels", choices=("yes", "no"), default="yes", help="with the packages of the core lock"
+    )
+    help_text = "draw a random slice of what ships anew, with an engine, and compare"
+    command = verb("audit", help_text, studies)
+    command.add_argument("--share", type=float, help="share of the shipped units to draw anew")
+    command.add_argument("--seed", type=int, help="of the slice; default: by the clock")
+    command.add_argument("--page", type=Path, help="default: audit.html in the first's results")
     command = verb("adopt", "take the rollouts of registered collections", study)
     command.add_argument(
         "collections",

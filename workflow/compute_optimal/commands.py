@@ -16,6 +16,7 @@ FUNCTIONS = {
     "run-notebooks": "compute_optimal.present.notebooks:execute",
     "build-explorer": "compute_optimal.present.pages.explorer:build_explorer",
     "build-browser": "compute_optimal.present.pages.browser:build_browser",
+    "describe-provenance": "compute_optimal.present.provenance:write_crate",
 }
 """Verb -> module:function, of the rules that depend on their sources."""
 
@@ -41,6 +42,9 @@ OTHER_FUNCTIONS = {
     "publish": "compute_optimal.ship.shipping:publish_studies",
     "fetch": "compute_optimal.ship.shipping:fetch_study",
     "verify": "compute_optimal.ship.verify:verify_study",
+    "audit": "compute_optimal.ship.audit:audit_studies",
+    "cards": "compute_optimal.ship.cards:write_cards",
+    "archive": "compute_optimal.ship.archive:archive_study",
     "recommend": "compute_optimal.present.recommend:answer",
 }
 """Verb -> module:function, of all others."""

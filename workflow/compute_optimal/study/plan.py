@@ -413,7 +413,7 @@ class StudyPlan:
         """
         receipts = []
         for job in self._grid.jobs(kind, task, policy):
-            receipt = self._named(_receipt_stem(job), self._request(job), "json")
+            receipt = self._named(_receipt_stem(job), self.request(job), "json")
             if job in self._unstored or Path(receipt).exists():
                 receipts.append(receipt)
         return receipts
@@ -579,7 +579,7 @@ class StudyPlan:
             if n_shards == 1 or hasattr(wildcards, "shard"):
                 return []
             job = _job(kind, wildcards)
-            stem, request = _receipt_stem(job), self._request(job)
+            stem, request = _receipt_stem(job), self.request(job)
             return [
                 self._named(f"{stem}-{shard}-of-{n_shards}", request, "json")
                 for shard in range(1, n_shards + 1)
@@ -607,7 +607,7 @@ class StudyPlan:
     def _shards_by_price(self) -> dict[Job, int]:
         return shard_counts(self.study, self.n_gpus) if self.n_gpus > 1 else {}
 
-    def _request(self, job: Job, **shard: Shard) -> OfShards:
+    def request(self, job: Job, **shard: Shard) -> OfShards:
         """What a job of the generate zone is asked for, or a ``shard`` of it."""
         problems = self._of_task(job.task)
         of_job = self._grid.of_job(job)
@@ -625,8 +625,8 @@ class StudyPlan:
         job = _job(kind, wildcards)
         if name := getattr(wildcards, "shard", None):
             number, n_shards = map(int, name.split("-of-"))
-            return self._request(job, shard=Shard(number=number, of=n_shards)).text
-        return self._request(job).text
+            return self.request(job, shard=Shard(number=number, of=n_shards)).text
+        return self.request(job).text
 
     # --- requests ------------------------------------------------------------------------------
 

@@ -1,0 +1,60 @@
+"""The archive of the study: unpacked anywhere, it has all that the default study asks for."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+from clones import Clone
+from default_study import ROOT
+
+from compute_optimal.errors import StudyError
+from compute_optimal.ship.archive import PREFIX, write_archive
+
+in_a_clone = pytest.mark.skipif(
+    not (ROOT / ".git").exists() or shutil.which("git") is None,
+    reason="an archive is made from a clone, and this is none",
+)
+
+
+@in_a_clone
+def test_unpacked_it_finds_everything_in_its_store(tmp_path: Path) -> None:
+    first, second = tmp_path / "first.zip", tmp_path / "second.zip"
+    write_archive(ROOT, first, wheels=False)
+    write_archive(ROOT, second, wheels=False)
+    assert first.read_bytes() == second.read_bytes()
+    with zipfile.ZipFile(first) as archive:
+        archive.extractall(tmp_path)
+    unpacked = Clone(tmp_path / PREFIX)
+    assert {"Makefile", "Snakefile", "data", "requirements"} <= {
+        path.name for path in unpacked.folder.iterdir()
+    }
+    done = unpacked.run("snakemake", "--dry-run", "--quiet", "rules", "--cores", "2")
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output
+    assert "draw_figures" in output
+    assert not {"draw_samples", "score_steps", "search_trees"} & set(output.split()), output
+
+
+def test_what_is_no_clone_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="git"):
+        write_archive(tmp_path, tmp_path / "archive.zip", wheels=False)
+    assert not (tmp_path / "archive.zip").exists()
+
+
+def test_make_asks_no_index_where_the_packages_are_at_hand(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "show.mk").write_text(
+        "include Makefile\nshow:\n\t@echo $$PIP_NO_INDEX $$PIP_FIND_LINKS\n"
+    )
+
+    def shown() -> str:
+        command = ["make", "-s", "-f", "show.mk", "show"]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True).stdout
+
+    assert "wheels" not in shown()
+    (tmp_path / "wheels").mkdir()
+    assert shown().split() == ["1", str(tmp_path / "wheels")]

@@ -1,0 +1,256 @@
+"""Which slice an audit takes, what differences prove, and what it says where it cannot draw."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from default_study import POLICIES, PRM, ROOT, STUDY, TASK
+
+from compute_optimal.cli import main
+from compute_optimal.engines import NO_ENGINE
+from compute_optimal.engines.likelihood import Likelihood
+from compute_optimal.errors import StudyError
+from compute_optimal.ship import audit as auditing
+from compute_optimal.ship.audit import Audit, Finding, Power, audit
+from compute_optimal.ship.plausibility import (
+    ARITHMETIC,
+    ERROR_RATE,
+    at_least,
+    chance_to_find,
+    implausibility,
+    joined,
+    too_many,
+)
+from compute_optimal.ship.redrawing import choose, inconsistencies, shipped_store, stored_rows
+from compute_optimal.study.config import Study, load_study
+
+
+def small(folder: Path, **keys: object) -> Study:
+    """A part of the default study, with its shipped store."""
+    return load_study(
+        ROOT / "config/config.yaml",
+        {
+            "tasks": [TASK],
+            "policies": POLICIES,
+            "prms": [PRM],
+            "adopted": [],
+            "budgets": [4, 16],
+            "registry": str(ROOT / "config/registry"),
+            "lock_file": str(ROOT / "config/models.lock.json"),
+            "store": {"writable": str(folder / "store"), "shipped": str(ROOT / "data/store")},
+            "results": str(folder / "results"),
+            **keys,
+        },
+    )
+
+
+# --- the slice ------------------------------------------------------------------------------------
+
+
+def test_a_slice_is_a_function_of_its_seed_and_holds_every_kind(tmp_path: Path) -> None:
+    of = small(tmp_path)
+
+    def slices(seed: int) -> dict[str, tuple[tuple[str, int], ...]]:
+        return {one.name: one.keys for one in choose([of], 0.0005, np.random.default_rng(seed))}
+
+    assert slices(1) == slices(1)
+    assert slices(1) != slices(2)
+    groups = Counter(
+        (one.cell.kind, one.cell.pool or one.cell.method)
+        for one in choose([of], 1e-9, np.random.default_rng(0))
+    )
+    assert groups.keys() >= {
+        ("samples", "evaluation"), ("samples", "difficulty"), ("samples", "greedy"),
+        ("step_scores", "evaluation"), ("searches", "beam_search"), ("searches", "dvts"),
+    }  # fmt: skip
+
+
+def test_every_unit_has_the_same_chance(tmp_path: Path) -> None:
+    of, share = small(tmp_path), 0.01
+    taken = stored = 0
+    for seed in range(3):
+        for one in choose([of], share, np.random.default_rng(seed)):
+            taken += len(one.keys)
+            stored += one.n_stored
+            assert len(set(one.keys)) == len(one.keys)
+    assert taken / stored == pytest.approx(share, rel=0.05)
+
+
+def test_a_cell_of_two_studies_is_audited_once_as_the_larger_has_it(tmp_path: Path) -> None:
+    few, many = small(tmp_path, budgets=[4]), small(tmp_path)
+    one = choose([few], 1.0, np.random.default_rng(0))
+    both = choose([few, many], 1.0, np.random.default_rng(0))
+    names = [slice_.name for slice_ in both]
+    assert len(set(names)) == len(names)
+    assert sum(s.n_stored for s in both) > sum(s.n_stored for s in one)
+
+
+# --- what differences prove -----------------------------------------------------------------------
+
+
+def test_binomial_tails_are_those_of_scipy() -> None:
+    stats = pytest.importorskip("scipy.stats", reason="only the test environments have scipy")
+    for count, n, share in [(0, 5, 0.1), (1, 5, 0.1), (3, 3500, 0.0005), (40, 400, 0.12)]:
+        assert at_least(count, n, share) == pytest.approx(stats.binom.sf(count - 1, n, share))
+    assert chance_to_find(1.0, 20, too_many(20, 3)) == 1.0
+
+
+@pytest.mark.parametrize("n", [1, 20, 500, 5000])
+def test_honest_differences_are_too_many_as_seldom_as_stated(n: int) -> None:
+    count = too_many(n, 3)
+    assert at_least(count, n, ARITHMETIC) <= ERROR_RATE / 6
+    assert count == 1 or at_least(count - 1, n, ARITHMETIC) > ERROR_RATE / 6
+
+
+ODDS = np.array([0.7, 0.2, 0.08, 0.02])
+
+
+def drawn(rng: np.random.Generator, n: int, *, power: float = 1.0) -> list[Likelihood]:
+    """Texts of 60 tokens, each from a few, as a policy draws them; ``power`` over 1: colder."""
+    said = ODDS**power / (ODDS**power).sum()
+    terms, rarity = np.log(ODDS), np.array([ODDS[i:].sum() for i in range(len(ODDS))])
+    entropy = -(ODDS * terms).sum()
+    texts = rng.choice(len(ODDS), size=(n, 60), p=said)
+    return [Likelihood((terms[t] + entropy).sum(), rarity[t].min(), 60, 0) for t in texts]
+
+
+def test_honest_texts_are_implausible_as_seldom_as_the_p_value_says() -> None:
+    rng = np.random.default_rng(0)
+    p = np.array([implausibility(drawn(rng, 12), drawn(rng, 12), 500, rng) for _ in range(200)])
+    assert (p < 0.1).mean() < 0.15
+    assert (p < 0.01).mean() < 0.03
+
+
+def test_and_so_are_those_that_differ_which_are_the_less_likely_ones() -> None:
+    """Texts that two draws have in common are likely ones, and are not compared."""
+    rng = np.random.default_rng(0)
+    p = []
+    for _ in range(200):
+        pairs = zip(drawn(rng, 40), drawn(rng, 40), strict=True)
+        differing = [(a, b) for a, b in pairs if min(a.excess, b.excess) < -2]
+        stored, fresh = map(list, zip(*differing, strict=True))
+        p.append(implausibility(stored, fresh, 500, rng))
+    assert (np.array(p) < 0.1).mean() < 0.15
+
+
+@pytest.mark.parametrize("power", [0.7, 1.6])
+def test_another_temperature_is_implausible(power: float) -> None:
+    rng = np.random.default_rng(0)
+    assert implausibility(drawn(rng, 20, power=power), drawn(rng, 20), 500, rng) < 0.001
+
+
+def test_tokens_that_are_never_or_hardly_ever_drawn_are_enough() -> None:
+    rng = np.random.default_rng(0)
+    honest, fresh = drawn(rng, 3), drawn(rng, 3)
+    assert implausibility([Likelihood(0.0, 1.0, 60, 1)], fresh[:1], 500, rng) == 0.0
+    one = [replace(honest[0], rarest=1e-9), *honest[1:]]
+    assert implausibility(one, fresh, 500, rng) < 0.001
+    many = [replace(text, rarest=1e-4) for text in drawn(rng, 20)]
+    assert implausibility(many, drawn(rng, 20), 500, rng) < 0.001
+
+
+def test_a_tree_is_as_rare_as_its_rarest_node() -> None:
+    both = joined([Likelihood(1.0, 0.5, 10, 0), Likelihood(-3.0, 0.1, 5, 1)])
+    assert both == Likelihood(-2.0, 0.1, 15, 1)
+
+
+def test_moments_are_those_of_the_distribution_that_is_drawn_from() -> None:
+    torch = pytest.importorskip("torch", reason="no engine in this environment")
+    from compute_optimal.engines.likelihood import _of_row
+
+    logits = torch.tensor([[2.0, 1.0, 0.0, -3.0]])
+    for settings in [(0.7, 1.0, -1), (0.7, 0.9, -1), (1.0, 1.0, 2)]:
+        each = [_of_row(logits, torch.tensor([i]), *settings) for i in range(4)]
+        possible = [one for one in each if not one.impossible]
+        assert len(possible) == (4 if settings[1:] == (1.0, -1) else 2)
+        # The likeliest token is first, so what is as rare as it is everything.
+        rarity = np.array([one.rarest for one in possible])
+        odds = -np.diff([*rarity, 0.0])
+        assert rarity[0] == pytest.approx(1.0, abs=1e-5)
+        assert (odds * [one.excess for one in possible]).sum() == pytest.approx(0.0, abs=1e-4)
+    greedy = [_of_row(logits, torch.tensor([i]), 0.0, 1.0, -1).impossible for i in range(4)]
+    assert greedy == [0, 1, 1, 1]
+
+
+def test_what_cannot_be_so_is_told_without_a_model(tmp_path: Path) -> None:
+    for one in choose([small(tmp_path)], 0.0005, np.random.default_rng(3)):
+        rows = stored_rows(shipped_store(one.study), one)
+        assert list(inconsistencies(one, rows)) == []
+        if one.cell.kind == "samples":
+            key = one.keys[0]
+            other = {key: rows[key] | {"text": "something else"}}
+            assert "of another text" in next(inconsistencies(one, other))
+        if one.cell.kind == "searches":
+            key = one.keys[0]
+            paths = [path | {"text": "never said"} for path in rows[key]["paths"]]
+            other = {key: rows[key] | {"paths": paths}}
+            assert "not what its nodes say" in next(inconsistencies(one, other))
+
+
+# --- what it says ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("share", [0.0, -0.1, 1.1, float("nan")])
+def test_a_share_that_is_none_is_refused(share: float, tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="is none of the store"):
+        audit([small(tmp_path)], tmp_path, share=share, seed=0)
+
+
+def test_a_store_that_ships_nothing_is_named(tmp_path: Path) -> None:
+    empty = small(tmp_path, store={"writable": str(tmp_path / "a"), "shipped": str(tmp_path / "b")})
+    with pytest.raises(StudyError, match="nothing that ships"):
+        audit([empty], tmp_path, share=0.1, seed=0)
+
+
+def test_without_an_engine_it_says_what_it_did_and_does_not_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(auditing, "engine_version", lambda: NO_ENGINE)
+    of = small(tmp_path).model_dump(mode="json")
+    (tmp_path / "study.json").write_text(json.dumps(of))
+    assert main(["audit", "--config", str(tmp_path / "study.json"), "--share", "0.0001"]) == 1
+    told = capsys.readouterr()
+    assert "seed of this audit: " in told.out
+    assert "No engine is in this environment" in told.out
+    assert "nothing was drawn anew" in told.err
+    page = (tmp_path / "results/audit.html").read_text()
+    assert "Nothing was drawn anew" in page
+    assert "make audit makes an environment with one" in page
+
+
+def test_models_that_are_not_here_are_said_and_nothing_passes_for_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auditing, "engine_version", lambda: "an engine")
+    of = small(tmp_path, methods=["cot", "majority", "best_of_n"])
+    monkeypatch.chdir(tmp_path)  # the registry's folders are relative
+    audited = audit([of], tmp_path / "new", share=1e-6, seed=0)
+    assert not audited.drawn
+    remarks = {finding.remarks[0] for finding in audited.findings}
+    assert all(remark.startswith("not drawn anew: ") for remark in remarks)
+    assert any(name in " ".join(remarks) for name in POLICIES)
+
+
+def test_without_a_mirror_adopted_rollouts_are_said_to_be_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MIRROR", raising=False)
+    monkeypatch.setattr(auditing, "choose", lambda *_: [])
+    of = small(tmp_path, adopted=STUDY.adopted[:2])
+    audited = audit([of], tmp_path / "new", share=0.5, seed=0)
+    assert any("none of 2 adopted collections was adopted again" in one for one in audited.notes)
+
+
+def test_the_page_escapes_what_the_store_says() -> None:
+    evil = "</td><script>alert(1)</script>"
+    finding = Finding(evil, False, 10, 1, 1, (evil,))
+    power = Power("samples", 10, 1, 0, (0.0, 0.001, 0.01, 0.1))
+    page = Audit(("micro",), 7, 0.5, evil, 1.0, (finding,), (power,), (evil,)).html
+    assert "<script" not in page
+    assert "1 of 1 cells are not what they claim to be" in page
+    assert "make audit SEED=7 SHARE=0.5" in page

@@ -1,0 +1,74 @@
+"""One zip of the study as it is committed, for an archive such as Zenodo or the hub."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from compute_optimal.errors import StudyError
+from compute_optimal.store.partitions import atomic_write
+
+PREFIX = "compute-optimal"
+WHEELS = "wheels"
+"""Folder of the environment's packages: where it is, ``make`` asks no index."""
+
+_LONG_AGO = (1980, 1, 1, 0, 0, 0)
+
+
+def archive_study(output: Path, wheels: str) -> Iterator[str]:
+    """Archive the repository at hand; ``wheels``: "yes" or "no"."""
+    write_archive(Path(), output, wheels=wheels == "yes")
+    yield f"{output} ({output.stat().st_size:,} bytes)"
+
+
+def write_archive(repository: Path, output: Path, *, wheels: bool) -> None:
+    """Write every committed file of ``repository`` into the zip ``output``.
+
+    With ``wheels`` also the packages of ``requirements/core.lock``, for this platform and Python.
+    Equal commits (and packages) give equal bytes. Raises ``StudyError`` where this is no repository
+    or packages cannot be had.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        archive = Path(folder) / "archive.zip"
+        _run(
+            [
+                *("git", "archive", "--format=zip", f"--prefix={PREFIX}/"),
+                *(f"--output={archive}", "HEAD"),
+            ],
+            repository,
+            "archive from a clone: only what is committed is archived",
+        )
+        if wheels:
+            lock, target = repository / "requirements/core.lock", Path(folder) / WHEELS
+            _run(
+                [
+                    *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"),
+                    *("--require-hashes", "--requirement", str(lock.absolute())),
+                    *("--dest", str(target)),
+                ],
+                repository,
+                "with a network, or without the packages: WHEELS=no",
+            )
+            with zipfile.ZipFile(archive, "a", zipfile.ZIP_STORED) as file:
+                for path in sorted(target.iterdir()):
+                    name = zipfile.ZipInfo(f"{PREFIX}/{WHEELS}/{path.name}", _LONG_AGO)
+                    name.external_attr = 0o644 << 16
+                    file.writestr(name, path.read_bytes())
+        with atomic_write(output) as written:
+            written.write(archive.read_bytes())
+
+
+def _run(command: list[str], folder: Path, cure: str) -> None:
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    except FileNotFoundError as error:
+        raise StudyError(f"{command[0]} is not installed", where=str(folder), cure=cure) from error
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or ["no reason is given"]
+        raise StudyError(
+            f"{command[0]} failed: {lines[-1]}", where=str(folder.absolute()), cure=cure
+        )

@@ -1,0 +1,415 @@
+"""Whether what ships was made as it says: the third tier of the verification.
+
+A random slice of the store is drawn anew with the shipped models, and adopted rollouts are adopted
+again. Who replaced samples together with all that follows from them passes the first two tiers;
+here each replaced unit that the slice holds is another one. The slice is drawn by the reviewer's
+seed, so nobody can know beforehand which units it holds.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from compute_optimal.adopt.collection import adopt
+from compute_optimal.engines import NO_ENGINE, engine_version
+from compute_optimal.engines.likelihood import Drawn, Likelihood, likelihoods
+from compute_optimal.errors import StudyError
+from compute_optimal.generate.loading import kept_open, policy_folder
+from compute_optimal.policies.prompts import encode_texts, load_tokenizer, prompt_ids
+from compute_optimal.present.pages.page import page as page_of
+from compute_optimal.ship.plausibility import (
+    ERROR_RATE,
+    chance_to_find,
+    implausibility,
+    joined,
+    too_many,
+)
+from compute_optimal.ship.redrawing import (
+    CellSlice,
+    Compared,
+    Key,
+    Row,
+    choose,
+    compare,
+    histories,
+    inconsistencies,
+    shipped_store,
+    stored_rows,
+)
+from compute_optimal.store.partitions import Store, atomic_write
+from compute_optimal.store.storage import Storage
+from compute_optimal.study.cells import ADOPTED_TABLES, Kind, collections, partition
+from compute_optimal.study.config import Study
+from compute_optimal.tasks.datasets import mirror_folder
+
+SHARE = 0.005
+"""Share of the shipped units that is made anew unless another is named: about three minutes on two
+cores for the scale model."""
+
+REPLACED = (0.0001, 0.001, 0.01, 0.1)
+"""Replaced shares for which a page says how likely they are to be found."""
+
+KINDS: Mapping[Kind, str] = {
+    "samples": "samples",
+    "step_scores": "scores of samples",
+    "searches": "searches and subtrees",
+}
+
+_SHOWN = 3
+_MOST_JUDGED = 200
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What became of the slice of one cell, or of one adopted collection."""
+
+    subject: str
+    passed: bool
+    n_stored: int
+    n_drawn: int
+    n_different: int
+    remarks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Power:
+    """What an audit of so many units finds; ``chances`` by the shares in ``REPLACED``."""
+
+    what: str
+    n_stored: int
+    n_drawn: int
+    allowed: int
+    chances: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was drawn anew, what differed, and what would have been found."""
+
+    studies: tuple[str, ...]
+    seed: int
+    share: float
+    engine: str
+    seconds: float
+    findings: tuple[Finding, ...]
+    powers: tuple[Power, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def drawn(self) -> bool:
+        """Whether anything was drawn anew at all."""
+        return any(power.n_drawn for power in self.powers)
+
+    @property
+    def passed(self) -> bool:
+        return all(finding.passed for finding in self.findings)
+
+    @property
+    def html(self) -> str:
+        """The page for a reader."""
+        here = Path(__file__).parent
+        return page_of(
+            here / "audit.html",
+            title=f"Audit of {', '.join(self.studies)}",
+            styles=[(here / "verify.css").read_text(encoding="utf-8")],
+            audit=self,
+            replaced=REPLACED,
+            error_rate=ERROR_RATE,
+        )
+
+    @property
+    def text(self) -> str:
+        """The same, short, for a terminal."""
+        lines = [f"seed {self.seed}, a share of {self.share:g}; engine: {self.engine}"]
+        for finding in self.findings:
+            if not finding.passed or finding.n_different:
+                lines.append(f"{'ok  ' if finding.passed else 'FAIL'} {finding.subject}")
+                lines += [f"       {remark}" for remark in finding.remarks]
+        for power in self.powers:
+            found = ", ".join(
+                f"{share:.2%} with {chance:.0%}"
+                for share, chance in zip(REPLACED, power.chances, strict=True)
+            )
+            lines.append(
+                f"{power.n_drawn:,} of {power.n_stored:,} {power.what} drawn anew; "
+                f"a replaced share is found: {found}"
+            )
+        return "\n".join([*lines, *self.notes])
+
+
+def audit_studies(
+    studies: Sequence[Study], share: float | None, seed: int | None, page: Path | None
+) -> Iterator[str]:
+    """Audit what ships of ``studies`` and write a page of it; yields what a person should read.
+
+    ``seed``: by default the clock's; ``page``: by default beside the first study's results. Raises
+    ``StudyError`` where the audit fails, and where nothing was drawn.
+    """
+    seed = time.time_ns() // 1_000_000_000 if seed is None else seed
+    yield f"seed of this audit: {seed}"
+    with tempfile.TemporaryDirectory() as folder:
+        audited = audit(studies, Path(folder), share=SHARE if share is None else share, seed=seed)
+    page = page or studies[0].results / "audit.html"
+    with atomic_write(page) as file:
+        file.write(audited.html.encode())
+    yield f"{audited.text}\npage: {page}"
+    if not audited.passed:
+        raise StudyError(
+            "what ships with these studies was not made as it says",
+            where=str(page),
+            cure="restore data/ from version control, or make it anew: make micro",
+        )
+    if not audited.drawn:
+        raise StudyError(
+            "nothing was drawn anew",
+            where=str(page),
+            cure="see there why; an engine comes with make audit, models with the repository",
+        )
+
+
+def audit(studies: Sequence[Study], folder: Path, *, share: float, seed: int) -> Audit:
+    """Draw a slice of what ships of ``studies`` anew and compare; ``folder`` is a new one.
+
+    Raises ``StudyError`` for a share that is no share and where nothing ships of the studies.
+    """
+    if not 0 < share <= 1 or math.isnan(share):
+        raise StudyError(
+            f"a share of {share:g} is none of the store",
+            where="--share (make audit SHARE=...)",
+            cure="give a number above 0, and at most 1 for all of it",
+        )
+    started = time.monotonic()
+    rng = np.random.default_rng(seed)
+    slices = choose(studies, share, rng)
+    if not slices and not any(study.adopted for study in studies):
+        raise StudyError(
+            "nothing that ships belongs to these studies",
+            where=", ".join(sorted({str(study.store.shipped) for study in studies})),
+            cure="fetch their store, or name studies whose results ship",
+        )
+    notes: list[str] = []
+    if engine_version() == NO_ENGINE:
+        notes.append(
+            "No engine is in this environment, so nothing was drawn anew: the slice was only "
+            "looked through for what cannot be so. make audit makes an environment with one."
+        )
+        compared = [_unmade(one, "there is no engine here") for one in slices]
+    else:
+        with kept_open():
+            compared = list(compare(slices, folder / "redrawn"))
+    findings = [*findings_of(compared, rng), *_adopted_again(studies, share, folder, rng, notes)]
+    return Audit(
+        tuple(study.name for study in studies),
+        seed,
+        share,
+        engine_version(),
+        time.monotonic() - started,
+        tuple(findings),
+        tuple(_powers(compared)),
+        tuple(notes),
+    )
+
+
+def _unmade(one: CellSlice, why: str) -> Compared:
+    return Compared(one, stored_rows(shipped_store(one.study), one), {}, (), why)
+
+
+# --- what differences mean ------------------------------------------------------------------------
+
+
+def findings_of(compared: Sequence[Compared], rng: np.random.Generator) -> Iterator[Finding]:
+    """What the differences of all slices mean, a finding a cell."""
+    made = [one for one in compared if not one.failure]
+    excess = {kind: _too_many_of(made, kind) for kind in KINDS}
+    suspect = [one for one in made if any(d.other_text for d in one.differences)]
+    p_values = {id(one): _implausibility(one, rng) for one in suspect}
+    limit = ERROR_RATE / 2 / max(1, len(suspect))
+    for one in compared:
+        wrong = list(inconsistencies(one.slice, one.stored))
+        if one.failure:
+            remarks = [f"not drawn anew: {one.failure}", *wrong[:_SHOWN]]
+            # Models that are not here prove nothing; what cannot be so does.
+            yield _finding(one, not wrong, remarks, 0)
+            continue
+        others = [d for d in one.differences if not d.other_text]
+        texts = [d for d in one.differences if d.other_text]
+        remarks = [f"{d.key[0]}, {d.key[1]}: {d.what}" for d in (*others, *texts)]
+        passed = not others and not wrong
+        if texts and (count := excess[one.slice.cell.kind]) is not None:
+            passed = False
+            remarks.append(
+                f"{count} {KINDS[one.slice.cell.kind]} of all cells differ: more than another "
+                "machine's arithmetic explains"
+            )
+        if texts:
+            p = p_values[id(one)]
+            passed = passed and p >= limit
+            how = "no" if p < limit else "a"
+            remarks.append(
+                f"by their likelihood, the {len(texts)} differing texts are {how} likely draw of "
+                f"this policy (p = {p:.2g}, limit {limit:.2g})"
+            )
+        yield _finding(one, passed, [*wrong, *remarks], len(one.differences))
+
+
+def _finding(one: Compared, passed: bool, remarks: Sequence[str], n_different: int) -> Finding:
+    n_drawn = 0 if one.failure else len(one.slice.keys)
+    last = remarks[-2:] if len(remarks) > _SHOWN + 2 else remarks[_SHOWN:]
+    return Finding(
+        one.slice.name,
+        passed,
+        one.slice.n_stored,
+        n_drawn,
+        n_different,
+        (*remarks[:_SHOWN], *last) or ("all as drawn anew",),
+    )
+
+
+def _too_many_of(made: Sequence[Compared], kind: Kind) -> int | None:
+    """How many units of a kind differ in what was said, if that is too many; else None."""
+    of_kind = [one for one in made if one.slice.cell.kind == kind]
+    n = sum(len(one.slice.keys) for one in of_kind)
+    count = sum(d.other_text for one in of_kind for d in one.differences)
+    return count if n and count >= too_many(n, len(KINDS)) else None
+
+
+def _implausibility(one: Compared, rng: np.random.Generator) -> float:
+    """p-value of the likelihood of a cell's other texts: see ``plausibility``."""
+    keys = [d.key for d in one.differences if d.other_text]
+    if len(keys) > _MOST_JUDGED:
+        keys = [keys[i] for i in sorted(rng.choice(len(keys), _MOST_JUDGED, replace=False))]
+    stored, fresh = (
+        _likelihoods(one, [list(_texts(one, key, rows[key])) for key in keys])
+        for rows in (one.stored, one.fresh)
+    )
+    return implausibility(stored, fresh, len(one.slice.keys), rng)
+
+
+@dataclass(frozen=True)
+class _Text:
+    """A text that was drawn after ``before``, texts that the policy had drawn itself."""
+
+    problem_hash: str
+    before: tuple[str, ...]
+    text: str
+    finish_reason: str
+
+
+def _texts(one: Compared, key: Key, row: Row) -> Iterator[_Text]:
+    """What of a unit the policy drew: a sample; of a tree each node, after its parents."""
+    if one.slice.cell.kind == "samples":
+        yield _Text(key[0], (), row["text"], row["finish_reason"])
+    elif one.slice.cell.kind == "searches":
+        for history, node in zip(histories(row), row["nodes"], strict=True):
+            yield _Text(key[0], history[:-1], node["text"], node["finish_reason"])
+
+
+def _likelihoods(one: Compared, units: Sequence[Sequence[_Text]]) -> list[Likelihood]:
+    """The likelihood of each unit, which is made up of texts."""
+    study, spec = one.slice.study, one.slice.cell.spec
+    storage = Storage.of(study)
+    folder = policy_folder(storage, spec)
+    tokenizer = load_tokenizer(folder)
+    family = study.prompt_family(study.policy(one.slice.cell.policy).prompt)
+    problems = {
+        problem.problem_hash: prompt_ids(tokenizer, family, problem.problem)
+        for problem in storage.problems(study.task(one.slice.cell.task), None)
+    }
+    end: int | None = getattr(tokenizer, "eos_token_id", None)
+    drawn, owners = [], []
+    for owner, texts in enumerate(units):
+        for text in texts:
+            *before, ids = encode_texts(tokenizer, [*text.before, text.text])
+            ended = [end] if text.finish_reason == "eos" and end is not None else []
+            if ids or ended:
+                prompt = problems[text.problem_hash]
+                said = tuple(i for part in before for i in part)
+                drawn.append(Drawn((*prompt, *said), (*ids, *ended)))
+                owners.append(owner)
+    settings = {name: spec[name] for name in ("temperature", "top_p", "top_k")}
+    of_unit: list[list[Likelihood]] = [[] for _ in units]
+    for owner, of_text in zip(owners, likelihoods(folder, drawn, **settings), strict=True):
+        of_unit[owner].append(of_text)
+    return [joined(texts) for texts in of_unit]
+
+
+def _powers(compared: Sequence[Compared]) -> Iterator[Power]:
+    by_kind: dict[Kind, list[Compared]] = defaultdict(list)
+    for one in compared:
+        by_kind[one.slice.cell.kind].append(one)
+    for kind, of_kind in by_kind.items():
+        n = sum(len(one.slice.keys) for one in of_kind if not one.failure)
+        # A score that differs is found by itself; of texts, arithmetic excuses a few.
+        count = 1 if kind == "step_scores" else too_many(n, len(KINDS))
+        yield Power(
+            KINDS[kind],
+            sum(one.slice.n_stored for one in of_kind),
+            n,
+            count - 1,
+            tuple(chance_to_find(share, n, count) for share in REPLACED),
+        )
+
+
+# --- adopted rollouts -----------------------------------------------------------------------------
+
+
+def _adopted_again(
+    studies: Sequence[Study],
+    share: float,
+    folder: Path,
+    rng: np.random.Generator,
+    notes: list[str],
+) -> Iterator[Finding]:
+    """Some of the adopted collections, adopted again from the mirror and compared row by row."""
+    by_name = {one.name: (study, one) for study in studies for one in collections(study)}
+    if not by_name:
+        return
+    mirrors = {study.name: mirror_folder(study.mirror) for study in studies}
+    if not any(mirrors.values()):
+        notes.append(
+            f"No mirror is set, so none of {len(by_name)} adopted collections was adopted again: "
+            "MIRROR=/path/to/folder make audit."
+        )
+        return
+    names = sorted(by_name)
+    n = math.ceil(share * len(names))
+    for place in sorted(rng.choice(len(names), size=n, replace=False).tolist()):
+        study, one = by_name[names[place]]
+        surroundings = Storage.of(study)
+        storage = Storage(
+            Store(folder / "adopted"),
+            surroundings.registry,
+            surroundings.lock,
+            mirror=surroundings.mirror,
+        )
+        try:
+            adopt(one.entry, study.task(one.task), storage, None)
+        except StudyError as error:
+            remark = f"not adopted again: {error.what}"
+            yield Finding(f"adopted: {one.name}", True, 1, 0, 0, (remark,))
+            continue
+        before, after = (
+            partition(store, one.spec) for store in (shipped_store(study), storage.store)
+        )
+        other = [
+            table
+            for table in ADOPTED_TABLES
+            if not before.read(table).equals(after.read(table), null_equal=True)
+        ]
+        yield Finding(
+            f"adopted: {one.name}",
+            not other,
+            1,
+            1,
+            len(other),
+            tuple(f"{table} has other rows, adopted again" for table in other)
+            or ("the same rows, adopted again",),
+        )

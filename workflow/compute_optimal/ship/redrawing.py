@@ -1,0 +1,328 @@
+"""A random slice of the shipped store, made anew by the study's own generate zone, and compared."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from compute_optimal.errors import StudyError
+from compute_optimal.generate import jobs
+from compute_optimal.policies.steps import split_steps
+from compute_optimal.store import units
+from compute_optimal.store.partitions import Store
+from compute_optimal.store.storage import Storage
+from compute_optimal.study.cells import Cell, Grid, Job, Kind, partition, samples_of
+from compute_optimal.study.config import Study
+from compute_optimal.study.plan import StudyPlan
+from compute_optimal.study.spec import digest, seed_for, text_hash
+
+Key = tuple[str, int]
+"""Problem hash, and the number of the unit: sample or subtree."""
+
+Row = dict[str, Any]
+
+MARGIN = 1e-4
+"""Two margins may differ by this much: float32 in another order of summation."""
+
+LOGPROB = 1e-2
+"""Two sums of log-probabilities over a text may [nats]."""
+
+_SAME: dict[Kind, tuple[str, ...]] = {
+    "samples": (
+        "text", "text_hash", "n_tokens", "n_prompt_tokens", "finish_reason", "seed",
+        "sample_requests", "generated_tokens",
+    ),
+    "step_scores": ("text_hash", "status", "score_requests", "over_context"),
+    "searches": (
+        "sample_requests", "generated_tokens", "discarded_tokens", "score_requests", "over_context",
+    ),
+}  # fmt: skip
+"""Columns that a unit made anew has the same, beside margins, nodes and paths."""
+
+
+@dataclass(frozen=True)
+class CellSlice:
+    """Units of one cell that are to be made anew, in the order of their keys."""
+
+    study: Study
+    cell: Cell
+    n_stored: int
+    keys: tuple[Key, ...]
+
+    @property
+    def name(self) -> str:
+        """The folder of its partition, without what precedes it."""
+        return partition(Store(Path()), self.cell.spec).directory
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A unit that is not what is drawn anew. ``other_text``: what the policy said differs, so that
+    arithmetic may be the reason."""
+
+    key: Key
+    what: str
+    other_text: bool
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A slice of a cell beside what was drawn anew; ``failure`` says why nothing was."""
+
+    slice: CellSlice
+    stored: Mapping[Key, Row]
+    fresh: Mapping[Key, Row]
+    differences: tuple[Difference, ...]
+    failure: str = ""
+
+
+def shipped_store(study: Study) -> Store:
+    """What ships with a study, without what else is stored here."""
+    return Store(study.store.writable / "nothing", [study.store.shipped])
+
+
+def choose(
+    studies: Sequence[Study], share: float, rng: np.random.Generator, *, n_extra: int = 1
+) -> list[CellSlice]:
+    """A random slice of all that ships of the studies: each unit with the chance ``share``.
+
+    Of every group (pool; PRM and method) at least ``n_extra`` units, so that every model is asked.
+    A cell of several studies counts once, as the study has it that needs most of it.
+    """
+    largest: dict[str, tuple[Study, Cell]] = {}
+    for study in studies:
+        for cell in Grid(study):
+            name = digest(cell.spec)
+            if name not in largest or largest[name][1].n_units < cell.n_units:
+                largest[name] = study, cell
+    stored: list[tuple[Study, Cell, list[Key]]] = []
+    for study, cell in largest.values():
+        rows = units.stored(shipped_store(study), cell.spec)
+        if rows.is_empty():
+            continue
+        number = units.NUMBERS[cell.kind]
+        keys = sorted(
+            rows.filter(pl.col(number) < cell.n_units).select("problem_hash", number).iter_rows()
+        )
+        if keys:
+            stored.append((study, cell, keys))
+    chosen: list[set[int]] = []
+    for _, _, keys in stored:
+        n = min(len(keys), math.floor(share * len(keys) + rng.random()))
+        chosen.append(set(rng.choice(len(keys), size=n, replace=False).tolist()))
+    groups: dict[tuple[object, ...], list[int]] = defaultdict(list)
+    for place, (_, cell, _) in enumerate(stored):
+        groups[cell.kind, cell.prm, cell.pool or cell.method].append(place)
+        groups[cell.kind, cell.policy].append(place)
+    for places in groups.values():
+        lacking = n_extra - sum(len(chosen[place]) for place in places)
+        for place in rng.choice(places, size=max(0, lacking)).tolist():
+            chosen[place].add(int(rng.integers(len(stored[place][2]))))
+    return [
+        CellSlice(study, cell, len(keys), tuple(keys[i] for i in sorted(indices)))
+        for (study, cell, keys), indices in zip(stored, chosen, strict=True)
+        if indices
+    ]
+
+
+def compare(slices: Sequence[CellSlice], folder: Path) -> Iterator[Compared]:
+    """Make each slice anew below ``folder``, job by job, and compare it with what ships.
+
+    What cannot be made (a model that is not here, a dtype that this machine lacks) has its reason
+    beside it.
+    """
+    by_job: dict[tuple[int, Job], list[CellSlice]] = defaultdict(list)
+    for one in slices:
+        by_job[id(one.study), one.cell.job].append(one)
+    # Of all that needs one policy, or one PRM, together: models stay open.
+    for (_, job), of_job in by_job.items():
+        storage = _storage(of_job[0].study, folder / f"{job.kind}-{id(of_job[0].study)}")
+        failure = ""
+        try:
+            _make(job, of_job, storage)
+        except StudyError as error:
+            failure = f"{error.what} ({error.where})" if error.where else error.what
+        for one in of_job:
+            stored = stored_rows(shipped_store(one.study), one)
+            if failure:
+                yield Compared(one, stored, {}, (), failure)
+            else:
+                yield beside(one, stored, stored_rows(storage.store, one))
+
+
+def beside(one: CellSlice, stored: Mapping[Key, Row], fresh: Mapping[Key, Row]) -> Compared:
+    """The units of a slice as they are stored, and as they were made anew."""
+    return Compared(one, stored, fresh, tuple(_differences(one, stored, fresh)))
+
+
+def _storage(study: Study, folder: Path) -> Storage:
+    surroundings = Storage.of(study)
+    return Storage(
+        Store(folder), surroundings.registry, surroundings.lock, "missing", surroundings.mirror
+    )
+
+
+def _make(job: Job, slices: Sequence[CellSlice], storage: Storage) -> None:
+    request: Any = StudyPlan(slices[0].study).request(job)
+    only: dict[str, dict[str, list[int]]] = {}
+    for one in slices:
+        wanted = only.setdefault(digest(one.cell.spec), {})
+        for problem_hash, number in one.keys:
+            wanted.setdefault(problem_hash, []).append(number)
+        if job.kind == "step_scores":
+            # Scores are given for what ships, be it what the policy says or not.
+            samples = samples_of(one.cell.spec)
+            texts = partition(shipped_store(one.study), samples).read("samples")
+            keys = pl.DataFrame(one.keys, schema=_keys_of("sample_index"), orient="row")
+            mine = texts.join(keys, on=keys.columns, how="semi")
+            partition(storage.store, samples).append("samples", mine)
+    make: Any = {
+        "samples": jobs.draw_samples,
+        "step_scores": jobs.score_steps,
+        "searches": jobs.search_trees,
+    }[job.kind]
+    make(request, storage, only)
+
+
+def _keys_of(number: str) -> dict[str, pl.DataType]:
+    return {"problem_hash": pl.String(), number: pl.Int64()}
+
+
+def stored_rows(store: Store, one: CellSlice) -> dict[Key, Row]:
+    """The units of a slice that a store holds, as they count."""
+    number = units.NUMBERS[one.cell.kind]
+    rows = partition(store, one.cell.spec).read(one.cell.kind)
+    if rows.is_empty():
+        return {}
+    keys = pl.DataFrame(one.keys, schema=_keys_of(number), orient="row")
+    rows = rows.join(keys, on=keys.columns, how="semi")
+    if one.cell.kind == "step_scores":
+        # Of several texts the one that counts comes first: see ``units.scores``.
+        samples = partition(store, samples_of(one.cell.spec)).read("samples", ["text_hash"])
+        own = ["problem_hash", "sample_index", "text_hash"]
+        rows = rows.join(samples.select(own), on=own, how="semi")
+    return {(row["problem_hash"], row[number]): row for row in rows.iter_rows(named=True)}
+
+
+def _differences(
+    one: CellSlice, stored: Mapping[Key, Row], fresh: Mapping[Key, Row]
+) -> Iterator[Difference]:
+    for key in one.keys:
+        old, new = stored.get(key), fresh.get(key)
+        if old is None or new is None:
+            yield Difference(key, "is not a whole unit, drawn anew", other_text=False)
+            continue
+        if (what := _difference(one.cell.kind, old, new)) is not None:
+            yield Difference(key, *what)
+
+
+def _difference(kind: Kind, old: Row, new: Row) -> tuple[str, bool] | None:
+    """What differs between two runs of one unit, and whether that is what the policy said."""
+    if kind == "samples":
+        if text_hash(old["text"]) != old["text_hash"]:
+            return "the hash beside the text is of another text", False
+        if old["seed"] != new["seed"]:
+            return f"seed {old['seed']} is stored, its key has {new['seed']}", False
+        if old["text"] != new["text"]:
+            return f"{_first_difference(old['text'], new['text'])}", True
+    if kind == "searches":
+        if (other := _other_score(old, new)) is not None:
+            return other, False
+        if _said(old) != _said(new):
+            return "another tree is drawn", True
+    for column in _SAME[kind]:
+        if old[column] != new[column]:
+            return f"{column} is {old[column]!r}, {new[column]!r} anew", False
+    if kind == "samples" and not _close(old["logprob_sum"], new["logprob_sum"], LOGPROB):
+        return f"logprob_sum is {old['logprob_sum']:.3f}, {new['logprob_sum']:.3f} anew", False
+    if kind == "step_scores":
+        return _other_margins(old["margins"], new["margins"])
+    if kind == "searches":
+        for before, after in zip(old["paths"], new["paths"], strict=True):
+            if (found := _other_margins(before["margins"], after["margins"])) is not None:
+                return found
+    return None
+
+
+def _other_margins(old: Sequence[float], new: Sequence[float]) -> tuple[str, bool] | None:
+    if len(old) != len(new):
+        return f"{len(old)} scores are stored, {len(new)} given anew", False
+    off = [abs(a - b) for a, b in zip(old, new, strict=True) if not _close(a, b, MARGIN)]
+    return (f"a margin is off by {max(off):.2g}", False) if off else None
+
+
+def _close(old: float | None, new: float | None, limit: float) -> bool:
+    if old is None or new is None:
+        return old is new
+    return abs(old - new) <= limit
+
+
+def _first_difference(old: str, new: str) -> str:
+    steps = zip(split_steps(old), split_steps(new), strict=False)
+    step = next((i for i, (a, b) in enumerate(steps, start=1) if a != b), None)
+    return f"another text is drawn, from step {step} on" if step else "another text is drawn"
+
+
+def _said(tree: Row) -> tuple[object, ...]:
+    """All of a tree but its scores."""
+    return (
+        [
+            {name: value for name, value in node.items() if name != "margin"}
+            for node in tree["nodes"]
+        ],
+        [
+            {name: value for name, value in path.items() if name != "margins"}
+            for path in tree["paths"]
+        ],
+    )
+
+
+def histories(tree: Row) -> list[tuple[str, ...]]:
+    """Of each node of a tree, the texts from the first step to its own."""
+    found: dict[int, tuple[str, ...]] = {}
+    for node in tree["nodes"]:
+        before = () if node["parent"] is None else found.get(node["parent"], ())
+        found[node["node"]] = (*before, node["text"])
+    return [found[node["node"]] for node in tree["nodes"]]
+
+
+def _other_score(old: Row, new: Row) -> str | None:
+    """A path that both trees hold, and that one PRM would not score so differently."""
+    known = {
+        history: node["margin"]
+        for history, node in zip(histories(new), new["nodes"], strict=True)
+        if node["margin"] is not None
+    }
+    for history, node in zip(histories(old), old["nodes"], strict=True):
+        margin = known.get(history)
+        if margin is None or node["margin"] is None:
+            continue
+        if not _close(node["margin"], margin, MARGIN):
+            return f"a margin is off by {abs(node['margin'] - margin):.2g}"
+    return None
+
+
+def inconsistencies(one: CellSlice, stored: Mapping[Key, Row]) -> Iterator[str]:
+    """What of a slice cannot be so, whatever a model says: told without one."""
+    for (problem_hash, number), row in stored.items():
+        where = f"{problem_hash}, {number}"
+        if one.cell.kind == "samples":
+            if text_hash(row["text"]) != row["text_hash"]:
+                yield f"{where}: the hash beside the text is of another text"
+            if row["seed"] != seed_for(digest(one.cell.spec), problem_hash, number):
+                yield f"{where}: the seed is not that of its key"
+        elif one.cell.kind == "searches":
+            texts = dict(zip((n["node"] for n in row["nodes"]), histories(row), strict=True))
+            for path in row["paths"]:
+                steps = [step for text in texts.get(path["leaf"], ()) for step in split_steps(text)]
+                if split_steps(path["text"]) != steps:
+                    yield f"{where}: path {path['path']} is not what its nodes say"
+                elif len(path["margins"]) != len(steps):
+                    yield f"{where}: path {path['path']} has not one score a step"
