@@ -6,6 +6,19 @@
 STRICT := set -eu;
 .DELETE_ON_ERROR:
 
+# Lines that begin with "#=", "#>" and "##@" are what `make help` prints: variables, examples, groups.
+#= CONFIG            the study, config/config.yaml unless another is named
+#= ITEMS             figures and tables that a study is narrowed to
+#= CORES             processors, all unless fewer are named
+#= HARDWARE          of what `plan` reckons with (config/registry/hardware.yaml)
+#= MIRROR            folder with the files that would be fetched
+#= FROM, TO          address that `fetch` reads and `publish` writes
+#= PYTHON            interpreter that the environments are made with, 3.11 or newer
+#= SNAKEMAKE_OPTIONS, PYTEST_OPTIONS, LAB_OPTIONS   more options, passed on as they are
+#> make CONFIG=config/pools.yaml
+#> make run CONFIG=config/smollm2.yaml CORES=2
+#> make plan CONFIG=config/paper.yaml ITEMS="Table 3" HARDWARE=H100-80GB
+#> make test PYTEST_OPTIONS="-k notebooks"
 PYTHON ?= python3
 CORES ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 # These are set on the command line only: their names are common in environments.
@@ -22,6 +35,7 @@ WHEELS := yes
 SEED :=
 SNAKEMAKE_OPTIONS :=
 PYTEST_OPTIONS :=
+LAB_OPTIONS :=
 
 # Items of a study that it is narrowed to.
 NARROWED = $(if $(ITEMS),--items '$(ITEMS)')
@@ -36,6 +50,7 @@ TEST := .venv/test
 ENGINE := .venv/engine-cpu
 S3 := .venv/s3
 CUDA := .venv/engine-cuda
+LAB := .venv/lab
 
 # Whatever the shell at hand says to Python is not meant for these environments (PYTHONHOME, PYTHONPATH,
 # PYTHONWARNINGS=error, ...), nor is where its pip installs, and which of the locked files it takes. Where
@@ -89,10 +104,26 @@ else
   TEST_ENVIRONMENT := $(TEST)
 endif
 
+##@ Results, from what is stored
 .PHONY: study
 study: $(CORE)/.done ## figures, tables, notebooks and report from the shipped store (default)
 	@$(call run_study,$(CORE),$(if $(ITEMS),--config items='$(ITEMS)'))
 
+# Copies, since Snakemake would make what is edited in their place anew; they keep what was written in them.
+.PHONY: lab
+lab: $(LAB)/.done ## JupyterLab on the study's notebooks, in copies of their own (after `make`; CONFIG=...)
+	$(STRICT) results="$$($(LAB)/bin/python -m compute_optimal results-folder --config $(CONFIG) $(NARROWED))"; \
+	if [ ! -e "$$results/notebooks/01_setting.ipynb" ]; then \
+	  echo "error: there are no notebooks of this study yet"; \
+	  echo "  where: $$results/notebooks"; echo "  do:    make CONFIG=$(CONFIG)"; exit 1; \
+	fi >&2; \
+	mkdir -p "$$results/lab"; \
+	for notebook in "$$results"/notebooks/*.ipynb; do \
+	  [ -e "$$results/lab/$${notebook##*/}" ] || cp "$$notebook" "$$results/lab/"; \
+	done; \
+	exec $(LAB)/bin/jupyter-lab $(LAB_OPTIONS) "$$results/lab/01_setting.ipynb"
+
+##@ Running models (ITEMS="Table 3, Figure 5" narrows a study; SNAKEMAKE_OPTIONS=... is passed on)
 .PHONY: run
 run: $(ENGINE)/.done ## the same with the CPU engine at hand: what is missing is generated (CONFIG=...)
 	@$(call run_study,$(ENGINE),--config generate=missing $(if $(ITEMS),items='$(ITEMS)'))
@@ -112,6 +143,7 @@ check-gpu: $(CUDA)/.done ## the same of the engine for NVIDIA GPUs: the first fi
 plan: $(CORE)/.done ## what a study has, and what the rest would cost (CONFIG=... HARDWARE=... ITEMS="Table 3, Figure 5")
 	@$(CORE)/bin/python -m compute_optimal plan --config $(CONFIG) $(NARROWED) $(if $(HARDWARE),--hardware $(HARDWARE))
 
+##@ Checking and sharing
 .PHONY: verify
 verify: $(CORE)/.done ## is what ships what it claims to be? Graded and computed anew, without a GPU
 	$(CORE)/bin/python -m compute_optimal verify --config $(CONFIG) --cores $(CORES)
@@ -124,6 +156,7 @@ audit: $(ENGINE)/.done ## were the shipped samples drawn as they say? A random s
 adopt: $(CORE)/.done ## take the rollouts of others that a study names (CONFIG=..., COLLECTION=one of them, MIRROR=folder)
 	$(CORE)/bin/python -m compute_optimal adopt --config $(CONFIG) $(COLLECTION)
 
+##@ The scale model and what ships
 # `make ship` is a line of its own: make runs a line that calls make even in a dry run, all of it.
 .PHONY: micro
 micro: $(ENGINE)/.done ## train the scale model anew, run its studies, and ship all in data/
@@ -159,6 +192,7 @@ ship: $(CORE)/.done ## put the stored results of the shipped studies, and what f
 archive: $(CORE)/.done ## one zip of what is committed, with the packages it needs: make runs from it offline (WHEELS=no: without)
 	$(CORE)/bin/python -m compute_optimal archive --output $(ARCHIVE) --wheels $(WHEELS)
 
+##@ Stored results elsewhere
 .PHONY: fetch publish
 fetch: $(CORE)/.done ## bring a study's stored results here (FROM=address, or the study's store.remotes)
 	$(CORE)/bin/python -m compute_optimal fetch --config $(CONFIG) $(NARROWED) $(if $(FROM),--from '$(FROM)')
@@ -171,14 +205,18 @@ publish: $(CORE)/.done ## send a study's stored results to a folder or an addres
 define run_study
 	$(STRICT) export PATH="$(CURDIR)/$(1)/bin:$$PATH"; \
 	results="$$(python -m compute_optimal results-folder --config $(CONFIG) $(NARROWED))"; \
-	snakemake --cores $(CORES) --configfile $(CONFIG) $(SNAKEMAKE_OPTIONS) $(2); \
-	if [ ! -e "$$results/report.html" ] || [ -n "$$(find "$$results" -type f ! -name verify.html ! -name audit.html -newer "$$results/report.html" -print -quit)" ]; then \
+	snakemake --quiet rules reason host --cores $(CORES) --configfile $(CONFIG) $(SNAKEMAKE_OPTIONS) $(2) || { \
+	  status=$$?; log="$$(ls -t .snakemake/log/*.snakemake.log 2>/dev/null | head -n 1)"; \
+	  echo "the whole log: $${log:-none was written}" >&2; exit $$status; \
+	}; \
+	if [ ! -e "$$results/report.html" ] || [ -n "$$(find "$$results" -type f ! -name verify.html ! -name audit.html ! -path '*/lab/*' -newer "$$results/report.html" -print -quit)" ]; then \
 	  snakemake --cores 1 --configfile $(CONFIG) $(if $(ITEMS),--config items='$(ITEMS)') --report "$$results/report.html" --quiet; \
 	  python -m compute_optimal finish-report "$$results/report.html"; \
 	fi; \
 	echo "report: $$results/report.html"
 endef
 
+##@ Tests (PYTEST_OPTIONS="-k name")
 .PHONY: test
 test: $(TEST_ENVIRONMENT)/.done ## every test, with the real CPU engine where there is one
 	$(TEST_ENVIRONMENT)/bin/python -m pytest --numprocesses $(CORES) --maxprocesses 4 \
@@ -221,6 +259,7 @@ conformance: $(TEST_ENVIRONMENT)/.done ## PRM formats against real tokenizer fil
 test-paper-grid: $(TEST_ENVIRONMENT)/.done ## the paper's whole grid in tiny, from nothing to the report (needs MIRROR; some minutes)
 	$(TEST_ENVIRONMENT)/bin/python -m pytest tests/paper_grid --durations=3 $(PYTEST_OPTIONS)
 
+##@ Environments
 .PHONY: core engine engine-cpu engine-cuda
 core: $(CORE)/.done ## the light environment only
 engine engine-cpu: $(ENGINE)/.done ## the environment with the CPU engine only
@@ -247,7 +286,11 @@ clean: ## remove results and logs; the store and the environments stay
 
 .PHONY: help
 help: ## this list
-	@grep -hE '^[a-z0-9-]+( [a-z-]+)*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@awk -F ':.*## ' '/^##@ /{printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+( [a-z0-9-]+)*:.*## /{printf "  %-22s%s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@printf '\n%s\n' 'Variables, given on the command line'
+	@sed -n 's/^#= /  /p' $(firstword $(MAKEFILE_LIST))
+	@printf '\n%s\n' 'Examples'
+	@sed -n 's/^#> /  /p' $(firstword $(MAKEFILE_LIST))
 
 # --- environments --------------------------------------------------------------------------------
 
@@ -274,6 +317,11 @@ $(S3)/.done: requirements/s3.lock pyproject.toml
 	$(install_package)
 
 $(TEST)/.done: requirements/test.lock pyproject.toml
+	$(new_environment)
+	$(@D)/bin/python -m pip install --quiet --no-deps --require-hashes -r $<
+	$(install_package)
+
+$(LAB)/.done: requirements/lab.lock pyproject.toml
 	$(new_environment)
 	$(@D)/bin/python -m pip install --quiet --no-deps --require-hashes -r $<
 	$(install_package)

@@ -23,4 +23,8 @@ uv pip compile core.in engine-cuda.in -c core.lock \
 uv pip compile core.in cluster.in -c core.lock --universal --python-version 3.11 \
   "${common[@]}" -o cluster.lock
 
+# JupyterLab, for `make lab`.
+uv pip compile core.in lab.in -c core.lock --universal --python-version 3.11 \
+  "${common[@]}" -o lab.lock
+
 uv pip compile s3.in --universal --python-version 3.11 "${common[@]}" -o s3.lock

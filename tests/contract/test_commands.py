@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -32,6 +33,7 @@ NOT_RUN = {
     "make core": "makes the environment of the next command",
     "make micro": "trains all models: hours",
     "make choose-problems": "draws 2,400 problems: an hour",
+    "make lab": "needs an environment of its own, and a browser",
     "make lint": "CI runs it beside the tests",
     "make conformance": "needs tokenizer files from the network",
     "make test-s3": "needs an environment of its own",
@@ -121,6 +123,31 @@ def test_what_is_not_run_is_printed_and_can_be_parsed(command: str, working: Clo
         assert cli._parser().parse_args(words[3:]).verb
     else:
         assert shell(working, f"type {words[0]} || true; bash -n -c {shlex.quote(command)}")[0] == 0
+
+
+def test_every_target_that_is_printed_exists() -> None:
+    """What ``make help`` prints is what the Makefile has: targets, groups, variables, examples."""
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    printed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    groups = re.split(r"^(?=\S)", printed.stdout, flags=re.M)
+    targets = {
+        name
+        for group in groups
+        if not group.startswith(("Variables", "Examples"))
+        for names in re.findall(r"^  (\S+(?: [a-z-]+)*)  ", group, re.M)
+        for name in names.split()
+    }
+    assert targets == set(" ".join(re.findall(r"^\.PHONY: (.*)$", text, re.M)).split()) - {
+        "cluster-plugins"
+    }
+    (variables,) = (group for group in groups if group.startswith("Variables"))
+    named = re.findall(r"\b[A-Z_]{4,}\b", variables)
+    assert len(named) > 5
+    assert all(re.search(rf"^{name} [:?]?=", text, re.M) or name == "MIRROR" for name in named)
+    (examples,) = (group for group in groups if group.startswith("Examples"))
+    for example in re.findall(r"^  make (.*)$", examples, re.M):
+        first = shlex.split(example)[0]
+        assert "=" in first or first in targets
 
 
 def test_a_dry_run_of_make_trains_nothing() -> None:

@@ -20,7 +20,8 @@ TASKS = (("aime24", "AIME24", 9), ("math500", "MATH-500", 20))
 PARAMETERS = {"task": "math500", "scoring": "prm_last", "voting": "prm_max"}
 POINTS = {
     "policy", "policy_title", "family", "n_parameters", "prm", "prm_title", "prm_n_parameters",
-    "prm_ability", "bucket", "n_expected", "method", "budget", "at_study_budget", "accuracy", "ci_low", "ci_high",
+    "prm_ability", "bucket", "n_expected", "method", "budget", "at_study_budget", "accuracy",
+    "ci_low", "ci_high",
     "n_problems", "tokens", "prm_tokens", "seconds", "tokens_needed",
 }  # fmt: skip
 GAINS = {

@@ -48,7 +48,13 @@ def run_notebooks(notebooks: Sequence[Path], parameters: Mapping[str, Path], fol
     folder.mkdir(parents=True, exist_ok=True)
     clear = nbformat.v4.new_code_cell("%reset -f")
     # The one kernel that is sure to have this package: the running interpreter's.
-    client = NotebookClient(clear, kernel_name="python3", timeout=CELL_SECONDS)
+    # Its warning that who listens on this machine hears all is said in every run.
+    client = NotebookClient(
+        clear,
+        kernel_name="python3",
+        timeout=CELL_SECONDS,
+        extra_arguments=["--log-level=ERROR"],
+    )
     with client.setup_kernel():
         for path in notebooks:
             notebook = _with_parameters(nbformat.read(path, as_version=4), parameters)

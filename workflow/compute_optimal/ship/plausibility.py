@@ -20,8 +20,9 @@ ERROR_RATE = 0.01
 """Chance that an honest store fails an audit: half of it for either test, over all it tests."""
 
 ARITHMETIC = 0.0005
-"""ASSUME: share of units that another machine may draw otherwise in float32. None of 20,000 did
-between one thread and two; half-precision engines have no such bound, and are not audited so."""
+"""ASSUME: share of units that another machine may draw otherwise in float32. None of some 60 that
+were drawn with one thread and with two did (``tests/e2e/test_audit.py``); half-precision engines
+have no such bound, and are not audited so."""
 
 _RESAMPLES = 20_000
 _TINY = 1e-30
