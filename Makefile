@@ -15,7 +15,7 @@ STRICT := set -eu;
 #= FROM, TO          address that `fetch` reads and `publish` writes
 #= PYTHON            interpreter that the environments are made with, 3.11 or newer
 #= SNAKEMAKE_OPTIONS, PYTEST_OPTIONS, LAB_OPTIONS   more options, passed on as they are
-#> make CONFIG=config/pools.yaml
+#> make CONFIG=config/public.yaml
 #> make run CONFIG=config/smollm2.yaml CORES=2
 #> make plan CONFIG=config/paper.yaml ITEMS="Table 3" HARDWARE=H100-80GB
 #> make test PYTEST_OPTIONS="-k notebooks"
