@@ -496,7 +496,7 @@ def _gains(
     as_asked = [pl.col(name) == value for name, value in ours.items()]
     is_majority = pl.col("method") == "majority"
     rates = read("prm_rates", RATES).filter(pl.col("policy").is_null(), measure="f1")
-    measured = rates.select("task", "prm", 100 * pl.col("value").alias("f1")).collect()
+    measured = rates.select("task", "prm", (100 * pl.col("value")).alias("f1")).collect()
     published = processbench.filter(subset="MATH").select(
         pl.col("registry_prm").alias("prm"), pl.col("f1").alias("published")
     )
@@ -521,7 +521,7 @@ def _gains(
         read("held_out_outcomes", FILES["held_out_outcomes"]).filter(*own, *as_asked).collect(),
         selected.select("task", "policy", "prm", "budget", "widening").collect(),
         abilities,
-        told_apart.with_columns(100 * pl.col("value").alias("discrimination")).collect(),
+        told_apart.with_columns((100 * pl.col("value")).alias("discrimination")).collect(),
         read("problems", FILES["problems"]).select("task", "problem_id").collect(),
         GainSettings(
             study.statistics.bootstrap_replicates, study.statistics.confidence, study.seed, **ours
