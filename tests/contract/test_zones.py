@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
@@ -22,6 +23,7 @@ COMPOSE = {"cli", "__main__", "commands", "study.plan", "study.sources"}
 """Modules that put the zones together: what a rule asks, and which command answers it."""
 
 
+@cache
 def modules() -> dict[str, Path]:
     """Module (below the package) -> its file."""
     found = {}
@@ -31,7 +33,8 @@ def modules() -> dict[str, Path]:
     return found
 
 
-def imports(path: Path) -> set[str]:
+@cache
+def imports(path: Path) -> frozenset[str]:
     """All that a file imports, in functions too; names of this package begin with a dot."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -39,7 +42,7 @@ def imports(path: Path) -> set[str]:
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return {name.removeprefix("compute_optimal") for name in names}
+    return frozenset(name.removeprefix("compute_optimal") for name in names)
 
 
 def folder_of(name: str) -> str:

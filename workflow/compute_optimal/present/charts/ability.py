@@ -98,7 +98,7 @@ def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
             axes.text(
                 _NAMES,
                 heights[place],
-                style.fit(row["prm_title"], 2.0, style.SMALL, lines=1),
+                style.fit(row["prm_title"], 1.7, style.SMALL, lines=1),
                 va="center",
                 fontsize=style.SMALL,
             )

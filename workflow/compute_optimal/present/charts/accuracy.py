@@ -102,12 +102,15 @@ def _against(
                 if points:
                     _curve(axes, style.METHODS[method], points, cost, method, bars=True)
                 for row in points:
+                    # At the right end there is no room beside a point.
+                    at_end = row[cost] > 10 ** (exponents[-1] - 0.4)
                     axes.annotate(
                         f"{row['budget']:,}",
                         (row[cost], 100 * row["accuracy"]),
-                        xytext=(2, 2),
+                        xytext=(-2 if at_end else 2, 2),
                         textcoords="offset points",
-                        fontsize=style.SMALL - 2,
+                        ha="right" if at_end else "left",
+                        fontsize=style.SMALL,
                         color=style.METHODS[method].colour,
                     )
             front = _front(mine, cost)

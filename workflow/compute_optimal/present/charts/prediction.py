@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from compute_optimal.analyse.differences import Resampling, differences, limits
 from compute_optimal.present import style
 from compute_optimal.present.charts.grid import Block, Grid, Panel
 from compute_optimal.present.query import Row
+from compute_optimal.present.tables.prediction import gaps
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,22 +20,6 @@ AGAINST: Mapping[str, style.Look] = {
     "majority": style.METHODS["majority"]._replace(label="majority voting"),
 }
 _SPREAD = 0.22
-
-
-def gaps(rows: Sequence[Row]) -> list[tuple[Row, float, float, float]]:
-    """Each row with its difference and limits in points, paired over problems."""
-    compared = [row for row in rows if row["against"] is not None]
-    if not compared:
-        return []
-    task = [{**row, "task": "t"} for row in compared]
-    first = compared[0]
-    resampling = Resampling(first["replicates"], first["confidence"], first["seed"])
-    estimates, replicates = differences(task, resampling, relative=False)
-    sizes = [len(row["problem_ids"]) for row in compared]
-    low, high = limits(estimates, replicates, sizes, resampling.confidence)
-    return [
-        (row, float(estimates[i]), float(low[i]), float(high[i])) for i, row in enumerate(compared)
-    ]
 
 
 def regret(rows: Sequence[Row], title: str, subtitle: str) -> Grid:

@@ -10,7 +10,6 @@ from markupsafe import Markup
 from compute_optimal.errors import StudyError
 
 _FOLDER = Path(__file__).parent
-_END = "</body>"
 
 
 def finish_report(report: Path) -> None:
@@ -19,15 +18,16 @@ def finish_report(report: Path) -> None:
     Raises ``StudyError`` where the page does not end as Snakemake's does.
     """
     text = report.read_text(encoding="utf-8")
-    before, end, after = text.rpartition(_END)
+    template = (_FOLDER / "report.html").read_text(encoding="utf-8")
+    # What the template ends in stands at the end of every page.
+    before, end, after = text.rpartition(template.split()[-1])
     if not end:
         raise StudyError(
             "this is no report of Snakemake's", where=str(report), cure="make the report anew: make"
         )
-    template = jinja2.Template((_FOLDER / "report.html").read_text(encoding="utf-8"))
     script = (_FOLDER / "report.js").read_text(encoding="utf-8")
     style = (_FOLDER / "report.css").read_text(encoding="utf-8")
-    finish = template.render(style=Markup(style), script=Markup(script))
+    finish = jinja2.Template(template).render(style=Markup(style), script=Markup(script))
     unfinished = report.with_name(f"{report.name}.part")
-    unfinished.write_text("".join((before, finish, end, after)), encoding="utf-8", newline="\n")
+    unfinished.write_text("".join((before, finish, after)), encoding="utf-8", newline="\n")
     unfinished.replace(report)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from compute_optimal.present.charts.prediction import gaps
+from compute_optimal.analyse.differences import Resampling, differences, limits
 from compute_optimal.present.query import Row
 from compute_optimal.present.tables.model import Cell, Column, Estimate, Table, percent_of
 
@@ -19,6 +19,22 @@ _RULES = {
     "confident": "until one answer leads with 95%",
     "threshold": "until a score is high enough",
 }
+
+
+def gaps(rows: Sequence[Row]) -> list[tuple[Row, float, float, float]]:
+    """Each row with its difference and limits in points, paired over problems."""
+    compared = [row for row in rows if row["against"] is not None]
+    if not compared:
+        return []
+    task = [{**row, "task": "t"} for row in compared]
+    first = compared[0]
+    resampling = Resampling(first["replicates"], first["confidence"], first["seed"])
+    estimates, replicates = differences(task, resampling, relative=False)
+    sizes = [len(row["problem_ids"]) for row in compared]
+    low, high = limits(estimates, replicates, sizes, resampling.confidence)
+    return [
+        (row, float(estimates[i]), float(low[i]), float(high[i])) for i, row in enumerate(compared)
+    ]
 
 
 def predicted(rows: Sequence[Row], title: str) -> Table:
