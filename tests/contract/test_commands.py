@@ -47,6 +47,7 @@ NOT_RUN = {
         "test_pretrained.py runs it"
     ),
     "python -m compute_optimal lock --config config/smollm2.yaml": "needs the folder of the last",
+    'snakemake ... --config items="Table 3"': "says how any command is narrowed to an item",
     "make adopt": "needs rollouts of others; test_adopt_published.py",
     "MIRROR=/path/to/folder make adopt CONFIG=config/public.yaml": "needs the archives",
     "make adopt CONFIG=config/llama-rollouts.yaml COLLECTION=search-and-learn-llama-3.2-1b": (
@@ -69,9 +70,10 @@ def printed() -> Iterator[str]:
     found: dict[str, None] = {}
     for page in PAGES:
         text = (ROOT / page).read_text(encoding="utf-8")
-        for block in re.findall(r"^```sh\n(.*?)^```$", text, re.M | re.S):
+        # A block within a list is indented.
+        for block in re.findall(r"^ *```sh\n(.*?)^ *```$", text, re.M | re.S):
             found |= dict.fromkeys(re.sub(r"\s+#.*", "", line) for line in block.splitlines())
-        prose = re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
+        prose = re.sub(r"^ *```.*?^ *```$", "", text, flags=re.M | re.S)
         spans = (" ".join(span.split()) for span in re.findall(r"`([^`]+)`", prose))
         # A name alone ("`python`", "`source`") is no command, but for `make`.
         found |= dict.fromkeys(

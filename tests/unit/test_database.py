@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import polars as pl
 import pytest
+from default_study import ROOT
 from synthetic_study import POLICIES, PRMS, TASKS, SyntheticStudy, fill_frames
 
 from compute_optimal.analyse.database import DERIVED, FORMAT, LEDGER, TABLES
@@ -139,11 +141,8 @@ def described(path: Path) -> tuple[dict[str, str | None], dict[tuple[str, str], 
     return dict(tables), {(table, column): text for table, column, text in columns}
 
 
-def test_every_table_view_and_column_says_what_it_is(tmp_path: Path) -> None:
-    path = SyntheticStudy(tasks=TASKS[1:], policies=POLICIES[:1], prms=PRMS[:1]).write(
-        tmp_path / "study.duckdb"
-    )
-    tables, columns = described(path)
+def test_every_table_view_and_column_says_what_it_is(small: Path) -> None:
+    tables, columns = described(small)
     assert set(tables) == {*TABLES, *(Path(file).stem for file in DERIVED)}
     silent = [*(name for name, text in tables.items() if not text)]
     silent += [".".join(name) for name, text in columns.items() if not text]
@@ -157,6 +156,34 @@ def test_every_table_view_and_column_says_what_it_is(tmp_path: Path) -> None:
     # Descriptions of a view are those of what it shows.
     assert columns["curves", "tokens"] == columns["curve_points", "tokens"]
     assert columns["search_paths", "path"] != columns["answers", "sample_index"]
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The database of a study of one policy and one PRM."""
+    study = SyntheticStudy(tasks=TASKS[1:], policies=POLICIES[:1], prms=PRMS[:1])
+    return study.write(tmp_path_factory.mktemp("small") / "study.duckdb")
+
+
+def test_the_recipes_of_readme_give_rows(small: Path) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (recipes,) = re.findall(r"^```sql\n-- duckdb \S+\n(.*?)^```$", text, re.M | re.S)
+    with duckdb.connect(str(small), read_only=True) as database:
+        statements = database.extract_statements(recipes)
+        assert len(statements) == 10
+        for recipe in statements:
+            assert database.execute(recipe).fetchall(), recipe.query
+
+
+def test_main_curves_have_one_row_for_each_key(small: Path) -> None:
+    with duckdb.connect(str(small), read_only=True) as database:
+        keys = database.execute("SELECT task, policy, prm, method, budget FROM main_curves")
+        found = keys.fetchall()
+        shown = database.execute(
+            "SELECT DISTINCT task, policy, prm, method, budget FROM curves WHERE bucket = 'all'"
+        )
+        assert len(set(found)) == len(found)
+        assert set(found) == set(shown.fetchall())
 
 
 def test_a_description_with_quotes_survives(
@@ -176,7 +203,7 @@ def test_derived_tables_are_the_files_of_their_folder() -> None:
     files = {f"database/{path.name}" for path in (SQL_FOLDER / "database").glob("*.sql")}
     assert files - set(DERIVED) == {"database/comments.sql", "database/inherited.sql"}
     assert set(DERIVED) <= files
-    assert set(DERIVED.values()) <= set(TABLES)
+    assert set(DERIVED.values()) <= {*TABLES, *(Path(file).stem for file in DERIVED)}
 
 
 def test_a_cell_costs_all_that_a_unit_does() -> None:

@@ -239,10 +239,11 @@ DERIVED = {
     "database/pass_at_1.sql": "rated",
     "database/difficulty.sql": "rated",
     "database/curves.sql": "curve_points",
+    "database/main_curves.sql": "curves",
     "database/cell_costs.sql": "ledger",
     "database/prm_ability.sql": "prm_rates",
 }
-"""What is made from ``TABLES``, in the order of its making, each from this table above all: a
+"""What is made from ``TABLES``, in the order of its making, each from this table or view above all: a
 column that its statement does not describe means what its namesake there does."""
 
 
