@@ -30,7 +30,7 @@ from compute_optimal.study.config import load_study
 from compute_optimal.tasks import Problem
 
 ROOT = Path(__file__).parents[1]
-TASK, POLICY, PRM = "arithmetic-chains", "micro-llama-0.4M", "micro-qwen-math-prm-0.9M"
+TASK, POLICY, PRM = "arithmetic-chains", "micro-llama-0.4M", "micro-qwen-math-exact-prm-1.0M"
 Result = TypeVar("Result")
 
 

@@ -48,8 +48,8 @@ SMALL_POLICY = "micro-llama-0.4M"
 REAL_POLICIES = {True: "SmolLM2-135M-Instruct", False: "SmolLM2-135M-Instruct-Q4_1"}
 """By whether there is a GPU: the hub's in half precision, and a packaged one in float32."""
 PRMS = (
-    "micro-math-shepherd-prm-0.9M", "micro-rlhflow-prm-0.9M", "micro-skywork-prm-0.5M",
-    "micro-qwen-math-prm-0.9M",
+    "micro-math-shepherd-monte-carlo-prm-0.9M", "micro-rlhflow-llama-only-prm-0.9M",
+    "micro-skywork-exact-prm-0.9M", "micro-qwen-math-exact-prm-1.0M",
 )  # fmt: skip
 """One of each format."""
 
