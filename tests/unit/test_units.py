@@ -288,7 +288,7 @@ def test_what_a_method_costs_does_not_depend_on_what_is_asked_for(
             assert found == costs.setdefault(key, found)
     of = load_study("config/config.yaml")
     for prm in of.prms[:2]:
-        spec = cells.search_spec(of, TASK, POLICIES[0], prm, "dvts", 64)
+        spec = cells.search_spec(of, TASK, POLICIES[0], prm, "dvts", 16)
         nodes = units.nodes(Storage.of(of).store, spec, ["n_tokens"])
         n_subtrees = nodes.select("problem_hash", "subtree").n_unique()
         generated = nodes["n_tokens"].sum() / (n_subtrees * of.beam_width)
