@@ -237,8 +237,8 @@ DERIVED = {
     "database/cell_costs.sql": "ledger",
     "database/prm_ability.sql": "prm_rates",
 }
-"""What is made from ``TABLES``, in the order of its making, each from this table or view above all: a
-column that its statement does not describe means what its namesake there does."""
+"""What is made from ``TABLES``, in the order of its making, each from this table or view above all:
+a column that its statement does not describe means what its namesake there does."""
 
 
 def build_database(
