@@ -8,6 +8,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import chromium
 import pytest
 from searched_study import browser_page, data_of, run_study, unpacked
 
@@ -42,11 +43,21 @@ def test_trees_paths_and_votes_are_there_and_fit_each_other(
     assert [len(problem["samples"]), problem["nPool"]] == [16, 16]
     for sample in problem["samples"]:
         assert len(sample["steps"]) == len(sample["scores"][0]["margins"])
+        assert sample["checked"]
+        assert sample["firstError"] is None or sample["firstError"] < len(sample["steps"])
+        assert int(sample["seed"]) >= 0
+    assert {"samples", "step_scores", "searches"} == {row["kind"] for row in cell["made"]}
+    assert all(row["digest"] and row["seed"] and row["engine"] for row in cell["made"])
+    assert cell["prompt"].keys() == {"system", "suffix"}
     found = {(s["method"], s["budget"]): s for s in problem["searches"]}
     assert found.keys() == {("beam_search", 4), ("beam_search", 16), ("dvts", None)}
     for search in found.values():
         nodes = {(node[0], node[2]): node for node in search["nodes"]}
         assert {data["fates"][node[6]] for node in nodes.values()} > {"kept"}
+        truths = dict(zip(nodes, search["truths"], strict=True))
+        for name, node in nodes.items():
+            # What follows an error has one.
+            assert node[3] is None or truths[node[0], node[3]] or not truths[name]
         for path in search["paths"]:
             margins, node = [], nodes[path["subtree"], path["leaf"]]
             while node:
@@ -96,7 +107,47 @@ def test_a_page_that_would_be_too_large_shows_less(
     options, database = run_study(tmp_path, monkeypatch)
     monkeypatch.setattr("compute_optimal.present.pages.browser.SIZE_LIMIT", 1)
     data = data_of(browser_page(options, database))
-    assert (data["problemsPerBucket"], data["budgets"], data["allBudgets"]) == (1, [4], [4, 16])
+    assert (data["problemsOfKind"], data["budgets"], data["allBudgets"]) == (1, [4], [4, 16])
     (cell,) = data["cells"]
     assert {len(problem["samples"]) for problem in cell["problems"]} == {4}
     assert {s["budget"] for p in cell["problems"] for s in p["searches"]} == {4, None}
+
+
+@pytest.mark.skipif(chromium.found() is None, reason="no Chromium on this machine")
+def test_the_page_is_worked_by_keys_names_and_the_way_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = browser_page(*run_study(tmp_path, monkeypatch, sentences=HOSTILE))
+    problems = [problem["id"] for problem in data_of(page)["cells"][0]["problems"]]
+    assert len(problems) > 1
+    with chromium.running(tmp_path / "profile") as browser:
+        tab = browser.tab()
+        tab.open((tmp_path / "results" / "browser.html").as_uri(), dark=True)
+        tab.until("document.querySelector('[role=treeitem][aria-selected=true]')")
+        address = "Object.fromEntries(new URLSearchParams(location.hash.slice(1)))"
+        first = tab.value(address)
+        assert (first["problem"], first["method"]) == (problems[0], "beam_search")
+        # Next by a key, and the browser's way back.
+        press = "dispatchEvent(new KeyboardEvent('keydown', {{key: '{}', bubbles: true}}))"
+        tab.value(f"document.body.{press.format('j')}")
+        assert tab.value(address)["problem"] == problems[1]
+        tab.value("history.back()")
+        tab.until(f"{address.replace('location', 'window.location')}.problem === '{problems[0]}'")
+        tab.until(f"document.querySelector('h2').textContent === 'Problem {problems[0]}'")
+        # Through the tree: to a neighbour, whose name says all that its look does.
+        chosen = "document.querySelector('[aria-selected=true]')"
+        tab.value(f"{chosen}.focus()")
+        before = tab.value(f"{chosen}.dataset.node")
+        tab.value(f"{chosen}.{press.format('ArrowLeft')}")
+        assert tab.value(f"{chosen}.dataset.node") != before
+        assert tab.value("document.activeElement.getAttribute('aria-selected')") == "true"
+        assert re.match(
+            r"Step \d+, kept, score [\d.]+, (right so far|has an error)",
+            tab.value(f"{chosen}.getAttribute('aria-label')"),
+        )
+        # What nobody wrote is not found, and the page says so.
+        find = "document.querySelector('[name=Find]')"
+        tab.value(f"{find}.value = 'zebra'; {find}.dispatchEvent(new Event('input'))")
+        assert "No problem" in tab.value("document.getElementById('main').textContent")
+        assert tab.value("document.title").startswith("Rollouts of the study")
+        assert tab.problems == []

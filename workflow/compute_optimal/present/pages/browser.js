@@ -11,7 +11,16 @@ const FATES = {
 const SVG = "http://www.w3.org/2000/svg";
 const NOT_VISIBLE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|[\u{e0000}-\u{e007f}]/gu;
 
-const choice = { cell: 0, prm: 0, method: "beam_search", budget: null, scoring: 1, problem: 0, node: null };
+// What is seen on a problem, at the largest budget; the rules are those of the query browser_problems.
+const KINDS = {
+  majority_beats_prm: "majority right, best-of-N wrong",
+  prm_beats_majority: "majority wrong, best-of-N right",
+  pruned: "right path pruned",
+  prms_disagree: "PRMs disagree",
+  fooled: "every PRM fooled: a right answer is there, none picks it",
+};
+
+const choice = { task: null, policy: null, problem: null, method: "beam_search", prm: null, second: null, budget: null, scoring: "prm_last", kind: "", find: "", node: null };
 
 function visible(text) {
   return text.replace(NOT_VISIBLE, (c) => "\u27e8U+" + c.codePointAt(0).toString(16).toUpperCase().padStart(4, "0") + "\u27e9");
@@ -79,18 +88,31 @@ function prmsOf(problem) {
   return data.prms.map((_, index) => index).filter(has);
 }
 
-function searchesOf(problem) {
-  return problem.searches.filter((s) => s.method === choice.method && s.prm === choice.prm);
+const numberOf = (prm) => data.prms.findIndex((p) => p.name === prm);
+const scoring = () => data.scorings.indexOf(choice.scoring);
+
+function searchesOf(problem, prm) {
+  return problem.searches.filter((s) => s.method === choice.method && s.prm === prm);
 }
 
 function budgetsOf(problem) {
-  if (choice.method === "beam_search") return searchesOf(problem).map((search) => search.budget);
+  const searches = searchesOf(problem, numberOf(choice.prm));
+  if (choice.method === "beam_search") return searches.map((search) => search.budget);
   const size =
     choice.method === "dvts"
-      ? data.beamWidth * Math.max(0, ...searchesOf(problem).flatMap((s) => s.paths.map((p) => p.subtree + 1)))
+      ? data.beamWidth * Math.max(0, ...searches.flatMap((s) => s.paths.map((p) => p.subtree + 1)))
       : problem.samples.length;
   const fitting = data.budgets.filter((n) => n <= size);
   return fitting.length || !size ? fitting : [size];
+}
+
+// What was changed last has the focus again once the page is drawn anew; the browser goes back to what was.
+function changed(label, change) {
+  change();
+  choice.node = null;
+  show();
+  toAddress(label === "Find");
+  document.querySelector(`#choices [name="${label}"]`)?.focus();
 }
 
 function select(label, value, options, change) {
@@ -100,32 +122,74 @@ function select(label, value, options, change) {
     option.selected = String(key) === String(value);
     box.append(option);
   }
-  box.addEventListener("change", () => {
-    change(box.value);
-    choice.node = null;
-    show();
-    document.querySelector(`#choices select[name="${label}"]`)?.focus();
-  });
+  box.addEventListener("change", () => changed(label, () => change(box.value)));
   return element("label", {}, document.createTextNode(label), box);
+}
+
+function finder() {
+  const box = element("input", { name: "Find", type: "search", value: choice.find, placeholder: "number, words, answer" });
+  box.addEventListener("input", () => {
+    changed("Find", () => (choice.find = box.value));
+    const again = document.querySelector('#choices [name="Find"]');
+    again.setSelectionRange(again.value.length, again.value.length);
+  });
+  return element("label", {}, document.createTextNode("Find"), box);
+}
+
+function mover(label, key, step) {
+  const button = element("button", { type: "button", name: label, text: `${label} (${key})`, "aria-keyshortcuts": key });
+  button.addEventListener("click", () => changed(label, () => move(step)));
+  return button;
 }
 
 function valid(value, options) {
   return options.includes(value) ? value : options[options.length - 1] ?? null;
 }
 
-// The address holds the choice, so that a view can be linked to.
+// --- address: by names, each choice a step back ----------------------------------------------------
+
 function fromAddress() {
   const found = new URLSearchParams(location.hash.slice(1));
-  for (const key of ["cell", "problem", "prm", "scoring", "budget"]) if (found.has(key)) choice[key] = Number(found.get(key));
-  for (const key of ["method", "node"]) if (found.has(key)) choice[key] = found.get(key);
-  if (!data.cells[choice.cell]) choice.cell = 0;
-  if (!data.cells[choice.cell]?.problems[choice.problem]) choice.problem = 0;
-  if (!data.scorings[choice.scoring]) choice.scoring = 1;
+  for (const key of Object.keys(choice)) {
+    if (found.has(key)) choice[key] = key === "budget" ? Number(found.get(key)) : found.get(key);
+    else if (["kind", "find"].includes(key)) choice[key] = "";
+    else if (["second", "node"].includes(key)) choice[key] = null;
+  }
 }
 
-function toAddress() {
-  const named = Object.entries(choice).filter(([, value]) => value !== null);
-  history.replaceState(null, "", "#" + new URLSearchParams(named));
+function address() {
+  return "#" + new URLSearchParams(Object.entries(choice).filter(([, value]) => value !== null && value !== ""));
+}
+
+function toAddress(replacing) {
+  const now = address();
+  if (now === location.hash) return;
+  history[replacing ? "replaceState" : "pushState"](null, "", now);
+}
+
+// --- what is shown ---------------------------------------------------------------------------------
+
+function cellShown() {
+  const ofTask = data.cells.filter((c) => c.task === choice.task);
+  const cells = ofTask.length ? ofTask : data.cells.filter((c) => c.task === data.cells[0].task);
+  const cell = cells.find((c) => c.policy === choice.policy) ?? cells[0];
+  choice.task = cell.task;
+  choice.policy = cell.policy;
+  return cell;
+}
+
+function matching(cell) {
+  const words = choice.find.toLowerCase().split(/\s+/).filter(Boolean);
+  return cell.problems.filter((problem) => {
+    const written = [problem.id, problem.bucket, problem.text === null ? "" : text(problem.text), text(problem.gold)].join(" ").toLowerCase();
+    return (!choice.kind || problem.kinds.includes(choice.kind)) && words.every((word) => written.includes(word));
+  });
+}
+
+function move(step) {
+  const found = matching(cellShown());
+  const at = found.findIndex((p) => p.id === choice.problem);
+  if (found.length) choice.problem = found[(at + step + found.length) % found.length].id;
 }
 
 function show() {
@@ -135,32 +199,54 @@ function show() {
     main.replaceChildren(element("p", { text: "No rollouts are stored for this study." }));
     return;
   }
-  const cell = data.cells[choice.cell];
-  choice.problem = Math.min(choice.problem, cell.problems.length - 1);
-  const problem = cell.problems[choice.problem];
+  const cell = cellShown();
+  if (!(choice.kind in KINDS)) choice.kind = "";
+  if (scoring() < 0) choice.scoring = data.scorings[0];
+  const found = matching(cell);
+  const problem = found.find((p) => p.id === choice.problem) ?? found[0];
+  const tasks = [...new Map(data.cells.map((c) => [c.task, c.taskTitle]))];
+  const count = (kind) => cell.problems.filter((p) => p.kinds.includes(kind)).length;
+  const kinds = Object.entries(KINDS).map(([kind, name]) => [kind, `${name} (${count(kind)})`]);
+  const first = [
+    select("Task", cell.task, tasks, (task) => (choice.task = task)),
+    select("Policy", cell.policy, data.cells.filter((c) => c.task === cell.task).map((c) => [c.policy, c.policyTitle]), (policy) => (choice.policy = policy)),
+    select("What is seen", choice.kind, [["", `anything (${cell.problems.length})`], ...kinds], (kind) => (choice.kind = kind)),
+    finder(),
+    select("Problem", problem?.id, found.map((p) => [p.id, `${p.id} (${p.bucket})`]), (id) => (choice.problem = id)),
+    mover("Previous", "k", -1), mover("Next", "j", 1),
+  ];
+  if (!problem) {
+    form.replaceChildren(...first);
+    main.replaceChildren(element("p", { role: "status", text: "No problem of this policy on this page is so." }));
+    return;
+  }
+  choice.problem = problem.id;
   const methods = methodsOf(problem);
   if (!methods.includes(choice.method)) choice.method = methods[0] ?? null;
-  const prms = prmsOf(problem);
-  if (!prms.includes(choice.prm)) choice.prm = prms[0] ?? null;
-  const budgets = budgetsOf(problem);
-  choice.budget = valid(choice.budget, budgets);
-
-  const tasks = [...new Map(data.cells.map((c) => [c.task, c.taskTitle]))];
-  const numbered = data.cells.map((c, index) => [c, index]);
+  const names = prmsOf(problem).map((index) => data.prms[index].name);
+  if (!names.includes(choice.prm)) choice.prm = names[0] ?? null;
+  if (!names.includes(choice.second) || choice.second === choice.prm) choice.second = null;
+  choice.budget = valid(choice.budget, budgetsOf(problem));
+  const titled = (name) => [name, data.prms[numberOf(name)].title];
   form.replaceChildren(
-    select("Task", cell.task, tasks, (task) => (choice.cell = data.cells.findIndex((c) => c.task === task))),
-    select("Policy", choice.cell, numbered.filter(([c]) => c.task === cell.task).map(([c, i]) => [i, c.policyTitle]), (v) => (choice.cell = Number(v))),
-    select("Problem", choice.problem, cell.problems.map((p, i) => [i, `${p.id} (${p.bucket})`]), (v) => (choice.problem = Number(v))),
+    ...first,
     select("Method", choice.method, methods.map((m) => [m, METHODS[m] ?? m]), (v) => (choice.method = v)),
-    select("PRM", choice.prm, prms.length ? prms.map((i) => [i, data.prms[i].title]) : [["", "no scores"]], (v) => (choice.prm = Number(v))),
-    select("Budget N", choice.budget, budgets.map((n) => [n, n]), (v) => (choice.budget = Number(v))),
-    select("Score of a solution", choice.scoring, data.scorings.map((s, i) => [i, SCORINGS[s] ?? s]), (v) => (choice.scoring = Number(v))),
+    select("PRM", choice.prm, names.length ? names.map(titled) : [["", "no scores"]], (v) => (choice.prm = v || null)),
+    select("Beside it", choice.second ?? "", [["", "no other"], ...names.filter((n) => n !== choice.prm).map(titled)], (v) => (choice.second = v || null)),
+    select("Budget N", choice.budget, budgetsOf(problem).map((n) => [n, n]), (v) => (choice.budget = Number(v))),
+    select("Score of a solution", choice.scoring, data.scorings.map((s) => [s, SCORINGS[s] ?? s]), (v) => (choice.scoring = v)),
   );
   main.replaceChildren(...statement(cell, problem), ...notes(cell, problem));
   if (choice.method === null) return;
-  if (choice.method === "best_of_n") main.append(...pool(problem));
-  else main.append(...searched(problem));
-  toAddress();
+  const prms = [choice.prm, choice.second].filter((name, i) => i === 0 || name !== null).map(numberOf);
+  if (choice.method === "best_of_n") main.append(...pool(problem, prms));
+  else {
+    const shownOf = (prm) => {
+      const title = prms.length > 1 ? [element("h2", { text: data.prms[prm].title })] : [];
+      return element("section", { class: "one" }, ...title, ...searched(problem, prm));
+    };
+    main.append(element("div", { class: prms.length > 1 ? "beside" : "" }, ...prms.map(shownOf)));
+  }
 }
 
 function statement(cell, problem) {
@@ -168,7 +254,8 @@ function statement(cell, problem) {
     problem.passAt1 === null
       ? "Pass@1 not measured"
       : `Pass@1 of the policy ${(100 * problem.passAt1).toFixed(1)}% in ${problem.nRated} samples (${problem.bucket})`;
-  const facts = element("p", { class: "muted", text: `${rated}; strategies differ by up to ${(100 * problem.spread).toFixed(0)} points here.` });
+  const kinds = problem.kinds.map((kind) => KINDS[kind]).join("; ");
+  const facts = element("p", { class: "muted", text: `${rated}. Seen here: ${kinds || "none of the kinds above"}.` });
   const gold = element("p", {}, document.createTextNode("Correct answer: "), element("strong", { class: "text", text: text(problem.gold) }));
   const body =
     problem.text === null
@@ -183,26 +270,45 @@ function notes(cell, problem) {
   const found = methodsOf(problem);
   const lacking = data.methods.filter((m) => ["best_of_n", "beam_search", "dvts"].includes(m) && !found.includes(m));
   if (lacking.length) lines.push(`Not run here: ${lacking.map((m) => METHODS[m]).join(", ")}.`);
-  return lines.map((line) => element("p", { class: "muted", text: line }));
+  return [...lines.map((line) => element("p", { class: "muted", text: line })), origin(cell)];
+}
+
+// How the rollouts on show were made: prompt, seed, specification, engine; of adopted ones, where they come from.
+function origin(cell) {
+  const prm = choice.prm;
+  const shown = cell.made.filter((row) => (row.method == null || row.method === choice.method) && (row.prm == null || [prm, choice.second].includes(row.prm)) && (row.budget == null || row.budget === choice.budget));
+  const box = element("details", { class: "origin" }, element("summary", { text: "How this was made" }));
+  if (cell.prompt) {
+    box.append(element("p", { class: "text", text: `System prompt: ${cell.prompt.system ?? "none"}` }));
+    box.append(element("p", { class: "text", text: `After the problem: ${cell.prompt.suffix?.trim() || "nothing"}` }));
+  }
+  const list = element("ul");
+  const names = { kind: cell.adopted ? "collection" : "what", prm: "PRM", method: cell.adopted ? "variant" : "method", budget: "N", digest: "specification", package: "version of this package" };
+  for (const row of shown.length ? shown : cell.made) {
+    const words = Object.entries(row).map(([key, value]) => `${names[key] ?? key}: ${String(value).trim()}`);
+    list.append(element("li", { class: "text", text: words.join(" \u00b7 ") }));
+  }
+  box.append(cell.made.length ? list : element("p", { text: "Nothing is recorded of it." }));
+  return box;
 }
 
 // --- votes -----------------------------------------------------------------------------------------
 
-function scoresOf(answer) {
-  return Array.isArray(answer.scores) ? answer.scores[choice.prm] : answer.scores;
+function scoresOf(answer, prm) {
+  return Array.isArray(answer.scores) ? answer.scores[prm] : answer.scores;
 }
 
-function votes(answers, pick) {
+function votes(answers, prm, pick) {
   const groups = new Map();
   for (const answer of answers) {
     const key = answer.status === "no_answer" ? "none" : answer.group;
     const group = groups.get(key) ?? { first: answer, best: null, count: 0, top: null, sum: null };
-    const scores = scoresOf(answer);
+    const scores = scoresOf(answer, prm);
     group.count += 1;
-    if (scores && scores.ranking[choice.scoring] !== null) {
-      group.sum = (group.sum ?? 0) + scores.weight[choice.scoring];
-      if (group.top === null || scores.ranking[choice.scoring] > group.top) {
-        group.top = scores.ranking[choice.scoring];
+    if (scores && scores.ranking[scoring()] !== null) {
+      group.sum = (group.sum ?? 0) + scores.weight[scoring()];
+      if (group.top === null || scores.ranking[scoring()] > group.top) {
+        group.top = scores.ranking[scoring()];
         group.best = answer;
       }
     }
@@ -219,7 +325,7 @@ function votes(answers, pick) {
     (group) => voted.includes(group) && group.sum !== null && group.sum === most(voted, "sum"),
   ];
   const head = ["Answer", "", "Votes", "Best score", "Sum of scores", ...(pick ? [""] : [])];
-  const table = element("table", {}, element("thead", {}, element("tr", {}, ...head.map((h, i) => element("th", { text: h, class: i > 1 ? "number" : "" })))));
+  const table = element("table", {}, element("thead", {}, element("tr", {}, ...head.map((h, i) => element("th", { text: h || "\u00a0", scope: "col", class: i > 1 ? "number" : "" })))));
   const body = element("tbody");
   for (const group of all) {
     const [word, look] = verdict(group.first);
@@ -239,16 +345,18 @@ function votes(answers, pick) {
     body.append(row);
   }
   table.append(body);
-  const note = `\u25c0 wins: by majority, by the best-scored solution (prm_max), by the sum of scores (prm_vote). Scores: ${SCORINGS[data.scorings[choice.scoring]]}.`;
+  const note = `\u25c0 wins: by majority, by the best-scored solution (prm_max), by the sum of scores (prm_vote). Scores: ${SCORINGS[choice.scoring]}.`;
   return [element("h2", { text: "Answers and votes" }), element("div", { class: "wide" }, table), element("p", { class: "muted", text: note })];
 }
 
 // --- pools -----------------------------------------------------------------------------------------
 
+// Entries: [margins, text, whether it is right (null: cannot be checked), whether it is the first wrong one].
 function steps(entries) {
   const list = element("ol", { class: "steps" });
-  for (const [margin, content] of entries) {
-    list.append(element("li", {}, scoreBadge(margin), element("span", { class: "text", text: content })));
+  for (const [margins, content, right, isFirst] of entries) {
+    const mark = right === null ? [] : [element("span", { class: right ? "right" : "wrong", text: isFirst ? "\u2717 first error " : right ? "\u2713 " : "\u2717 ", title: right ? "right step" : "wrong step, or after one" })];
+    list.append(element("li", { class: isFirst ? "first-error" : "" }, element("span", { class: "scores" }, ...margins.map(scoreBadge)), element("span", { class: "text" }, ...mark, document.createTextNode(visible(content)))));
   }
   return list;
 }
@@ -256,59 +364,70 @@ function steps(entries) {
 function card(title, answer) {
   const [word, look] = verdict(answer);
   const heading = element("h3", {}, document.createTextNode(`${title}: `), element("span", { class: "text", text: answerText(answer) }), document.createTextNode(" "), element("span", { class: look, text: word }));
-  const facts = element("p", { class: "muted", text: `${answer.nTokens ?? "?"} tokens${answer.ended ? `, ended by ${answer.ended}` : ""}` });
+  const facts = element("p", { class: "muted", text: `${answer.nTokens ?? "?"} tokens${answer.ended ? `, ended by ${answer.ended}` : ""}${answer.seed ? `, seed ${answer.seed}` : ""}` });
   return element("article", { class: "card" }, heading, facts);
 }
 
-function pool(problem) {
+function pool(problem, prms) {
   const samples = problem.samples.slice(0, choice.budget ?? 0);
   const cards = samples.map((sample) => {
     const made = card(`Sample ${sample.index}`, sample);
-    const margins = scoresOf(sample)?.margins ?? [];
-    const contents = sample.steps ? sample.steps.map(text) : margins.map((_, i) => `step ${i + 1} (no text)`);
-    made.append(steps(contents.map((content, i) => [margins[i] ?? null, content])));
+    const margins = prms.map((prm) => scoresOf(sample, prm)?.margins ?? []);
+    const longest = Math.max(0, ...margins.map((of) => of.length));
+    const contents = sample.steps ? sample.steps.map(text) : Array.from({ length: longest }, (_, i) => `step ${i + 1} (no text)`);
+    const first = sample.firstError;
+    made.append(steps(contents.map((content, i) => [margins.map((of) => of[i] ?? null), content, sample.checked ? first === null || i < first : null, i === first])));
     return made;
   });
-  const note = `The first ${samples.length} of ${problem.nPool} samples, each step with its score. The study's curves average over all subsets of the pool; this is one of them.`;
-  return [...votes(samples), element("h2", { text: "Samples" }), element("p", { class: "muted", text: note }), element("div", { class: "cards" }, ...cards)];
+  const of = prms.length > 1 ? ` Scores from left to right: ${prms.map((prm) => data.prms[prm].title).join(", ")}.` : "";
+  const note = `The first ${samples.length} of ${problem.nPool} samples, each step with its score. The study's curves average over all subsets of the pool; this is one of them.${of}`;
+  const votesOf = (prm) => element("section", { class: "one" }, ...(prms.length > 1 ? [element("h2", { text: data.prms[prm].title })] : []), ...votes(samples, prm));
+  return [element("div", { class: prms.length > 1 ? "beside" : "" }, ...prms.map(votesOf)), element("h2", { text: "Samples" }), element("p", { class: "muted", text: note }), element("div", { class: "cards" }, ...cards)];
 }
 
 // --- searches --------------------------------------------------------------------------------------
 
-function searched(problem) {
-  const search = searchesOf(problem).find((s) => s.budget === null || s.budget === choice.budget);
+function searched(problem, prm) {
+  const search = searchesOf(problem, prm).find((s) => s.budget === null || s.budget === choice.budget);
   if (!search) return [element("p", { text: "This search is not stored for this problem." })];
   const limit = choice.method === "dvts" ? choice.budget / data.beamWidth : Infinity;
   const paths = search.paths.filter((path) => path.subtree < limit);
   const nodes = (search.nodes ?? []).filter((node) => node[0] < limit);
+  const truths = new Map((search.truths ? search.nodes : []).map((node, i) => [`${node[0]}/${node[2]}`, search.truths[i]]));
   if (!nodes.length) {
     const cards = paths.map((path) => {
       const made = card(`Path ${path.index}`, path);
-      made.append(steps((path.scores?.margins ?? []).map((margin, i) => [margin, `step ${i + 1} (no text)`])));
+      made.append(steps((path.scores?.margins ?? []).map((margin, i) => [[margin], `step ${i + 1} (no text)`, null, false])));
       return made;
     });
     const note = "The nodes of this search are not stored, so its tree cannot be drawn.";
-    return [...votes(paths), element("p", { class: "muted", text: note }), element("div", { class: "cards" }, ...cards)];
+    return [...votes(paths, prm), element("p", { class: "muted", text: note }), element("div", { class: "cards" }, ...cards)];
   }
   const keyed = new Map(nodes.map((node) => [`${node[0]}/${node[2]}`, node]));
-  const pick = (path) => {
-    choice.node = `${path.subtree}/${path.leaf}`;
+  // The same node of two trees is another step: the choice names the PRM as well.
+  const own = (key) => `${data.prms[prm].name}:${key}`;
+  const choose = (key) => {
+    choice.node = own(key);
     show();
+    toAddress();
   };
-  if (!keyed.has(choice.node)) {
-    const ranked = paths.filter((p) => p.leaf !== null).sort((a, b) => (scoresOf(b)?.ranking[choice.scoring] ?? -Infinity) - (scoresOf(a)?.ranking[choice.scoring] ?? -Infinity));
-    choice.node = ranked.length ? `${ranked[0].subtree}/${ranked[0].leaf}` : `${nodes[0][0]}/${nodes[0][2]}`;
+  const pick = (path) => choose(`${path.subtree}/${path.leaf}`);
+  let chosen = nodes.map((node) => `${node[0]}/${node[2]}`).find((key) => own(key) === choice.node);
+  if (chosen === undefined) {
+    const ranked = paths.filter((p) => p.leaf !== null).sort((a, b) => (scoresOf(b, prm)?.ranking[scoring()] ?? -Infinity) - (scoresOf(a, prm)?.ranking[scoring()] ?? -Infinity));
+    chosen = ranked.length ? `${ranked[0].subtree}/${ranked[0].leaf}` : `${nodes[0][0]}/${nodes[0][2]}`;
   }
   const chain = [];
-  for (let node = keyed.get(choice.node); node; node = node[3] === null ? null : keyed.get(`${node[0]}/${node[3]}`)) chain.unshift(node);
-  const ends = paths.find((path) => `${path.subtree}/${path.leaf}` === choice.node);
+  for (let node = keyed.get(chosen); node; node = node[3] === null ? null : keyed.get(`${node[0]}/${node[3]}`)) chain.unshift(node);
+  const ends = paths.find((path) => `${path.subtree}/${path.leaf}` === chosen);
   const last = chain[chain.length - 1];
   const detail = element("div", {}, element("h2", { text: "Selected path" }));
   if (ends) detail.append(...card("Its answer", ends).childNodes);
   else detail.append(element("p", { class: "muted", text: `Ends in a step that is no answer's last: ${FATES[data.fates[last[6]]]}.` }));
-  detail.append(steps(chain.map((node) => [node[5], text(node[4]).trim()])));
-  const panes = element("div", { class: "panes" }, element("div", {}, element("h2", { text: "Search tree" }), legend(), tree(nodes, keyed, chain, paths)), detail);
-  return [...votes(paths, pick), panes];
+  const right = chain.map((node) => truths.get(`${node[0]}/${node[2]}`) ?? null);
+  detail.append(steps(chain.map((node, i) => [[node[5]], text(node[4]).trim(), right[i], i === right.indexOf(false)])));
+  const panes = element("div", { class: "panes" }, element("div", {}, element("h2", { text: "Search tree" }), legend(), tree(nodes, chain, paths, truths, choose, data.prms[prm])), detail);
+  return [...votes(paths, prm, pick), panes];
 }
 
 function legend() {
@@ -320,14 +439,14 @@ function legend() {
   const box = element("div", { class: "legend" });
   const entries = [
     ["score 0", { fill: colours(-50).fill, stroke: "#222" }], ["score 1", { fill: colours(50).fill, stroke: "#222" }],
-    ["pruned", { fill: "#fff", stroke: "#777", "stroke-dasharray": "2 2" }], ["not usable", { fill: "#222", r: 2.5 }],
+    ["has an error: \u2717", { fill: "none", stroke: "none" }], ["pruned", { fill: "#fff", stroke: "#777", "stroke-dasharray": "2 2" }], ["not usable", { fill: "#777", r: 2.5 }],
     ["right answer", { fill: "#fff", stroke: "#0072b2", "stroke-width": 3.5 }], ["wrong answer", { fill: "#fff", stroke: "#d55e00", "stroke-width": 3.5 }],
   ];
   for (const [name, attributes] of entries) box.append(element("span", {}, sign(attributes), document.createTextNode(name)));
   return box;
 }
 
-function tree(nodes, keyed, chain, paths) {
+function tree(nodes, chain, paths, truths, choose, prm) {
   const COLUMN = 74, ROW = 20, TOP = 34, LEFT = 28;
   const place = new Map();
   const columns = new Map();
@@ -342,11 +461,11 @@ function tree(nodes, keyed, chain, paths) {
   }
   const width = LEFT * 2 + (columns.size - 1) * COLUMN;
   const height = TOP + Math.max(...columns.values()) * ROW;
-  const svg = drawn("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Search tree of ${nodes.length} steps; the table of answers leads to each path` });
+  const svg = drawn("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "tree", "aria-label": `Search tree of ${nodes.length} steps with ${prm.title}; arrow keys go through it` });
   const selected = new Set(chain.map((node) => `${node[0]}/${node[2]}`));
   const answers = new Map(paths.map((path) => [`${path.subtree}/${path.leaf}`, path]));
   for (const depth of columns.keys()) {
-    svg.append(drawn("text", { x: LEFT + (depth - first) * COLUMN, y: 14, "text-anchor": "middle", "font-size": 11, fill: "#555" }, `step ${depth - first + 1}`));
+    svg.append(drawn("text", { x: LEFT + (depth - first) * COLUMN, y: 14, "text-anchor": "middle", "font-size": 11, fill: "currentColor", "aria-hidden": "true" }, `step ${depth - first + 1}`));
   }
   const edges = nodes.filter((node) => node[3] !== null && place.has(`${node[0]}/${node[3]}`));
   edges.sort((a, b) => selected.has(`${a[0]}/${a[2]}`) - selected.has(`${b[0]}/${b[2]}`));
@@ -357,9 +476,10 @@ function tree(nodes, keyed, chain, paths) {
     const kept = data.fates[node[6]] === "kept";
     svg.append(drawn("path", {
       d: `M${from.x},${from.y} C${middle},${from.y} ${middle},${to.y} ${to.x},${to.y}`, fill: "none",
-      stroke: selected.has(key) ? "#222" : kept ? "#999" : "#d5d5d5", "stroke-width": selected.has(key) ? 2.2 : 1,
+      class: selected.has(key) ? "edge chosen" : kept ? "edge" : "edge lost", "aria-hidden": "true",
     }));
   }
+  const last = chain.length ? `${chain[chain.length - 1][0]}/${chain[chain.length - 1][2]}` : null;
   for (const node of nodes) {
     const key = `${node[0]}/${node[2]}`;
     const { x, y } = place.get(key);
@@ -367,30 +487,65 @@ function tree(nodes, keyed, chain, paths) {
     const answer = answers.get(key);
     const look = { cx: x, cy: y, r: selected.has(key) ? 8 : 6.5, fill: colours(node[5]).fill, stroke: "#222", "stroke-width": selected.has(key) ? 2 : 1 };
     if (fate === "pruned") Object.assign(look, { r: look.r - 1.5, stroke: "#777", "stroke-dasharray": "2 2" });
-    else if (fate !== "kept") Object.assign(look, { r: 3, fill: "#222", stroke: "none" });
+    else if (fate !== "kept") Object.assign(look, { r: 3, fill: "#777", stroke: "none" });
     if (answer && answer.status === "graded") Object.assign(look, { stroke: answer.correct ? "#0072b2" : "#d55e00", "stroke-width": 3.5 });
     const circle = drawn("circle", look);
     const score = node[5] === null ? "no score" : `score ${shown(probability(node[5]), 3)}`;
-    circle.append(drawn("title", {}, `${FATES[fate]}, ${score}: ${text(node[4])}`));
-    circle.addEventListener("click", () => {
-      choice.node = key;
-      const before = document.querySelector(".tree");
-      const scroll = [before.scrollLeft, before.scrollTop, window.scrollY];
-      show();
-      const after = document.querySelector(".tree");
-      [after.scrollLeft, after.scrollTop] = scroll;
-      window.scrollTo(0, scroll[2]);
-    });
+    const truth = truths.get(key);
+    const ends = answer && answer.status === "graded" ? `, ends in a ${answer.correct ? "right" : "wrong"} answer` : "";
+    const name = `Step ${node[1] - first + 1}, ${FATES[fate]}, ${score}${truth === undefined ? "" : truth ? ", right so far" : ", has an error"}${ends}: ${text(node[4])}`;
+    circle.append(drawn("title", {}, name));
+    const isChosen = key === last;
+    for (const [attribute, value] of Object.entries({
+      role: "treeitem", "data-node": key, "aria-level": node[1] - first + 1, "aria-selected": isChosen, tabindex: isChosen ? 0 : -1, "aria-label": visible(name).slice(0, 400),
+    })) circle.setAttribute(attribute, value);
+    circle.addEventListener("click", () => go(key));
     svg.append(circle);
+    if (truth === false) svg.append(drawn("text", { x: x + 8, y: y - 3, "font-size": 10, class: "error-mark", "aria-hidden": "true" }, "\u2717"));
   }
-  return element("div", { class: "tree", tabindex: "0" }, svg);
+  // Right and left: to a child and back to the parent; up and down: along the steps of one depth.
+  svg.addEventListener("keydown", (event) => {
+    const at = nodes.find((node) => `${node[0]}/${node[2]}` === event.target.getAttribute("data-node"));
+    if (!at) return;
+    const beside = nodes.filter((node) => node[1] === at[1]).sort((a, b) => place.get(`${a[0]}/${a[2]}`).y - place.get(`${b[0]}/${b[2]}`).y);
+    const children = nodes.filter((node) => node[0] === at[0] && node[3] === at[2]).sort((a, b) => place.get(`${a[0]}/${a[2]}`).y - place.get(`${b[0]}/${b[2]}`).y);
+    const to = {
+      ArrowLeft: nodes.find((node) => node[0] === at[0] && node[2] === at[3]),
+      ArrowRight: children.find((node) => data.fates[node[6]] === "kept") ?? children[0],
+      ArrowUp: beside[beside.indexOf(at) - 1],
+      ArrowDown: beside[beside.indexOf(at) + 1],
+    }[event.key];
+    if (!to) return;
+    event.preventDefault();
+    go(`${to[0]}/${to[2]}`);
+  });
+  const box = element("div", { class: "tree", "data-prm": prm.name }, svg);
+  function go(key) {
+    const scroll = [box.scrollLeft, box.scrollTop, window.scrollY];
+    choose(key);
+    const after = document.querySelector(`.tree[data-prm="${CSS.escape(prm.name)}"]`);
+    [after.scrollLeft, after.scrollTop] = scroll;
+    window.scrollTo(0, scroll[2]);
+    after.querySelector('[aria-selected="true"]').focus({ preventScroll: false });
+  }
+  return box;
 }
 
-const many = data.problemsPerBucket;
+const many = data.problemsOfKind;
 const cut = data.allBudgets.filter((n) => !data.budgets.includes(n));
 document.getElementById("rule").textContent =
-  `For each task, policy and difficulty: the ${many === 1 ? "problem" : `${many} problems`} on which the strategies disagree the most. ` +
+  `For each task, of each kind of event and difficulty: the ${many === 1 ? "problem" : `${many} problems`} on which it is seen with the most policies. ` +
   `Pools and searches up to N = ${Math.max(...data.budgets)}` +
-  (cut.length ? `; larger ones (${cut.join(", ")}) are in the study's store, but not on this page.` : ".");
+  (cut.length ? `; larger ones (${cut.join(", ")}) are in the study's store, but not on this page.` : ".") +
+  " Kinds are judged at the study's largest budget, on all samples.";
+addEventListener("popstate", () => {
+  fromAddress();
+  show();
+});
+addEventListener("keydown", (event) => {
+  if (event.target.closest?.("input, select, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "j" || event.key === "k") changed(event.key === "j" ? "Next" : "Previous", () => move(event.key === "j" ? 1 : -1));
+});
 fromAddress();
 show();
+toAddress(true);

@@ -29,12 +29,13 @@ from compute_optimal.store.storage import Storage
 from compute_optimal.study import cells
 from compute_optimal.study.config import Study
 from compute_optimal.study.requests import AdoptedScores
+from compute_optimal.tasks import step_checker
 
 SIZE_LIMIT = 5_000_000
 """Bytes of the page, about: less is shown until it fits."""
 
 _AMOUNTS = ((3, 16), (2, 16), (1, 16), (1, 4))
-"""Problems a bucket and the largest budget shown, from what is best to see to what fits."""
+"""Problems of a kind and the largest budget shown, from what is best to see to what fits."""
 
 _SCORINGS: tuple[Scoring, ...] = get_args(Scoring)
 _FATES: tuple[Fate, ...] = get_args(Fate)
@@ -95,6 +96,7 @@ def _data(
 ) -> dict[str, Any]:
     budgets = [n for n in study.every_budget if n <= budget] or [min(study.every_budget)]
     texts, grid = _Texts(), cells.Grid(study)
+    origins = run_query("browser_origins", database)
     adopted = map(study.adopted_collection, study.adopted)
     names = dict.fromkeys([*study.prms, *(prm for entry in adopted for prm in entry.prms)])
     shown = [row for row in candidates if row["place"] <= n_problems]
@@ -102,11 +104,12 @@ def _data(
     for (task, policy), group in groupby(shown, key=lambda row: (row["task"], row["policy"])):
         rows = list(group)
         here = study, grid, storage, database, task, policy
-        cell = _Cell(*here, rows, budgets, list(names), texts)
+        made = [row for row in origins if (row["task"], row["policy"]) == (task, policy)]
+        cell = _Cell(*here, rows, made, budgets, list(names), texts)
         data_of_cells.append(cell.data())
     return {
         "study": study.name,
-        "problemsPerBucket": n_problems,
+        "problemsOfKind": n_problems,
         "budgets": budgets,
         "allBudgets": list(study.every_budget),
         "beamWidth": study.beam_width,
@@ -118,6 +121,15 @@ def _data(
         "texts": texts.all,
     }
 
+
+_Sample = tuple[str, str]
+"""Text and seed; JavaScript would round the seed if it were a number."""
+
+_MADE = (
+    "kind", "prm", "method", "budget", "digest", "seed", "temperature", "engine", "package",
+    "source", "commit", "licence", "caveats",
+)  # fmt: skip
+"""What is told of the origin of rollouts, columns of the query ``browser_origins``."""
 
 _Tree = tuple[str, str, int | None, str]
 """PRM, method, budget (None for DVTS), problem hash."""
@@ -134,6 +146,7 @@ class _Cell:
     task: str
     policy: str
     rows: Sequence[Row]
+    made: Sequence[Row]
     budgets: Sequence[int]
     prms: Sequence[str]
     texts: _Texts
@@ -147,6 +160,7 @@ class _Cell:
             answers[row["problem_id"]].append(row)
         self._adopted = first["origin"] == "adopted"
         self._statements = self._problem_texts()
+        self._check = step_checker(self.study.task(self.task)) if self._statements else None
         self._samples, self._scores = self._pool()
         self._nodes, self._leaves = self._trees()
         return {
@@ -155,8 +169,14 @@ class _Cell:
             "policy": self.policy,
             "policyTitle": first["policy_title"],
             "adopted": self._adopted,
+            "prompt": None if self._adopted else self._prompt(),
+            "made": [{key: row[key] for key in _MADE if row[key] is not None} for row in self.made],
             "problems": [self._problem(row, answers[row["problem_id"]]) for row in self.rows],
         }
+
+    def _prompt(self) -> dict[str, str | None]:
+        prompt = self.study.prompt_family(self.study.policy(self.policy).prompt)
+        return {"system": prompt.system, "suffix": prompt.user_suffix}
 
     def _problem_texts(self) -> dict[str, str]:
         # Texts of outside tasks are no part of a study's results; fetching them would need a
@@ -166,8 +186,8 @@ class _Cell:
             return {}
         return {p.problem_hash: p.problem for p in self.storage.problems(entry, None)}
 
-    def _pool(self) -> tuple[dict[tuple[str, int], str], dict[str, dict[tuple[str, int], Any]]]:
-        """Texts by (problem hash, sample), and margins by PRM and (problem id, sample)."""
+    def _pool(self) -> tuple[dict[tuple[str, int], _Sample], dict[str, dict[tuple[str, int], Any]]]:
+        """Texts and seeds by (problem hash, sample), margins by PRM and (id, sample)."""
         problems = pl.DataFrame(
             [(row["problem_id"], row["problem_hash"]) for row in self.rows],
             schema=["problem_id", "problem_hash"],
@@ -185,7 +205,7 @@ class _Cell:
             of_prms = self.grid.of("step_scores", self.task, self.policy)
             specs = {str(cell.prm): cell.spec for cell in of_prms}
             scored = scores_of(specs, self.storage, problems)
-        texts: dict[tuple[str, int], str] = {}
+        texts: dict[tuple[str, int], _Sample] = {}
         for cell in self.grid.of("samples", self.task, self.policy):
             if cell.pool == "evaluation":
                 texts = self._texts_of(cell.spec)
@@ -203,13 +223,16 @@ class _Cell:
         }
         return texts, scores
 
-    def _texts_of(self, spec: Mapping[str, Any]) -> dict[tuple[str, int], str]:
-        rows = cells.partition(self.storage.store, spec).read("samples", ["text"])
+    def _texts_of(self, spec: Mapping[str, Any]) -> dict[tuple[str, int], _Sample]:
+        rows = cells.partition(self.storage.store, spec).read("samples", ["text", "seed"])
         rows = rows.filter(
             pl.col("sample_index") < max(self.budgets),
             pl.col("problem_hash").is_in([row["problem_hash"] for row in self.rows]),
         )
-        return {(key, index): text for key, index, text in rows.iter_rows()}
+        return {
+            (row["problem_hash"], row["sample_index"]): (row["text"], str(row["seed"]))
+            for row in rows.iter_rows(named=True)
+        }
 
     def _trees(self) -> tuple[dict[_Tree, list[Any]], dict[tuple[_Tree, int, int], int]]:
         """Nodes by tree, and the last node of each path by tree, subtree and path."""
@@ -256,7 +279,7 @@ class _Cell:
         samples = [
             {
                 **self._judged(answer),
-                "steps": self._steps(self._samples.get((key, answer["sample_index"]))),
+                **self._written(key, self._samples.get((key, answer["sample_index"]))),
                 "scores": [
                     _scores(
                         self._scores.get(prm, {}).get((row["problem_id"], answer["sample_index"]))
@@ -272,7 +295,7 @@ class _Cell:
             "bucket": row["bucket"],
             "passAt1": _rounded(row["pass_at_1"]),
             "nRated": row["n_samples"],
-            "spread": _rounded(row["spread"]),
+            "kinds": row["kinds"],
             "gold": self.texts.of(row["gold"]),
             "text": self.texts.of(self._statements.get(key)),
             "nPool": len(pool),
@@ -295,6 +318,7 @@ class _Cell:
                 "method": method,
                 "budget": budget,
                 "nodes": self._nodes.get(tree),
+                "truths": self._truths(key, self._nodes.get(tree)),
                 "paths": [
                     {
                         **self._judged(row),
@@ -318,8 +342,37 @@ class _Cell:
             "ended": answer["finish_reason"],
         }
 
-    def _steps(self, text: str | None) -> list[int | None] | None:
-        return None if text is None else [self.texts.of(step) for step in split_steps(text)]
+    def _written(self, key: str, sample: _Sample | None) -> dict[str, Any]:
+        """Steps of a sample, the index of the first wrong one (None: none, or not checkable)."""
+        if sample is None:
+            return {"steps": None, "checked": False, "firstError": None, "seed": None}
+        text, seed = sample
+        steps = split_steps(text)
+        check = self._check(self._statements[key], steps) if self._check else None
+        return {
+            "steps": [self.texts.of(step) for step in steps],
+            "checked": check is not None,
+            "firstError": None if check is None else check.first_error,
+            "seed": seed,
+        }
+
+    def _truths(self, key: str, nodes: Sequence[Any] | None) -> list[bool] | None:
+        """Of each node of a tree: is the path up to it right? None where that cannot be checked."""
+        if self._check is None or nodes is None:
+            return None
+        placed = {(node[0], node[2]): node for node in nodes}
+        steps: dict[tuple[int, int], tuple[str, ...]] = {}
+
+        def path(node: Any) -> tuple[str, ...]:
+            name = (node[0], node[2])
+            if name not in steps:
+                parent = None if node[3] is None else placed.get((node[0], node[3]))
+                text = self.texts.all[node[4]] if node[4] is not None else ""
+                steps[name] = (*(path(parent) if parent else ()), text.strip())
+            return steps[name]
+
+        statement = self._statements[key]
+        return [self._check(statement, path(node)).first_error is None for node in nodes]
 
 
 def _scores(margins: Sequence[float] | None) -> dict[str, Any] | None:
