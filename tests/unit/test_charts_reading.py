@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -126,6 +127,15 @@ def test_notebooks_run_on_any_study(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     for name in NOTEBOOKS:
         page = (tmp_path / f"{name}.html").read_text()
         assert not re.search(r"<(script|link)[^>]+(src|href)=.https?:", page)
+        assert f"<title>{name}</title>" not in page
+        assert all(" alt=" in image for image in re.findall(r"<img[^>]*>", page))
+        # An executed one names no folder of this machine, and leads to its neighbours.
+        text = (tmp_path / f"{name}.ipynb").read_text()
+        assert f'"{tmp_path}' not in text
+        assert str(tmp_path) not in "".join(c.source for c in nbformat.reads(text, 4).cells)
+    for before, after in pairwise(NOTEBOOKS):
+        assert f'href="{after}.html"' in (tmp_path / f"{before}.html").read_text()
+        assert f'href="{before}.html"' in (tmp_path / f"{after}.html").read_text()
     assert "<p>verdicts</p>" in page
     assert not [
         output

@@ -21,7 +21,7 @@ from compute_optimal.analyse.published import POLICY_NAMES, load_paper
 from compute_optimal.analyse.statistics.selection import efficiency_gain
 from compute_optimal.errors import StudyError
 from compute_optimal.present.catalogue import ITEMS, item_named
-from compute_optimal.present.query import run_query
+from compute_optimal.present.query import opened, run_query
 from compute_optimal.present.render import tabulate, write_table
 from compute_optimal.present.tables import Column, Compared, Estimate, Printed, Table
 from compute_optimal.present.tables.difficulty import wrong_buckets
@@ -58,6 +58,13 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tasks=TASKS, policies=POLICIES[:2], prms=PRMS[:1], missing=[(None, None, None)]
     )
     return study.write(tmp_path_factory.mktemp("study") / "study.duckdb")
+
+
+@pytest.fixture(scope="module")
+def tables(database: Path) -> dict[str, Table]:
+    """Every table, made once for the tests that look at all of them."""
+    with opened(database):
+        return {name: tabulate(name, database) for name in TABLES}
 
 
 def records(table: Table) -> list[dict[str, str]]:
@@ -209,17 +216,18 @@ def test_what_has_not_been_run_says_so(database: Path, empty: Path) -> None:
     assert row["policy"] == "Qwen2.5-7B-Instruct"
     assert row["cot_percent"] == row["performance_gain_percent"] == "not run"
     assert float(row["compute_optimal_percent"]) > 0
+    with opened(empty):
+        found = {name: records(tabulate(name, empty)) for name in TABLES}
     for name in TABLES:
-        for record in records(tabulate(name, empty)):
+        for record in found[name]:
             assert "not run" in record.values()
             for field, value in record.items():
                 assert value, f"{name}: {field} is blank"
                 assert value != "0", f"{name}: {field} is 0"
 
 
-def test_a_cell_is_never_blank(database: Path) -> None:
-    for name in TABLES:
-        table = tabulate(name, database)
+def test_a_cell_is_never_blank(tables: dict[str, Table]) -> None:
+    for table in tables.values():
         assert all(value for record in records(table) for value in record.values())
         for text in table._text_rows(str, str):
             assert text[0] == "printed†" or all(text)
@@ -439,9 +447,14 @@ def test_hostile_names_are_shown_and_not_obeyed(tmp_path: Path) -> None:
         rollouts=tuple(replace(rollouts, model=HOSTILE) for rollouts in ROLLOUTS),
     )
     path = study.write(tmp_path / "s.duckdb")
-    for name in TABLES:
-        outputs = {suffix: tmp_path / f"{name}.{suffix}" for suffix in ("csv", "md", "tex")}
-        write_table(name, path, outputs)
+    written = {
+        name: {suffix: tmp_path / f"{name}.{suffix}" for suffix in ("csv", "md", "tex")}
+        for name in TABLES
+    }
+    with opened(path):
+        for name, outputs in written.items():
+            write_table(name, path, outputs)
+    for name, outputs in written.items():
         markdown, latex = outputs["md"].read_text(), outputs["tex"].read_text()
         assert "<script" not in markdown
         assert r"\input" not in "\n".join(latex.splitlines()[2:])
@@ -468,14 +481,16 @@ def test_numbers_are_written_for_people_and_for_machines() -> None:
     assert table.csv().splitlines()[1] == "-1234.56,-2000,inf,12345"
 
 
-def test_files_are_the_same_bytes_again(database: Path, tmp_path: Path) -> None:
-    for name in TABLES:
-        found = []
-        for folder in ("one", "two"):
-            outputs = {suffix: tmp_path / folder / f"x.{suffix}" for suffix in ("csv", "md", "tex")}
+def test_files_are_the_same_bytes_again(
+    database: Path, tables: dict[str, Table], tmp_path: Path
+) -> None:
+    with opened(database):
+        for name, table in tables.items():
+            outputs = {suffix: tmp_path / f"{name}.{suffix}" for suffix in ("csv", "md", "tex")}
             write_table(name, database, outputs)
-            found.append([path.read_bytes() for path in outputs.values()])
-        assert found[0] == found[1]
+            found = [outputs[suffix].read_bytes() for suffix in ("csv", "md", "tex")]
+            made = table.csv(), table.markdown(), table.latex()
+            assert found == [text.encode() for text in made]
 
 
 def test_wrong_requests_are_explained(database: Path) -> None:

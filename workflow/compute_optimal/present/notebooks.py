@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,9 @@ def run_notebooks(notebooks: Sequence[Path], parameters: Mapping[str, Path], fol
     """Execute ``notebooks`` with their parameters set, and write each as .ipynb and .html.
 
     A notebook is given those of ``parameters`` that it names in its cell tagged "parameters", as
-    absolute paths. Starting a kernel and importing the charts takes longer than most notebooks do,
+    paths from ``folder``, in which it runs: an executed one still works where the results have been
+    moved. It is called by its first heading and ends in links to the ones before and after.
+    Starting a kernel and importing the charts takes longer than most notebooks do,
     so they share one; names are cleared in between. Raises ``StudyError`` with the cell's own error
     where a cell fails; the half-executed notebook is kept for a look.
     """
@@ -54,10 +57,21 @@ def run_notebooks(notebooks: Sequence[Path], parameters: Mapping[str, Path], fol
         kernel_name="python3",
         timeout=CELL_SECONDS,
         extra_arguments=["--log-level=ERROR"],
+        resources={"metadata": {"path": str(folder)}},
     )
     with client.setup_kernel():
-        for path in notebooks:
-            notebook = _with_parameters(nbformat.read(path, as_version=4), parameters)
+        contents = [nbformat.read(path, as_version=4) for path in notebooks]
+        titles = [_title(content, path) for content, path in zip(contents, notebooks, strict=True)]
+        for i, path in enumerate(notebooks):
+            notebook = _with_parameters(contents[i], parameters, folder)
+            notebook.metadata["title"] = titles[i]
+            links = [
+                f"{word}: [{titles[j]}]({notebooks[j].name})"
+                for word, j in (("Previous", i - 1), ("Next", i + 1))
+                if 0 <= j < len(notebooks)
+            ]
+            if links:
+                notebook.cells.append(nbformat.v4.new_markdown_cell(" | ".join(links)))
             client.nb = nbformat.v4.new_notebook(cells=[clear])
             client.reset_execution_trackers()
             client.execute_cell(clear, 0)
@@ -74,11 +88,20 @@ def run_notebooks(notebooks: Sequence[Path], parameters: Mapping[str, Path], fol
                 ) from error
             finally:
                 nbformat.write(notebook, executed)
+            if links:
+                last = notebook.cells[-1]
+                last.source = last.source.replace(".ipynb)", ".html)")
             page, _ = exporter.from_notebook_node(notebook)
             executed.with_suffix(".html").write_text(page, encoding="utf-8")
 
 
-def _with_parameters(notebook: Any, parameters: Mapping[str, Path]) -> Any:
+def _title(notebook: Any, path: Path) -> str:
+    """Its first heading, or the file's name where there is none."""
+    lines = (line for cell in notebook.cells for line in cell.source.splitlines())
+    return next((line[2:].strip() for line in lines if line.startswith("# ")), path.stem)
+
+
+def _with_parameters(notebook: Any, parameters: Mapping[str, Path], folder: Path) -> Any:
     """The notebook with a cell below the one tagged "parameters" that sets what that one names."""
     import nbformat
 
@@ -86,7 +109,7 @@ def _with_parameters(notebook: Any, parameters: Mapping[str, Path]) -> Any:
     for index, cell in enumerate(cells):
         if "parameters" in cell.metadata.get("tags", ()):
             lines = [
-                f"{name} = {str(path.resolve())!r}"
+                f"{name} = {os.path.relpath(path.resolve(), folder.resolve())!r}"
                 for name, path in parameters.items()
                 if f"{name} =" in cell.source
             ]

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any, get_args
@@ -372,7 +373,16 @@ class _Cell:
             return steps[name]
 
         statement = self._statements[key]
-        return [self._check(statement, path(node)).first_error is None for node in nodes]
+        return [_is_right(self._check, statement, path(node)) for node in nodes]
+
+
+@lru_cache(maxsize=400_000)
+def _is_right(check: Callable[..., Any], statement: str, steps: tuple[str, ...]) -> bool:
+    """Kept, since searches of one policy have most of their steps in common; what follows an error
+    has one, so nothing more is read of it."""
+    if len(steps) > 1 and not _is_right(check, statement, steps[:-1]):
+        return False
+    return bool(check(statement, steps).first_error is None)
 
 
 def _scores(margins: Sequence[float] | None) -> dict[str, Any] | None:
