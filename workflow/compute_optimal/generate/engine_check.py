@@ -38,20 +38,21 @@ from compute_optimal.prms import PrmInput
 from compute_optimal.store.partitions import Store, atomic_write
 from compute_optimal.store.storage import Storage
 from compute_optimal.study import cells
-from compute_optimal.study.config import PrmEntry, Study, parse_study
+from compute_optimal.study.config import (
+    ModelEntry,
+    PrmEntry,
+    Registry,
+    Study,
+    load_registry,
+    parse_study,
+)
 from compute_optimal.study.models import lock_models, model_folder
 from compute_optimal.study.requests import PoolPart, SamplesRequest
 from compute_optimal.tasks.arithmetic_chains import generate, solution_steps
 
 TASK = "arithmetic-chains"
-SMALL_POLICY = "micro-llama-0.4M"
-REAL_POLICIES = {True: "SmolLM2-135M-Instruct", False: "SmolLM2-135M-Instruct-Q4_1"}
-"""By whether there is a GPU: the hub's in half precision, and a packaged one in float32."""
-PRMS = (
-    "micro-math-shepherd-monte-carlo-prm-0.9M", "micro-rlhflow-llama-only-prm-0.9M",
-    "micro-skywork-exact-prm-0.9M", "micro-qwen-math-exact-prm-1.0M",
-)  # fmt: skip
-"""One of each format."""
+SHIPPED = "data/models"
+"""Folder of the models that ship, and can be had on any machine."""
 
 _PAGE = Path(__file__).parent / "engine_check.html"
 
@@ -105,7 +106,8 @@ class Report:
 class Sizes:
     """How much is looked at."""
 
-    prms: Sequence[str] = PRMS
+    formats: int = 4
+    """PRM formats, of each of which a PRM that ships is looked at."""
     problems: int = 16
     samples: int = 16
     tokens: int = 256
@@ -113,7 +115,7 @@ class Sizes:
     real_policy: bool = True
 
 
-QUICK = Sizes(PRMS[-1:], problems=3, samples=4, tokens=48, megabytes=50, real_policy=False)
+QUICK = Sizes(formats=1, problems=3, samples=4, tokens=48, megabytes=50, real_policy=False)
 """A slice of it, for tests."""
 
 
@@ -164,6 +166,30 @@ def looked_at(registry: Path, sizes: Sizes) -> Report:
     return report
 
 
+def models_to_look_at(registry: Registry, on_gpu: bool) -> tuple[str, list[str], list[str]]:
+    """A policy that ships, the smallest that does not (none or one), and a PRM of each format.
+
+    On GPUs the one that does not ship is the hub's, in half precision; else one in a local folder.
+    """
+
+    def ships(entry: ModelEntry) -> bool:
+        return str(entry.path or "").startswith(SHIPPED)
+
+    shipped = sorted(filter(ships, registry.policies.values()), key=lambda e: e.n_parameters)
+    others = [
+        entry
+        for entry in registry.policies.values()
+        if (entry.hub_id if on_gpu else entry.path) and not ships(entry)
+    ]
+    smallest = sorted(others, key=lambda entry: entry.n_parameters)[:1]
+    of_format = {entry.format: entry.name for entry in registry.prms.values() if ships(entry)}
+    return (
+        shipped[len(shipped) // 2].name,
+        [entry.name for entry in smallest],
+        list(of_format.values()),
+    )
+
+
 class _Looks:
     """The checks, in their order, each of which adds its finding to the report."""
 
@@ -178,8 +204,8 @@ class _Looks:
 
     def _open_study(self) -> tuple[Study, Storage]:
         """A study of the policy and PRMs that are looked at, locked as they are now."""
-        real = [REAL_POLICIES[self._on_gpu]] if self._sizes.real_policy else []
-        for number, policy in enumerate([*real, SMALL_POLICY]):
+        small, real, prms = models_to_look_at(load_registry(self._registry), self._on_gpu)
+        for number, policy in enumerate([*(real if self._sizes.real_policy else []), small]):
             study = parse_study(
                 {
                     "name": "check-engine",
@@ -188,7 +214,7 @@ class _Looks:
                     "tasks": [TASK],
                     "problems": self._sizes.problems,
                     "policies": [policy],
-                    "prms": list(self._sizes.prms),
+                    "prms": prms[: self._sizes.formats],
                     "methods": ["majority"],
                     "budgets": [self._sizes.samples],
                     "lock_file": str(self._folder / f"lock-{number}.json"),
@@ -204,10 +230,10 @@ class _Looks:
                 )
                 model_folder(study.policy(policy), lock)
             except StudyError as error:
-                if policy == SMALL_POLICY:
+                if policy == small:
                     raise
                 self._report.facts["instead of " + policy] = (
-                    f"{SMALL_POLICY}, for it cannot be had: {error.what}"
+                    f"{small}, for it cannot be had: {error.what}"
                 )
             else:
                 return study, storage
