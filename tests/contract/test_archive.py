@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import zipfile
@@ -53,7 +54,9 @@ def test_make_asks_no_index_where_the_packages_are_at_hand(tmp_path: Path) -> No
 
     def shown() -> str:
         command = ["make", "-s", "-f", "show.mk", "show"]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True).stdout
+        plain = {key: value for key, value in os.environ.items() if not key.startswith("PIP_")}
+        done = subprocess.run(command, cwd=tmp_path, env=plain, capture_output=True, text=True)
+        return done.stdout
 
     assert "wheels" not in shown()
     (tmp_path / "wheels").mkdir()

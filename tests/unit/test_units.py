@@ -282,8 +282,9 @@ def test_what_a_method_costs_does_not_depend_on_what_is_asked_for(
     """A subtree of DVTS is M samples, however many of them a study uses."""
     monkeypatch.chdir(ROOT)
     costs: dict[tuple[Any, ...], tuple[Any, ...]] = {}
-    for items in ("", "Searches", "Pools", "Pools, Searches"):
-        of = load_study("config/config.yaml", {"items": items})
+    for budgets in ([4, 16, 64, 256], [4, 16], [16]):
+        asked = {"budgets": budgets, "search_budgets": budgets[:2]}
+        of = load_study("config/config.yaml", asked)
         for key, found in unit_costs(of, tmp_path).items():
             assert found == costs.setdefault(key, found)
     of = load_study("config/config.yaml")
