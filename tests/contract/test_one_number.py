@@ -97,7 +97,8 @@ def of_queries(database: Path) -> Numbers:
 
 
 def of_row(row: Any, query: str, task: str) -> Numbers:
-    if row.get("policy") is None or row.get("series") == "printed":
+    # A gain is a difference, and its interval one of differences.
+    if row.get("policy") is None or row.get("series") == "printed" or "gain" in row:
         return
     for series, name, budget in (("cot", "greedy", 1), ("pass_at_k", "sampled", 1)):
         if row.get(name) is not None:
@@ -111,6 +112,9 @@ def of_row(row: Any, query: str, task: str) -> Numbers:
     # Table 2 asks what the votes of best-of-N's own samples are: the pool's majority.
     if query == "table_2" and (series, row["rule"]) == ("best_of_n", "majority"):
         series = "majority"
+    # Budgets that end early are another thing than the method at its budget, and told here alone.
+    if query == "adaptive_budgets" and row["rule"] != "fixed":
+        return
     accuracy = row.get("accuracy")
     if row.get("accuracies") and query in ("figure_1", "table_5"):
         accuracy = math.fsum(row["accuracies"]) / len(row["accuracies"])

@@ -46,9 +46,9 @@ def test_the_plan_is_made_without_torch_vllm_and_transformers(clone: Clone) -> N
 def test_the_papers_whole_grid_is_planned(clone: Clone) -> None:
     (clone.folder / "tiny.yaml").write_bytes((clone.folder / "config/paper.yaml").read_bytes())
     jobs = generation(clone.plan())
-    # 2 tasks x 12 policies, and each with 7 PRMs.
+    # 2 tasks x 12 policies: ten with 7 PRMs, and the two of R1-Distill with one and without searches.
     counts = {rule: sum(job.rule == rule for job in jobs) for rule in GENERATE}
-    assert counts == {"draw_samples": 24, "score_steps": 168, "search_trees": 168}
+    assert counts == {"draw_samples": 24, "score_steps": 144, "search_trees": 140}
     assert all(job.engine == 1 for job in jobs)
 
 
@@ -214,7 +214,7 @@ def test_a_miss_under_generate_never_is_listed_and_priced_before_anything_runs(
 
 def test_a_flipped_byte_in_the_shipped_store_is_named_and_refused(clone: Clone) -> None:
     folder = clone.folder / "data/store/samples"
-    part = next(folder.glob(f"*{slug(POLICY)}.evaluation*/samples-*.parquet"))
+    part = next(folder.glob(f"{slug(TASK)}.{slug(POLICY)}.evaluation*/samples-*.parquet"))
     content = bytearray(part.read_bytes())
     content[len(content) // 2] ^= 1
     part.write_bytes(content)

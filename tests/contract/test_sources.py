@@ -66,9 +66,10 @@ def test_nothing_is_left_to_do(finished: Clone) -> None:
 PRESENTED = {"draw_figures", "run_notebooks", "describe_provenance", "all"}
 
 
-def test_a_chart_is_drawn_anew_and_nothing_is_judged(finished: Clone) -> None:
+def test_a_chart_is_drawn_anew_and_nothing_is_estimated(finished: Clone) -> None:
+    """Verdicts name the figures that show them, so they read the catalogue, and it the charts."""
     rules = planned_after(finished, "compute_optimal/present/charts/distribution.py")
-    assert rules == {*PRESENTED, "render_tables"}
+    assert rules == {*PRESENTED, "render_tables", "judge_claims"}
 
 
 def test_a_changed_query_of_a_figure_redraws_that_figure_alone(finished: Clone) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from clones import TINY, Clone, fresh_clone
+from clones import TASK, TINY, Clone, fresh_clone
 
 from compute_optimal.store.partitions import LAYOUT, MANIFESTS, sha256_of, slug
 
@@ -38,7 +38,9 @@ def verify(clone: Clone, tier: int) -> subprocess.CompletedProcess[str]:
 
 
 def part(clone: Clone, kind: str, words: str, table: str) -> Path:
-    return next((clone.folder / "data/store" / kind).glob(f"*{words}*/{table}-*.parquet"))
+    return next(
+        (clone.folder / "data/store" / kind).glob(f"{slug(TASK)}.{words}*/{table}-*.parquet")
+    )
 
 
 def doctor(path: Path, change: Callable[[pl.DataFrame], pl.DataFrame]) -> None:

@@ -274,7 +274,12 @@ _SHARED_WITH = 3
 
 
 def _items(grid: Grid, cells_: pl.DataFrame, alone: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
-    """The table ``Plan.items``. What two items share is told by the whole study's prices."""
+    """The table ``Plan.items``. What two items share is told by the whole study's prices.
+
+    ``alone`` may be empty: then so is the table.
+    """
+    if not alone:
+        return pl.DataFrame(schema=_ITEM)
     shared: dict[str, dict[str, float]] = {item: dict.fromkeys(alone, 0.0) for item in alone}
     own = dict.fromkeys(alone, 0.0)
     for cell, row in zip(grid, cells_.iter_rows(named=True), strict=True):

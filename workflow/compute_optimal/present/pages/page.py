@@ -40,9 +40,12 @@ def page(
     shared = (_FOLDER / "page.css").read_text(encoding="utf-8")
     loader = (_FOLDER / "unpack.js").read_text(encoding="utf-8") if scripts else ""
     style = "".join([shared, *styles])
-    folders = [template.parent, _FOLDER]
+    # By its name in the code, what reads it is known to depend on it.
+    common = {"page.html": (_FOLDER / "page.html").read_text(encoding="utf-8")}
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folders),
+        loader=jinja2.ChoiceLoader(
+            [jinja2.DictLoader(common), jinja2.FileSystemLoader([template.parent, _FOLDER])]
+        ),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
