@@ -46,7 +46,7 @@ def test_the_plan_is_made_without_torch_vllm_and_transformers(clone: Clone) -> N
 def test_the_papers_whole_grid_is_planned(clone: Clone) -> None:
     (clone.folder / "tiny.yaml").write_bytes((clone.folder / "config/paper.yaml").read_bytes())
     jobs = generation(clone.plan())
-    # 2 tasks x 12 policies: ten with 7 PRMs, and the two of R1-Distill with one and without searches.
+    # 2 tasks x 12 policies: ten with 7 PRMs, R1-Distill's two with one and without searches.
     counts = {rule: sum(job.rule == rule for job in jobs) for rule in GENERATE}
     assert counts == {"draw_samples": 24, "score_steps": 144, "search_trees": 140}
     assert all(job.engine == 1 for job in jobs)

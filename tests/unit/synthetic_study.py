@@ -247,6 +247,8 @@ class SyntheticStudy:
         def rows_of(table: str) -> pl.DataFrame:
             return _frame(table, [row for row in self._rows[table] if isinstance(row, tuple)])
 
+        if not self.tasks:
+            return
         first = self.tasks[0][0]
         found = examine_gains(
             rows_of("outcomes").filter(~pl.col("policy").is_in([*self.adopted])),

@@ -100,5 +100,5 @@ def test_only_clusters_retry_and_only_what_ends_by_itself() -> None:
             if file.name == "micro.smk":
                 continue
             tells = "storage=plan.storage_at" in rule and "{resources.storage}" in rule
-            assert tells != ("retries: 0" in rule), rule.split(":")[0]
+            assert tells or "retries: 0" in rule, rule.split(":")[0]
             assert "retries: " not in rule.replace("retries: 0", ""), rule.split(":")[0]

@@ -40,6 +40,7 @@ def small(folder: Path, **keys: object) -> Study:
             "prms": [PRM],
             "adopted": [],
             "budgets": [4, 16],
+            "search_budgets": None,
             "registry": str(ROOT / "config/registry"),
             "lock_file": str(ROOT / "config/models.lock.json"),
             "store": {"writable": str(folder / "store"), "shipped": str(ROOT / "data/store")},

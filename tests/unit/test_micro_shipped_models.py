@@ -14,7 +14,7 @@ from compute_optimal.micro.recipes import BASES, POLICIES, PRMS
 
 MODELS = Path(__file__).parents[2] / "data" / "models"
 RECIPES: dict[str, Any] = {**POLICIES, **BASES, **PRMS}
-FILES = {"config.json", "model.safetensors", "recipe.json", "tokenizer.json"} | {
+FILES = {"README.md", "config.json", "model.safetensors", "recipe.json", "tokenizer.json"} | {
     *("tokenizer_config.json", "chat_template.jinja", "generation_config.json"),
 }
 each = pytest.mark.parametrize("name", RECIPES)
