@@ -22,7 +22,7 @@ from compute_optimal.analyse.statistics import (
     vote_of_k_units,
     weighted_vote_at_k,
 )
-from compute_optimal.analyse.statistics.estimators import MAX_POOL
+from compute_optimal.analyse.statistics.combinatorics import MAX_POOL
 
 pytestmark = pytest.mark.filterwarnings("error")
 NAN = float("nan")

@@ -69,7 +69,7 @@ def nearest(name: str, known: Collection[str]) -> str | None:
 
 def suggestion(name: str, known: Collection[str]) -> str:
     """What to do about an unknown name."""
-    names = ", ".join(sorted(known))
+    names = ", ".join(_cut(name, 100) for name in sorted(known))
     if (meant := nearest(name, known)) is not None:
         return f"did you mean {meant}? Known: {names}"
     return f"use one of: {names}" if names else "take it out; none is known here"
