@@ -21,8 +21,8 @@ ERROR_RATE = 0.01
 
 ARITHMETIC = 0.0005
 """ASSUME: share of units that another machine may draw otherwise in float32. None of some 60 that
-were drawn with one thread and with two did (``tests/e2e/test_audit_by_drawing.py``); half-precision engines
-have no such bound, and are not audited so."""
+were drawn with one thread and with two did (``tests/e2e/test_audit_by_drawing.py``); engines in
+half precision have no such bound, and are not audited so."""
 
 _RESAMPLES = 20_000
 _TINY = 1e-30
