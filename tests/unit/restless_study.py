@@ -79,6 +79,7 @@ class Restless:
         yield SimpleNamespace(
             engine=self._interrupted(fake_engines.FakePolicy)(self.respond),
             prompt_ids=fake_engines.prompt_ids,
+            slots=256,
         )
 
     @contextmanager
