@@ -129,6 +129,7 @@ def study(folder: Path, **keys: Any) -> Study:
     """One task, policy and PRM, every method, N = 4 and 8."""
     content = {
         "generate": "missing",
+        "tasks": [TASK],
         "policies": [POLICY],
         "prms": [PRM],
         "adopted": [],

@@ -55,6 +55,7 @@ def policies(monkeypatch: pytest.MonkeyPatch) -> list[fake_engines.FakePolicy]:
 def study(folder: Path, **keys: Any) -> Study:
     content = {
         "generate": "missing",
+        "tasks": [TASK],
         "policies": [POLICY],
         "prms": [PRM, OTHER],
         "adopted": [],

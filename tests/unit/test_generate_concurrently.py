@@ -74,6 +74,7 @@ def study(folder: Path) -> Study:
         ROOT / "config/config.yaml",
         {
             "generate": "missing",
+            "tasks": [TASK],
             "policies": [POLICY],
             "adopted": [],
             "problems": N_PROBLEMS,
