@@ -540,7 +540,7 @@ def _exact_votes(classes: _Classes, weights: FloatArray, budgets: IntArray) -> F
             sums = drawn @ by_class
             sums[:, drawn @ of_class == 0] = -np.inf
             # As in ``_votes``.
-            level = np.maximum(sums.max(axis=2, keepdims=True), 0) - n
+            level = sums.max(axis=2, keepdims=True, initial=0) - n
             leads = sums >= level
             mean[:, problem, i] = (leads @ worth / np.maximum(leads.sum(axis=2), 1)).mean(axis=1)
         absent = int(np.count_nonzero(labels < 0))
@@ -605,7 +605,7 @@ def _votes(
         # A class that was not drawn cannot lead, whereas one without weight can.
         np.copyto(sums, -np.inf, where=absent)
         # Each of the weights may be half a unit off.
-        level = np.maximum(sums.max(axis=2, keepdims=True), 0) - length
+        level = sums.max(axis=2, keepdims=True, initial=0) - length
         leads = (sums >= level).astype(np.float64)
         total, n_leaders = np.moveaxis(of_class @ leads, 2, 0)
         winner[strategy] = (total / np.maximum(n_leaders, 1))[:, asked].swapaxes(1, 2)
