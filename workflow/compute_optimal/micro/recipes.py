@@ -107,6 +107,19 @@ def _stopped(times: int, stop: int) -> PrmRecipe:
     )
 
 
+_EXACT = PrmRecipe(
+    name="micro-qwen-math-exact-prm-1.0M",
+    prm_format="qwen_math",
+    base="micro-base-0.4M",
+    rollout_policies=tuple(POLICIES),
+    n_problems=700,
+    labels="exact",
+    optimisation=_TAUGHT,
+    seed=41,
+)
+"""What the others differ from, each in the cause that its name says."""
+
+
 PRMS: dict[str, PrmRecipe] = {
     recipe.name: recipe
     for recipe in (
@@ -116,37 +129,10 @@ PRMS: dict[str, PrmRecipe] = {
         _stopped(16, 250),
         _stopped(64, 1000),
         # From here on the whole base. Exact labels of solutions of all policies, in two formats.
-        PrmRecipe(
-            name="micro-skywork-exact-prm-0.9M",
-            prm_format="skywork",
-            base="micro-base-0.4M",
-            rollout_policies=tuple(POLICIES),
-            n_problems=700,
-            labels="exact",
-            optimisation=_TAUGHT,
-            seed=41,
-        ),
-        PrmRecipe(
-            name="micro-qwen-math-exact-prm-1.0M",
-            prm_format="qwen_math",
-            base="micro-base-0.4M",
-            rollout_policies=tuple(POLICIES),
-            n_problems=700,
-            labels="exact",
-            optimisation=_TAUGHT,
-            seed=41,
-        ),
+        replace(_EXACT, name="micro-skywork-exact-prm-0.9M", prm_format="skywork"),
+        _EXACT,
         # Size: the same, from the smaller base.
-        PrmRecipe(
-            name="micro-qwen-math-small-prm-0.5M",
-            prm_format="qwen_math",
-            base="micro-base-0.1M",
-            rollout_policies=tuple(POLICIES),
-            n_problems=700,
-            labels="exact",
-            optimisation=_TAUGHT,
-            seed=41,
-        ),
+        replace(_EXACT, name="micro-qwen-math-small-prm-0.5M", base="micro-base-0.1M"),
         # Label noise: as exact, and three labels of ten flipped.
         PrmRecipe(
             name="micro-qwen-math-noisy-prm-1.0M",
