@@ -73,3 +73,14 @@ def test_the_page_escapes_what_the_files_say() -> None:
     found = Verification("micro", (Check(1, evil, False, (evil,)),), (("claim",), (evil,)))
     assert "<script" not in found.html
     assert "1 of 1 checks failed" in found.html
+
+
+def test_a_packed_file_reads_as_it_was_written_and_damaged_ones_as_nothing(tmp_path: Path) -> None:
+    (path,) = write_expected(curves(), tmp_path)
+    assert path.name == "curves.csv.gz"
+    assert read_expected(tmp_path) == curves()
+    for damaged in (b"", path.read_bytes()[:-9], b"no gzip"):
+        path.write_bytes(damaged)
+        assert read_expected(tmp_path) == {"curves.csv": b""}
+    write_expected({"tables/x.csv": b"a\n1\n"}, tmp_path)
+    assert not path.exists()

@@ -4,7 +4,7 @@ Layout of one study's folder (``data/expected/<study>/``)::
 
     rows.csv        every table of the store: its number of rows and the sha256 of their content
     answers.csv     what grading found, in counts
-    curves.csv      every strategy's accuracy at the study's budgets
+    curves.csv.gz   every strategy's accuracy at the study's budgets
     tables/*.csv    the tables of the catalogue
     claims.csv      the verdicts, where the study has them
     manifest.json   sha256 and bytes of these files
@@ -12,11 +12,13 @@ Layout of one study's folder (``data/expected/<study>/``)::
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import os
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -35,6 +37,8 @@ Files = Mapping[str, bytes]
 DATABASE = "study.duckdb"
 MANIFEST = "manifest.json"
 CLAIMS = "claims.csv"
+_PACKED = ("curves.csv",)
+"""Files that are stored by gzip: a tenth of their size, which is most of what ships here."""
 _QUERIES = ("answers", "curves")
 
 
@@ -133,18 +137,40 @@ def _csv(rows: Iterable[Mapping[str, object]]) -> bytes:
 
 def write_expected(files: Files, folder: Path) -> list[Path]:
     """Put ``files`` in the place of what ``folder`` holds, with their manifest."""
+    stored = dict(_stored(name, content) for name, content in files.items())
     for old in read_manifest(folder):
-        if old not in files:
+        if old not in stored:
             (folder / old).unlink(missing_ok=True)
-    for name, content in files.items():
+    for name, content in stored.items():
         with atomic_write(folder / name) as file:
             file.write(content)
     listed = {
         name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-        for name, content in files.items()
+        for name, content in stored.items()
     }
     write_json(folder / MANIFEST, {"files": listed})
-    return [folder / name for name in files]
+    return [folder / name for name in stored]
+
+
+def _stored(name: str, content: bytes) -> tuple[str, bytes]:
+    if name not in _PACKED:
+        return name, content
+    return f"{name}.gz", gzip.compress(content, mtime=0)
+
+
+def _unpacked(path: Path) -> bytes:
+    """What a file says; nothing if it is damaged, which its sha256 tells (``verify``, tier 0)."""
+    try:
+        return gzip.decompress(path.read_bytes())
+    except (OSError, EOFError, zlib.error):
+        return b""
+
+
+def on_disk(folder: Path) -> dict[str, Path]:
+    """Every file of expected results in the folder, by the name that it has within ``Files``."""
+    found = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*.csv"))}
+    packed = sorted(folder.rglob("*.csv.gz"))
+    return found | {path.relative_to(folder).with_suffix("").as_posix(): path for path in packed}
 
 
 def read_manifest(folder: Path) -> dict[str, dict[str, object]]:
@@ -164,10 +190,10 @@ def read_manifest(folder: Path) -> dict[str, dict[str, object]]:
 
 
 def read_expected(folder: Path) -> Files:
-    """Path -> content of every CSV file of the folder. Raises ``StudyError`` if there is none."""
+    """Name -> content of every file of the folder. Raises ``StudyError`` if there is none."""
     files = {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*.csv"))
+        name: _unpacked(path) if path.suffix == ".gz" else path.read_bytes()
+        for name, path in on_disk(folder).items()
     }
     if not files:
         raise StudyError(

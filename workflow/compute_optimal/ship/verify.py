@@ -28,6 +28,7 @@ from compute_optimal.ship.expected import (
     CLAIMS,
     Files,
     graded_anew,
+    on_disk,
     read_expected,
     read_manifest,
     recompute,
@@ -179,9 +180,10 @@ def shipped_files(study: Study, expected: Path) -> list[Check]:
         (expected / name, str(entry.get("sha256"))) for name, entry in sorted(manifest.items())
     ]
     findings = [finding for path, sha256 in listed for finding in _damage(path, sha256)]
-    on_disk = {p.relative_to(expected).as_posix() for p in expected.rglob("*.csv")}
     findings += [
-        f"{expected / name} is not in the manifest" for name in sorted(on_disk - manifest.keys())
+        f"{path} is not in the manifest"
+        for path in on_disk(expected).values()
+        if path.relative_to(expected).as_posix() not in manifest
     ]
     checks = [
         _check(0, f"{n_parts} parts of {root} against its manifest", partitions.verify(root)),
