@@ -20,7 +20,7 @@ import duckdb
 import polars as pl
 import pytest
 
-from compute_optimal.adopt import Adoption, collection, files
+from compute_optimal.adopt import Adoption, collection, files, tokens
 from compute_optimal.adopt.tokens import token_counter
 from compute_optimal.analyse import database
 from compute_optimal.errors import StudyError
@@ -445,6 +445,36 @@ def test_tokens_that_were_counted_again_are_marked(
     found = judge.answers_of_adopted(spec, here)
     assert found["retokenised"].to_list() == [True] * 3
     assert found["n_tokens"].to_list() == [len("Way 0.\n\nSo \\boxed{4}.")] * 3
+
+
+@pytest.mark.parametrize("place", ["mirror", "user", "hub"])
+def test_a_tokenizer_is_found_by_its_content_wherever_it_lies(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = b'{"model": {"type": "BPE"}}'
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setitem(tokens._FILES, "qwen2_5", hashlib.sha256(content).hexdigest())
+    mirror = tmp_path / "mirror"
+    at = {
+        "mirror": mirror / "tokenizers/qwen2_5",
+        "user": tmp_path / "user/compute-optimal/qwen2_5",
+        "hub": tmp_path / "hub/models--Qwen--Qwen2.5-7B/snapshots/0a1b",
+    }[place]
+    at.mkdir(parents=True)
+    (at / "tokenizer.json").write_bytes(b"{}")
+    assert tokens.tokenizer_file("qwen2_5", mirror) is None
+    if place == "hub":
+        (at.parents[1] / "blobs").mkdir()
+        blob = at.parents[1] / "blobs/c0"
+        blob.write_bytes(content)
+        (at / "tokenizer.json").unlink()
+        (at / "tokenizer.json").symlink_to(blob)
+    else:
+        (at / "tokenizer.json").write_bytes(content)
+    there = tokens.tokenizer_file("qwen2_5", mirror)
+    assert there is not None
+    assert there.read_bytes() == content
 
 
 def request_of(grader: str = "grader/1") -> Graded:
