@@ -11,26 +11,35 @@ printed AS (
         optscale.tokens, optscale.source, NULL::BIGINT AS n_problems
     FROM optscale
 ),
+-- What is printed, under the names of this study. Names are compared before curves are: of few names,
+-- thousands of points.
+named AS MATERIALIZED (
+    SELECT DISTINCT
+        printed.task, printed.policy, printed.prm, printed.method, tasks.task AS own_task,
+        policies.policy AS own_policy, prms.prm AS own_prm
+    FROM (SELECT DISTINCT task, policy, prm, method FROM printed) AS printed
+    INNER JOIN tasks ON name_key(printed.task) IN (name_key(tasks.title), name_key(tasks.task))
+    INNER JOIN policies
+        ON name_key(printed.policy) IN (name_key(policies.title), name_key(policies.policy))
+    LEFT JOIN prms ON name_key(printed.prm) IN (name_key(prms.title), name_key(prms.prm))
+),
 own AS (
     SELECT DISTINCT
-        curves.method AS series, printed.task, printed.policy, printed.prm, curves.method, curves.budget,
+        curves.method AS series, named.task, named.policy, named.prm, curves.method, curves.budget,
         curves.accuracy, curves.ci_low, curves.ci_high, curves.tokens, NULL::VARCHAR AS source,
         curves.n_problems
     FROM curves
-    INNER JOIN tasks USING (task)
-    INNER JOIN policies USING (policy)
-    LEFT JOIN prms ON prms.prm = curves.prm
-    INNER JOIN printed
+    INNER JOIN named
         ON
-            name_key(printed.task) IN (name_key(tasks.title), name_key(tasks.task))
-            AND name_key(printed.policy) IN (name_key(policies.title), name_key(policies.policy))
-            AND printed.method = curves.method
+            named.own_task = curves.task
+            AND named.own_policy = curves.policy
+            AND named.method = curves.method
     WHERE
         curves.bucket = 'all'
         AND (
             curves.method = 'majority'
             OR (
-                name_key(printed.prm) IN (name_key(prms.title), name_key(prms.prm))
+                named.own_prm = curves.prm
                 AND curves.scoring = $scoring
                 AND curves.voting = $voting
             )
