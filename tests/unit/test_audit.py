@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,8 @@ from compute_optimal.ship.plausibility import (
 )
 from compute_optimal.ship.redrawing import choose, inconsistencies, shipped_store, stored_rows
 from compute_optimal.study.config import Study, load_study
+
+MIRROR = os.environ.get("MIRROR")
 
 
 def small(folder: Path, **keys: object) -> Study:
@@ -237,14 +240,48 @@ def test_models_that_are_not_here_are_said_and_nothing_passes_for_drawn(
     assert any(name in " ".join(remarks) for name in POLICIES)
 
 
-def test_without_a_mirror_adopted_rollouts_are_said_to_be_left_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def no_mirror(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MIRROR", raising=False)
     monkeypatch.setattr(auditing, "choose", lambda *_: [])
-    of = small(tmp_path, adopted=STUDY.adopted[:2])
+
+
+@pytest.mark.usefixtures("no_mirror")
+def test_without_a_mirror_the_addresses_of_adopted_rollouts_are_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise StudyError("no connection", where="an address", cure="check the network")
+
+    monkeypatch.setattr(auditing, "adopt", refuse)
+    of = small(tmp_path, adopted=STUDY.adopted[1:3])
     audited = audit([of], tmp_path / "new", share=0.5, seed=0)
-    assert any("none of 2 adopted collections was adopted again" in one for one in audited.notes)
+    assert any("fetched from their addresses" in note for note in audited.notes)
+    (finding,) = audited.findings
+    assert finding.subject.startswith("adopted: ")
+    assert finding.remarks == ("not adopted again: no connection",)
+
+
+@pytest.mark.usefixtures("no_mirror")
+def test_adopted_rows_that_the_files_do_not_give_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auditing, "adopt", lambda *_: None)
+    of = small(tmp_path, adopted=STUDY.adopted[1:2])
+    (finding,) = audit([of], tmp_path / "new", share=1.0, seed=0).findings
+    assert not finding.passed
+    assert "adopted_samples has other rows, adopted again" in finding.remarks
+
+
+@pytest.mark.skipif(not MIRROR, reason="MIRROR names no folder with the rollouts")
+def test_honest_adopted_rows_are_given_again_by_the_mirror(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auditing, "choose", lambda *_: [])
+    of = small(tmp_path, adopted=STUDY.adopted[1:2], mirror=MIRROR)
+    (finding,) = audit([of], tmp_path / "new", share=1.0, seed=0).findings
+    assert finding.passed
+    assert finding.remarks[0].startswith("the same rows, adopted again")
 
 
 def test_the_page_escapes_what_the_store_says() -> None:

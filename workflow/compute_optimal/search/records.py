@@ -155,7 +155,6 @@ class Sample:
     n_tokens: int
     n_prompt_tokens: int
     finish_reason: FinishReason
-    seed: int
     logprob_sum: float
 
 

@@ -73,7 +73,6 @@ class PoolDraw:
             n_tokens=len(answer.token_ids),
             n_prompt_tokens=answer.n_prompt_tokens,
             finish_reason=answer.finish_reason,
-            seed=seed_for(*key),
             logprob_sum=answer.logprob_sum,
         )
         ledger = Ledger(

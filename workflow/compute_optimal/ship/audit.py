@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from compute_optimal.adopt.collection import adopt
+from compute_optimal.adopt.tokens import token_counter
 from compute_optimal.engines import NO_ENGINE, engine_version
 from compute_optimal.engines.likelihood import Drawn, Likelihood, likelihoods
 from compute_optimal.errors import StudyError
@@ -368,17 +369,18 @@ def _adopted_again(
     rng: np.random.Generator,
     notes: list[str],
 ) -> Iterator[Finding]:
-    """Some of the adopted collections, adopted again from the mirror and compared row by row."""
+    """Some of the adopted collections, adopted again and compared row by row.
+
+    Their files come from the mirror where one is set, else from their addresses.
+    """
     by_name = {one.name: (study, one) for study in studies for one in collections(study)}
     if not by_name:
         return
-    mirrors = {study.name: mirror_folder(study.mirror) for study in studies}
-    if not any(mirrors.values()):
+    if not any(mirror_folder(study.mirror) for study in studies):
         notes.append(
-            f"No mirror is set, so none of {len(by_name)} adopted collections was adopted again: "
-            "MIRROR=/path/to/folder make audit."
+            "No mirror is set, so the files of adopted collections are fetched from their "
+            "addresses; without a network: MIRROR=/path/to/folder make audit."
         )
-        return
     names = sorted(by_name)
     n = math.ceil(share * len(names))
     for place in sorted(rng.choice(len(names), size=n, replace=False).tolist()):
@@ -399,10 +401,15 @@ def _adopted_again(
         before, after = (
             partition(store, one.spec) for store in (shipped_store(study), storage.store)
         )
+        _, why_not = token_counter(one.entry.tokenizer, surroundings.mirror)
+        # Tokens that were counted where the tokenizer was at hand cannot be counted again here.
+        counted = one.entry.tokenizer is None or not why_not
+        left_out = "" if counted else f", but for counts of tokens: {why_not}"
         other = [
             table
             for table in ADOPTED_TABLES
-            if not before.read(table).equals(after.read(table), null_equal=True)
+            if (counted or table != "adopted_tokens")
+            and not before.read(table).equals(after.read(table), null_equal=True)
         ]
         yield Finding(
             f"adopted: {one.name}",
@@ -411,5 +418,7 @@ def _adopted_again(
             1,
             len(other),
             tuple(f"{table} has other rows, adopted again" for table in other)
-            or ("the same rows, adopted again",),
+            or (
+                f"the same rows, adopted again{'' if counted else f', but for tokens: {why_not}'}",
+            ),
         )

@@ -21,7 +21,7 @@ from compute_optimal.store.storage import Storage
 from compute_optimal.study.cells import Cell, Grid, Job, Kind, partition, samples_of
 from compute_optimal.study.config import Study
 from compute_optimal.study.plan import StudyPlan
-from compute_optimal.study.spec import digest, seed_for, text_hash
+from compute_optimal.study.spec import digest, text_hash
 
 Key = tuple[str, int]
 """Problem hash, and the number of the unit: sample or subtree."""
@@ -36,7 +36,7 @@ LOGPROB = 1e-2
 
 _SAME: dict[Kind, tuple[str, ...]] = {
     "samples": (
-        "text", "text_hash", "n_tokens", "n_prompt_tokens", "finish_reason", "seed",
+        "text", "text_hash", "n_tokens", "n_prompt_tokens", "finish_reason",
         "sample_requests", "generated_tokens",
     ),
     "step_scores": ("text_hash", "status", "score_requests", "over_context"),
@@ -228,8 +228,6 @@ def _difference(kind: Kind, old: Row, new: Row) -> tuple[str, bool] | None:
     if kind == "samples":
         if text_hash(old["text"]) != old["text_hash"]:
             return "the hash beside the text is of another text", False
-        if old["seed"] != new["seed"]:
-            return f"seed {old['seed']} is stored, its key has {new['seed']}", False
         if old["text"] != new["text"]:
             return f"{_first_difference(old['text'], new['text'])}", True
     if kind == "searches":
@@ -316,8 +314,6 @@ def inconsistencies(one: CellSlice, stored: Mapping[Key, Row]) -> Iterator[str]:
         if one.cell.kind == "samples":
             if text_hash(row["text"]) != row["text_hash"]:
                 yield f"{where}: the hash beside the text is of another text"
-            if row["seed"] != seed_for(digest(one.cell.spec), problem_hash, number):
-                yield f"{where}: the seed is not that of its key"
         elif one.cell.kind == "searches":
             texts = dict(zip((n["node"] for n in row["nodes"]), histories(row), strict=True))
             for path in row["paths"]:

@@ -225,14 +225,14 @@ class _Cell:
         return texts, scores
 
     def _texts_of(self, spec: Mapping[str, Any]) -> dict[tuple[str, int], _Sample]:
-        rows = cells.partition(self.storage.store, spec).read("samples", ["text", "seed"])
+        rows = cells.partition(self.storage.store, spec).read("samples", ["text"])
         rows = rows.filter(
             pl.col("sample_index") < max(self.budgets),
             pl.col("problem_hash").is_in([row["problem_hash"] for row in self.rows]),
         )
         return {
-            (row["problem_hash"], row["sample_index"]): (row["text"], str(row["seed"]))
-            for row in rows.iter_rows(named=True)
+            (problem, index): (text, str(cells.seed_of_sample(spec, problem, index)))
+            for problem, index, text in rows.select("problem_hash", "sample_index", "text").rows()
         }
 
     def _trees(self) -> tuple[dict[_Tree, list[Any]], dict[tuple[_Tree, int, int], int]]:
