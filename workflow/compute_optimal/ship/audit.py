@@ -418,7 +418,5 @@ def _adopted_again(
             1,
             len(other),
             tuple(f"{table} has other rows, adopted again" for table in other)
-            or (
-                f"the same rows, adopted again{'' if counted else f', but for tokens: {why_not}'}",
-            ),
+            or (f"the same rows, adopted again{left_out}",),
         )
