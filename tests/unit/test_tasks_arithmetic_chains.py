@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import given
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from compute_optimal.errors import StudyError
 from compute_optimal.study.config import load_registry
-from compute_optimal.tasks import load_problems
+from compute_optimal.tasks import arithmetic_chains, load_problems
 from compute_optimal.tasks.arithmetic_chains import (
     MAX_VALUE,
     Style,
@@ -170,6 +172,29 @@ def test_every_problem_is_the_same_without_those_before_it(n_parts: int) -> None
     for part in range(n_parts):
         numbers = range(part, 3000, n_parts)
         assert generate(len(numbers), 0, 2, 2, numbers=numbers) == problems[part::n_parts]
+
+
+@pytest.mark.parametrize(("n_operations", "last"), [(10, 400), (2, 2999)])
+def test_problems_are_the_same_where_their_hashes_are_known(n_operations: int, last: int) -> None:
+    """Whether none of them was drawn before, as of ten operations, or some were; known or not."""
+    numbers = [0, 7, *range(last - 100, last)]
+    asked: dict[str, Any] = {
+        "numbers": numbers,
+        "min_operations": n_operations,
+        "max_operations": n_operations,
+    }
+    problems = generate(len(numbers), 0, **asked)
+    hashes = [problem.problem_hash for problem in problems]
+    assert generate(len(numbers), 0, **asked, hashes=hashes) == problems
+    assert generate(len(numbers), 0, **asked, hashes=hashes[::-1]) == problems
+    assert generate(len(numbers), 0, **asked, hashes=hashes[:3]) == problems
+
+
+def test_known_hashes_save_the_problems_before() -> None:
+    problem = generate(1, 0, 10, 10, numbers=[300])[0]
+    with mock.patch.object(arithmetic_chains, "_problems", side_effect=AssertionError):
+        again = generate(1, 0, 10, 10, numbers=[300], hashes=[problem.problem_hash])
+    assert again == [problem]
 
 
 def test_the_evaluated_problems_are_candidates_of_the_registry() -> None:

@@ -59,7 +59,10 @@ class Storage:
 
     def problems(self, task: TaskEntry, limit: int | None) -> list[Problem]:
         """The first ``limit`` problems of a task, with texts: from a mirror or the network."""
-        return load_problems(task, mirror=self.mirror, downloads=DOWNLOADS)[:limit]
+        facts = self.stored_facts(task, None)
+        hashes = None if facts is None else facts["problem_hash"].to_list()
+        problems = load_problems(task, mirror=self.mirror, downloads=DOWNLOADS, hashes=hashes)
+        return problems[:limit]
 
     def stored_facts(self, task: TaskEntry, limit: int | None) -> pl.DataFrame | None:
         """Facts about the first ``limit`` problems, or None where the store holds none."""

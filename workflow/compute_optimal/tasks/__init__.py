@@ -40,11 +40,14 @@ class Problem:
         return hashlib.sha256(self.problem.encode()).hexdigest()[:16]
 
 
-def load_problems(task: TaskEntry, *, mirror: Path | None, downloads: Path) -> list[Problem]:
+def load_problems(
+    task: TaskEntry, *, mirror: Path | None, downloads: Path, hashes: Sequence[str] | None = None
+) -> list[Problem]:
     """All problems of a task, in the order of its source.
 
     A fetched task is looked up by sha256 in ``mirror``, then in ``downloads``, then at its
-    address; a generated task needs neither folder.
+    address; a generated task needs neither folder, and less time where the ``hashes`` of its
+    problems are known.
 
     Raises ``StudyError`` where the file cannot be had, has another sha256, or does not hold the
     number of problems that the registry states.
@@ -53,15 +56,16 @@ def load_problems(task: TaskEntry, *, mirror: Path | None, downloads: Path) -> l
 
     if task.kind == "arithmetic_chains":
         assert task.parameters is not None
-        return list(_chains(**task.parameters.model_dump()))
+        known = None if hashes is None else tuple(hashes)
+        return list(_chains(known, **task.parameters.model_dump()))
     return datasets.load(task, mirror=mirror, downloads=downloads)
 
 
 @lru_cache(maxsize=1)
-def _chains(**parameters: Any) -> tuple[Problem, ...]:
+def _chains(hashes: tuple[str, ...] | None, **parameters: Any) -> tuple[Problem, ...]:
     from compute_optimal.tasks import arithmetic_chains
 
-    return tuple(arithmetic_chains.generate(**parameters))
+    return tuple(arithmetic_chains.generate(**parameters, hashes=hashes))
 
 
 def step_checker(task: TaskEntry) -> Callable[[str, Sequence[str]], StepCheck] | None:

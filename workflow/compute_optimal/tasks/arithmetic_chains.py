@@ -105,13 +105,15 @@ def generate(
     numbers: Sequence[int] | None = None,
     split: Split = "evaluation",
     exclude: Collection[str] = (),
+    hashes: Sequence[str] | None = None,
 ) -> list[Problem]:
     """Distinct problems whose number of operations (their ``level``) cycles through the range.
 
     ``exclude`` holds problem hashes that must not occur. The problems of a smaller
     ``n_problems`` are the first ones of a larger; ``numbers`` are the ones to take instead of the
-    first, counted from 0: each is the same whichever others are taken. Raises ``StudyError`` unless
-    1 <= ``min_operations`` <= ``max_operations``.
+    first, counted from 0: each is the same whichever others are taken. ``hashes`` are those of the
+    wanted problems, where they are known: it then takes a fraction of the time. Raises
+    ``StudyError`` unless 1 <= ``min_operations`` <= ``max_operations``.
     """
     if not 1 <= min_operations <= max_operations:
         raise StudyError(
@@ -119,6 +121,13 @@ def generate(
             where=f"min_operations={min_operations}, max_operations={max_operations}",
         )
     wanted = range(n_problems) if numbers is None else numbers
+    if hashes is not None:
+        alone = [
+            next(_candidates(seed, number, min_operations, max_operations, split))
+            for number in wanted
+        ]
+        if [problem.problem_hash for problem in alone] == [*hashes]:
+            return alone
     # A problem is another than all before it, so these are made too.
     every = islice(
         _problems(seed, min_operations, max_operations, split, exclude), max(wanted, default=-1) + 1
@@ -198,17 +207,23 @@ def _problems(
 ) -> Iterator[Problem]:
     seen = set(exclude)
     for index in count():
-        n_operations = min_operations + index % (max_operations - min_operations + 1)
-        draw = random.Random(seed_for("arithmetic-chains", seed, index))
-        while True:
-            text, answer = _draw_problem(draw, n_operations)
-            if split_of(text) != split:
-                continue
-            problem = Problem(f"chain-{index:05d}", text, answer, n_operations, "arithmetic")
+        for problem in _candidates(seed, index, min_operations, max_operations, split):
             if problem.problem_hash not in seen:
                 break
         seen.add(problem.problem_hash)
         yield problem
+
+
+def _candidates(
+    seed: int, index: int, min_operations: int, max_operations: int, split: Split
+) -> Iterator[Problem]:
+    """What the problem with this number may be: the first that no problem before it is."""
+    n_operations = min_operations + index % (max_operations - min_operations + 1)
+    draw = random.Random(seed_for("arithmetic-chains", seed, index))
+    while True:
+        text, answer = _draw_problem(draw, n_operations)
+        if split_of(text) == split:
+            yield Problem(f"chain-{index:05d}", text, answer, n_operations, "arithmetic")
 
 
 def _draw_problem(draw: random.Random, n_operations: int) -> tuple[str, str]:
