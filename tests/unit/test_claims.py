@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 from synthetic_study import POLICIES, PRMS, SyntheticStudy
 
+from compute_optimal.analyse.database import extend
 from compute_optimal.errors import StudyError
 from compute_optimal.present.claims import claims_page, claims_table, judge_claims
 from compute_optimal.present.claims import judge as judging
+from compute_optimal.present.claims.records import records
 from compute_optimal.study.config import Claim, ClaimRule, load_claims
 
 ROOT = Path(__file__).parents[2]
@@ -283,6 +285,35 @@ def test_one_model_is_no_test_of_a_claim_about_models() -> None:
     assert (found.verdict, found.strict.verdict) == ("reproduced", "untested")
     assert "one PRM says nothing about PRMs in general" in found.strict.reason
     assert found.strict.corrected is None
+
+
+def test_the_database_holds_the_verdicts_and_what_each_was_judged_on(
+    verdicts: Mapping[str, judging.Judgement], database: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "study.duckdb"
+    extend(database, records([*verdicts.values()]), output)
+    with duckdb.connect(str(output), read_only=True) as connection:
+        rows = connection.execute(
+            "SELECT claim, verdict, estimate, n_cases, strict_verdict FROM claims"
+        ).fetchall()
+        assert rows == [
+            (
+                *(name, found.verdict, found.estimate, len(found.cases)),
+                found.strict.verdict if found.strict else None,
+            )
+            for name, found in verdicts.items()
+        ]
+        differing = connection.execute(
+            "SELECT claim FROM claims LEFT JOIN claim_cases USING (claim)"
+            " GROUP BY claim, n_cases HAVING count(case_name) <> n_cases"
+        ).fetchall()
+        assert differing == []
+        assert connection.execute("SELECT count(*) FROM main_curves").fetchone() != (0,)
+        undescribed = connection.execute(
+            "SELECT table_name, column_name FROM duckdb_columns()"
+            " WHERE table_name IN ('claims', 'claim_cases') AND comment IS NULL"
+        ).fetchall()
+        assert undescribed == []
 
 
 def test_many_claims_are_corrected_for() -> None:

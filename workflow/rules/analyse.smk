@@ -6,7 +6,7 @@
 #      pool_choices,pool_chosen,predictions,predicted_selection,predicted_choices,
 #      predicted_outcomes,predicted_gaps,unpredicted,adaptive,bucket_accuracy}-{digest}.parquet
 #      <results>/run/{task}/{prm_rates,prm_cases}-{digest}.parquet (tasks whose steps can be checked)
-#      <results>/study-{digest}.json, <results>/study.duckdb
+#      <results>/study-{digest}.json, <results>/run/analysis.duckdb
 
 
 rule estimate_accuracy:
@@ -108,7 +108,7 @@ rule build_database:
         pretraining="data/published/pretraining.csv",
         code=plan.sources("build-database"),
     output:
-        "<results>/study.duckdb",
+        "<results>/run/analysis.duckdb",
     log:
         "<logs>/build_database.log",
     resources:

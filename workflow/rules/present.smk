@@ -4,8 +4,10 @@
 # rows and code are those of a drawing kept in <results>/figures/.drawn is copied from there.
 # What reads the database alone is not retried, whatever a profile says: it would end the same way.
 #
-# in:  <results>/study.duckdb, config/{claims,paper}.yaml, workflow/sql/**/*.sql, notebooks/*.ipynb
-# out: <results>/index.html, <results>/claims.{csv,md,tex}, <results>/{explorer,browser}.html,
+# in:  <results>/run/analysis.duckdb, config/{claims,paper}.yaml, workflow/sql/**/*.sql,
+#      notebooks/*.ipynb
+# out: <results>/study.duckdb (the same with the verdicts), <results>/index.html,
+#      <results>/claims.{csv,md,tex}, <results>/{explorer,browser}.html,
 #      <results>/ro-crate-metadata.json
 #      <results>/figures/*.{svg,pdf,png}, <results>/tables/*.{html,csv,md,tex},
 #      <results>/notebooks/*.{ipynb,html}
@@ -13,7 +15,7 @@
 
 rule judge_claims:
     input:
-        database="<results>/study.duckdb",
+        database="<results>/run/analysis.duckdb",
         claims="config/claims.yaml",
         priced_by="config/paper.yaml",
         code=plan.sources("judge-claims"),
@@ -24,6 +26,7 @@ rule judge_claims:
             category="3 Verdicts, on printed numbers too",
             labels={"verdicts": "table"},
         ),
+        database="<results>/study.duckdb",
         md="<results>/claims.md",
         tex="<results>/claims.tex",
         html=report(
@@ -46,7 +49,7 @@ rule judge_claims:
 
 rule draw_figures:
     input:
-        database="<results>/study.duckdb",
+        database="<results>/run/analysis.duckdb",
         code=plan.sources("draw-figures"),
     output:
         svg=[
@@ -77,7 +80,7 @@ rule draw_figures:
 
 rule render_tables:
     input:
-        database="<results>/study.duckdb",
+        database="<results>/run/analysis.duckdb",
         code=plan.sources("render-tables"),
     output:
         html=[
@@ -131,7 +134,7 @@ rule run_notebooks:
 
 rule build_explorer:
     input:
-        database="<results>/study.duckdb",
+        database="<results>/run/analysis.duckdb",
         code=plan.sources("build-explorer"),
     output:
         report(
@@ -153,7 +156,7 @@ rule build_explorer:
 rule build_browser:
     input:
         study=plan.description,
-        database="<results>/study.duckdb",
+        database="<results>/run/analysis.duckdb",
         code=plan.sources("build-browser"),
     output:
         report(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -307,6 +308,25 @@ def build(
         scratch.replace(output)
 
 
+def extend(
+    database: Path, tables: Mapping[str, tuple[Columns, pl.DataFrame]], output: Path
+) -> None:
+    """Write a copy of a database with more tables, described, atomically."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output.parent) as folder:
+        scratch = Path(folder) / output.name
+        shutil.copyfile(database, scratch)
+        with duckdb.connect(str(scratch), config=FORMAT) as connection:
+            connection.begin()
+            for name, (_, frame) in tables.items():
+                file = Path(folder) / f"{name}.parquet"
+                write_parquet(frame, file)
+                connection.read_parquet(str(file)).create(name)
+            _comment(connection, _texts({name: columns for name, (columns, _) in tables.items()}))
+            connection.commit()
+        scratch.replace(output)
+
+
 def fill(
     database: duckdb.DuckDBPyConnection, paths: Mapping[str, Sequence[str]], scratch: Path
 ) -> None:
@@ -332,19 +352,23 @@ def fill(
 
 def _describe(database: duckdb.DuckDBPyConnection) -> None:
     """Write the descriptions of tables and columns into the database."""
-    texts: dict[tuple[str, str | None], str] = {
+    _comment(database, _texts(TABLES))
+    for file, origin in DERIVED.items():
+        namesakes = {"derived": Path(file).stem, "origin": origin}
+        inherited = database.execute(statement("database/inherited.sql"), namesakes).fetchall()
+        _comment(database, {(table, name): text for table, name, text in inherited})
+
+
+def _texts(tables: Mapping[str, Columns]) -> dict[tuple[str, str | None], str]:
+    """What tables (column None) and their columns mean."""
+    return {
         (table, name): text
-        for table, columns in TABLES.items()
+        for table, columns in tables.items()
         for name, text in [
             (None, columns.about),
             *((name, column.meaning) for name, column in columns.described.items()),
         ]
     }
-    _comment(database, texts)
-    for file, origin in DERIVED.items():
-        namesakes = {"derived": Path(file).stem, "origin": origin}
-        inherited = database.execute(statement("database/inherited.sql"), namesakes).fetchall()
-        _comment(database, {(table, name): text for table, name, text in inherited})
 
 
 def _comment(
