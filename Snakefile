@@ -60,7 +60,7 @@ include: "workflow/rules/micro.smk"
 rule analysis:
     input:
         plan.description,
-        "<results>/study.duckdb",
+        "<results>/run/analysis.duckdb",
 
 
 rule all:

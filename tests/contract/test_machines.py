@@ -248,7 +248,7 @@ def test_the_database_opens_in_an_old_duckdb(finished_folder: Path, tmp_path: Pa
         "    for (name,) in tables.fetchall():\n"
         "        print(name, len(database.execute(f'SELECT * FROM {name}').fetchall()))\n"
     )
-    (database,) = finished_folder.rglob("study.duckdb")
+    (database,) = finished_folder.rglob("analysis.duckdb")
     done = subprocess.run(
         [python, "-c", program, database], capture_output=True, text=True, timeout=60
     )

@@ -221,7 +221,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copytree(ROOT / part, clone.folder / part)
     done = clone.run("snakemake", "--cores", "2", "analysis")
     assert done.returncode == 0, done.stdout + done.stderr
-    return clone.folder / "results/study.duckdb"
+    return clone.folder / "results/run/analysis.duckdb"
 
 
 def test_no_number_of_the_default_study_is_told_in_two_ways(database: Path) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from synthetic_study import POLICIES, PRMS, SyntheticStudy
 
-from compute_optimal.analyse.database import extend
+from compute_optimal.analyse.descriptions import extend
 from compute_optimal.errors import StudyError
 from compute_optimal.present.claims import claims_page, claims_table, judge_claims
 from compute_optimal.present.claims import judge as judging

@@ -12,7 +12,8 @@ import pytest
 from default_study import ROOT
 from synthetic_study import POLICIES, PRMS, TASKS, SyntheticStudy, fill_frames
 
-from compute_optimal.analyse.database import DERIVED, FORMAT, LEDGER, TABLES
+from compute_optimal.analyse.database import DERIVED, LEDGER, TABLES
+from compute_optimal.analyse.descriptions import FORMAT
 from compute_optimal.analyse.statements import SQL_FOLDER
 from compute_optimal.present.query import run_query
 from compute_optimal.store.columns import Column, Columns

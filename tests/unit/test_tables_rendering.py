@@ -27,7 +27,8 @@ from compute_optimal.present.tables import Column, Compared, Estimate, Printed, 
 from compute_optimal.present.tables.difficulty import wrong_buckets
 from compute_optimal.present.tables.frontier import against_large_models
 from compute_optimal.present.tables.gains import gains_of
-from compute_optimal.present.tables.model import escape_latex, escape_markdown
+from compute_optimal.present.tables.model import NOTE, csv_names, escape_latex, escape_markdown
+from compute_optimal.present.tables.printed import unlike
 from compute_optimal.study.spec import digest
 
 TASKS = (("math500", "MATH-500", 20), ("aime24", "AIME24", 8))
@@ -37,6 +38,7 @@ NEITHER_RUN_NOR_CHECKED = {
     *("prm_gains_numbers", "prm_thresholds"),
 }
 """Of a study whose steps are not checked, on few problems."""
+EXPECTED = Path(__file__).parents[2] / "data/expected"
 TABLES = [item.name for item in ITEMS if item.kind == "table"]
 HOSTILE = "a_b$c$ | <script>x</script> \\input{/etc/passwd} #%&~^ [x](y) `z` \u202e\x00\n end"
 
@@ -84,7 +86,8 @@ def test_abilities_of_prms_are_those_of_the_query(database: Path) -> None:
     ]
     f1 = [100 * row["value"] for row in rows if row["measure"] == "f1"]
     assert [float(row["f1_percent"]) for row in found] == pytest.approx(f1)
-    assert {row["length_bias_correlation"] for row in found[4:]} == {"undefined"}
+    assert {row["length_bias_correlation"] for row in found[4:]} == {""}
+    assert all("undefined: length_bias_correlation" in row["note"] for row in found[4:])
 
 
 def test_wrong_buckets_add_up(database: Path) -> None:
@@ -201,8 +204,9 @@ def test_table_5_shows_printed_values_beside_its_own(database: Path) -> None:
     assert float(row["cot_percent_difference"]) == pytest.approx(ours - theirs)
     inside = float(row["cot_percent_low"]) <= theirs <= float(row["cot_percent_high"])
     assert row["cot_percent_printed_inside_interval"] == ("yes" if inside else "no")
-    assert row["efficiency_gain_times_printed"] == ">256"
-    assert row["efficiency_gain_times_difference"] == "not comparable"
+    assert row["efficiency_gain_times_printed"] == "256"
+    assert row["efficiency_gain_times_printed_relation"] == ">"
+    assert row["efficiency_gain_times_difference"] == ""
     below = table.markdown().splitlines()[5]
     assert below.startswith("| printed† |")
     assert (
@@ -214,23 +218,71 @@ def test_table_5_shows_printed_values_beside_its_own(database: Path) -> None:
 def test_what_has_not_been_run_says_so(database: Path, empty: Path) -> None:
     row = records(tabulate("table_5", database))[2]
     assert row["policy"] == "Qwen2.5-7B-Instruct"
-    assert row["cot_percent"] == row["performance_gain_percent"] == "not run"
+    assert row["cot_percent"] == row["performance_gain_percent"] == ""
+    assert row["note"].startswith("not run: cot_percent, performance_gain_percent")
     assert float(row["compute_optimal_percent"]) > 0
     with opened(empty):
         found = {name: records(tabulate(name, empty)) for name in TABLES}
     for name in TABLES:
         for record in found[name]:
-            assert "not run" in record.values()
+            # Rows that only repeat what is printed have nothing that could be run.
+            assert re.search("not run|printed", record.get(NOTE) or " ".join(record.values()))
             for field, value in record.items():
-                assert value, f"{name}: {field} is blank"
                 assert value != "0", f"{name}: {field} is 0"
 
 
-def test_a_cell_is_never_blank(tables: dict[str, Table]) -> None:
+def test_a_cell_is_never_blank_for_people(tables: dict[str, Table]) -> None:
     for table in tables.values():
-        assert all(value for record in records(table) for value in record.values())
         for text in table._text_rows(str, str):
             assert text[0] == "printed†" or all(text)
+
+
+def test_a_field_of_a_column_of_numbers_is_a_number_or_empty_and_the_note_says_why(
+    tables: dict[str, Table],
+) -> None:
+    for name, table in tables.items():
+        words = {
+            *(column.name for column in table.columns if column.kind == "text"),
+            *(
+                field
+                for column in table.columns
+                for field in csv_names(column)
+                if field.endswith(("_relation", "_printed_inside_interval"))
+            ),
+        }
+        for record in records(table):
+            for field, value in record.items():
+                where = f"{name}, {field}: {value!r}"
+                if field in words:
+                    assert value or field.endswith("_relation"), where
+                elif value:
+                    assert field == NOTE or float(value) is not None, where
+            for column in table.columns:
+                if not record[column.name]:
+                    assert re.search(rf"[:,] {re.escape(column.name)}\b", record[NOTE])
+
+
+NAMES = re.compile(r"digest|commit|.*revision|sha256|version")
+"""Columns of names that may look like numbers."""
+
+
+@pytest.mark.parametrize(
+    "file", sorted(EXPECTED.glob("*/tables/*.csv")), ids=lambda f: f"{f.parts[-3]}-{f.stem}"
+)
+def test_no_column_of_a_shipped_table_mixes_numbers_and_words(file: Path) -> None:
+    def is_number(text: str) -> bool:
+        try:
+            return bool(float(text)) or True
+        except ValueError:
+            return False
+
+    with file.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert rows
+    for name in rows[0]:
+        kinds = {is_number(row[name]) for row in rows if row[name]}
+        if not NAMES.fullmatch(name) and name not in ("answer", "text"):
+            assert len(kinds) < 2, f"{name}: {sorted({row[name] for row in rows})[:5]}"
 
 
 def test_without_prms_there_is_no_table_2(tmp_path: Path) -> None:
@@ -243,8 +295,9 @@ def test_without_prms_there_is_no_table_2(tmp_path: Path) -> None:
 def test_undefined_gains_are_named(tmp_path: Path) -> None:
     study = SyntheticStudy(tasks=TASKS[:1], policies=POLICIES[:1], prms=PRMS[:1], all_wrong=True)
     row = records(tabulate("table_5", study.write(tmp_path / "s.duckdb")))[0]
-    assert row["performance_gain_percent"] == "undefined (CoT is 0)"
-    assert row["efficiency_gain_times"] == "undefined (majority is 0)"
+    assert row["performance_gain_percent"] == row["efficiency_gain_times"] == ""
+    assert "undefined (CoT is 0): performance_gain_percent" in row["note"]
+    assert "undefined (majority is 0): efficiency_gain_times" in row["note"]
 
 
 def test_table_2_has_every_rule_and_the_papers_rows(database: Path) -> None:
@@ -263,7 +316,8 @@ def test_table_2_has_every_rule_and_the_papers_rows(database: Path) -> None:
         row for row in rows if row["policy"] == "Qwen2.5-7B-Instruct" and row["method"] == "DVTS"
     ]
     assert len(absent) == 7
-    assert all(row["math-shepherd-7b_percent"] == "not run" for row in absent)
+    assert all(row["math-shepherd-7b_percent"] == "" for row in absent)
+    assert all("not run: budget_samples, math-shepherd-7b_percent" in row["note"] for row in absent)
 
 
 def test_overview_counts_difficulties(database: Path) -> None:
@@ -277,7 +331,7 @@ def test_another_grader_moves_accuracy_by_the_answers_that_it_judges_differently
 ) -> None:
     """The made-up official verdicts of one policy are laxer in one problem."""
     measured = [row for row in records(tabulate("grader_sensitivity", database))
-                if row["answers"] != "not run"]  # fmt: skip
+                if row["answers"]]  # fmt: skip
     assert {row["right_here_only"] for row in measured} == {"0"}
     assert {(row["grader"], row["right_there_only"]) for row in measured} == {
         ("official code", "0"), ("official code", "1"), ("math-verify", "0"),
@@ -298,7 +352,8 @@ def test_every_cell_says_how_it_was_made(database: Path) -> None:
         and row["what"] == "samples for CoT"
     )  # fmt: skip
     assert sampled["policy_revision"] == "sha256:aaaaaaaaaaaa"
-    assert (sampled["seed"], sampled["temperature"]) == ("7", "not recorded")
+    assert (sampled["seed"], sampled["temperature"]) == ("7", "")
+    assert sampled["note"] == "not recorded: temperature"
     assert sampled["engine"] == "vllm 1; vllm 2"
     (note,) = (note for note in tabulate("provenance", database).notes if "more than one" in note)
     assert sampled["digest"] in note
@@ -324,7 +379,7 @@ def test_partial_coverage_is_visible() -> None:
     )  # fmt: skip
     row |= {"task_title": "T", "policy_title": "P", "origin": "run"}
     table = overview([{**row, "n_problems": 350, "n_problems_of_task": 500}], "title")
-    assert "350 of 500" in table.markdown()
+    assert "| 350 | 500 |" in table.markdown()
 
 
 def test_table_4_recounts_what_the_paper_prints() -> None:
@@ -341,6 +396,27 @@ def test_table_4_recounts_what_the_paper_prints() -> None:
         assert f"{flops:.2e}" == f"{float(value):.2e}"
 
 
+def test_table_4_knows_the_training_of_the_models_that_were_trained_here() -> None:
+    root = Path(__file__).parents[2]
+    with (root / "data/published/pretraining.csv").open(encoding="utf-8") as stream:
+        trained = {row["model"]: row for row in csv.DictReader(stream)}
+    recipes = {
+        file.parent.name: json.loads(file.read_bytes())
+        for file in root.glob("data/models/micro-*/recipe.json")
+    }
+    policies = {name: it for name, it in recipes.items() if name in trained}
+    assert len(policies) == 6
+    for name, it in policies.items():
+        recipe = it["recipe"]
+        texts = sum(
+            run["steps"] * run["batch_size"] for run in (recipe["optimisation"], *recipe["more"])
+        )
+        assert f"{texts:,} texts" in trained[name]["source"]
+        assert int(trained[name]["parameters"]) == it["measured"]["n_parameters"]
+        # Chains of 2 to 10 operations, with their prompts.
+        assert 100 < float(trained[name]["training_tokens"]) / texts < 200
+
+
 def test_printed_rows_are_recounted_with_prm_and_active_parameters(database: Path) -> None:
     row = next(r for r in records(tabulate("table_4", database)) if r["model"] == "DeepSeek-R1†")
     assert float(row["pretraining_flops_printed"]) == 5.96e25
@@ -352,19 +428,33 @@ def test_what_only_the_paper_ran_stands_below(database: Path) -> None:
     found = records(tabulate("table_3", database))
     gpt = next(row for row in found if row["model"] == "GPT-4o†")
     assert gpt["math500_percent_printed"] == "74.6"
-    assert gpt["aime24_percent"] == "not printed"
+    assert gpt["aime24_percent"] == ""
+    assert gpt["note"].startswith("not printed: parameters, budget_samples, ")
     llama = [row for row in found if row["model"] == "Llama-3.2-3B-Instruct"]
     assert [row["method"] for row in llama] == [
         "CoT", "compute-optimal TTS", "compute-optimal TTS, cross-fitted",
     ]  # fmt: skip
     assert [row["math500_percent_printed"] for row in llama] == [
-        "not printed", "75.6", "not printed",
+        "", "75.6", "",
     ]  # fmt: skip
     both = [float(llama[1][f"{name}_percent"]) for name in ("math500", "aime24")]
     assert float(llama[1]["Avg_percent"]) == pytest.approx(sum(both) / 2)
 
 
 # --- comparison with printed numbers ------------------------------------------------------------
+
+
+def test_what_is_of_another_n_prm_or_other_problems_is_not_compared() -> None:
+    assert unlike(500, 500, 256, "Skywork-PRM-7B or Qwen2.5-Math-PRM-7B") == unlike(30, 30) == ""
+    assert unlike(74, 500) == "on 500 problems, not 74"
+    assert unlike(500, 500, 16, "My-PRM") == "at N = 256, not 16, with PRMs of its own"
+    cell = Compared(Estimate(50, 40, 60), Printed(55), unlike(74, 500))
+    assert cell.difference is cell.inside is None
+    table = Table("t", [Column("x", "x", "compared")], [[cell]])
+    assert "55.0 (on 500 problems, not 74)" in table.html()
+    assert table.csv().splitlines()[1].split(",", 6)[3:] == [
+        "55", "", "not comparable", '"on 500 problems, not 74: x_printed"',
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -478,7 +568,7 @@ def test_numbers_are_written_for_people_and_for_machines() -> None:
     columns = [Column("x_percent", "x", "estimate"), Column("n", "n", "number", digits=0)]
     table = Table("t", columns, [[Estimate(-1234.56, -2000, math.inf), 12345]])
     assert "| −1,234.6 [−2,000.0, ∞] | 12,345 |" in table.markdown()
-    assert table.csv().splitlines()[1] == "-1234.56,-2000,inf,12345"
+    assert table.csv().splitlines()[1] == "-1234.56,-2000,inf,12345,"
 
 
 def test_files_are_the_same_bytes_again(
@@ -508,7 +598,8 @@ def test_table_3_gives_a_policys_larger_budget_a_line_beside_what_is_printed_for
     policy = {
         "task": "math500", "task_title": "MATH-500", "task_rank": 1, "policy": "small",
         "policy_title": "Llama-3.2-1B-Instruct", "family": "Llama", "n_parameters": 1.2e9,
-        "series": "in_sample", "prm_title": "A PRM", "ci_low": 0.5, "ci_high": 0.9,
+        "series": "in_sample", "prm_title": "Skywork-PRM-7B", "ci_low": 0.5, "ci_high": 0.9,
+        "n_problems": 500, "n_problems_of_task": 500,
     }  # fmt: skip
     printed = {
         "task": "math500", "task_title": "MATH-500", "policy": "small", "series": "printed",
@@ -527,8 +618,8 @@ def test_table_3_gives_a_policys_larger_budget_a_line_beside_what_is_printed_for
     names = [column.name for column in table.columns]
     n, shown = names.index("budget_samples"), names.index("math500_percent")
     found = {row[n]: row[shown] for row in table.rows}
-    assert set(found) == {"256", "512"}
-    for budget, value, paper in (("256", 60.0, 66.2), ("512", 70.0, 72.2)):
+    assert set(found) == {256, 512}
+    for budget, value, paper in ((256, 60.0, 66.2), (512, 70.0, 72.2)):
         cell = found[budget]
         assert isinstance(cell, Compared)
         assert cell.estimate is not None

@@ -103,8 +103,10 @@ SELECT
     policies.policy,
     policies.title AS policy_title,
     policies.family,
-    policies.n_parameters
+    policies.n_parameters,
+    sizes.n_problems AS n_problems_of_task
 FROM ranked_tasks() AS tasks
+INNER JOIN (SELECT task, n_problems FROM tasks) AS sizes USING (task)
 INNER JOIN (SELECT DISTINCT task, policy FROM planned()) AS planned USING (task)
 INNER JOIN policies USING (policy);
 

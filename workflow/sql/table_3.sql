@@ -7,11 +7,12 @@ WITH
 found AS (
     SELECT
         task, policy, 'cot' AS series, NULL AS prm_title, budget, accuracy, ci_low, ci_high,
-        false AS is_beyond
+        n_problems, false AS is_beyond
     FROM curves
     WHERE method = 'cot' AND bucket = 'all'
     UNION ALL
-    SELECT task, policy, rule, prm_title, budget, accuracy, ci_low, ci_high, is_beyond
+    SELECT
+        task, policy, rule, prm_title, budget, accuracy, ci_low, ci_high, n_problems, is_beyond
     FROM best_selection($scoring, $voting)
     WHERE rule IN ('in_sample', 'cross_fitted')
 )
@@ -23,6 +24,7 @@ SELECT
     found.accuracy,
     found.ci_low,
     found.ci_high,
+    found.n_problems,
     found.is_beyond
 FROM ranked_pairs() AS shown
 LEFT JOIN found USING (task, policy)

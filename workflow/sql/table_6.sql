@@ -11,11 +11,11 @@ shown AS (
         OR policy IN (SELECT policy FROM policies WHERE is_reasoning)
 ),
 found AS (
-    SELECT task, policy, 'cot' AS series, NULL AS prm, budget, accuracy, ci_low, ci_high
+    SELECT task, policy, 'cot' AS series, NULL AS prm, budget, accuracy, ci_low, ci_high, n_problems
     FROM curves
     WHERE method = 'cot' AND bucket = 'all'
     UNION ALL
-    SELECT task, policy, rule, prm, budget, accuracy, ci_low, ci_high
+    SELECT task, policy, rule, prm, budget, accuracy, ci_low, ci_high, n_problems
     FROM selection
     WHERE
         scoring = $scoring
@@ -34,7 +34,8 @@ SELECT
     found.budget,
     found.accuracy,
     found.ci_low,
-    found.ci_high
+    found.ci_high,
+    found.n_problems
 FROM shown
 LEFT JOIN found USING (task, policy)
 LEFT JOIN prms USING (prm)

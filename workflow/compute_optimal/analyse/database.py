@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from compute_optimal.adopt import SOLUTIONS
 from compute_optimal.analyse.accuracy import CURVES, OUTCOMES, RATED
 from compute_optimal.analyse.adaptive_budgets import ADAPTIVE
 from compute_optimal.analyse.adopted_pools import TABLES as POOL_TABLES
+from compute_optimal.analyse.descriptions import FORMAT, comment, describe
 from compute_optimal.analyse.predicted_difficulty import TABLES as PREDICTION_TABLES
 from compute_optimal.analyse.prm_ability import RATES
 from compute_optimal.analyse.prm_cases import CASES
@@ -77,16 +77,6 @@ STEP_FILES: dict[str, Columns] = {
     "pruning": PRUNING.of("task", "policy"),
 }
 """Tables that only tasks with checkable steps have files of."""
-
-FORMAT: dict[str, str | bool | int | float | list[str]] = {
-    "storage_compatibility_version": "v1.0.0"
-}
-"""So that the file opens in every DuckDB since 1.1 (1.0 cannot read 2.0's way with some columns).
-
-The same tables give the same rows in the same order, yet not the same bytes: DuckDB writes the
-unused rest of a block as it was in memory, and no setting makes it write zeros (2.0.0; tried with
-one thread, and in all formats).
-"""
 
 _CELL = {
     **common("task", "policy", "prm", "method", "kind"),
@@ -308,25 +298,6 @@ def build(
         scratch.replace(output)
 
 
-def extend(
-    database: Path, tables: Mapping[str, tuple[Columns, pl.DataFrame]], output: Path
-) -> None:
-    """Write a copy of a database with more tables, described, atomically."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output.parent) as folder:
-        scratch = Path(folder) / output.name
-        shutil.copyfile(database, scratch)
-        with duckdb.connect(str(scratch), config=FORMAT) as connection:
-            connection.begin()
-            for name, (_, frame) in tables.items():
-                file = Path(folder) / f"{name}.parquet"
-                write_parquet(frame, file)
-                connection.read_parquet(str(file)).create(name)
-            _comment(connection, _texts({name: columns for name, (columns, _) in tables.items()}))
-            connection.commit()
-        scratch.replace(output)
-
-
 def fill(
     database: duckdb.DuckDBPyConnection, paths: Mapping[str, Sequence[str]], scratch: Path
 ) -> None:
@@ -352,32 +323,11 @@ def fill(
 
 def _describe(database: duckdb.DuckDBPyConnection) -> None:
     """Write the descriptions of tables and columns into the database."""
-    _comment(database, _texts(TABLES))
+    describe(database, TABLES)
     for file, origin in DERIVED.items():
         namesakes = {"derived": Path(file).stem, "origin": origin}
         inherited = database.execute(statement("database/inherited.sql"), namesakes).fetchall()
-        _comment(database, {(table, name): text for table, name, text in inherited})
-
-
-def _texts(tables: Mapping[str, Columns]) -> dict[tuple[str, str | None], str]:
-    """What tables (column None) and their columns mean."""
-    return {
-        (table, name): text
-        for table, columns in tables.items()
-        for name, text in [
-            (None, columns.about),
-            *((name, column.meaning) for name, column in columns.described.items()),
-        ]
-    }
-
-
-def _comment(
-    database: duckdb.DuckDBPyConnection, texts: Mapping[tuple[str, str | None], str]
-) -> None:
-    tables, columns = zip(*texts, strict=True) if texts else ((), ())
-    asked = {"tables": [*tables], "columns": [*columns], "texts": [*texts.values()]}
-    for (comment,) in database.execute(statement("database/comments.sql"), asked).fetchall():
-        database.execute(comment)
+        comment(database, {(table, name): text for table, name, text in inherited})
 
 
 def _files_of(table: str, files: Sequence[Path]) -> list[str]:

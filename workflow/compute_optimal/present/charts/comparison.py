@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 _SERIES = ("cot", "compute_optimal")
 _BAR = 0.36
 _PAPER = "#B8B8B8"
+_ALIKE: dict[str, Any] = {"marker": "d", "markersize": 5, "markeredgecolor": "black"}
+_UNLIKE: dict[str, Any] = _ALIKE | {
+    "marker": "X",
+    "markeredgecolor": style.MUTED,
+    "markeredgewidth": 0.8,
+}
+"""What is printed for a policy, where it is comparable and where it is not."""
 
 
 def small_against_large(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
@@ -92,7 +99,10 @@ def _bar(axes: Axes, place: float, series: str, estimate: Estimate | None, gains
     printed = gains.printed.get(series)
     if printed is not None:
         axes.plot(
-            printed.value, place, marker="d", markersize=5, color="white", markeredgecolor="black"
+            printed.value,
+            place,
+            color="white",
+            **(_UNLIKE if gains.unlike(series) else _ALIKE),
         )
         # The number stays with its own bar, unless the mark lies where it would be written.
         end = printed.value if end - 1 < printed.value < end + 9 else end
@@ -126,8 +136,11 @@ def _legend(has_printed: bool) -> list[tuple[Any, str]]:
     ]
     entries.append((Line2D([], [], color=style.INK, lw=0.7, ls=(0, (4, 2))), "CoT of the largest"))
     if has_printed:
-        diamond = Line2D([], [], color="white", marker="d", ls="", mec="black", ms=5)
-        entries.append((diamond, "printed for this policy (N of 256 and more)"))
+        for look, text in (
+            (_ALIKE, "printed for this policy"),
+            (_UNLIKE, "printed for it, of another N or PRM, or other problems"),
+        ):
+            entries.append((Line2D([], [], color="white", ls="", **look), text))
         hatched = Patch(facecolor="white", edgecolor=_PAPER, hatch="////")
         entries.append((hatched, f"{MARK} CoT, printed only"))
     return entries

@@ -6,7 +6,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from compute_optimal.analyse.database import extend
+from compute_optimal.analyse.descriptions import extend
 from compute_optimal.present.claims.judge import Case, Judgement, Verdict, judge_claims
 from compute_optimal.present.claims.page import claims_page, claims_table, write_claims
 from compute_optimal.present.claims.price import prices

@@ -61,8 +61,8 @@ def flops(rows: Sequence[Row], title: str) -> Table:
     return Table(title, columns, body, notes)
 
 
-def _column(name: str, heading: str, kind: Literal["estimate", "compared"] = "estimate") -> Column:
-    return Column(f"{name}_flops", heading, kind, digits=2, scientific=True)
+def _column(name: str, heading: str, kind: Literal["number", "compared"] = "number") -> Column:
+    return Column(f"{name}_flops", heading, kind, digits=2, scientific=True, interval=False)
 
 
 def _of_study(row: Row) -> list[Cell]:

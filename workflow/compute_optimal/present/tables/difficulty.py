@@ -6,7 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from compute_optimal.present.query import Row, run_query
-from compute_optimal.present.tables.model import Cell, Column, Estimate, Table, percent_of
+from compute_optimal.present.tables.model import (
+    NOT_APPLICABLE,
+    Cell,
+    Column,
+    Estimate,
+    Table,
+    percent_of,
+)
 from compute_optimal.present.tables.public import method_name
 
 _BUCKETS = ("easy", "medium", "hard")
@@ -65,10 +72,10 @@ def by_bucket(rows: Sequence[Row], title: str) -> Table:
                 row["policy_title"],
                 row["bucket"],
                 method_name(row["method"]),
-                row["prm_title"] or "–",
+                row["prm_title"] or NOT_APPLICABLE,
                 row["budget"],
-                "–" if row["accuracy"] is None else percent_of(row),
-                row["n_problems"] or "–",
+                NOT_APPLICABLE if row["accuracy"] is None else percent_of(row),
+                row["n_problems"] or 0,
                 Estimate(*uncertain),
                 row["n_expected"],
             ]

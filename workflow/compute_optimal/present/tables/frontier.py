@@ -17,6 +17,7 @@ from compute_optimal.present.tables.model import (
     Table,
     percent_of,
 )
+from compute_optimal.present.tables.printed import unlike
 
 _SERIES = {
     "cot": "CoT",
@@ -51,7 +52,7 @@ def _table(rows: Sequence[Row], title: str, *, by_prm: bool) -> Table:
         Column("parameters", "Size", "number", form="parameters"),
         Column("method", "Method"),
         Column("prm", "PRM"),
-        Column("budget_samples", "N"),
+        Column("budget_samples", "N", "number", digits=0),
         *(Column(f"{task}_percent", f"{name} (%)", "compared") for task, name in tasks.items()),
         *(Column(f"{name}_percent", f"{name} (%)", "compared") for name in extra),
     ]
@@ -92,8 +93,8 @@ def _table(rows: Sequence[Row], title: str, *, by_prm: bool) -> Table:
     if printed:
         notes.append(
             f"{MARK} as the paper prints it; beside numbers of this study with the difference and "
-            "whether it lies inside the interval, unless they are of another N. Avg is the mean of "
-            "MATH-500 and AIME24."
+            "whether it lies inside the interval, unless N, the PRM or the problems differ. Avg is "
+            "the mean of MATH-500 and AIME24."
         )
     return Table(title, columns, body, notes)
 
@@ -124,37 +125,35 @@ def _line(
 ) -> list[Cell]:
     first = next(iter(of_task.values()))
     prms = {row["prm_title"] for row in of_task.values()} - {None}
-    budgets = sorted({row["budget"] for row in of_task.values()} - {None})
+    budgets = {row["budget"] for row in of_task.values()} - {None}
+    each = [f"{row['budget']:,} ({row['task_title']})" for row in of_task.values() if row["budget"]]
     cells: list[Cell] = [
         first["policy_title"],
         first["n_parameters"],
         None if series is None else _SERIES[series],
         "none" if series == "cot" else ", ".join(sorted(prms)) or None,
-        ", ".join(f"{budget:,}" for budget in budgets) or None,
+        ", ".join(each) if len(budgets) > 1 else next(iter(budgets), None),
     ]
     for task, title in zip(tasks, titles, strict=True):
         row, text = of_task.get(task), printed.get(title)
         estimate = None if row is None else percent_of(row)
         value = Printed.parse(text["printed"]) if text else None
-        unlike = "" if series == "cot" or row is None else _unlike(row["budget"])
-        cells.append(Compared(estimate, value, unlike))
+        cells.append(Compared(estimate, value, _unlike(series, row)))
     of_title = dict(zip(titles, cells[-len(tasks) :], strict=True))
     mean = _mean([of_title.get(title) for title in ("MATH-500", "AIME24")])
     for name in extra:
         text = printed.get(name)
         value = Printed.parse(text["printed"]) if text else None
-        cells.append(Compared(mean if name == "Avg" else None, value))
+        differs = next(filter(None, (_unlike(series, row) for row in of_task.values())), "")
+        cells.append(Compared(mean if name == "Avg" else None, value, differs))
     return cells
 
 
-_LEAST_PRINTED = 256
-"""The paper's budget; Table 3 names N = 512 where it took more."""
-
-
-def _unlike(budget: int | None) -> str:
-    """In what compute-optimal TTS at this N differs from what the paper prints."""
-    at_theirs = budget is None or budget >= _LEAST_PRINTED
-    return "" if at_theirs else f"at N = {_LEAST_PRINTED}, not {budget:,}"
+def _unlike(series: str | None, row: Row | None) -> str:
+    if row is None or series is None:
+        return ""
+    scaled = (row["budget"], row["prm_title"]) if series != "cot" else ()
+    return unlike(row["n_problems"], row["n_problems_of_task"], *scaled)
 
 
 def _mean(cells: Sequence[Cell]) -> Estimate | None:

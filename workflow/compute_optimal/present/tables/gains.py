@@ -21,6 +21,7 @@ from compute_optimal.analyse.statistics.selection import efficiency_gain
 from compute_optimal.present.query import Row
 from compute_optimal.present.style import percent
 from compute_optimal.present.tables.model import Estimate, Printed, Relation
+from compute_optimal.present.tables.printed import unlike
 
 Bounded = tuple[float, Relation]
 
@@ -48,6 +49,7 @@ class Gains:
     n_parameters: int | None
     prm_title: str | None
     n_problems: int | None
+    n_problems_of_task: int | None
     cot: Estimate | None
     majority: Estimate | None
     majority_budget: int | None
@@ -58,6 +60,12 @@ class Gains:
     chosen: Mapping[str, Sequence[str]]
     n_tied_prms: int
     printed: Mapping[str, Printed]
+
+    def unlike(self, measure: str) -> str:
+        """In what a measure is unlike the one that is printed, in words; empty in nothing."""
+        scaled: tuple[Any, ...] = (self.budget, self.prm_title)
+        of_measure = {"cot": (), "majority": (self.majority_budget,)}.get(measure, scaled)
+        return unlike(self.n_problems, self.n_problems_of_task, *of_measure)
 
     @property
     def is_tied(self) -> bool:
@@ -89,6 +97,7 @@ def gains_of(rows: Sequence[Row]) -> Gains:
         n_parameters=first["n_parameters"],
         prm_title=top["prm_title"] if top else None,
         n_problems=max((len(row["problem_ids"]) for row in known), default=None),
+        n_problems_of_task=first["n_problems_of_task"],
         cot=_accuracy(cot),
         majority=_accuracy(voted),
         majority_budget=voted["budget"] if voted else None,

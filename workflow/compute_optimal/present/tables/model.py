@@ -1,8 +1,9 @@
 """A table as data, and its written forms.
 
-CSV is for machines: one number a field, interval ends in fields of their own. Markdown and LaTeX
-are for people: "62.1 [58.0, 66.3]", and below a row what the paper prints for it. A cell that has
-not been run says so in all three; it is never blank and never 0.
+CSV is for machines: a field of a column of numbers is a number or empty, interval ends are in
+fields of their own, and the last column, ``note``, says of each empty field why it is. Markdown,
+LaTeX and HTML are for people: "62.1 [58.0, 66.3]", and below a row what the paper prints for it; a
+cell that has not been run says so, and is never blank and never 0.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +28,8 @@ TIES = (
 """Note of tables that name what was chosen."""
 
 MARK = "†"
+NOT_APPLICABLE = "–"
+"""What a cell says to people if there can be nothing in it."""
 _SIGNS: dict[Relation, str] = {"=": "", ">": ">", "<": "<"}
 
 
@@ -120,6 +123,10 @@ class Column:
     scientific: bool = False
     form: Literal["", "parameters"] = ""
     """parameters: a count that people read as 1.24B."""
+    bounds: bool = False
+    """Whether values may be bounds: then CSV has the relation of each in a field of its own."""
+    interval: bool = True
+    """False for a comparison of numbers without intervals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,17 +139,20 @@ class Table:
     notes: Sequence[str] = ()
 
     def csv(self) -> str:
-        """Comma-separated values with a header line."""
+        """Comma-separated values with a header line; where there are numbers, a note in the end."""
+        has_numbers = any(column.kind != "text" for column in self.columns)
+        names = [name for column in self.columns for name in csv_names(column)]
         stream = io.StringIO()
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow([name for column in self.columns for name in _csv_names(column)])
+        writer.writerow([*names, *[NOTE] * has_numbers])
         for row in self._rows_or_not_run():
-            fields = [
-                field
-                for column, cell in zip(self.columns, row, strict=True)
-                for field in _csv_fields(column, cell)
-            ]
-            writer.writerow(fields)
+            fields, reasons = [], dict[str, list[str]]()
+            for column, cell in zip(self.columns, row, strict=True):
+                fields += _csv_fields(column, cell)
+                for reason, name in _reasons(column, cell):
+                    reasons.setdefault(reason, []).append(name)
+            note = "; ".join(f"{reason}: {', '.join(of)}" for reason, of in reasons.items())
+            writer.writerow([*fields, *[note] * has_numbers])
         return stream.getvalue()
 
     def markdown(self) -> str:
@@ -323,42 +333,87 @@ def _printed_text(column: Column, cell: Cell) -> str:
     return f"{text} ({', '.join(remarks)})" if remarks else text
 
 
-def _csv_names(column: Column) -> list[str]:
-    name = column.name
+NOTE = "note"
+"""The column of a CSV file that says why fields are empty."""
+
+
+def csv_names(column: Column) -> list[str]:
+    """The fields that a column has in CSV."""
     if column.kind in ("text", "number"):
-        return [name]
-    interval = [name, f"{name}_low", f"{name}_high"]
-    if column.kind == "estimate":
-        return interval
-    return [*interval, f"{name}_printed", f"{name}_difference", f"{name}_printed_inside_interval"]
+        return [column.name]
+    numbers = [column.name, *[f"{column.name}_low", f"{column.name}_high"] * column.interval]
+    names = [*numbers, *(f"{name}_relation" for name in numbers if column.bounds)]
+    if column.kind == "compared":
+        printed = f"{column.name}_printed"
+        names += [printed, *[f"{printed}_relation"] * column.bounds, f"{column.name}_difference"]
+        names += [f"{printed}_inside_interval"] * column.interval
+    return names
 
 
 def _csv_fields(column: Column, cell: Cell) -> list[str]:
-    if column.kind in ("text", "number"):
-        if isinstance(cell, int | float):
-            return [_plain(cell)]
+    if column.kind == "text":
         return [NOT_RUN if cell is None else one_line(str(cell))]
-    estimate = cell.estimate if isinstance(cell, Compared) else cell
-    if isinstance(estimate, Estimate):
-        ends = [(estimate.low, estimate.low_relation), (estimate.high, estimate.high_relation)]
-        fields = [
-            _plain(estimate.value, estimate.relation),
-            *("no interval" if end is None else _plain(end, relation) for end, relation in ends),
-        ]
-    else:
-        fields = [one_line(estimate) if isinstance(estimate, str) else NOT_RUN] * 3
-    if column.kind == "estimate":
-        return fields
-    compared = Compared(None, cell) if isinstance(cell, Printed) else cell
-    if not isinstance(compared, Compared) or compared.printed is None:
-        return [*fields, *["not printed"] * 3]
+    if column.kind == "number":
+        return [_plain(_order(cell))]
+    ends = _ends(cell) if column.interval else _ends(cell)[:1]
+    if column.kind == "estimate" and isinstance(cell, Printed):
+        ends[0] = (cell.value, cell.relation)
+    fields = [_plain(value) for value, _ in ends]
+    if column.bounds:
+        fields += ["" if value is None else relation for value, relation in ends]
+    if column.kind == "compared":
+        compared = _as_compared(cell)
+        printed = compared.printed
+        fields.append(_plain(printed.value if printed else None))
+        if column.bounds:
+            fields.append(printed.relation if printed else "")
+        fields.append(_plain(compared.difference))
+        if column.interval:
+            inside = {True: "yes", False: "no", None: "not comparable"}[compared.inside]
+            fields.append(inside if printed else "not printed")
+    return fields
+
+
+def _reasons(column: Column, cell: Cell) -> Iterator[tuple[str, str]]:
+    """Why fields of the cell are empty, or are not of this study, with the first one's name."""
+    if column.kind == "text":
+        return
+    compared = _as_compared(cell)
+    if isinstance(cell, str):
+        yield "does not apply" if cell == NOT_APPLICABLE else one_line(cell), column.name
+    elif isinstance(cell, Printed):
+        yield "only printed" if column.kind == "compared" else "as printed", column.name
+    elif cell is None or (isinstance(cell, Compared) and cell.estimate is None):
+        yield NOT_RUN, column.name
+    elif column.kind != "number" and column.interval and _ends(cell)[1][0] is None:
+        yield "no interval", column.name
+    if column.kind == "compared" and not column.interval and compared.printed is None:
+        yield "not printed", f"{column.name}_printed"
+    if compared.differs and compared.printed:
+        yield compared.differs, f"{column.name}_printed"
+
+
+def _as_compared(cell: Cell) -> Compared:
+    if isinstance(cell, Compared):
+        return cell
+    if isinstance(cell, int | float):
+        cell = Estimate(cell)
+    return Compared(
+        cell if isinstance(cell, Estimate) else None, cell if isinstance(cell, Printed) else None
+    )
+
+
+def _ends(cell: Cell) -> list[tuple[float | None, Relation]]:
+    """Value, lower and upper end of an estimate, each with its relation; None without one."""
+    estimate = _as_compared(cell).estimate
+    if estimate is None:
+        return [(None, "=")] * 3
     return [
-        *fields,
-        _plain(compared.printed.value, compared.printed.relation),
-        "not comparable" if compared.difference is None else _plain(compared.difference),
-        {True: "yes", False: "no", None: "not comparable"}[compared.inside],
+        (estimate.value, estimate.relation),
+        (estimate.low, estimate.low_relation),
+        (estimate.high, estimate.high_relation),
     ]
 
 
-def _plain(value: float, relation: Relation = "=") -> str:
-    return f"{_SIGNS[relation]}{value:.10g}"
+def _plain(value: float | None) -> str:
+    return "" if value is None else f"{value:.10g}"

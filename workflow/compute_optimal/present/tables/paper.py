@@ -48,7 +48,7 @@ def compute_optimal_gains(rows: Sequence[Row], title: str) -> Table:
         Column("majority_budget_samples", "at N", "number", digits=0),
         Column("compute_optimal_percent", "Compute-optimal (%)", "compared"),
         Column("performance_gain_percent", "Performance gain (%)", "compared"),
-        Column("efficiency_gain_times", "Efficiency gain", "compared", suffix="×"),
+        Column("efficiency_gain_times", "Efficiency gain", "compared", suffix="×", bounds=True),
         Column("strategy", "Strategy by difficulty"),
     ]
     notes = [
@@ -63,7 +63,8 @@ def compute_optimal_gains(rows: Sequence[Row], title: str) -> Table:
     if any(gains.printed for gains in policies):
         notes.append(
             f"{MARK} as the paper prints it in Table 5, else in Table 3, with the difference of "
-            "this study from it and whether it lies inside the interval."
+            "this study from it and whether it lies inside the interval, unless N, the PRM or the "
+            "problems differ."
         )
     return Table(title, columns, [_gains_row(gains) for gains in policies], notes)
 
@@ -71,7 +72,9 @@ def compute_optimal_gains(rows: Sequence[Row], title: str) -> Table:
 def _gains_row(gains: Gains) -> list[Cell]:
     def compared(measure: str, estimate: Estimate | str | None) -> Cell:
         printed = gains.printed.get(measure)
-        return estimate if isinstance(estimate, str) else Compared(estimate, printed)
+        if isinstance(estimate, str):
+            return estimate
+        return Compared(estimate, printed, gains.unlike(measure))
 
     return [
         gains.policy_title,
@@ -109,7 +112,7 @@ def voting_methods(rows: Sequence[Row], title: str) -> Table:
     columns = [
         Column("policy", "Policy"),
         Column("method", "Method"),
-        Column("budget_samples", "N"),
+        Column("budget_samples", "N", "number", digits=0),
         Column("rule", "Rule"),
         *(Column(f"{prm}_percent", f"{name} (%)", "compared") for prm, name in prms.items()),
     ]
@@ -117,18 +120,20 @@ def voting_methods(rows: Sequence[Row], title: str) -> Table:
     studied = [row for row in rows if row["policy"] is not None]
     for _, of_policy in groupby(studied, key=lambda row: (row["policy"], row["method"])):
         cells = [*of_policy]
-        for rule, name in _RULES.items():
-            here = {row["prm"]: row for row in cells if row["rule"] == rule}
-            budgets = sorted({row["budget"] for row in here.values()})
-            body.append(
-                [
-                    cells[0]["policy_title"],
-                    style.METHODS[cells[0]["method"]].short,
-                    ", ".join(f"{budget:,}" for budget in budgets) or None,
-                    name,
-                    *(Compared(percent_of(here.get(prm)), None) for prm in prms),
-                ]
-            )
+        budgets = sorted({row["budget"] for row in cells} - {None})
+        for budget in budgets or [None]:
+            of_budget = [row for row in cells if row["budget"] == budget]
+            for rule, name in _RULES.items():
+                here = {row["prm"]: row for row in of_budget if row["rule"] == rule}
+                body.append(
+                    [
+                        cells[0]["policy_title"],
+                        style.METHODS[cells[0]["method"]].short,
+                        budget,
+                        name,
+                        *(Compared(percent_of(here.get(prm)), None) for prm in prms),
+                    ]
+                )
     printed = {
         (row["prm"], row["rule"]): Printed.parse(row["printed"]) for row in rows if row["printed"]
     }
@@ -148,7 +153,8 @@ def overview(rows: Sequence[Row], title: str) -> Table:
         Column("policy", "Policy"),
         Column("parameters", "Size", "number", form="parameters"),
         Column("origin", "Origin"),
-        Column("problems", "Problems"),
+        Column("problems", "Problems", "number", digits=0),
+        Column("problems_of_task", "of", "number", digits=0),
         Column("greedy_percent", "CoT, greedy (%)", "estimate"),
         Column("pass_at_1_percent", "Pass@1, sampled (%)", "estimate"),
         Column("samples_per_problem", "Samples", "number", digits=0),
@@ -174,13 +180,13 @@ def overview(rows: Sequence[Row], title: str) -> Table:
 
 
 def _overview_row(row: Row) -> list[Cell]:
-    n, of_task = row["n_problems"], row["n_problems_of_task"]
     return [
         row["task_title"],
         row["policy_title"],
         row["n_parameters"],
         row["origin"],
-        None if n is None else f"{n:,}" if n == of_task else f"{n:,} of {of_task:,}",
+        row["n_problems"],
+        row["n_problems_of_task"],
         percent_of(row, "greedy", "greedy_low", "greedy_high"),
         percent_of(row, "sampled", "sampled_low", "sampled_high"),
         row["samples_per_problem"],

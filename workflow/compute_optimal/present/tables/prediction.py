@@ -6,7 +6,14 @@ from collections.abc import Sequence
 
 from compute_optimal.analyse.differences import Resampling, differences, limits
 from compute_optimal.present.query import Row
-from compute_optimal.present.tables.model import Cell, Column, Estimate, Table, percent_of
+from compute_optimal.present.tables.model import (
+    NOT_APPLICABLE,
+    Cell,
+    Column,
+    Estimate,
+    Table,
+    percent_of,
+)
 
 _AGAINST = {
     "true_difficulty": "true difficulty",
@@ -75,8 +82,9 @@ def predicted(rows: Sequence[Row], title: str) -> Table:
     for row in rows:
         if row["reason"] is not None:
             right = _percent(row["right_without"])
+            nothing = [NOT_APPLICABLE] * 4
             body.append(
-                [row["policy_title"], "–", "–", "–", right, "–", "–", row["reason"], *["–"] * 4]
+                [row["policy_title"], *nothing[:3], right, *nothing[:2], row["reason"], *nothing]
             )
     notes = [
         "Difficulty is predicted from the first samples, which count: they are among the N of "
@@ -113,12 +121,12 @@ def stopping(rows: Sequence[Row], title: str) -> Table:
             [
                 row["policy_title"],
                 "majority voting" if row["method"] == "majority" else "best-of-N",
-                row["prm_title"] or "–",
+                row["prm_title"] or NOT_APPLICABLE,
                 row["budget"],
                 _RULES[row["rule"]],
                 percent_of(row),
                 row["budget"] if is_fixed else Estimate(*drawn),
-                "–" if is_fixed else Estimate(saved, least, most),
+                NOT_APPLICABLE if is_fixed else Estimate(saved, least, most),
                 "reference" if is_fixed else Estimate(*change),
                 row["monte_carlo_error"],
                 row["n_problems"],
@@ -136,4 +144,4 @@ def stopping(rows: Sequence[Row], title: str) -> Table:
 
 
 def _percent(share: float | None) -> Cell:
-    return "–" if share is None else 100 * share
+    return NOT_APPLICABLE if share is None else 100 * share

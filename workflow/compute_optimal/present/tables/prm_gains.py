@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from compute_optimal.present.query import Row
@@ -23,17 +23,15 @@ def thresholds(rows: Sequence[Row], title: str) -> Table:
         of_group = [*group]
         of_method = {row["method"]: row for row in of_group}
         for ability, name in _ABILITIES.items():
-            cells = [_threshold(of_method.get(method), ability) for method in _METHODS]
-            body.append([*_names(of_group[0]), name, _budgets(of_group), *cells])
+            cells: list[Cell] = []
+            for row in map(of_method.get, _METHODS):
+                cells += [None if row is None else row["budget"], _threshold(row, ability)]
+            body.append([*_names(of_group[0]), name, *cells])
     columns = [
         Column("policy", "Policy"),
         Column("difficulty", "Difficulty"),
         Column("ability", "Ability"),
-        Column("budget_samples", "N"),
-        *(
-            Column(f"{method}_from_percent", f"{METHODS[method].label} pays from (%)", "estimate")
-            for method in _METHODS
-        ),
+        *_of_each_method("from_percent", "pays from (%)", bounds=True),
     ]
     notes = [
         "The ability of a PRM (F1 of finding the first wrong step, over all policies; share of "
@@ -65,27 +63,17 @@ def gains(rows: Sequence[Row], title: str) -> Table:
                 [
                     *_names(one),
                     one["prm_title"],
-                    _budgets([*mine.values()]),
                     *("unknown" if one[name] is None else one[name] for name in _ABILITIES),
-                    *(
-                        Estimate(row["gain"], row["ci_low"], row["ci_high"])
-                        if (row := mine.get(method))
-                        else None
-                        for method in _METHODS
-                    ),
+                    *(cell for method in _METHODS for cell in _gain(mine.get(method))),
                 ]
             )
     columns = [
         Column("policy", "Policy"),
         Column("difficulty", "Difficulty"),
         Column("prm", "PRM"),
-        Column("budget_samples", "N"),
         Column("f1_percent", "F1 (%)", "number"),
         Column("discrimination_percent", "Discrimination (%)", "number"),
-        *(
-            Column(f"{method}_gain_points", f"{METHODS[method].label} (points)", "estimate")
-            for method in _METHODS
-        ),
+        *_of_each_method("gain_points", "(points)"),
     ]
     notes = [
         "Accuracy minus that of majority voting at the same N on the same problems, with 95% "
@@ -108,8 +96,18 @@ def _names(row: Row) -> list[Cell]:
     return [policy, row["bucket"]]
 
 
-def _budgets(rows: Sequence[Row]) -> str:
-    return ", ".join(f"{n:,}" for n in sorted({row["budget"] for row in rows}))
+def _of_each_method(name: str, unit: str, *, bounds: bool = False) -> Iterator[Column]:
+    """N of every method, and its estimate."""
+    for method in _METHODS:
+        label = METHODS[method].label
+        yield Column(f"{method}_budget_samples", "N", "number", digits=0)
+        yield Column(f"{method}_{name}", f"{label} {unit}", "estimate", bounds=bounds)
+
+
+def _gain(row: Row | None) -> tuple[Cell, Cell]:
+    if row is None:
+        return None, None
+    return row["budget"], Estimate(row["gain"], row["ci_low"], row["ci_high"])
 
 
 def _threshold(row: Row | None, ability: str) -> Cell:

@@ -20,7 +20,7 @@ def prompts(rows: Sequence[Row], title: str) -> Table:
             "source": row["source"],
         }
         body += [
-            [row["prompt"], part, str(number), line]
+            [row["prompt"], part, number, line]
             for part, text in parts.items()
             if text
             for number, line in enumerate(text.split("\n"), start=1)
@@ -31,7 +31,7 @@ def prompts(rows: Sequence[Row], title: str) -> Table:
         [
             Column("prompt", "Prompt"),
             Column("part", "Part"),
-            Column("line", "Line"),
+            Column("line", "Line", "number", digits=0),
             Column("text", "Text"),
         ],
         body,

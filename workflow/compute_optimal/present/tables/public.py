@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from compute_optimal.analyse.differences import Resampling, differences, limits
 from compute_optimal.analyse.statistics.selection import paper_rule
@@ -183,8 +182,8 @@ def methods(rows: Sequence[Row], title: str) -> Table:
                 len(runs) or once,
                 100 * min(runs) if runs else once,
                 100 * max(runs) if runs else once,
-                _tokens(row["tokens"]),
-                _tokens(row["other_tokens"]),
+                _known(row["tokens"]),
+                _known(row["other_tokens"]),
             ]
         )
     notes = [
@@ -224,7 +223,7 @@ def pools(rows: Sequence[Row], title: str) -> Table:
             row["budget"],
             percent_of(row),
             row["n_problems"],
-            _tokens(row["tokens"]),
+            _known(row["tokens"]),
         ]
         for row in rows
     ]
@@ -261,7 +260,7 @@ def selection(rows: Sequence[Row], title: str) -> Table:
             "all problems" if row["part"] == "whole" else "each difficulty",
             row["budget"],
         ]
-        tail: list[Cell] = [row["n_strategies"], row["n_problems"], _tokens(row["tokens"])]
+        tail: list[Cell] = [row["n_strategies"], row["n_problems"], _known(row["tokens"])]
         if row["rule"] == "cross_fitted":
             asked = _asked_by_paper(row)
             body.append([*head, _RULES["fixed_rule"], None, *tail, asked])
@@ -300,8 +299,7 @@ def method_name(method: str) -> str:
 
 
 def _flops(name: str, heading: str) -> Column:
-    kind: Literal["estimate"] = "estimate"
-    return Column(f"{name}_flops", heading, kind, digits=2, scientific=True)
+    return Column(f"{name}_flops", heading, "number", digits=2, scientific=True)
 
 
 def _product(factor: float, *values: float | None) -> float | None:
@@ -313,8 +311,4 @@ def _product(factor: float, *values: float | None) -> float | None:
 
 
 def _known(value: float | None) -> Cell:
-    return UNKNOWN if value is None else Estimate(value)
-
-
-def _tokens(value: float | None) -> Cell:
     return UNKNOWN if value is None else value

@@ -76,9 +76,9 @@ def lengths(rows: Sequence[Row], title: str) -> Table:
         Column("shortest_prm", "by"),
         Column("longest_pick_tokens", "picked, longest", "estimate"),
         Column("longest_prm", "by"),
-        Column("sample_step_tokens", "Tokens per step, all", "estimate"),
-        Column("least_pick_step_tokens", "picked, least", "estimate"),
-        Column("most_pick_step_tokens", "picked, most", "estimate"),
+        Column("sample_step_tokens", "Tokens per step, all", "number"),
+        Column("least_pick_step_tokens", "picked, least", "number"),
+        Column("most_pick_step_tokens", "picked, most", "number"),
     ]
     body: list[list[Cell]] = []
     studied = [row for row in rows if row["policy"] is not None]
@@ -99,7 +99,7 @@ def lengths(rows: Sequence[Row], title: str) -> Table:
                 _tokens(ends[0], "of_sample"),
                 *(cell for row in ends for cell in (_tokens(row, "of_pick"), row["prm_title"])),
                 _per_step(ends[0], "of_sample"),
-                *(Estimate(steps[place]) if steps else None for place in (0, -1)),
+                *(steps[place] if steps else None for place in (0, -1)),
             ]
         )
     for row in rows:
@@ -139,4 +139,4 @@ def _tokens(row: Row, kind: str) -> Cell:
 
 def _per_step(row: Row, kind: str) -> Cell:
     tokens, steps = row[f"tokens_{kind}"], row[f"steps_{kind}"]
-    return Estimate(tokens / steps) if tokens is not None and steps else None
+    return tokens / steps if tokens is not None and steps else None
