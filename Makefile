@@ -51,6 +51,7 @@ ENGINE := .venv/engine-cpu
 S3 := .venv/s3
 CUDA := .venv/engine-cuda
 LAB := .venv/lab
+UV := .venv/uv
 
 # Whatever the shell at hand says to Python is not meant for these environments (PYTHONHOME, PYTHONPATH,
 # PYTHONWARNINGS=error, ...), nor is where its pip installs, and which of the locked files it takes. Where
@@ -277,8 +278,8 @@ container: ## an engine's environment as an Apptainer image (IMAGE=engine-cpu or
 	apptainer build container/$(IMAGE).sif container/$(IMAGE).def
 
 .PHONY: lock
-lock: ## resolve requirements/*.in anew (needs uv)
-	requirements/lock.sh
+lock: $(UV)/.done ## resolve requirements/*.in anew
+	PATH="$(CURDIR)/$(UV)/bin:$$PATH" requirements/lock.sh
 
 .PHONY: clean
 clean: ## remove results and logs; the store and the environments stay
@@ -320,6 +321,12 @@ $(TEST)/.done: requirements/test.lock pyproject.toml
 	$(new_environment)
 	$(@D)/bin/python -m pip install --quiet --no-deps --require-hashes -r $<
 	$(install_package)
+
+# Resolves what the others take; no study's result depends on its version.
+$(UV)/.done:
+	$(new_environment)
+	$(@D)/bin/python -m pip install --quiet 'uv>=0.8'
+	touch $@
 
 $(LAB)/.done: requirements/lab.lock pyproject.toml
 	$(new_environment)
