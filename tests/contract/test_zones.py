@@ -83,6 +83,20 @@ def test_charts_and_tables_import_each_other_one_way_at_most() -> None:
     assert len(found) <= 1, found
 
 
+@pytest.mark.parametrize("name", sorted(n for n in modules() if folder_of(n) == "present"))
+def test_no_statistics_are_worked_out_where_they_are_shown(name: str) -> None:
+    """Figures, tables and verdicts ask ``analyse`` for numbers with their intervals."""
+    imported = imports(modules()[name])
+    assert not {other for other in imported if other.startswith(".analyse.statistics")}
+    assert not {other for other in imported if other.split(".")[0] in ("scipy", "statistics")}
+    called = {
+        node.attr
+        for node in ast.walk(ast.parse(modules()[name].read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute)
+    }
+    assert not called & {"default_rng", "multinomial", "percentile", "quantile", "polyfit", "std"}
+
+
 def test_only_the_grid_makes_the_specs_of_cells() -> None:
     """Whoever needs a cell iterates ``Grid``: two walks over a study would have to agree."""
     makers = {"sample_spec", "score_spec", "search_spec", "searches"}

@@ -13,9 +13,8 @@ from synthetic_study import POLICIES, SyntheticStudy
 from compute_optimal import cli
 from compute_optimal.errors import StudyError
 from compute_optimal.micro.evaluation_set import choose_hard_problems, choose_problems
+from compute_optimal.study.buckets import BUCKETS
 from compute_optimal.tasks.arithmetic_chains import generate
-
-BUCKETS = ("easy", "medium", "hard")
 
 
 def _candidates(n: int, *, weights: dict[str, tuple[int, int, int]]) -> dict[str, list[str]]:

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from compute_optimal.analyse.statistics import (
-    BUCKETS,
     best_of_k,
     bootstrap_means,
     bootstrap_weights,
@@ -22,6 +21,7 @@ from compute_optimal.analyse.statistics import (
     wilson_interval,
 )
 from compute_optimal.analyse.statistics.estimators import FloatArray, IntArray
+from compute_optimal.study.buckets import BUCKETS
 
 pytestmark = pytest.mark.filterwarnings("error")
 NAN = float("nan")

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from compute_optimal.analyse.paper_rule import paper_rule
 from compute_optimal.analyse.statistics import (
     Exclusion,
     bootstrap_weights,
@@ -10,7 +11,6 @@ from compute_optimal.analyse.statistics import (
     efficiency_gain,
     fit,
     mean_interval,
-    paper_rule,
     performance_gain,
     select_cross_fitted,
     select_fixed,

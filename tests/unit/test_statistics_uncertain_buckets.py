@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from compute_optimal.analyse.statistics.difficulty import (
-    BUCKETS,
     bucket_of,
     bucket_probabilities,
     means_in_buckets,
 )
+from compute_optimal.study.buckets import BUCKETS
 
 
 def test_difficulty_that_is_certain_gives_the_plain_means() -> None:

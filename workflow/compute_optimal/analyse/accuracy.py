@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from compute_optimal.analyse.answer_grid import AnswerGrid, margins_of, scored_parts
-from compute_optimal.analyse.statistics.difficulty import BUCKETS, bucket_of, bucket_probabilities
+from compute_optimal.analyse.statistics.difficulty import bucket_of, bucket_probabilities
 from compute_optimal.analyse.statistics.estimators import (
     FloatArray,
     IntArray,
@@ -30,6 +30,7 @@ from compute_optimal.analyse.statistics.estimators import (
 )
 from compute_optimal.analyse.statistics.intervals import mean_interval, problem_weights
 from compute_optimal.store.columns import COUNT, REAL, TEXT, Column, Columns, common
+from compute_optimal.study.buckets import BUCKETS
 from compute_optimal.study.requests import EstimateSettings
 
 SCORINGS: tuple[Scoring, ...] = get_args(Scoring)

@@ -19,7 +19,6 @@ from compute_optimal.analyse import accuracy
 from compute_optimal.analyse.accuracy import CURVES, OUTCOMES
 from compute_optimal.analyse.predicted_difficulty import Way
 from compute_optimal.analyse.selection import FOLDS, REPEATS, REPLICATES, RULES
-from compute_optimal.analyse.statistics.difficulty import BUCKETS
 from compute_optimal.analyse.statistics.estimators import FloatArray
 from compute_optimal.analyse.statistics.intervals import (
     bootstrap_means,
@@ -30,6 +29,7 @@ from compute_optimal.analyse.statistics.intervals import (
 )
 from compute_optimal.analyse.statistics.selection import Choice, choose, fit, select_oracle
 from compute_optimal.store.columns import COUNT, REAL, TEXT, Column, Columns, common
+from compute_optimal.study.buckets import BUCKETS
 from compute_optimal.study.requests import EstimateSettings
 
 SPLIT_FROM = 16

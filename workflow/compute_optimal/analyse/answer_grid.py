@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 import polars as pl
@@ -15,6 +16,8 @@ from compute_optimal.analyse.statistics.estimators import (
     Scoring,
     trajectory_scores,
 )
+
+SCORINGS: tuple[Scoring, ...] = get_args(Scoring)
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,12 @@ class AnswerGrid:
         ranking[self.rows, self.columns] = trajectories.ranking
         weight[self.rows, self.columns] = trajectories.vote_weight
         return ranking, weight
+
+
+def scores_of_solution(margins: Sequence[float]) -> list[tuple[float, float]]:
+    """Ranking score and vote weight of one solution's step margins, under each of ``SCORINGS``."""
+    trajectories = [trajectory_scores([*margins], [len(margins)], scoring) for scoring in SCORINGS]
+    return [(float(one.ranking[0]), float(one.vote_weight[0])) for one in trajectories]
 
 
 def scored_parts(

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from compute_optimal.analyse.statistics.estimators import FloatArray
+from compute_optimal.analyse.statistics.estimators import FloatArray as FloatArray
 from compute_optimal.analyse.statistics.intervals import (
     bootstrap_means,
     bootstrap_weights,

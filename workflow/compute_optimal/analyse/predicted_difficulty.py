@@ -29,7 +29,6 @@ from numpy.typing import NDArray
 
 from compute_optimal.analyse.answer_grid import AnswerGrid, margins_of
 from compute_optimal.analyse.selection import METHODS
-from compute_optimal.analyse.statistics.difficulty import BUCKETS
 from compute_optimal.analyse.statistics.estimators import (
     FloatArray,
     IntArray,
@@ -48,6 +47,7 @@ from compute_optimal.analyse.statistics.prediction import (
     widening,
 )
 from compute_optimal.store.columns import COUNT, REAL, TEXT, Column, Columns, common
+from compute_optimal.study.buckets import BUCKETS
 from compute_optimal.study.requests import EstimateSettings
 
 PROBES = 4

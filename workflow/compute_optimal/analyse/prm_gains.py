@@ -23,10 +23,10 @@ import polars as pl
 
 from compute_optimal.analyse.differences import limits
 from compute_optimal.analyse.selection import METHODS
-from compute_optimal.analyse.statistics.difficulty import BUCKETS
 from compute_optimal.analyse.statistics.estimators import FloatArray, IntArray
 from compute_optimal.analyse.statistics.intervals import expanded_tail, problem_weights
 from compute_optimal.store.columns import COUNT, REAL, TEXT, Column, Columns, common, one_of
+from compute_optimal.study.buckets import BUCKETS
 
 LEAST_PRMS, LEAST_PROBLEMS = 3, 10
 """A threshold needs so many PRMs, a gain so many problems. ASSUME: two points show no threshold,

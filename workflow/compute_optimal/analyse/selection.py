@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from compute_optimal.analyse.statistics.difficulty import BUCKETS
+from compute_optimal.analyse.paper_rule import methods_of_paper
 from compute_optimal.analyse.statistics.estimators import FloatArray
 from compute_optimal.analyse.statistics.intervals import mean_interval, problem_weights
 from compute_optimal.analyse.statistics.selection import (
@@ -23,7 +23,6 @@ from compute_optimal.analyse.statistics.selection import (
     Selection,
     choose,
     fit,
-    paper_rule,
     select_fixed,
     select_oracle,
 )
@@ -151,7 +150,7 @@ def select_strategies(
         buckets[rows] = part["bucket"].fill_null("unknown").to_numpy()
         values[_Key(*key)] = column = np.full(len(index), np.nan)
         column[rows] = part["accuracy"].to_numpy()
-    fixed = _fixed_rule(task, n_parameters, is_reasoning)
+    fixed = methods_of_paper(task, n_parameters, is_reasoning=is_reasoning)
     rows_of: dict[str, list[tuple[Any, ...]]] = {name: [] for name in TABLES}
     for scoring, voting in dict.fromkeys((key.scoring, key.voting) for key in values):
         of_rule = {k: v for k, v in values.items() if (k.scoring, k.voting) == (scoring, voting)}
@@ -289,14 +288,3 @@ def _shares(
         for (i, prm), (j, method) in product(enumerate(prms), enumerate(METHODS)):
             if shares[i, j] > 0:
                 yield bucket, prm, method, float(shares[i, j]), int(rows.sum())
-
-
-def _fixed_rule(task: str, n_parameters: int | None, is_reasoning: bool) -> Mapping[str, str]:
-    if n_parameters is None:
-        return {}
-    # ASSUME: on tasks that the paper does not have, its rule for MATH-500 holds.
-    known = task if task in ("MATH-500", "AIME24") else "MATH-500"
-    return {
-        bucket: paper_rule(known, n_parameters, bucket, is_reasoning=is_reasoning)
-        for bucket in BUCKETS
-    }

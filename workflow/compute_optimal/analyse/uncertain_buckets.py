@@ -12,11 +12,11 @@ import numpy as np
 import polars as pl
 
 from compute_optimal.analyse.statistics.difficulty import (
-    BUCKETS,
     bucket_probabilities,
     means_in_buckets,
 )
 from compute_optimal.store.columns import REAL, TEXT, Column, Columns, common
+from compute_optimal.study.buckets import BUCKETS
 from compute_optimal.study.requests import EstimateSettings
 
 BUCKET_ACCURACY = Columns(

@@ -19,13 +19,13 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compute_optimal.analyse.statistics.difficulty import BUCKETS
 from compute_optimal.errors import StudyError
 from compute_optimal.present import style
 from compute_optimal.present.catalogue import ITEMS, Item, item_named
 from compute_optimal.present.charts.grid import PAGE_HEIGHT, Grid, grid_without_results
 from compute_optimal.present.query import Row, opened, run_query
 from compute_optimal.present.tables.model import Table
+from compute_optimal.study.buckets import BUCKETS
 from compute_optimal.study.imports import modules_behind
 
 if TYPE_CHECKING:

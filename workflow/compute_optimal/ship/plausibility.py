@@ -30,23 +30,9 @@ _TINY = 1e-30
 
 def at_least(count: int, n: int, share: float) -> float:
     """Chance that ``count`` or more of ``n`` have what each has with the chance ``share``."""
-    if count <= 0:
-        return 1.0
-    if share <= 0 or count > n:
-        return 0.0
-    if share >= 1:
-        return 1.0
-    below = math.fsum(
-        math.exp(
-            math.lgamma(n + 1)
-            - math.lgamma(k + 1)
-            - math.lgamma(n - k + 1)
-            + k * math.log(share)
-            + (n - k) * math.log1p(-share)
-        )
-        for k in range(count)
-    )
-    return min(1.0, max(0.0, 1.0 - below))
+    from scipy import stats
+
+    return float(stats.binom.sf(count - 1, n, share))
 
 
 def too_many(n: int, n_tests: int) -> int:

@@ -11,10 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from compute_optimal.analyse.statistics.estimators import FloatArray
-from compute_optimal.analyse.statistics.generality import student_quantile
 from compute_optimal.analyse.statistics.intervals import unseen_limits
-
-BUCKETS = ("easy", "medium", "hard")
+from compute_optimal.study.buckets import BUCKETS
 
 LEAST_EXPECTED = 2.0
 """ASSUME: a bucket that expects fewer problems says nothing."""
@@ -45,10 +43,13 @@ def bucket_probabilities(
     """
     # ASSUME: a uniform prior. One fitted to all problems would be sharper, and would have a
     # problem's bucket depend on which others the task has.
-    pairs = np.stack([np.asarray(n_correct, np.int64), np.asarray(n_samples, np.int64)])
-    different, places = np.unique(pairs, axis=1, return_inverse=True)
-    below = np.array([[_below(x, c, n) for x in (medium, easy)] for c, n in different.T.tolist()])
-    below = below.reshape(-1, 2)[places.reshape(-1)]
+    from scipy import special
+
+    correct, samples = np.asarray(n_correct, np.int64), np.asarray(n_samples, np.int64)
+    # Of n + 1 numbers drawn uniformly, the (c + 1)-th smallest has the distribution of Pass@1 given
+    # c of n: the beta distribution of c + 1 and n - c + 1.
+    thresholds = np.array([medium, easy])
+    below = special.betainc(correct[:, None] + 1, (samples - correct)[:, None] + 1, thresholds)
     return np.stack([1 - below[:, 1], below[:, 1] - below[:, 0], below[:, 0]], axis=1)
 
 
@@ -66,6 +67,8 @@ def means_in_buckets(
     The interval is that of a ratio of means (Cochran 1977, section 2.11), with Student's t for as
     many problems as the chances add up to, and no narrower than unseen problems leave possible.
     """
+    from scipy import special
+
     value, chance = np.asarray(values, dtype=np.float64), np.asarray(chances, dtype=np.float64)
     known = ~np.isnan(value)
     filled = np.where(known, value, 0.0)
@@ -78,23 +81,8 @@ def means_in_buckets(
         n = np.maximum(total[bucket], LEAST_EXPECTED)
         error = np.sqrt((away**2).sum(axis=0) * n / (n - 1)) / n
         degrees, places = np.unique(np.round(n - 1, 1), return_inverse=True)
-        t = np.array([student_quantile(0.5 + confidence / 2, float(d)) for d in degrees])[places]
+        t = special.stdtrit(degrees, 0.5 + confidence / 2)[places]
         least, most = unseen_limits(mean[bucket], n, confidence)
         low[bucket] = np.fmin(np.maximum(mean[bucket] - t * error, 0.0), least)
         high[bucket] = np.fmax(np.minimum(mean[bucket] + t * error, 1.0), most)
     return mean, low, high
-
-
-def _below(share: float, n_correct: int, n_samples: int) -> float:
-    """The beta distribution's share below ``share``, as a tail of the binomial one.
-
-    Of n + 1 numbers drawn uniformly, the (c + 1)-th smallest has the distribution of Pass@1 given c
-    of n; it lies below where more than c of them do.
-    """
-    if share >= 1:
-        return 1.0
-    logs = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n_samples + 2)))])
-    k = np.arange(n_correct + 1, n_samples + 2)
-    choices = logs[-1] - logs[k] - logs[n_samples + 1 - k]
-    chances = np.exp(choices + k * np.log(share) + (n_samples + 1 - k) * np.log1p(-share))
-    return min(1.0, float(chances.sum()))

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from compute_optimal.analyse.statistics.difficulty import BUCKETS
 from compute_optimal.analyse.statistics.estimators import FloatArray, IntArray
+from compute_optimal.study.buckets import BUCKETS
 
 PENALTY = 1.0
 """ASSUME: of the squared coefficients of standardised features, as is usual (scikit-learn's C = 1):

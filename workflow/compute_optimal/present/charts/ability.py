@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from compute_optimal.analyse.statistics.estimators import FloatArray
-from compute_optimal.analyse.statistics.intervals import bootstrap_weights, mean_interval
-from compute_optimal.analyse.statistics.ranks import rank_correlation
+from compute_optimal.analyse.ability_trend import RankCorrelation, ability_trend
+from compute_optimal.analyse.quantities import mean_accuracy, resampling_of
 from compute_optimal.present import style
 from compute_optimal.present.charts.grid import Block, Grid, Panel
 from compute_optimal.present.query import Row
@@ -17,7 +16,6 @@ from compute_optimal.present.query import Row
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_LEAST_FOR_FIT = 3
 _COLOUR = "#4D4D4D"
 """Of no method: a point is the mean over several."""
 _NAMES, _END = 104.0, 144.0
@@ -33,14 +31,14 @@ def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
     points = [row for row in rows if row["ability"] and row["accuracy"] is not None]
     x = np.array([row["ability"] for row in points], dtype=np.float64)
     y = np.array([100 * row["accuracy"] for row in points], dtype=np.float64)
-    accuracies = [_accuracy_interval(row) for row in points]
+    accuracies = [mean_accuracy(row["accuracies"], resampling_of(row)) for row in points]
     abilities = [
         (row["ability"] if row["ability_low"] is None else row["ability_low"],
          row["ability"] if row["ability_high"] is None else row["ability_high"])
         for row in points
     ]  # fmt: skip
     printed = _printed_line(rows)
-    low, high = style.percent_limits([*y, *(end for ends in accuracies for end in ends)])
+    low, high = style.percent_limits([*y, *(end for one in accuracies for end in one.ends)])
     largest = max((row["prm_n_parameters"] or 0 for row in points), default=0) or 1
 
     def prepare(axes: Axes) -> None:
@@ -49,8 +47,9 @@ def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
         axes.set_ylim(low - 0.1 * (high - low), high + 0.15 * (high - low))
 
     def paint(axes: Axes) -> None:
-        if len({*x}) >= _LEAST_FOR_FIT:
-            slope, intercept = np.polyfit(np.log(x), y, 1)
+        trend = ability_trend(x.tolist(), y.tolist())
+        if trend is not None:
+            slope, intercept, ranks = trend
             grid = np.linspace(x.min(), x.max(), 100)
             axes.plot(
                 grid,
@@ -62,7 +61,7 @@ def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
             axes.text(
                 0.01,
                 0.04,
-                f"fit: {_line_text(slope, intercept)}" + _rank_text(x, y),
+                f"fit: {_line_text(slope, intercept)}" + _rank_text(ranks, len(x)),
                 transform=axes.transAxes,
                 color=style.MUTED,
             )
@@ -76,11 +75,11 @@ def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
                 linestyle=(0, (1, 1.2)),
                 label="printed",
             )
-        for (left, right), (bottom, top), ability, accuracy in zip(
+        for (left, right), estimate, ability, accuracy in zip(
             abilities, accuracies, x, y, strict=True
         ):
             axes.hlines(accuracy, left, right, color=_COLOUR, alpha=0.45, linewidth=1.0)
-            axes.vlines(ability, bottom, top, color=_COLOUR, alpha=0.45, linewidth=1.0)
+            axes.vlines(ability, *estimate.ends, color=_COLOUR, alpha=0.45, linewidth=1.0)
         # Names stand beside the axes, in the order of their points, so that none covers another.
         heights = np.linspace(*axes.get_ylim(), len(points) + 2)[1:-1]
         for place, i in enumerate(np.argsort(y)):
@@ -147,17 +146,8 @@ def _line_text(slope: float, intercept: float) -> str:
     return f"Y = {slope:.2f} ln(X) {sign} {abs(intercept):.2f}".replace("-", "−")
 
 
-def _accuracy_interval(row: Row) -> tuple[float, float]:
-    """Ends of the interval of a row's mean accuracy over problems, in %."""
-    values = np.array(row["accuracies"], dtype=np.float64)[:, None]
-    weights = bootstrap_weights(len(values), row["replicates"], row["seed"])
-    interval = mean_interval(values, weights, row["confidence"])
-    return 100 * float(interval.low[0]), 100 * float(interval.high[0])
-
-
-def _rank_text(x: FloatArray, y: FloatArray) -> str:
-    correlation = rank_correlation(x, y)
-    if correlation is None:
+def _rank_text(ranks: RankCorrelation | None, n_prms: int) -> str:
+    if ranks is None:
         return ""
-    rho = f"{correlation.rho:.2f}".replace("-", "−")
-    return f"\nSpearman's ρ = {rho} ({style.counted(len(x), 'PRM')}, p = {correlation.p_value:.2g})"
+    rho = f"{ranks.rho:.2f}".replace("-", "−")
+    return f"\nSpearman's ρ = {rho} ({style.counted(n_prms, 'PRM')}, p = {ranks.p_value:.2g})"

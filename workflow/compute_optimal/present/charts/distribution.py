@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from compute_optimal.present import style
 from compute_optimal.present.charts.grid import Block, Grid, Panel
 from compute_optimal.present.query import Row
+from compute_optimal.study.buckets import BUCKETS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,7 +79,7 @@ def _panel(rows: Sequence[Row], top: float) -> Panel:
                 bbox=style.HALO,
             )
 
-    note = ", ".join(f"{name} {first[f'n_{name}']:,}" for name in ("easy", "medium", "hard"))
+    note = ", ".join(f"{name} {first[f'n_{name}']:,}" for name in BUCKETS)
     if first["n_problems"] < first["n_expected"]:
         note += f"; {first['n_problems']:,} of {first['n_expected']:,} problems"
     if first["published_share"] is not None:

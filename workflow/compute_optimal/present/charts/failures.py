@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from itertools import groupby, starmap
 from typing import TYPE_CHECKING, Any
 
-from compute_optimal.analyse.statistics.intervals import wilson_interval
+from compute_optimal.analyse.quantities import share
 from compute_optimal.present import style
 from compute_optimal.present.charts.grid import Block, Grid, Paint, Panel, grid_without_results
 from compute_optimal.present.query import Row
@@ -151,11 +151,9 @@ def pruned_paths(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
     }
 
     def curve(points: Sequence[Row]) -> tuple[list[float], list[float], list[float]]:
-        pruned = [row["n_pruned"] for row in points]
-        n = [row["n_problems"] for row in points]
-        low, high = wilson_interval(pruned, n, points[0]["confidence"])
-        shares = [100 * x / of for x, of in zip(pruned, n, strict=True)]
-        return shares, (100 * low).tolist(), (100 * high).tolist()
+        shares = [share(row["n_pruned"], row["n_problems"], row["confidence"]) for row in points]
+        low, high = zip(*(one.ends for one in shares), strict=True)
+        return [one.value for one in shares], [*low], [*high]
 
     def panel(group: Sequence[Row]) -> Panel:
         curves = {

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from compute_optimal.present import style
 from compute_optimal.present.charts.grid import Block, Grid, Panel
 from compute_optimal.present.query import Row
+from compute_optimal.study.buckets import BUCKETS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,7 +27,7 @@ ABILITIES: Mapping[str, tuple[str, str]] = {
 }
 METHODS = ("best_of_n", "beam_search", "dvts", "compute_optimal")
 _MEAN = "mean over policies"
-_BUCKETS = ("all", "easy", "medium", "hard")
+_BUCKETS = ("all", *BUCKETS)
 _NOTHING = "not run: no PRM has both a measured ability and results"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from compute_optimal.analyse.quantities import Estimate
 from compute_optimal.present import style
 from compute_optimal.present.charts.grid import Block, Grid, Panel
 from compute_optimal.present.query import Row
@@ -29,9 +30,9 @@ def regret(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
         for policy, of_policy in _by_policy(rows)
     }
     shown = gaps([row for row in rows if row["budget"] == largest[row["policy"]]])
-    prms = {row["prm"]: row["prm_title"] for row, *_ in shown}
+    prms = {row["prm"]: row["prm_title"] for row, _ in shown}
     place = {prm: position for position, prm in enumerate(prms)}
-    ends = [0.0, *(end for _, _, *both in shown for end in both)]
+    ends = [0.0, *(end for _, difference in shown for end in difference.ends)]
     margin = 0.04 * (max(ends) - min(ends) or 1.0)
 
     def prepare(axes: Axes) -> None:
@@ -47,7 +48,7 @@ def regret(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
         _regret_panel(of_policy, [one for one in shown if one[0]["policy"] == policy], place)
         for policy, of_policy in _by_policy(rows)
     ]
-    probes = {row["n_probes"] for row, *_ in shown}
+    probes = {row["n_probes"] for row, _ in shown}
     details = [f"difficulty predicted from {n} samples" for n in sorted(probes)]
     return Grid(
         title,
@@ -69,19 +70,26 @@ def _by_policy(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
 
 def _regret_panel(
     rows: Sequence[Row],
-    shown: Sequence[tuple[Row, float, float, float]],
+    shown: Sequence[tuple[Row, Estimate]],
     place: Mapping[str, int],
 ) -> Panel:
     first = rows[0]
 
     def paint(axes: Axes) -> None:
-        for row, value, low, high in shown:
+        for row, difference in shown:
             look = AGAINST[row["against"]]
             y = place[row["prm"]] + _SPREAD * ([*AGAINST].index(row["against"]) - 1)
-            axes.hlines(y, low, high, color=look.colour, linewidth=1.1)
-            axes.plot(value, y, marker=look.marker, color=look.colour, linestyle="", markersize=4)
+            axes.hlines(y, *difference.ends, color=look.colour, linewidth=1.1)
+            axes.plot(
+                difference.value,
+                y,
+                marker=look.marker,
+                color=look.colour,
+                linestyle="",
+                markersize=4,
+            )
 
-    budgets = {row["budget"] for row, *_ in shown}
+    budgets = {row["budget"] for row, _ in shown}
     title = f"{first['policy_title']} ({style.parameters_text(first['n_parameters'])})"
     note = "; ".join(f"N = {n:,}, {len(shown[0][0]['problem_ids'])} problems" for n in budgets)
     absent = style.fit(first["reason"] or style.NOT_RUN, 1.7, style.SMALL, 4)

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from compute_optimal.analyse.quantities import compared, compared_both_ways
 from compute_optimal.present import style
 from compute_optimal.present.charts.grid import Block, Grid, Panel
 from compute_optimal.present.query import Row
 from compute_optimal.present.tables.model import Estimate
-from compute_optimal.present.tables.public import compared, compared_both_ways, method_name
+from compute_optimal.present.tables.public import method_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -100,15 +101,9 @@ def _ends(marks: Sequence[Mark]) -> tuple[float, float]:
     ends = [0.0]
     for _, difference, *_ in marks:
         if difference is not None:
-            ends += _interval(difference)
+            ends += difference.ends
     margin = 0.04 * (max(ends) - min(ends) or 1.0)
     return min(ends) - margin, max(ends) + margin
-
-
-def _interval(difference: Estimate) -> tuple[float, float]:
-    value = difference.value
-    low, high = difference.low, difference.high
-    return value if low is None else low, value if high is None else high
 
 
 def _block(
@@ -132,7 +127,7 @@ def _block(
         for place, difference, colour, marker, is_filled in marks:
             if difference is None:
                 continue
-            axes.hlines(place, *_interval(difference), color=colour, linewidth=1.1)
+            axes.hlines(place, *difference.ends, color=colour, linewidth=1.1)
             axes.plot(
                 difference.value,
                 place,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from compute_optimal.analyse.ability_trend import logarithmic_fit
 from compute_optimal.present import style
 from compute_optimal.present.charts.grid import Block, Grid, Panel
 from compute_optimal.present.query import Row
@@ -227,10 +228,9 @@ def _ability_panel(
                 textcoords="offset points", ha="center", va="bottom",
             )  # fmt: skip
         if n_prms >= LEAST_FOR_FIT:
-            f1 = np.array([row["f1"] for row in printed], dtype=np.float64)
-            value = np.array([100 * row["value"] for row in printed], dtype=np.float64)
-            slope, intercept = np.polyfit(np.log(f1), value, 1)
-            grid = np.linspace(f1.min(), f1.max(), 50)
+            f1 = [row["f1"] for row in printed]
+            slope, intercept = logarithmic_fit(f1, [100 * row["value"] for row in printed])
+            grid = np.linspace(min(f1), max(f1), 50)
             axes.plot(grid, slope * np.log(grid) + intercept, color=style.FAINT, linestyle="--")
 
     counts = sorted({row["n_problems"] for row in rows})

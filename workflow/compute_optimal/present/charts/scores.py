@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import groupby
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
+from compute_optimal.analyse.quantities import margin
 from compute_optimal.present import style
 from compute_optimal.present.charts.grid import Block, Grid, Panel
 from compute_optimal.present.query import Row
@@ -144,9 +144,11 @@ def run_to_run(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
     drawn = [row for row in rows if row["budget"] is not None]
 
     def margins(row: Row) -> tuple[float | None, float | None]:
-        z = NormalDist().inv_cdf(0.5 + row["confidence"] / 2)
         again, half = row["run_to_run"], row["half_interval"]
-        return style.percent(None if again is None else z * again), style.percent(half)
+        return (
+            None if again is None else style.percent(margin(again, row["confidence"])),
+            style.percent(half),
+        )
 
     tops = [value for row in drawn for value in margins(row) if value is not None]
     prepare = _over_budgets(drawn, [0.0, *tops])

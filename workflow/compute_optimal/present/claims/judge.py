@@ -19,10 +19,16 @@ from typing import Literal
 
 import numpy as np
 
-from compute_optimal.analyse.differences import ROUNDING, Resampling, differences, limits
+from compute_optimal.analyse.differences import (
+    ROUNDING,
+    FloatArray,
+    Resampling,
+    differences,
+    limits,
+)
+from compute_optimal.analyse.generality import Uncertain, holm, in_general
+from compute_optimal.analyse.quantities import mean_percent
 from compute_optimal.analyse.statements import SQL_FOLDER
-from compute_optimal.analyse.statistics.estimators import FloatArray
-from compute_optimal.analyse.statistics.generality import Uncertain, holm, in_general
 from compute_optimal.errors import StudyError
 from compute_optimal.present.query import Row, run_query
 from compute_optimal.study.config import Claim
@@ -137,9 +143,9 @@ def _corrected(judgements: Sequence[Judgement]) -> tuple[Judgement, ...]:
     corrected = [*judgements]
     for scale in {judgement.claim.scale for judgement in judgements}:
         of_scale = [
-            (i, found.strict)
-            for i, found in enumerate(judgements)
-            if found.claim.scale == scale and found.strict and found.strict.p is not None
+            (i, one.strict)
+            for i, one in enumerate(judgements)
+            if one.claim.scale == scale and one.strict and one.strict.p is not None
         ]
         every = holm([strict.p or 0.0 for _, strict in of_scale])
         for (i, strict), p in zip(of_scale, every.tolist(), strict=True):
@@ -277,8 +283,8 @@ def _measured_cases(
     return tuple(
         Case(
             name=row["case_name"],
-            value=100 * float(np.mean(row["value"])),
-            reference=100 * float(np.mean(row["reference"])),
+            value=mean_percent(row["value"]),
+            reference=mean_percent(row["reference"]),
             difference=float(estimates[i]),
             low=float(low[i]),
             high=float(high[i]),
@@ -378,40 +384,25 @@ def _strict(
             reason = f"one {one} says nothing about {others} in general"
             return Strict("untested", reason)
         factors[kind] = models
-    found = in_general(
+    uncertain = in_general(
         estimates, replicates, _n_problems(rows), factors, x,
         [str(row.get("trend")) for row in rows], resampling.seed,
     )  # fmt: skip
-    found = _never_certain(found, _n_problems(rows))
-    p, holds = _p_value(claim, found)
-    low, high = found.limits(resampling.confidence)
+    p, holds = _p_value(claim, uncertain)
+    low, high = uncertain.limits(resampling.confidence)
     named = {"policies": "policies", "prms": "PRMs"}
     resampled = " and ".join(f"{len({*of})} {named[kind]}" for kind, of in factors.items())
     return Strict("untested", "", low, high, p, None, resampled, holds)
 
 
-def _never_certain(found: Uncertain, n_problems: int) -> Uncertain:
-    """Where no problem differs: as uncertain as unseen problems leave it (``limits``)."""
-    if found.error > ROUNDING:
-        return found
-    unseen = 100 * (1 - 0.025 ** (1 / n_problems))
-    return replace(found, error=unseen / 1.96)
+_SIDES: Mapping[str, Literal["above", "below", "within"]] = {"equal": "within", "falls": "below"}
+"""Where what a rule expects lies; above its margin unless it is named here."""
 
 
-def _p_value(claim: Claim, found: Uncertain) -> tuple[float, bool]:
+def _p_value(claim: Claim, uncertain: Uncertain) -> tuple[float, bool]:
     """Two-sided p of the side that the estimate lies on, and whether that is the claim's."""
-    rule = claim.rule
-    other = replace(found, estimate=-found.estimate)
-    if rule.expect == "equal":
-        if abs(found.estimate) <= rule.margin:
-            return max(found.p_above(-rule.margin), other.p_above(-rule.margin)), True
-        outside = found if found.estimate > 0 else other
-        return outside.p_above(rule.margin), False
-    if rule.expect == "falls":
-        found, other = other, found
-    if found.estimate > rule.margin:
-        return found.p_above(rule.margin), True
-    return other.p_above(-rule.margin), False
+    side = _SIDES.get(claim.rule.expect, "above")
+    return uncertain.p_of_its_side(side, claim.rule.margin)
 
 
 def _strict_on_each(
@@ -422,7 +413,7 @@ def _strict_on_each(
     for i, row in enumerate(rows):
         n_problems = len(row["problem_ids"])
         alone = in_general(estimates[i : i + 1], replicates[:, i : i + 1], n_problems, {})
-        decided.append(_p_value(claim, _never_certain(alone, n_problems)))
+        decided.append(_p_value(claim, alone))
     failing = [p for p, holds in decided if not holds]
     if failing:
         return Strict("untested", "", p=min(1.0, len(decided) * min(failing)), holds=False)

@@ -18,7 +18,7 @@ from typing import Any, get_args
 
 import polars as pl
 
-from compute_optimal.analyse.statistics.estimators import Scoring, trajectory_scores
+from compute_optimal.analyse.answer_grid import SCORINGS, scores_of_solution
 from compute_optimal.judge.answers import scores_of, scores_of_adopted
 from compute_optimal.policies.steps import split_steps
 from compute_optimal.present.pages.page import json_block, page
@@ -38,7 +38,6 @@ SIZE_LIMIT = 5_000_000
 _AMOUNTS = ((3, 16), (2, 16), (1, 16), (1, 4))
 """Problems of a kind and the largest budget shown, from what is best to see to what fits."""
 
-_SCORINGS: tuple[Scoring, ...] = get_args(Scoring)
 _FATES: tuple[Fate, ...] = get_args(Fate)
 _FOLDER = Path(__file__).parent
 
@@ -116,7 +115,7 @@ def _data(
         "beamWidth": study.beam_width,
         "methods": list(study.methods),
         "prms": [{"name": name, "title": study.prm_facts(name).title} for name in names],
-        "scorings": _SCORINGS,
+        "scorings": SCORINGS,
         "fates": _FATES,
         "cells": data_of_cells,
         "texts": texts.all,
@@ -389,13 +388,11 @@ def _scores(margins: Sequence[float] | None) -> dict[str, Any] | None:
     """Margins of the steps and, by scoring, what a trajectory is ranked and weighted by."""
     if not margins:
         return None
-    trajectories = [
-        trajectory_scores(list(margins), [len(margins)], scoring) for scoring in _SCORINGS
-    ]
+    scores = scores_of_solution(margins)
     return {
         "margins": [_rounded(margin) for margin in margins],
-        "ranking": [_rounded(float(scores.ranking[0]), 6) for scores in trajectories],
-        "weight": [_rounded(float(scores.vote_weight[0])) for scores in trajectories],
+        "ranking": [_rounded(ranking, 6) for ranking, _ in scores],
+        "weight": [_rounded(weight) for _, weight in scores],
     }
 
 

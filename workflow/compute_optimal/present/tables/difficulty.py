@@ -15,8 +15,7 @@ from compute_optimal.present.tables.model import (
     percent_of,
 )
 from compute_optimal.present.tables.public import method_name
-
-_BUCKETS = ("easy", "medium", "hard")
+from compute_optimal.study.buckets import BUCKETS
 
 
 def wrong_buckets(database: Path | str) -> Table:
@@ -25,8 +24,8 @@ def wrong_buckets(database: Path | str) -> Table:
         Column("task", "Task"),
         Column("policy", "Policy"),
         Column("samples", "Samples per problem", "number", digits=0),
-        *(Column(name, name.capitalize(), "number", digits=0) for name in _BUCKETS),
-        *(Column(f"wrong_{name}", f"wrongly {name}", "number", digits=1) for name in _BUCKETS),
+        *(Column(name, name.capitalize(), "number", digits=0) for name in BUCKETS),
+        *(Column(f"wrong_{name}", f"wrongly {name}", "number", digits=1) for name in BUCKETS),
         Column("wrong_percent", "In the wrong bucket (%)", "number", digits=1),
     ]
     rows = [
@@ -34,8 +33,8 @@ def wrong_buckets(database: Path | str) -> Table:
             row["task_title"],
             row["policy_title"],
             row["n_samples"],
-            *(row[f"n_{name}"] for name in _BUCKETS),
-            *(row[f"wrong_{name}"] or 0.0 for name in _BUCKETS),
+            *(row[f"n_{name}"] for name in BUCKETS),
+            *(row[f"wrong_{name}"] or 0.0 for name in BUCKETS),
             100 * row["wrong"] / row["n_problems"],
         ]
         for row in run_query("wrong_buckets", Path(database))

@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
-from compute_optimal.analyse.statistics.intervals import (
-    Interval,
-    bootstrap_weights,
-    difference_interval,
-    mean_interval,
-)
+from compute_optimal.analyse.quantities import mean_accuracy, mean_difference, resampling_of
 from compute_optimal.present.query import Row
-from compute_optimal.present.tables.model import Cell, Column, Estimate, Table
+from compute_optimal.present.tables.model import Cell, Column, Table
 
 
 def sensitivity(rows: Sequence[Row], title: str) -> Table:
@@ -46,19 +39,11 @@ def _row(row: Row) -> list[Cell]:
     names: list[Cell] = [row["task_title"], row["policy_title"], row["grader_title"]]
     if row["n_pairs"] is None:
         return [*names, *[None] * 7]
-    here, there = (np.array(row[name])[:, None] for name in ("accuracies", "other_accuracies"))
-    weights = bootstrap_weights(len(here), row["replicates"], row["seed"])
+    here, there, resampling = row["accuracies"], row["other_accuracies"], resampling_of(row)
     estimates = (
-        mean_interval(here, weights, row["confidence"]),
-        mean_interval(there, weights, row["confidence"]),
-        difference_interval(there, here, weights, row["confidence"]),
+        mean_accuracy(here, resampling),
+        mean_accuracy(there, resampling),
+        mean_difference(there, here, resampling),
     )
     counts = row["n_right_here_only"], row["n_right_there_only"]
-    return [*names, row["n_pairs"], sum(counts), *counts, *map(_in_percent, estimates)]
-
-
-def _in_percent(interval: Interval) -> Estimate:
-    value, low, high = (
-        100 * float(ends[0]) for ends in (interval.estimate, interval.low, interval.high)
-    )
-    return Estimate(value, low, high)
+    return [*names, row["n_pairs"], sum(counts), *counts, *estimates]

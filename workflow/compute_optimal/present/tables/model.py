@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from compute_optimal.analyse.quantities import Estimate as Estimate
+from compute_optimal.analyse.quantities import Relation as Relation
 from compute_optimal.present.pages.page import page, sorting_script
 from compute_optimal.present.style import NOT_RUN, one_line, parameters_text, percent
 
-Relation = Literal["=", ">", "<"]
 TIES = (
     "PRMs and methods joined by 'or' do equally well: the answer is either's, each for an equal "
     "share of the problems."
@@ -31,18 +32,6 @@ MARK = "†"
 NOT_APPLICABLE = "–"
 """What a cell says to people if there can be nothing in it."""
 _SIGNS: dict[Relation, str] = {"=": "", ">": ">", "<": "<"}
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A number with its interval. A relation says that the value or an end is only a bound."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
-    relation: Relation = "="
-    low_relation: Relation = "="
-    high_relation: Relation = "="
 
 
 @dataclass(frozen=True, slots=True)

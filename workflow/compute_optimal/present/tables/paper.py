@@ -19,8 +19,9 @@ from compute_optimal.present.tables.model import (
     Table,
     percent_of,
 )
+from compute_optimal.study.buckets import BUCKETS
 
-_DIFFICULTIES = ("easy", "medium", "hard", "all", "unknown")
+_DIFFICULTIES = (*BUCKETS, "all", "unknown")
 _RULES = {
     "majority": "Majority",
     "prm_min prm_max": "PRM-Min-Max",

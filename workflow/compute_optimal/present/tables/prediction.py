@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from compute_optimal.analyse.differences import Resampling, differences, limits
+from compute_optimal.analyse.quantities import compared_on_one_task
 from compute_optimal.present.query import Row
 from compute_optimal.present.tables.model import (
     NOT_APPLICABLE,
@@ -28,20 +28,10 @@ _RULES = {
 }
 
 
-def gaps(rows: Sequence[Row]) -> list[tuple[Row, float, float, float]]:
-    """Each row with its difference and limits in points, paired over problems."""
-    compared = [row for row in rows if row["against"] is not None]
-    if not compared:
-        return []
-    task = [{**row, "task": "t"} for row in compared]
-    first = compared[0]
-    resampling = Resampling(first["replicates"], first["confidence"], first["seed"])
-    estimates, replicates = differences(task, resampling, relative=False)
-    sizes = [len(row["problem_ids"]) for row in compared]
-    low, high = limits(estimates, replicates, sizes, resampling.confidence)
-    return [
-        (row, float(estimates[i]), float(low[i]), float(high[i])) for i, row in enumerate(compared)
-    ]
+def gaps(rows: Sequence[Row]) -> list[tuple[Row, Estimate]]:
+    """Each row that compares something, with its difference in points, paired over problems."""
+    comparing = [row for row in rows if row["against"] is not None]
+    return [*zip(comparing, compared_on_one_task(comparing), strict=True)]
 
 
 def predicted(rows: Sequence[Row], title: str) -> Table:
@@ -61,7 +51,7 @@ def predicted(rows: Sequence[Row], title: str) -> Table:
         Column("n_problems", "Problems", "number", 0),
     ]
     body: list[list[Cell]] = []
-    for row, value, low, high in gaps(rows):
+    for row, difference in gaps(rows):
         n = len(row["problem_ids"])
         body.append(
             [
@@ -75,7 +65,7 @@ def predicted(rows: Sequence[Row], title: str) -> Table:
                 _AGAINST[row["against"]],
                 100 * sum(row["reference"]) / n,
                 row["other_samples"],
-                Estimate(value, low, high),
+                difference,
                 n,
             ]
         )

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from compute_optimal.analyse.differences import Resampling, differences, limits
-from compute_optimal.analyse.statistics.selection import paper_rule
+from compute_optimal.analyse.paper_rule import methods_of_paper
+from compute_optimal.analyse.quantities import compared, compared_both_ways
 from compute_optimal.present import style
 from compute_optimal.present.query import Row
-from compute_optimal.present.tables.model import Cell, Column, Estimate, Table, percent_of
+from compute_optimal.present.tables.model import Cell, Column, Table, percent_of
 
 UNKNOWN = "unknown"
 _METHODS = {
@@ -28,52 +27,6 @@ _RULES = {
     "oracle": "the best of each problem",
     "optimism_gap": "optimism: same minus other problems",
 }
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A difference of accuracies in points, paired over ``n_problems``; None if there are none."""
-
-    difference: Estimate | None
-    value: float | None
-    reference: float | None
-    n_problems: int
-
-
-def compared(row: Row) -> Comparison:
-    """``value`` minus ``reference`` of a row's problems (lists), as the verdicts work it out."""
-    return _comparisons(row, [[*range(len(row["problem_ids"]))]])[0]
-
-
-def compared_both_ways(row: Row) -> tuple[Comparison, Comparison]:
-    """On all problems, and on those where ``has_answer`` is true."""
-    answered = [i for i, has_answer in enumerate(row["has_answer"]) if has_answer]
-    every, some = _comparisons(row, [[*range(len(row["problem_ids"]))], answered])
-    return every, some
-
-
-def _comparisons(row: Row, parts: Sequence[Sequence[int]]) -> list[Comparison]:
-    """One for each part of the problems; they share the resampled problems."""
-    shared = {"task": row["task"], "widening": row.get("widening")}
-    lists = ("problem_ids", "value", "reference")
-    cases = [{**shared, **{name: [row[name][i] for i in part] for name in lists}} for part in parts]
-    known = [case for case in cases if case["problem_ids"]]
-    resampling = Resampling(row["replicates"], row["confidence"], row["seed"])
-    means, replicates = differences(known, resampling, relative=False)
-    sizes = [len(case["problem_ids"]) for case in known]
-    low, high = limits(means, replicates, sizes, resampling.confidence)
-    estimates = iter(map(Estimate, means.tolist(), low.tolist(), high.tolist()))
-    return [
-        Comparison(
-            next(estimates),
-            100 * sum(case["value"]) / len(case["value"]),
-            100 * sum(case["reference"]) / len(case["reference"]),
-            len(case["problem_ids"]),
-        )
-        if case["problem_ids"]
-        else Comparison(None, None, None, 0)
-        for case in cases
-    ]
 
 
 def small_against_large(rows: Sequence[Row], title: str) -> Table:
@@ -287,8 +240,8 @@ def _in_words(chosen: str) -> str:
 def _asked_by_paper(row: Row) -> str:
     """The methods that the paper's rule takes, by difficulty."""
     asked = {
-        bucket: method_name(paper_rule("MATH-500", row["n_parameters"], bucket))
-        for bucket in ("easy", "medium", "hard")
+        bucket: method_name(method)
+        for bucket, method in methods_of_paper("MATH-500", row["n_parameters"]).items()
     }
     return "asks for " + "; ".join(f"{bucket}: {method}" for bucket, method in asked.items())
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
-from compute_optimal.analyse.statistics.intervals import difference_interval, problem_weights
+from compute_optimal.analyse.quantities import mean_difference, resampling_of
 from compute_optimal.present.query import Row
 from compute_optimal.present.tables.model import Cell, Column, Estimate, Table, percent_of
 
@@ -58,11 +56,6 @@ def against_majority(rows: Sequence[Row], title: str) -> Table:
 
 
 def _difference(row: Row) -> Estimate:
-    weights = problem_weights(row["problem_ids"], row["replicates"], row["seed"])
-    values, reference = (
-        np.array(row[name], dtype=np.float64)[:, None]
-        for name in ("accuracies", "majority_accuracies")
+    return mean_difference(
+        row["accuracies"], row["majority_accuracies"], resampling_of(row), row["problem_ids"]
     )
-    interval = difference_interval(values, reference, weights, row["confidence"])
-    estimate, low, high = (100 * float(part[0]) for part in interval[:3])
-    return Estimate(estimate, low, high)

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from compute_optimal.analyse.differences import ROUNDING
 from compute_optimal.analyse.statistics.estimators import FloatArray, IntArray
 
 RESAMPLINGS = 500
@@ -32,7 +33,9 @@ class Uncertain:
 
     def limits(self, confidence: float) -> tuple[float, float]:
         """Of the interval of Student's t."""
-        half = student_quantile(0.5 + confidence / 2, self.degrees) * self.error
+        from scipy import special
+
+        half = float(special.stdtrit(self.degrees, 0.5 + confidence / 2)) * self.error
         return self.estimate - half, self.estimate + half
 
     def p_above(self, bound: float) -> float:
@@ -41,7 +44,28 @@ class Uncertain:
             return 1.0
         if self.error == 0:
             return 0.0
-        return min(1.0, 2 * student_tail((self.estimate - bound) / self.error, self.degrees))
+        from scipy import special
+
+        t = (bound - self.estimate) / self.error
+        return min(1.0, 2 * float(special.stdtr(self.degrees, t)))
+
+    def p_of_its_side(
+        self, side: Literal["above", "below", "within"], margin: float
+    ) -> tuple[float, bool]:
+        """Two-sided p of the side that the estimate lies on, and whether that is ``side``.
+
+        "above": more than ``margin``; "below": less than -``margin``; "within": no further from 0.
+        """
+        mirrored = replace(self, estimate=-self.estimate)
+        if side == "within":
+            if abs(self.estimate) <= margin:
+                return max(self.p_above(-margin), mirrored.p_above(-margin)), True
+            outside = self if self.estimate > 0 else mirrored
+            return outside.p_above(margin), False
+        one, other = (mirrored, self) if side == "below" else (self, mirrored)
+        if one.estimate > margin:
+            return one.p_above(margin), True
+        return other.p_above(-margin), False
 
 
 def in_general(
@@ -86,7 +110,11 @@ def in_general(
         # What is taken off makes the rest no more certain.
         uncertain += (spread * n / (n - 1)) ** 2 / (n - 1)
     degrees = variance**2 / uncertain if uncertain else float(n_problems - 1)
-    return Uncertain(float(value @ whole), math.sqrt(variance), degrees)
+    error = math.sqrt(variance)
+    if error <= ROUNDING:
+        # Where no problem differs: as uncertain as unseen problems leave it (``limits``), at 95%.
+        error = 100 * (1 - 0.025 ** (1 / n_problems)) / 1.96
+    return Uncertain(float(value @ whole), error, degrees)
 
 
 def _weights(drawn: FloatArray, x: FloatArray | None, trends: Sequence[str]) -> FloatArray:
@@ -127,44 +155,3 @@ def holm(p_values: ArrayLike) -> FloatArray:
     corrected = np.empty_like(p)
     corrected[order] = np.minimum(np.maximum.accumulate(p[order] * factors), 1.0)
     return corrected
-
-
-def student_tail(t: float, degrees: float) -> float:
-    """Chance that Student's t is above ``t`` >= 0, to 1e-7.
-
-    With t = sqrt(degrees) tan(u) the density is that of cos(u)^(degrees - 1), which Gauss-Legendre
-    nodes integrate.
-    """
-    # Beyond, it is the normal distribution to within 2e-8.
-    degrees = min(degrees, 1e7)
-    start = math.atan(t / math.sqrt(degrees))
-    # Where degrees are many, all of it is within a few of these widths.
-    end = min(math.pi / 2, start + 40 / math.sqrt(degrees))
-    nodes, weights = _legendre()
-    u = start + (end - start) * (nodes + 1) / 2
-    log_constant = (
-        math.lgamma((degrees + 1) / 2) - math.lgamma(degrees / 2) - 0.5 * math.log(math.pi)
-    )
-    with np.errstate(divide="ignore"):
-        density = np.exp(log_constant + (degrees - 1) * np.log(np.cos(u)))
-    return float((weights * density).sum() * (end - start) / 2)
-
-
-@cache
-def _legendre() -> tuple[FloatArray, FloatArray]:
-    nodes, weights = np.polynomial.legendre.leggauss(200)
-    return nodes, weights
-
-
-def student_quantile(share: float, degrees: float) -> float:
-    """The t below which Student's t is with the chance ``share`` > 0.5."""
-    low, high = 0.0, 2.0
-    while student_tail(high, degrees) > 1 - share and high < 1e12:
-        low, high = high, 2 * high
-    for _ in range(60):
-        middle = (low + high) / 2
-        if student_tail(middle, degrees) > 1 - share:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2

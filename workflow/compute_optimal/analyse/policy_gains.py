@@ -1,0 +1,92 @@
+"""What test-time scaling gains a policy: Table 5's two gains, with paired intervals.
+
+Intervals resample the problems and keep the choice of a strategy, so they do not show its optimism.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from compute_optimal.analyse.differences import Resampling
+from compute_optimal.analyse.quantities import Estimate, Relation, Row
+from compute_optimal.analyse.statistics.estimators import FloatArray
+from compute_optimal.analyse.statistics.intervals import bootstrap_means, bootstrap_weights
+from compute_optimal.analyse.statistics.selection import efficiency_gain
+
+_Bounded = tuple[float, Relation]
+
+_RELATIONS: dict[str, Relation] = {"exact": "=", "lower_bound": ">", "upper_bound": "<"}
+
+
+def performance_gain_of(cot: Row, optimal: Row, resampling: Resampling) -> Estimate | None:
+    """(compute-optimal - CoT) / CoT in %, on the problems that both have; None where CoT is 0.
+
+    Rows have ``problem_ids`` and ``accuracies``, lists of one order.
+    """
+    pair = _aligned([cot, optimal])
+    before, after = pair.mean(axis=0)
+    if before == 0:
+        return None
+    means = _resampled_means(pair, resampling)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        gains = 100 * (means[:, 1] - means[:, 0]) / means[:, 0]
+    # A replicate in which CoT solves nothing is a gain without bound.
+    replicates = np.where(np.isnan(gains), np.inf, gains)
+    return _estimate(
+        (float(100 * (after - before) / before), "="),
+        [(float(gain), "=") for gain in replicates],
+        resampling.confidence,
+    )
+
+
+def efficiency_gain_of(
+    majority: Mapping[int, Row], optimal: Mapping[int, Row], resampling: Resampling
+) -> Estimate | None:
+    """Samples that majority voting needs for its best accuracy, as a multiple of those that
+    compute-optimal scaling needs for the same; None where majority voting solves nothing.
+
+    Both are rows by budget, with ``problem_ids`` and ``accuracies``.
+    """
+    budgets = sorted(majority), sorted(optimal)
+    rows = [*(majority[n] for n in budgets[0]), *(optimal[n] for n in budgets[1])]
+    values = _aligned(rows)
+    split = len(budgets[0])
+    if not values[:, :split].any():
+        return None
+
+    def gain(means: FloatArray) -> _Bounded:
+        efficiency = efficiency_gain(budgets[0], means[:split], budgets[1], means[split:])
+        return efficiency.gain, _RELATIONS[efficiency.kind]
+
+    return _estimate(
+        gain(values.mean(axis=0)),
+        [gain(means) for means in _resampled_means(values, resampling)],
+        resampling.confidence,
+    )
+
+
+def _aligned(rows: Sequence[Row]) -> FloatArray:
+    """Accuracies [problems, rows] of the problems that all rows have."""
+    shared: set[Any] = reduce(set.intersection, (set(row["problem_ids"]) for row in rows))
+    of_rows = [dict(zip(row["problem_ids"], row["accuracies"], strict=True)) for row in rows]
+    return np.array([[of_row[problem] for of_row in of_rows] for problem in sorted(shared)])
+
+
+def _resampled_means(values: FloatArray, resampling: Resampling) -> FloatArray:
+    """Means [replicates, columns] over problems drawn with replacement, shared by all columns."""
+    return bootstrap_means(
+        values, bootstrap_weights(len(values), resampling.replicates, resampling.seed)
+    )
+
+
+def _estimate(value: _Bounded, replicates: Sequence[_Bounded], confidence: float) -> Estimate:
+    """Percentile interval whose ends are replicates, so that a bound stays recognisable."""
+    ordered = sorted(replicates)
+    tail = (1 - confidence) / 2
+    low = ordered[int(tail * len(ordered))]
+    high = ordered[-1 - int(tail * len(ordered))]
+    return Estimate(value[0], low[0], high[0], value[1], low[1], high[1])

@@ -1,0 +1,160 @@
+"""Numbers with their intervals, of rows that a query finds by the reader's choice.
+
+Figures and tables may be asked for by another task, score or vote than the study's own, so these
+numbers are in no table of the database. Accuracies are fractions, an entry a problem, in lists of
+the same order; what is said of them is in percent, and of differences in percentage points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any, Literal
+
+import numpy as np
+
+from compute_optimal.analyse.differences import Resampling, differences, limits
+from compute_optimal.analyse.statistics.estimators import FloatArray
+from compute_optimal.analyse.statistics.intervals import (
+    Interval,
+    bootstrap_weights,
+    difference_interval,
+    mean_interval,
+    problem_weights,
+    wilson_interval,
+)
+
+Row = Mapping[str, Any]
+Relation = Literal["=", ">", "<"]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A number with its interval. A relation says that the value or an end is only a bound."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    relation: Relation = "="
+    low_relation: Relation = "="
+    high_relation: Relation = "="
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Of the interval; the value itself where an end is unknown."""
+        low, high = self.low, self.high
+        return self.value if low is None else low, self.value if high is None else high
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A difference of accuracies in points, paired over ``n_problems``; None if there are none."""
+
+    difference: Estimate | None
+    value: float | None
+    reference: float | None
+    n_problems: int
+
+
+def resampling_of(row: Row) -> Resampling:
+    """The study's settings of intervals, which a row carries."""
+    return Resampling(row["replicates"], row["confidence"], row["seed"])
+
+
+def mean_percent(accuracies: Sequence[float]) -> float:
+    """Mean over problems in %, alone."""
+    return 100 * float(np.mean(accuracies))
+
+
+def mean_accuracy(accuracies: Sequence[float], resampling: Resampling) -> Estimate:
+    """Mean over problems, which are in the order of their names, in %."""
+    weights = bootstrap_weights(len(accuracies), resampling.replicates, resampling.seed)
+    return _in_percent(mean_interval(_column(accuracies), weights, resampling.confidence))
+
+
+def mean_difference(
+    accuracies: Sequence[float],
+    reference: Sequence[float],
+    resampling: Resampling,
+    problem_ids: Sequence[str] | None = None,
+) -> Estimate:
+    """Mean of ``accuracies`` minus ``reference``, paired by problem, in points.
+
+    Without ``problem_ids``, problems are in the order of their names.
+    """
+    settings = resampling.replicates, resampling.seed
+    weights = (
+        bootstrap_weights(len(accuracies), *settings)
+        if problem_ids is None
+        else problem_weights(problem_ids, *settings)
+    )
+    pair = _column(accuracies), _column(reference)
+    return _in_percent(difference_interval(*pair, weights, resampling.confidence))
+
+
+def share(n_successes: int, n_trials: int, confidence: float) -> Estimate:
+    """A share of single outcomes in %, with Wilson's interval."""
+    low, high = wilson_interval(n_successes, n_trials, confidence)
+    return Estimate(100 * n_successes / n_trials, 100 * float(low), 100 * float(high))
+
+
+def margin(standard_error: float, confidence: float) -> float:
+    """Half the interval of a normal distribution, in the unit of its standard error."""
+    return NormalDist().inv_cdf(0.5 + confidence / 2) * standard_error
+
+
+def compared(row: Row) -> Comparison:
+    """``value`` minus ``reference`` of a row's problems (lists), as the verdicts work it out."""
+    return _comparisons(row, [[*range(len(row["problem_ids"]))]])[0]
+
+
+def compared_both_ways(row: Row) -> tuple[Comparison, Comparison]:
+    """On all problems, and on those where ``has_answer`` is true."""
+    answered = [i for i, has_answer in enumerate(row["has_answer"]) if has_answer]
+    every, some = _comparisons(row, [[*range(len(row["problem_ids"]))], answered])
+    return every, some
+
+
+def compared_on_one_task(rows: Sequence[Row]) -> list[Estimate]:
+    """``value`` minus ``reference`` of each row; rows share the resampled problems of one task."""
+    if not rows:
+        return []
+    cases = [{**row, "task": "t"} for row in rows]
+    return _differences(cases, resampling_of(rows[0]))
+
+
+def _comparisons(row: Row, parts: Sequence[Sequence[int]]) -> list[Comparison]:
+    """One for each part of the problems; they share the resampled problems."""
+    shared = {"task": row["task"], "widening": row.get("widening")}
+    lists = ("problem_ids", "value", "reference")
+    cases = [{**shared, **{name: [row[name][i] for i in part] for name in lists}} for part in parts]
+    known = [case for case in cases if case["problem_ids"]]
+    estimates = iter(_differences(known, resampling_of(row)))
+    return [
+        Comparison(
+            next(estimates),
+            100 * sum(case["value"]) / len(case["value"]),
+            100 * sum(case["reference"]) / len(case["reference"]),
+            len(case["problem_ids"]),
+        )
+        if case["problem_ids"]
+        else Comparison(None, None, None, 0)
+        for case in cases
+    ]
+
+
+def _differences(cases: Sequence[Row], resampling: Resampling) -> list[Estimate]:
+    means, replicates = differences(cases, resampling, relative=False)
+    sizes = [len(case["problem_ids"]) for case in cases]
+    low, high = limits(means, replicates, sizes, resampling.confidence)
+    return [*map(Estimate, means.tolist(), low.tolist(), high.tolist())]
+
+
+def _column(values: Sequence[float]) -> FloatArray:
+    return np.array(values, dtype=np.float64)[:, None]
+
+
+def _in_percent(interval: Interval) -> Estimate:
+    value, low, high = (100 * float(ends[0]) for ends in interval[:3])
+    return Estimate(value, low, high)
