@@ -48,6 +48,21 @@ def test_one_model_says_nothing_about_others() -> None:
         in_general([1.0, 2.0], np.ones((5, 2)), 10, {"policy": ["a", "a"]})
 
 
+def test_resampled_problems_without_a_reference_are_left_out() -> None:
+    """A gain in % of an accuracy that some replicates have at 0 has a width all the same."""
+    rng = np.random.default_rng(0)
+    replicates = rng.normal(50.0, 10.0, size=(400, 1))
+    without = replicates.copy()
+    without[::7] = np.inf
+    without[3::7] = np.nan
+    known = np.isfinite(without).all(axis=1)
+    assert in_general([50.0], without, 30, {}) == in_general([50.0], replicates[known], 30, {})
+    low, high = in_general([50.0], without, 30, {}).limits(0.95)
+    assert low < 35 < 65 < high
+    nothing = in_general([50.0], np.full((5, 1), np.nan), 30, {})
+    assert nothing.p_above(0.0) == 1.0
+
+
 def covered(
     n_policies: int,
     n_prms: int,

@@ -88,9 +88,13 @@ def in_general(
     which there is one.
     """
     value = np.asarray(cases, dtype=np.float64)
+    # A relative difference has no replicate where the resampled reference is 0.
+    replicates = replicates[np.isfinite(replicates).all(axis=1)]
     place = None if x is None else np.asarray(x, dtype=np.float64)
     once = np.ones((1, len(value)))
     whole = _weights(once, place, trends)[0]
+    if len(replicates) < 2:
+        return Uncertain(float(value @ whole), math.inf, 1.0)
     of_problems = float((replicates @ whole).var(ddof=1))
     variance, uncertain = of_problems, of_problems**2 / max(n_problems - 1, 1)
     noise = (replicates[:_NOISE_REPLICATES] - value).T
