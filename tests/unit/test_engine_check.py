@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from compute_optimal.generate.engine_check import Check, Report
+from compute_optimal.ship.engine_check import Check, Report
 
 EVIL = "</td><script>alert(1)</script>"
 

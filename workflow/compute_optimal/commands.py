@@ -33,7 +33,7 @@ OTHER_FUNCTIONS = {
     "results-folder": "compute_optimal.study.config:results_folder",
     "lock": "compute_optimal.study.models:lock_study",
     "plan": "compute_optimal.study.schedule:plan_study",
-    "check-engine": "compute_optimal.generate.engine_check:check_engine",
+    "check-engine": "compute_optimal.ship.engine_check:check_engine",
     "adopt": "compute_optimal.adopt.collection:adopt_all",
     "import-gguf": "compute_optimal.engines.gguf:import_gguf",
     "choose-problems": "compute_optimal.micro.evaluation_set:choose_by_pilot",

@@ -55,13 +55,15 @@ WHERE
     )
     AND (study_budgets.budget IS NOT NULL OR curves.budget & (curves.budget - 1) = 0);
 
--- How able each PRM is to find wrong steps of a task (F1, %): measured on the task itself before
--- published, over all policies; a PRM of unknown ability has no row.
+-- The ability of each PRM on each task to find the first wrong step, over all policies: F1 in %, as
+-- measured on the very task or, where it was not, as published.
 CREATE OR REPLACE TEMP MACRO abilities() AS TABLE
-SELECT tasks.task, prm_ability.prm, prm_ability.ability
+SELECT
+    tasks.task, prm_ability.prm, prm_ability.ability, prm_ability.ci_low, prm_ability.ci_high,
+    prm_ability.source
 FROM tasks
 INNER JOIN prm_ability ON prm_ability.task = tasks.task OR prm_ability.task IS NULL
-WHERE prm_ability.policy IS NULL AND prm_ability.prm IS NOT NULL
+WHERE prm_ability.policy IS NULL AND prm_ability.ability IS NOT NULL
 QUALIFY
     row_number() OVER (
         PARTITION BY tasks.task, prm_ability.prm
@@ -502,21 +504,6 @@ WHERE
     found.series IS NOT NULL
     AND (found.series <> 'compute_optimal' OR cross_fitted.held_out IS NOT NULL)
     AND (found.task, found.policy) IN (SELECT (task, policy) FROM tested_pairs(scale_));
-
--- The ability of each PRM on each task to find the first wrong step, over all policies: F1 in %, as
--- measured on the very task or, where it was not, as published.
-CREATE OR REPLACE TEMP MACRO abilities() AS TABLE
-SELECT
-    tasks.task, prm_ability.prm, prm_ability.ability, prm_ability.ci_low, prm_ability.ci_high,
-    prm_ability.source
-FROM tasks
-INNER JOIN prm_ability ON prm_ability.task = tasks.task OR prm_ability.task IS NULL
-WHERE prm_ability.policy IS NULL AND prm_ability.ability IS NOT NULL
-QUALIFY
-    row_number() OVER (
-        PARTITION BY tasks.task, prm_ability.prm
-        ORDER BY prm_ability.task IS NULL, prm_ability.source
-    ) = 1;
 
 -- The F1 (%) above which a PRM is strong: halfway between the ablest of the PRMs that the paper calls weak
 -- and the poorest of those that it calls strong, as published for ProcessBench MATH (section 4.2).

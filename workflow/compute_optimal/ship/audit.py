@@ -25,7 +25,6 @@ from compute_optimal.engines.likelihood import Drawn, Likelihood, likelihoods
 from compute_optimal.errors import StudyError
 from compute_optimal.generate.loading import kept_open, policy_folder
 from compute_optimal.policies.prompts import encode_texts, load_tokenizer, prompt_ids
-from compute_optimal.present.pages.page import page as page_of
 from compute_optimal.ship.plausibility import (
     ERROR_RATE,
     chance_to_find,
@@ -45,7 +44,8 @@ from compute_optimal.ship.redrawing import (
     shipped_store,
     stored_rows,
 )
-from compute_optimal.store.partitions import Store, atomic_write
+from compute_optimal.ship.report import hand_over, report_page
+from compute_optimal.store.partitions import Store
 from compute_optimal.store.storage import Storage
 from compute_optimal.study.cells import ADOPTED_TABLES, Kind, collections, partition
 from compute_optimal.study.config import Study
@@ -116,11 +116,9 @@ class Audit:
     @property
     def html(self) -> str:
         """The page for a reader."""
-        here = Path(__file__).parent
-        return page_of(
-            here / "audit.html",
+        return report_page(
+            "audit.html",
             title=f"Audit of {', '.join(self.studies)}",
-            styles=[(here / "verify.css").read_text(encoding="utf-8")],
             audit=self,
             replaced=REPLACED,
             error_rate=ERROR_RATE,
@@ -159,15 +157,12 @@ def audit_studies(
     with tempfile.TemporaryDirectory() as folder:
         audited = audit(studies, Path(folder), share=SHARE if share is None else share, seed=seed)
     page = page or studies[0].results / "audit.html"
-    with atomic_write(page) as file:
-        file.write(audited.html.encode())
-    yield f"{audited.text}\npage: {page}"
-    if not audited.passed:
-        raise StudyError(
-            "what ships with these studies was not made as it says",
-            where=str(page),
-            cure="restore data/ from version control, or make it anew: make micro",
-        )
+    yield from hand_over(
+        audited,
+        page,
+        failure="what ships with these studies was not made as it says",
+        cure="restore data/ from version control, or make it anew: make micro",
+    )
     if not audited.drawn:
         raise StudyError(
             "nothing was drawn anew",

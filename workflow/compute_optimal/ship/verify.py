@@ -23,7 +23,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from compute_optimal.errors import StudyError
-from compute_optimal.present.pages.page import page as page_of
 from compute_optimal.ship.expected import (
     CLAIMS,
     Files,
@@ -33,6 +32,7 @@ from compute_optimal.ship.expected import (
     read_manifest,
     recompute,
 )
+from compute_optimal.ship.report import hand_over, report_page
 from compute_optimal.store import partitions, units
 from compute_optimal.study.cells import Grid, all_partitions, collection_of
 from compute_optimal.study.config import Study
@@ -53,7 +53,6 @@ PLATFORM_DIFFERENCE = 1e-7
 
 _SAMPLED = ("accuracy", "ci_low", "ci_high")
 _SHOWN = 5
-_PAGE = Path(__file__).parent / "verify.html"
 
 
 @dataclass(frozen=True)
@@ -83,10 +82,9 @@ class Verification:
         """The page for a reader."""
         header, *rows = self.claims or ((),)
         claims = [dict(zip(header, row, strict=False)) for row in rows]
-        return page_of(
-            _PAGE,
+        return report_page(
+            "verify.html",
             title=f"Verification of the study {self.study}",
-            styles=[(Path(__file__).parent / "verify.css").read_text(encoding="utf-8")],
             verification=self,
             claims=[{**claim, "measured": _measured(claim)} for claim in claims],
             made=_made(),
@@ -138,16 +136,12 @@ def verify_study(
     """
     with tempfile.TemporaryDirectory() as folder:
         verification = verify(study, expected, Path(folder), tier=tier, cores=cores)
-    file_of_page = page or study.results / "verify.html"
-    with partitions.atomic_write(file_of_page) as file:
-        file.write(verification.html.encode())
-    yield f"{verification.text}\npage: {file_of_page}"
-    if not verification.passed:
-        raise StudyError(
-            "what ships with this study is not what it claims to be",
-            where=str(file_of_page),
-            cure="restore data/ from version control; if the change was meant: make ship",
-        )
+    yield from hand_over(
+        verification,
+        page or study.results / "verify.html",
+        failure="what ships with this study is not what it claims to be",
+        cure="restore data/ from version control; if the change was meant: make ship",
+    )
 
 
 def verify(study: Study, shipped: Path, folder: Path, *, tier: int, cores: int) -> Verification:

@@ -22,7 +22,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import jinja2
 import polars as pl
 
 from compute_optimal import __version__
@@ -35,7 +34,8 @@ from compute_optimal.generate.jobs import draw_samples
 from compute_optimal.generate.loading import Policy, Prm, gpu_shares, open_policy, open_prm
 from compute_optimal.micro.process_reward_model import ProcessRewardModel
 from compute_optimal.prms import PrmInput
-from compute_optimal.store.partitions import Store, atomic_write
+from compute_optimal.ship.report import hand_over, report_page
+from compute_optimal.store.partitions import Store
 from compute_optimal.store.storage import Storage
 from compute_optimal.study import cells
 from compute_optimal.study.config import (
@@ -53,8 +53,6 @@ from compute_optimal.tasks.arithmetic_chains import generate, solution_steps
 TASK = "arithmetic-chains"
 SHIPPED = "data/models"
 """Folder of the models that ship, and can be had on any machine."""
-
-_PAGE = Path(__file__).parent / "engine_check.html"
 
 
 @dataclass(frozen=True)
@@ -85,8 +83,7 @@ class Report:
     @property
     def html(self) -> str:
         """The page that can be attached to a report of a fault."""
-        template = jinja2.Template(_PAGE.read_text(encoding="utf-8"), autoescape=True)
-        return str(template.render(report=self))
+        return report_page("engine_check.html", title="Engines on this machine", report=self)
 
     @property
     def text(self) -> str:
@@ -132,15 +129,12 @@ def check_engine(study: Study, page: Path, *, quick: bool) -> Iterator[str]:
     anything is outside its expected range, and where nothing can be looked at.
     """
     report = looked_at(study.registry, QUICK if quick else Sizes())
-    with atomic_write(page) as file:
-        file.write(report.html.encode())
-    yield f"{report.text}\npage: {page}"
-    if not report.passed:
-        raise StudyError(
-            "something is outside its expected range",
-            where=str(page),
-            cure="the page says for each what to do; attach it to a report",
-        )
+    yield from hand_over(
+        report,
+        page,
+        failure="something is outside its expected range",
+        cure="the page says for each what to do; attach it to a report",
+    )
 
 
 def looked_at(registry: Path, sizes: Sizes) -> Report:
