@@ -89,14 +89,14 @@ def read_listing(path: Path) -> dict[str, str]:
         ) from None
     listing: dict[str, str] = {}
     for number, line in enumerate(lines, start=1):
-        found = _LISTED.fullmatch(line)
-        if found is None or found[2] in listing or ".." in found[2].split("/"):
+        match = _LISTED.fullmatch(line)
+        if match is None or match[2] in listing or ".." in match[2].split("/"):
             raise StudyError(
                 "not a line of sha256sum, or a name that stands twice or leads out",
                 where=f"{path}, line {number}",
                 cure="write it anew: sha256sum $(find . -type f) in the folder of the files",
             )
-        listing[found[2]] = found[1]
+        listing[match[2]] = match[1]
     return listing
 
 
@@ -211,19 +211,19 @@ def _stored(
         if place.is_dir()
         else read_members(place, only={*missing})
     )
-    found: set[str] = set()
+    given_paths: set[str] = set()
     for member in members:
         path = missing.get(member.name.removeprefix("./"))
-        if path is None or path in found:
+        if path is None or path in given_paths:
             continue
-        found.add(path)
+        given_paths.add(path)
         if member.content is None:
             yield path, _OtherBytes(f"refused in {place}: {member.refusal}")
         elif (actual := _sha256(member.content)) != wanted[path]:
             yield path, _OtherBytes(_differs(actual, wanted[path], str(place)))
         else:
             yield path, member.content
-        if len(found) == len(wanted):
+        if len(given_paths) == len(wanted):
             return
 
 

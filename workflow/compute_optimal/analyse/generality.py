@@ -145,10 +145,10 @@ def slope_weights(drawn: FloatArray, x: FloatArray, trends: Sequence[str]) -> Fl
         )  # fmt: skip
         deviation[:, inside] = x[inside] - mean
     spread = (drawn * deviation**2).sum(axis=1, keepdims=True)
-    found: FloatArray = np.divide(
+    weights: FloatArray = np.divide(
         drawn * deviation, spread, out=np.full_like(drawn, np.nan), where=spread > 1e-12
     )
-    return found
+    return weights
 
 
 def holm(p_values: ArrayLike) -> FloatArray:

@@ -331,9 +331,9 @@ def _examine(
 
 def _budgets(ways: Sequence[Way], pools: Sequence[_Pool]) -> list[int]:
     """Budgets above the probes that every way round has outcomes of best-of-N for."""
-    found = [set(way.outcomes.filter(method="best_of_n")["budget"].to_list()) for way in ways]
+    budgets = [set(way.outcomes.filter(method="best_of_n")["budget"].to_list()) for way in ways]
     largest = min(pool.size for pool in pools)
-    return sorted(n for n in set.intersection(*found) if PROBES < n <= largest)
+    return sorted(n for n in set.intersection(*budgets) if PROBES < n <= largest)
 
 
 def _predictions(
@@ -371,12 +371,12 @@ def _first(pool: _Pool, budget: int, prms: Sequence[str], seed: int) -> dict[Any
     weights = [np.ones_like(correct), *(pool.weights[key][:, :budget] for key in keys)]
     # All samples at once: one subset, nothing is drawn.
     votes, _ = weighted_vote_at_k(classes, correct, np.stack(weights), [budget], 2, seed)
-    found: dict[Any, FloatArray] = {None: votes[0, :, 0]}
+    correctness: dict[Any, FloatArray] = {None: votes[0, :, 0]}
     for key, vote in zip(keys, votes[1:], strict=True):
-        found[*key, "prm_vote"] = vote[:, 0]
+        correctness[*key, "prm_vote"] = vote[:, 0]
         best = best_of_k(correct, pool.rankings[key][:, :budget], [budget])
-        found[*key, "prm_max"] = best[:, 0]
-    return found
+        correctness[*key, "prm_max"] = best[:, 0]
+    return correctness
 
 
 def _try(
@@ -394,12 +394,12 @@ def _try(
     searches: tuple[str, ...] | None = None
     for scoring in _SCORINGS:
         for voting in _VOTINGS:
-            found = {
+            candidates = {
                 method: outcomes.of(prm, method, scoring, voting, budget) for method in CANDIDATES
             }
             known = {
                 method: values[enough]
-                for method, values in found.items()
+                for method, values in candidates.items()
                 if values is not None and not np.isnan(values[enough]).any()
             }
             if "best_of_n" not in known or "majority" not in known:

@@ -232,9 +232,9 @@ def thresholds(abilities: FloatArray, gains: FloatArray) -> FloatArray:
     above = x[rows, np.clip(first, 0, n_prms - 1)]
     share = np.divide(-left, right - left, out=np.zeros(len(gains)), where=inside)
     ends = np.where(first == 0, -np.inf, np.inf)
-    found: FloatArray = np.where(inside, below + share * (above - below), ends)
-    found[np.isnan(gains).any(axis=1)] = np.nan
-    return found
+    crossings: FloatArray = np.where(inside, below + share * (above - below), ends)
+    crossings[np.isnan(gains).any(axis=1)] = np.nan
+    return crossings
 
 
 def _threshold_rows(
@@ -247,19 +247,19 @@ def _threshold_rows(
     of_size: dict[int, list[int]] = {}
     for i, one in enumerate(placed):
         of_size.setdefault(len(one.columns), []).append(i)
-    found: dict[int, FloatArray] = {}
+    crossings: dict[int, FloatArray] = {}
     for n_prms, which in of_size.items():
         x = np.stack([placed[i].abilities for i in which])
         y = np.stack([gains[:, placed[i].columns] for i in which])
         of_rows = thresholds(np.repeat(x, len(gains), axis=0), y.reshape(-1, n_prms))
-        found |= zip(which, of_rows.reshape(len(which), -1), strict=True)
+        crossings |= zip(which, of_rows.reshape(len(which), -1), strict=True)
     for i, one in enumerate(placed):
         # NaN is sorted to the end.
-        refitted = np.sort(found[i][1:])[: np.count_nonzero(~np.isnan(found[i][1:]))]
+        refitted = np.sort(crossings[i][1:])[: np.count_nonzero(~np.isnan(crossings[i][1:]))]
         tail = int(expanded_tail(one.n_problems, confidence) * (len(refitted) - 1))
         ends = refitted[[tail, -1 - tail]].tolist() if len(refitted) else (-np.inf, np.inf)
         least, *_, most = one.abilities.tolist()
-        yield (*one.key, float(found[i][0]), *ends, least, most, len(one.columns))
+        yield (*one.key, float(crossings[i][0]), *ends, least, most, len(one.columns))
 
 
 class _Outcomes:
@@ -331,14 +331,14 @@ class _Outcomes:
             if len(shared) > 1:
                 groups.insert(0, (None, shared))
             for (name, group), bucket in product(groups, ("all", *BUCKETS)):
-                found = {
+                sums = {
                     prm: self._summed(group, prm, bucket, pairs, budget, method, widening)
                     for prm in prms
                     if all((policy, prm) in pairs for policy in group)
                     and all(bucket in self.buckets[policy] for policy in group)
                 }
-                if found:
-                    yield _Series(name, method, budget, bucket, against), found
+                if sums:
+                    yield _Series(name, method, budget, bucket, against), sums
 
     def _reference(self, key: _Key, against: str, fewest: int) -> FloatArray | None:
         if against == "majority":
@@ -376,11 +376,11 @@ class _Outcomes:
         self,
         series: _Series,
         prms: Iterable[str],
-        found: Mapping[tuple[str, str], float],
+        measured: Mapping[tuple[str, str], float],
     ) -> FloatArray:
         """Of each PRM on the policy; the mean over the policies that are compared."""
         if series.policy is not None:
-            return np.array([found.get((series.policy, prm), np.nan) for prm in prms])
+            return np.array([measured.get((series.policy, prm), np.nan) for prm in prms])
         of_method = {
             (key.policy, key.prm)
             for key in self.values
@@ -388,7 +388,9 @@ class _Outcomes:
         }
         names = [*prms]
         shared = [p for p in self.buckets if all((p, prm) in of_method for prm in names)]
-        return np.array([np.mean([found.get((p, prm), np.nan) for p in shared]) for prm in names])
+        return np.array(
+            [np.mean([measured.get((p, prm), np.nan) for p in shared]) for prm in names]
+        )
 
 
 def _resampled(differences: Sequence[_Difference], weights: FloatArray) -> FloatArray:

@@ -115,8 +115,8 @@ def examine_scores(
         for part, of_prms in scored_parts(pool, scores, scored):
             grid = whole if part is pool else AnswerGrid.of(part, problem_ids)
             for prm, of_prm in of_prms.items():
-                for table, found in _examined(part, grid, of_prm, weights, settings):
-                    rows[table].append((prm, *found))
+                for table, row in _examined(part, grid, of_prm, weights, settings):
+                    rows[table].append((prm, *row))
     return {
         name: pl.DataFrame(rows[name], schema=schema, orient="row").fill_nan(None)
         for name, schema in TABLES.items()
@@ -159,8 +159,8 @@ def _examined(
             "step_correlation": _correlation(ranking, grid, steps),
         }
         for measure, sums in quality.items():
-            if (found := ratio_interval(sums, weights, settings.confidence)) is not None:
-                yield "score_quality", (scoring, measure, *found)
+            if (interval := ratio_interval(sums, weights, settings.confidence)) is not None:
+                yield "score_quality", (scoring, measure, *interval)
         if (error := bins.error(weights, settings.confidence)) is not None:
             yield "score_quality", (scoring, "calibration_error", *error)
         for row in _run_to_run(_best(grid, ranking), grid, asked, settings):

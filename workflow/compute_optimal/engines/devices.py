@@ -78,12 +78,12 @@ def installed_devices() -> list[Device] | None:
     whole: list[Device] = []
     parts: dict[str, list[Device]] = {}
     for line in done.stdout.splitlines():
-        if (found := _LINES.match(line)) is None:
+        if (match := _LINES.match(line)) is None:
             continue
-        if found["uuid"]:
-            whole.append(Device(found["uuid"], found["index"], found["name"]))
+        if match["uuid"]:
+            whole.append(Device(match["uuid"], match["index"], match["name"]))
         elif whole:
-            part = Device(found["part"], found["part"], found["mig"])
+            part = Device(match["part"], match["part"], match["mig"])
             parts.setdefault(whole[-1].uuid, []).append(part)
     return [device for gpu in whole for device in parts.get(gpu.uuid, [gpu])]
 
@@ -100,16 +100,16 @@ def visible_devices(environment: Mapping[str, str] = os.environ) -> list[Device]
     installed = installed_devices()
     if (named := environment.get(VISIBLE)) is None:
         return installed
-    found: list[Device] = []
+    visible: list[Device] = []
     for name in filter(None, map(str.strip, named.split(","))):
         if name == "-1" or name == "NoDevFiles":  # of CUDA and of SLURM: none from here on
             break
-        found.append(Device(name, name) if installed is None else _named(name, installed))
-    if len({device.uuid for device in found}) < len(found):
+        visible.append(Device(name, name) if installed is None else _named(name, installed))
+    if len({device.uuid for device in visible}) < len(visible):
         raise StudyError(
             "A GPU is named twice.", where=f"{VISIBLE}={named}", cure="Name each GPU once."
         )
-    return found
+    return visible
 
 
 def _named(name: str, installed: Sequence[Device]) -> Device:
@@ -119,11 +119,11 @@ def _named(name: str, installed: Sequence[Device]) -> Device:
     else:
         matches = [device for device in installed if device.uuid.startswith(name)]
     if len(matches) != 1:
-        there = ", ".join(f"{device.name} ({device.uuid})" for device in installed)
+        known = ", ".join(f"{device.name} ({device.uuid})" for device in installed)
         raise StudyError(
             f"{VISIBLE} names {name}, which is "
             + ("several GPUs" if matches else "no GPU of this machine")
-            + f"; there are: {there or 'none'}.",
+            + f"; there are: {known or 'none'}.",
             where=f"{VISIBLE}={name}",
             cure=f"Unset {VISIBLE}, or name GPUs that nvidia-smi -L lists; one that was there "
             "before has been lost: see nvidia-smi.",
@@ -238,9 +238,9 @@ def _take(
 
 def _refuse_too_few(n: int, devices: Sequence[Device]) -> None:
     if len(devices) < n:
-        there = ", ".join(f"{device.name} {device.model}".strip() for device in devices)
+        known = ", ".join(f"{device.name} {device.model}".strip() for device in devices)
         raise StudyError(
-            f"The job needs {_gpus(n)}, and {len(devices)} can be used here ({there or 'none'}).",
+            f"The job needs {_gpus(n)}, and {len(devices)} can be used here ({known or 'none'}).",
             where=f"{VISIBLE}={os.environ[VISIBLE]}" if VISIBLE in os.environ else "nvidia-smi -L",
             cure="Take a machine with more GPUs, or lower tensor_parallel of its models in the "
             "registry if they fit into fewer (make plan shows their memory); a GPU that was there "
@@ -265,14 +265,14 @@ def lease_folder() -> Path:
     folder = Path(named) if named else Path(f"/tmp/compute-optimal-{os.getuid()}")
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
-        found = folder.lstat()
+        status = folder.lstat()
     except OSError as error:
         raise StudyError(
             f"The folder for leases of GPUs cannot be made: {error.strerror}.",
             where=str(folder),
             cure=_OTHER_FOLDER,
         ) from error
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
         raise StudyError(
             "The folder for leases of GPUs is another user's, or no folder.",
             where=str(folder),

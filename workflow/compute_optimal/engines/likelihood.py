@@ -62,7 +62,7 @@ def likelihoods(
 
     model = _model(folder)
     order = sorted(range(len(texts)), key=lambda i: len(texts[i].before) + len(texts[i].ids))
-    found: dict[int, Likelihood] = {}
+    by_text: dict[int, Likelihood] = {}
     with torch.inference_mode():
         for batch in _batches(order, texts, model.config.vocab_size):
             rows = [[*texts[i].before, *texts[i].ids] for i in batch]
@@ -72,14 +72,14 @@ def likelihoods(
             logits = model(input_ids=ids).logits.float()
             for i, row, of_row in zip(batch, rows, logits, strict=True):
                 first = len(texts[i].before)
-                found[i] = _of_row(
+                by_text[i] = _of_row(
                     of_row[first - 1 : len(row) - 1],
                     torch.tensor(texts[i].ids),
                     temperature,
                     top_p,
                     top_k,
                 )
-    return [found[i] for i in range(len(texts))]
+    return [by_text[i] for i in range(len(texts))]
 
 
 def _batches(

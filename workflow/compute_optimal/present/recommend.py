@@ -97,8 +97,8 @@ def answer(
 ) -> list[str]:
     """The command ``recommend``: ``recommend`` in words or JSON; ``database`` None: the study's."""
     asked = Asked(unit, most, accuracy, policy, prm, task, difficulty)
-    found = recommend(database or study.results / "study.duckdb", asked)
-    return [to_json(found, asked) if as_json else in_words(found)]
+    recommendations = recommend(database or study.results / "study.duckdb", asked)
+    return [to_json(recommendations, asked) if as_json else in_words(recommendations)]
 
 
 def recommend(database: Path, asked: Asked) -> list[Recommendation]:
@@ -146,15 +146,15 @@ def recommend(database: Path, asked: Asked) -> list[Recommendation]:
             where="--unit",
             cure=f"ask in {', '.join(unit for unit in UNITS if unit != asked.unit)}",
         )
-    found = []
+    recommendations = []
     for task in dict.fromkeys(row["task_title"] for row in known):
         of_task = [row for row in known if row["task_title"] == task]
         best = _best(of_task, asked)
         if best is not None:
-            found.append(best)
-    if not found:
+            recommendations.append(best)
+    if not recommendations:
         raise _nothing_fits(known, asked)
-    return found
+    return recommendations
 
 
 def _named(rows: Sequence[Row], key: str, value: str | None) -> Sequence[Row]:
@@ -224,10 +224,10 @@ def _nothing_fits(rows: Sequence[Row], asked: Asked) -> StudyError:
     )
 
 
-def in_words(found: Sequence[Recommendation]) -> str:
+def in_words(recommendations: Sequence[Recommendation]) -> str:
     """The answers as sentences, one paragraph a task."""
     paragraphs = []
-    for one in found:
+    for one in recommendations:
         methods = " or ".join(
             f"{_METHODS.get(name, name)}" + (f" ({100 * share:.0f}%)" if share < 0.995 else "")
             for name, share in sorted(one.methods.items(), key=lambda item: -item[1])
@@ -250,7 +250,7 @@ def in_words(found: Sequence[Recommendation]) -> str:
     return "\n".join(paragraphs)
 
 
-def to_json(found: Sequence[Recommendation], asked: Asked) -> str:
+def to_json(recommendations: Sequence[Recommendation], asked: Asked) -> str:
     """Question and answers for machines."""
-    answers: list[dict[str, Any]] = [asdict(one) for one in found]
+    answers: list[dict[str, Any]] = [asdict(one) for one in recommendations]
     return json.dumps({"asked": asdict(asked), "answers": answers}, indent=2)

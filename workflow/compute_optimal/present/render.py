@@ -239,10 +239,10 @@ def render_tables(database: Path, outputs: Sequence[Path]) -> None:
 
 
 def _by_name(outputs: Sequence[Path]) -> dict[str, dict[str, Path]]:
-    found: dict[str, dict[str, Path]] = {}
+    outputs_of: dict[str, dict[str, Path]] = {}
     for path in outputs:
-        found.setdefault(path.stem, {})[path.suffix[1:]] = path
-    return found
+        outputs_of.setdefault(path.stem, {})[path.suffix[1:]] = path
+    return outputs_of
 
 
 def _draw_one(figure: tuple[_Contents, Mapping[str, Path]]) -> None:
@@ -294,21 +294,21 @@ def _rows_and_subtitle(
     }
     shown = []
     if task is not None or item.task_rank is not None:
-        found = (
+        asked_tasks = (
             [row for row in tasks if row["task"] == task] if task else tasks[item.task_rank :][:1]
         )
-        if not found and task:
+        if not asked_tasks and task:
             raise StudyError(
                 f"the study has no task called {task}",
                 where=str(database),
                 cure=f"take one of {', '.join(row['task'] for row in tasks)}",
             )
-        if not found:
+        if not asked_tasks:
             if item.scale == "public":
                 return None, _NO_ROLLOUTS
             return None, "the study has no second task"
-        parameters["task"] = found[0]["task"]
-        shown.append(_task_text(found[0]))
+        parameters["task"] = asked_tasks[0]["task"]
+        shown.append(_task_text(asked_tasks[0]))
     elif item.scale == "printed":
         shown.append("numbers that another paper prints")
     elif not tasks:
@@ -347,8 +347,8 @@ def _doubtful_buckets(rows: Sequence[Row], database: Path) -> Iterator[str]:
         if "policy" in row
         and (row.get("bucket") in BUCKETS or row.get("part") == "both halves" or "n_easy" in row)
     }
-    found = run_query("bucket_doubts", database) if policies else ()
-    doubtful = [row for row in found if row["policy"] in policies and row["wrong"] >= OFTEN_WRONG]
+    doubts = run_query("bucket_doubts", database) if policies else ()
+    doubtful = [row for row in doubts if row["policy"] in policies and row["wrong"] >= OFTEN_WRONG]
     if doubtful:
         each = ", ".join(
             f"{100 * row['wrong']:.0f}% of {row['model_title']} (of {row['n_samples']} samples)"

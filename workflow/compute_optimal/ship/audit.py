@@ -133,13 +133,13 @@ class Audit:
                 lines.append(f"{'ok  ' if finding.passed else 'FAIL'} {finding.subject}")
                 lines += [f"       {remark}" for remark in finding.remarks]
         for power in self.powers:
-            found = ", ".join(
+            chances = ", ".join(
                 f"{share:.2%} with {chance:.0%}"
                 for share, chance in zip(REPLACED, power.chances, strict=True)
             )
             lines.append(
                 f"{power.n_drawn:,} of {power.n_stored:,} {power.what} drawn anew; "
-                f"a replaced share is found: {found}"
+                f"a replaced share is found: {chances}"
             )
         return "\n".join([*lines, *self.notes])
 

@@ -39,13 +39,13 @@ def cards(data: Path, registry: Registry, lock: Mapping[str, LockEntry]) -> dict
 
     Raises ``StudyError`` where a recipe cannot be read.
     """
-    found = {
+    written = {
         folder / CARD: _model_card(folder, registry, lock)
         for folder in sorted((data / "models").glob("*"))
         if (folder / "recipe.json").is_file()
     }
-    found[data / "store" / CARD] = _store_card(data / "store")
-    return found
+    written[data / "store" / CARD] = _store_card(data / "store")
+    return written
 
 
 def _model_card(folder: Path, registry: Registry, lock: Mapping[str, LockEntry]) -> str:

@@ -237,14 +237,14 @@ class _Looks:
         """Run one check; what it raises is its finding, for later ones may still say something."""
         started = time.monotonic()
         try:
-            found = look()
+            outcome = look()
         except StudyError as error:
-            found = _Found(str(error.what), False)
+            outcome = _Found(str(error.what), False)
         except Exception as error:
-            found = _Found(f"{type(error).__name__}: {error}"[:500], False)
+            outcome = _Found(f"{type(error).__name__}: {error}"[:500], False)
         seconds = time.monotonic() - started
         self._report.checks.append(
-            Check(subject, expected, found.text, found.within, cure, seconds)
+            Check(subject, expected, outcome.text, outcome.within, cure, seconds)
         )
 
     # --- the machine ---------------------------------------------------------------------------

@@ -168,9 +168,9 @@ def _unpacked(path: Path) -> bytes:
 
 def on_disk(folder: Path) -> dict[str, Path]:
     """Every file of expected results in the folder, by the name that it has within ``Files``."""
-    found = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*.csv"))}
+    files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*.csv"))}
     packed = sorted(folder.rglob("*.csv.gz"))
-    return found | {path.relative_to(folder).with_suffix("").as_posix(): path for path in packed}
+    return files | {path.relative_to(folder).with_suffix("").as_posix(): path for path in packed}
 
 
 def read_manifest(folder: Path) -> dict[str, dict[str, object]]:

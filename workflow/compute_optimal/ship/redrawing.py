@@ -244,8 +244,8 @@ def _difference(kind: Kind, old: Row, new: Row) -> tuple[str, bool] | None:
         return _other_margins(old["margins"], new["margins"])
     if kind == "searches":
         for before, after in zip(old["paths"], new["paths"], strict=True):
-            if (found := _other_margins(before["margins"], after["margins"])) is not None:
-                return found
+            if (difference := _other_margins(before["margins"], after["margins"])) is not None:
+                return difference
     return None
 
 
@@ -284,11 +284,11 @@ def _said(tree: Row) -> tuple[object, ...]:
 
 def histories(tree: Row) -> list[tuple[str, ...]]:
     """Of each node of a tree, the texts from the first step to its own."""
-    found: dict[int, tuple[str, ...]] = {}
+    texts: dict[int, tuple[str, ...]] = {}
     for node in tree["nodes"]:
-        before = () if node["parent"] is None else found.get(node["parent"], ())
-        found[node["node"]] = (*before, node["text"])
-    return [found[node["node"]] for node in tree["nodes"]]
+        before = () if node["parent"] is None else texts.get(node["parent"], ())
+        texts[node["node"]] = (*before, node["text"])
+    return [texts[node["node"]] for node in tree["nodes"]]
 
 
 def _other_score(old: Row, new: Row) -> str | None:

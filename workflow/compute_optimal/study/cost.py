@@ -299,11 +299,11 @@ def _items(grid: Grid, cells_: pl.DataFrame, alone: Mapping[str, pl.DataFrame]) 
         of_item = shared[item][item] or 1.0
         shares = {other: part / of_item for other, part in shared[item].items() if other != item}
         most = sorted(shares, key=lambda other: -shares[other])
-        told = [f"{other} {shares[other]:.0%}" for other in most if shares[other] >= 0.005]
-        more = len(told) - _SHARED_WITH
-        told = told[:_SHARED_WITH] + ([f"{more} more"] if more > 0 else [])
+        sharers = [f"{other} {shares[other]:.0%}" for other in most if shares[other] >= 0.005]
+        more = len(sharers) - _SHARED_WITH
+        sharers = sharers[:_SHARED_WITH] + ([f"{more} more"] if more > 0 else [])
         sums = priced.select(pl.col(*_SUMS_OF_ITEM).sum()).row(0)
-        rows.append((item, priced.height, *sums, own[item], ", ".join(told)))
+        rows.append((item, priced.height, *sums, own[item], ", ".join(sharers)))
     return pl.DataFrame(rows, schema=_ITEM, orient="row")
 
 
@@ -584,10 +584,10 @@ def _by_item(planned: Plan) -> Iterator[str]:
         table.append([row["item"], *counts, *_hours(row), own, row["shared"] or "-"])
     yield from _aligned(table, left=1, last_left=True)
     together = planned.cells["gpu_hours"].sum()
-    apart = planned.items["gpu_hours"].sum()
+    one_by_one = planned.items["gpu_hours"].sum()
     yield (
-        f"GPU-hours: if it alone were made ({apart:,.0f} one by one, {together:,.0f} together, for "
-        "what several need is made once); its own: what nothing else needs"
+        f"GPU-hours: if it alone were made ({one_by_one:,.0f} one by one, {together:,.0f} together, "
+        "for what several need is made once); its own: what nothing else needs"
     )
 
 

@@ -57,12 +57,12 @@ class Schedule:
 
 def prices(grid: Iterable[Cell], planned: Plan) -> dict[Job, Price]:
     """Price of every job of a plan's grid that has something to do on a GPU."""
-    found: dict[Job, Price] = {}
+    by_job: dict[Job, Price] = {}
     columns = planned.cells.select("hours", "gpus").iter_rows()
     for cell, (hours, gpus) in zip(grid, columns, strict=True):
-        before = found.get(cell.job, Price(0.0, gpus))
-        found[cell.job] = replace(before, hours=before.hours + hours)
-    return {job: price for job, price in found.items() if price.hours and price.gpus}
+        before = by_job.get(cell.job, Price(0.0, gpus))
+        by_job[cell.job] = replace(before, hours=before.hours + hours)
+    return {job: price for job, price in by_job.items() if price.hours and price.gpus}
 
 
 def whole_prices(study: Study) -> dict[Job, Price]:

@@ -51,7 +51,7 @@ def majority_stopped(
     labels, truth = np.asarray(classes, dtype=np.int64), np.asarray(correct, dtype=np.float64)
     caps = np.atleast_1d(np.asarray(budgets, dtype=np.int64))
     shape = len(truth), len(caps)
-    found = {
+    stopped = {
         rule: Stopped(*(np.full(shape, np.nan) for _ in range(3)))
         for rule in ("certain", "confident")
     }
@@ -69,10 +69,10 @@ def majority_stopped(
         part = _drawn(labels[pool], truth[pool], caps[reachable], orders)
         for rule, (right, drawn) in part.items():
             at = np.ix_(rows, reachable)
-            found[rule].correct[at] = right.mean(axis=1)
-            found[rule].samples[at] = drawn.mean(axis=1)
-            found[rule].error[at] = drawn.std(axis=1) / np.sqrt(n_orders)
-    return found
+            stopped[rule].correct[at] = right.mean(axis=1)
+            stopped[rule].samples[at] = drawn.mean(axis=1)
+            stopped[rule].error[at] = drawn.std(axis=1) / np.sqrt(n_orders)
+    return stopped
 
 
 def _drawn(

@@ -212,16 +212,16 @@ def examples(*failures: str) -> Chart:
 
     def chart(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
         shown = [row for row in rows if row["failure"] in failures]
-        found = [
+        cases = [
             [*group] for _, group in groupby(shown, key=lambda row: (row["prm"], row["failure"]))
         ]
-        seen = [steps for steps in found if steps[0]["step"] is not None]
+        seen = [steps for steps in cases if steps[0]["step"] is not None]
         kept = [
             steps
             for failure in failures
             for steps in [one for one in seen if one[0]["failure"] == failure][:_EXAMPLES]
         ]
-        panels = [_example(steps) for steps in (kept if len(seen) > len(kept) else found)]
+        panels = [_example(steps) for steps in (kept if len(seen) > len(kept) else cases)]
         if len(seen) > len(kept):
             subtitle = (
                 f"{subtitle}; {len(kept)} of {len(seen)} cases, of the first PRMs that have one"

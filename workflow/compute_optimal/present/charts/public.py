@@ -162,8 +162,8 @@ def _way(row: Row, prefix: str) -> str:
     if row[f"{prefix}place"] >= _SEARCHES:
         parts.append(row[f"{prefix}prm_title"] or "")
     if row["policy"] != row["other_policy"]:
-        apart = [name for name in ("weights", "variant") if row[name] != row[f"other_{name}"]]
-        parts += [row[f"{prefix}{name}"] or "" for name in apart[:1]]
+        differing = [name for name in ("weights", "variant") if row[name] != row[f"other_{name}"]]
+        parts += [row[f"{prefix}{name}"] or "" for name in differing[:1]]
     return ", ".join(filter(None, parts))
 
 

@@ -101,8 +101,8 @@ def calibration(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
         style.keep_labels_inside(axes)
 
     def panel(group: Sequence[Row]) -> Panel:
-        found = [row for row in group if row["bin"] is not None]
-        points = [row for row in found if row["n_samples"] >= _LEAST_SAMPLES]
+        binned = [row for row in group if row["bin"] is not None]
+        points = [row for row in binned if row["n_samples"] >= _LEAST_SAMPLES]
         most = max((row["n_samples"] for row in points), default=1)
 
         def paint(axes: Axes) -> None:
@@ -123,7 +123,7 @@ def calibration(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
 
         first = group[0]
         few = f"no tenth of the score has {_LEAST_SAMPLES} samples"
-        absent = few if found else _UNSCORED
+        absent = few if binned else _UNSCORED
         return Panel(first["prm"], first["prm_title"], paint if points else None, absent=absent)
 
     panels = [panel([*group]) for _, group in groupby(rows, key=lambda row: row["prm"])]

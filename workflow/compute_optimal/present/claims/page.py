@@ -339,11 +339,11 @@ def _links(judgement: Judgement) -> list[dict[str, str]]:
 
 def _numbered(text: str) -> set[str]:
     """Figures and tables of the paper that a text names: "Figures 7 to 9" are three."""
-    found = set()
+    items = set()
     for kind, first, joint, last in re.findall(r"(Figure|Table)s? (\d+)(?: (and|to) (\d+))?", text):
         ends = (int(first), int(last or first))
-        found |= {f"{kind} {n}" for n in (range(ends[0], ends[1] + 1) if joint == "to" else ends)}
-    return found
+        items |= {f"{kind} {n}" for n in (range(ends[0], ends[1] + 1) if joint == "to" else ends)}
+    return items
 
 
 def _made_by(judgement: Judgement, case: Case, names: Collection[str]) -> str:

@@ -69,20 +69,20 @@ def records(judgements: Sequence[Judgement]) -> dict[str, tuple[Columns, pl.Data
     """The tables by name, each with its definition."""
     cases = [
         (
-            *(found.claim.name, case.name, case.value, case.reference, case.difference),
+            *(judgement.claim.name, case.name, case.value, case.reference, case.difference),
             *(case.low, case.high, case.holds, case.n_problems, case.in_sample),
         )
-        for found in judgements
-        for case in found.cases
+        for judgement in judgements
+        for case in judgement.cases
     ]
     return {
-        "claims": (CLAIMS, _frame(CLAIMS, [_claim(found) for found in judgements])),
+        "claims": (CLAIMS, _frame(CLAIMS, [_claim(judgement) for judgement in judgements])),
         "claim_cases": (CLAIM_CASES, _frame(CLAIM_CASES, cases)),
     }
 
 
-def _claim(found: Judgement) -> tuple[Any, ...]:
-    claim, strict = found.claim, found.strict
+def _claim(judgement: Judgement) -> tuple[Any, ...]:
+    claim, strict = judgement.claim, judgement.strict
     of_strict: tuple[Any, ...] = (None,) * 6
     if strict is not None:
         of_strict = (
@@ -91,10 +91,16 @@ def _claim(found: Judgement) -> tuple[Any, ...]:
         )
     return (
         *(claim.name, claim.statement, claim.where, claim.scale, claim.rule.expect),
-        *(claim.rule.margin, claim.query, found.verdict, found.reason, found.estimate),
-        *(found.low, found.high, found.confidence, found.unit or None, found.in_sample),
+        *(claim.rule.margin, claim.query, judgement.verdict, judgement.reason, judgement.estimate),
+        *(
+            judgement.low,
+            judgement.high,
+            judgement.confidence,
+            judgement.unit or None,
+            judgement.in_sample,
+        ),
         *of_strict,
-        len(found.cases),
+        len(judgement.cases),
     )
 
 

@@ -39,11 +39,11 @@ def _row(row: Row) -> list[Cell]:
     names: list[Cell] = [row["task_title"], row["policy_title"], row["grader_title"]]
     if row["n_pairs"] is None:
         return [*names, *[None] * 7]
-    here, there, resampling = row["accuracies"], row["other_accuracies"], resampling_of(row)
+    own, other, resampling = row["accuracies"], row["other_accuracies"], resampling_of(row)
     estimates = (
-        mean_accuracy(here, resampling),
-        mean_accuracy(there, resampling),
-        mean_difference(there, here, resampling),
+        mean_accuracy(own, resampling),
+        mean_accuracy(other, resampling),
+        mean_difference(other, own, resampling),
     )
     counts = row["n_right_here_only"], row["n_right_there_only"]
     return [*names, row["n_pairs"], sum(counts), *counts, *estimates]

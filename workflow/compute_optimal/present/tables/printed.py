@@ -18,15 +18,15 @@ def unlike(
 
     ``budget`` is None for CoT, ``prm_title`` where no PRM takes part.
     """
-    found = []
+    differences = []
     if budget is not None and budget < PRINTED_BUDGET:
-        found.append(f"at N = {PRINTED_BUDGET}, not {budget:,}")
+        differences.append(f"at N = {PRINTED_BUDGET}, not {budget:,}")
     if (
         n_problems is not None
         and n_problems_of_task is not None
         and n_problems < n_problems_of_task
     ):
-        found.append(f"on {n_problems_of_task:,} problems, not {n_problems:,}")
+        differences.append(f"on {n_problems_of_task:,} problems, not {n_problems:,}")
     if prm_title is not None and not any(name in prm_title for name in PRM_NAMES.values()):
-        found.append("with PRMs of its own")
-    return ", ".join(found)
+        differences.append("with PRMs of its own")
+    return ", ".join(differences)

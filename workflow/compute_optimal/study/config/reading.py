@@ -377,8 +377,8 @@ def model_in(annotation: Any) -> type[BaseModel] | None:
     """The model that values of a type are made of: itself, or items of a list or mapping."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    found = (model_in(argument) for argument in get_args(annotation))
-    return next((model for model in found if model is not None), None)
+    models = (model_in(argument) for argument in get_args(annotation))
+    return next((model for model in models if model is not None), None)
 
 
 def _fields_at(model: type[BaseModel], location: Iterable[str | int]) -> list[str]:

@@ -569,8 +569,8 @@ def _unknown_in_overrides(study: Study) -> list[Finding]:
         for key, names in override.names():
             findings += _strangers(f"{place}.{key}", key, names, own[key])
         if name in study._registry.policies:
-            for told in study.policy(name).complaints():
-                what, _, cure = told.partition(" || ")
+            for complaint in study.policy(name).complaints():
+                what, _, cure = complaint.partition(" || ")
                 findings.append(Finding(f"{place}.sampling", what, cure))
         for key, budgets, known in (
             ("budgets", override.budgets, None),
