@@ -35,8 +35,8 @@ from compute_optimal.tasks import step_checker
 SIZE_LIMIT = 5_000_000
 """Bytes of the page, about: less is shown until it fits."""
 
-_AMOUNTS = ((3, 16), (2, 16), (1, 16), (1, 4))
-"""Problems of a kind and the largest budget shown, from what is best to see to what fits."""
+_AMOUNTS = ((1, 4), (1, 16), (2, 16), (3, 16))
+"""Problems of a kind and the largest budget shown, from what fits to what is best to see."""
 
 _FATES: tuple[Fate, ...] = get_args(Fate)
 _FOLDER = Path(__file__).parent
@@ -57,10 +57,14 @@ def browser_page(study: Study, storage: Storage, database: Path) -> str:
     """
     candidates = run_query("browser_problems", database)
     content = ""
+    # Each amount holds the one before it, so what follows the first that is too large is too.
     for n_problems, budget in _AMOUNTS:
-        content = json_block(_data(study, storage, database, candidates, n_problems, budget))
-        if len(content) <= SIZE_LIMIT:
+        limit = SIZE_LIMIT if content else None
+        data = _data(study, storage, database, candidates, n_problems, budget, limit)
+        larger = json_block(data) if data else ""
+        if not data or (limit and len(larger) > limit):
             break
+        content = larger
     return page(
         _FOLDER / "browser.html",
         title=f"Rollouts of the study {study.name}",
@@ -93,7 +97,9 @@ def _data(
     candidates: Sequence[Row],
     n_problems: int,
     budget: int,
-) -> dict[str, Any]:
+    limit: int | None,
+) -> dict[str, Any] | None:
+    """What the page holds; None as soon as its cells alone are known to exceed ``limit`` bytes."""
     budgets = [n for n in study.every_budget if n <= budget] or [min(study.every_budget)]
     texts, grid = _Texts(), cells.Grid(study)
     origins = run_query("browser_origins", database)
@@ -101,12 +107,17 @@ def _data(
     names = dict.fromkeys([*study.prms, *(prm for entry in adopted for prm in entry.prms)])
     shown = [row for row in candidates if row["place"] <= n_problems]
     data_of_cells = []
+    size = 0
     for (task, policy), group in groupby(shown, key=lambda row: (row["task"], row["policy"])):
         rows = list(group)
         here = study, grid, storage, database, task, policy
         made = [row for row in origins if (row["task"], row["policy"]) == (task, policy)]
         cell = _Cell(*here, rows, made, budgets, list(names), texts)
         data_of_cells.append(cell.data())
+        if limit:
+            size += len(json_block(data_of_cells[-1]))
+            if size > limit:
+                return None
     return {
         "study": study.name,
         "problemsOfKind": n_problems,
