@@ -7,13 +7,15 @@ import math
 import os
 import statistics
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from compute_optimal.adopt import FINDINGS, PATHS, SAMPLES, Adoption, report
-from compute_optimal.adopt.official import OFFICIAL_NAMES, Names, read_official_output
+from compute_optimal.adopt.archives import archive_sha256, read_members
+from compute_optimal.adopt.official import OFFICIAL_NAMES, Names, read_official_records
 from compute_optimal.errors import StudyError
 from compute_optimal.study.config.registry import load_registry
 from compute_optimal.tasks import Problem
@@ -52,6 +54,16 @@ def record(*answers: dict[str, Any], question: str = "What is $2+2$?", vote: int
     }
     value = {"question": question, "groundtruth": "4", "result": result, "output": output}
     return json.dumps(value).encode() + b"\n"
+
+
+def read_official_output(source: Path, problems: Sequence[Problem], **options: Any) -> Adoption:
+    """Every record below ``source``: a folder, a .tar.gz, a .tar.xz or a .zip."""
+    # A folder may itself lie inside the layout, so its own path counts.
+    root = source.resolve().as_posix() if source.is_dir() else ""
+    members, archive = read_members(source, options.pop("limits", None)), archive_sha256(source)
+    return read_official_records(
+        members, problems, str(source), root=root, archive=archive, **options
+    )
 
 
 def read(folder: Path, files: dict[str, bytes], **options: Any) -> Adoption:

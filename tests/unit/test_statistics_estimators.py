@@ -12,17 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from compute_optimal.analyse.statistics import (
+from compute_optimal.analyse.statistics import estimators
+from compute_optimal.analyse.statistics.combinatorics import MAX_POOL
+from compute_optimal.analyse.statistics.estimators import (
     best_of_k,
     best_of_k_units,
-    estimators,
     pass_at_k,
     plurality_at_k,
     trajectory_scores,
     vote_of_k_units,
     weighted_vote_at_k,
 )
-from compute_optimal.analyse.statistics.combinatorics import MAX_POOL
 
 pytestmark = pytest.mark.filterwarnings("error")
 NAN = float("nan")

@@ -5,22 +5,24 @@ from math import comb
 import numpy as np
 import pytest
 
-from compute_optimal.analyse.statistics import (
+from compute_optimal.analyse.statistics.difficulty import bucket_of, bucket_probabilities
+from compute_optimal.analyse.statistics.estimators import (
+    FloatArray,
+    IntArray,
     best_of_k,
+    pass_at_k,
+    plurality_at_k,
+)
+from compute_optimal.analyse.statistics.intervals import (
     bootstrap_means,
     bootstrap_weights,
-    bucket_of,
-    bucket_probabilities,
     difference_interval,
     mean_interval,
-    pass_at_k,
     percentile_interval,
-    plurality_at_k,
     pool_standard_error,
     problem_weights,
     wilson_interval,
 )
-from compute_optimal.analyse.statistics.estimators import FloatArray, IntArray
 from compute_optimal.study.buckets import BUCKETS
 
 pytestmark = pytest.mark.filterwarnings("error")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from compute_optimal.analyse.statistics import rank_correlation
+from compute_optimal.analyse.statistics.ranks import rank_correlation
 
 
 def test_rank_correlation_by_hand() -> None:

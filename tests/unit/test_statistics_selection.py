@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
+from compute_optimal.analyse.differences import Resampling
 from compute_optimal.analyse.paper_rule import paper_rule
-from compute_optimal.analyse.statistics import (
+from compute_optimal.analyse.policy_gains import performance_gain_of
+from compute_optimal.analyse.statistics.intervals import bootstrap_weights, mean_interval
+from compute_optimal.analyse.statistics.selection import (
     Exclusion,
-    bootstrap_weights,
     choose,
     efficiency_gain,
     fit,
-    mean_interval,
-    performance_gain,
     select_cross_fitted,
     select_fixed,
     select_in_sample,
@@ -317,6 +317,10 @@ def test_efficiency_gain_takes_the_first_peak_and_skips_gaps() -> None:
 
 def test_performance_gain_is_relative_to_cot() -> None:
     # Table 5, Llama-3.2-1B: 26.0 to 66.2 is +154.6%.
-    assert performance_gain(0.662, 0.26) == pytest.approx(1.546, abs=5e-4)
-    assert performance_gain(0.1, 0) == float("inf")
-    assert np.isnan(performance_gain(0, 0))
+    cot, optimal = ({"problem_ids": ["a"], "accuracies": [value]} for value in (0.26, 0.662))
+    gain = performance_gain_of(cot, optimal, Resampling(20, 0.95, 0))
+    assert gain is not None
+    assert gain.value == pytest.approx(154.6, abs=0.05)
+    assert (
+        performance_gain_of({**cot, "accuracies": [0.0]}, optimal, Resampling(20, 0.95, 0)) is None
+    )

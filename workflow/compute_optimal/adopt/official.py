@@ -16,14 +16,13 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from compute_optimal.adopt import FINDINGS, PATHS, SAMPLES, Adoption
-from compute_optimal.adopt.archives import Limits, Member, archive_sha256, read_members
+from compute_optimal.adopt.archives import Member
 from compute_optimal.adopt.records import Reason, RecordError, problem_matcher
 from compute_optimal.errors import StudyError
 from compute_optimal.judge.grading.extraction import extract_answer
@@ -123,29 +122,6 @@ class _Run:
     sha256: str
     answers: list[dict[str, Any]]
     n_tokens: int
-
-
-def read_official_output(
-    source: Path,
-    problems: Sequence[Problem],
-    *,
-    names: Names = OFFICIAL_NAMES,
-    limits: Limits | None = None,
-) -> Adoption:
-    """Read every record below ``source``: a folder, a .tar.gz, a .tar.xz or a .zip.
-
-    Raises ``StudyError`` where it cannot be read or is damaged, and as ``read_official_records``.
-    """
-    # A folder may itself lie inside the layout, so its own path counts.
-    root = source.resolve().as_posix() if source.is_dir() else ""
-    return read_official_records(
-        read_members(source, limits),
-        problems,
-        str(source),
-        names=names,
-        root=root,
-        archive=archive_sha256(source),
-    )
 
 
 def read_official_records(

@@ -584,9 +584,9 @@ def _by_item(planned: Plan) -> Iterator[str]:
         table.append([row["item"], *counts, *_hours(row), own, row["shared"] or "-"])
     yield from _aligned(table, left=1, last_left=True)
     together = planned.cells["gpu_hours"].sum()
-    one_by_one = planned.items["gpu_hours"].sum()
+    singly = planned.items["gpu_hours"].sum()
     yield (
-        f"GPU-hours: if it alone were made ({one_by_one:,.0f} one by one, {together:,.0f} together, "
+        f"GPU-hours: if it alone were made ({singly:,.0f} one by one, {together:,.0f} together, "
         "for what several need is made once); its own: what nothing else needs"
     )
 

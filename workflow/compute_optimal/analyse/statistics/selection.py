@@ -317,13 +317,6 @@ def efficiency_gain(
     return EfficiencyGain(peak_budget / needed, kind, peak_budget, needed, target)
 
 
-def performance_gain(accuracy: float, cot_accuracy: float) -> float:
-    """Relative gain over CoT, as a fraction (Table 5); infinite over 0, NaN for 0 over 0."""
-    if cot_accuracy == 0:
-        return float("nan") if accuracy == 0 else float("inf")
-    return (accuracy - cot_accuracy) / cot_accuracy
-
-
 class _Group(NamedTuple):
     """The problems of a bucket, and the strategies [strategies] with an outcome for all of them."""
 
