@@ -37,7 +37,7 @@ MOST_PROBLEMS = 100_000
 LONGEST_CONTEXT = 100_000_000
 LONGEST_PROMPT = 100_000
 LARGEST_BUDGET = 1024
-"""Budgets beyond it would take other estimators: C(m, k) overflows (``statistics.estimators``)."""
+"""Budgets beyond it would take other estimators: C(m, k) overflows (``statistics.combinatorics``)."""
 
 
 def _one_line(text: str) -> str:
@@ -699,7 +699,10 @@ def _lookup(entries: Mapping[str, T], name: str, kind: str) -> T:
 
 
 def load_registry(folder: Path) -> Registry:
-    """Read every registry file of ``folder``. Raises ``StudyError``, one for each bad file."""
+    """Read every registry file of ``folder``.
+
+    Raises ``StudyError`` for the first bad file, with all that is wrong in it.
+    """
     policies = read_entries(folder / "policies.yaml", PoliciesFile)
     prms_file = read_entries(folder / "prms.yaml", PrmsFile)
     prms = prms_file.prms
@@ -769,7 +772,10 @@ def load_registry(folder: Path) -> Registry:
 
 
 def load_lock(path: Path) -> LockFile:
-    """The lock file: model name -> what pins it. Empty if there is no file yet."""
+    """The lock file: model name -> what pins it. Empty if there is no file yet.
+
+    Raises ``StudyError`` for a bad one.
+    """
     content = read_mapping(path) if path.exists() else {}
     entries = {name: validated(LockEntry, entry, (name,)) for name, entry in content.items()}
     refuse([f for entry in entries.values() if isinstance(entry, list) for f in entry], str(path))

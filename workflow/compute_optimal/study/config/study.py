@@ -556,7 +556,8 @@ def _indivisible(study: Study) -> list[Finding]:
 
 
 def _unknown_in_overrides(study: Study) -> list[Finding]:
-    """Names in overrides that the study has not, and budgets in disorder."""
+    """In overrides: names that the study has not, sampling that contradicts itself, budgets in
+    disorder."""
     findings = []
     own: dict[str, tuple[str, ...]] = {
         "tasks": study.tasks, "prms": study.prms, "methods": study.methods,
@@ -587,7 +588,8 @@ def _unknown_in_overrides(study: Study) -> list[Finding]:
 
 
 def _unknown_in_items(study: Study) -> list[Finding]:
-    """Names that the study has not, in the parts that its items need, and unknown items."""
+    """Items that are no names or unknown, and in the parts that they need names and budgets that the
+    study has not."""
     findings = []
     own: dict[str, tuple[str, ...]] = {
         "tasks": study.tasks,
