@@ -101,8 +101,8 @@ def kv_bytes_per_token(entry: ModelEntry) -> float:
 
 
 def gpu_gib(entry: ModelEntry, n_gpus: int) -> float:
-    """Least memory of each of ``n_gpus`` GPUs [GiB]: its part of the weights and of one sequence of
-    full context, and what an engine takes beside them."""
+    """Least memory of each of ``n_gpus`` GPUs [GiB]: its part of the weights and of one sequence
+    of full context, and what an engine takes beside them."""
     split = entry.weight_bytes + kv_bytes_per_token(entry) * entry.context
     return split / n_gpus / GIB + ENGINE_OVERHEAD_GIB
 

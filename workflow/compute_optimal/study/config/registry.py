@@ -37,7 +37,7 @@ MOST_PROBLEMS = 100_000
 LONGEST_CONTEXT = 100_000_000
 LONGEST_PROMPT = 100_000
 LARGEST_BUDGET = 1024
-"""Budgets beyond it would take other estimators: C(m, k) overflows (``statistics.combinatorics``)."""
+"""Beyond it C(m, k) overflows (``statistics.combinatorics``), other estimators are needed."""
 
 
 def _one_line(text: str) -> str:

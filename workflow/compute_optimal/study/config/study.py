@@ -588,8 +588,8 @@ def _unknown_in_overrides(study: Study) -> list[Finding]:
 
 
 def _unknown_in_items(study: Study) -> list[Finding]:
-    """Items that are no names or unknown, and in the parts that they need names and budgets that the
-    study has not."""
+    """Items that are no names or unknown, and in the parts that they need names and budgets that
+    the study has not."""
     findings = []
     own: dict[str, tuple[str, ...]] = {
         "tasks": study.tasks,
