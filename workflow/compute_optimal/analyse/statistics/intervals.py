@@ -193,16 +193,22 @@ def pool_standard_error(
     fits = ks <= half
     reduced = np.where(fits, ks, np.minimum((ks + 1) // 2, half))
     asked, back = np.unique(reduced, return_inverse=True)
-    random = np.random.default_rng([seed, n_samples])
     squares = np.zeros(len(asked))
-    for _ in range(splits):
-        order = np.argsort(random.random((n_problems, n_samples)), axis=1)
+    for order in _orders(n_problems, n_samples, splits, seed):
         one, other = order[:, :half], order[:, half : 2 * half]
         difference = estimate(one, asked) - estimate(other, asked)
         squares += np.mean(difference**2, axis=0) / 2
     variance = np.where(fits, 0.5, 1.0) * (squares / splits)[back]
     error: FloatArray = np.sqrt(variance / n_problems)
     return error
+
+
+@lru_cache(maxsize=1)
+def _orders(n_problems: int, n_samples: int, splits: int, seed: int) -> tuple[IntArray, ...]:
+    """Random orders of all pools [problems, samples], one a split; the same for all that asks."""
+    random = np.random.default_rng([seed, n_samples])
+    shape = n_problems, n_samples
+    return tuple(np.argsort(random.random(shape), axis=1) for _ in range(splits))
 
 
 def _bootstrap_interval(values: ArrayLike, weights: FloatArray, confidence: float) -> Interval:

@@ -212,7 +212,9 @@ def fit(
         cross_fitted,
         best,
         scored,
-        *(np.ascontiguousarray(sums.transpose()) for sums in (trained, gained, held_out)),
+        np.ascontiguousarray(trained.T),
+        np.ascontiguousarray(gained.T),
+        np.ascontiguousarray(held_out.T),
         all(group.allowed.any() for group in table.groups),
     )
 
