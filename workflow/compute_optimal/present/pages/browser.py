@@ -21,7 +21,7 @@ import polars as pl
 from compute_optimal.analyse.answer_grid import SCORINGS, scores_of_solution
 from compute_optimal.judge.answers import scores_of, scores_of_adopted
 from compute_optimal.policies.steps import split_steps
-from compute_optimal.present.pages.page import json_block, page
+from compute_optimal.present.pages.page import json_block, packed, page
 from compute_optimal.present.query import Row, opened, run_query
 from compute_optimal.search.records import Fate
 from compute_optimal.store import units
@@ -32,11 +32,11 @@ from compute_optimal.study.config import Study
 from compute_optimal.study.requests import AdoptedScores
 from compute_optimal.tasks import step_checker
 
-SIZE_LIMIT = 5_000_000
-"""Bytes of the page, about: less is shown until it fits."""
+SIZE_LIMIT = 3_000_000
+"""Bytes of the page's data, packed: what is shown fits."""
 
-_AMOUNTS = ((1, 4), (1, 16), (2, 16), (3, 16))
-"""Problems of a kind and the largest budget shown, from what fits to what is best to see."""
+_PROBLEMS, _BUDGET, _LEAST_BUDGET = 3, 16, 4
+"""Problems of a kind and the largest budget shown, and that where one problem does not fit."""
 
 _FATES: tuple[Fate, ...] = get_args(Fate)
 _FOLDER = Path(__file__).parent
@@ -56,21 +56,23 @@ def browser_page(study: Study, storage: Storage, database: Path) -> str:
     Texts come from the store; adopted rollouts have none, and their answers and scores are shown.
     """
     candidates = run_query("browser_problems", database)
-    content = ""
-    # Each amount holds the one before it, so what follows the first that is too large is too.
-    for n_problems, budget in _AMOUNTS:
-        limit = SIZE_LIMIT if content else None
-        data = _data(study, storage, database, candidates, n_problems, budget, limit)
-        larger = json_block(data) if data else ""
-        if not data or (limit and len(larger) > limit):
-            break
-        content = larger
+
+    def content(n_problems: int, budget: int) -> str:
+        data = _data(study, storage, database, candidates, n_problems, budget)
+        return packed(json_block(data))
+
+    # What one problem of each kind takes says how many fit: to find it out takes seconds.
+    shown = content(1, _BUDGET)
+    if len(shown) > SIZE_LIMIT:
+        shown = content(1, _LEAST_BUDGET)
+    elif _PROBLEMS * len(shown) <= SIZE_LIMIT:
+        shown = content(_PROBLEMS, _BUDGET)
     return page(
         _FOLDER / "browser.html",
         title=f"Rollouts of the study {study.name}",
         styles=[(_FOLDER / "browser.css").read_text(encoding="utf-8")],
         scripts=[(_FOLDER / "browser.js").read_text(encoding="utf-8")],
-        data=content,
+        data=shown,
     )
 
 
@@ -97,9 +99,7 @@ def _data(
     candidates: Sequence[Row],
     n_problems: int,
     budget: int,
-    limit: int | None,
-) -> dict[str, Any] | None:
-    """What the page holds; None as soon as its cells alone are known to exceed ``limit`` bytes."""
+) -> dict[str, Any]:
     budgets = [n for n in study.every_budget if n <= budget] or [min(study.every_budget)]
     texts, grid = _Texts(), cells.Grid(study)
     origins = run_query("browser_origins", database)
@@ -107,17 +107,12 @@ def _data(
     names = dict.fromkeys([*study.prms, *(prm for entry in adopted for prm in entry.prms)])
     shown = [row for row in candidates if row["place"] <= n_problems]
     data_of_cells = []
-    size = 0
     for (task, policy), group in groupby(shown, key=lambda row: (row["task"], row["policy"])):
         rows = list(group)
         here = study, grid, storage, database, task, policy
         made = [row for row in origins if (row["task"], row["policy"]) == (task, policy)]
         cell = _Cell(*here, rows, made, budgets, list(names), texts)
         data_of_cells.append(cell.data())
-        if limit:
-            size += len(json_block(data_of_cells[-1]))
-            if size > limit:
-                return None
     return {
         "study": study.name,
         "problemsOfKind": n_problems,

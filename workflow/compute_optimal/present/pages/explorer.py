@@ -9,7 +9,7 @@ from typing import Any
 
 from compute_optimal.errors import StudyError
 from compute_optimal.present import style
-from compute_optimal.present.pages.page import json_block, page, sorting_script
+from compute_optimal.present.pages.page import json_block, packed, page, sorting_script
 from compute_optimal.present.query import Row, opened, run_query
 from compute_optimal.store.partitions import atomic_write
 
@@ -55,7 +55,7 @@ def explorer_page(database: Path) -> str:
             sorting_script(),
             (_FOLDER / "explorer.js").read_text(encoding="utf-8"),
         ],
-        data=json_block(data),
+        data=packed(json_block(data)),
     )
 
 

@@ -34,8 +34,8 @@ def page(
     """The page that ``template``, which extends ``page.html``, makes of ``context``.
 
     ``styles`` follow the common one. ``scripts`` are the sources of what runs, in this order, once
-    ``data`` (``json_block``) is the text of the element ``data``. All else is escaped. The page's
-    Content-Security-Policy runs and shows nothing but these.
+    ``data`` (``packed``, of ``json_block``) is the text of the element ``data``. All else is
+    escaped. The page's Content-Security-Policy runs and shows nothing but these.
     """
     shared = (_FOLDER / "page.css").read_text(encoding="utf-8")
     loader = (_FOLDER / "unpack.js").read_text(encoding="utf-8") if scripts else ""
@@ -60,7 +60,7 @@ def page(
         script_hashes=[_hash(text) for text in (loader, *scripts) if text],
         loader=Markup(loader),
         scripts=[Markup(packed(text)) for text in scripts],
-        data=None if data is None else Markup(packed(data)),
+        data=None if data is None else Markup(data),
         **context,
     )
     return made
