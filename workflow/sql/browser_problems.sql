@@ -44,7 +44,7 @@ shown AS (SELECT DISTINCT task, policy, problem_id FROM answers),
 groups AS (
     SELECT
         shown.task, shown.problem_id,
-        coalesce(kinds.kind, coalesce(difficulty.bucket, 'unknown')) AS found,
+        coalesce(kinds.kind, coalesce(difficulty.bucket, 'unknown')) AS shown_as,
         count(*) AS n_policies,
         kinds.kind IS NULL AS is_plain
     FROM shown
@@ -56,7 +56,7 @@ ranked AS (
     SELECT
         task, problem_id,
         row_number() OVER (
-            PARTITION BY task, is_plain, found ORDER BY n_policies DESC, problem_id
+            PARTITION BY task, is_plain, shown_as ORDER BY n_policies DESC, problem_id
         ) AS rank
     FROM groups
 ),

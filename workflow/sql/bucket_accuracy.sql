@@ -3,7 +3,7 @@
 -- difficulty and method, at the largest budget, with the PRM of figures that show a single one.
 -- Parameters: scoring, voting.
 WITH
-found AS (
+accuracies AS (
     SELECT *
     FROM bucket_accuracy
     WHERE
@@ -18,33 +18,33 @@ found AS (
 SELECT
     tasks.title AS task_title,
     policies.title AS policy_title,
-    found.bucket,
-    found.method,
+    accuracies.bucket,
+    accuracies.method,
     prms.title AS prm_title,
-    found.budget,
+    accuracies.budget,
     curves.accuracy,
     curves.ci_low,
     curves.ci_high,
     curves.n_problems,
-    found.accuracy AS expected_accuracy,
-    found.ci_low AS expected_low,
-    found.ci_high AS expected_high,
-    found.n_expected
-FROM found
+    accuracies.accuracy AS expected_accuracy,
+    accuracies.ci_low AS expected_low,
+    accuracies.ci_high AS expected_high,
+    accuracies.n_expected
+FROM accuracies
 INNER JOIN ranked_tasks() AS tasks USING (task)
 INNER JOIN policies USING (policy)
 LEFT JOIN prms USING (prm)
 LEFT JOIN curves
     ON
-        curves.task = found.task
-        AND curves.policy = found.policy
-        AND curves.prm IS NOT DISTINCT FROM found.prm
-        AND curves.method = found.method
-        AND curves.scoring IS NOT DISTINCT FROM found.scoring
-        AND curves.voting IS NOT DISTINCT FROM found.voting
-        AND curves.budget = found.budget
-        AND curves.bucket = found.bucket
+        curves.task = accuracies.task
+        AND curves.policy = accuracies.policy
+        AND curves.prm IS NOT DISTINCT FROM accuracies.prm
+        AND curves.method = accuracies.method
+        AND curves.scoring IS NOT DISTINCT FROM accuracies.scoring
+        AND curves.voting IS NOT DISTINCT FROM accuracies.voting
+        AND curves.budget = accuracies.budget
+        AND curves.bucket = accuracies.bucket
 ORDER BY
     tasks.task_rank, policies.family, policies.n_parameters, policies.title,
-    list_position(['easy', 'medium', 'hard'], found.bucket),
-    list_position(['cot', 'majority', 'best_of_n', 'beam_search', 'dvts'], found.method);
+    list_position(['easy', 'medium', 'hard'], accuracies.bucket),
+    list_position(['cot', 'majority', 'best_of_n', 'beam_search', 'dvts'], accuracies.method);

@@ -3,16 +3,16 @@
 -- is NULL. Parameters: task, scoring.
 SELECT
     pairs.*,
-    found.bin,
-    found.n_samples,
-    found.score,
-    found.value AS accuracy,
-    found.ci_low,
-    found.ci_high
+    binned.bin,
+    binned.n_samples,
+    binned.score,
+    binned.value AS accuracy,
+    binned.ci_low,
+    binned.ci_high
 FROM pairs($task) AS pairs
 LEFT JOIN (
     SELECT * FROM calibration WHERE task = $task AND scoring = $scoring
-) AS found USING (policy, prm)
+) AS binned USING (policy, prm)
 -- What others have not scored is nothing that is still to run.
-WHERE pairs.origin = 'run' OR found.bin IS NOT NULL
+WHERE pairs.origin = 'run' OR binned.bin IS NOT NULL
 ORDER BY prm_n_parameters, prm, family, n_parameters, policy, bin;

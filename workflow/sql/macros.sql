@@ -486,24 +486,24 @@ cross_fitted AS (
     GROUP BY ALL
 )
 SELECT
-    found.* REPLACE (coalesce(cross_fitted.held_out, found.accuracies) AS accuracies),
-    if(found.series = 'compute_optimal', list_avg(found.accuracies), NULL) AS in_sample,
-    if(found.series = 'compute_optimal', selection.widening, NULL) AS widening
-FROM series_at_every_budget(scoring_, voting_) AS found
+    one_series.* REPLACE (coalesce(cross_fitted.held_out, one_series.accuracies) AS accuracies),
+    if(one_series.series = 'compute_optimal', list_avg(one_series.accuracies), NULL) AS in_sample,
+    if(one_series.series = 'compute_optimal', selection.widening, NULL) AS widening
+FROM series_at_every_budget(scoring_, voting_) AS one_series
 LEFT JOIN cross_fitted USING (task, policy, series, budget, problem_ids)
 LEFT JOIN selection
     ON
-        selection.task = found.task
-        AND selection.policy = found.policy
-        AND selection.budget = found.budget
+        selection.task = one_series.task
+        AND selection.policy = one_series.policy
+        AND selection.budget = one_series.budget
         AND selection.prm IS NULL
         AND selection.rule = 'cross_fitted'
         AND selection.scoring = scoring_
         AND selection.voting = voting_
 WHERE
-    found.series IS NOT NULL
-    AND (found.series <> 'compute_optimal' OR cross_fitted.held_out IS NOT NULL)
-    AND (found.task, found.policy) IN (SELECT (task, policy) FROM tested_pairs(scale_));
+    one_series.series IS NOT NULL
+    AND (one_series.series <> 'compute_optimal' OR cross_fitted.held_out IS NOT NULL)
+    AND (one_series.task, one_series.policy) IN (SELECT (task, policy) FROM tested_pairs(scale_));
 
 -- The F1 (%) above which a PRM is strong: halfway between the ablest of the PRMs that the paper calls weak
 -- and the poorest of those that it calls strong, as published for ProcessBench MATH (section 4.2).
@@ -523,7 +523,7 @@ CREATE OR REPLACE TEMP MACRO method_pairs(
     scale_, scoring_, voting_, policies_, tasks_, difficulty_, first_, second_
 ) AS TABLE
 WITH
-found AS (
+matching AS (
     SELECT *
     FROM tested_outcomes(scale_)
     WHERE
@@ -532,24 +532,24 @@ found AS (
         AND regexp_full_match(task_title, tasks_)
         AND regexp_full_match(coalesce(bucket, 'unknown'), difficulty_)
 ),
-prms_of AS (SELECT DISTINCT task, policy, prm, prm_title, prm_format FROM found WHERE prm IS NOT NULL)
+prms_of AS (SELECT DISTINCT task, policy, prm, prm_title, prm_format FROM matching WHERE prm IS NOT NULL)
 SELECT
-    found.task,
-    found.task_title,
-    found.policy_title,
+    matching.task,
+    matching.task_title,
+    matching.policy_title,
     prms_of.prm,
     prms_of.prm_title,
     prms_of.prm_format,
-    found.budget,
-    found.problem_id,
+    matching.budget,
+    matching.problem_id,
     avg(accuracy) FILTER (regexp_full_match(method, first_)) AS value,
     avg(accuracy) FILTER (regexp_full_match(method, second_)) AS reference
-FROM found
+FROM matching
 INNER JOIN prms_of
     ON
-        found.task = prms_of.task
-        AND found.policy = prms_of.policy
-        AND (found.prm = prms_of.prm OR found.prm IS NULL)
+        matching.task = prms_of.task
+        AND matching.policy = prms_of.policy
+        AND (matching.prm = prms_of.prm OR matching.prm IS NULL)
 GROUP BY ALL;
 
 -- Cases of a measured claim from pairs of accuracies (a table: task, task_title, policy_title, prm_title,
@@ -593,19 +593,19 @@ LEFT JOIN prms USING (prm);
 -- has_answer: whether the text ends in an answer at all.
 CREATE OR REPLACE TEMP MACRO public_cot() AS TABLE
 SELECT
-    found.*,
+    outcome.*,
     coalesce(answered.has_answer, false) AS has_answer,
     answered.n_tokens
-FROM public_outcomes() AS found
+FROM public_outcomes() AS outcome
 LEFT JOIN (
     SELECT task, policy, problem_id, answer IS NOT NULL AS has_answer, n_tokens
     FROM pools
     WHERE pool = 'greedy'
 ) AS answered USING (task, policy, problem_id)
 WHERE
-    found.method = 'cot'
-    AND found.part = 'whole'
-    AND (found.task, found.policy) IN (
+    outcome.method = 'cot'
+    AND outcome.part = 'whole'
+    AND (outcome.task, outcome.policy) IN (
         SELECT (task, policy)
         FROM public_outcomes()
         WHERE method = 'cot' AND part = 'whole'
@@ -673,7 +673,7 @@ problems_of AS (
     WHERE prm IS NULL
     GROUP BY ALL
 ),
-found AS (
+chosen_by_rule AS (
     SELECT outcomes_of.*, selected.samples, selected.n_probes
     FROM predicted_outcomes AS outcomes_of
     LEFT JOIN (FROM predicted_selection WHERE bucket = 'all') AS selected
@@ -701,9 +701,9 @@ SELECT
     predicted.accuracies AS value,
     other.accuracies AS reference,
     gaps.widening AS difference_widening
-FROM found AS predicted
+FROM chosen_by_rule AS predicted
 INNER JOIN predicted_gaps AS gaps USING (task, policy, prm, scoring, voting, budget)
-INNER JOIN found AS other
+INNER JOIN chosen_by_rule AS other
     ON
         other.task = predicted.task
         AND other.policy = predicted.policy

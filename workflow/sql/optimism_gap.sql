@@ -3,10 +3,10 @@
 -- where the PRM is chosen too. What has not been run has one row whose rule is NULL.
 -- Parameters: task, scoring, voting.
 WITH
-found AS (
+selected AS (
     SELECT * FROM selection WHERE task = $task AND scoring = $scoring AND voting = $voting
 ),
-asked AS (SELECT first(budget ORDER BY n_strategies DESC, budget DESC) AS budget FROM found),
+asked AS (SELECT first(budget ORDER BY n_strategies DESC, budget DESC) AS budget FROM selected),
 pairs AS (
     SELECT policy, prm FROM planned() WHERE task = $task AND prm IS NOT NULL
     UNION
@@ -20,22 +20,22 @@ SELECT
     pairs.prm,
     prms.title AS prm_title,
     prms.n_parameters AS prm_n_parameters,
-    found.rule,
+    selected.rule,
     asked.budget,
-    found.accuracy,
-    found.ci_low,
-    found.ci_high,
-    found.n_strategies,
-    found.n_problems
+    selected.accuracy,
+    selected.ci_low,
+    selected.ci_high,
+    selected.n_strategies,
+    selected.n_problems
 FROM pairs
 CROSS JOIN asked
 INNER JOIN policies USING (policy)
 LEFT JOIN prms USING (prm)
-LEFT JOIN found
+LEFT JOIN selected
     ON
-        found.policy = pairs.policy
-        AND found.prm IS NOT DISTINCT FROM pairs.prm
-        AND found.budget = asked.budget
+        selected.policy = pairs.policy
+        AND selected.prm IS NOT DISTINCT FROM pairs.prm
+        AND selected.budget = asked.budget
 ORDER BY
     family, policies.n_parameters, pairs.policy,
-    pairs.prm IS NULL, prm_n_parameters, pairs.prm, found.rule;
+    pairs.prm IS NULL, prm_n_parameters, pairs.prm, selected.rule;

@@ -5,12 +5,12 @@
 -- fewest: the study's smallest budget, which rows of that comparison are against.
 -- Parameters: task, scoring, voting.
 WITH
-found AS (
+gains AS (
     FROM prm_gains WHERE task = $task AND scoring = $scoring AND voting = $voting
 ),
 budgets AS (
     SELECT policy, method, against, budget
-    FROM found
+    FROM gains
     WHERE bucket = 'all'
     GROUP BY policy, method, against, budget
     QUALIFY
@@ -41,48 +41,48 @@ begins AS (
     GROUP BY ALL
 )
 SELECT
-    found.policy,
+    gains.policy,
     policies.title AS policy_title,
     policies.n_parameters,
-    found.method,
-    found.budget,
-    found.bucket,
-    found.against,
+    gains.method,
+    gains.budget,
+    gains.bucket,
+    gains.against,
     (SELECT min(budget) FROM study_budgets WHERE budget > 1) AS fewest,
-    found.prm,
+    gains.prm,
     prms.title AS prm_title,
     prms.n_parameters AS prm_n_parameters,
-    found.f1,
-    found.discrimination,
-    found.gain,
-    found.ci_low,
-    found.ci_high,
-    found.n_problems,
-    found.n_policies,
+    gains.f1,
+    gains.discrimination,
+    gains.gain,
+    gains.ci_low,
+    gains.ci_high,
+    gains.n_problems,
+    gains.n_policies,
     begins.* EXCLUDE (policy, method, against, budget, bucket)
-FROM found
+FROM gains
 INNER JOIN budgets
     ON
-        budgets.policy IS NOT DISTINCT FROM found.policy
-        AND budgets.method = found.method
-        AND budgets.against = found.against
-        AND budgets.budget = found.budget
-INNER JOIN prms ON prms.prm = found.prm
-LEFT JOIN policies ON policies.policy = found.policy
+        budgets.policy IS NOT DISTINCT FROM gains.policy
+        AND budgets.method = gains.method
+        AND budgets.against = gains.against
+        AND budgets.budget = gains.budget
+INNER JOIN prms ON prms.prm = gains.prm
+LEFT JOIN policies ON policies.policy = gains.policy
 LEFT JOIN begins
     ON
-        begins.policy IS NOT DISTINCT FROM found.policy
-        AND begins.method = found.method
-        AND begins.against = found.against
-        AND begins.budget = found.budget
-        AND begins.bucket = found.bucket
+        begins.policy IS NOT DISTINCT FROM gains.policy
+        AND begins.method = gains.method
+        AND begins.against = gains.against
+        AND begins.budget = gains.budget
+        AND begins.bucket = gains.bucket
 ORDER BY
-    found.policy IS NOT NULL,
+    gains.policy IS NOT NULL,
     policies.family,
     policies.n_parameters,
-    found.policy,
-    list_position(['all', 'easy', 'medium', 'hard'], found.bucket),
-    list_position(['best_of_n', 'beam_search', 'dvts', 'compute_optimal'], found.method),
-    found.against DESC,
-    found.f1,
-    found.prm;
+    gains.policy,
+    list_position(['all', 'easy', 'medium', 'hard'], gains.bucket),
+    list_position(['best_of_n', 'beam_search', 'dvts', 'compute_optimal'], gains.method),
+    gains.against DESC,
+    gains.f1,
+    gains.prm;

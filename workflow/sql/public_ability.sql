@@ -3,7 +3,7 @@
 -- solutions and PRM: the solutions of a collection of known truth, and the samples of each adopted policy
 -- (policy_title; else NULL). Parameters: scoring.
 WITH
-found AS (
+discriminations AS (
     SELECT task, collection, prm, NULL AS policy, value, ci_low, ci_high, n_problems
     FROM reward_model_quality
     WHERE measure = 'discrimination' AND scoring = $scoring
@@ -15,9 +15,9 @@ found AS (
 )
 SELECT
     tasks.title AS task_title,
-    found.collection,
+    discriminations.collection,
     collections.title AS collection_title,
-    found.policy,
+    discriminations.policy,
     policies.title AS policy_title,
     policies.n_parameters,
     prms.prm,
@@ -25,15 +25,15 @@ SELECT
     prms.n_parameters AS prm_n_parameters,
     processbench.f1,
     processbench.source AS f1_source,
-    found.value,
-    found.ci_low,
-    found.ci_high,
-    found.n_problems
-FROM found
-INNER JOIN tasks ON tasks.task = found.task
-INNER JOIN collections ON collections.collection = found.collection
-INNER JOIN prms ON prms.prm = found.prm
-LEFT JOIN policies ON policies.policy = found.policy
+    discriminations.value,
+    discriminations.ci_low,
+    discriminations.ci_high,
+    discriminations.n_problems
+FROM discriminations
+INNER JOIN tasks ON tasks.task = discriminations.task
+INNER JOIN collections ON collections.collection = discriminations.collection
+INNER JOIN prms ON prms.prm = discriminations.prm
+LEFT JOIN policies ON policies.policy = discriminations.policy
 LEFT JOIN processbench ON processbench.registry_prm = prms.prm AND processbench.subset = 'MATH'
 ORDER BY
-    found.policy IS NOT NULL, tasks.task, prms.n_parameters, prms.prm, policies.n_parameters, found.policy;
+    discriminations.policy IS NOT NULL, tasks.task, prms.n_parameters, prms.prm, policies.n_parameters, discriminations.policy;

@@ -16,7 +16,7 @@ read AS (
 reasons AS (
     SELECT collection, adopted, reason, sum(n)::BIGINT AS n FROM adopted_findings GROUP BY ALL
 ),
-found AS (
+findings AS (
     SELECT
         collection,
         list({'reason': reason, 'n': n} ORDER BY n DESC, reason) FILTER (NOT adopted) AS left_out,
@@ -42,13 +42,13 @@ SELECT
     read.n_answers,
     read.n_answers_used,
     rows_of.n_rows,
-    found.left_out,
-    found.kept_in_part
+    findings.left_out,
+    findings.kept_in_part
 FROM collections
 LEFT JOIN policies ON policies.collection = collections.collection
 LEFT JOIN prms ON prms.prm = collections.prm
 LEFT JOIN read ON read.collection = collections.collection
-LEFT JOIN found ON found.collection = collections.collection
+LEFT JOIN findings ON findings.collection = collections.collection
 LEFT JOIN rows_of ON rows_of.collection = collections.collection
 ORDER BY
     collections.task, policies.family, policies.n_parameters NULLS LAST, policies.policy NULLS LAST,

@@ -6,8 +6,8 @@
 WITH
 entries AS (
     SELECT
-        found.* REPLACE (if(found.method = 'pass_at_k', 'one_sample', found.method) AS method),
-        CASE found.method
+        outcome.* REPLACE (if(outcome.method = 'pass_at_k', 'one_sample', outcome.method) AS method),
+        CASE outcome.method
             WHEN 'cot' THEN 0
             WHEN 'pass_at_k' THEN 1
             WHEN 'majority' THEN 2
@@ -16,37 +16,37 @@ entries AS (
             WHEN 'dvts' THEN 6
             ELSE 4
         END AS place,
-        base_model(found.model) AS base,
+        base_model(outcome.model) AS base,
         if(
-            found.method IN ('cot', 'pass_at_k', 'majority', 'best_of_n'),
-            found.budget * of_pool.tokens,
+            outcome.method IN ('cot', 'pass_at_k', 'majority', 'best_of_n'),
+            outcome.budget * of_pool.tokens,
             of_search.tokens
         ) AS tokens,
         coalesce(of_pool.is_retokenised, false) AS is_retokenised
-    FROM public_outcomes() AS found
+    FROM public_outcomes() AS outcome
     LEFT JOIN tokens_of_samples() AS of_pool
         ON
-            of_pool.task = found.task
-            AND of_pool.policy = found.policy
-            AND of_pool.problem_id = found.problem_id
-            AND of_pool.pool = if(found.method = 'cot', 'greedy', 'evaluation')
-            AND found.method IN ('cot', 'pass_at_k', 'majority', 'best_of_n')
+            of_pool.task = outcome.task
+            AND of_pool.policy = outcome.policy
+            AND of_pool.problem_id = outcome.problem_id
+            AND of_pool.pool = if(outcome.method = 'cot', 'greedy', 'evaluation')
+            AND outcome.method IN ('cot', 'pass_at_k', 'majority', 'best_of_n')
     LEFT JOIN tokens_of_searches() AS of_search
         ON
-            of_search.task = found.task
-            AND of_search.policy = found.policy
-            AND of_search.prm = found.prm
-            AND of_search.method = found.method
-            AND of_search.budget = found.budget
-            AND of_search.problem_id = found.problem_id
+            of_search.task = outcome.task
+            AND of_search.policy = outcome.policy
+            AND of_search.prm = outcome.prm
+            AND of_search.method = outcome.method
+            AND of_search.budget = outcome.budget
+            AND of_search.problem_id = outcome.problem_id
     WHERE
-        found.part = 'whole'
+        outcome.part = 'whole'
         AND (
-            found.method IN ('cot', 'majority')
-            OR (found.method = 'pass_at_k' AND found.budget = 1)
-            OR (found.scoring = $scoring AND found.voting = $voting)
+            outcome.method IN ('cot', 'majority')
+            OR (outcome.method = 'pass_at_k' AND outcome.budget = 1)
+            OR (outcome.scoring = $scoring AND outcome.voting = $voting)
         )
-        AND (found.budget > 1 OR found.method NOT IN ('majority', 'best_of_n'))
+        AND (outcome.budget > 1 OR outcome.method NOT IN ('majority', 'best_of_n'))
 ),
 pool_budgets AS (
     SELECT task, policy, list(DISTINCT budget) AS budgets

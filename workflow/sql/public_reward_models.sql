@@ -14,21 +14,21 @@ files AS (
     GROUP BY ALL
 )
 SELECT
-    found.*,
+    quality.*,
     collections.title AS collection_title,
     prms.title AS prm_title,
     prms.n_parameters AS prm_n_parameters,
-    if(found.scoring IS NULL, 'outcome', 'process') AS kind,
+    if(quality.scoring IS NULL, 'outcome', 'process') AS kind,
     processbench.f1,
     processbench.source AS f1_source,
     files.source,
     files."commit",
     files.path
-FROM reward_model_quality AS found
-INNER JOIN collections ON collections.collection = found.collection
-INNER JOIN prms ON prms.prm = found.prm
-INNER JOIN files ON files.collection = found.collection AND files.prm = found.prm
-LEFT JOIN processbench ON processbench.registry_prm = found.prm AND processbench.subset = 'MATH'
+FROM reward_model_quality AS quality
+INNER JOIN collections ON collections.collection = quality.collection
+INNER JOIN prms ON prms.prm = quality.prm
+INNER JOIN files ON files.collection = quality.collection AND files.prm = quality.prm
+LEFT JOIN processbench ON processbench.registry_prm = quality.prm AND processbench.subset = 'MATH'
 ORDER BY
-    found.collection, kind DESC, prms.n_parameters, found.prm, found.scoring = 'prm_avg', found.scoring DESC,
-    found.measure;
+    quality.collection, kind DESC, prms.n_parameters, quality.prm, quality.scoring = 'prm_avg', quality.scoring DESC,
+    quality.measure;

@@ -7,21 +7,21 @@ WITH
 rules AS (
     SELECT
         prms.prm,
-        found.policy,
-        found.budget,
-        if(found.method = 'majority', 'majority', found.scoring || ' ' || found.voting) AS rule,
-        found.method,
-        found.scoring,
-        found.voting,
-        list(found.problem_id ORDER BY found.problem_id) AS problem_ids,
-        list(found.accuracy ORDER BY found.problem_id) AS accuracies
-    FROM pool_outcomes AS found
-    INNER JOIN prms ON found.prm = prms.prm OR (found.prm IS NULL AND found.method = 'majority')
+        outcome.policy,
+        outcome.budget,
+        if(outcome.method = 'majority', 'majority', outcome.scoring || ' ' || outcome.voting) AS rule,
+        outcome.method,
+        outcome.scoring,
+        outcome.voting,
+        list(outcome.problem_id ORDER BY outcome.problem_id) AS problem_ids,
+        list(outcome.accuracy ORDER BY outcome.problem_id) AS accuracies
+    FROM pool_outcomes AS outcome
+    INNER JOIN prms ON outcome.prm = prms.prm OR (outcome.prm IS NULL AND outcome.method = 'majority')
     WHERE
-        found.task = $task
-        AND found.part = 'whole'
-        AND found.method IN ('majority', 'best_of_n')
-        AND found.budget > 2
+        outcome.task = $task
+        AND outcome.part = 'whole'
+        AND outcome.method IN ('majority', 'best_of_n')
+        AND outcome.budget > 2
     GROUP BY ALL
 ),
 majority AS (SELECT * FROM rules WHERE rule = 'majority')

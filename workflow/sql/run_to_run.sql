@@ -4,7 +4,7 @@
 -- one row whose budget is NULL.
 -- Parameters: task, scoring.
 WITH
-found AS (
+repeated AS (
     SELECT * FROM run_to_run
     WHERE
         task = $task
@@ -36,8 +36,8 @@ SELECT
     policies.family,
     policies.n_parameters,
     methods.method,
-    found.budget,
-    found.standard_error AS run_to_run,
+    repeated.budget,
+    repeated.standard_error AS run_to_run,
     spread.half_interval,
     settings.confidence,
     prms.title AS prm_title
@@ -45,15 +45,15 @@ FROM (SELECT DISTINCT policy FROM planned() WHERE task = $task) AS shown
 INNER JOIN policies USING (policy)
 CROSS JOIN settings
 CROSS JOIN (
-    SELECT unnest(['majority', 'best_of_n']) AS method UNION SELECT method FROM found
+    SELECT unnest(['majority', 'best_of_n']) AS method UNION SELECT method FROM repeated
 ) AS methods
-LEFT JOIN found ON found.policy = policies.policy AND found.method = methods.method
+LEFT JOIN repeated ON repeated.policy = policies.policy AND repeated.method = methods.method
 LEFT JOIN spread
     ON
-        spread.policy = found.policy
-        AND spread.prm IS NOT DISTINCT FROM found.prm
-        AND spread.method = found.method
-        AND spread.budget = found.budget
-LEFT JOIN prms ON prms.prm = found.prm
-WHERE methods.method IN ('majority', 'best_of_n') OR found.budget IS NOT NULL
+        spread.policy = repeated.policy
+        AND spread.prm IS NOT DISTINCT FROM repeated.prm
+        AND spread.method = repeated.method
+        AND spread.budget = repeated.budget
+LEFT JOIN prms ON prms.prm = repeated.prm
+WHERE methods.method IN ('majority', 'best_of_n') OR repeated.budget IS NOT NULL
 ORDER BY family, policies.n_parameters, policy, method, budget;

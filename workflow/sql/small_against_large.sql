@@ -28,9 +28,9 @@ prms_of AS (
         policy,
         any_value(prm_title) AS prm_title,
         any_value(prms.n_parameters) AS prm_n_parameters
-    FROM public_outcomes() AS found
+    FROM public_outcomes() AS outcome
     INNER JOIN prms USING (prm)
-    WHERE found.method = 'best_of_n'
+    WHERE outcome.method = 'best_of_n'
     GROUP BY task, policy
     HAVING count(DISTINCT prm) = 1
 )

@@ -10,7 +10,7 @@ ends AS (
     FROM picks WHERE task = $task AND scoring = $scoring
     GROUP BY ALL
 ),
-found AS (
+picked AS (
     SELECT
         picks.policy,
         picks.prm,
@@ -29,7 +29,7 @@ found AS (
 )
 SELECT *, NULL::VARCHAR AS per_response, NULL::VARCHAR AS per_step
 FROM pairs($task) AS pairs
-LEFT JOIN found USING (policy, prm)
+LEFT JOIN picked USING (policy, prm)
 UNION ALL BY NAME
 SELECT
     published.prm,

@@ -44,19 +44,19 @@ study_rows AS (
         prms.title AS prm_title,
         prms.n_parameters AS prm_n_parameters,
         methods.method,
-        found.rule,
-        found.budget,
-        found.accuracy,
-        found.ci_low,
-        found.ci_high,
-        found.n_problems
+        answered.rule,
+        answered.budget,
+        answered.accuracy,
+        answered.ci_low,
+        answered.ci_high,
+        answered.n_problems
     FROM (SELECT DISTINCT policy, prm FROM planned() WHERE task = $task) AS shown
     INNER JOIN policies USING (policy)
     INNER JOIN prms USING (prm)
     CROSS JOIN methods
     LEFT JOIN (
         SELECT answers.* FROM answers INNER JOIN budgets USING (policy, prm, method, budget)
-    ) AS found USING (policy, prm, method)
+    ) AS answered USING (policy, prm, method)
 ),
 paper_rows AS (
     SELECT

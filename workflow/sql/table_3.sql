@@ -4,7 +4,7 @@
 -- 'printed' hold what the paper's Table 3 prints for "model" (printed), and the policy of the study
 -- that it is, if it is one. Parameters: scoring, voting.
 WITH
-found AS (
+accuracies AS (
     SELECT
         task, policy, 'cot' AS series, NULL AS prm_title, budget, accuracy, ci_low, ci_high,
         n_problems, false AS is_beyond
@@ -18,16 +18,16 @@ found AS (
 )
 SELECT
     shown.*,
-    found.series,
-    found.prm_title,
-    found.budget,
-    found.accuracy,
-    found.ci_low,
-    found.ci_high,
-    found.n_problems,
-    found.is_beyond
+    accuracies.series,
+    accuracies.prm_title,
+    accuracies.budget,
+    accuracies.accuracy,
+    accuracies.ci_low,
+    accuracies.ci_high,
+    accuracies.n_problems,
+    accuracies.is_beyond
 FROM ranked_pairs() AS shown
-LEFT JOIN found USING (task, policy)
+LEFT JOIN accuracies USING (task, policy)
 UNION ALL BY NAME
 FROM printed_accuracies('Table 3')
 ORDER BY

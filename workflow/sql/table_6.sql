@@ -10,7 +10,7 @@ shown AS (
         policy IN (FROM main_policies(first_task()))
         OR policy IN (SELECT policy FROM policies WHERE is_reasoning)
 ),
-found AS (
+accuracies AS (
     SELECT task, policy, 'cot' AS series, NULL AS prm, budget, accuracy, ci_low, ci_high, n_problems
     FROM curves
     WHERE method = 'cot' AND bucket = 'all'
@@ -27,17 +27,17 @@ found AS (
 )
 SELECT
     shown.*,
-    found.series,
+    accuracies.series,
     prms.prm,
     prms.title AS prm_title,
     prms.n_parameters AS prm_n_parameters,
-    found.budget,
-    found.accuracy,
-    found.ci_low,
-    found.ci_high,
-    found.n_problems
+    accuracies.budget,
+    accuracies.accuracy,
+    accuracies.ci_low,
+    accuracies.ci_high,
+    accuracies.n_problems
 FROM shown
-LEFT JOIN found USING (task, policy)
+LEFT JOIN accuracies USING (task, policy)
 LEFT JOIN prms USING (prm)
 UNION ALL BY NAME
 FROM printed_accuracies('Table 6')

@@ -3,7 +3,7 @@
 -- that has both. The registry tells the family; a PRM taught on several, or on unknown ones, is no case.
 -- Parameters: tasks, scoring, voting, scale.
 WITH
-found AS (
+matching AS (
     FROM tested_outcomes($scale)
     WHERE
         (method = 'majority' OR (method = 'best_of_n' AND scoring = $scoring AND voting = $voting))
@@ -18,10 +18,10 @@ gains AS (
         scored.family = scored.prm_family AS is_home,
         scored.accuracy - voted.accuracy AS gain
     FROM (
-        FROM found WHERE method = 'best_of_n'
+        FROM matching WHERE method = 'best_of_n'
         QUALIFY budget = max(budget) OVER (PARTITION BY task, policy, prm)
     ) AS scored
-    INNER JOIN found AS voted
+    INNER JOIN matching AS voted
         ON
             voted.task = scored.task
             AND voted.policy = scored.policy

@@ -4,11 +4,11 @@ accuracies AS (
     FROM printed_numbers() WHERE metric = 'accuracy' AND model IS NOT NULL AND method IS NOT NULL
 )
 SELECT
-    concat_ws(', ', here.model, here.task, here.method)
-    || ': ' || here.item || ' against ' || there.item AS case_name,
-    here.number AS value,
-    there.number AS reference
-FROM accuracies AS here
-INNER JOIN accuracies AS there USING (model_key, task, method)
-WHERE here.item < there.item
+    concat_ws(', ', one.model, one.task, one.method)
+    || ': ' || one.item || ' against ' || other.item AS case_name,
+    one.number AS value,
+    other.number AS reference
+FROM accuracies AS one
+INNER JOIN accuracies AS other USING (model_key, task, method)
+WHERE one.item < other.item
 ORDER BY case_name;

@@ -4,7 +4,7 @@
 -- Parameters: models (pattern of names), first, second (a method, or one_sample for one sample of the
 -- pool), budget (0: the largest N of the first), difficulty, tasks, scoring, voting.
 WITH
-found AS (
+matching AS (
     SELECT *
     FROM public_outcomes()
     WHERE
@@ -18,10 +18,10 @@ found AS (
 ),
 strategies AS (
     SELECT *
-    FROM found
+    FROM matching
     WHERE method = 'majority' OR (scoring = $scoring AND voting = $voting)
     UNION ALL
-    SELECT * REPLACE ('one_sample' AS method) FROM found WHERE method = 'pass_at_k' AND budget = 1
+    SELECT * REPLACE ('one_sample' AS method) FROM matching WHERE method = 'pass_at_k' AND budget = 1
 ),
 value_of AS (
     SELECT *
