@@ -12,6 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests/unit"))
 
+import test_adaptive_budgets as stopping
 import test_predicted_difficulty as prediction
 import test_statistics_generality as generality
 import test_statistics_uncertain_buckets as buckets
@@ -30,6 +31,9 @@ def main() -> None:
     coverage, off = buckets.covered(repetitions)
     for bucket, share in coverage.items():
         print(f"uncertain difficulty, {bucket} (off by {off[bucket]:+.2f} points), {share:.3f}")
+
+    for rule, share in stopping.covered(repetitions).items():
+        print(f"stopping early, {' '.join(rule)}, {share:.3f}")
 
 
 if __name__ == "__main__":

@@ -47,7 +47,12 @@ ADAPTIVE = Columns(
         "budget": Column(COUNT, "Budget N: samples at most"),
         **common("accuracy", "ci_low", "ci_high"),
         "samples": Column(REAL, "Number of samples that are drawn per problem, on average"),
-        "samples_low": Column(REAL, "Lower end of the interval of samples over problems"),
+        # Simulated in tests/unit/test_adaptive_budgets.py. Which of nine thresholds is chosen jumps.
+        "samples_low": Column(
+            REAL,
+            "Lower end of the interval of samples over problems; problems that are drawn anew choose "
+            "a threshold anew, and 82 to 88% of such intervals hold instead of 95%",
+        ),
         "samples_high": Column(REAL, "Upper end of the interval of samples over problems"),
         "change": Column(REAL, "Accuracy minus that of all N samples, -1 to 1"),
         "change_low": Column(REAL, "Lower end of the paired interval of change over problems"),
@@ -105,7 +110,7 @@ def _rows(
     nested = problem_weights(problem_ids, REPLICATES, settings.seed)[:, enough]
     exact = plurality_at_k(classes, correct, budgets)
     fixed = np.broadcast_to(budgets.astype(np.float64), exact.shape)
-    none = np.zeros_like(exact)
+    none, as_it_is = np.zeros_like(exact), np.ones(2 * len(budgets))
     n_orders = min(settings.vote_subsets, MOST_ORDERS)
     stopped = majority_stopped(classes, correct, budgets, n_orders, settings.seed)
     certain, confident = stopped["certain"], stopped["confident"]
@@ -120,8 +125,7 @@ def _rows(
     }  # fmt: skip
     for rule, (right, drawn, error) in of_rule.items():
         yield from _summary(
-            (*key, rule), budgets, right, drawn, error, exact, weights, np.ones(len(budgets)),
-            settings,
+            (*key, rule), budgets, right, drawn, error, exact, weights, as_it_is, settings,
         )  # fmt: skip
     if len(enough) < 2 * FOLDS:
         return
@@ -142,10 +146,12 @@ def _rows(
             all_of_n = right[-1]
             yield from _summary(
                 (*key_, "fixed"), budgets, all_of_n, fixed, none, all_of_n, weights,
-                np.ones(len(budgets)), settings,
+                as_it_is, settings,
             )  # fmt: skip
-            taken, spent, again = _held_out(right, drawn, splits)
-            wider = widening(again, taken.T, nested)
+            taken, spent, again, spent_again = _held_out(right, drawn, splits)
+            wider = np.concatenate(
+                [widening(again, taken.T, nested), widening(spent_again, spent.T, nested)]
+            )
             yield from _summary(
                 (*key_, "threshold"), budgets, taken, spent, none, all_of_n, weights, wider,
                 settings,
@@ -154,9 +160,9 @@ def _rows(
 
 def _held_out(
     right: FloatArray, drawn: FloatArray, splits: Splits
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Correctness and samples [problems, budgets] by thresholds that other problems chose, and mean
-    correctness [replicates, budgets] where resampled problems choose again.
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Correctness and samples [problems, budgets] by thresholds that other problems chose, and the
+    means of both [replicates, budgets] where resampled problems choose again.
 
     ``right``, ``drawn``: [thresholds, problems, budgets]; the last threshold never stops.
     """
@@ -172,11 +178,16 @@ def _held_out(
     picked = np.arange(n_thresholds)[None, :, None] == choice[:, None]
     of_sample = splits.held_out[: splits.n_of_sample] / splits.repeats
     share = np.einsum("stb,sp->tpb", picked[: splits.n_of_sample].astype(np.float64), of_sample)
-    gained = ((splits.held_out @ flat_right).reshape(shape) * picked).sum(axis=1)
-    of_replicates = gained[splits.n_of_sample :].reshape(-1, splits.folds, n_budgets).sum(axis=1)
     held_out = splits.held_out[splits.n_of_sample :].sum(axis=1).reshape(-1, splits.folds)
-    again = of_replicates / held_out.sum(axis=1, keepdims=True)
-    return (share * right).sum(axis=0), (share * drawn).sum(axis=0), again
+
+    def again(flat: FloatArray) -> FloatArray:
+        gained = ((splits.held_out @ flat).reshape(shape) * picked).sum(axis=1)
+        of_replicates = gained[splits.n_of_sample :].reshape(-1, splits.folds, n_budgets)
+        means: FloatArray = of_replicates.sum(axis=1) / held_out.sum(axis=1, keepdims=True)
+        return means
+
+    kept = (share * right).sum(axis=0), (share * drawn).sum(axis=0)
+    return *kept, again(flat_right), again(flat_drawn)
 
 
 def _summary(
@@ -190,7 +201,8 @@ def _summary(
     wider: FloatArray,
     settings: EstimateSettings,
 ) -> Iterator[tuple[Any, ...]]:
-    """A row a budget; arrays are [problems, budgets], ``wider`` [budgets]."""
+    """A row a budget; arrays are [problems, budgets], ``wider`` [2 * budgets]: how many times wider
+    the intervals of accuracies, and those of samples, are than with what was chosen once."""
     share = drawn / budgets
     change = right - all_of_n
     n_budgets = len(budgets)
@@ -199,15 +211,18 @@ def _summary(
     replicates = weights @ change / weights.sum(axis=1, keepdims=True)
     low, high = percentile_interval(replicates, n_problems, settings.confidence)
     mean, moved = interval.estimate, change.mean(axis=0)
+    ends = (
+        np.maximum(mean - wider * (mean - interval.low), 0.0),
+        np.minimum(mean + wider * (interval.high - mean), 1.0),
+    )
     for i, n in enumerate(budgets.tolist()):
         factor, spent = float(wider[i]), n_budgets + i
         yield (
             *key,
             n,
             float(mean[i]),
-            max(float(mean[i] - factor * (mean[i] - interval.low[i])), 0.0),
-            min(float(mean[i] + factor * (interval.high[i] - mean[i])), 1.0),
-            *(float(n * part[spent]) for part in (mean, interval.low, interval.high)),
+            *(float(end[i]) for end in ends),
+            *(float(n * part[spent]) for part in (mean, *ends)),
             float(moved[i]),
             float(moved[i] - factor * (moved[i] - low[i])),
             float(moved[i] + factor * (high[i] - moved[i])),
