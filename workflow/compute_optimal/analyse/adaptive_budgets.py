@@ -47,11 +47,11 @@ ADAPTIVE = Columns(
         "budget": Column(COUNT, "Budget N: samples at most"),
         **common("accuracy", "ci_low", "ci_high"),
         "samples": Column(REAL, "Number of samples that are drawn per problem, on average"),
-        # Simulated in tests/unit/test_adaptive_budgets.py. Which of nine thresholds is chosen jumps.
+        # Simulated in tests/unit/test_adaptive_budgets.py; the threshold is one of nine, and jumps.
         "samples_low": Column(
             REAL,
-            "Lower end of the interval of samples over problems; problems that are drawn anew choose "
-            "a threshold anew, and 82 to 88% of such intervals hold instead of 95%",
+            "Lower end of the interval of samples over problems; problems that are drawn anew "
+            "choose a threshold anew, and 82 to 88% of such intervals hold instead of 95%",
         ),
         "samples_high": Column(REAL, "Upper end of the interval of samples over problems"),
         "change": Column(REAL, "Accuracy minus that of all N samples, -1 to 1"),
