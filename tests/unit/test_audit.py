@@ -97,10 +97,14 @@ def test_a_cell_of_two_studies_is_audited_once_as_the_larger_has_it(tmp_path: Pa
 # --- what differences prove -----------------------------------------------------------------------
 
 
-def test_binomial_tails_are_those_of_scipy() -> None:
-    stats = pytest.importorskip("scipy.stats", reason="only the test environments have scipy")
-    for count, n, share in [(0, 5, 0.1), (1, 5, 0.1), (3, 3500, 0.0005), (40, 400, 0.12)]:
-        assert at_least(count, n, share) == pytest.approx(stats.binom.sf(count - 1, n, share))
+def test_the_chance_of_so_many_or_more_is_the_binomial_tail() -> None:
+    # One minus no success of five, and one minus none and one.
+    assert at_least(1, 5, 0.1) == pytest.approx(1 - 0.9**5)
+    assert at_least(2, 5, 0.1) == pytest.approx(1 - 0.9**5 - 5 * 0.1 * 0.9**4)
+    # None are always reached, more than there are never, and all where each is sure.
+    assert [at_least(*of) for of in ((0, 5, 0.1), (6, 5, 0.9), (5, 5, 1.0), (1, 5, 0.0))] == [
+        1.0, 0.0, 1.0, 0.0,
+    ]  # fmt: skip
     assert chance_to_find(1.0, 20, too_many(20, 3)) == 1.0
 
 

@@ -1,4 +1,4 @@
-"""Hand-written statistics against SciPy's, which `make` does without (``analyse.statistics``)."""
+"""What stands here for arrays, or is asked for in every process, against SciPy."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from compute_optimal.analyse.statistics.difficulty import bucket_probabilities
 from compute_optimal.analyse.statistics.intervals import expanded_tail, wilson_interval
 from compute_optimal.analyse.statistics.ranks import rank_correlation, ranks_with_ties
-
-stats = pytest.importorskip("scipy.stats", reason="SciPy is in the environment of the tests")
 
 CONFIDENCES = (0.8, 0.9, 0.95, 0.99)
 
