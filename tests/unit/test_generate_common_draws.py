@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 from default_study import POLICIES, PRM, ROOT, TASK
 from searched_study import SENTENCES, margin, respond
-from stored_units import trees
+from stored_units import said, trees
 
 from compute_optimal.generate import jobs as generate
 from compute_optimal.search import SearchSettings
@@ -24,7 +24,7 @@ from compute_optimal.study import cells
 from compute_optimal.study.cells import all_partitions, draw_spec, sample_spec
 from compute_optimal.study.config import Study, load_study
 from compute_optimal.study.plan import StudyPlan
-from compute_optimal.study.requests import SearchesRequest, Shard
+from compute_optimal.study.requests import SamplesRequest, ScoresRequest, SearchesRequest, Shard
 
 POLICY, N_PROBLEMS = POLICIES[0], 5
 OTHER = next(name for name in load_study(ROOT / "config/config.yaml").prms if name != PRM)
@@ -138,6 +138,42 @@ def test_shards_and_larger_budgets_use_what_is_there(
     search(whole, PRM)
     assert same_trees(larger, whole, PRM)
     assert n_more < 0.7 * len(policies[-1].log)
+
+
+@pytest.mark.parametrize("n_shards", [3])
+def test_shards_of_searches_make_together_what_one_job_makes(
+    n_shards: int, policies: list[fake_engines.FakePolicy], tmp_path: Path
+) -> None:
+    of, whole = study(tmp_path), study(tmp_path / "whole")
+    for number in range(1, n_shards + 1):
+        search(of, PRM, shard=Shard(number=number, of=n_shards))
+    n_opened = len(policies)
+    search(of, PRM)
+    assert len(policies) == n_opened, "the job that gathers the shards opened an engine"
+    search(whole, PRM)
+    assert same_trees(of, whole, PRM)
+    assert spent(of, PRM, "generated_tokens") == spent(whole, PRM, "generated_tokens")
+
+
+@pytest.mark.usefixtures("policies")
+@pytest.mark.parametrize("n_shards", [3])
+def test_shards_of_scores_make_together_what_one_job_makes(n_shards: int, tmp_path: Path) -> None:
+    def scored(folder: Path, shards: int) -> pl.DataFrame:
+        of = study(folder, methods=["best_of_n"], prms=[PRM])
+        here: Any = SimpleNamespace(task=TASK, policy=POLICY, prm=PRM)
+        plan, storage = StudyPlan(of), Storage.of(of)
+        generate.draw_samples(SamplesRequest.model_validate_json(plan.samples(here)), storage)
+        request = ScoresRequest.model_validate_json(plan.scores(here))
+        for number in range(1, shards + 1):
+            shard = Shard(number=number, of=shards)
+            generate.score_steps(request.model_copy(update={"shard": shard}), storage)
+        generate.score_steps(request, storage)
+        spec = cells.score_spec(of, TASK, POLICY, PRM)
+        return said(cells.partition(storage.store, spec).read("step_scores"))
+
+    together, whole = scored(tmp_path / "shards", n_shards), scored(tmp_path / "whole", 0)
+    assert whole.height == N_PROBLEMS * 16
+    assert together.equals(whole)
 
 
 def test_draws_depend_on_the_policy_alone_and_are_never_published(tmp_path: Path) -> None:
