@@ -10,15 +10,22 @@ from types import SimpleNamespace
 from typing import Any
 
 import docutils.core
+import duckdb
 import jinja2
 import nbformat
 import pytest
 from synthetic_study import POLICIES, PRMS, SyntheticStudy
 
+from compute_optimal.analyse.descriptions import extend
 from compute_optimal.errors import StudyError
 from compute_optimal.present.catalogue import ITEMS, NOTEBOOKS
+from compute_optimal.present.claims import judge_claims
+from compute_optimal.present.claims.records import records
 from compute_optimal.present.notebooks import run_notebooks
+from compute_optimal.present.sentences import SENTENCES, what_came_out
+from compute_optimal.study.config import load_claims
 
+CLAIMS = load_claims(Path(__file__).parents[2] / "config/claims.yaml")
 NOTEBOOK_FOLDER = Path(__file__).parents[2] / "notebooks"
 WORKFLOW = Path(__file__).parents[2] / "workflow"
 REPORT_FOLDER = WORKFLOW / "report"
@@ -102,14 +109,16 @@ def test_notebooks_run_on_any_study(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         prms=PRMS[:1],
         budgets=(4, 16),
     )
-    database = study.write(tmp_path / "study.duckdb")
+    database = study.write(tmp_path / "analysis.duckdb")
+    study_database = tmp_path / "study.duckdb"
+    extend(database, records(judge_claims(CLAIMS, database)), study_database)
     claims = tmp_path / "index.html"
     claims.write_text("<p>verdicts</p>")
     paths = [str(WORKFLOW), *filter(None, [os.environ.get("PYTHONPATH")])]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
     run_notebooks(
         [NOTEBOOK_FOLDER / f"{name}.ipynb" for name in NOTEBOOKS],
-        {"database": database, "claims": claims},
+        {"database": study_database, "claims": claims},
         tmp_path,
     )
     executed = [nbformat.read(tmp_path / f"{name}.ipynb", as_version=4) for name in NOTEBOOKS]
@@ -121,7 +130,10 @@ def test_notebooks_run_on_any_study(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         for kind in output.get("data", {})
     ]
     calls = [cell.source for notebook in executed for cell in notebook.cells]
-    shown = {"image/png": ("draw(",), "text/markdown": ("tabulate(", "wrong_buckets(")}
+    shown = {
+        "image/png": ("draw(",),
+        "text/markdown": ("tabulate(", "wrong_buckets(", "from compute_optimal.present.sentences"),
+    }
     for kind, call in shown.items():
         assert kinds.count(kind) == sum(source.startswith(call) for source in calls) > 1
     for name in NOTEBOOKS:
@@ -144,6 +156,32 @@ def test_notebooks_run_on_any_study(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         for output in cell.get("outputs", [])
         if output.output_type in ("stream", "error")
     ]
+
+
+def test_each_notebook_says_what_came_out(tmp_path: Path) -> None:
+    study = SyntheticStudy(
+        tasks=(("math500", "MATH-500", 8),), policies=POLICIES[:2], prms=PRMS[:1], budgets=(4, 16)
+    )
+    without = SyntheticStudy(
+        tasks=(("math500", "MATH-500", 8),), policies=POLICIES[:1], prms=(),
+        missing=[(None, None, None)],
+    )  # fmt: skip
+    said = {}
+    for name, made in (("run", study), ("not run", without)):
+        analysis = made.write(tmp_path / f"{name}.duckdb")
+        database = tmp_path / f"{name} and judged.duckdb"
+        extend(analysis, records(judge_claims(CLAIMS, analysis)), database)
+        said[name] = {of: what_came_out(of, database).text for of in SENTENCES}
+    assert set(SENTENCES) == set(NOTEBOOKS)
+    with duckdb.connect(str(tmp_path / "run.duckdb"), read_only=True) as connection:
+        (mean,) = connection.execute(
+            "SELECT avg(accuracy) FROM main_curves WHERE method = 'cot' AND task = 'math500'"
+        ).fetchone()
+    assert f"CoT (greedy) {100 * mean:.1f}%" in said["run"]["03_scaling"]
+    assert f"{100 * mean:.1f}% with one greedy answer" in said["run"]["05_compute_optimal"]
+    assert "untested" in said["run"]["07_verdicts"]
+    assert said["not run"]["03_scaling"] == "Nothing of this has been run in this study."
+    assert all(said["not run"].values())
 
 
 def test_a_cell_that_fails_is_named(tmp_path: Path) -> None:

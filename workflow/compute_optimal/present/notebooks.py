@@ -42,6 +42,7 @@ def run_notebooks(notebooks: Sequence[Path], parameters: Mapping[str, Path], fol
     # Without the scripts that nbconvert links to on the network: the page must work offline.
     exporter: Any = HTMLExporter(
         exclude_input_prompt=True,
+        exclude_output_prompt=True,
         embed_images=True,
         require_js_url="",
         mathjax_url="",

@@ -1,0 +1,200 @@
+"""What came out, a sentence or two for each notebook, made from the numbers that it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from compute_optimal.present.query import Row, opened, run_query
+from compute_optimal.present.style import METHODS, counted
+from compute_optimal.present.tables.model import escape_markdown
+
+_NOTHING = "Nothing of this has been run in this study."
+_BUCKETS = ("easy", "medium", "hard")
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """Text that a notebook shows, all of it escaped."""
+
+    text: str
+
+    def _repr_markdown_(self) -> str:
+        return f"**What came out.** {escape_markdown(self.text)}"
+
+
+def what_came_out(notebook: str, database: Path | str) -> Sentence:
+    """The sentence of a notebook, a key of ``SENTENCES``, on the study's database."""
+    with opened(Path(database)):
+        return Sentence(SENTENCES[notebook](Path(database)) or _NOTHING)
+
+
+def _setting(database: Path) -> str:
+    rows = [row for row in run_query("overview", database) if row["sampled"] is not None]
+    parts = []
+    for task, group in groupby(rows, key=lambda row: row["task_title"]):
+        ranked = sorted(group, key=lambda row: (row["sampled"], row["policy_title"]))
+        least, most = ranked[0], ranked[-1]
+        part = f"On {task}, {_percent(least['sampled'])} ({least['policy_title']})"
+        if len(ranked) > 1:
+            part += f" to {_percent(most['sampled'])} ({most['policy_title']})"
+        parts.append(f"{part} of single samples are right.")
+    return " ".join(parts)
+
+
+def _difficulty(database: Path) -> str:
+    parts = []
+    rows = run_query("wrong_buckets", database)
+    for task, group in groupby(rows, key=lambda row: row["task_title"]):
+        of_task = [*group]
+        n = sum(row["n_problems"] for row in of_task)
+        shares = ", ".join(
+            f"{_percent(sum(row[f'n_{name}'] for row in of_task) / n)} {name}" for name in _BUCKETS
+        )
+        wrong = sum(row["wrong"] for row in of_task) / n
+        parts.append(
+            f"On {task}, over {_policies(len(of_task))}, problems are {shares}; "
+            f"{_percent(wrong)} of them are expected in the wrong bucket."
+        )
+    return " ".join(parts)
+
+
+def _scaling(database: Path) -> str:
+    parts = []
+    rows = run_query("sentences/scaling_means", database)
+    for task, group in groupby(rows, key=lambda row: row["task_title"]):
+        of_task = [*group]
+        reached = ", ".join(
+            f"{METHODS[row['method']].label}"
+            + (" with the PRM that does best" if row["method"] == "best_of_n" else "")
+            + f" {_percent(row['accuracy'])}"
+            + (f" (N = {row['budget']:,})" if row["method"] != "cot" else "")
+            for row in of_task
+        )
+        n = max(row["n_policies"] for row in of_task)
+        parts.append(f"On {task}, the mean over {_policies(n)}: {reached}.")
+    return " ".join(parts)
+
+
+def _prms(database: Path) -> str:
+    gains = [
+        row
+        for row in run_query("prm_gains", database, _parameters(database))
+        if (row["method"], row["bucket"], row["against"]) == ("best_of_n", "all", "majority")
+    ]
+    first = gains[0]["policy"] if gains else None
+    ranked = sorted(
+        (row for row in gains if row["policy"] == first), key=lambda row: (row["gain"], row["prm"])
+    )
+    if not ranked:
+        return ""
+    n_better = sum(row["ci_low"] > 0 for row in ranked)
+    n_worse = sum(row["ci_high"] < 0 for row in ranked)
+    least, most = ranked[0], ranked[-1]
+    return (
+        f"At N = {most['budget']:,}, best-of-N does better than majority voting with {n_better} of "
+        f"{counted(len(ranked), 'PRM')} and worse with {n_worse}, the whole interval considered: "
+        f"from {_points(least['gain'])} with {least['prm_title']}{_ability(least)} to "
+        f"{_points(most['gain'])} with {most['prm_title']}{_ability(most)}."
+    )
+
+
+def _compute_optimal(database: Path) -> str:
+    rows = [
+        row
+        for row in run_query("table_3", database, _parameters(database))
+        if row["series"] in ("cot", "in_sample", "cross_fitted") and not row["is_beyond"]
+    ]
+    parts = []
+    for task in dict.fromkeys(row["task_title"] for row in rows):
+        found = {
+            (row["policy"], row["series"]): row["accuracy"]
+            for row in rows
+            if row["task_title"] == task
+        }
+        policies = [
+            policy
+            for policy in dict.fromkeys(policy for policy, _ in found)
+            if all((policy, series) in found for series in ("cot", "in_sample", "cross_fitted"))
+        ]
+        if policies:
+            cot, same, other = (
+                sum(found[policy, series] for policy in policies) / len(policies)
+                for series in ("cot", "in_sample", "cross_fitted")
+            )
+            parts.append(
+                f"On {task}, the mean over {_policies(len(policies))}: {_percent(cot)} with one "
+                f"greedy answer, {_percent(other)} with compute-optimal TTS chosen on other "
+                f"problems; choosing on the same problems adds {_points(100 * (same - other))}."
+            )
+    return " ".join(parts)
+
+
+def _costs(database: Path) -> str:
+    rows = run_query("cost_ledger", database)
+    policy = sum(row["generated_tokens"] or 0 for row in rows)
+    if not policy:
+        return ""
+    prm = sum(row["prm_tokens_computed"] or 0 for row in rows)
+    discarded = sum(row["discarded_tokens"] or 0 for row in rows)
+    hours = sum(row["seconds"] or 0 for row in rows) / 3600
+    return (
+        f"All that is stored took {policy / 1e6:,.1f} million tokens of the policies, "
+        f"{_percent(discarded / policy)} of them for steps that no answer contains, and "
+        f"{prm / 1e6:,.1f} million of the PRMs: {hours:,.1f} hours of the engines, each unit on "
+        "its own."
+    )
+
+
+_SCALES = {
+    "public": "on public rollouts of real models",
+    "printed": "among the paper's printed numbers",
+    "paper": "on the paper's own models",
+    "study": "on the study's own models",
+}
+
+
+def _verdicts(database: Path) -> str:
+    parts = []
+    rows = run_query("sentences/verdict_counts", database)
+    for scale, group in groupby(rows, key=lambda row: row["scale"]):
+        counts = ", ".join(f"{row['n_claims']} {row['verdict']}" for row in group)
+        parts.append(f"{_SCALES[scale]}: {counts}")
+    return f"Claims {'; '.join(parts)}." if parts else ""
+
+
+SENTENCES: Mapping[str, Callable[[Path], str]] = {
+    "01_setting": _setting,
+    "02_difficulty": _difficulty,
+    "03_scaling": _scaling,
+    "04_prms": _prms,
+    "05_compute_optimal": _compute_optimal,
+    "06_costs": _costs,
+    "07_verdicts": _verdicts,
+}
+
+
+def _parameters(database: Path) -> dict[str, str | float]:
+    """Those of queries on the study's first task under its own aggregation."""
+    (settings,) = run_query("settings", database)
+    tasks: Sequence[Row] = run_query("tasks", database)
+    task = tasks[0]["task"] if tasks else ""
+    return {"task": task, "scoring": settings["scoring"], "voting": settings["voting"]}
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}%"
+
+
+def _points(value: float) -> str:
+    return f"{value:+.1f} points".replace("-", "−")
+
+
+def _policies(n: int) -> str:
+    return counted(n, "policy", "policies")
+
+
+def _ability(row: Row) -> str:
+    return "" if row["f1"] is None else f" (F1 {row['f1']:.1f})"
