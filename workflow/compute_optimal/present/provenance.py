@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from compute_optimal import __version__
 from compute_optimal.present.catalogue import Item, item_named
-from compute_optimal.present.query import Row, opened
+from compute_optimal.present.query import Row, answering_once
 from compute_optimal.present.render import rows_of
 from compute_optimal.store.partitions import PART, Partition, sha256_of
 from compute_optimal.store.storage import Storage
@@ -195,12 +195,12 @@ def write_crate(
         return named(f"#cells-{name}", "Collection", name=f"{len(parts)} inputs", hasPart=parts)
 
     made = []
-    with opened(database):
+    with answering_once(database):
         for path in sorted(results):
             properties: dict[str, Any] = {}
             if path.parent.name in ("figures", "tables"):
                 item = item_named(path.stem)
-                rows = rows_of(item, database)
+                rows = _subjects(rows_of(item, database))
                 behind = {
                     "study": [entity for cell, entity in cells.values() if _is_behind(cell, rows)],
                     "public": list(adopted.values()),
@@ -225,6 +225,16 @@ def write_crate(
     )
     crate.root_dataset["mentions"] = run
     _write(crate, output)
+
+
+_SUBJECT = ("task", "policy", "prm", "method")
+"""Columns that say what a row is about."""
+
+
+def _subjects(rows: Sequence[Row]) -> list[Row]:
+    """What rows are about, each once: thousands of rows are about some hundred cells."""
+    named = {tuple((name, row[name]) for name in _SUBJECT if name in row) for row in rows}
+    return [dict(pairs) for pairs in named]
 
 
 def _is_behind(cell: Cell, rows: Sequence[Row]) -> bool:

@@ -16,6 +16,22 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 
 _OPEN: dict[Path, DuckDBPyConnection] = {}
+_ANSWERED: dict[Path, dict[tuple[str, str], tuple[Row, ...]]] = {}
+"""Rows by query and parameters, of each database that is ``answering_once``."""
+
+
+@contextmanager
+def answering_once(database: Path) -> Iterator[DuckDBPyConnection]:
+    """As ``opened``; within the block a query that is asked again is not run again.
+
+    For what shows many items: most ask for the same settings, and several show the same rows.
+    """
+    with opened(database) as connection:
+        _ANSWERED[database] = {}
+        try:
+            yield connection
+        finally:
+            del _ANSWERED[database]
 
 
 @contextmanager
@@ -62,13 +78,18 @@ def run_query(
 
     query = statement(f"{name}.sql")
     used = {key: value for key, value in (parameters or {}).items() if f"${key}" in query}
+    asked = name, repr(sorted(used.items()))
+    if asked in (answered := _ANSWERED.get(database, {})):
+        return answered[asked]
     try:
         with opened(database) as connection:
             result = connection.execute(query, used)
             columns = [column[0] for column in result.description or ()]
-            return tuple(dict(zip(columns, row, strict=True)) for row in result.fetchall())
+            rows = tuple(dict(zip(columns, row, strict=True)) for row in result.fetchall())
     except (duckdb.BinderException, duckdb.CatalogException) as error:
         raise _misfit(database, f"the query {name}", error) from error
+    answered[asked] = rows
+    return rows
 
 
 def _misfit(database: Path, what: str, error: Exception) -> StudyError:

@@ -23,7 +23,7 @@ from compute_optimal.errors import StudyError
 from compute_optimal.present import style
 from compute_optimal.present.catalogue import ITEMS, Item, item_named
 from compute_optimal.present.charts.grid import PAGE_HEIGHT, Grid, grid_without_results
-from compute_optimal.present.query import Row, opened, run_query
+from compute_optimal.present.query import Row, answering_once, opened, run_query
 from compute_optimal.present.tables.model import Table
 from compute_optimal.study.buckets import BUCKETS
 from compute_optimal.study.imports import modules_behind
@@ -170,7 +170,7 @@ def draw_figures(database: Path, outputs: Sequence[Path], *, workers: int) -> No
     """
     figures = _by_name(outputs)
     contents = {}
-    with opened(database):
+    with answering_once(database):
         for name in figures:
             item = item_named(name)
             contents[name] = _Contents(name, *_rows_and_subtitle(item, database, None, None, None))
@@ -233,7 +233,7 @@ def _drawn_by(module: str) -> str:
 
 def render_tables(database: Path, outputs: Sequence[Path]) -> None:
     """Write tables, each output named by its own and the format."""
-    with opened(database):
+    with answering_once(database):
         for name, files in _by_name(outputs).items():
             write_table(name, database, files)
 

@@ -90,6 +90,9 @@ def one_line(text: str) -> str:
 
     No-break spaces stay.
     """
+    # Nearly all texts: a tenth of the time of what does the same to any.
+    if text.isascii() and text.isprintable() and "  " not in text:
+        return text.strip()
     kept = (
         character if character.isprintable() or character.isspace() else "\N{REPLACEMENT CHARACTER}"
         for character in unicodedata.normalize("NFC", text)

@@ -13,6 +13,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,20 +41,9 @@ def page(
     shared = (_FOLDER / "page.css").read_text(encoding="utf-8")
     loader = (_FOLDER / "unpack.js").read_text(encoding="utf-8") if scripts else ""
     style = "".join([shared, *styles])
-    # By its name in the code, what reads it is known to depend on it.
-    common = {"page.html": (_FOLDER / "page.html").read_text(encoding="utf-8")}
-    environment = jinja2.Environment(
-        loader=jinja2.ChoiceLoader(
-            [jinja2.DictLoader(common), jinja2.FileSystemLoader([template.parent, _FOLDER])]
-        ),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
     # These must reach the file as they are: the package's own style and scripts, whose hashes the
     # policy holds, and letters and digits.
-    made: str = environment.get_template(template.name).render(
+    made: str = _templates(template.parent).get_template(template.name).render(
         title=title,
         style=Markup(style),
         style_hash=_hash(style),
@@ -64,6 +54,22 @@ def page(
         **context,
     )
     return made
+
+
+@cache
+def _templates(folder: Path) -> jinja2.Environment:
+    """Templates of ``folder`` and what they share: each is compiled once in a process."""
+    # By its name in the code, what reads it is known to depend on it.
+    common = {"page.html": (_FOLDER / "page.html").read_text(encoding="utf-8")}
+    return jinja2.Environment(
+        loader=jinja2.ChoiceLoader(
+            [jinja2.DictLoader(common), jinja2.FileSystemLoader([folder, _FOLDER])]
+        ),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
 
 
 def sorting_script() -> str:
