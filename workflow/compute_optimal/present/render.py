@@ -17,7 +17,7 @@ from functools import cache, cached_property, partial
 from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from compute_optimal.errors import StudyError
 from compute_optimal.present import style
@@ -74,14 +74,15 @@ class Drawing:
                 with _small_fonts(), PdfPages(stream, metadata=metadata) as pages:
                     for page in self.pages:
                         pages.savefig(page)
+            elif suffix == "svg":
+                metadata |= {"Date": None, "Creator": None}
+                self.sheet.savefig(stream, format="svg", metadata=metadata)
             else:
-                metadata |= {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}[
-                    suffix
-                ]
-                # What is written first is read again below.
-                options: Any = {"pil_kwargs": {"compress_level": 0}} if suffix == "png" else {}
-                self.sheet.savefig(stream, format=suffix, metadata=metadata, **options)
-        return _of_few_colours(stream) if suffix == "png" else stream.getvalue()
+                self.sheet.savefig(stream, format="rgba")
+                inches, dpi = self.sheet.get_size_inches(), style.RC["savefig.dpi"]
+                width, height = (int(length) for length in inches * dpi)
+                return _of_few_colours(stream, (width, height), dpi, self.title)
+        return stream.getvalue()
 
     @cached_property
     def sheet(self) -> Figure:
@@ -378,19 +379,22 @@ def _task_text(task: Row) -> str:
     return f"{task['title']}, {style.counted(task['n_problems'], 'problem')}"
 
 
-def _of_few_colours(picture: io.BytesIO) -> bytes:
-    """A PNG in 256 colours, a third as large: the report holds notebooks, and these the PNGs."""
+def _of_few_colours(pixels: io.BytesIO, size: tuple[int, int], dpi: float, title: str) -> bytes:
+    """A PNG in 256 colours of RGBA ``pixels``, by width and height.
+
+    It is a third as large as in all colours: the report holds notebooks, and these the PNGs.
+    """
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
 
-    with Image.open(picture) as image:
-        few = image.convert("RGB").quantize(
-            256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
-        )
-        title = PngInfo()
-        title.add_text("Title", str(image.info.get("Title", "")))
-        stream = io.BytesIO()
-        few.save(stream, "png", pnginfo=title, dpi=image.info.get("dpi"), compress_level=6)
+    image = Image.frombuffer("RGBA", size, pixels.getvalue(), "raw", "RGBA", 0, 1)
+    few = image.convert("RGB").quantize(
+        256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
+    )
+    described = PngInfo()
+    described.add_text("Title", title)
+    stream = io.BytesIO()
+    few.save(stream, "png", pnginfo=described, dpi=(dpi, dpi), compress_level=6)
     return stream.getvalue()
 
 

@@ -43,7 +43,8 @@ def page(
     style = "".join([shared, *styles])
     # These must reach the file as they are: the package's own style and scripts, whose hashes the
     # policy holds, and letters and digits.
-    made: str = _templates(template.parent).get_template(template.name).render(
+    written = _templates(template.parent).get_template(template.name)
+    made: str = written.render(
         title=title,
         style=Markup(style),
         style_hash=_hash(style),
