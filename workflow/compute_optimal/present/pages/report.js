@@ -60,6 +60,17 @@ document.addEventListener("click", (event) => {
   app.setView({ content, contentPath: result.data_uri, resultPath: path, fragment: fragment ? `#${fragment}` : "" });
 });
 
+// The menu's picture, field and links of symbols alone, by name.
+function nameMenu() {
+  for (const image of document.querySelectorAll("nav img:not([alt])")) image.alt = "Snakemake";
+  for (const field of document.querySelectorAll("nav input:not([aria-label])")) field.setAttribute("aria-label", "Search all results");
+  for (const link of document.querySelectorAll("nav a:not([aria-label])")) {
+    if (!link.textContent.trim()) link.setAttribute("aria-label", link.type === "button" ? "Hide or show the menu" : "Search");
+  }
+}
+new MutationObserver(nameMenu).observe(document.getElementById("app"), { childList: true, subtree: true });
+nameMenu();
+
 document.title = "Compute-optimal test-time scaling: the report";
 if (location.hash) {
   // The first page is drawn after the browser has looked for what the address names.
