@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from compute_optimal.analyse.prm_ability import (
     MEASURES,
     RATES,
+    Solutions,
     Verdicts,
     examine,
     harmonic_mean,
@@ -171,7 +172,7 @@ def test_steps_and_scores_must_agree() -> None:
     checked, scores = tables(BY_HAND[:1])
     scores = scores.with_columns(margins=pl.Series([[1.0]], dtype=pl.List(pl.Float32)))
     with pytest.raises(StudyError, match="3 steps, but 1 scores"):
-        Verdicts.of(checked, scores, ["p0"])
+        Verdicts.of(Solutions.of(checked, ["p0"]), scores)
 
 
 PROBLEMS = generate(40, 7)

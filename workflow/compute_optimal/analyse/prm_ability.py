@@ -93,59 +93,117 @@ _RATIOS = {
 
 
 @dataclass(frozen=True)
-class Verdicts:
-    """What one PRM says about the solutions of one policy, beside the truth.
+class Solutions:
+    """The checked solutions of one policy, whichever PRM reads them.
 
-    ``table``: the joined rows, one a solution. Arrays [solutions, steps] are padded:
-    ``correct`` with True, ``margins`` with NaN, ``lengths`` (characters) with 0. ``problems``
-    [solutions] are indices of problems.
+    ``table``: ``step_truth.CHECKED``, one row a solution. Arrays [solutions, steps] are padded:
+    ``correct`` with True, ``lengths`` (characters) with 0. ``problems`` [solutions] are indices of
+    problems, ``n_steps`` [solutions] numbers of steps.
     """
 
     table: pl.DataFrame
     problems: IntArray
+    n_steps: IntArray
     correct: NDArray[np.bool_]
-    margins: FloatArray
     lengths: IntArray
     finished: NDArray[np.bool_]
 
     @classmethod
-    def of(
-        cls, checked: pl.DataFrame, scores: pl.DataFrame, problem_ids: Sequence[str]
-    ) -> Verdicts:
-        """Join checked solutions (``step_truth.CHECKED``) with their margins.
-
-        ``scores``: problem_id, sample_index, margins. Solutions without scores (too long for the
-        PRM, or no steps) are left out. Raises ``StudyError`` where the numbers of steps differ.
-        """
+    def of(cls, checked: pl.DataFrame, problem_ids: Sequence[str]) -> Solutions:
+        """``checked``: as the table, of the problems with these ids among others."""
         index = pl.DataFrame({"problem_id": problem_ids}).with_row_index("problem_index")
-        table = (
-            checked.join(scores, on=["problem_id", "sample_index"])
-            .join(index, on="problem_id")
-            .filter(pl.col("margins").list.len() > 0)
-            .sort("problem_index", "sample_index")
-        )
-        differing = table.filter(pl.col("margins").list.len() != pl.col("steps").list.len())
-        if differing.height:
-            row = differing.row(0, named=True)
-            raise StudyError(
-                f"{len(row['steps'])} steps, but {len(row['margins'])} scores",
-                where=f"{row['problem_id']}, sample {row['sample_index']}",
-                cure="the scores were made with other rules for steps: remove them and run again",
-            )
+        table = checked.join(index, on="problem_id").sort("problem_index", "sample_index")
         lengths = table["steps"].list.eval(pl.element().str.len_chars())
         return cls(
             table,
             table["problem_index"].to_numpy().astype(np.int64),
+            table["steps"].list.len().to_numpy().astype(np.int64),
             _padded(table["correct"], True).astype(bool),
-            _padded(table["margins"].cast(pl.List(pl.Float64)), np.nan),
             _padded(lengths, 0).astype(np.int64),
             table["finished"].to_numpy().astype(bool),
+        )
+
+    def at(self, rows: IntArray) -> Solutions:
+        """Those in some rows; these themselves where it is all of them in their order."""
+        if len(rows) == len(self.problems) and (rows == np.arange(len(rows))).all():
+            return self
+        n_steps = self.n_steps[rows]
+        width = int(n_steps.max(initial=0))
+        return Solutions(
+            self.table[rows],
+            self.problems[rows],
+            n_steps,
+            self.correct[rows, :width],
+            self.lengths[rows, :width],
+            self.finished[rows],
         )
 
     @cached_property
     def first_error(self) -> IntArray:
         """Index of the first wrong step [solutions], -1 where there is none."""
         return _first(~self.correct)
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """What one PRM says about the solutions of one policy, beside the truth.
+
+    ``margins`` [solutions, steps] are padded with NaN.
+    """
+
+    solutions: Solutions
+    margins: FloatArray
+
+    @classmethod
+    def of(cls, solutions: Solutions, scores: pl.DataFrame) -> Verdicts:
+        """Join checked solutions with their margins.
+
+        ``scores``: problem_id, sample_index, margins. Solutions without scores (too long for the
+        PRM, or no steps) are left out. Raises ``StudyError`` where the numbers of steps differ.
+        """
+        key = ["problem_id", "sample_index"]
+        scored = (
+            solutions.table.select(key)
+            .with_row_index("row")
+            .join(scores, on=key)
+            .filter(pl.col("margins").list.len() > 0)
+            .sort("row")
+        )
+        of_these = solutions.at(scored["row"].to_numpy().astype(np.int64))
+        differing = np.flatnonzero(scored["margins"].list.len().to_numpy() != of_these.n_steps)
+        if len(differing):
+            row = scored.row(int(differing[0]), named=True)
+            raise StudyError(
+                f"{of_these.n_steps[differing[0]]} steps, but {len(row['margins'])} scores",
+                where=f"{row['problem_id']}, sample {row['sample_index']}",
+                cure="the scores were made with other rules for steps: remove them and run again",
+            )
+        return cls(of_these, _padded(scored["margins"].cast(pl.List(pl.Float64)), np.nan))
+
+    @property
+    def table(self) -> pl.DataFrame:
+        """``Solutions.table``, as are the next five what they are there."""
+        return self.solutions.table
+
+    @property
+    def problems(self) -> IntArray:
+        return self.solutions.problems
+
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        return self.solutions.correct
+
+    @property
+    def lengths(self) -> IntArray:
+        return self.solutions.lengths
+
+    @property
+    def finished(self) -> NDArray[np.bool_]:
+        return self.solutions.finished
+
+    @property
+    def first_error(self) -> IntArray:
+        return self.solutions.first_error
 
     @cached_property
     def first_flagged(self) -> IntArray:
@@ -201,10 +259,12 @@ def verdicts_of(
     differ.
     """
     names = dict.fromkeys(policy for of_policies in scores.values() for policy in of_policies)
-    solutions = {policy: checked.filter(policy=policy) for policy in names}
+    solutions = {
+        policy: Solutions.of(checked.filter(policy=policy), problem_ids) for policy in names
+    }
     return {
         prm: {
-            policy: Verdicts.of(solutions[policy], margins, problem_ids)
+            policy: Verdicts.of(solutions[policy], margins)
             for policy, margins in of_policies.items()
         }
         for prm, of_policies in scores.items()

@@ -100,14 +100,21 @@ DISAGREEMENT = "disagreement"
 def _length_pair(verdicts: Verdicts, sign: int) -> Found:
     usable = verdicts.comparable_steps & verdicts.right[:, None]
     margins = np.where(usable, verdicts.margins, np.nan)
-    lengths = sign * verdicts.lengths
-    severity = np.full(len(margins), np.nan)
-    preferred, other = (np.zeros(len(margins), dtype=np.int64) for _ in range(2))
-    last = margins.shape[1] - 1
-    for i, j in [(i, i + 1) for i in range(last)] + [(i + 1, i) for i in range(last)]:
-        gap = np.where(lengths[:, i] > lengths[:, j], margins[:, i] - margins[:, j], np.nan)
-        better = (gap > 0) & ~(gap <= severity)
-        severity[better], preferred[better], other[better] = gap[better], i, j
+    if margins.shape[1] < 2:
+        nothing = np.zeros(len(margins), dtype=np.int64)
+        return np.full(len(margins), np.nan), {"longer": nothing, "shorter": nothing}
+    higher, longer_by = -np.diff(margins, axis=1), -sign * np.diff(verdicts.lengths, axis=1)
+    # The step before is the longer one, or the one after.
+    gaps = np.hstack(
+        [np.where(longer_by > 0, higher, np.nan), np.where(longer_by < 0, -higher, np.nan)]
+    )
+    gaps = np.where(gaps > 0, gaps, -np.inf)
+    widest, last = gaps.argmax(axis=1), margins.shape[1] - 1
+    found, is_before = _at(gaps, widest) > 0, widest < last
+    first = widest % last
+    severity = np.where(found, _at(gaps, widest), np.nan)
+    preferred = np.where(found, first + ~is_before, 0)
+    other = np.where(found, first + is_before, 0)
     longer, shorter = (preferred, other) if sign > 0 else (other, preferred)
     return severity, {"longer": longer, "shorter": shorter}
 
