@@ -32,7 +32,7 @@ from compute_optimal.store.schemas import ORIGIN
 from compute_optimal.store.storage import Storage
 from compute_optimal.study import cells
 from compute_optimal.study.config import Study, load_study
-from compute_optimal.study.coverage import coverage
+from compute_optimal.study.coverage import Stock, coverage
 from compute_optimal.study.plan import StudyPlan
 from compute_optimal.study.requests import parsed
 from compute_optimal.study.spec import text_hash
@@ -223,7 +223,7 @@ def check_tree(row: dict[str, Any], search: cells.Cell, width: int) -> None:
 def unit_costs(of: Study, folder: Path) -> dict[tuple[Any, ...], tuple[Any, ...]]:
     """What each method costs, by the study's own tables."""
     file = folder / "ledger.parquet"
-    database._ledger(of, Storage.of(of)).write_parquet(file)
+    database._ledger(of, Stock(Storage.of(of))).write_parquet(file)
     with duckdb.connect() as connection:
         database.fill(connection, {"ledger": [str(file)]}, folder)
         rows = connection.execute("FROM unit_costs").fetchall()
@@ -232,7 +232,7 @@ def unit_costs(of: Study, folder: Path) -> dict[tuple[Any, ...], tuple[Any, ...]
 
 def check_costs(of: Study) -> None:
     """Costs are those of the units that count, each once, whichever study asks."""
-    store, found = Storage.of(of).store, database._ledger(of, Storage.of(of))
+    store, found = Storage.of(of).store, database._ledger(of, Stock(Storage.of(of)))
     for cell in cells.Grid(of):
         spent = units.costs(store, cell.spec)
         assert spent.height == units.stored(store, cell.spec).height
@@ -244,6 +244,6 @@ def check_costs(of: Study) -> None:
         assert not spent.select(*ORIGIN, "seconds").null_count().sum_horizontal().item()
     # All that is reckoned of costs is reckoned from these rows.
     for other in (of.model_copy(update={"budgets": (4,)}), of.model_copy(update={"problems": 1})):
-        rows = database._ledger(other, Storage.of(other)).rows()
+        rows = database._ledger(other, Stock(Storage.of(other))).rows()
         assert rows
         assert set(rows) <= set(found.rows())

@@ -38,14 +38,13 @@ from compute_optimal.analyse.statements import statement
 from compute_optimal.analyse.uncertain_buckets import BUCKET_ACCURACY
 from compute_optimal.judge.answers import GRADED
 from compute_optimal.judge.pruning import PRUNING
-from compute_optimal.store import units
 from compute_optimal.store.columns import COUNT, REAL, TEXT, TRUTH, Column, Columns, common
 from compute_optimal.store.partitions import Partition, write_parquet
 from compute_optimal.store.schemas import COUNTS, ORIGIN, SECONDS
 from compute_optimal.store.storage import FACTS, Storage
 from compute_optimal.study import cells
 from compute_optimal.study.config import PolicyEntry, Study
-from compute_optimal.study.coverage import COVERAGE, coverage
+from compute_optimal.study.coverage import COVERAGE, Stock, coverage
 from compute_optimal.study.spec import canonical
 
 FILES: dict[str, Columns] = {
@@ -270,10 +269,11 @@ def build(
     ``printed``: tables of numbers that others published.
     """
     paths = {name: _files_of(name, files) for name in (*FILES, *STEP_FILES)}
-    adopted = _adopted(study, storage)
+    adopted, stock = _adopted(study, storage), Stock(storage)
     frames: dict[str, pl.DataFrame] = {
-        "cells": coverage(study, storage),
-        "ledger": _ledger(study, storage),
+        "ledger": _ledger(study, stock),
+        # After the ledger, which has read all of it.
+        "cells": coverage(study, storage, stock=stock),
         **_entries(study),
         **adopted,
         **examine_solutions(
@@ -504,11 +504,11 @@ def _gains(
     )
 
 
-def _ledger(study: Study, storage: Storage) -> pl.DataFrame:
+def _ledger(study: Study, stock: Stock) -> pl.DataFrame:
     """What the cells cost: one row a cell and run, in the order of the study."""
     frames = [pl.DataFrame(schema=LEDGER)]
     for cell in cells.Grid(study):
-        spent = units.costs(storage.store, cell.spec)
+        spent = stock.costs(cell)
         if spent.is_empty():
             continue
         named = {

@@ -38,8 +38,26 @@ def _counting(store: Store, spec: Spec, columns: Sequence[str], how: _Read) -> p
     table = kind_of(spec)
     rows = how(partition(store, spec), table, columns)
     if table == "step_scores" and not rows.is_empty():
-        rows = _of_texts(rows, how(partition(store, samples_of(spec)), "samples", ["text_hash"]))
+        rows = _of_texts(rows, _texts(store, spec, how))
     return rows
+
+
+def _texts(store: Store, spec: Spec, how: _Read) -> pl.DataFrame:
+    """Hashes of the texts of the samples that a cell of scores is about.
+
+    The last ones are kept: a pool is read by one PRM after the other.
+    """
+    cell = partition(store, samples_of(spec))
+    parts = [(part, part.stat()) for part in cell.parts("samples")]
+    key = how, *((part, stat.st_mtime_ns, stat.st_size, stat.st_ino) for part, stat in parts)
+    if key not in _LAST_TEXTS:
+        texts = how(cell, "samples", ["text_hash"])
+        _LAST_TEXTS.clear()
+        _LAST_TEXTS[key] = texts
+    return _LAST_TEXTS[key]
+
+
+_LAST_TEXTS: dict[tuple[object, ...], pl.DataFrame] = {}
 
 
 def scores(store: Store, spec: Spec) -> pl.DataFrame:
@@ -51,8 +69,7 @@ def scores(store: Store, spec: Spec) -> pl.DataFrame:
     rows = cell.read("step_scores", ["margins"])
     if rows.is_empty():
         return rows
-    samples = partition(store, samples_of(spec)).read("samples", ["text_hash"])
-    own = _of_texts(rows, samples)
+    own = _of_texts(rows, _texts(store, spec, Partition.read))
     n_foreign = rows.select(_SCORED[:2]).n_unique() - own.height
     if n_foreign:
         raise StudyError(
@@ -97,14 +114,17 @@ def _rows(
     )
 
 
-def costs(store: Store, spec: Spec, *, checked: bool = True) -> pl.DataFrame:
-    """What each unit of a cell cost, all counts of it; and its run, engine, machine and package.
+def costs(
+    store: Store, spec: Spec, *, checked: bool = True, also: Sequence[str] = ()
+) -> pl.DataFrame:
+    """What each unit of a cell cost, all counts of it; its run, engine, machine and package, and
+    the columns that are asked for ``also``.
 
     Of all units that are stored and count, whoever asks. Unless ``checked``, bytes are not.
     """
     counts = COUNTS_OF[kind_of(spec)]
     how = Partition.read if checked else Partition.look
-    rows = _counting(store, spec, ["run", *counts, *SECONDS, *ORIGIN], how)
+    rows = _counting(store, spec, ["run", *counts, *SECONDS, *ORIGIN, *also], how)
     if rows.is_empty():
         return rows
     return rows.with_columns(pl.lit(0).alias(name) for name in COUNTS if name not in counts)

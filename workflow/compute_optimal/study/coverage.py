@@ -42,9 +42,21 @@ class Stock:
         """Keys of the stored units of a cell's spec; of samples with their tokens."""
         key = digest(cell.spec)
         if key not in self._present:
-            counted = ["n_tokens"] if cell.kind == "samples" else []
-            self._present[key] = units.stored(self._storage.store, cell.spec, counted)
+            self._present[key] = units.stored(self._storage.store, cell.spec, _counted(cell))
         return self._present[key]
+
+    def costs(self, cell: Cell) -> pl.DataFrame:
+        """What each stored unit of a cell's spec cost (``units.costs``), every byte checked."""
+        counted = _counted(cell)
+        rows = units.costs(self._storage.store, cell.spec, also=counted)
+        # The keys were read as well.
+        keys = ["problem_hash", units.NUMBERS[cell.kind]]
+        self._present[digest(cell.spec)] = rows if rows.is_empty() else rows.select(*keys, *counted)
+        return rows
+
+
+def _counted(cell: Cell) -> list[str]:
+    return ["n_tokens"] if cell.kind == "samples" else []
 
 
 def coverage(
