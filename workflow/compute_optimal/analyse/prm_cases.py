@@ -110,11 +110,11 @@ def _length_pair(verdicts: Verdicts, sign: int) -> Found:
     )
     gaps = np.where(gaps > 0, gaps, -np.inf)
     widest, last = gaps.argmax(axis=1), margins.shape[1] - 1
-    found, is_before = _at(gaps, widest) > 0, widest < last
+    has_pair, is_before = _at(gaps, widest) > 0, widest < last
     first = widest % last
-    severity = np.where(found, _at(gaps, widest), np.nan)
-    preferred = np.where(found, first + ~is_before, 0)
-    other = np.where(found, first + is_before, 0)
+    severity = np.where(has_pair, _at(gaps, widest), np.nan)
+    preferred = np.where(has_pair, first + ~is_before, 0)
+    other = np.where(has_pair, first + is_before, 0)
     longer, shorter = (preferred, other) if sign > 0 else (other, preferred)
     return severity, {"longer": longer, "shorter": shorter}
 

@@ -109,19 +109,21 @@ def _compute_optimal(database: Path) -> str:
     ]
     parts = []
     for task in dict.fromkeys(row["task_title"] for row in rows):
-        found = {
+        accuracies = {
             (row["policy"], row["series"]): row["accuracy"]
             for row in rows
             if row["task_title"] == task
         }
         policies = [
             policy
-            for policy in dict.fromkeys(policy for policy, _ in found)
-            if all((policy, series) in found for series in ("cot", "in_sample", "cross_fitted"))
+            for policy in dict.fromkeys(policy for policy, _ in accuracies)
+            if all(
+                (policy, series) in accuracies for series in ("cot", "in_sample", "cross_fitted")
+            )
         ]
         if policies:
             cot, same, other = (
-                sum(found[policy, series] for policy in policies) / len(policies)
+                sum(accuracies[policy, series] for policy in policies) / len(policies)
                 for series in ("cot", "in_sample", "cross_fitted")
             )
             parts.append(
