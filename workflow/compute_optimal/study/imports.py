@@ -37,11 +37,7 @@ class SourceFile:
         path = _ROOT.joinpath(*name.split("."))
         self.file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
         tree = ast.parse(self.file.read_bytes())
-        texts = {
-            node.value
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Constant) and isinstance(node.value, str)
-        }
+        texts = _texts(tree)
         # Workers and lazy calls name modules in texts.
         self.imports = known([*imported_names(tree), *texts])
         short = {text for text in texts if 0 < len(text) < 80 and "\n" not in text}
@@ -54,6 +50,24 @@ class SourceFile:
             _SQL / text for text in short if text.endswith(".sql") and (_SQL / text).is_file()
         }
         self.queries = {file for text in short for file in _queries_named(text)}
+
+
+def _texts(tree: ast.AST) -> set[str]:
+    """All texts in a tree. Every start of Snakemake asks, and ``ast.walk`` is slower."""
+    texts = set()
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Constant):
+            if isinstance(node.value, str):
+                texts.add(node.value)
+            continue
+        for child in vars(node).values():
+            if isinstance(child, ast.AST):
+                waiting.append(child)
+            elif isinstance(child, list):
+                waiting += [one for one in child if isinstance(one, ast.AST)]
+    return texts
 
 
 @cache
@@ -82,6 +96,9 @@ def _all_queries() -> frozenset[str]:
 def imported_names(tree: ast.AST, *, in_function: bool = False) -> Iterator[str]:
     """Every name that is imported, but for type checkers; attributes of a module among them."""
     for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.expr):
+            # Most of a tree, and nothing is imported in an expression.
+            continue
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
             for other in node.orelse:
                 yield from imported_names(other, in_function=in_function)
