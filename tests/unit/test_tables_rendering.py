@@ -450,9 +450,9 @@ def test_what_is_of_another_n_prm_or_other_problems_is_not_compared() -> None:
     assert unlike(500, 500, 16, "My-PRM") == "at N = 256, not 16, with PRMs of its own"
     cell = Compared(Estimate(50, 40, 60), Printed(55), unlike(74, 500))
     assert cell.difference is cell.inside is None
-    table = Table("t", [Column("x", "x", "compared")], [[cell]])
+    table = Table("t", [Column("m", "m"), Column("x", "x", "compared")], [["model", cell]])
     assert "55.0 (on 500 problems, not 74)" in table.html()
-    assert table.csv().splitlines()[1].split(",", 6)[3:] == [
+    assert table.csv().splitlines()[1].split(",", 7)[4:] == [
         "55", "", "not comparable", '"on 500 problems, not 74: x_printed"',
     ]  # fmt: skip
 
