@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import math
 import operator
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -21,7 +22,9 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection, PathCollection
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from synthetic_study import POLICIES, PRMS, ROLLOUTS, SyntheticStudy
 
@@ -524,6 +527,51 @@ def shown_labels(axis: Any) -> list[Text]:
     low, high = sorted(axis.get_view_interval())
     return [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high
             and tick.label1.get_visible() and tick.label1.get_text()]  # fmt: skip
+
+
+def test_colours_come_from_one_module_and_those_of_methods_mean_methods_only() -> None:
+    folder = Path(style.__file__).parent / "charts"
+    for file in folder.glob("*.py"):
+        text = file.read_text(encoding="utf-8")
+        assert not re.search(r"#[0-9A-Fa-f]{6}\b|colormaps", text), file.name
+    others = {*style.APART, style.INK, style.MUTED, style.FAINT, style.LIGHT, style.EMPTY}
+    assert not others & {look.colour for look in style.METHODS.values()}
+
+
+@pytest.mark.parametrize("name", [item.name for item in ITEMS if item.kind == "figure"])
+def test_a_legend_gives_a_methods_colour_to_nothing_else(name: str, drawn: Drawn) -> None:
+    names = {
+        look.colour: {look.label.lower(), look.short.lower()} for look in style.METHODS.values()
+    }
+    for handle, label in drawn(name).grid.legend:
+        *_, mark = handle if isinstance(handle, tuple) else (handle,)
+        colour = mark.get_color() if isinstance(mark, Line2D) else mark.get_facecolor()
+        for of_method, called in names.items():
+            if to_hex(colour) == of_method.lower():
+                assert any(word.split(" (")[0] in label.lower() for word in called), label
+
+
+def test_a_policy_has_one_look_in_every_figure(database: Path) -> None:
+    looks: dict[str, set[tuple[str, str]]] = {}
+    for name in ("calibration", "prm_failures", "prm_gains"):
+        for row in run_query(name, database, PARAMETERS):
+            if row["policy"] is not None:
+                look = style.policy_look(row["policy"], row)
+                looks.setdefault(row["policy"], set()).add((look.colour, look.marker))
+    assert len(looks) > 1
+    assert all(len(found) == 1 for found in looks.values())
+    assert len({look for found in looks.values() for look in found}) == len(looks)
+
+
+def test_no_figure_is_taller_than_5000_pixels() -> None:
+    def panels(n: int) -> list[Panel]:
+        return [Panel(str(i), "t", lambda _: None, note="n") for i in range(n)]
+
+    blocks = [Block(f"policy {i}", panels(9), lambda _: None) for i in range(6)]
+    grid = Grid("t", "s", "x", "y", blocks)
+    assert 24 < grid.height < 25
+    assert 200 * grid.height <= 5000
+    assert grid.height > Grid("t", "s", "x", "y", blocks[:3]).height
 
 
 def test_methods_differ_in_colour_and_in_mark_or_dash() -> None:

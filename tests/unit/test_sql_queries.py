@@ -36,7 +36,7 @@ FRONTIER = {
 }  # fmt: skip
 PAIRS = {
     "policy", "policy_title", "family", "n_parameters", "origin", "collection", "model_title",
-    "prm", "prm_title", "prm_n_parameters",
+    "prm", "prm_title", "prm_n_parameters", "policy_place", "n_places",
 }  # fmt: skip
 COLUMNS = {
     "accuracy_against_seconds": POINTS,
@@ -49,6 +49,7 @@ COLUMNS = {
     "over_optimisation": PAIRS
     | {"budget", "accuracy", "ci_low", "ci_high", "score", "score_low", "score_high"},
     "prm_gains": {
+        "policy_place", "n_places",
         "policy", "policy_title", "n_parameters", "method", "budget", "bucket", "against", "fewest",
         "prm", "prm_title", "prm_n_parameters", "f1", "discrimination", "gain", "ci_low", "ci_high",
         "n_problems", "n_policies",
@@ -124,7 +125,7 @@ COLUMNS = {
     },
     "prm_failures": {
         "prm", "prm_title", "prm_n_parameters", "policy", "policy_title", "measure", "value",
-        "ci_low", "ci_high", "n", "n_problems",
+        "ci_low", "ci_high", "n", "n_problems", "policy_place", "n_places",
     },
     "printed_optscale": {
         "series", "task", "policy", "prm", "method", "budget", "accuracy", "ci_low", "ci_high",

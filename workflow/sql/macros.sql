@@ -182,6 +182,16 @@ INNER JOIN (
 WHERE scoring = scoring_ AND voting = voting_ AND selection.prm IS NULL
 QUALIFY budget = max(budget) OVER (PARTITION BY task, policy, is_beyond(policy, budget));
 
+-- The place of a policy among all of the study, or among all adopted ones, by size: what its colour and
+-- mark are chosen by.
+CREATE OR REPLACE TEMP MACRO policy_places() AS TABLE
+SELECT
+    policy,
+    row_number() OVER (PARTITION BY origin ORDER BY n_parameters NULLS LAST, policy) - 1
+        AS policy_place,
+    count(*) OVER (PARTITION BY origin) AS n_places
+FROM policies;
+
 -- Every policy and PRM that are planned together on a task, in the order of tables. origin: 'run' by this
 -- study or 'adopted', then of a collection. model_title: the policy's without the collection's.
 CREATE OR REPLACE TEMP MACRO pairs(task_) AS TABLE
@@ -193,11 +203,14 @@ SELECT
     policies.n_parameters,
     policies.origin,
     policies.collection,
+    places.policy_place,
+    places.n_places,
     prms.prm,
     prms.title AS prm_title,
     prms.n_parameters AS prm_n_parameters
 FROM (SELECT DISTINCT policy, prm FROM held() WHERE task = task_) AS held
 INNER JOIN policies USING (policy)
+INNER JOIN policy_places() AS places USING (policy)
 INNER JOIN prms USING (prm)
 LEFT JOIN collections ON collections.collection = policies.collection;
 

@@ -7,6 +7,8 @@ SELECT
     prms.n_parameters AS prm_n_parameters,
     policies.policy,
     policies.title AS policy_title,
+    places.policy_place,
+    places.n_places,
     rates.measure,
     rates.value,
     rates.ci_low,
@@ -17,6 +19,7 @@ FROM prms
 SEMI JOIN (SELECT prm FROM planned() WHERE task = $task) AS shown ON shown.prm = prms.prm
 LEFT JOIN (SELECT * FROM prm_rates WHERE task = $task) AS rates ON rates.prm = prms.prm
 LEFT JOIN policies ON policies.policy = rates.policy
+LEFT JOIN policy_places() AS places ON places.policy = rates.policy
 ORDER BY
     prms.n_parameters, prms.prm, policies.policy IS NOT NULL, policies.family, policies.n_parameters,
     policies.policy, rates.measure;

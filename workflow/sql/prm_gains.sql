@@ -44,6 +44,8 @@ SELECT
     gains.policy,
     policies.title AS policy_title,
     policies.n_parameters,
+    places.policy_place,
+    places.n_places,
     gains.method,
     gains.budget,
     gains.bucket,
@@ -69,6 +71,7 @@ INNER JOIN budgets
         AND budgets.budget = gains.budget
 INNER JOIN prms ON prms.prm = gains.prm
 LEFT JOIN policies ON policies.policy = gains.policy
+LEFT JOIN policy_places() AS places ON places.policy = gains.policy
 LEFT JOIN begins
     ON
         begins.policy IS NOT DISTINCT FROM gains.policy

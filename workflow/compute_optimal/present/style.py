@@ -40,7 +40,9 @@ METHODS: Mapping[str, Look] = {
     "compute_optimal": Look("Compute-optimal TTS", "compute-optimal", "#CC79A7", "*"),
     "pass_at_k": Look("Pass@N (reference)", "Pass@N", "#666666", "", (0, (1, 1.2))),
 }
-INK, MUTED, FAINT, EMPTY = "#222222", "#555555", "#8C8C8C", "#F4F4F4"
+APART = ("#332288", "#882255", "#999933", "#661100")
+"""Colours of what is no method and no policy, such as ways to choose or to score."""
+INK, MUTED, FAINT, LIGHT, EMPTY = "#222222", "#555555", "#8C8C8C", "#BDBDBD", "#F4F4F4"
 HALO: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.85}
 SERIES_MARKERS = "osD^vP*Xhd<>p8"
 
@@ -204,12 +206,22 @@ def lighter(colour: str) -> str:
     return to_hex(((1 + red) / 2, (1 + green) / 2, (1 + blue) / 2))
 
 
+def policy_look(label: str, row: Mapping[str, Any]) -> Look:
+    """The look of a policy, the same in every figure: by its ``policy_place`` among the
+    ``n_places`` policies of the study, smallest first."""
+    return _ordered_look(label, row["policy_place"], row["n_places"], "viridis")
+
+
 def series_look(label: str, position: int, n: int) -> Look:
-    """The look of one of ``n`` series that have an order, such as policies by size."""
+    """The look of one of ``n`` series that have an order and are no policies, such as budgets."""
+    return _ordered_look(label, position, n, "copper")
+
+
+def _ordered_look(label: str, position: int, n: int, colours: str) -> Look:
     import matplotlib as mpl
     from matplotlib.colors import to_hex
 
-    colour = to_hex(mpl.colormaps["viridis"](0.85 * position / max(1, n - 1)))
+    colour = to_hex(mpl.colormaps[colours](0.85 * position / max(1, n - 1)))
     text = fit(label, WIDTH_OF_LABEL, TEXT, lines=1)
     return Look(text, text, colour, SERIES_MARKERS[position % len(SERIES_MARKERS)])
 

@@ -16,7 +16,7 @@ from compute_optimal.present.query import Row
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_COLOUR = "#4D4D4D"
+_COLOUR = style.MUTED
 """Of no method: a point is the mean over several."""
 _NAMES, _END = 104.0, 144.0
 """Where names begin on the axis of ability, which ends at 100, and where the panel does."""
@@ -71,7 +71,7 @@ def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
             axes.plot(
                 grid,
                 printed[0] * np.log(grid) + printed[1],
-                color=style.METHODS["beam_search"].colour,
+                color=style.APART[1],
                 linestyle=(0, (1, 1.2)),
                 label="printed",
             )
@@ -97,7 +97,7 @@ def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
             axes.text(
                 _NAMES,
                 heights[place],
-                style.fit(row["prm_title"], 1.7, style.SMALL, lines=1),
+                style.fit(row["prm_title"], 1.7, style.SMALL, lines=2),
                 va="center",
                 fontsize=style.SMALL,
             )
@@ -137,7 +137,7 @@ def _lines(printed: tuple[float, float] | None) -> list[tuple[Any, str]]:
 
     if printed is None:
         return []
-    line = Line2D([], [], color=style.METHODS["beam_search"].colour, linestyle=(0, (1, 1.2)))
+    line = Line2D([], [], color=style.APART[1], linestyle=(0, (1, 1.2)))
     return [(line, f"the paper's line: {_line_text(*printed)}")]
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _SERIES = ("cot", "compute_optimal")
 _BAR = 0.36
-_PAPER = "#B8B8B8"
+_PAPER = style.LIGHT
 _ALIKE: dict[str, Any] = {"marker": "d", "markersize": 5, "markeredgecolor": "black"}
 _UNLIKE: dict[str, Any] = _ALIKE | {
     "marker": "X",

@@ -27,7 +27,7 @@ RATES = {
 LENGTH = {"length_bias": "Length bias of right steps"}
 
 _TRUTHS: dict[str, tuple[str, dict[str, Any]]] = {
-    "right": ("right step", {"facecolor": "#BDBDBD", "edgecolor": style.FAINT}),
+    "right": ("right step", {"facecolor": style.LIGHT, "edgecolor": style.FAINT}),
     "wrong": ("first wrong step", {"facecolor": style.INK, "edgecolor": style.INK}),
     "after": (
         "step after the first error",
@@ -53,10 +53,9 @@ def failure_rates(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
     """Each failure's rate, a row per PRM: all policies together, and each policy apart."""
     prms = {row["prm"]: row["prm_title"] for row in rows}
     names = [style.fit(name, 1.55, style.SMALL) for name in prms.values()]
-    policies = {row["policy"]: row["policy_title"] for row in rows if row["policy"] is not None}
+    policies = {row["policy"]: row for row in rows if row["policy"] is not None}
     looks = {
-        policy: style.series_look(name, i, len(policies))
-        for i, (policy, name) in enumerate(policies.items())
+        policy: style.policy_look(row["policy_title"], row) for policy, row in policies.items()
     }
 
     def panel(measure: str, text: str) -> Panel:

@@ -82,12 +82,10 @@ def _of_policies(rows: Sequence[Row]) -> dict[str | None, style.Look]:
         key=lambda row: (row["n_parameters"] or 0, row["policy"]),
     )
     looks: dict[str | None, style.Look] = {
-        row["policy"]: style.series_look(
-            f"{row['policy_title']} ({style.parameters_text(row['n_parameters'])})",
-            position,
-            len(policies),
+        row["policy"]: style.policy_look(
+            f"{row['policy_title']} ({style.parameters_text(row['n_parameters'])})", row
         )
-        for position, row in enumerate(policies)
+        for row in policies
     }
     if any(row["policy"] is None for row in rows):
         looks[None] = style.Look(_MEAN, _MEAN, style.INK, "o")

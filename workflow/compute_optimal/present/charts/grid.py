@@ -25,6 +25,8 @@ WIDTH, PAGE_HEIGHT = 7.2, 9.8
 _RIGHT, _GAP, _EDGE = 0.08, 0.14, 0.06
 _LINE, _TICKS, _AXIS_TITLE, _BLOCK_TITLE, _ROW_GAP = 0.135, 0.2, 0.16, 0.26, 0.1
 _PANEL_HEIGHTS = {1: 2.6, 2: 1.9, 3: 1.5, 4: 1.25, 5: 1.05, 6: 0.95}
+_TALLEST, _LOWEST_PANEL = 24.9, 0.55
+"""Inches: a sheet of more panels has lower ones, as far as they can be read."""
 _MANY = 12
 """Panels beyond which a figure is set narrower, so that it does not grow without end."""
 
@@ -156,18 +158,33 @@ class Grid:
                 n_below=max(0, min(self._columns, len(block.panels) - start - self._columns)),
             )
 
-    def _band_height(self, band: _Band) -> float:
+    def _band_height(self, band: _Band, panel_height: float | None = None) -> float:
         return (
             (_BLOCK_TITLE if band.title else 0.0)
             + band.text_height
-            + self._panel_height(band)
+            + (self._panel_height(band) if panel_height is None else panel_height)
             + _TICKS
             + _AXIS_TITLE
             + _ROW_GAP
         )
 
+    @property
+    def _usual_height(self) -> float:
+        return self.panel_height or _PANEL_HEIGHTS[self._columns]
+
+    @cached_property
+    def _lowered(self) -> float:
+        """By how much panels are lower than usual, so that one sheet is no taller than _TALLEST."""
+        bands = [band for block in self.blocks for band in self._bands(block)]
+        around = math.fsum(self._band_height(band, 0.0) for band in bands)
+        own = [panel.height for band in bands for panel in band.panels if panel.height is not None]
+        excess = self._head + _EDGE + around + len(bands) * self._usual_height - _TALLEST
+        if own or excess <= 0:
+            return 0.0
+        return max(0.0, min(excess / len(bands), self._usual_height - _LOWEST_PANEL))
+
     def _panel_height(self, band: _Band) -> float:
-        usual = self.panel_height or _PANEL_HEIGHTS[self._columns]
+        usual = self._usual_height - self._lowered
         return max(usual if panel.height is None else panel.height for panel in band.panels)
 
     def _sheet(self, bands: Sequence[_Band]) -> Figure:

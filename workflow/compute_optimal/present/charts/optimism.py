@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 RULES: Mapping[str, style.Look] = {
-    "in_sample": style.METHODS["compute_optimal"]._replace(label="in-sample, as in the paper"),
-    "cross_fitted": style.Look("cross-fitted: chosen on other problems", "", "#0072B2", "o"),
-    "fixed_rule": style.Look("the paper's fixed rule by size", "", "#D55E00", "s"),
-    "oracle": style.Look("oracle: best strategy of each problem", "", "#666666", "d"),
+    "in_sample": style.METHODS["compute_optimal"]._replace(
+        label="compute-optimal TTS, in-sample, as in the paper"
+    ),
+    "cross_fitted": style.Look("cross-fitted: chosen on other problems", "", style.APART[0], "o"),
+    "fixed_rule": style.Look("the paper's fixed rule by size", "", style.APART[1], "s"),
+    "oracle": style.Look("oracle: best strategy of each problem", "", style.APART[2], "d"),
 }
 _SPREAD = 0.16
 _ANY = "choosing the PRM too"

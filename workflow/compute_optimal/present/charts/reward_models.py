@@ -20,10 +20,10 @@ LEAST_FOR_FIT = 4
 """PRMs that a line through their points needs at least."""
 
 _LOOKS = {
-    "prm_min": style.Look("lowest step", "", "#0072B2", "v"),
-    "prm_last": style.Look("last step", "", "#D55E00", "o"),
-    "prm_avg": style.Look("mean of steps", "", "#009E73", "s"),
-    None: style.Look("whole solution (outcome reward model)", "", "#CC79A7", "D"),
+    "prm_min": style.Look("lowest step", "", style.APART[0], "v"),
+    "prm_last": style.Look("last step", "", style.APART[1], "o"),
+    "prm_avg": style.Look("mean of steps", "", style.APART[2], "s"),
+    None: style.Look("whole solution (outcome reward model)", "", style.APART[3], "D"),
 }
 _MEASURES = (
     ("discrimination", "right above wrong (pairs)", 0.5),

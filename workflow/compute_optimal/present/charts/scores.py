@@ -15,8 +15,10 @@ from compute_optimal.present.query import Row
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_PICKED = style.METHODS["best_of_n"]._replace(label="accuracy of the answer that is scored best")
-_SCORE = style.Look("the PRM's score of it", "", "#7A5230", "v", (0, (2, 1)))
+_PICKED = style.METHODS["best_of_n"]._replace(
+    label="accuracy of best-of-N: the answer that is scored best"
+)
+_SCORE = style.Look("the PRM's score of it", "", style.APART[3], "v", (0, (2, 1)))
 _BUDGET = "budget N (samples)"
 _LEAST_SAMPLES = 50
 """ASSUME: a share of fewer samples is not drawn; its interval would fill the panel."""
@@ -91,10 +93,7 @@ def calibration(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
         {row["policy"]: row for row in rows}.values(),
         key=lambda row: (row["n_parameters"] or 0, row["policy"]),
     )
-    looks = {
-        row["policy"]: style.series_look(_policy_title(row), position, len(policies))
-        for position, row in enumerate(policies)
-    }
+    looks = {row["policy"]: style.policy_look(_policy_title(row), row) for row in policies}
 
     def prepare(axes: Axes) -> None:
         axes.set(xlim=(0, 100), ylim=(-2, 102), xticks=range(0, 101, 25), yticks=range(0, 101, 25))
