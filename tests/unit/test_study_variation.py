@@ -105,7 +105,24 @@ def test_what_a_study_asks_of_rules_follows_the_grid() -> None:
     assert [*estimates.settings.budgets] == [4, 16, 64]
     # A study that varies nothing asks for what it always did.
     plain = StudyPlan(parse_study(content()))._database().study
-    assert not {"overrides", "needed_for", "items"} & plain.keys()
+    assert not {"prm_search_budgets", "overrides", "needed_for", "items"} & plain.keys()
+
+
+def test_single_prms_are_searched_with_at_budgets_of_their_own() -> None:
+    asked = {FIRST: [4, 16], "Math-Shepherd-PRM-7B": [4]}
+    study = parse_study(content(search_budgets=[4], prm_search_budgets=asked))
+    searched = {
+        prm: {cell.budget for cell in Grid(study) if cell.kind == "searches" and cell.prm == prm}
+        for prm in study.prms
+    }
+    assert searched == {FIRST: {4, 16}, SECOND: {4}}
+    # A study can be narrowed: of what is asked for, those count that a policy has.
+    narrow = parse_study(content(budgets=[4], prm_search_budgets=asked))
+    assert shape([*Grid(narrow)]) == shape([*Grid(parse_study(content(budgets=[4])))])
+    override = {SMALL: {"search_budgets": [4]}}
+    of_policy = parse_study(content(prm_search_budgets=asked, overrides=override))
+    budgets = {cell.budget for cell in of(of_policy, SMALL) if cell.kind == "searches"}
+    assert budgets == {4}
 
 
 @pytest.mark.parametrize(
@@ -126,6 +143,9 @@ def test_what_a_study_asks_of_rules_follows_the_grid() -> None:
         ({"overrides": {SMALL: {"budgets": [16, 4]}}}, ["write [4, 16]"]),
         ({"overrides": {SMALL: {"budgets": [4, 18]}}}, [f"overrides.{SMALL}.budgets[1]", "16"]),
         ({"overrides": {SMALL: {"search_budgets": [8]}}}, ["not among its budgets"]),
+        ({"prm_search_budgets": {"Skywork-PRM-1.5": [4]}}, ["no PRM", f"did you mean {FIRST}"]),
+        ({"prm_search_budgets": {FIRST: [16, 4]}}, [f"prm_search_budgets.{FIRST}", "ascending"]),
+        ({"prm_search_budgets": {FIRST: [4, 6]}}, [f"prm_search_budgets.{FIRST}[1]", "divisible"]),
         (
             {"overrides": {SMALL: {"sampling": {"max_tokens": 100}}}},
             [f"overrides.{SMALL}.sampling", "max_step_tokens"],

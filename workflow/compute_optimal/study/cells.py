@@ -231,7 +231,7 @@ def _needs(
 ) -> _Needs:
     needs: _Needs = {method: {} for method in get_args(Method)}
     budgets_of = dict.fromkeys(needs, study.budgets_of(policy))
-    budgets_of |= dict.fromkeys(SEARCH_METHODS, study.search_budgets_of(policy))
+    budgets_of |= dict.fromkeys(SEARCH_METHODS, study.search_budgets_of(policy, prm))
     for item, part in parts:
         if prm is not None and prm not in (part.prms or (prm,)):
             continue

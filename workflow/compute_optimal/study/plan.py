@@ -734,7 +734,8 @@ class StudyPlan:
     def _database(self) -> StudyDescription:
         # What says nothing is no part of a study's content: keys that are empty unless a study
         # varies leave the digests of all others as they are.
-        unsaid = {key for key in ("overrides", "needed_for", "items") if not self._says(key)}
+        varying = ("prm_search_budgets", "overrides", "needed_for", "items")
+        unsaid = {key for key in varying if not self._says(key)}
         study = self.study.model_dump(mode="json", exclude=RUN_TIME_KEYS | unsaid)
         adopted = [collection.entry for collection in self.collections]
         entries = [

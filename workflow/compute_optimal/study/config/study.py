@@ -173,6 +173,11 @@ class Study(Checked):
         min_length=1,
         description="Those of the budgets that searches are run at; null is all of them [samples]",
     )
+    prm_search_budgets: Mapping[str, tuple[Budget, ...]] = Field(
+        default={},
+        description="What stands in the place of search_budgets with single PRMs, by their names; "
+        "of these budgets a policy is searched at those that it has [samples]",
+    )
     overrides: Mapping[str, PolicyOverride] = Field(
         default={}, description="What differs for single policies, by their names"
     )
@@ -279,14 +284,13 @@ class Study(Checked):
         """Budgets of one policy, ascending."""
         return self._override(policy).budgets or self.budgets
 
-    def search_budgets_of(self, policy: str) -> tuple[int, ...]:
-        """Budgets of one policy's beam searches and DVTS, ascending."""
+    def search_budgets_of(self, policy: str, prm: str | None) -> tuple[int, ...]:
+        """Budgets of one policy's beam searches and DVTS with one PRM, ascending."""
         if (own := self._override(policy).search_budgets) is not None:
             return own
         budgets = self.budgets_of(policy)
-        if self.search_budgets is None:
-            return budgets
-        return tuple(budget for budget in self.search_budgets if budget in budgets)
+        asked = self.prm_search_budgets.get(prm or "", self.search_budgets)
+        return budgets if asked is None else tuple(n for n in asked if n in budgets)
 
     def tasks_of(self, policy: str) -> tuple[str, ...]:
         """Tasks that one policy is run on."""
@@ -526,20 +530,32 @@ def _disorder(study: Study) -> list[Finding]:
                 "search_budgets", f"{strays} are not among budgets", "take them out or add them"
             )
         )
-    named = list(study.search_budgets or ())
-    if named != sorted(set(named)):
-        findings.append(Finding("search_budgets", "not ascending", "sort them, each once"))
+    named = {"search_budgets": study.search_budgets or ()}
+    named |= {f"prm_search_budgets.{prm}": asked for prm, asked in study.prm_search_budgets.items()}
+    findings += [
+        Finding(key, "not ascending", "sort them, each once")
+        for key, asked in named.items()
+        if list(asked) != sorted(set(asked))
+    ]
+    known = study._registry.prms
+    findings += [
+        Finding("prm_search_budgets", f"there is no PRM {name}", suggestion(name, known))
+        for name in study.prm_search_budgets
+        if name not in known
+    ]
     return findings
 
 
 def _indivisible(study: Study) -> list[Finding]:
     key = "budgets" if study.search_budgets is None else "search_budgets"
     asked = [(key, study.budgets_of_searches, study.methods)]
+    for prm, budgets in study.prm_search_budgets.items():
+        asked.append((f"prm_search_budgets.{prm}", budgets, study.methods))
     for name, override in study.overrides.items():
         # What is the study's own is said of the study.
         if override.budgets is not None or override.search_budgets is not None:
             key = "budgets" if override.search_budgets is None else "search_budgets"
-            budgets = study.search_budgets_of(name)
+            budgets = study.search_budgets_of(name, None)
             asked.append((f"overrides.{name}.{key}", budgets, study.methods_of(name)))
     return [
         Finding(
@@ -824,8 +840,11 @@ _CHECKS: tuple[tuple[tuple[str, ...], Callable[[Study], list[Finding]]], ...] = 
     (("tasks", "policies", "prms", "methods", "adopted"), _repetitions),
     (("tasks", "policies", "adopted"), _nothing_to_do),
     (("policies", "prms", "methods", "overrides"), _no_prms),
-    (("budgets", "search_budgets"), _disorder),
-    (("budgets", "search_budgets", "methods", "beam_width", "overrides"), _indivisible),
+    (("budgets", "search_budgets", "prm_search_budgets"), _disorder),
+    (
+        ("budgets", "search_budgets", "prm_search_budgets", "methods", "beam_width", "overrides"),
+        _indivisible,
+    ),
     (("tasks", "policies", "prms", "methods", "budgets", "overrides"), _unknown_in_overrides),
     (
         ("tasks", "policies", "prms", "methods", "budgets", "overrides", "needed_for", "items"),
