@@ -84,9 +84,15 @@ class Tab:
         frames = [target["targetId"] for target in targets if target["type"] == "iframe"]
         if not frames:
             return None
-        attached = self._browser.send("Target.attachToTarget", targetId=frames[-1], flatten=True)
-        frame = Tab(self._browser, attached["sessionId"])
-        value = frame.value(expression)
+        try:
+            attached = self._browser.send(
+                "Target.attachToTarget", targetId=frames[-1], flatten=True
+            )
+            frame = Tab(self._browser, attached["sessionId"])
+            value = frame.value(expression)
+        except GoneError:
+            # The frame was that of the page before, and went while it was asked.
+            return None
         self.problems += frame.problems
         return value
 
@@ -103,6 +109,14 @@ class Tab:
             self.problems.append(details.get("exception", {}).get("description", details["text"]))
         elif method == "Log.entryAdded" and of["entry"]["level"] == "error":
             self.problems.append(of["entry"]["text"])
+
+
+class GoneError(Exception):
+    """What was asked is closed, or another page has taken its place."""
+
+
+_GONE = (-32001, -32602)
+"""Codes of DevTools: no such session, no such target."""
 
 
 class Browser:
@@ -132,6 +146,8 @@ class Browser:
         while True:
             answer = self._next()
             if answer.get("id") == self._number:
+                if answer.get("error", {}).get("code") in _GONE:
+                    raise GoneError(answer["error"]["message"])
                 assert "error" not in answer, answer["error"]
                 return answer["result"]
             if tab is not None and "method" in answer:

@@ -98,8 +98,8 @@ def with_the_tiny_study(command: str, clone: Clone) -> str:
     command = re.sub(r"CONFIG=(CONFIG|\.\.\.)", "CONFIG=tiny.yaml", command)
     command = re.sub(r"(--config|--configfile) CONFIG", r"\1 tiny.yaml", command)
     command = command.replace("s3://bucket/folder", f"{clone.folder}/there")
-    if command == "make":
-        command = "make CONFIG=tiny.yaml"
+    if command in ("make", "make run"):
+        command += " CONFIG=tiny.yaml"
     if command.startswith("snakemake") and "-n" not in command and "--unlock" not in command:
         command += " -n"
     return command
