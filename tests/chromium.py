@@ -145,9 +145,14 @@ class Browser:
         self._output.flush()
         while True:
             answer = self._next()
+            # What is asked of a target that goes meanwhile is never answered.
+            lost = answer.get("method") == "Target.detachedFromTarget"
+            if session and lost and answer["params"]["sessionId"] == session:
+                raise GoneError("detached")
             if answer.get("id") == self._number:
-                if answer.get("error", {}).get("code") in _GONE:
-                    raise GoneError(answer["error"]["message"])
+                error = answer.get("error", {})
+                if error.get("code") in _GONE or "navigated or closed" in error.get("message", ""):
+                    raise GoneError(error["message"])
                 assert "error" not in answer, answer["error"]
                 return answer["result"]
             if tab is not None and "method" in answer:

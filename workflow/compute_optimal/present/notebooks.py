@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from compute_optimal.errors import StudyError
+from compute_optimal.present.pages.page import without_policy
 
 CELL_SECONDS = 600
 
@@ -93,7 +94,7 @@ def run_notebooks(notebooks: Sequence[Path], parameters: Mapping[str, Path], fol
                 last = notebook.cells[-1]
                 last.source = last.source.replace(".ipynb)", ".html)")
             page, _ = exporter.from_notebook_node(notebook)
-            executed.with_suffix(".html").write_text(page, encoding="utf-8")
+            executed.with_suffix(".html").write_text(without_policy(page), encoding="utf-8")
 
 
 def _title(notebook: Any, path: Path) -> str:

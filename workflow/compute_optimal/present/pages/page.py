@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import zlib
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -19,6 +20,8 @@ from typing import Any
 
 import jinja2
 from markupsafe import Markup
+
+_POLICY = re.compile(r"<meta [^>]*Content-Security-Policy[^>]*>")
 
 _FOLDER = Path(__file__).parent
 
@@ -55,6 +58,12 @@ def page(
         **context,
     )
     return made
+
+
+def without_policy(content: str) -> str:
+    """What holds a whole page of ours, without that page's policy, which has no meaning within
+    another and is complained of. Its quotes may be those of a string of JavaScript."""
+    return _POLICY.sub("", content)
 
 
 @cache

@@ -8,6 +8,7 @@ import jinja2
 from markupsafe import Markup
 
 from compute_optimal.errors import StudyError
+from compute_optimal.present.pages.page import without_policy
 
 _FOLDER = Path(__file__).parent
 
@@ -29,5 +30,7 @@ def finish_report(report: Path) -> None:
     style = (_FOLDER / "report.css").read_text(encoding="utf-8")
     finish = jinja2.Template(template).render(style=Markup(style), script=Markup(script))
     unfinished = report.with_name(f"{report.name}.part")
-    unfinished.write_text("".join((before, finish, after)), encoding="utf-8", newline="\n")
+    unfinished.write_text(
+        "".join((without_policy(before), finish, after)), encoding="utf-8", newline="\n"
+    )
     unfinished.replace(report)
