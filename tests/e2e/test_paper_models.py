@@ -1,6 +1,8 @@
 """The study for one GPU from nothing to the report, on a CPU with tiny models of the same make.
 
-``tests/paper_grid`` does the same with the paper's whole grid.
+``tests/paper_grid`` does the same with the paper's whole grid. Jobs that open engines run one after
+the other in a process that keeps them open (``warm_engines``), which halves the time; that each is a
+process of its own elsewhere is tested with the scale model (``test_generate``, ``test_commands``).
 """
 
 from __future__ import annotations
@@ -12,7 +14,14 @@ import pytest
 
 pytest.importorskip("vllm", reason="no CPU engine in this environment: make engine")
 
-from paper_clone import Hub, check, fresh_clone, from_nothing_to_the_report, models_of
+from paper_clone import (
+    Hub,
+    check,
+    fresh_clone,
+    from_nothing_to_the_report,
+    models_of,
+    warm_engines,
+)
 
 pytestmark = [
     pytest.mark.engine,
@@ -24,9 +33,8 @@ pytestmark = [
 
 
 def test_one_gpu_from_nothing_to_the_report(tmp_path: Path) -> None:
-    """Every job is a process of its own, as on the machine that this study is for."""
     hub = Hub(tmp_path / "hub", tmp_path / "tokenizers")
     hub.publish(models_of("one-gpu"))
-    clone = fresh_clone(tmp_path / "clone", hub, "one-gpu")
-    from_nothing_to_the_report(clone, "one-gpu")
+    with warm_engines(fresh_clone(tmp_path / "clone", hub, "one-gpu")) as clone:
+        from_nothing_to_the_report(clone, "one-gpu")
     check(clone, hub, "one-gpu")
