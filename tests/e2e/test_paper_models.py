@@ -2,7 +2,7 @@
 
 ``tests/paper_grid`` does the same with the paper's whole grid. Jobs that open engines run one after
 the other in a process that keeps them open (``warm_engines``), which halves the time. That each is
-a process of its own elsewhere is tested with the scale model (``test_generate``, ``test_commands``).
+a process of its own elsewhere the scale model tests (``test_generate``, ``test_commands``).
 """
 
 from __future__ import annotations
