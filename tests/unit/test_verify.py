@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from compute_optimal.ship.expected import read_expected, read_manifest, write_expected
+from compute_optimal.ship.expected import on_disk, read_expected, read_manifest, write_expected
 from compute_optimal.ship.verify import Check, Verification, compare
 
 HEADER = (
@@ -84,3 +84,11 @@ def test_a_packed_file_reads_as_it_was_written_and_damaged_ones_as_nothing(tmp_p
         assert read_expected(tmp_path) == {"curves.csv": b""}
     write_expected({"tables/x.csv": b"a\n1\n"}, tmp_path)
     assert not path.exists()
+
+
+def test_a_file_that_a_packed_one_hides_is_seen(tmp_path: Path) -> None:
+    (path,) = write_expected(curves(), tmp_path)
+    stray = tmp_path / "curves.csv"
+    stray.write_bytes(b"a\n1\n")
+    assert on_disk(tmp_path) == [stray, path]
+    assert read_expected(tmp_path) == curves()

@@ -158,19 +158,21 @@ def _stored(name: str, content: bytes) -> tuple[str, bytes]:
     return f"{name}.gz", gzip.compress(content, mtime=0)
 
 
-def _unpacked(path: Path) -> bytes:
-    """What a file says; nothing if it is damaged, which its sha256 tells (``verify``, tier 0)."""
+def _content(path: Path) -> bytes:
+    """What a file says; nothing if a packed one is damaged, which its sha256 tells (``verify``,
+    tier 0)."""
+    content = path.read_bytes()
+    if path.suffix != ".gz":
+        return content
     try:
-        return gzip.decompress(path.read_bytes())
+        return gzip.decompress(content)
     except (OSError, EOFError, zlib.error):
         return b""
 
 
-def on_disk(folder: Path) -> dict[str, Path]:
-    """Every file of expected results in the folder, by the name that it has within ``Files``."""
-    files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*.csv"))}
-    packed = sorted(folder.rglob("*.csv.gz"))
-    return files | {path.relative_to(folder).with_suffix("").as_posix(): path for path in packed}
+def on_disk(folder: Path) -> list[Path]:
+    """Every file of expected results in the folder."""
+    return sorted([*folder.rglob("*.csv"), *folder.rglob("*.csv.gz")])
 
 
 def read_manifest(folder: Path) -> dict[str, dict[str, object]]:
@@ -192,8 +194,8 @@ def read_manifest(folder: Path) -> dict[str, dict[str, object]]:
 def read_expected(folder: Path) -> Files:
     """Name -> content of every file of the folder. Raises ``StudyError`` if there is none."""
     files = {
-        name: _unpacked(path) if path.suffix == ".gz" else path.read_bytes()
-        for name, path in on_disk(folder).items()
+        path.relative_to(folder).as_posix().removesuffix(".gz"): _content(path)
+        for path in on_disk(folder)
     }
     if not files:
         raise StudyError(

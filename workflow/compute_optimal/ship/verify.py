@@ -176,7 +176,7 @@ def shipped_files(study: Study, expected: Path) -> list[Check]:
     findings = [finding for path, sha256 in listed for finding in _damage(path, sha256)]
     findings += [
         f"{path} is not in the manifest"
-        for path in on_disk(expected).values()
+        for path in on_disk(expected)
         if path.relative_to(expected).as_posix() not in manifest
     ]
     checks = [
