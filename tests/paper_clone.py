@@ -199,6 +199,18 @@ def from_nothing_to_the_report(clone: Clone, study: str) -> None:
     assert "Nothing to be done" in clone.run(*snakemake, "--config", "generate=missing")
 
 
+def run_in_tiny(study: str, folder: Path) -> None:
+    """The paper's study of this name, from nothing to the report, with its models in tiny.
+
+    Jobs that open engines run one after the other in a process that keeps them open.
+    """
+    hub = Hub(folder / "hub", folder / "tokenizers")
+    hub.publish(models_of(study))
+    with warm_engines(fresh_clone(folder / "clone", hub, study)) as clone:
+        from_nothing_to_the_report(clone, study)
+    check(clone, hub, study)
+
+
 def check(clone: Clone, hub: Hub, study: str) -> None:
     """All models were locked, those that needed it were converted, and every cell has its rows."""
     content, names = study_of(study), models_of(study)

@@ -14,14 +14,7 @@ import pytest
 
 pytest.importorskip("vllm", reason="no CPU engine in this environment: make engine")
 
-from paper_clone import (
-    Hub,
-    check,
-    fresh_clone,
-    from_nothing_to_the_report,
-    models_of,
-    warm_engines,
-)
+from paper_clone import run_in_tiny
 
 pytestmark = [
     pytest.mark.engine,
@@ -33,8 +26,4 @@ pytestmark = [
 
 
 def test_one_gpu_from_nothing_to_the_report(tmp_path: Path) -> None:
-    hub = Hub(tmp_path / "hub", tmp_path / "tokenizers")
-    hub.publish(models_of("one-gpu"))
-    with warm_engines(fresh_clone(tmp_path / "clone", hub, "one-gpu")) as clone:
-        from_nothing_to_the_report(clone, "one-gpu")
-    check(clone, hub, "one-gpu")
+    run_in_tiny("one-gpu", tmp_path)

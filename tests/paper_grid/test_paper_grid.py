@@ -13,14 +13,7 @@ import pytest
 
 pytest.importorskip("vllm", reason="no CPU engine in this environment: make engine")
 
-from paper_clone import (
-    Hub,
-    check,
-    fresh_clone,
-    from_nothing_to_the_report,
-    models_of,
-    warm_engines,
-)
+from paper_clone import run_in_tiny
 
 pytestmark = [
     pytest.mark.engine,
@@ -32,8 +25,4 @@ pytestmark = [
 
 
 def test_the_papers_grid_from_nothing_to_the_report(tmp_path: Path) -> None:
-    hub = Hub(tmp_path / "hub", tmp_path / "tokenizers")
-    hub.publish(models_of("paper"))
-    with warm_engines(fresh_clone(tmp_path / "clone", hub, "paper")) as clone:
-        from_nothing_to_the_report(clone, "paper")
-    check(clone, hub, "paper")
+    run_in_tiny("paper", tmp_path)

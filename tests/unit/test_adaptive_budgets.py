@@ -44,14 +44,13 @@ def drawn(rng: np.random.Generator) -> tuple[pl.DataFrame, pl.DataFrame]:
     correct = rng.random((N_PROBLEMS, N_SAMPLES)) < chance
     wrong = rng.choice([1, 1, 1, 2, 2, 3], size=correct.shape)
     margins = 1.5 * correct + rng.normal(size=correct.shape)
-    shape = correct.shape
     rows = pl.DataFrame(
         {
             "problem_id": np.repeat([f"p{n:03}" for n in range(N_PROBLEMS)], N_SAMPLES),
             "sample_index": np.tile(np.arange(N_SAMPLES), N_PROBLEMS),
             "correct": correct.ravel(),
             "answer_class": np.where(correct, 0, wrong).ravel(),
-            "margins": margins.reshape(*shape, 1).reshape(-1, 1).tolist(),
+            "margins": margins.reshape(-1, 1).tolist(),
         }
     )
     answers = rows.with_columns(pool=pl.lit("evaluation"), n_tokens=pl.lit(10))
