@@ -21,6 +21,7 @@ from typing import Any
 
 from compute_optimal.commands import FUNCTIONS, OTHER_FUNCTIONS
 from compute_optimal.errors import ends_the_same_way, in_words
+from compute_optimal.study.buckets import BUCKETS
 
 _DEFAULT_STUDY = Path("config/config.yaml")
 
@@ -192,7 +193,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--policy", help="name or title; default: any")
     command.add_argument("--prm", help="name or title; default: any")
     command.add_argument("--task", help="name or title; default: each")
-    command.add_argument("--difficulty", choices=("all", "easy", "medium", "hard"), default="all")
+    command.add_argument("--difficulty", choices=("all", *BUCKETS), default="all")
     command.add_argument("--json", dest="as_json", action="store_true", help="for machines")
 
     command = verb("train-micro-model", "train one model of the scale model")

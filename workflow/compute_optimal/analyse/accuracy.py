@@ -9,13 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from compute_optimal.analyse.answer_grid import AnswerGrid, margins_of, scored_parts
+from compute_optimal.analyse.answer_grid import (
+    SCORINGS,
+    AnswerGrid,
+    margins_of,
+    scored_parts,
+)
 from compute_optimal.analyse.statistics.difficulty import bucket_of, bucket_probabilities
 from compute_optimal.analyse.statistics.estimators import (
     FloatArray,
@@ -32,8 +37,6 @@ from compute_optimal.analyse.statistics.intervals import mean_interval, problem_
 from compute_optimal.store.columns import COUNT, REAL, TEXT, Column, Columns, common
 from compute_optimal.study.buckets import BUCKETS
 from compute_optimal.study.requests import EstimateSettings
-
-SCORINGS: tuple[Scoring, ...] = get_args(Scoring)
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,13 @@ from types import MappingProxyType
 import numpy as np
 import polars as pl
 
-from compute_optimal.analyse.accuracy import RUN_TO_RUN, SCORINGS
-from compute_optimal.analyse.answer_grid import AnswerGrid, margins_of, scored_parts
+from compute_optimal.analyse.accuracy import RUN_TO_RUN
+from compute_optimal.analyse.answer_grid import (
+    SCORINGS,
+    AnswerGrid,
+    margins_of,
+    scored_parts,
+)
 from compute_optimal.analyse.statistics.estimators import (
     FloatArray,
     IntArray,

@@ -10,9 +10,9 @@ from pathlib import Path
 from compute_optimal.present.query import Row, opened, run_query
 from compute_optimal.present.style import METHODS, counted
 from compute_optimal.present.tables.model import escape_markdown
+from compute_optimal.study.buckets import BUCKETS
 
 _NOTHING = "Nothing of this has been run in this study."
-_BUCKETS = ("easy", "medium", "hard")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def _difficulty(database: Path) -> str:
         of_task = [*group]
         n = sum(row["n_problems"] for row in of_task)
         shares = ", ".join(
-            f"{_percent(sum(row[f'n_{name}'] for row in of_task) / n)} {name}" for name in _BUCKETS
+            f"{_percent(sum(row[f'n_{name}'] for row in of_task) / n)} {name}" for name in BUCKETS
         )
         wrong = sum(row["wrong"] for row in of_task) / n
         parts.append(

@@ -22,7 +22,7 @@ from compute_optimal.search.records import (
     StepScores,
 )
 from compute_optimal.search.tree import check_context, check_margins, encode_checked
-from compute_optimal.study.spec import seed_for, text_hash
+from compute_optimal.study.spec import seed_of_sample, text_hash
 from compute_optimal.tasks import Problem
 
 
@@ -50,7 +50,7 @@ class PoolDraw:
             SampleRequest(
                 key=key,
                 prompt_ids=self._prompt_ids,
-                seed=seed_for(*key),
+                seed=seed_of_sample(*key),
                 max_tokens=self._room,
                 temperature=settings.temperature,
                 top_p=settings.top_p,

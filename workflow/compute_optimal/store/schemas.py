@@ -114,7 +114,7 @@ A row of samples, step_scores and searches is a unit: it is written whole, by on
 ``seconds`` is its share of the run's wall time without loading, ``policy_seconds`` and
 ``prm_seconds`` what of it each engine took; ``engine``, ``machine`` and ``package`` say what made
 it. ``text_hash`` is ``spec.text_hash`` of a sample's text, in step_scores of the text that was
-scored. The seed of a sample is not stored, it follows from its key (``cells.seed_of_sample``).
+scored. The seed of a sample is not stored, it follows from its key (``spec.seed_of_sample``).
 A search is one subtree of DVTS, or a whole beam search (subtree 0): ``nodes`` are all that
 it drew, parents first, ``paths`` its answers, as ``search.records`` describes them.
 """

@@ -35,7 +35,7 @@ from compute_optimal.study.config import (
     TaskEntry,
 )
 from compute_optimal.study.models import identity
-from compute_optimal.study.spec import SAMPLE_VERSION, SEARCH_VERSION, Spec, digest, seed_for
+from compute_optimal.study.spec import SAMPLE_VERSION, SEARCH_VERSION, Spec
 from compute_optimal.tasks import task_identity
 
 Pool = Literal["greedy", "evaluation", "difficulty"]
@@ -334,11 +334,6 @@ def sample_spec(study: Study, task: str, policy: str, pool: Pool) -> dict[str, A
         **_policy_part(study, policy),
         "version": SAMPLE_VERSION,
     }
-
-
-def seed_of_sample(spec: Spec, problem_hash: str, sample_index: int) -> int:
-    """The seed that a sample of a pool was drawn with (``search.sampling``)."""
-    return seed_for(digest(spec), problem_hash, sample_index)
 
 
 def score_spec(study: Study, task: str, policy: str, prm: str) -> dict[str, Any]:

@@ -56,3 +56,8 @@ def seed_for(*parts: str | int) -> int:
     """
     text = json.dumps(parts, separators=(",", ":"), ensure_ascii=True)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
+
+
+def seed_of_sample(spec_digest: str, problem_hash: str, sample_index: int) -> int:
+    """The seed that a sample is drawn with: a function of its pool's spec, problem and index."""
+    return seed_for(spec_digest, problem_hash, sample_index)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from compute_optimal.analyse.ability_trend import RankCorrelation, ability_trend
-from compute_optimal.analyse.quantities import mean_accuracy, resampling_of
+from compute_optimal.analyse.quantities import Estimate, mean_accuracy, resampling_of
 from compute_optimal.present import style
 from compute_optimal.present.charts.grid import Block, Grid, Panel
 from compute_optimal.present.query import Row
@@ -33,10 +33,8 @@ def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
     y = np.array([100 * row["accuracy"] for row in points], dtype=np.float64)
     accuracies = [mean_accuracy(row["accuracies"], resampling_of(row)) for row in points]
     abilities = [
-        (row["ability"] if row["ability_low"] is None else row["ability_low"],
-         row["ability"] if row["ability_high"] is None else row["ability_high"])
-        for row in points
-    ]  # fmt: skip
+        Estimate(row["ability"], row["ability_low"], row["ability_high"]) for row in points
+    ]
     printed = _printed_line(rows)
     low, high = style.percent_limits([*y, *(end for one in accuracies for end in one.ends)])
     largest = max((row["prm_n_parameters"] or 0 for row in points), default=0) or 1
@@ -75,11 +73,9 @@ def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
                 linestyle=(0, (1, 1.2)),
                 label="printed",
             )
-        for (left, right), estimate, ability, accuracy in zip(
-            abilities, accuracies, x, y, strict=True
-        ):
-            axes.hlines(accuracy, left, right, color=_COLOUR, alpha=0.45, linewidth=1.0)
-            axes.vlines(ability, *estimate.ends, color=_COLOUR, alpha=0.45, linewidth=1.0)
+        for of_prm, with_it, ability, accuracy in zip(abilities, accuracies, x, y, strict=True):
+            axes.hlines(accuracy, *of_prm.ends, color=_COLOUR, alpha=0.45, linewidth=1.0)
+            axes.vlines(ability, *with_it.ends, color=_COLOUR, alpha=0.45, linewidth=1.0)
         # Names stand beside the axes, in the order of their points, so that none covers another.
         heights = np.linspace(*axes.get_ylim(), len(points) + 2)[1:-1]
         for place, i in enumerate(np.argsort(y)):

@@ -30,6 +30,7 @@ from compute_optimal.store.storage import Storage
 from compute_optimal.study import cells
 from compute_optimal.study.config import Study
 from compute_optimal.study.requests import AdoptedScores
+from compute_optimal.study.spec import digest, seed_of_sample
 from compute_optimal.tasks import step_checker
 
 SIZE_LIMIT = 3_000_000
@@ -235,8 +236,9 @@ class _Cell:
             pl.col("sample_index") < max(self.budgets),
             pl.col("problem_hash").is_in([row["problem_hash"] for row in self.rows]),
         )
+        of_pool = digest(spec)
         return {
-            (problem, index): (text, str(cells.seed_of_sample(spec, problem, index)))
+            (problem, index): (text, str(seed_of_sample(of_pool, problem, index)))
             for problem, index, text in rows.select("problem_hash", "sample_index", "text").rows()
         }
 

@@ -458,6 +458,12 @@ def _unknown_names(study: Study) -> list[Finding]:
         for index, name in enumerate(names)
         if name not in known
     ]
+    # Of the registry, not of the study: a study can be narrowed to other PRMs.
+    findings += [
+        Finding("prm_search_budgets", f"there is no PRM {name}", suggestion(name, registry.prms))
+        for name in study.prm_search_budgets
+        if name not in registry.prms
+    ]
     if study.hardware is not None and study.hardware not in study.known_hardware:
         findings.append(
             Finding(
@@ -536,12 +542,6 @@ def _disorder(study: Study) -> list[Finding]:
         Finding(key, "not ascending", "sort them, each once")
         for key, asked in named.items()
         if list(asked) != sorted(set(asked))
-    ]
-    known = study._registry.prms
-    findings += [
-        Finding("prm_search_budgets", f"there is no PRM {name}", suggestion(name, known))
-        for name in study.prm_search_budgets
-        if name not in known
     ]
     return findings
 
@@ -836,7 +836,10 @@ def _unreadable_solutions(study: Study) -> Iterator[str]:
 
 
 _CHECKS: tuple[tuple[tuple[str, ...], Callable[[Study], list[Finding]]], ...] = (
-    (("tasks", "policies", "prms", "adopted", "hardware"), _unknown_names),
+    (
+        ("tasks", "policies", "prms", "prm_search_budgets", "adopted", "hardware"),
+        _unknown_names,
+    ),
     (("tasks", "policies", "prms", "methods", "adopted"), _repetitions),
     (("tasks", "policies", "adopted"), _nothing_to_do),
     (("policies", "prms", "methods", "overrides"), _no_prms),
