@@ -14,8 +14,13 @@ from default_study import ROOT
 from compute_optimal.commands import FUNCTIONS
 from compute_optimal.study.sources import sources_of
 
-PLUMBING = {"compute_optimal.cli", "compute_optimal.commands", "compute_optimal.__main__"}
-"""What finds and calls a function; no result depends on it."""
+PLUMBING = {
+    "compute_optimal.cli",
+    "compute_optimal.commands",
+    "compute_optimal.__main__",
+    "compute_optimal.study.buckets",
+}
+"""What finds and calls a function, and the names that its options take; no result depends on it."""
 
 
 @pytest.fixture

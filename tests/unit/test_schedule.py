@@ -71,9 +71,10 @@ def test_a_schedule_is_between_what_no_schedule_beats_and_one_job_at_a_time(
     run = simulated(jobs, shards, n_gpus, n_orders=2)
     work = sum(price.hours * price.gpus for price in jobs.values())
     longest = max(price.hours / shards[of] for of, price in jobs.items())
-    assert run.hours * n_gpus >= work
-    assert run.hours >= longest
-    assert run.hours <= sum(price.hours + LOAD_HOURS * shards[of] for of, price in jobs.items())
+    one_at_a_time = sum(price.hours + LOAD_HOURS * shards[of] for of, price in jobs.items())
+    # Sums in another order differ in their last bits.
+    assert run.hours * n_gpus >= work * (1 - 1e-9)
+    assert longest * (1 - 1e-9) <= run.hours <= one_at_a_time * (1 + 1e-9)
     assert run.busy == pytest.approx(work / (n_gpus * run.hours), rel=0.3)
     assert 0 < run.least_busy <= run.busy <= 1
 

@@ -21,7 +21,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-_POLICY = re.compile(r"<meta [^>]*Content-Security-Policy[^>]*>")
+_POLICY = re.compile(r"<[^<>]*Content-Security-Policy[^>]*>")
 
 _FOLDER = Path(__file__).parent
 
