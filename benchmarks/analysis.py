@@ -196,11 +196,11 @@ def run(size: Size, workers: int) -> dict[str, Any]:
                 pool.submit(analyse, size, study, settings, policy, seed, folder)
                 for seed, policy in enumerate(policies)
             ]
-            found = [job.result() for job in done]
-        for part in found[0][1]:
-            wall, processor = np.sum([costs[part] for _, costs in found], axis=0).tolist()
+            of_policies = [job.result() for job in done]
+        for part in of_policies[0][1]:
+            wall, processor = np.sum([costs[part] for _, costs in of_policies], axis=0).tolist()
             parts[part] = wall / workers, processor
-        files = [problems, *(path for paths, _ in found for path in paths)]
+        files = [problems, *(path for paths, _ in of_policies for path in paths)]
         printed = {
             "published": pl.read_csv(PUBLISHED / "paper.csv"),
             "pretraining": pl.read_csv(PUBLISHED / "pretraining.csv"),
@@ -250,7 +250,7 @@ def main() -> None:
         run(Size(policies=options.policies, problems=n), options.workers)
         for n in (options.problems // 10, options.problems)
     )
-    before, after = (found["parts"] | found["queries"] for found in (small, large))
+    before, after = (measured["parts"] | measured["queries"] for measured in (small, large))
     # By processor time: whatever else the machine does is in it too, but less.
     slopes = {name: math.log10(after[name][1] / max(before[name][1], 1e-3)) for name in after}
     met = large["seconds"] <= TARGET_SECONDS and large["gigabytes"] <= TARGET_GIGABYTES

@@ -117,7 +117,7 @@ def shares(
 
             common = CommonAnswers(
                 lambda _, known=drawn_before: tuple(known.items()),  # type: ignore[misc]
-                lambda _, found, known=drawn_before: known.update(found),  # type: ignore[misc]
+                lambda _, new_answers, known=drawn_before: known.update(new_answers),  # type: ignore[misc]
             )
             run(
                 searches_of(problem, (0,) * N_PROMPT, budgets, max(budgets), settings, encode),

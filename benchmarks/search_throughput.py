@@ -112,7 +112,7 @@ def main() -> None:
             recorded, scored = Recorded(bench.policy), Recorded(scorer)
             search(bench, recorded, scored, arguments.budget)  # also warms the engines up
 
-            def apart(recorded: Recorded = recorded, scored: Recorded = scored) -> None:
+            def separate(recorded: Recorded = recorded, scored: Recorded = scored) -> None:
                 generate(bench, recorded.requests)
                 drain(bench.prm, scored.requests)
 
@@ -123,7 +123,7 @@ def main() -> None:
                 "raw": lambda recorded=recorded: generate(bench, recorded.requests),
             }
             if scorer is bench.prm:
-                arms["apart"] = apart
+                arms["separate"] = separate
             clock = time.process_time if arguments.processor_time else time.perf_counter
             seconds = take_turns(bench, arms, arguments.rounds, clock)
             figures[name] = {
@@ -135,10 +135,10 @@ def main() -> None:
                 **(
                     {
                         "share_of_drawing_and_scoring_apart": round(
-                            ratio(seconds, "apart", "search"), 2
+                            ratio(seconds, "separate", "search"), 2
                         )
                     }
-                    if "apart" in arms
+                    if "separate" in arms
                     else {}
                 ),
                 "seconds": seconds,

@@ -273,11 +273,11 @@ def tensors(model: Published, seed: int, likely: Mapping[int, float]) -> Tensors
     by the layers, and so is a bias of each token's logit.
     """
     rng = np.random.default_rng(seed)
-    found: Tensors = {}
+    weights: Tensors = {}
     for name, shape in model.shapes().items():
         scale = {"down_proj": 0.2, "o_proj": 0.05}.get(name.split(".")[-2], 0.1)
         if "norm" in name:
-            found[name] = np.ones(shape, np.float32)
+            weights[name] = np.ones(shape, np.float32)
             continue
         values = rng.standard_normal(shape, np.float32) * np.float32(scale)
         if likely and name.endswith(("embed_tokens.weight", "lm_head.weight")):
@@ -286,8 +286,8 @@ def tensors(model: Published, seed: int, likely: Mapping[int, float]) -> Tensors
                 values[token, 0] = 24.0 - less
         elif likely and name.endswith(("down_proj.weight", "o_proj.weight")):
             values[0] = 0.0
-        found[name] = values
-    return found
+        weights[name] = values
+    return weights
 
 
 def write_snapshot(

@@ -111,12 +111,12 @@ def test_prm_inputs_are_the_official_ones(
 ) -> None:
     tokenizer = request.getfixturevalue(tokenizer_name)
     expected = official_input(name, tokenizer, QUESTION, STEPS, mark=mark)
-    found = prm_format(name).encode(tokenizer, QUESTION, STEPS)
-    assert found.positions == expected.positions
-    assert found.token_ids == expected.token_ids[: found.positions[-1] + 1]
-    assert {found.token_ids[position] for position in found.positions} == {at}
+    encoded = prm_format(name).encode(tokenizer, QUESTION, STEPS)
+    assert encoded.positions == expected.positions
+    assert encoded.token_ids == expected.token_ids[: encoded.positions[-1] + 1]
+    assert {encoded.token_ids[position] for position in encoded.positions} == {at}
     if before is not None:
-        assert {found.token_ids[position - 1] for position in found.positions} == {before}
+        assert {encoded.token_ids[position - 1] for position in encoded.positions} == {before}
 
 
 # Ids of the prompts written out by hand, from the tokenizers library alone.

@@ -132,10 +132,12 @@ def install_environments(clone: Clone, *, sitecustomize: str = "") -> None:
     for name, paths in (("core", [hidden]), ("engine-cpu", [])):
         programs = clone.folder / ".venv" / name / "bin"
         programs.mkdir(parents=True, exist_ok=True)
-        found = ":".join(map(str, [*paths, clone.folder / "workflow"]))
+        import_path = ":".join(map(str, [*paths, clone.folder / "workflow"]))
         for program, module in (("python", ""), ("snakemake", " -m snakemake")):
             path = programs / program
-            path.write_text(f'#!/bin/sh\nPYTHONPATH={found} exec {sys.executable}{module} "$@"\n')
+            path.write_text(
+                f'#!/bin/sh\nPYTHONPATH={import_path} exec {sys.executable}{module} "$@"\n'
+            )
             path.chmod(0o755)
         (programs.parent / ".done").touch()
 

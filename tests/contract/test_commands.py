@@ -67,19 +67,19 @@ NOT_RUN = {
 
 def printed() -> Iterator[str]:
     """The commands of all pages, in their order, each once."""
-    found: dict[str, None] = {}
+    commands: dict[str, None] = {}
     for page in PAGES:
         text = (ROOT / page).read_text(encoding="utf-8")
         # A block within a list is indented.
         for block in re.findall(r"^ *```sh\n(.*?)^ *```$", text, re.M | re.S):
-            found |= dict.fromkeys(re.sub(r"\s+#.*", "", line) for line in block.splitlines())
+            commands |= dict.fromkeys(re.sub(r"\s+#.*", "", line) for line in block.splitlines())
         prose = re.sub(r"^ *```.*?^ *```$", "", text, flags=re.M | re.S)
         spans = (" ".join(span.split()) for span in re.findall(r"`([^`]+)`", prose))
         # A name alone ("`python`", "`source`") is no command, but for `make`.
-        found |= dict.fromkeys(
+        commands |= dict.fromkeys(
             span for span in spans if re.match(rf"{_STARTS} ", span) and span != "snakemake --lint"
         )
-    return (" ".join(command.split()) for command in found)
+    return (" ".join(command.split()) for command in commands)
 
 
 @pytest.fixture(scope="module")
@@ -107,9 +107,9 @@ def with_the_tiny_study(command: str, clone: Clone) -> str:
 
 @pytest.mark.parametrize("command", [c for c in printed() if c not in NOT_RUN])
 def test_a_printed_command_runs(command: str, working: Clone) -> None:
-    told = with_the_tiny_study(command, working)
-    status, output = shell(working, told, "engine-cpu" if "make run" in told else "core")
-    assert status == 0, f"{told}\n{output[-4000:]}"
+    line = with_the_tiny_study(command, working)
+    status, output = shell(working, line, "engine-cpu" if "make run" in line else "core")
+    assert status == 0, f"{line}\n{output[-4000:]}"
     assert "Traceback" not in output
 
 
@@ -118,8 +118,8 @@ def test_what_is_not_run_is_printed_and_can_be_parsed(command: str, working: Clo
     assert command in list(printed()), "take it out of NOT_RUN"
     words = [word for word in shlex.split(command) if not re.match(r"MIRROR=", word)]
     if words[0] == "make":
-        told = with_the_tiny_study(command.replace(" ...", ""), working)
-        status, output = shell(working, f"{told} --dry-run")
+        line = with_the_tiny_study(command.replace(" ...", ""), working)
+        status, output = shell(working, f"{line} --dry-run")
         assert status == 0, output
     elif words[:3] == ["python", "-m", "compute_optimal"]:
         assert cli._parser().parse_args(words[3:]).verb
@@ -171,7 +171,7 @@ def test_the_printed_query_gives_rows(whole: Clone) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "told"),
+    ("command", "parts"),
     [
         ("make CONFIG=nowhere.yaml", ["No such file", "nowhere.yaml"]),
         ("make CONFIG=typo.yaml", ["typo.yaml", "budgts: unknown key", "did you mean budgets"]),
@@ -196,7 +196,7 @@ def test_the_printed_query_gives_rows(whole: Clone) -> None:
         ("make CONFIG=damaged.yaml", ["damaged", "problems-", ".parquet"]),
     ],
 )  # fmt: skip
-def test_a_refusal_is_one_message(command: str, told: list[str], working: Clone) -> None:
+def test_a_refusal_is_one_message(command: str, parts: list[str], working: Clone) -> None:
     tiny = (working.folder / "tiny.yaml").read_text()
     for name, content in (
         ("typo", "name: a\nbudgts: [4]\n"),
@@ -215,7 +215,7 @@ def test_a_refusal_is_one_message(command: str, told: list[str], working: Clone)
     status, output = shell(working, command)
     assert status != 0
     assert output.count("error: ") == 1, output
-    for part in (*told, "  where: ", "  do:    "):
+    for part in (*parts, "  where: ", "  do:    "):
         assert part in output, output
     assert "Traceback" not in output
     assert 'File "' not in output

@@ -138,8 +138,8 @@ def test_files_are_utf_8_in_every_locale(
     make: Make, tmp_path: Path, said: dict[str, str], seen: str
 ) -> None:
     make("verify", environment={"LC_CTYPE": "", **said})
-    found = environment_seen(tmp_path)
-    assert (found["LC_ALL"], found["PYTHONUTF8"]) == (seen, "1")
+    variables = environment_seen(tmp_path)
+    assert (variables["LC_ALL"], variables["PYTHONUTF8"]) == (seen, "1")
 
 
 def test_who_has_no_name_gets_one(make: Make, tmp_path: Path) -> None:

@@ -60,18 +60,18 @@ def statements(source: str) -> list[str]:
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
 def test_no_statement_is_written_in_python(path: Path) -> None:
-    found = statements(path.read_text(encoding="utf-8"))
-    assert found == [], "put it into workflow/sql, and read it with analyse.statements"
+    written = statements(path.read_text(encoding="utf-8"))
+    assert written == [], "put it into workflow/sql, and read it with analyse.statements"
 
 
 def test_no_page_is_written_in_python() -> None:
-    found = [
+    markup = [
         f"{path.name}, line {line}: {text[:60]}"
         for path in SOURCES
         for line, text in texts(path.read_text(encoding="utf-8"))
         if MARKUP.search(text)
     ]
-    assert found == [], "put it into a template beside the module, and render it with jinja2"
+    assert markup == [], "put it into a template beside the module, and render it with jinja2"
 
 
 def test_a_tag_would_be_seen() -> None:

@@ -144,20 +144,20 @@ def of_tables(database: Path) -> Numbers:
 
     sensitivity = tabulate("grader_sensitivity", database)
     for row in sensitivity.rows:
-        here = about(titles[str(row[0])], str(row[1]), "pass_at_k", 1)
-        yield from seen(sensitivity, "grader_sensitivity.csv", row, "accuracy_percent", here)
+        key = about(titles[str(row[0])], str(row[1]), "pass_at_k", 1)
+        yield from seen(sensitivity, "grader_sensitivity.csv", row, "accuracy_percent", key)
     gains = tabulate("table_5", database)
     names = [column.name for column in gains.columns]
     for row in gains.rows:
-        found = dict(zip(names, row, strict=True))
+        columns = dict(zip(names, row, strict=True))
         for series, budget in (
             ("cot", 1),
-            ("majority", found["majority_budget_samples"]),
-            ("compute_optimal", found["compute_optimal_budget_samples"]),
+            ("majority", columns["majority_budget_samples"]),
+            ("compute_optimal", columns["compute_optimal_budget_samples"]),
         ):
             if budget is not None:
-                here = about(first, str(row[0]), series, int(budget))
-                yield from seen(gains, "table_5.csv", row, f"{series}_percent", here)
+                key = about(first, str(row[0]), series, int(budget))
+                yield from seen(gains, "table_5.csv", row, f"{series}_percent", key)
     frontier = tabulate("table_3", database)
     methods = {
         "CoT": "cot",
@@ -167,8 +167,8 @@ def of_tables(database: Path) -> Numbers:
     for row in frontier.rows:
         if str(row[0]) in policies and row[2] in methods and row[4] is not None:
             for task in titles.values():
-                here = about(task, str(row[0]), methods[str(row[2])], int(str(row[4])))
-                yield from seen(frontier, "table_3.csv", row, f"{task}_percent", here)
+                key = about(task, str(row[0]), methods[str(row[2])], int(str(row[4])))
+                yield from seen(frontier, "table_3.csv", row, f"{task}_percent", key)
 
 
 def of_claims(database: Path) -> Numbers:
@@ -196,19 +196,23 @@ def of_claims(database: Path) -> Numbers:
 
 def contradictions(database: Path) -> tuple[list[str], int]:
     """Every key that is told in two ways, and how many keys are told in more than one place."""
-    told: dict[Key, set[Seen]] = defaultdict(set)
+    shown: dict[Key, set[Seen]] = defaultdict(set)
     with opened(database):
         for part in (of_queries, of_tables, of_claims):
             for about, seen in part(database):
-                told[about].add(seen)
-    found = []
-    for about, places in told.items():
+                shown[about].add(seen)
+    disagreements = []
+    for about, places in shown.items():
         for name in ("accuracy", "low", "high", "choice"):
             values = {getattr(place, name) for place in places} - {None}
             differ = len(values) > 1 and (name == "choice" or max(values) - min(values) > 1e-9)
             if differ:
-                found.append(f"{about}: {name} in {sorted(p.where for p in places)}: {values}")
-    return found, sum(len({place.where for place in places}) > 1 for places in told.values())
+                disagreements.append(
+                    f"{about}: {name} in {sorted(p.where for p in places)}: {values}"
+                )
+    return disagreements, sum(
+        len({place.where for place in places}) > 1 for places in shown.values()
+    )
 
 
 @pytest.fixture(scope="module")
@@ -225,8 +229,8 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_no_number_of_the_default_study_is_told_in_two_ways(database: Path) -> None:
-    found, n_told_twice = contradictions(database)
-    assert not found, "\n".join(found)
+    disagreements, n_told_twice = contradictions(database)
+    assert not disagreements, "\n".join(disagreements)
     # Accuracies of six policies, six PRMs, four methods and three budgets meet in many places.
     assert n_told_twice > 300
 

@@ -91,9 +91,9 @@ def _asked_for(clone: Clone, profile: str, *options: str) -> tuple[str, dict[str
     asked: dict[str, dict[str, str]] = {}
     for block in re.split(r"\n(?=(?:local)?rule \w+:)", output)[1:]:
         rule = block.split("rule ")[1].split(":")[0]
-        found = re.search(r"\n    resources: (.*)", block)
+        match = re.search(r"\n    resources: (.*)", block)
         asked[rule] = (
-            dict(re.findall(r"\b(gpu|mem_mb|runtime|attempt)=(\d+)", found[1])) if found else {}
+            dict(re.findall(r"\b(gpu|mem_mb|runtime|attempt)=(\d+)", match[1])) if match else {}
         )
     return output, asked
 

@@ -32,7 +32,9 @@ def finished(whole: Clone, tmp_path: Path) -> Clone:
 @pytest.mark.parametrize("verb", FUNCTIONS)
 def test_all_that_a_command_imports_and_reads_is_found(whole: Clone, verb: str) -> None:
     notebooks = sorted((ROOT / "notebooks").glob("*.ipynb")) if verb == "run-notebooks" else []
-    found = {path.relative_to(ROOT / "workflow").as_posix() for path in sources_of(verb, notebooks)}
+    sources = {
+        path.relative_to(ROOT / "workflow").as_posix() for path in sources_of(verb, notebooks)
+    }
     used: set[str] = set()
     for line in set((whole.folder / "records" / verb).read_text().splitlines()):
         if line.startswith("/"):
@@ -43,19 +45,19 @@ def test_all_that_a_command_imports_and_reads_is_found(whole: Clone, verb: str) 
             # Names that were looked for and are none.
             if (ROOT / file).is_file():
                 used.add(file.relative_to("workflow").as_posix())
-    assert used - found == set()
+    assert used - sources == set()
     # And little more: modules that only some studies need.
-    modules = {name for name in found if name.endswith(".py")}
+    modules = {name for name in sources if name.endswith(".py")}
     assert len(modules - used) <= 12, sorted(modules - used)
 
 
 def test_the_database_is_made_by_its_statements_and_by_no_query() -> None:
-    found = {path for path in sources_of("build-database") if path.suffix == ".sql"}
+    statements = {path for path in sources_of("build-database") if path.suffix == ".sql"}
     folder = ROOT / "workflow/sql/database"
-    assert found == {*folder.glob("*.sql")}
-    assert not found & {*sources_of("draw-figures")}
+    assert statements == {*folder.glob("*.sql")}
+    assert not statements & {*sources_of("draw-figures")}
     # Verdicts are written into a copy of it, and described as all else is.
-    assert found & {*sources_of("judge-claims")} == {folder / "comments.sql"}
+    assert statements & {*sources_of("judge-claims")} == {folder / "comments.sql"}
 
 
 def planned_after(clone: Clone, *files: str) -> set[str]:
@@ -142,4 +144,4 @@ def test_every_rule_after_the_expensive_zone_has_its_sources() -> None:
             for verb in verbs:
                 named[verb].add(str(f'plan.sources("{verb}")' in rule))
     assert json.dumps(sorted(named)) == json.dumps(sorted(FUNCTIONS))
-    assert all(found == {"True"} for found in named.values())
+    assert all(answers == {"True"} for answers in named.values())

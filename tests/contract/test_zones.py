@@ -26,11 +26,11 @@ COMPOSE = {"cli", "__main__", "commands", "study.plan", "study.sources"}
 @cache
 def modules() -> dict[str, Path]:
     """Module (below the package) -> its file."""
-    found = {}
+    files = {}
     for path in PACKAGE.rglob("*.py"):
         parts = path.relative_to(PACKAGE).with_suffix("").parts
-        found[".".join(parts).removesuffix(".__init__").removesuffix("__init__")] = path
-    return found
+        files[".".join(parts).removesuffix(".__init__").removesuffix("__init__")] = path
+    return files
 
 
 @cache
@@ -51,12 +51,12 @@ def folder_of(name: str) -> str:
 
 @pytest.mark.parametrize("name", sorted(set(modules()) - COMPOSE))
 def test_no_zone_imports_from_a_later_one(name: str) -> None:
-    here = folder_of(name)
-    if here not in ZONES:
+    folder = folder_of(name)
+    if folder not in ZONES:
         return
-    later = ZONES[ZONES.index(here) + 1 :]
-    found = {other for other in imports(modules()[name]) if other.startswith(".")}
-    assert not {other for other in found if folder_of(other) in later}
+    later = ZONES[ZONES.index(folder) + 1 :]
+    imported = {other for other in imports(modules()[name]) if other.startswith(".")}
+    assert not {other for other in imported if folder_of(other) in later}
 
 
 @pytest.mark.parametrize("name", sorted(set(modules()) - COMPOSE))
@@ -73,14 +73,14 @@ def test_only_the_configuration_reads_yaml() -> None:
 
 
 def test_charts_and_tables_import_each_other_one_way_at_most() -> None:
-    found = {
-        (here, there)
-        for here, there in (("charts", "tables"), ("tables", "charts"))
+    directions = {
+        (importing, imported)
+        for importing, imported in (("charts", "tables"), ("tables", "charts"))
         for name, path in modules().items()
-        if name.startswith(f"present.{here}")
-        and any(other.startswith(f".present.{there}") for other in imports(path))
+        if name.startswith(f"present.{importing}")
+        and any(other.startswith(f".present.{imported}") for other in imports(path))
     }
-    assert len(found) <= 1, found
+    assert len(directions) <= 1, directions
 
 
 @pytest.mark.parametrize("name", sorted(n for n in modules() if folder_of(n) == "present"))
@@ -100,13 +100,13 @@ def test_no_statistics_are_worked_out_where_they_are_shown(name: str) -> None:
 def test_only_the_grid_makes_the_specs_of_cells() -> None:
     """Whoever needs a cell iterates ``Grid``: two walks over a study would have to agree."""
     makers = {"sample_spec", "score_spec", "search_spec", "searches"}
-    found = {
+    imported = {
         (name, maker)
         for name, path in modules().items()
         for maker in makers
         if f".study.cells.{maker}" in imports(path) or f"cells.{maker}(" in path.read_text()
     }
-    assert found == set()
+    assert imported == set()
 
 
 def test_no_module_lies_beside_the_folders() -> None:

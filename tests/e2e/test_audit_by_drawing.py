@@ -114,8 +114,8 @@ def cell_of(of: Study, kind: str, method: str = "", pool: str | None = None) -> 
 
 def rows(frame: pl.DataFrame, keys: Sequence[Key], number: str) -> dict[Key, Row]:
     """Rows under keys of the forger's choice, with the seeds that these should have."""
-    found = {(row["problem_hash"], row[number]): row for row in frame.iter_rows(named=True)}
-    return {key: found[key] for key in keys if key in found}
+    by_key = {(row["problem_hash"], row[number]): row for row in frame.iter_rows(named=True)}
+    return {key: by_key[key] for key in keys if key in by_key}
 
 
 def mended(row: Row, spec: object, key: Key, **changes: object) -> Row:
@@ -192,11 +192,11 @@ def test_replaced_samples_are_other_ones(
     cell = cell_of(of, "samples", pool="evaluation")
     true = honest[digest(cell.spec)]
     forged = forge(of, true.slice, tmp_path)
-    found = beside(true.slice, true.stored | forged, true.fresh)
+    comparison = beside(true.slice, true.stored | forged, true.fresh)
     replaced = {key for key, row in forged.items() if row["text"] != true.stored[key]["text"]}
-    assert {d.key for d in found.differences} >= replaced
+    assert {d.key for d in comparison.differences} >= replaced
     assert len(replaced) >= 4
-    (finding,) = [f for f in failures([found]) if "evaluation" in f.subject]
+    (finding,) = [f for f in failures([comparison]) if "evaluation" in f.subject]
     assert finding.n_different >= len(replaced)
 
     # Slices of 16 of the cell's units, by 400 seeds.
@@ -245,9 +245,9 @@ def test_scores_of_another_prm(of: Study, honest: dict[str, Compared]) -> None:
         if (c.kind, c.policy, c.prm) == ("step_scores", POLICY, OTHER_PRM)
     )
     forged = rows(partition(SHIPPED, other).read("step_scores"), true.slice.keys, "sample_index")
-    found = beside(true.slice, forged, true.fresh)
-    assert len(found.differences) == len(true.slice.keys)
-    assert failures([found])
+    comparison = beside(true.slice, forged, true.fresh)
+    assert len(comparison.differences) == len(true.slice.keys)
+    assert failures([comparison])
 
 
 @pytest.mark.parametrize("method", ["beam_search", "dvts"])
@@ -262,9 +262,9 @@ def test_searches_of_another_prm(method: str, of: Study, honest: dict[str, Compa
         and c.spec.get("budget") == cell.spec.get("budget")
     )
     forged = rows(partition(SHIPPED, other).read("searches"), true.slice.keys, "subtree")
-    found = beside(true.slice, forged, true.fresh)
-    assert len(found.differences) == len(true.slice.keys)
-    assert failures([found])
+    comparison = beside(true.slice, forged, true.fresh)
+    assert len(comparison.differences) == len(true.slice.keys)
+    assert failures([comparison])
 
 
 def test_a_forged_store_fails_by_the_command_and_its_page_says_where(
@@ -292,9 +292,9 @@ def test_a_forged_store_fails_by_the_command_and_its_page_says_where(
     write_json(tmp_path / "study.json", described)
     arguments = ["audit", "--config", str(tmp_path / "study.json"), "--share", "1", "--seed", "5"]
     assert main(arguments) == 1
-    told = capsys.readouterr()
-    assert "seed of this audit: 5" in told.out
-    assert "was not made as it says" in told.err
+    printed = capsys.readouterr()
+    assert "seed of this audit: 5" in printed.out
+    assert "was not made as it says" in printed.err
     page = (tmp_path / "results/audit.html").read_text()
     assert "evaluation" in page
     assert "make audit SEED=5 SHARE=1" in page

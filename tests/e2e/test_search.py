@@ -83,8 +83,8 @@ def test_scores_gathered_step_by_step_are_those_of_the_whole_paths(undisturbed: 
     }
     folder, prm = ROOT / f"data/models/{PRM}", undisturbed.prm(PRM)
     tokenizer, form = load_tokenizer(folder), prm_format(prm.format)
-    found = [trees(undisturbed, search)["paths"] for search, _ in searches(undisturbed)]
-    rows = pl.concat(found).with_row_index()
+    paths = [trees(undisturbed, search)["paths"] for search, _ in searches(undisturbed)]
+    rows = pl.concat(paths).with_row_index()
     whole: list[ScoresResult] = []
     with open_scoring_engine(folder, prm.format, context=prm.context, dtype=prm.dtype) as engine:
         run(

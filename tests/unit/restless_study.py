@@ -232,11 +232,11 @@ def unit_costs(of: Study, folder: Path) -> dict[tuple[Any, ...], tuple[Any, ...]
 
 def check_costs(of: Study) -> None:
     """Costs are those of the units that count, each once, whichever study asks."""
-    store, found = Storage.of(of).store, database._ledger(of, Stock(Storage.of(of)))
+    store, ledger = Storage.of(of).store, database._ledger(of, Stock(Storage.of(of)))
     for cell in cells.Grid(of):
         spent = units.costs(store, cell.spec)
         assert spent.height == units.stored(store, cell.spec).height
-        mine = found.filter(spec=database.canonical(cell.spec))
+        mine = ledger.filter(spec=database.canonical(cell.spec))
         assert mine["n_units"].sum() == spent.height
         assert mine["run"].n_unique() == mine.height
         for name in ("generated_tokens", "prm_tokens_computed", "sample_requests"):
@@ -246,4 +246,4 @@ def check_costs(of: Study) -> None:
     for other in (of.model_copy(update={"budgets": (4,)}), of.model_copy(update={"problems": 1})):
         rows = database._ledger(other, Stock(Storage.of(other))).rows()
         assert rows
-        assert set(rows) <= set(found.rows())
+        assert set(rows) <= set(ledger.rows())

@@ -250,7 +250,7 @@ class SyntheticStudy:
         if not self.tasks:
             return
         first = self.tasks[0][0]
-        found = examine_gains(
+        tables = examine_gains(
             rows_of("outcomes").filter(~pl.col("policy").is_in([*self.adopted])),
             rows_of("held_out_outcomes"),
             rows_of("selection").filter(pl.col("prm").is_not_null(), rule="cross_fitted"),
@@ -265,7 +265,7 @@ class SyntheticStudy:
             rows_of("problems"),
             GainSettings(100, 0.95, 0, "prm_last", "prm_max"),
         )
-        for name, table in found.items():
+        for name, table in tables.items():
             self._rows[name] += table.rows()
 
     def _adopt(self, rollouts: Rollouts) -> None:
@@ -290,19 +290,19 @@ class SyntheticStudy:
             {"task": task, "policy": name, "status": "graded", **row}
             for row in answers.with_columns(pl.col("answer_class").cast(pl.String)).rows(named=True)
         ]
-        found = adopted_pools.examine_pools(answers, scores_in(answers, prm), ids, SETTINGS)
-        found |= examine_scores(answers, scores_in(answers, prm), ids, SETTINGS)
-        ways = adopted_pools.ways_round(answers, found["pool_outcomes"], ids, SETTINGS)
+        tables = adopted_pools.examine_pools(answers, scores_in(answers, prm), ids, SETTINGS)
+        tables |= examine_scores(answers, scores_in(answers, prm), ids, SETTINGS)
+        ways = adopted_pools.ways_round(answers, tables["pool_outcomes"], ids, SETTINGS)
         scores = scores_in(answers, prm)
-        found |= predicted_difficulty.examine_predictions(ways, scores, ids, SETTINGS)
-        found["adaptive"] = adaptive_budgets.examine_stopping(answers, scores, ids, SETTINGS)
-        for table, frame in found.items():
+        tables |= predicted_difficulty.examine_predictions(ways, scores, ids, SETTINGS)
+        tables["adaptive"] = adaptive_budgets.examine_stopping(answers, scores, ids, SETTINGS)
+        for table, frame in tables.items():
             self._rows[table] += [(task, name, *row) for row in frame.rows()]
         estimated = accuracy.estimate(answers, scores_in(answers, prm), {}, ids, SETTINGS)
         curves = [estimated.curves]
         if adopted_pools.is_split(answers):
             curves.append(
-                adopted_pools.curves_by_difficulty(found["pool_outcomes"], answers, ids, SETTINGS)
+                adopted_pools.curves_by_difficulty(tables["pool_outcomes"], answers, ids, SETTINGS)
             )
         self._rows["curve_points"] += [(task, name, *row) for row in pl.concat(curves).iter_rows()]
 

@@ -65,7 +65,7 @@ def covered(n_repetitions: int) -> dict[tuple[str, str, str], float]:
     """
     rng = np.random.default_rng(5)
     ids = [f"p{n:03}" for n in range(N_PROBLEMS)]
-    found: dict[tuple[str, str, str], list[tuple[float, float, float]]] = {}
+    estimates: dict[tuple[str, str, str], list[tuple[float, float, float]]] = {}
     for repetition in range(n_repetitions):
         answers, scores = drawn(rng)
         settings = replace(SETTINGS, seed=repetition)
@@ -75,9 +75,9 @@ def covered(n_repetitions: int) -> dict[tuple[str, str, str], float]:
         ).rows(named=True):
             for names in MEASURES:
                 key = str(row["method"]), str(row["rule"]), names[0]
-                found.setdefault(key, []).append(tuple(row[name] for name in names))
+                estimates.setdefault(key, []).append(tuple(row[name] for name in names))
     shares = {}
-    for key, rows in found.items():
+    for key, rows in estimates.items():
         value, low, high = np.array(rows).T
         truth = value.mean()
         # A rule that changes nothing has an interval of no width, which holds it.

@@ -100,11 +100,11 @@ def entry_of(
 
 def archive(path: Path, contents: dict[str, bytes]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path, "w:xz") as found:
+    with tarfile.open(path, "w:xz") as file:
         for name, content in contents.items():
             info = tarfile.TarInfo(name)
             info.size = len(content)
-            found.addfile(info, BytesIO(content))
+            file.addfile(info, BytesIO(content))
     return path
 
 
@@ -196,12 +196,12 @@ def test_other_bytes_are_refused_and_named(tmp_path: Path) -> None:
     entry = entry_of(address="http://127.0.0.1:9/{path}")
     with pytest.raises(StudyError, match="1 of 3 files cannot be had") as caught:
         files.rollout_files(entry, tmp_path, None, tmp_path / "d")
-    for told in (
+    for part in (
         "run/pool.jsonl",
         hashlib.sha256(b"something else").hexdigest(),
         entry.files[0].sha256,
     ):
-        assert told in str(caught.value)
+        assert part in str(caught.value)
     lacking = archive(tmp_path / "lacking.tar.xz", {"run/beam.jsonl": CONTENTS["run/beam.jsonl"]})
     with pytest.raises(StudyError, match="2 of 3 files"):
         files.rollout_files(entry, None, lacking)
@@ -383,7 +383,7 @@ TASK = TaskEntry(
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Storage:
+def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Storage:
     monkeypatch.setattr(Storage, "problems", lambda *_: PROBLEMS)
     registry: Any = SimpleNamespace()
     archive(tmp_path / f"{STEM}.tar.xz", CONTENTS)
@@ -391,17 +391,17 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Storage:
 
 
 def test_every_row_says_where_it_comes_from_and_twice_gives_the_same_bytes(
-    here: Storage,
+    storage: Storage,
 ) -> None:
     entry = entry_of()
-    told = collection.adopt(entry, TASK, here, None)
-    assert told.startswith("mine:\nMethod variant: search-and-learn.\n")
-    cell = partition(here.store, adopted_spec(entry))
+    report = collection.adopt(entry, TASK, storage, None)
+    assert report.startswith("mine:\nMethod variant: search-and-learn.\n")
+    cell = partition(storage.store, adopted_spec(entry))
     parts = {table: cell.parts(table) for table in ADOPTED_TABLES}
-    assert {table for table, found in parts.items() if found} == {
+    assert {table for table, files in parts.items() if files} == {
         "adopted_samples", "adopted_paths", "adopted_files",
     }  # fmt: skip
-    collection.adopt(entry, TASK, here, None)
+    collection.adopt(entry, TASK, storage, None)
     assert {table: cell.parts(table) for table in ADOPTED_TABLES} == parts
     for table in ("adopted_samples", "adopted_paths"):
         rows = cell.read(table)
@@ -418,33 +418,33 @@ def test_every_row_says_where_it_comes_from_and_twice_gives_the_same_bytes(
     assert first["record_sha256"] == hashlib.sha256(raw).hexdigest()
 
 
-def test_a_score_of_one_is_above_all_and_not_lost(here: Storage) -> None:
+def test_a_score_of_one_is_above_all_and_not_lost(storage: Storage) -> None:
     entry = entry_of()
-    collection.adopt(entry, TASK, here, None)
+    collection.adopt(entry, TASK, storage, None)
     spec = adopted_spec(entry)
-    (scores,) = judge.scores_of_adopted(AdoptedScores(prm="prm", spec=spec), here).values()
+    (scores,) = judge.scores_of_adopted(AdoptedScores(prm="prm", spec=spec), storage).values()
     margins = scores.filter(problem_id="sum")["margins"].to_list()
     assert margins[0] == [pytest.approx(-1.0986123), float("inf")]
     assert margins[1] == [0.0, 0.0]
 
 
 def test_tokens_that_were_counted_again_are_marked(
-    here: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     silent = {"run/beam.jsonl": CONTENTS["run/beam.jsonl"].replace(b"10, 10, 10", b"0, 0, 0")}
     archive(tmp_path / f"{STEM}.tar.xz", silent)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     entry = entry_of(silent, tokenizer="llama3_2")
-    told = collection.adopt(entry, TASK, here, None)
-    assert "Tokens are not counted again" in told
+    report = collection.adopt(entry, TASK, storage, None)
+    assert "Tokens are not counted again" in report
     spec = adopted_spec(entry)
-    found = judge.answers_of_adopted(spec, here)
-    assert found.select("n_tokens", "retokenised").unique().rows() == [(None, False)]
+    answers = judge.answers_of_adopted(spec, storage)
+    assert answers.select("n_tokens", "retokenised").unique().rows() == [(None, False)]
     monkeypatch.setattr(collection, "token_counter", lambda *_: (len, ""))
-    collection.adopt(entry, TASK, here, None)
-    found = judge.answers_of_adopted(spec, here)
-    assert found["retokenised"].to_list() == [True] * 3
-    assert found["n_tokens"].to_list() == [len("Way 0.\n\nSo \\boxed{4}.")] * 3
+    collection.adopt(entry, TASK, storage, None)
+    answers = judge.answers_of_adopted(spec, storage)
+    assert answers["retokenised"].to_list() == [True] * 3
+    assert answers["n_tokens"].to_list() == [len("Way 0.\n\nSo \\boxed{4}.")] * 3
 
 
 @pytest.mark.parametrize("place", ["mirror", "user", "hub"])
@@ -472,9 +472,9 @@ def test_a_tokenizer_is_found_by_its_content_wherever_it_lies(
         (at / "tokenizer.json").symlink_to(blob)
     else:
         (at / "tokenizer.json").write_bytes(content)
-    there = tokens.tokenizer_file("qwen2_5", mirror)
-    assert there is not None
-    assert there.read_bytes() == content
+    path = tokens.tokenizer_file("qwen2_5", mirror)
+    assert path is not None
+    assert path.read_bytes() == content
 
 
 def request_of(grader: str = "grader/1") -> Graded:
@@ -488,12 +488,12 @@ def request_of(grader: str = "grader/1") -> Graded:
 
 
 def test_verdicts_are_made_once_a_version_of_the_grader(
-    here: Storage, monkeypatch: pytest.MonkeyPatch
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entry = entry_of()
-    collection.adopt(entry, TASK, here, None)
-    spec, request, facts = adopted_spec(entry), request_of(), here.facts(TASK, None)
-    answers = judge.answers_of_adopted(spec, here)
+    collection.adopt(entry, TASK, storage, None)
+    spec, request, facts = adopted_spec(entry), request_of(), storage.facts(TASK, None)
+    answers = judge.answers_of_adopted(spec, storage)
     calls: list[int] = []
     real = judge.verdicts_on
 
@@ -503,7 +503,7 @@ def test_verdicts_are_made_once_a_version_of_the_grader(
 
     monkeypatch.setattr(judge, "verdicts_on", counting)
 
-    def verdicts(request: Graded, storage: Storage = here) -> pl.DataFrame:
+    def verdicts(request: Graded, storage: Storage = storage) -> pl.DataFrame:
         return judge.stored_verdicts(spec, request, storage, facts, answers, workers=1)
 
     made = verdicts(request)
@@ -516,16 +516,16 @@ def test_verdicts_are_made_once_a_version_of_the_grader(
     calls.clear()
     verdicts(request_of("grader/2"))
     fewer = answers.filter(pl.col("answer") != "5")
-    judge.stored_verdicts(spec, request, here, facts, fewer, workers=1)
-    anew = Storage(here.store, here.registry, {}, verdicts="anew")
+    judge.stored_verdicts(spec, request, storage, facts, fewer, workers=1)
+    anew = Storage(storage.store, storage.registry, {}, verdicts="anew")
     verdicts(request, anew)
     assert len(calls) == 3
 
 
-def test_an_edited_verdict_is_found(here: Storage, tmp_path: Path) -> None:
+def test_an_edited_verdict_is_found(storage: Storage, tmp_path: Path) -> None:
     entry = entry_of()
-    collection.adopt(entry, TASK, here, None)
-    facts = here.facts(TASK, None)
+    collection.adopt(entry, TASK, storage, None)
+    facts = storage.facts(TASK, None)
     study: Any = SimpleNamespace(
         adopted=("mine",),
         adopted_collection=lambda _: entry,
@@ -537,7 +537,7 @@ def test_an_edited_verdict_is_found(here: Storage, tmp_path: Path) -> None:
     )
     adopted = adopted_spec(entry)
     spec = verdicts_spec(adopted, task_spec(TASK)["task"], **graders(study))
-    answers = judge.answers_of_adopted(adopted, here)
+    answers = judge.answers_of_adopted(adopted, storage)
     made = judge.verdicts_on(facts, answers, seconds=10, workers=1)
 
     def ship(verdicts: pl.DataFrame) -> list[Check]:
@@ -567,17 +567,17 @@ def test_sources_of_one_policy_are_named_apart() -> None:
         "config/public.yaml",
         {"adopted": ["zeroeval-llama-3.1-8b", "henro25-llama-3.1-8b", "rewardmath"]},
     )
-    assert [(found.task, found.policy, found.name) for found in collections(study)] == [
+    assert [(entry.task, entry.policy, entry.name) for entry in collections(study)] == [
         ("MATH-500", "Llama-3.1-8B-Instruct--zeroeval-llama-3.1-8b", "zeroeval-llama-3.1-8b"),
         ("MATH-500", "Llama-3.1-8B-Instruct--henro25-llama-3.1-8b", "henro25-llama-3.1-8b"),
         ("MATH-500", None, "rewardmath"),
     ]
     alone = load_study("config/public.yaml", {"adopted": ["henro25-llama-3.1-8b"]})
-    assert [found.policy for found in collections(alone)] == ["Llama-3.1-8B-Instruct"]
+    assert [entry.policy for entry in collections(alone)] == ["Llama-3.1-8B-Instruct"]
 
 
 def test_one_collection_that_cannot_be_had_does_not_keep_the_others(
-    here: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(files, "DOWNLOADS", tmp_path / "downloads")
     good, bad = (
@@ -585,16 +585,16 @@ def test_one_collection_that_cannot_be_had_does_not_keep_the_others(
         entry_of(name="bad", commit="d" * 40, address="http://127.0.0.1:9/{path}"),
     )
     monkeypatch.setattr(files, "_PAUSE", 0.0)
-    monkeypatch.setattr(Storage, "of", lambda *_: here)
+    monkeypatch.setattr(Storage, "of", lambda *_: storage)
     study: Any = SimpleNamespace(
         adopted=("bad", "mine"),
         adopted_collection={"bad": bad, "mine": good}.__getitem__,
         task=lambda _: TASK,
     )
-    told = []
+    reports = []
     with pytest.raises(StudyError, match="3 of 3 files cannot be had"):
-        told += collection.adopt_all(study, [], None)
-    assert partition(here.store, adopted_spec(good)).parts("adopted_samples")
+        reports += collection.adopt_all(study, [], None)
+    assert partition(storage.store, adopted_spec(good)).parts("adopted_samples")
     with pytest.raises(StudyError, match="which collection"):
         list(collection.adopt_all(study, [], Path("x")))
 
@@ -615,9 +615,9 @@ def test_numbers_are_traced_to_records_by_the_statements_of_the_readme(tmp_path:
     storage = Storage.of(study)
     tables = database._adopted(study, storage)
     answers = pl.concat(
-        judge.answers_of_adopted(found.spec, storage).with_columns(policy=pl.lit(found.policy))
-        for found in collections(study)
-        if found.policy is not None
+        judge.answers_of_adopted(entry.spec, storage).with_columns(policy=pl.lit(entry.policy))
+        for entry in collections(study)
+        if entry.policy is not None
     ).with_columns(correct=pl.lit(None, pl.Boolean))
     with duckdb.connect() as connection:
         for name, rows in {**tables, "answers": answers}.items():
@@ -629,9 +629,9 @@ def test_numbers_are_traced_to_records_by_the_statements_of_the_readme(tmp_path:
             (of_samples, mine.filter(pool="evaluation")),
             (of_paths, mine.filter(method="beam_search")),
         ):
-            found = connection.execute(statement).fetchall()
-            assert len(found) == asked.height > 0
-            assert all(None not in row[3:] for row in found)
+            records = connection.execute(statement).fetchall()
+            assert len(records) == asked.height > 0
+            assert all(None not in row[3:] for row in records)
         solutions = connection.execute(of_solutions).fetchall()
         assert len(solutions) == tables["scored_solutions"].height > 0
         for key, kind in (("pool", "pool IS NOT NULL"), ("method", "pool IS NULL")):
@@ -686,8 +686,8 @@ def test_the_traps_of_the_real_files_are_found() -> None:
     assert (len(sizes), sizes.min(), sizes.max()) == (500, 4, 6)
     assert set(pool.findings["reason"]) == {"beams", "copy", "header", "tokens unknown"}
     in_order = adopted("mert-cemri-llama-3.2-3b-in-order")
-    (found,) = in_order.findings.filter(reason="wrong problems")["detail"]
-    assert "2.6% as they stand" in found
+    (detail,) = in_order.findings.filter(reason="wrong problems")["detail"]
+    assert "2.6% as they stand" in detail
     assert in_order.samples["step_scores"].null_count() == in_order.samples.height == 1600
     greedy = adopted("zeroeval-llama-3.1-405b")
     assert greedy.files.select("n_records", "n_used").rows() == [(721, 74)]

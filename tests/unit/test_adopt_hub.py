@@ -163,16 +163,16 @@ def test_a_problem_that_comes_twice_is_kept_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"completions": "one text"}, r"column completions holds String, expected List\(String\)"),
         ({"scores": [0.5]}, "column scores holds"),
     ],
 )
 def test_a_file_of_another_schema_is_refused_by_file_and_column(
-    tmp_path: Path, changes: dict[str, Any], told: str
+    tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(StudyError, match=told) as caught:
+    with pytest.raises(StudyError, match=message) as caught:
         read(tmp_path, row(**changes))
     assert caught.value.where == "tiny/file"
     without = {key: value for key, value in row().items() if key not in changes}
@@ -251,15 +251,15 @@ def test_a_cached_collection_gives_curves_without_a_network(
 ) -> None:
     for method, name in RUNS:
         fill(cache, method, name)
-    here = storage(tmp_path, monkeypatch)
-    told = collection.adopt(entry, TASK, here, None)
-    assert told.startswith("tiny:\nMethod variant: search-and-learn.\n6 records adopted.")
+    machine = storage(tmp_path, monkeypatch)
+    report = collection.adopt(entry, TASK, machine, None)
+    assert report.startswith("tiny:\nMethod variant: search-and-learn.\n6 records adopted.")
     spec = adopted_spec(entry)
     assert spec["variant"] == "search-and-learn"
-    facts = here.facts(TASK, None)
-    found = judge.answers_of_adopted(spec, here)
-    graded = judge.grade_answers(facts, found, seconds=10, workers=1)
-    scores = judge.scores_of_adopted(AdoptedScores(prm="prm", spec=spec), here)
+    facts = machine.facts(TASK, None)
+    answers = judge.answers_of_adopted(spec, machine)
+    graded = judge.grade_answers(facts, answers, seconds=10, workers=1)
+    scores = judge.scores_of_adopted(AdoptedScores(prm="prm", spec=spec), machine)
     settings = EstimateSettings([2, 4], 2, 0.5, 0.1, 100, 20, 0.95, 0)
     curves, *_ = estimate(graded, scores, {}, facts["problem_id"].to_list(), settings)
     last = curves.filter(bucket="all", scoring="prm_last", voting="prm_max")
@@ -271,9 +271,9 @@ def test_a_cached_collection_gives_curves_without_a_network(
     ]
     tokens = dict(last.filter(budget=4).select("method", "tokens").iter_rows())
     assert tokens == {"best_of_n": 46.0, "beam_search": None, "dvts": None}
-    again = partition(here.store, spec).read("adopted_samples")
-    collection.adopt(entry, TASK, here, None)
-    assert partition(here.store, spec).read("adopted_samples").equals(again)
+    again = partition(machine.store, spec).read("adopted_samples")
+    collection.adopt(entry, TASK, machine, None)
+    assert partition(machine.store, spec).read("adopted_samples").equals(again)
 
 
 def test_runs_of_one_search_are_repetitions(
@@ -285,12 +285,12 @@ def test_runs_of_one_search_are_repetitions(
         fill(cache, method, name)
     runs = [entry.hub[0].model_copy(update={"method": m, "hub_id": name}) for m, name in again]
     repeated = entry.model_copy(update={"hub": (*entry.hub, *runs)})
-    here = storage(tmp_path, monkeypatch)
-    told = collection.adopt(repeated, TASK, here, None)
-    assert told.count("2 repetitions of one search, not a larger budget") == 2
-    found = judge.answers_of_adopted(adopted_spec(repeated), here)
+    machine = storage(tmp_path, monkeypatch)
+    report = collection.adopt(repeated, TASK, machine, None)
+    assert report.count("2 repetitions of one search, not a larger budget") == 2
+    answers = judge.answers_of_adopted(adopted_spec(repeated), machine)
     keys = ("method", "repetition", "subtree", "sample_index")
-    searches = found.filter(pl.col("pool").is_null(), problem_id="sum")
+    searches = answers.filter(pl.col("pool").is_null(), problem_id="sum")
     places = searches.select(keys).rows()
     expected = [("beam_search", run, 0, path) for run in range(2) for path in range(4)]
     expected += [
@@ -300,8 +300,8 @@ def test_runs_of_one_search_are_repetitions(
         for path in range(2)
     ]
     assert sorted(places) == expected
-    facts = here.facts(TASK, None)
-    graded = judge.grade_answers(facts, found, seconds=10, workers=1)
+    facts = machine.facts(TASK, None)
+    graded = judge.grade_answers(facts, answers, seconds=10, workers=1)
     settings = EstimateSettings([2, 4, 8, 16], 2, 0.5, 0.1, 100, 20, 0.95, 0)
     curves, _, spread = estimate(graded, {}, {}, facts["problem_id"].to_list(), settings)
     searched = curves.filter(bucket="all", voting="majority").filter(pl.col("prm").is_not_null())
@@ -327,17 +327,17 @@ def test_a_run_is_named_once_and_samples_come_from_one(entry: AdoptedEntry) -> N
 def test_what_is_not_in_the_cache_whole_is_asked_for(
     entry: AdoptedEntry, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = storage(tmp_path, monkeypatch)
+    machine = storage(tmp_path, monkeypatch)
     with pytest.raises(StudyError, match="HF_HUB_OFFLINE forbids") as caught:
-        collection.adopt(entry, TASK, here, None)
+        collection.adopt(entry, TASK, machine, None)
     assert "https://huggingface.co/datasets/tiny/bon" in str(caught.value)
     # An interrupted download: one shard of two.
     place = fill(cache, *RUNS[0])
     next(place.iterdir()).unlink()
     with pytest.raises(StudyError, match="HF_HUB_OFFLINE forbids"):
-        collection.adopt(entry, TASK, here, None)
+        collection.adopt(entry, TASK, machine, None)
     with pytest.raises(StudyError, match="is read from the hub"):
-        collection.adopt(entry, TASK, here, tmp_path)
+        collection.adopt(entry, TASK, machine, tmp_path)
 
 
 def test_the_hub_is_asked_for_the_pinned_commit_and_the_disk_for_room(
@@ -374,20 +374,20 @@ def test_the_hub_is_asked_for_the_pinned_commit_and_the_disk_for_room(
 def test_greedy_rows_are_no_part_of_the_evaluation_pool(
     entry: AdoptedEntry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = storage(tmp_path, monkeypatch)
+    machine = storage(tmp_path, monkeypatch)
     samples = read(tmp_path, row()).samples
     greedy = samples.head(2).with_columns(
         method=pl.lit("cot"), step_scores=pl.lit(None, pl.List(pl.Float32))
     )
     spec = adopted_spec(entry)
     for rows in (samples, greedy):
-        partition(here.store, spec).append("adopted_samples", rows)
-    found = judge.answers_of_adopted(spec, here)
-    assert sorted(found.select("pool", "sample_index").iter_rows()) == [
+        partition(machine.store, spec).append("adopted_samples", rows)
+    answers = judge.answers_of_adopted(spec, machine)
+    assert sorted(answers.select("pool", "sample_index").iter_rows()) == [
         *[("evaluation", index) for index in range(4)],
         ("greedy", 0),
     ]
-    scores = judge.scores_of_adopted(AdoptedScores(prm="prm", spec=spec), here)
+    scores = judge.scores_of_adopted(AdoptedScores(prm="prm", spec=spec), machine)
     assert scores["prm"]["margins"].null_count() == 0
     with pytest.raises(StudyError, match="no rollouts of tiny on MATH-500 have been adopted"):
-        judge.answers_of_adopted({**spec, "version": 0}, here)
+        judge.answers_of_adopted({**spec, "version": 0}, machine)

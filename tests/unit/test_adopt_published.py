@@ -52,13 +52,13 @@ def test_every_name_is_one_of_the_registry_or_known_to_be_none() -> None:
 
 def test_every_model_of_the_registry_is_found_where_the_paper_names_it() -> None:
     registry = load_registry(ROOT / "config" / "registry")
-    found = set()
+    named = set()
     for name in registry.policies:
         for spelling in set(PRINTED["model"]) & {name, name.replace("-Instruct", "-Inst.")}:
             assert POLICY_NAMES[spelling] == name
-            found.add(name)
+            named.add(name)
     # The ten instruct policies, one for maths and two distilled ones.
-    assert len(found) == 13
+    assert len(named) == 13
     prms = dict(PROCESSBENCH.select("prm", "registry_prm").iter_rows())
     assert {name: prms[name] for name in registry.prms if name in prms} == {
         name: name for name in prms
@@ -131,7 +131,7 @@ def test_curves_of_another_paper_are_read_and_checked(tmp_path: Path) -> None:
     first = curves.filter(budget=1).group_by("task").agg(pl.col("accuracy", "tokens").n_unique())
     assert first.select("accuracy", "tokens").unique().rows() == [(1, 1)]
     text = (FOLDER / "optscale.csv").read_text()
-    for wrong, told in ((",best_of_n,2,", ",best_of_n,many,"), (",majority,3,", ",vote,3,")):
-        (tmp_path / "optscale.csv").write_text(text.replace(wrong, told))
+    for wrong, message in ((",best_of_n,2,", ",best_of_n,many,"), (",majority,3,", ",vote,3,")):
+        (tmp_path / "optscale.csv").write_text(text.replace(wrong, message))
         with pytest.raises(StudyError, match="is not understood"):
             load_optscale(tmp_path / "optscale.csv")

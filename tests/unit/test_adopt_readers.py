@@ -62,7 +62,7 @@ def read(
     return READERS[mine.reader](mine, given, problems, count_tokens)  # type: ignore[index]
 
 
-def found(adoption: Adoption) -> dict[tuple[str, str, bool], int]:
+def findings_of(adoption: Adoption) -> dict[tuple[str, str, bool], int]:
     return {
         (row["path"], row["reason"], row["adopted"]): row["n"]
         for row in counted(adoption.findings).iter_rows(named=True)
@@ -105,7 +105,7 @@ def test_samples_of_several_files_are_one_pool_of_facts() -> None:
         ("p3", 2, "6", 2, [0.5, 0.5], "run/1.jsonl, row 0"),
     ]
     # The second file repeats a text of the first, which is dropped.
-    assert found(adoption) == {("run/1.jsonl", "copy", False): 1}
+    assert findings_of(adoption) == {("run/1.jsonl", "copy", False): 1}
     assert adoption.files.rows() == [
         ("run/0.jsonl", "0" * 64, 1, 1, 2, 2),
         ("run/1.jsonl", "0" * 64, 1, 1, 2, 1),
@@ -118,7 +118,7 @@ def test_a_header_is_no_step_and_its_score_is_none() -> None:
     row = learned(3, [text], scores=[[0.9, 0.25, 0.75]])
     adoption = read("search_and_learn", lines(row))
     assert adoption.samples.select("n_steps", "step_scores").rows() == [(2, [0.25, 0.75])]
-    assert found(adoption) == {("run/0.jsonl", "header", True): 1}
+    assert findings_of(adoption) == {("run/0.jsonl", "header", True): 1}
 
 
 def test_zero_tokens_are_unknown_and_betray_a_search() -> None:
@@ -126,7 +126,7 @@ def test_zero_tokens_are_unknown_and_betray_a_search() -> None:
     for tokens in ([0], 0, None):
         adoption = read("search_and_learn", lines({**row, "completion_tokens": tokens}))
         assert adoption.samples["n_tokens"].to_list() == [None]
-        assert found(adoption) == {
+        assert findings_of(adoption) == {
             ("run/0.jsonl", "tokens unknown", True): 1,
             ("run/0.jsonl", "beams", True): 1,
         }
@@ -148,7 +148,7 @@ def test_empty_pieces_have_scores_that_are_left_out() -> None:
 def test_scores_that_do_not_fit_are_left_out(scores: list[float]) -> None:
     adoption = read("search_and_learn", lines(learned(3, [solution(6)], scores=[scores])))
     assert adoption.samples.select("answer", "step_scores").rows() == [("6", None)]
-    assert found(adoption) == {("run/0.jsonl", "step scores", True): 1}
+    assert findings_of(adoption) == {("run/0.jsonl", "step scores", True): 1}
 
 
 @pytest.mark.parametrize(
@@ -262,8 +262,8 @@ def test_completions_under_the_wrong_problems_are_put_in_order(right: float) -> 
     # Their scores were those of other questions.
     assert mended.samples["step_scores"].null_count() == mended.samples.height
     assert in_place.samples["step_scores"].null_count() == 0
-    assert found(mended) == {("run/0.jsonl", "wrong problems", True): 1}
-    assert found(in_place) == {}
+    assert findings_of(mended) == {("run/0.jsonl", "wrong problems", True): 1}
+    assert findings_of(in_place) == {}
     golds = dict(enumerate(problem.answer for problem in PROBLEMS))
     share = sum(str(a) == golds[r] for r, row in enumerate(answers) for a in row) / 240
     assert f"{share:.1%} in the known order" in detail(mended, "wrong problems")
@@ -278,7 +278,7 @@ def test_another_order_is_refused() -> None:
     random.Random(1).shuffle(answers)
     adoption = read("search_and_learn", file_of(answers), files=[{"budget": 4}])
     assert adoption.samples.is_empty()
-    assert found(adoption) == {("run/0.jsonl", "wrong problems", False): 1}
+    assert findings_of(adoption) == {("run/0.jsonl", "wrong problems", False): 1}
 
 
 def test_a_poor_policy_is_no_permutation() -> None:
@@ -295,36 +295,36 @@ def test_rows_that_cannot_be_read_leave_a_file_as_it_stands() -> None:
     # The order of its batches is lost with a row.
     content = file_of(misplaced(answers_of(1.0))) + b"{}\n"
     adoption = read("search_and_learn", content, files=[{"budget": 4}])
-    assert ("run/0.jsonl", "wrong problems", True) not in found(adoption)
+    assert ("run/0.jsonl", "wrong problems", True) not in findings_of(adoption)
 
 
 def test_shared_beginnings_are_beams() -> None:
     def rows(n_shared: int, end: str = "") -> bytes:
-        found = []
+        records = []
         for row, problem in enumerate(PROBLEMS[:40]):
             starts = ["", ""] if row < n_shared else ["One. ", "Two. "]
             texts = [
                 f"{start}First.\n\nSecond.\n\nThird.\n\n{way} {end}\\boxed{{{problem.answer}}}"
                 for start, way in zip(starts, ("So", "Thus"), strict=True)
             ]
-            found.append(learned(row, texts))
-        return lines(*found)
+            records.append(learned(row, texts))
+        return lines(*records)
 
-    apart = read("search_and_learn", rows(0), files=[{"budget": 2}])
-    assert found(apart) == {}
+    distinct = read("search_and_learn", rows(0), files=[{"budget": 2}])
+    assert findings_of(distinct) == {}
     some = read("search_and_learn", rows(4), files=[{"budget": 2}])
-    assert found(some) == {("run/0.jsonl", "beams", True): 1}
+    assert findings_of(some) == {("run/0.jsonl", "beams", True): 1}
     assert detail(some, "beams") == "10.0% of 40 pairs share 3 or more first steps"
     assert some.samples.height == 80
     search = read("search_and_learn", rows(40), files=[{"budget": 2}])
-    assert found(search) == {("run/0.jsonl", "beams", False): 1}
+    assert findings_of(search) == {("run/0.jsonl", "beams", False): 1}
     assert search.samples.is_empty()
     assert search.files["n_used"].to_list() == [0]
     # Between files: the same start in two of them.
     both = read(
         "search_and_learn", rows(4), rows(4).replace(b"So it", b"It"), files=[{"budget": 2}] * 2
     )
-    assert ("between files", "beams", True) in found(both)
+    assert ("between files", "beams", True) in findings_of(both)
 
 
 def test_searches_keep_their_copies_and_their_repetitions() -> None:
@@ -338,7 +338,7 @@ def test_searches_keep_their_copies_and_their_repetitions() -> None:
         for repetition in (0, 1)
         for path, answer in enumerate("6676")
     ]
-    assert found(adoption)[("run/0.jsonl", "copy", True)] == 1
+    assert findings_of(adoption)[("run/0.jsonl", "copy", True)] == 1
     assert adoption.cells()["n_repetitions"].to_list() == [2]
     siblings = read(
         "search_and_learn",
@@ -384,7 +384,7 @@ def test_tree_searches_keep_their_name_and_their_cost() -> None:
         ("mcts (OpenR)", 2, 0, "6", None, 100, [0.5, 0.75]),
         ("mcts (OpenR)", 2, 1, "6", None, 100, [0.25, 1.0]),
     ]
-    assert found(adoption) == {}
+    assert findings_of(adoption) == {}
 
 
 def test_a_value_of_zero_is_no_score_where_one_answer_was_drawn() -> None:
@@ -398,12 +398,12 @@ def test_a_value_of_zero_is_no_score_where_one_answer_was_drawn() -> None:
         frame = getattr(adoption, table)
         assert frame["step_scores"].null_count() == frame.height == len(PROBLEMS)
         assert set(frame["n_tokens"]) == {spent}
-        assert found(adoption) == {}
+        assert findings_of(adoption) == {}
 
 
 def test_a_run_that_was_broken_off_says_so() -> None:
     adoption = read("openr", lines(searched(3, [0]), searched(4, [0])), files=[{"method": "cot"}])
-    assert found(adoption) == {("run/0.jsonl", "interrupted", True): 1}
+    assert findings_of(adoption) == {("run/0.jsonl", "interrupted", True): 1}
     assert detail(adoption, "interrupted").startswith("2 of 60 problems")
 
 
@@ -471,7 +471,7 @@ def test_outputs_without_an_answer_are_counted() -> None:
         ("p1", "cot", None, "2"),
         ("p2", "cot", None, None),
     ]
-    assert found(adoption) == {
+    assert findings_of(adoption) == {
         ("run/0.jsonl", "malformed", False): 1,
         ("run/0.jsonl", "no answer", True): 2,
         ("run/0.jsonl", "unmatched", False): 1,
@@ -503,10 +503,10 @@ def test_texts_of_the_harness_and_those_that_it_lost() -> None:
         ("p3", "6", "6", True, None, 2),
         ("p4", None, None, False, None, 0),
     ]
-    assert found(adoption) == {("run/0.jsonl", "no answer", True): 1}
+    assert findings_of(adoption) == {("run/0.jsonl", "no answer", True): 1}
     assert adoption.tokens["n_tokens"].to_list() == [len(solution(6)), 0]
     bad = lines(harness(3, solution(6)), harness(4, solution(8), pred=[]))
-    assert found(read("qwen_math", bad)) == {("run/0.jsonl", "malformed", False): 1}
+    assert findings_of(read("qwen_math", bad)) == {("run/0.jsonl", "malformed", False): 1}
 
 
 # --- RewardMATH -----------------------------------------------------------------------------------
@@ -546,7 +546,7 @@ def test_scores_of_solutions_whose_truth_is_known() -> None:
         ("whole", 2, "third", False, None, 0.25),
     ]
     # Two models disagree about the steps of the third solution; the first is taken.
-    assert found(adoption) == {("run/1.jsonl", "step scores", False): 1}
+    assert findings_of(adoption) == {("run/1.jsonl", "step scores", False): 1}
     assert detail(adoption, "step scores") == "solution 2: 3 scores, others 2"
     assert "8 solutions scored, by 3 reward models." in report(adoption)
 

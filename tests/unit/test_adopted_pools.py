@@ -71,11 +71,11 @@ def test_difficulty_is_that_of_the_half_that_is_not_evaluated() -> None:
     # would be all right and hard ones all wrong.
     answers = pool_of({name: [True] * 8 + [False] * 8 for name in IDS})
     outcomes = examined(answers)["pool_outcomes"].filter(method="majority", budget=1)
-    found = {
+    by_part = {
         part: (set(rows["bucket"]), set(rows["accuracy"]))
         for (part,), rows in outcomes.group_by("part")
     }
-    assert found == {
+    assert by_part == {
         "whole": ({None}, {0.5}),
         "first half": ({"hard"}, {1.0}),
         "second half": ({"easy"}, {0.0}),
@@ -116,7 +116,7 @@ def test_budgets_are_what_the_pool_carries_and_few_problems_may_lack_them() -> N
 def test_accuracy_at_two_is_the_mean_over_all_pairs_of_samples() -> None:
     answers = answers_of(replace(POOL, n_samples=6, searched=0), IDS, PRM)
     outcomes = examined(answers)["pool_outcomes"]
-    found = dict(
+    accuracies = dict(
         outcomes.filter(
             part="whole", method="best_of_n", scoring="prm_last", voting="prm_max", budget=2
         )
@@ -128,7 +128,7 @@ def test_accuracy_at_two_is_the_mean_over_all_pairs_of_samples() -> None:
             max(pair, key=lambda sample: sample["margins"][-1])["correct"]
             for pair in combinations(samples.rows(named=True), 2)
         ]
-        assert found[name] == pytest.approx(fmean(best)), name
+        assert accuracies[name] == pytest.approx(fmean(best)), name
 
 
 def test_curves_by_difficulty_are_means_of_both_ways_round() -> None:
@@ -153,8 +153,8 @@ def test_curves_by_difficulty_are_means_of_both_ways_round() -> None:
 
 
 def test_what_is_chosen_for_both_halves_is_the_mean_of_both_ways_round() -> None:
-    found = examined(answers_of(POOL, IDS, PRM))
-    candidates = found["pool_outcomes"].filter(
+    tables = examined(answers_of(POOL, IDS, PRM))
+    candidates = tables["pool_outcomes"].filter(
         pl.col("method").is_in(["majority", "best_of_n"]), budget=4
     )
     ways = []
@@ -166,14 +166,14 @@ def test_what_is_chosen_for_both_halves_is_the_mean_of_both_ways_round() -> None
         best = of_bucket.group_by("bucket").agg(pl.max("accuracy"))["accuracy"].sum()
         ways.append(best / rows["problem_id"].n_unique())
     (row,) = (
-        found["pool_selection"]
+        tables["pool_selection"]
         .filter(part="both halves", problems="all", budget=4, rule="in_sample")
         .iter_rows(named=True)
     )
     assert row["accuracy"] == pytest.approx(fmean(ways))
     assert row["n_strategies"] == 7
     by_rule = dict(
-        found["pool_selection"]
+        tables["pool_selection"]
         .filter(part="both halves", problems="all", budget=4)
         .select("rule", "accuracy")
         .iter_rows()
@@ -181,25 +181,25 @@ def test_what_is_chosen_for_both_halves_is_the_mean_of_both_ways_round() -> None
     assert by_rule["cross_fitted"] <= by_rule["in_sample"] <= by_rule["oracle"]
     gap = by_rule["in_sample"] - by_rule["cross_fitted"]
     assert by_rule["optimism_gap"] == pytest.approx(gap)
-    chosen = found["pool_chosen"].filter(
+    chosen = tables["pool_chosen"].filter(
         part="both halves", problems="all", budget=4, rule="cross_fitted"
     )
     assert chosen["accuracy"].mean() == pytest.approx(by_rule["cross_fitted"])
-    shares = found["pool_choices"].group_by("part", "problems", "budget", "rule", "bucket")
+    shares = tables["pool_choices"].group_by("part", "problems", "budget", "rule", "bucket")
     assert all(total == pytest.approx(1) for total in shares.agg(pl.sum("share"))["share"])
 
 
 def test_a_choice_on_other_problems_does_not_know_the_problem() -> None:
     # Two strategies that are equally good on average; which one is right is each problem's luck.
     scored = answers_of(replace(POOL, n_samples=4, searched=0, skill=0.5), IDS, PRM)
-    found = examined(scored)["pool_selection"].filter(part="whole", budget=4)
-    by_rule = dict(found.select("rule", "accuracy").iter_rows())
+    selection = examined(scored)["pool_selection"].filter(part="whole", budget=4)
+    by_rule = dict(selection.select("rule", "accuracy").iter_rows())
     assert by_rule["oracle"] > by_rule["in_sample"] >= by_rule["cross_fitted"]
 
 
 def test_a_search_is_a_candidate_where_it_was_run() -> None:
-    found = examined(answers_of(POOL, IDS, PRM))
-    selected = found["pool_selection"].filter(rule="cross_fitted", budget=4)
+    tables = examined(answers_of(POOL, IDS, PRM))
+    selected = tables["pool_selection"].filter(rule="cross_fitted", budget=4)
     sizes = {
         (part, problems): (n_strategies, n)
         for part, problems, n_strategies, n in selected.select(
@@ -233,12 +233,12 @@ def test_repetitions_stand_apart_and_their_mean_is_the_search() -> None:
 def test_whatever_there_is_little_of_gives_tables(rollouts: Rollouts, n_problems: int) -> None:
     ids = IDS[:n_problems]
     answers = answers_of(rollouts, ids, PRM)
-    found = examined(answers, ids)
-    assert {name: table.schema for name, table in found.items()} == {
+    tables = examined(answers, ids)
+    assert {name: table.schema for name, table in tables.items()} == {
         name: pl.Schema(schema) for name, schema in adopted_pools.TABLES.items()
     }
     if adopted_pools.is_split(answers):
-        curves = adopted_pools.curves_by_difficulty(found["pool_outcomes"], answers, ids, SETTINGS)
+        curves = adopted_pools.curves_by_difficulty(tables["pool_outcomes"], answers, ids, SETTINGS)
         assert curves["accuracy"].null_count() == 0
 
 
@@ -276,7 +276,7 @@ def test_small_against_large_counts_missing_answers_both_ways_and_the_first_deci
         model="Small-1B-AWQ",
         against="Large-.*",
     )
-    (found,) = judge_claims([claim], database)
+    (judged,) = judge_claims([claim], database)
     small, large = outcomes_of(ROLLOUTS[0]), outcomes_of(ROLLOUTS[3])
     value = dict(
         small["pool_chosen"]
@@ -288,13 +288,13 @@ def test_small_against_large_counts_missing_answers_both_ways_and_the_first_deci
     reference = dict(greedy.select("problem_id", pl.col("correct").cast(float)).iter_rows())
     answered = greedy.filter(pl.col("answer").is_not_null())["problem_id"].to_list()
     assert 0 < len(answered) < len(reference)
-    first, second = found.cases
+    first, second = judged.cases
     for case, ids in ((first, [*value]), (second, answered)):
         assert case.n_problems == len(ids)
         assert case.value == pytest.approx(100 * fmean(value[i] for i in ids))
         assert case.reference == pytest.approx(100 * fmean(reference[i] for i in ids))
-    assert found.estimate == pytest.approx(first.difference)
-    assert (found.low, found.high) == pytest.approx((first.low, first.high))
+    assert judged.estimate == pytest.approx(first.difference)
+    assert (judged.low, judged.high) == pytest.approx((first.low, first.high))
     row = next(
         row
         for row in run_query("small_against_large", database)
@@ -325,7 +325,7 @@ def test_methods_are_compared_on_what_both_have_by_the_other_halfs_difficulty(
         models="Small-1B-AWQ", first="best_of_n", second="beam_search", budget=4,
         difficulty=difficulty,
     )  # fmt: skip
-    (found,) = judge_claims([claim], database)
+    (judged,) = judge_claims([claim], database)
     outcomes = outcomes_of(ROLLOUTS[0])["pool_outcomes"].filter(
         budget=4, scoring="prm_last", voting="prm_max"
     )
@@ -339,8 +339,8 @@ def test_methods_are_compared_on_what_both_have_by_the_other_halfs_difficulty(
         )
         difference = 100 * (both["accuracy"].mean() - both["accuracy_right"].mean())  # type: ignore[operator]
         expected.append((both.height, pytest.approx(difference)))
-    assert [(case.n_problems, case.difference) for case in found.cases] == expected
-    assert found.estimate == pytest.approx(fmean(case.difference for case in found.cases))
+    assert [(case.n_problems, case.difference) for case in judged.cases] == expected
+    assert judged.estimate == pytest.approx(fmean(case.difference for case in judged.cases))
 
 
 def test_the_papers_items_show_none_of_the_rollouts_where_the_study_runs_something(

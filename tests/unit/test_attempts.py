@@ -66,9 +66,9 @@ def full_disk() -> StudyError:
     try:
         raise OSError(28, "No space left on device")
     except OSError as error:
-        told = StudyError("cannot write: no space")
-        told.__cause__ = error
-        return told
+        raised = StudyError("cannot write: no space")
+        raised.__cause__ = error
+        return raised
 
 
 @pytest.mark.parametrize("ending", [full_disk(), MemoryError(), OSError(5, "I/O error")], ids=repr)

@@ -222,10 +222,10 @@ def test_without_an_engine_it_says_what_it_did_and_does_not_pass(
     of = small(tmp_path).model_dump(mode="json")
     (tmp_path / "study.json").write_text(json.dumps(of))
     assert main(["audit", "--config", str(tmp_path / "study.json"), "--share", "0.0001"]) == 1
-    told = capsys.readouterr()
-    assert "seed of this audit: " in told.out
-    assert "No engine is in this environment" in told.out
-    assert "nothing was drawn anew" in told.err
+    printed = capsys.readouterr()
+    assert "seed of this audit: " in printed.out
+    assert "No engine is in this environment" in printed.out
+    assert "nothing was drawn anew" in printed.err
     page = (tmp_path / "results/audit.html").read_text()
     assert "Nothing was drawn anew" in page
     assert "make audit makes an environment with one" in page

@@ -73,10 +73,10 @@ def sampling(
             "lock-file": str(lock),
             "generate": "missing",
         } | changes
-        told = [f"--{name}={value}" for name, value in options.items()]
+        arguments = [f"--{name}={value}" for name, value in options.items()]
         output = tmp_path / "receipt-000000000000.json"
         spec = plan.samples(place)
-        status = cli.main(["draw-samples", "--spec", spec, "--output", str(output), *told])
+        status = cli.main(["draw-samples", "--spec", spec, "--output", str(output), *arguments])
         assert status == 1
         assert not output.exists()
         return one_error(capsys)
@@ -85,16 +85,16 @@ def sampling(
 
 
 def one_error(capsys: pytest.CaptureFixture[str]) -> str:
-    found = capsys.readouterr().err
-    assert found.count("error: ") == 1
-    assert "Traceback" not in found
+    printed = capsys.readouterr().err
+    assert printed.count("error: ") == 1
+    assert "Traceback" not in printed
     for part in ("  where: ", "  do:    "):
-        assert part in found
-    return found
+        assert part in printed
+    return printed
 
 
 @pytest.mark.parametrize(
-    ("absent", "told"),
+    ("absent", "message"),
     [
         (None, "no whole model: *.safetensors, config.json, tokenizer.json missing"),
         ("model.safetensors", "no whole model: *.safetensors missing"),
@@ -103,14 +103,14 @@ def one_error(capsys: pytest.CaptureFixture[str]) -> str:
     ],
 )
 def test_a_model_that_is_not_there_or_not_whole(
-    sampling: Run, model: Path, absent: str | None, told: str
+    sampling: Run, model: Path, absent: str | None, message: str
 ) -> None:
     if absent is None:
         shutil.rmtree(model)
     else:
         (model / absent).unlink()
     error = sampling()
-    assert told in error
+    assert message in error
     assert str(model) in error
 
 
@@ -167,8 +167,8 @@ def test_a_mirror_file_with_another_hash(
     output = f"--output={tmp_path}/MATH-500-000000000000.parquet"
     assert cli.main(["prepare-problems", "--spec", spec, output, *options]) == 1
     error = one_error(capsys)
-    for told in (str(task.sha256), store_module.sha256_of(mirror / str(task.file)), str(mirror)):
-        assert told in error
+    for part in (str(task.sha256), store_module.sha256_of(mirror / str(task.file)), str(mirror)):
+        assert part in error
 
 
 def test_a_disk_that_fills_costs_nothing_that_was_computed(
@@ -195,7 +195,7 @@ def test_a_disk_that_fills_costs_nothing_that_was_computed(
         assert str(tmp_path) in str(caught.value)
         assert cell.read("samples")["sample_index"].to_list() == [0]
     # There was room again when the run ended.
-    found = cell.read("samples")
-    assert found["sample_index"].to_list() == [0, 1]
-    assert found["generated_tokens"].to_list() == [5, 5]
-    assert (found["seconds"] > 0).all()
+    samples = cell.read("samples")
+    assert samples["sample_index"].to_list() == [0, 1]
+    assert samples["generated_tokens"].to_list() == [5, 5]
+    assert (samples["seconds"] > 0).all()

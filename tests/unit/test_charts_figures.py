@@ -559,8 +559,8 @@ def test_a_policy_has_one_look_in_every_figure(database: Path) -> None:
                 look = style.policy_look(row["policy"], row)
                 looks.setdefault(row["policy"], set()).add((look.colour, look.marker))
     assert len(looks) > 1
-    assert all(len(found) == 1 for found in looks.values())
-    assert len({look for found in looks.values() for look in found}) == len(looks)
+    assert all(len(of_policy) == 1 for of_policy in looks.values())
+    assert len({look for of_policy in looks.values() for look in of_policy}) == len(looks)
 
 
 def test_no_figure_is_taller_than_5000_pixels() -> None:
@@ -650,13 +650,13 @@ def test_a_layout_does_not_depend_on_how_python_adds(monkeypatch: pytest.MonkeyP
     """Since 3.12 the built-in sum compensates for rounding, and a length may end in another bit."""
 
     def heights() -> list[float]:
-        found = []
+        pixels = []
         for n_blocks, n_panels in itertools.product(range(1, 12), (1, 4, 7)):
             panels = [Panel(str(p), f"panel {p}", None, note="a note") for p in range(n_panels)]
             blocks = [Block(f"block {b}", panels, lambda _axes: None) for b in range(n_blocks)]
             grid = Grid("title", "subtitle", "x", "y", blocks)
-            found.append(grid.height)
-        return found
+            pixels.append(grid.height)
+        return pixels
 
     def one_after_the_other(terms, start=0):
         return functools.reduce(operator.add, terms, start)
@@ -664,11 +664,11 @@ def test_a_layout_does_not_depend_on_how_python_adds(monkeypatch: pytest.MonkeyP
     def compensated(terms, start=0):
         return math.fsum([start, *terms])
 
-    found = []
+    by_sum = []
     for way in (one_after_the_other, compensated):
         monkeypatch.setattr(grid_module, "sum", way, raising=False)
-        found.append(heights())
-    assert found[0] == found[1]
+        by_sum.append(heights())
+    assert by_sum[0] == by_sum[1]
 
 
 def test_files_are_the_same_bytes_again_and_bear_no_date(database: Path, tmp_path: Path) -> None:
@@ -691,8 +691,8 @@ def test_bytes_do_not_depend_on_the_process(drawn: Drawn, database: Path) -> Non
     result = subprocess.run(
         [sys.executable, "-c", program, str(database)], capture_output=True, text=True, check=True
     )
-    here = hashlib.sha256(drawn("figure_3").encoded("svg")).hexdigest()
-    assert result.stdout.strip() == here
+    digest = hashlib.sha256(drawn("figure_3").encoded("svg")).hexdigest()
+    assert result.stdout.strip() == digest
 
 
 def test_a_notebook_gets_a_picture_with_a_description(drawn: Drawn) -> None:

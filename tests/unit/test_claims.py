@@ -49,7 +49,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def verdicts(database: Path) -> Mapping[str, judging.Judgement]:
-    return {found.claim.name: found for found in judge_claims(CLAIMS, database)}
+    return {verdict.claim.name: verdict for verdict in judge_claims(CLAIMS, database)}
 
 
 def claim(scale: str, **rule: Any) -> Claim:
@@ -72,11 +72,11 @@ def rows(
 ) -> list[dict[str, Any]]:
     """Cases whose values exceed their references by ``differences`` on average."""
     rng = np.random.default_rng(0)
-    found = []
+    cases = []
     for i, difference in enumerate(differences):
         reference = rng.uniform(0.3, 0.5, n)
         spread = rng.normal(0, noise, n)
-        found.append(
+        cases.append(
             {
                 "case_name": f"case {i}",
                 "task": "t",
@@ -88,7 +88,7 @@ def rows(
                 "trend": "",
             }
         )
-    return found
+    return cases
 
 
 # --- rules ---------------------------------------------------------------------------------------
@@ -116,11 +116,11 @@ def rows(
 def test_a_difference_is_judged_by_its_interval(
     rule: dict[str, Any], differences: list[float], verdict: str, reason: str
 ) -> None:
-    found = judged(claim("study", **rule), rows(*differences))
-    assert found.verdict == verdict
-    assert reason in found.reason
+    outcome = judged(claim("study", **rule), rows(*differences))
+    assert outcome.verdict == verdict
+    assert reason in outcome.reason
     if rule.get("across") != "each":
-        assert found.low < found.estimate < found.high
+        assert outcome.low < outcome.estimate < outcome.high
 
 
 @pytest.mark.parametrize(
@@ -134,11 +134,11 @@ def test_a_difference_is_judged_by_its_interval(
 def test_a_trend_is_judged_by_the_interval_of_its_slope(
     expect: str, differences: list[float], verdict: str, reason: str
 ) -> None:
-    found = judged(claim("study", expect=expect), rows(*differences, x=[0, 1, 2]))
-    assert (found.verdict, reason in found.reason) == (verdict, True)
+    outcome = judged(claim("study", expect=expect), rows(*differences, x=[0, 1, 2]))
+    assert (outcome.verdict, reason in outcome.reason) == (verdict, True)
     slope = 100 * (differences[-1] - differences[0]) / 2
-    assert found.estimate == pytest.approx(slope)
-    assert found.unit == "points per tenfold"
+    assert outcome.estimate == pytest.approx(slope)
+    assert outcome.unit == "points per tenfold"
 
 
 def test_each_trend_has_a_level_of_its_own() -> None:
@@ -196,13 +196,13 @@ def test_verdicts_do_not_rest_on_optimism(database: Path, tmp_path: Path) -> Non
         connection.execute("UPDATE outcomes SET accuracy = 0.5 WHERE method IN ('cot', 'majority')")
     names = ("small_beats_large", "optimal_above_cot", "optimal_above_majority")
     asked = [claim for claim in CLAIMS if claim.name in (*names, "optimal_saves_budget")]
-    for found in judge_claims(asked, path):
-        assert "contradicted" in found.reason
-        assert (found.estimate, found.in_sample) == pytest.approx((-50, 50))
-        assert {(case.value, case.in_sample) for case in found.cases} == {(0, 100)}
-    (row,) = csv.DictReader(io.StringIO(claims_table([found]).csv()))
+    for outcome in judge_claims(asked, path):
+        assert "contradicted" in outcome.reason
+        assert (outcome.estimate, outcome.in_sample) == pytest.approx((-50, 50))
+        assert {(case.value, case.in_sample) for case in outcome.cases} == {(0, 100)}
+    (row,) = csv.DictReader(io.StringIO(claims_table([outcome]).csv()))
     assert (float(row["measured"]), float(row["in_sample"])) == (-50, 50)
-    assert "in-sample, as in the paper: +50" in claims_page([found])
+    assert "in-sample, as in the paper: +50" in claims_page([outcome])
 
 
 def test_policies_of_about_one_size_are_not_a_small_and_a_large_one(
@@ -222,9 +222,9 @@ def test_data_without_spread_prove_little() -> None:
     blank = rows(0.0, n=20)
     for row in blank:
         row["value"] = row["reference"] = [0.0] * 20
-    found = judged(claim("study", expect="equal", margin=5), blank)
-    assert (found.verdict, found.estimate) == ("not reproduced", 0)
-    assert "undecided" in found.reason
+    outcome = judged(claim("study", expect="equal", margin=5), blank)
+    assert (outcome.verdict, outcome.estimate) == ("not reproduced", 0)
+    assert "undecided" in outcome.reason
     relative = judged(claim("study", measure="relative"), blank)
     assert (relative.verdict, relative.cases[0].n_problems) == ("untested", 20)
 
@@ -281,10 +281,10 @@ def test_models_that_disagree_say_little_about_models_in_general() -> None:
 def test_one_model_is_no_test_of_a_claim_about_models() -> None:
     general = claim("study", general=["policies", "prms"])
     cases = [{**row, "prm": "the same"} for row in of_models(0.1, 0.1)]
-    (found,) = judging._corrected([judged(general, cases)])
-    assert (found.verdict, found.strict.verdict) == ("reproduced", "untested")
-    assert "one PRM says nothing about PRMs in general" in found.strict.reason
-    assert found.strict.corrected is None
+    (outcome,) = judging._corrected([judged(general, cases)])
+    assert (outcome.verdict, outcome.strict.verdict) == ("reproduced", "untested")
+    assert "one PRM says nothing about PRMs in general" in outcome.strict.reason
+    assert outcome.strict.corrected is None
 
 
 def test_the_database_holds_the_verdicts_and_what_each_was_judged_on(
@@ -298,10 +298,10 @@ def test_the_database_holds_the_verdicts_and_what_each_was_judged_on(
         ).fetchall()
         assert rows == [
             (
-                *(name, found.verdict, found.estimate, len(found.cases)),
-                found.strict.verdict if found.strict else None,
+                *(name, outcome.verdict, outcome.estimate, len(outcome.cases)),
+                outcome.strict.verdict if outcome.strict else None,
             )
-            for name, found in verdicts.items()
+            for name, outcome in verdicts.items()
         ]
         differing = connection.execute(
             "SELECT claim FROM claims LEFT JOIN claim_cases USING (claim)"
@@ -346,9 +346,9 @@ def test_many_claims_are_corrected_for() -> None:
 def test_the_stricter_verdict_knows_every_rule(
     rule: dict[str, Any], differences: list[float], verdict: str, reason: str
 ) -> None:
-    (found,) = judging._corrected([judged(claim("study", **rule), rows(*differences))])
-    assert found.strict.verdict == verdict
-    assert reason in found.strict.reason
+    (outcome,) = judging._corrected([judged(claim("study", **rule), rows(*differences))])
+    assert outcome.strict.verdict == verdict
+    assert reason in outcome.strict.reason
 
 
 def test_a_trend_is_resampled_with_its_models() -> None:
@@ -357,10 +357,10 @@ def test_a_trend_is_resampled_with_its_models() -> None:
         {**row, "policy": f"m{i}"}
         for i, row in enumerate(rows(0.4, 0.31, 0.19, 0.1, x=[0, 1, 2, 3], noise=0.05))
     ]
-    (found,) = judging._corrected([judged(falls, cases)])
-    assert found.strict.verdict == "reproduced"
-    assert found.strict.low < found.estimate < found.strict.high < 0
-    assert found.strict.high - found.strict.low > found.high - found.low
+    (outcome,) = judging._corrected([judged(falls, cases)])
+    assert outcome.strict.verdict == "reproduced"
+    assert outcome.strict.low < outcome.estimate < outcome.strict.high < 0
+    assert outcome.strict.high - outcome.strict.low > outcome.high - outcome.low
 
 
 def test_a_difference_of_two_choices_is_as_uncertain_as_both() -> None:
@@ -403,15 +403,15 @@ def test_a_difference_of_two_choices_is_as_uncertain_as_both() -> None:
 def test_the_papers_inconsistencies_come_out(
     verdicts: Mapping[str, judging.Judgement], name: str, failing: list[str]
 ) -> None:
-    found = verdicts[name]
-    assert found.verdict == "inconsistent"
-    assert sorted(case.name for case in found.cases if not case.holds) == sorted(failing)
+    outcome = verdicts[name]
+    assert outcome.verdict == "inconsistent"
+    assert sorted(case.name for case in outcome.cases if not case.holds) == sorted(failing)
 
 
 def test_the_rest_of_the_paper_agrees_with_itself(
     verdicts: Mapping[str, judging.Judgement],
 ) -> None:
-    consistent = {name for name, found in verdicts.items() if found.verdict == "consistent"}
+    consistent = {name for name, outcome in verdicts.items() if outcome.verdict == "consistent"}
     assert consistent == {
         "performance_gains", "headline_numbers", "flops_totals", "inference_flops",
         "printed_gains_by_size", "printed_3b_405b", "printed_half_b_gpt_4o",
@@ -426,12 +426,12 @@ def test_the_rest_of_the_paper_agrees_with_itself(
 
 def test_every_claim_of_the_file_is_judged(verdicts: Mapping[str, judging.Judgement]) -> None:
     assert list(verdicts) == [claim.name for claim in CLAIMS]
-    for found in verdicts.values():
-        if found.claim.scale == "printed":
-            assert found.verdict in ("consistent", "inconsistent")
+    for outcome in verdicts.values():
+        if outcome.claim.scale == "printed":
+            assert outcome.verdict in ("consistent", "inconsistent")
         else:
-            assert found.verdict in ("reproduced", "not reproduced", "untested")
-    untested = {name for name, found in verdicts.items() if found.verdict == "untested"}
+            assert outcome.verdict in ("reproduced", "not reproduced", "untested")
+    untested = {name for name, outcome in verdicts.items() if outcome.verdict == "untested"}
     # The made-up study has no R1-Distill models.
     assert {name for name in untested if "r1_distill" in name} == {
         "paper_r1_distill_1_5b",
@@ -455,18 +455,18 @@ def test_a_measured_claim_is_what_plain_python_finds(
         for of in means.values()
         if len(of["best_of_n"]) >= judging.MINIMUM_PROBLEMS
     ]
-    found = verdicts["best_of_n_on_easy"]
-    assert len(found.cases) == len(differences)
-    assert found.estimate == pytest.approx(np.mean(differences))
+    outcome = verdicts["best_of_n_on_easy"]
+    assert len(outcome.cases) == len(differences)
+    assert outcome.estimate == pytest.approx(np.mean(differences))
 
 
 def test_a_study_that_ran_nothing_tests_nothing(tmp_path: Path) -> None:
     study = SyntheticStudy(policies=POLICIES[:1], prms=PRMS[:1], missing=[(None, None, None)])
     path = study.write(tmp_path / "s.duckdb")
     measured = [claim for claim in CLAIMS if claim.scale != "printed"]
-    for found in judge_claims(measured, path):
-        assert found.verdict == "untested"
-        assert found.claim.needs in found.reason
+    for outcome in judge_claims(measured, path):
+        assert outcome.verdict == "untested"
+        assert outcome.claim.needs in outcome.reason
 
 
 def test_a_parameter_that_is_wrong_is_named(database: Path) -> None:
@@ -498,13 +498,13 @@ def test_the_file_of_claims_is_checked(tmp_path: Path) -> None:
 def test_the_table_and_the_page_show_every_claim(
     verdicts: Mapping[str, judging.Judgement],
 ) -> None:
-    found = [*verdicts.values()]
-    read = [*csv.DictReader(io.StringIO(claims_table(found).csv()))]
+    outcomes = [*verdicts.values()]
+    read = [*csv.DictReader(io.StringIO(claims_table(outcomes).csv()))]
     assert [(row["name"], row["verdict"]) for row in read] == [
-        (one.claim.name, one.verdict) for one in found
+        (one.claim.name, one.verdict) for one in outcomes
     ]
-    page = claims_page(found)
-    assert page.count("<section") == len(found)
+    page = claims_page(outcomes)
+    assert page.count("<section") == len(outcomes)
     assert "<script" not in page
     assert "http:" not in page
     assert "https:" not in page
@@ -533,14 +533,16 @@ def test_strong_and_weak_prms_are_told_by_their_measured_ability(tmp_path: Path)
         abilities={"math-shepherd-7b": 41.0, "skywork-1.5b": 40.8, "qwen-math-7b": 12.0},
     ).write(tmp_path / "study.duckdb")
     asked = [c for c in CLAIMS if c.name in ("search_above_best_of_n", "best_of_n_above_search")]
-    assert {found.verdict for found in judge_claims(asked, path)} == {"untested"}
+    assert {outcome.verdict for outcome in judge_claims(asked, path)} == {"untested"}
     with duckdb.connect(str(path)) as connection:
         connection.execute(
             "INSERT INTO processbench SELECT prm, subset, f1, NULL, NULL, source FROM read_csv(?)",
             [str(ROOT / "data/published/processbench.csv")],
         )
     strong, weak = judge_claims(asked, path)
-    named = {found.claim.name: [case.name for case in found.cases] for found in (strong, weak)}
+    named = {
+        outcome.claim.name: [case.name for case in outcome.cases] for outcome in (strong, weak)
+    }
     assert named == {
         "search_above_best_of_n": [
             "Llama-3.2-1B-Instruct, Math-Shepherd-PRM-7B (F1 41.0), MATH-500, N = 16"
@@ -551,7 +553,7 @@ def test_strong_and_weak_prms_are_told_by_their_measured_ability(tmp_path: Path)
         ],
     }
     boundary = f"{(33.8 + 48.0) / 2:.1f}%"
-    assert all(boundary in found.claim.statement for found in (strong, weak))
+    assert all(boundary in outcome.claim.statement for outcome in (strong, weak))
 
 
 def test_a_home_family_is_whose_solutions_a_prm_was_taught_on(tmp_path: Path) -> None:
@@ -562,8 +564,8 @@ def test_a_home_family_is_whose_solutions_a_prm_was_taught_on(tmp_path: Path) ->
         budgets=(4, 16),
         families={"skywork-1.5b": "Llama"},
     ).write(tmp_path / "study.duckdb")
-    (found,) = judge_claims([c for c in CLAIMS if c.name == "home_family"], path)
-    assert [case.name for case in found.cases] == ["Skywork-PRM-1.5B, MATH-500"]
+    (outcome,) = judge_claims([c for c in CLAIMS if c.name == "home_family"], path)
+    assert [case.name for case in outcome.cases] == ["Skywork-PRM-1.5B, MATH-500"]
     with duckdb.connect(str(path), read_only=True) as connection:
         gains = dict(
             connection.execute(
@@ -575,5 +577,5 @@ def test_a_home_family_is_whose_solutions_a_prm_was_taught_on(tmp_path: Path) ->
                 " GROUP BY family"
             ).fetchall()
         )
-    assert found.cases[0].value == pytest.approx(gains["Llama"])
-    assert found.cases[0].reference == pytest.approx(gains["Qwen2.5"])
+    assert outcome.cases[0].value == pytest.approx(gains["Llama"])
+    assert outcome.cases[0].reference == pytest.approx(gains["Qwen2.5"])

@@ -212,15 +212,15 @@ def test_a_value_is_refused_in_one_message_or_works(
         try:
             dry_run()
         except StudyError as error:
-            told = str(error)
+            message = str(error)
             # A character that no file may hold is told with its line.
-            named = str(file) in told or (place.file != "study" and "registry" in told)
+            named = str(file) in message or (place.file != "study" and "registry" in message)
             if not (error.where and error.cure and named):
-                wrong.append((str(value)[:40], "does not name the file", told[:200]))
-            elif field not in told and ", line " not in told:
-                wrong.append((str(value)[:40], "does not name the key", told[:200]))
-            elif len(told) > 5000:
-                wrong.append((str(value)[:40], "is too long", told[:200]))
+                wrong.append((str(value)[:40], "does not name the file", message[:200]))
+            elif field not in message and ", line " not in message:
+                wrong.append((str(value)[:40], "does not name the key", message[:200]))
+            elif len(message) > 5000:
+                wrong.append((str(value)[:40], "is too long", message[:200]))
         except Exception as error:  # a trace is what must not be
             wrong.append((str(value)[:40], type(error).__name__, str(error)[:200]))
     assert not wrong

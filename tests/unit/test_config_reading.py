@@ -32,13 +32,13 @@ def read(text: str) -> Any:
     ],
 )
 def test_plain_values_are_what_they_look_like(text: str, value: Any) -> None:
-    found = read(text)
-    assert found == value
-    assert type(found) is type(value)
+    parsed = read(text)
+    assert parsed == value
+    assert type(parsed) is type(value)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         *((number, "octal to some") for number in ("010", "00", "-07", "00.5", "0_1")),
         *((f"!!{tag} x", "constructor") for tag in ("binary", "set", "timestamp", "omap")),
@@ -55,8 +55,8 @@ def test_plain_values_are_what_they_look_like(text: str, value: Any) -> None:
         ("<<", "merge"),
     ],
 )
-def test_what_can_be_meant_in_two_ways_is_refused(text: str, told: str) -> None:
-    with pytest.raises(StudyError, match=told) as caught:
+def test_what_can_be_meant_in_two_ways_is_refused(text: str, message: str) -> None:
+    with pytest.raises(StudyError, match=message) as caught:
         read(text)
     assert "--config key" in str(caught.value.where)
 
@@ -75,10 +75,10 @@ def test_any_text_gives_a_value_or_one_error(text: str) -> None:
     try:
         read(text)
     except StudyError as error:
-        told = error.where, error.cure
+        said = error.where, error.cure
     else:
-        told = ("it", "works")
-    assert all(told)
+        said = ("it", "works")
+    assert all(said)
 
 
 @pytest.mark.parametrize("make", ["mkdir", "touch"])

@@ -184,11 +184,11 @@ def test_the_registry_agrees_with_the_models_own_file(
     content["policies"]["micro-llama-0.1M"] |= keys
     file.write_text(yaml.safe_dump(content))
     name = "micro-llama-0.1M"
-    told = message(
+    error = message(
         study(policies=[name], prms=[], methods=["cot"], registry=str(tmp_path / "registry"))
     )
     for part in (*expected, str(file), f"{name}/config.json"):
-        assert part in told
+        assert part in error
     lock = load_lock(Path("config/models.lock.json"))
     entry = load_registry(tmp_path / "registry").policy(name)
     with pytest.raises(StudyError, match=re.escape(expected[0])):

@@ -114,7 +114,7 @@ def test_seconds_of_a_search_that_shared_its_tokens_are_those_of_what_it_compute
 ) -> None:
     of = small(tmp_path)
     [spec] = [
-        found.spec for found in cells.searches(of, "AIME24", POLICY, PRM) if found.budget == 4
+        search.spec for search in cells.searches(of, "AIME24", POLICY, PRM) if search.budget == 4
     ]
     searched = cells.partition(Storage.of(of).store, spec)
     # 98% shared: 100 tokens were generated and 900 read, in 10 s.

@@ -95,10 +95,10 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def parts_of(store: Path) -> dict[str, Path]:
     """One part of each kind and table of a store."""
-    found = {}
+    parts = {}
     for path in sorted(store.rglob("*.parquet")):
-        found[f"{path.relative_to(store).parts[0]}/{path.name.rpartition('-')[0]}"] = path
-    return found
+        parts[f"{path.relative_to(store).parts[0]}/{path.name.rpartition('-')[0]}"] = path
+    return parts
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ class Case:
         """What Snakemake runs up to the database, and what people run."""
         plan = StudyPlan(load_study(self.config))
         cell: Any = SimpleNamespace(origin="run", task=TASK, policy=POLICIES[0], prm=PRM)
-        told, out = plan.storage.split(), self.folder / "out-000000000000"
+        storage, out = plan.storage.split(), self.folder / "out-000000000000"
         problems, answers = plan.task_table(cell), plan.answer_table(cell)
         judged = ["--problems", problems]
         for verb, spec, *options in (
@@ -143,11 +143,11 @@ class Case:
                 ),
             ),
         ):
-            yield [verb, "--spec", spec, *options, *told]
+            yield [verb, "--spec", spec, *options, *storage]
         tables = [*plan.problem_tables, *plan.estimate_tables]
         described = next((self.folder / "results").glob("study-*.json"))
         yield [
-            *("build-database", "--study", str(described), "--tables", *tables, *told),
+            *("build-database", "--study", str(described), "--tables", *tables, *storage),
             *("--published", "data/published/paper.csv"),
             *("--pretraining", "data/published/pretraining.csv"),
             *("--processbench", "data/published/processbench.csv"),

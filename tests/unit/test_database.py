@@ -52,8 +52,8 @@ def unit_costs(runs: list[dict[str, Any]]) -> dict[tuple[str, str, int | None], 
 
 
 def test_rates_are_per_problem_and_unit_of_budget() -> None:
-    found = unit_costs([dict(zip(COLUMNS, run, strict=True)) for run in RUNS])
-    rates = {(method, budget): costs for (method, _, budget), costs in found.items()}
+    rates_of = unit_costs([dict(zip(COLUMNS, run, strict=True)) for run in RUNS])
+    rates = {(method, budget): costs for (method, _, budget), costs in rates_of.items()}
     # A sample is 20 tokens; scoring one reads 100 more.
     assert rates["majority", None] == pytest.approx((0.05, 20, 0))
     assert rates["best_of_n", None] == pytest.approx((0.15, 20, 100))
@@ -79,12 +79,12 @@ def test_a_cell_that_shared_its_tokens_is_not_faster_than_it_would_be_on_its_own
         {**cell, **counts, "prm": "fourth", "seconds": 1.0, "prm_seconds": 0.5,
          "shared_tokens": 4000, "prm_tokens_shared": 8000},
     ]  # fmt: skip
-    found = unit_costs(cells)
-    assert found["dvts", "first", None] == pytest.approx((63 / 40, 100, 200))
+    costs = unit_costs(cells)
+    assert costs["dvts", "first", None] == pytest.approx((63 / 40, 100, 200))
     rest = 1.04 * 12000 / 4080
-    assert found["dvts", "second", None] == pytest.approx(((40 + 40 + rest) / 40, 100, 200))
-    assert found["dvts", "third", None] == pytest.approx((10.0 * 12000 / 4000 / 40, 100, 200))
-    assert found["dvts", "fourth", None] == (None, 100, 200)
+    assert costs["dvts", "second", None] == pytest.approx(((40 + 40 + rest) / 40, 100, 200))
+    assert costs["dvts", "third", None] == pytest.approx((10.0 * 12000 / 4000 / 40, 100, 200))
+    assert costs["dvts", "fourth", None] == (None, 100, 200)
     # Equal samples were read once, which took no policy.
     scored = {"method": "best_of_n", "prm": "r", "unit_budget": 1, "n_units": 10}
     read = {"prm_tokens_computed": 1000, "prm_tokens_shared": 500}
@@ -94,7 +94,7 @@ def test_a_cell_that_shared_its_tokens_is_not_faster_than_it_would_be_on_its_own
     # Which other cells a study asks about is all one.
     for one in cells:
         key = "dvts", one["prm"], None
-        assert unit_costs([one])[key] == found[key]
+        assert unit_costs([one])[key] == costs[key]
 
 
 def test_costs_of_a_cell_add_up_over_runs() -> None:
@@ -179,12 +179,12 @@ def test_the_recipes_of_readme_give_rows(small: Path) -> None:
 def test_main_curves_have_one_row_for_each_key(small: Path) -> None:
     with duckdb.connect(str(small), read_only=True) as database:
         keys = database.execute("SELECT task, policy, prm, method, budget FROM main_curves")
-        found = keys.fetchall()
+        key_rows = keys.fetchall()
         shown = database.execute(
             "SELECT DISTINCT task, policy, prm, method, budget FROM curves WHERE bucket = 'all'"
         )
-        assert len(set(found)) == len(found)
-        assert set(found) == set(shown.fetchall())
+        assert len(set(key_rows)) == len(key_rows)
+        assert set(key_rows) == set(shown.fetchall())
 
 
 def test_a_description_with_quotes_survives(

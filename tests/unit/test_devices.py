@@ -79,9 +79,9 @@ def test_what_is_visible_is_what_the_variable_leaves(
     visible: str | None, expected: list[str]
 ) -> None:
     environment = {} if visible is None else {devices.VISIBLE: visible}
-    found = visible_devices(environment)
-    assert found is not None
-    assert [device.name for device in found] == expected
+    left = visible_devices(environment)
+    assert left is not None
+    assert [device.name for device in left] == expected
 
 
 def test_parts_of_a_gpu_stand_for_it_and_are_named_by_their_uuid(
@@ -93,9 +93,9 @@ def test_parts_of_a_gpu_stand_for_it_and_are_named_by_their_uuid(
         "  MIG 3g.40gb     Device  1: (UUID: MIG-22222222-0000-0000-0000-000000000000)",
         f"GPU 1: NVIDIA A100-SXM4-80GB (UUID: {uuid(1)})",
     )
-    found = installed_devices()
-    assert found is not None
-    assert [(device.name[:12], device.model) for device in found] == [
+    installed = installed_devices()
+    assert installed is not None
+    assert [(device.name[:12], device.model) for device in installed] == [
         ("MIG-11111111", "3g.40gb"),
         ("MIG-22222222", "3g.40gb"),
         ("1", "NVIDIA A100-SXM4-80GB"),

@@ -54,17 +54,17 @@ def write_tensors(path: Path, tensors: dict[str, bytes]) -> None:
 
 def read_tensors(folder: Path) -> dict[str, bytes]:
     """All tensors of a folder, by its index."""
-    found = {}
+    contents = {}
     for path in {folder / name for name in index_of(folder).values()}:
         tensors, start = checkpoints._tensors(path)
         data = path.read_bytes()
         for name, entry in tensors.items():
             first, last = entry["data_offsets"]
-            assert name not in found
+            assert name not in contents
             assert (entry["dtype"], entry["shape"]) == ("U8", [last - first])
-            found[name] = data[start + first : start + last]
+            contents[name] = data[start + first : start + last]
         assert start % 8 == 0 or path.is_symlink()
-    return found
+    return contents
 
 
 def index_of(folder: Path) -> dict[str, str]:
@@ -337,7 +337,7 @@ def test_a_checkpoint_that_lacks_what_it_must_have_is_refused(
     convert: Callable[[], Path], skywork: Path
 ) -> None:
     second = skywork / list(SHARDS)[1]
-    for breakage, told in (
+    for breakage, message in (
         (lambda: write_tensors(second, {"model.norm.weight": b"n"}), r"v_head\.summary\.bias"),
         (lambda: second.write_bytes(second.read_bytes()[:-1]), "damaged"),
         (lambda: second.write_bytes(b"\xff" * 30), "damaged"),
@@ -345,7 +345,7 @@ def test_a_checkpoint_that_lacks_what_it_must_have_is_refused(
         (lambda: (skywork / conversion.INDEX).write_text("[]"), "index"),
     ):
         breakage()
-        with pytest.raises(StudyError, match=told) as caught:
+        with pytest.raises(StudyError, match=message) as caught:
             convert()
         assert str(skywork) in str(caught.value)
 

@@ -102,23 +102,23 @@ def test_curves_are_what_enumeration_of_subsets_gives() -> None:
         return sum(x in right for x in tied) / len(tied)
 
     for budget in (1, 2, 3, 4):
-        found = value(curves, budget, method="best_of_n", scoring="prm_last", voting="prm_max")
-        assert math.isclose(found, by_enumeration(budget, best))
-        found = value(curves, budget, method="majority", voting="majority")
-        assert math.isclose(found, by_enumeration(budget, plurality))
+        accuracy = value(curves, budget, method="best_of_n", scoring="prm_last", voting="prm_max")
+        assert math.isclose(accuracy, by_enumeration(budget, best))
+        accuracy = value(curves, budget, method="majority", voting="majority")
+        assert math.isclose(accuracy, by_enumeration(budget, plurality))
 
 
 def test_a_prm_that_read_less_than_the_pool_is_estimated_on_what_it_read() -> None:
     part = pl.col("sample_index") < 2
     scores = {"whole": SCORES, "part": SCORES.filter(part)}
-    found = estimate(answers(POOL), scores, {}, ["a", "b"], SETTINGS, {"part": 2}).curves
+    curves = estimate(answers(POOL), scores, {}, ["a", "b"], SETTINGS, {"part": 2}).curves
     alone = [row for row in POOL if int(str(row["sample_index"])) < 2]
     expected = estimate(answers(alone), {"part": SCORES}, {}, ["a", "b"], SETTINGS).curves
-    of_part, of_whole = (found.filter(prm=prm).drop("tokens") for prm in ("part", "whole"))
+    of_part, of_whole = (curves.filter(prm=prm).drop("tokens") for prm in ("part", "whole"))
     assert of_part.equals(expected.filter(prm="part").drop("tokens"))
     assert of_part["budget"].max() == 2
     assert of_whole["budget"].max() == 4
-    assert found.filter(method="majority")["budget"].max() == 4
+    assert curves.filter(method="majority")["budget"].max() == 4
 
 
 def test_order_of_rows_does_not_matter() -> None:
@@ -132,8 +132,8 @@ def test_order_of_rows_does_not_matter() -> None:
 def test_a_bucket_holds_its_own_problems_only() -> None:
     curves, *_ = estimate(answers(POOL), {}, {"a": "easy", "b": "hard"}, ["a", "b"], SETTINGS)
     first = curves.filter(method="pass_at_k", budget=1)
-    found = dict(first.select("bucket", "accuracy").iter_rows())
-    assert found == {"all": 0.375, "easy": 0.5, "hard": 0.25}
+    accuracies = dict(first.select("bucket", "accuracy").iter_rows())
+    assert accuracies == {"all": 0.375, "easy": 0.5, "hard": 0.25}
 
 
 def test_buckets_come_from_the_difficulty_pool() -> None:
@@ -148,8 +148,8 @@ def test_buckets_come_from_the_difficulty_pool() -> None:
 def search(
     problem: str, subtree: int, answer: str, gold: str, **other: object
 ) -> dict[str, object]:
-    found = {"pool": None, "prm": "prm", "method": "dvts", "subtree": subtree, "n_tokens_tree": 40}
-    return sample(problem, 0, answer, gold, margins=[0.5, float(subtree)], **(found | other))
+    row = {"pool": None, "prm": "prm", "method": "dvts", "subtree": subtree, "n_tokens_tree": 40}
+    return sample(problem, 0, answer, gold, margins=[0.5, float(subtree)], **(row | other))
 
 
 def test_dvts_at_smaller_budgets_averages_over_sets_of_whole_subtrees() -> None:
@@ -195,10 +195,10 @@ def test_subtrees_with_several_answers_are_taken_whole_and_make_no_larger_budget
         return float(SIBLINGS[max(some)][1] == "1")
 
     for budget, n in ((2, 1), (4, 2), (8, 4)):
-        found = value(curves, budget, method="dvts", scoring=None, voting="majority")
-        assert found == pytest.approx(mean_over_sets(n, vote))
-        found = value(curves, budget, method="dvts", scoring="prm_last", voting="prm_max")
-        assert found == pytest.approx(mean_over_sets(n, best))
+        accuracy = value(curves, budget, method="dvts", scoring=None, voting="majority")
+        assert accuracy == pytest.approx(mean_over_sets(n, vote))
+        accuracy = value(curves, budget, method="dvts", scoring="prm_last", voting="prm_max")
+        assert accuracy == pytest.approx(mean_over_sets(n, best))
     tokens = curves.filter(method="dvts", voting="majority", bucket="all")
     assert dict(tokens.select("budget", "tokens").iter_rows()) == {2: 40.0, 4: 80.0, 8: 160.0}
 
@@ -216,8 +216,8 @@ def test_repetitions_are_averaged_and_show_their_spread(method: str) -> None:
     curves, outcomes, spread = estimate(answers(rows), {}, {}, ["a", "b"], SETTINGS)
     assert set(outcomes["budget"]) == ({4} if budget else {2, 4})
     for voting, scoring in (("majority", None), ("prm_max", "prm_last"), ("prm_vote", "prm_min")):
-        found = value(curves, 4, method=method, voting=voting, scoring=scoring)
-        assert found == pytest.approx(1 / 3)
+        accuracy = value(curves, 4, method=method, voting=voting, scoring=scoring)
+        assert accuracy == pytest.approx(1 / 3)
     # The mean of three values 1, 0, 0 has a standard error of 1/3; of two problems, over root 2.
     at_four = spread.filter(budget=4)
     assert at_four.height == 7

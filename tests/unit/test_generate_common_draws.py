@@ -75,8 +75,8 @@ def search(of: Study, prm: str, **keys: Any) -> None:
 
 
 def tables(of: Study, prm: str, *names: str) -> list[pl.DataFrame]:
-    found = [trees(of, search) for search in cells.searches(of, TASK, POLICY, prm)]
-    return [of_cell[name] for of_cell in found for name in names]
+    by_search = [trees(of, search) for search in cells.searches(of, TASK, POLICY, prm)]
+    return [of_cell[name] for of_cell in by_search for name in names]
 
 
 def same_trees(one: Study, other: Study, prm: str) -> bool:
@@ -118,8 +118,8 @@ def test_without_the_draws_searches_are_drawn_again_and_are_the_same(
     search(whole, OTHER)
     assert same_trees(of, whole, OTHER)
     # Lost cells, with the draws there: nothing is left to draw.
-    for found in cells.searches(of, TASK, POLICY, OTHER):
-        directory = cells.partition(Storage.of(of).store, found.spec).directory
+    for cell in cells.searches(of, TASK, POLICY, OTHER):
+        directory = cells.partition(Storage.of(of).store, cell.spec).directory
         shutil.rmtree(tmp_path / "store" / directory)
     search(of, OTHER)
     assert same_trees(of, whole, OTHER)
@@ -160,10 +160,10 @@ def test_shards_of_searches_make_together_what_one_job_makes(
 def test_shards_of_scores_make_together_what_one_job_makes(n_shards: int, tmp_path: Path) -> None:
     def scored(folder: Path, shards: int) -> pl.DataFrame:
         of = study(folder, methods=["best_of_n"], prms=[PRM])
-        here: Any = SimpleNamespace(task=TASK, policy=POLICY, prm=PRM)
+        place: Any = SimpleNamespace(task=TASK, policy=POLICY, prm=PRM)
         plan, storage = StudyPlan(of), Storage.of(of)
-        generate.draw_samples(SamplesRequest.model_validate_json(plan.samples(here)), storage)
-        request = ScoresRequest.model_validate_json(plan.scores(here))
+        generate.draw_samples(SamplesRequest.model_validate_json(plan.samples(place)), storage)
+        request = ScoresRequest.model_validate_json(plan.scores(place))
         for number in range(1, shards + 1):
             shard = Shard(number=number, of=shards)
             generate.score_steps(request.model_copy(update={"shard": shard}), storage)
@@ -178,7 +178,7 @@ def test_shards_of_scores_make_together_what_one_job_makes(n_shards: int, tmp_pa
 
 def test_draws_depend_on_the_policy_alone_and_are_never_published(tmp_path: Path) -> None:
     of = study(tmp_path)
-    specs = [found.spec for prm in (PRM, OTHER) for found in cells.searches(of, TASK, POLICY, prm)]
+    specs = [cell.spec for prm in (PRM, OTHER) for cell in cells.searches(of, TASK, POLICY, prm)]
     assert len({json.dumps(draw_spec(spec), sort_keys=True) for spec in specs}) == 1
     # Whatever a policy is sampled by is in it.
     for key in ("task", "policy", "prompt", "dtype", "seed", "context", "version"):
@@ -188,6 +188,6 @@ def test_draws_depend_on_the_policy_alone_and_are_never_published(tmp_path: Path
     )
     settings = set(SearchSettings.__dataclass_fields__)
     assert settings - {"spec_digest", "beam_width", "prm_context"} <= set(draw_spec(specs[0]))
-    kinds = {found.kind for found, _ in all_partitions(of, Storage.of(of).store)}
+    kinds = {cell.kind for cell, _ in all_partitions(of, Storage.of(of).store)}
     assert "search" in kinds
     assert "draws" not in kinds

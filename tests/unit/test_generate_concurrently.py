@@ -101,8 +101,8 @@ def pools(of: Study) -> dict[str, pl.DataFrame]:
         pool: said(
             cells.partition(store, cells.sample_spec(of, TASK, POLICY, pool)).read("samples")
         )
-        for found in cells.Grid(of).of("samples", TASK, POLICY)
-        for pool in (found.pool,)
+        for cell in cells.Grid(of).of("samples", TASK, POLICY)
+        for pool in (cell.pool,)
         if pool is not None
     }
 

@@ -46,14 +46,14 @@ def test_whatever_algebra_says_known_values_stay_apart(
     equal: set[tuple[str, str]], n_known: int
 ) -> None:
     known, unknown = FORMS[:n_known], FORMS[n_known:]
-    found, left_apart, _ = _driven(
+    class_of, left_apart, _ = _driven(
         merged(dict.fromkeys(known, 1), dict.fromkeys(unknown, 1), 10), _algebra(equal)
     )
-    assert found.keys() == set(unknown)
+    assert class_of.keys() == set(unknown)
     assert left_apart == 0
-    for form, founder in found.items():
+    for form, founder in class_of.items():
         # A founder is its own: classes are a partition.
-        assert founder in known or found[founder] == founder
+        assert founder in known or class_of[founder] == founder
         assert form == founder or (form, founder) in equal or (founder, form) in equal
 
 
@@ -75,8 +75,8 @@ def test_158_answers_that_nothing_tells_apart_cost_little(
 
     unknown = {f"g{i:03}": 1 for i in range(158)}
     known = {f"f{i:04}": 1 for i in range(n_known)}
-    found, left_apart, asked = _driven(merged(known, unknown, limit), slow)
-    assert found == {form: form for form in unknown}
+    class_of, left_apart, asked = _driven(merged(known, unknown, limit), slow)
+    assert class_of == {form: form for form in unknown}
     assert left_apart > 0
     assert spent <= classes.PROBLEM_SECONDS + classes.MAX_FOUNDERS * limit
     compared = [task for task in asked if task[0] is equivalent]
@@ -86,16 +86,16 @@ def test_158_answers_that_nothing_tells_apart_cost_little(
 
 def test_fingerprints_that_never_come_are_not_waited_for() -> None:
     unknown = {f"g{i:03}": 1 for i in range(158)}
-    found, left_apart, asked = _driven(merged({}, unknown, 10.0), lambda _: None)
-    assert found == {form: form for form in unknown}
+    class_of, left_apart, asked = _driven(merged({}, unknown, 10.0), lambda _: None)
+    assert class_of == {form: form for form in unknown}
     assert left_apart == 158
     assert 10.0 * len(asked) <= classes.PROBLEM_SECONDS + classes.BATCH * 10.0
 
 
 def test_frequent_answers_come_first_and_found_classes() -> None:
     counts = {"a": 1, "b": 5, "c": 3}
-    found, _, _ = _driven(merged({"k": 1}, counts, 10), _algebra([("a", "b"), ("a", "c")]))
-    assert found == {"a": "b", "b": "b", "c": "c"}
+    class_of, _, _ = _driven(merged({"k": 1}, counts, 10), _algebra([("a", "b"), ("a", "c")]))
+    assert class_of == {"a": "b", "b": "b", "c": "c"}
 
 
 def test_a_task_tells_its_time() -> None:

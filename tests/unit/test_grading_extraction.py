@@ -62,9 +62,9 @@ def _last_box_by_definition(text: str) -> str | None:
                     continue
                 depth += {"{": 1, "}": -1}.get(text[i], 0)
                 if depth == 0:
-                    found = text[inside:i].strip()
-                    if re.sub(r"\\(boxed|fbox)\{|[{} ]", "", found):
-                        return found
+                    content = text[inside:i].strip()
+                    if re.sub(r"\\(boxed|fbox)\{|[{} ]", "", content):
+                        return content
                     break
                 i += 1
     return None

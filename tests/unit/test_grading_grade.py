@@ -64,10 +64,10 @@ def test_the_gold_plays_no_part_in_the_classes() -> None:
         tuple(rows.sort("answer")["answer_class"]) for _, rows in graded.group_by("problem_id")
     }
     assert len(classes) == 1
-    found = dict(zip(sorted(answers), classes.pop(), strict=True))
-    assert found["10"] == found["x = 10"] != found[r"10\%"]
-    assert found[r"10\%"] == found["0.1"] == found[r"\frac{1}{10}"]
-    assert found["(1,2)"] == found["1<x<2"]
+    class_of = dict(zip(sorted(answers), classes.pop(), strict=True))
+    assert class_of["10"] == class_of["x = 10"] != class_of[r"10\%"]
+    assert class_of[r"10\%"] == class_of["0.1"] == class_of[r"\frac{1}{10}"]
+    assert class_of["(1,2)"] == class_of["1<x<2"]
 
 
 # fmt: off

@@ -249,62 +249,62 @@ def spellings(gold: str) -> list[str]:
 
 def neighbours(gold: str) -> list[str]:
     """What differs from ``gold`` in a digit, a sign, a base, a bracket, the order or a letter."""
-    found = []
+    wrong = []
     if r"\text{" not in gold or re.search(r"\d", gold):
         grouped = r"(?<![0-9,])\d{1,3}(?:,\\! ?\d{3})+|(?<![0-9,(\[ ])\d{1,3}(?:,\d{3})+(?!\d)|\d+"
         for match in re.finditer(grouped, gold):
             number = re.sub(r"\D", "", match[0])
             for other in {str(int(number) + 1), str(int(number) + 10), number + "1"}:
                 zeros = len(number) - len(number.lstrip("0"))
-                found.append(gold[: match.start()] + "0" * zeros + other + gold[match.end() :])
+                wrong.append(gold[: match.start()] + "0" * zeros + other + gold[match.end() :])
         for match in re.finditer(r"\d", gold):  # the last digits of 0.15, or of 11,111
             other = str((int(match[0]) + 1) % 10)
             changed = gold[: match.start()] + other + gold[match.end() :]
-            found.append(changed)
+            wrong.append(changed)
     for match in re.finditer(r"(?<![_^])[+-]", gold):
         sign = {"+": "-", "-": "+"}[match[0]]
-        found.append(gold[: match.start()] + sign + gold[match.end() :])
+        wrong.append(gold[: match.start()] + sign + gold[match.end() :])
     if re.match(r"[\d.\\]", gold) and not re.match(r"\\(text|begin|\$|left|\{)|0$", gold):
-        found.append(gold if r"\pm" in gold and gold.startswith("0") else f"-{gold}")
+        wrong.append(gold if r"\pm" in gold and gold.startswith("0") else f"-{gold}")
     if match := NUMERAL.fullmatch(gold):
-        found += [f"{match[1]}_{base}" for base in range(2, 17) if base != int(match[2])]
-        found.append(str(int(match[1], int(match[2]))))
+        wrong += [f"{match[1]}_{base}" for base in range(2, 17) if base != int(match[2])]
+        wrong.append(str(int(match[1], int(match[2]))))
     if match := COMPLEX.fullmatch(gold):
-        found += [match[1], f"{match[3]}i", f"{match[3]}{match[2]}{match[1]}i"]
-        found.append(str(int(match[1]) + int(match[2] + (match[3] or "1"))))
+        wrong += [match[1], f"{match[3]}i", f"{match[3]}{match[2]}{match[1]}i"]
+        wrong.append(str(int(match[1]) + int(match[2] + (match[3] or "1"))))
     if (match := PAIR.fullmatch(gold.removeprefix(r"x \in "))) and match[2] != match[3]:
         opening, low, high, closing = match.groups()
-        found += [f"{opening}{high},{low}{closing}", low, high, rf"\{{{low},{high}\}}"]
+        wrong += [f"{opening}{high},{low}{closing}", low, high, rf"\{{{low},{high}\}}"]
         if "infty" not in low:
-            found.append(f"{'(' if opening == '[' else '['}{low},{high}{closing}")
+            wrong.append(f"{'(' if opening == '[' else '['}{low},{high}{closing}")
         if "infty" not in high:
-            found.append(f"{opening}{low},{high}{')' if closing == ']' else ']'}")
+            wrong.append(f"{opening}{low},{high}{')' if closing == ']' else ']'}")
     elif re.fullmatch(r"\(-?\d+(, ?-?\d+)+\)", gold):
         parts = [part.strip() for part in gold.strip("()").split(",")]
-        found += [f"({','.join(order)})" for order in ([*parts[1:], parts[0]], parts[:-1])]
-        found.append(rf"\{{{','.join(parts)}\}}")
-        found.append(",".join([*parts[1:], parts[0]]))
+        wrong += [f"({','.join(order)})" for order in ([*parts[1:], parts[0]], parts[:-1])]
+        wrong.append(rf"\{{{','.join(parts)}\}}")
+        wrong.append(",".join([*parts[1:], parts[0]]))
     elif re.fullmatch(r"(\\\{)?-?\d+(, ?-?\d+)+(\\\})?", gold):
         parts = [part.strip() for part in re.sub(r"\\[{}]", "", gold).split(",")]
-        found += [",".join(parts[:-1]), ",".join([*parts, "977"]), f"({','.join(parts[::-1])})"]
+        wrong += [",".join(parts[:-1]), ",".join([*parts, "977"]), f"({','.join(parts[::-1])})"]
     if match := MIXED.fullmatch(gold):
         whole, above, below = (int(match[i]) for i in (2, 3, 4))
-        found += [f"{whole * Fraction(above, below)}", f"{whole}", f"{whole + 1} {above}/{below}"]
+        wrong += [f"{whole * Fraction(above, below)}", f"{whole}", f"{whole + 1} {above}/{below}"]
     if match := re.fullmatch(r"\\text\{\(?(\w+)\)?\}", gold):
         words = ["east", "west", "even", "odd", "Evelyn", "Navin", "ellipse", "circle", "A", "D"]
-        found += [rf"\text{{{word}}}" for word in words if word != match[1]]
-        found.append("17")
+        wrong += [rf"\text{{{word}}}" for word in words if word != match[1]]
+        wrong.append("17")
     for match in re.finditer(r"(?<![\\a-zA-Z{])[a-zA-Z](?![a-zA-Z])", gold):
         # A letter of a formula; not a unit's, a word's, or the name of what is asked for.
         if re.search(r"text|mbox|\\in|^.{1,3}=", gold) or match[0] == "i":
             continue
         others = ["m" if match[0] != "m" else "n"]
         others += [match[0].swapcase()] if r"\cot" not in gold else []
-        found += [gold[: match.start()] + other + gold[match.end() :] for other in others]
+        wrong += [gold[: match.start()] + other + gold[match.end() :] for other in others]
     if re.fullmatch(r"-?[\d.]+", gold) and float(gold):
-        found += [rf"{gold}i", rf"{gold} + \mathrm{{i}}", rf"{gold}\mathrm{{e}}", f"{gold} x"]
-        found += [rf"{gold}, {gold}1", f"({gold}, 1)", r"\text{none}", r"\infty", f"{gold}_7"]
-    return [other for other in dict.fromkeys(found) if other != gold]
+        wrong += [rf"{gold}i", rf"{gold} + \mathrm{{i}}", rf"{gold}\mathrm{{e}}", f"{gold} x"]
+        wrong += [rf"{gold}, {gold}1", f"({gold}, 1)", r"\text{none}", r"\infty", f"{gold}_7"]
+    return [other for other in dict.fromkeys(wrong) if other != gold]
 
 
 def _graded(golds: list[str]) -> pl.DataFrame:
@@ -357,6 +357,6 @@ def test_every_spelling_of_every_gold_of_three_tasks() -> None:
     for name, n in (("test500", 500), ("test_aime", 30), ("test_amc", 40)):
         records = [json.loads(line) for line in (MIRROR / f"{name}.jsonl").open()]
         assert len(records) == n
-        found = [r.get("answer", r.get("extracted_groundtruth")) for r in records]
-        golds += [f"{g:g}" if isinstance(g, float) else g for g in found]
+        given = [r.get("answer", r.get("extracted_groundtruth")) for r in records]
+        golds += [f"{g:g}" if isinstance(g, float) else g for g in given]
     _check(_graded(sorted(set(golds))))

@@ -144,10 +144,10 @@ def _written(value: Fraction) -> st.SearchStrategy[str]:
 def test_arithmetic(data: st.DataObject, a: Fraction, b: Fraction, c: Fraction) -> None:
     x, y, z = (data.draw(_written(value)) for value in (a, b, c))
     for text, value in ((f"{x}+{y}*{z}", a + b * c), (f"{x}-{y}{z}", a - b * c), (f"-{x}", -a)):
-        found = read(text)
-        assert found is not None
-        assert found.sum is not None
-        assert found.sum.rational == value
+        parsed = read(text)
+        assert parsed is not None
+        assert parsed.sum is not None
+        assert parsed.sum.rational == value
 
 
 SMALL = st.integers(-9, 9)

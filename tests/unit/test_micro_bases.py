@@ -96,8 +96,8 @@ def test_a_format_s_own_base_says_of_its_ids_what_the_base_says_of_its_own(
         ours = base(torch.tensor([example.token_ids])).logits[0]
         theirs = network(torch.tensor([encoded.token_ids])).logits[0]
     expected = ours[:-1].gather(1, torch.tensor(example.token_ids[1:])[:, None])
-    found = theirs[:-1].gather(1, torch.tensor(encoded.token_ids[1:])[:, None])
-    assert torch.equal(expected, found)
+    gathered = theirs[:-1].gather(1, torch.tensor(encoded.token_ids[1:])[:, None])
+    assert torch.equal(expected, gathered)
     assert network.config.vocab_size == len(tokenizer)
     assert base.config.vocab_size == 421, "the base itself is left alone"
 

@@ -37,9 +37,9 @@ def test_little_but_weights_is_shipped(name: str) -> None:
 
 @each
 def test_only_safe_files_are_shipped(name: str) -> None:
-    found = {path.name for path in (MODELS / name).iterdir()}
-    assert found - FILES == set()
-    assert {"config.json", "model.safetensors", "tokenizer.json", "recipe.json"} <= found
+    files = {path.name for path in (MODELS / name).iterdir()}
+    assert files - FILES == set()
+    assert {"config.json", "model.safetensors", "tokenizer.json", "recipe.json"} <= files
     assert "auto_map" not in (MODELS / name / "config.json").read_text()
 
 

@@ -52,7 +52,7 @@ def grown(name: str, loudness: float = 1.0) -> ProcessRewardModel:
 
 def solutions(name: str, n: int = 12) -> list[PrmInput]:
     """Of both styles, every other one with a slip, a digit too many or too few, or an early end."""
-    draw, tokenizer, found = random.Random(7), grown(name).tokenizer, []
+    draw, tokenizer, inputs = random.Random(7), grown(name).tokenizer, []
     for index, problem in enumerate(generate(n, 3, 2, 8, split="training")):
         steps = solution_steps(problem.problem, STYLES[index % 2])
         at = draw.randrange(len(steps) - 1)
@@ -62,8 +62,8 @@ def solutions(name: str, n: int = 12) -> list[PrmInput]:
             steps[at] = steps[at] + "1"
         elif index // 2 % 4 == 3:
             del steps[at:-1]
-        found.append(prm_format(name).encode(tokenizer, problem.problem, steps))
-    return found
+        inputs.append(prm_format(name).encode(tokenizer, problem.problem, steps))
+    return inputs
 
 
 def surprises(name: str, base: Any, encoded: PrmInput) -> Any:
@@ -74,31 +74,31 @@ def surprises(name: str, base: Any, encoded: PrmInput) -> Any:
     with torch.inference_mode():
         logits = network(torch.tensor([ids])).logits[0][:, symbols]
     end = ids.index(single_id(tokenizer, "?"))
-    found = torch.zeros(len(ids))
+    surprise_at = torch.zeros(len(ids))
     for position in range(end + 1, len(ids)):
         if ids[position] in symbols:
             said = symbols.index(ids[position])
             before = logits[position - 1]
-            found[position] = sum(
+            surprise_at[position] = sum(
                 max(0.0, float(before[other] - before[said]))
                 for one, other in surprise.MISTAKABLE
                 if one == said
             )
-    return found
+    return surprise_at
 
 
 def lane(prm: ProcessRewardModel, encoded: PrmInput, layer: int, index: int) -> Any:
     """A lane (tokens) after a layer, in the units of the norm that reads it next."""
-    body, found = prm.network["model"], []
+    body, hidden = prm.network["model"], []
     hook = body.layers[layer].register_forward_hook(
-        lambda _layer, _inputs, output: found.append(
+        lambda _layer, _inputs, output: hidden.append(
             output if isinstance(output, torch.Tensor) else output[0]
         )
     )
     with torch.inference_mode():
         body(torch.tensor([encoded.token_ids]), use_cache=False)
     hook.remove()
-    return found[0].reshape(len(encoded.token_ids), -1)[:, index]
+    return hidden[0].reshape(len(encoded.token_ids), -1)[:, index]
 
 
 @each_format
@@ -107,11 +107,11 @@ def test_surprise_follows_from_what_the_base_expects(name: str) -> None:
     n_layers = small_base().config.num_hidden_layers
     for encoded in solutions(name):
         expected = surprises(name, small_base(), encoded)
-        found = lane(grown(name), encoded, n_layers, SURPRISE_LANE) / (
+        measured = lane(grown(name), encoded, n_layers, SURPRISE_LANE) / (
             surprise._LOGIT_SCALE * surprise._FAINT
         )
         # SiLU is not quite a rectifier: a close call counts as a little less than nothing.
-        assert torch.allclose(found, expected, rtol=0.05, atol=0.5)
+        assert torch.allclose(measured, expected, rtol=0.05, atol=0.5)
 
 
 @each_format
@@ -128,10 +128,12 @@ def test_a_verdict_is_what_the_largest_surprise_so_far_leaves_of_the_opening(nam
 @each_format
 def test_nothing_that_labels_teach_is_drowned(name: str) -> None:
     """What the last layer and the head read is of one size, so that no step on labels shouts."""
-    body, found = grown(name).network["model"], []
+    body, largest = grown(name).network["model"], []
     last = body.layers[-1]
     hooks = [
-        norm.register_forward_hook(lambda _norm, _inputs, output: found.append(output.abs().max()))
+        norm.register_forward_hook(
+            lambda _norm, _inputs, output: largest.append(output.abs().max())
+        )
         for norm in (last.input_layernorm, last.post_attention_layernorm)
     ]
     with torch.inference_mode():
@@ -139,7 +141,7 @@ def test_nothing_that_labels_teach_is_drowned(name: str) -> None:
             body(torch.tensor([encoded.token_ids]), use_cache=False)
     for hook in hooks:
         hook.remove()
-    assert 0.5 < max(found) < 50
+    assert 0.5 < max(largest) < 50
 
 
 @each_format
@@ -178,15 +180,15 @@ def test_labels_reach_the_last_layer_the_norm_and_the_head_alone(name: str) -> N
 @cache
 def judged_solutions() -> list[tuple[str, list[str], tuple[int, ...]]]:
     """Problem, steps and exact labels of solutions that policies sampled of training problems."""
-    found = []
+    judged = []
     for policy in ("micro-qwen-0.1M", "micro-llama-0.1M"):
         problems = generate(90, 11, 2, 9, split="training")
         with single_thread(5):
             texts = sample(MODELS / policy, policy, [(problem, "") for problem in problems], 1.0)
         for problem, text in zip(problems, texts, strict=True):
             if steps := split_steps(text):
-                found.append((problem.problem, steps, exact_labels(problem, steps)))
-    return found
+                judged.append((problem.problem, steps, exact_labels(problem, steps)))
+    return judged
 
 
 def f1(verdicts: list[list[float]], labels: list[tuple[int, ...]], opening: float) -> float:
@@ -196,7 +198,7 @@ def f1(verdicts: list[list[float]], labels: list[tuple[int, ...]], opening: floa
         flagged = [value > opening for value in surprises_of_steps]
         first = flagged.index(True) if any(flagged) else None
         hits[0 in good].append(first == (good.index(0) if 0 in good else None))
-    wrong, right = (sum(found) / len(found) for found in hits.values())
+    wrong, right = (sum(judged) / len(judged) for judged in hits.values())
     return 100 * 2 * wrong * right / (wrong + right)
 
 

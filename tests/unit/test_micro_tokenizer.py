@@ -61,8 +61,8 @@ def test_every_digit_is_one_token(family: str, number: int) -> None:
 def test_the_step_delimiter_is_one_token_wherever_it_stands(
     family: str, before: str, after: str
 ) -> None:
-    apart = [*pieces(family, before), "\n\n", *pieces(family, after)]
-    assert pieces(family, f"{before}\n\n{after}") == apart
+    separate = [*pieces(family, before), "\n\n", *pieces(family, after)]
+    assert pieces(family, f"{before}\n\n{after}") == separate
 
 
 @both

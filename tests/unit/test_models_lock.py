@@ -263,13 +263,13 @@ def test_an_unlocked_model_does_not_run(hub: Hub, tmp_path: Path) -> None:
 def test_errors_name_the_lock_file_that_is_used(tmp_path: Path) -> None:
     folder = write_model(tmp_path / "m")
     file = tmp_path / "own.json"
-    for pins, told in (
+    for pins, message in (
         ({}, "is not locked"),
         ({"tiny": {"path": folder.as_posix(), "sha256": "c" * 64}}, "has changed"),
         ({"tiny": {"path": "elsewhere", "sha256": "c" * 64}}, "in the lock"),
     ):
         file.write_text(json.dumps(pins))
-        with pytest.raises(StudyError, match=told) as caught:
+        with pytest.raises(StudyError, match=message) as caught:
             model_folder(policy(path=folder), load_lock(file))
         assert str(file) in str(caught.value)
         assert "models.lock.json" not in str(caught.value)
@@ -324,18 +324,18 @@ def test_a_folders_hash_sees_model_files_only(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("absent", "told"),
+    ("absent", "message"),
     [
         ("config.json", "config.json"),
         ("model.safetensors", r"\*.safetensors"),
         ("tokenizer.json", "tokenizer.json"),
     ],
 )
-def test_a_folder_without_a_whole_model_is_told(tmp_path: Path, absent: str, told: str) -> None:
+def test_a_folder_without_a_whole_model_is_told(tmp_path: Path, absent: str, message: str) -> None:
     folder = write_model(tmp_path / "m")
     (folder / absent).unlink()
     (folder / "pytorch_model.bin").write_bytes(b"pickle")
-    with pytest.raises(StudyError, match=f"no whole model: {told} missing"):
+    with pytest.raises(StudyError, match=f"no whole model: {message} missing"):
         folder_sha256(folder)
     with pytest.raises(StudyError, match="no whole model"):
         folder_sha256(tmp_path / "nowhere")

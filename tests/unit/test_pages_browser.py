@@ -49,9 +49,9 @@ def test_trees_paths_and_votes_are_there_and_fit_each_other(
     assert {"samples", "step_scores", "searches"} == {row["kind"] for row in cell["made"]}
     assert all(row["digest"] and row["seed"] and row["engine"] for row in cell["made"])
     assert cell["prompt"].keys() == {"system", "suffix"}
-    found = {(s["method"], s["budget"]): s for s in problem["searches"]}
-    assert found.keys() == {("beam_search", 4), ("beam_search", 16), ("dvts", None)}
-    for search in found.values():
+    searches = {(s["method"], s["budget"]): s for s in problem["searches"]}
+    assert searches.keys() == {("beam_search", 4), ("beam_search", 16), ("dvts", None)}
+    for search in searches.values():
         nodes = {(node[0], node[2]): node for node in search["nodes"]}
         assert {data["fates"][node[6]] for node in nodes.values()} > {"kept"}
         truths = dict(zip(nodes, search["truths"], strict=True))

@@ -72,8 +72,8 @@ def seen_in_frame(tab: chromium.Tab, seconds: float = 30) -> int:
 )
 def test_what_is_searched_for_is_found(term: str, first: str, tab: chromium.Tab) -> None:
     search = f"new SearchResults({{searchTerm: {json.dumps(term)}, app}}).getResults()"
-    found = tab.value(f"{search}.map(([path]) => path)")
-    assert first in found[0]
+    results = tab.value(f"{search}.map(([path]) => path)")
+    assert first in results[0]
 
 
 def test_words_of_captions_are_found_and_lists_are_in_natural_order(tab: chromium.Tab) -> None:

@@ -80,34 +80,34 @@ CHANCES = np.random.default_rng(7).beta(0.5, 0.7, 60)
 
 
 def test_difficulty_is_predicted_on_other_problems_and_the_samples_count() -> None:
-    found = examined(CHANCES)
-    assert {name: dict(frame.schema) for name, frame in found.items()} == {
+    tables = examined(CHANCES)
+    assert {name: dict(frame.schema) for name, frame in tables.items()} == {
         name: dict(schema) for name, schema in TABLES.items()
     }
-    assert found["unpredicted"].is_empty()
-    predictions = found["predictions"].filter(prm="prm-0")
+    assert tables["unpredicted"].is_empty()
+    predictions = tables["predictions"].filter(prm="prm-0")
     assert predictions.height == len(CHANCES)
     assert np.corrcoef(predictions["predicted"], predictions["pass_at_1"])[0, 1] > 0.7
-    chosen = found["predicted_selection"].filter(bucket="all")
+    chosen = tables["predicted_selection"].filter(bucket="all")
     assert set(chosen["budget"]) == {8, 16}
     # Voting and best-of-N use the samples that were looked at: nothing is spent twice.
     assert (chosen["samples"] == chosen["budget"]).all()
     assert (chosen["ci_low"] <= chosen["accuracy"]).all()
     assert (chosen["accuracy"] <= chosen["ci_high"]).all()
-    shares = found["predicted_choices"].group_by("scoring", "voting", "budget", "bucket")
+    shares = tables["predicted_choices"].group_by("scoring", "voting", "budget", "bucket")
     assert shares.agg(pl.sum("share"))["share"].to_list() == pytest.approx([1.0] * len([*shares]))
 
 
 def test_the_mean_of_the_outcomes_is_the_accuracy() -> None:
-    found = examined(CHANCES)
+    tables = examined(CHANCES)
     keys = ["prm", "scoring", "voting", "budget"]
-    means = found["predicted_outcomes"].with_columns(mean=pl.col("accuracies").list.mean())
-    selected = found["predicted_selection"].filter(bucket="all")
+    means = tables["predicted_outcomes"].with_columns(mean=pl.col("accuracies").list.mean())
+    selected = tables["predicted_selection"].filter(bucket="all")
     joined = selected.join(means, on=[*keys, "rule"])
     assert joined.height == selected.height
     assert joined["accuracy"].to_list() == pytest.approx(joined["mean"].to_list())
     by_rule = means.pivot(on="rule", index=keys, values="mean")
-    gaps = found["predicted_gaps"].join(by_rule, on=keys)
+    gaps = tables["predicted_gaps"].join(by_rule, on=keys)
     for row in gaps.iter_rows(named=True):
         assert row["difference"] == pytest.approx(row["predicted"] - row[row["against"]])
         assert row["widening"] >= 1
@@ -146,15 +146,15 @@ def test_a_search_costs_the_samples_in_addition() -> None:
 def test_nothing_to_learn_from_gives_numbers_all_the_same(
     chances: np.ndarray, skill: float
 ) -> None:
-    found = examined(chances, skill=skill)
-    selected = found["predicted_selection"]
+    tables = examined(chances, skill=skill)
+    selected = tables["predicted_selection"]
     assert selected.height
     assert selected["accuracy"].is_between(0, 1).all()
-    assert found["predictions"]["predicted"].is_between(0, 1).all()
+    assert tables["predictions"]["predicted"].is_between(0, 1).all()
     if skill == 0:
         # Best-of-N by equal scores is one sample, and no PRM's score tells a problem from another.
         with_prm, without = (
-            found["predictions"].filter(pl.col("prm").is_null() == is_null)["predicted"]
+            tables["predictions"].filter(pl.col("prm").is_null() == is_null)["predicted"]
             for is_null in (False, True)
         )
         assert with_prm.to_list() == pytest.approx(without.to_list(), abs=0.02)
@@ -175,9 +175,9 @@ def test_problems_without_any_answer_are_predicted_too() -> None:
     scores = {"prm": scored(answers.filter(pool="evaluation"), 1.0, rng)}
     rated = accuracy.difficulty(answers, ids, SETTINGS)
     outcomes = accuracy.outcomes(answers, scores, {}, ids, SETTINGS)
-    found = examine_predictions(ways_of_run(answers, rated, outcomes), scores, ids, SETTINGS)
-    of_silent = found["predictions"].filter(pl.col("problem_id").is_in(["p000", "p001"]))
-    others = found["predictions"].filter(~pl.col("problem_id").is_in(["p000", "p001"]))
+    tables = examine_predictions(ways_of_run(answers, rated, outcomes), scores, ids, SETTINGS)
+    of_silent = tables["predictions"].filter(pl.col("problem_id").is_in(["p000", "p001"]))
+    others = tables["predictions"].filter(~pl.col("problem_id").is_in(["p000", "p001"]))
     assert of_silent["predicted"].max() < others["predicted"].mean()
 
 
@@ -210,8 +210,8 @@ def test_a_pool_of_others_is_halved_both_ways_round() -> None:
     assert len(ways) == 2
     looked_at = [set(way.pool["sample_index"]) for way in ways]
     assert not looked_at[0] & looked_at[1]
-    found = examine_predictions(ways, scores, ids, SETTINGS)
-    assert set(found["predicted_selection"]["budget"]) == {8}
+    tables = examine_predictions(ways, scores, ids, SETTINGS)
+    assert set(tables["predicted_selection"]["budget"]) == {8}
     small = answers.filter(pl.col("sample_index") < 12)
     assert adopted_pools.ways_round(small, outcomes, ids, SETTINGS) == ()
 
@@ -249,16 +249,16 @@ def test_strategies_are_chosen_as_by_hand() -> None:
     outcomes = rng.random((1, 3, 30))
     groups = np.arange(30) % 2
     splits = Splits.of(np.ones((1, 30)), repeats=1)
-    found = choose_held_out(outcomes, groups, splits)
+    choice = choose_held_out(outcomes, groups, splits)
     for fold in range(5):
         held_out = splits.held_out[fold] > 0
         for group in (0, 1):
             train = ~held_out & (groups == group)
             best = outcomes[0, :, train].mean(axis=0).argmax()
             rows = held_out & (groups == group)
-            assert found.accuracy[0, rows] == pytest.approx(outcomes[0, best, rows])
+            assert choice.accuracy[0, rows] == pytest.approx(outcomes[0, best, rows])
     # A replicate that draws each problem once is the sample.
-    assert found.replicates[0, 0] == pytest.approx(found.accuracy.mean())
+    assert choice.replicates[0, 0] == pytest.approx(choice.accuracy.mean())
 
 
 def test_a_rare_bucket_is_given_what_does_best_on_all() -> None:
@@ -266,8 +266,8 @@ def test_a_rare_bucket_is_given_what_does_best_on_all() -> None:
     outcomes[0, 0] = 1
     outcomes[0, :, :3] = [[0], [1]]
     groups = (np.arange(40) < 3).astype(int)
-    found = choose_held_out(outcomes, groups, Splits.of(np.ones((1, 40))))
-    assert found.share[0, 0] == pytest.approx(np.ones(40))
+    choice = choose_held_out(outcomes, groups, Splits.of(np.ones((1, 40))))
+    assert choice.share[0, 0] == pytest.approx(np.ones(40))
 
 
 def simulated_coverage(n_repetitions: int, n_problems: int = 120) -> float:
@@ -288,10 +288,10 @@ def simulated_coverage(n_repetitions: int, n_problems: int = 120) -> float:
         splits = Splits.of(weights, seed=int(rng.integers(1 << 30)))
         predicted = predicted_pass_at_1(features, truth, splits)
         numbers = np.where(predicted >= 0.5, 0, np.where(predicted >= 0.1, 1, 2))
-        found = choose_held_out(outcomes, numbers, splits)
-        wider = widening(found.replicates, found.once, weights)[0]
-        error = found.accuracy[0].std(ddof=1) / np.sqrt(n_problems)
-        values.append(found.accuracy.mean())
+        choice = choose_held_out(outcomes, numbers, splits)
+        wider = widening(choice.replicates, choice.once, weights)[0]
+        error = choice.accuracy[0].std(ddof=1) / np.sqrt(n_problems)
+        values.append(choice.accuracy.mean())
         intervals.append(1.98 * wider * error)
     away = np.abs(np.array(values) - np.mean(values))
     return float(np.mean(away <= np.array(intervals)))
@@ -304,5 +304,5 @@ def test_intervals_of_what_is_chosen_cover_what_they_should() -> None:
 
 
 def test_a_pool_of_one_budget_is_not_looked_at_beyond_it() -> None:
-    found = examined(CHANCES, n=8)
-    assert set(found["predicted_selection"]["budget"]) == {8}
+    tables = examined(CHANCES, n=8)
+    assert set(tables["predicted_selection"]["budget"]) == {8}

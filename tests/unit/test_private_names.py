@@ -38,10 +38,10 @@ PRIVATE = {
 
 
 def same_version(package: str, known: str, where: str, look: str) -> None:
-    found = version(package).partition("+")[0]  # 2.13.0+cpu is a build of 2.13.0
-    assert found == known, (
-        f"{package} is {found}, and {where} was written for {known}: {look}; then write "
-        f"{found} into this test"
+    installed = version(package).partition("+")[0]  # 2.13.0+cpu is a build of 2.13.0
+    assert installed == known, (
+        f"{package} is {installed}, and {where} was written for {known}: {look}; then write "
+        f"{installed} into this test"
     )
 
 
@@ -146,13 +146,13 @@ def test_no_other_private_name_is_used() -> None:
     """Names with an underscore that this package does not define itself."""
     sources = {path: ast.parse(path.read_text(encoding="utf-8")) for path in PACKAGE.rglob("*.py")}
     own = {name for tree in sources.values() for name in _defined(tree)}
-    found = {
+    used = {
         (name, path.relative_to(PACKAGE).as_posix())
         for path, tree in sources.items()
         for name in _used(tree)
         if name not in own
     }
-    assert found == set(PRIVATE.items())
+    assert used == set(PRIVATE.items())
 
 
 def _is_private(name: str) -> bool:

@@ -66,7 +66,7 @@ def measured(solutions: list[Solution]) -> dict[str, dict[str, Any]]:
 
 
 def test_measures_by_hand() -> None:
-    found = measured(BY_HAND)
+    measures = measured(BY_HAND)
     expected = {
         "error_accuracy": (1 / 4, 4), "correct_accuracy": (1 / 2, 2), "f1": (1 / 3, 6),
         "flagged_early": (1 / 4, 4), "flagged_late": (1 / 4, 4), "unflagged": (1 / 4, 4),
@@ -75,7 +75,7 @@ def test_measures_by_hand() -> None:
         "over_criticism": (2 / 10, 10),
     }  # fmt: skip
     for name, (value, n) in expected.items():
-        row = found[name]
+        row = measures[name]
         assert row["value"] == pytest.approx(value), name
         assert row["n"] == n, name
         assert row["ci_low"] <= row["value"] <= row["ci_high"], name
@@ -121,29 +121,29 @@ def test_measures_against_a_loop(solutions: list[Solution]) -> None:
         counts["flagged_early"].append(named is not None and named < error)
         counts["flagged_late"].append(named is not None and named > error)
         counts["localisation_bias"].append(named not in (None, error))
-    found = measured(solutions)
+    measures = measured(solutions)
     for name, values in counts.items():
         if name in ("f1", "length_bias"):
             continue
         mean = float(np.mean(values)) if values else None
-        assert found[name]["value"] == pytest.approx(mean), name
-        assert found[name]["n"] == len(values)
+        assert measures[name]["value"] == pytest.approx(mean), name
+        assert measures[name]["n"] == len(values)
     pairs = np.array(
         [np.subtract(pair, np.mean(cell, axis=0)) for cell in by_position.values() for pair in cell]
     ).reshape(-1, 2)
     spread = (pairs**2).sum(axis=0)
     if spread.min() < 1e-6:
-        assert found["length_bias"]["value"] is None
+        assert measures["length_bias"]["value"] is None
     else:
         expected = (pairs[:, 0] @ pairs[:, 1]) / np.sqrt(spread[0] * spread[1])
-        assert found["length_bias"]["value"] == pytest.approx(expected)
+        assert measures["length_bias"]["value"] == pytest.approx(expected)
 
 
 def test_what_cannot_be_measured_has_no_value() -> None:
-    found = measured(BY_HAND[:2])
-    assert found["f1"]["value"] is found["error_accuracy"]["value"] is None
-    assert found["error_accuracy"]["n"] == 0
-    assert found["correct_accuracy"]["value"] == 0.5
+    measures = measured(BY_HAND[:2])
+    assert measures["f1"]["value"] is measures["error_accuracy"]["value"] is None
+    assert measures["error_accuracy"]["n"] == 0
+    assert measures["correct_accuracy"]["value"] == 0.5
     flat = measured([(*solution[:4], [0.3] * len(solution[1])) for solution in BY_HAND])
     assert flat["f1"]["value"] == flat["error_accuracy"]["value"] == 0
     assert flat["correct_accuracy"]["value"] == flat["unflagged"]["value"] == 1
@@ -193,13 +193,13 @@ def test_a_perfect_prm_finds_every_injected_error(
     assert check.first_error == position
     assert check.finished
     margins = [1.0 if i < position else -1.0 for i in range(len(steps))]
-    found = measured(
+    measures = measured(
         [
             ("p0", steps, list(check.correct), check.finished, margins),
             ("p0", steps[:1], [True], True, [1.0]),
         ]
     )
-    assert found["f1"]["value"] == found["error_accuracy"]["value"] == 1
+    assert measures["f1"]["value"] == measures["error_accuracy"]["value"] == 1
 
 
 def test_intervals_grow_with_the_likeness_of_solutions() -> None:
@@ -210,7 +210,7 @@ def test_intervals_grow_with_the_likeness_of_solutions() -> None:
         for i, margin in enumerate(rng.normal(size=40))
     ]
     widths = [
-        found["correct_accuracy"]["ci_high"] - found["correct_accuracy"]["ci_low"]
-        for found in (measured(once), measured([s for s in once for _ in range(64)]))
+        measures["correct_accuracy"]["ci_high"] - measures["correct_accuracy"]["ci_low"]
+        for measures in (measured(once), measured([s for s in once for _ in range(64)]))
     ]
     assert widths[0] == widths[1] > 0.2

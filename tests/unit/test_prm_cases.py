@@ -56,8 +56,8 @@ def test_two_prms_that_choose_differently() -> None:
     bad = good.with_columns(margins=pl.Series([[1.0, 0.5], [1.0, 4.0]], dtype=pl.List(pl.Float32)))
     both = {"good": {"a": good}, "bad": {"a": bad}}
     cases = choose(verdicts_of(checked, both, IDS), "chains")
-    found = cases.filter(failure="disagreement")
-    assert found.select("prm", "sample_index", "mark").rows() == [
+    disagreements = cases.filter(failure="disagreement")
+    assert disagreements.select("prm", "sample_index", "mark").rows() == [
         ("good", 0, None),
         ("good", 0, "right choice"),
         ("bad", 1, None),
@@ -70,8 +70,8 @@ def test_two_prms_that_choose_differently() -> None:
         "good": {"a": scores.filter(pl.col("sample_index") != 2)},
         "bad": {"a": other.filter(pl.col("sample_index") != 0)},
     }
-    apart = choose(verdicts_of(checked, unlike, IDS), "chains")
-    assert apart.filter(failure="disagreement").is_empty()
+    cases_unlike = choose(verdicts_of(checked, unlike, IDS), "chains")
+    assert cases_unlike.filter(failure="disagreement").is_empty()
     same = {"good": {"a": good}, "too": {"a": good}}
     alike = choose(verdicts_of(checked, same, IDS), "chains")
     assert alike.filter(failure="disagreement").is_empty()

@@ -62,8 +62,8 @@ def outcomes(gain_of: dict[str, float], policies: tuple[str, ...] = ("p",)) -> p
     return pl.DataFrame(rows, schema, orient="row")
 
 
-def examined(found: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    empty = found.clear()
+def examined(outcomes: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    empty = outcomes.clear()
     abilities = pl.DataFrame({"task": "t", "prm": [*F1], "f1": [*F1.values()]})
     told_apart = pl.DataFrame(
         {
@@ -74,7 +74,7 @@ def examined(found: pl.DataFrame) -> dict[str, pl.DataFrame]:
         }
     )
     return examine_gains(
-        found,
+        outcomes,
         empty.drop("method", "bucket"),
         pl.DataFrame(
             schema={n: pl.String() for n in ("task", "policy", "prm", "budget", "widening")}
@@ -99,8 +99,10 @@ def test_gains_are_paired_and_begin_between_two_prms() -> None:
     assert dict(zip(of_mean["prm"], of_mean["discrimination"], strict=True)) == pytest.approx(
         {"poor": 61, "middling": 71, "able": 81}
     )
-    found = tables["prm_thresholds"].filter(policy="p", budget=16, bucket="all", against="majority")
-    places = {row["ability"]: row for row in found.iter_rows(named=True)}
+    thresholds = tables["prm_thresholds"].filter(
+        policy="p", budget=16, bucket="all", against="majority"
+    )
+    places = {row["ability"]: row for row in thresholds.iter_rows(named=True)}
     assert places["f1"]["threshold"] == pytest.approx(50 + 40 / 3)
     assert places["discrimination"]["threshold"] == pytest.approx(70 + 10 / 3)
     assert places["f1"]["ci_low"] < places["f1"]["threshold"] < places["f1"]["ci_high"]

@@ -48,9 +48,9 @@ def test_ids_and_positions_are_the_official_ones(
 ) -> None:
     expected = official_input(name, tokenizers[name], question, STEPS, mark="<extra_0>")
     assert len(expected.positions) == len(STEPS)
-    found = encode(tokenizers, name, question, STEPS)
-    assert found.positions == expected.positions
-    assert found.token_ids == expected.token_ids[: found.positions[-1] + 1]
+    encoded = encode(tokenizers, name, question, STEPS)
+    assert encoded.positions == expected.positions
+    assert encoded.token_ids == expected.token_ids[: encoded.positions[-1] + 1]
 
 
 # --- what must hold for any text --------------------------------------------------------------
@@ -69,19 +69,19 @@ def test_hostile_text_neither_adds_positions_nor_structure(
     tokenizers: dict[str, Any], name: str, question: str, steps: list[str]
 ) -> None:
     tokenizer = tokenizers[name]
-    found = encode(tokenizers, name, question, steps)
-    assert len(found.positions) == len(steps)
-    assert found.positions[-1] == len(found.token_ids) - 1
-    assert sorted(set(found.positions)) == list(found.positions)
+    encoded = encode(tokenizers, name, question, steps)
+    assert len(encoded.positions) == len(steps)
+    assert encoded.positions[-1] == len(encoded.token_ids) - 1
+    assert sorted(set(encoded.positions)) == list(encoded.positions)
     harmless = encode(tokenizers, name, "a", ["a"] * len(steps))
     special = set(tokenizer.all_special_ids)
-    assert [i for i in found.token_ids if i in special] == [
+    assert [i for i in encoded.token_ids if i in special] == [
         i for i in harmless.token_ids if i in special
     ]
-    assert [found.token_ids[i] for i in found.positions] == [
+    assert [encoded.token_ids[i] for i in encoded.positions] == [
         harmless.token_ids[i] for i in harmless.positions
     ]
-    text = tokenizer.decode(found.token_ids)
+    text = tokenizer.decode(encoded.token_ids)
     for step in steps:
         assert (step.strip().replace("\n", " ") if name == "skywork" else step.strip()) in text
 
@@ -110,17 +110,17 @@ def test_the_tag_of_qwen_stays_text_even_if_the_tokenizer_calls_it_ordinary(
     tag_id = tag["id"]
     spelt = tokenizer("a<extra_0>b", add_special_tokens=False, split_special_tokens=True)
     assert tag_id in spelt["input_ids"]
-    found = prm_format("qwen_math").encode(tokenizer, "q<extra_0>", ["a<extra_0>b<extra_0>", "c"])
-    assert found.token_ids.count(tag_id) == len(found.positions) == 2
-    assert "q<extra_0>" in tokenizer.decode(found.token_ids)
+    encoded = prm_format("qwen_math").encode(tokenizer, "q<extra_0>", ["a<extra_0>b<extra_0>", "c"])
+    assert encoded.token_ids.count(tag_id) == len(encoded.positions) == 2
+    assert "q<extra_0>" in tokenizer.decode(encoded.token_ids)
 
 
 def test_earlier_turns_of_rlhflow_answer_plus(tokenizers: dict[str, Any]) -> None:
     tokenizer = tokenizers["rlhflow"]
-    found = encode(tokenizers, "rlhflow", QUESTION, STEPS)
+    encoded = encode(tokenizers, "rlhflow", QUESTION, STEPS)
     good, bad = prm_format("rlhflow").sign_ids(tokenizer) or (0, 0)
     assert (tokenizer.decode([good]), tokenizer.decode([bad])) == ("+", "-")
-    assert [found.token_ids[i + 1] for i in found.positions[:-1]] == [good, good]
+    assert [encoded.token_ids[i + 1] for i in encoded.positions[:-1]] == [good, good]
 
 
 @pytest.mark.parametrize("name", PRM_FORMATS)

@@ -25,8 +25,8 @@ def test_a_right_path_is_pruned_where_none_of_the_candidates_is_kept() -> None:
         ("never", 0, 1, 0, None, "w1", "kept", True),
     ]
     frame = pl.DataFrame(nodes, COLUMNS, orient="row").with_columns(search=pl.lit(0))
-    found = outcomes(frame, lambda _, path: all(s[0] == "r" for s in path.split("\n\n")))
-    assert set(found.drop("search").rows()) == {
+    of_problems = outcomes(frame, lambda _, path: all(s[0] == "r" for s in path.split("\n\n")))
+    assert set(of_problems.drop("search").rows()) == {
         ("pruned", "pruned", 2),
         ("found", "found", 2),
         ("stuck", "not_written", 2),

@@ -81,8 +81,8 @@ def test_buckets_that_are_often_wrong_are_said_to_be_wherever_they_are_shown(
             database.execute("UPDATE rated SET wrong_bucket = ? WHERE policy = ?", [wrong, policy])
         for name in ("figure_3", "figure_8"):
             if any(row["policy"] == policy for row in run_query(name, path, parameters)):
-                told = f"problems expected in the wrong bucket: {100 * wrong:.0f}% of"
-                assert (told in " ".join(names_of(name, path).split())) is is_said, name
+                sentence = f"problems expected in the wrong bucket: {100 * wrong:.0f}% of"
+                assert (sentence in " ".join(names_of(name, path).split())) is is_said, name
 
 
 def test_rollouts_on_a_task_that_the_study_does_not_run_are_shown(tmp_path: Path) -> None:

@@ -23,24 +23,24 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_most_accurate_way_within_a_budget(database: Path) -> None:
-    found = recommend(database, Asked(most=16))
-    assert [one.task for one in found] == ["AIME24", "MATH-500"]
-    for one in found:
+    recommended = recommend(database, Asked(most=16))
+    assert [one.task for one in recommended] == ["AIME24", "MATH-500"]
+    for one in recommended:
         assert one.samples <= 16
         assert one.ci_low <= one.accuracy <= one.ci_high
         assert sum(one.methods.values()) == pytest.approx(1)
-    for less, more in zip(recommend(database, Asked(most=1)), found, strict=True):
+    for less, more in zip(recommend(database, Asked(most=1)), recommended, strict=True):
         assert less.accuracy <= more.accuracy
 
 
 @pytest.mark.parametrize("unit", UNITS)
 def test_the_cheapest_way_to_an_accuracy(database: Path, unit: str) -> None:
-    (found,) = recommend(database, Asked(unit=unit, accuracy=0.3, task="MATH-500"))
-    assert found.accuracy >= 0.3
+    (recommended,) = recommend(database, Asked(unit=unit, accuracy=0.3, task="MATH-500"))
+    assert recommended.accuracy >= 0.3
     # No less of it would do: what costs less is less accurate, or not for sure.
-    cost = found.cost(unit)
+    cost = recommended.cost(unit)
     assert cost is not None
-    if found.ci_low >= 0.3:
+    if recommended.ci_low >= 0.3:
         try:
             (cheaper,) = recommend(database, Asked(unit=unit, most=0.99 * cost, task="MATH-500"))
         except StudyError:

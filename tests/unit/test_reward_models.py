@@ -56,14 +56,14 @@ def solutions(seed: int = 0) -> pl.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def found() -> dict[str, pl.DataFrame]:
+def tables() -> dict[str, pl.DataFrame]:
     return examine_solutions(solutions(), 300, 0.95, 0)
 
 
 def measured(
-    found: dict[str, pl.DataFrame], prm: str, scoring: str | None, measure: str
+    tables: dict[str, pl.DataFrame], prm: str, scoring: str | None, measure: str
 ) -> dict[str, Any]:
-    of_prm = found["reward_model_quality"].filter(prm=prm, measure=measure)
+    of_prm = tables["reward_model_quality"].filter(prm=prm, measure=measure)
     return of_prm.row(
         by_predicate=pl.col("scoring").eq_missing(pl.lit(scoring, dtype=pl.String)), named=True
     )
@@ -89,7 +89,7 @@ def by_problem(prm: str, scoring: str | None) -> list[list[tuple[float, bool]]]:
     ("prm", "scoring"), [("outcome", None), *(("process", s) for s in AGGREGATIONS)]
 )
 def test_pairs_and_first_places_are_counts(
-    found: dict[str, pl.DataFrame], prm: str, scoring: str | None
+    tables: dict[str, pl.DataFrame], prm: str, scoring: str | None
 ) -> None:
     won, tied, first = [], [], []
     for scored in by_problem(prm, scoring):
@@ -101,7 +101,7 @@ def test_pairs_and_first_places_are_counts(
         if len(scored) == N_SOLUTIONS:
             best = [is_right for s, is_right in scored if s == max(s for s, _ in scored)]
             first.append(np.mean(best))
-    value = {name: measured(found, prm, scoring, name) for name in
+    value = {name: measured(tables, prm, scoring, name) for name in
              ("discrimination", "tied_pairs", "ranked_first", "first_by_chance")}  # fmt: skip
     assert value["discrimination"]["value"] == pytest.approx(np.mean(won))
     assert value["tied_pairs"]["value"] == pytest.approx(np.mean(tied))
@@ -113,9 +113,9 @@ def test_pairs_and_first_places_are_counts(
 
 
 def test_reliability_is_the_share_that_is_right_by_bins_of_one_size(
-    found: dict[str, pl.DataFrame],
+    tables: dict[str, pl.DataFrame],
 ) -> None:
-    bins = found["reward_model_reliability"].filter(scoring="prm_last")
+    bins = tables["reward_model_reliability"].filter(scoring="prm_last")
     scored = sorted(x for problem in by_problem("process", "prm_last") for x in problem)
     assert bins["n_solutions"].sum() == len(scored) == N_PROBLEMS * N_SOLUTIONS - 1
     error = 0.0
@@ -125,13 +125,13 @@ def test_reliability_is_the_share_that_is_right_by_bins_of_one_size(
         assert row["score"] == pytest.approx(np.mean([s for s, _ in mine]))
         assert row["value"] == pytest.approx(np.mean([is_right for _, is_right in mine]))
         error += row["n_solutions"] * abs(row["score"] - row["value"])
-    row = measured(found, "process", "prm_last", "calibration_error")
+    row = measured(tables, "process", "prm_last", "calibration_error")
     assert row["value"] == pytest.approx(error / row["n_solutions"])
 
 
-def test_scores_of_whole_solutions_are_no_chances(found: dict[str, pl.DataFrame]) -> None:
-    assert set(found["reward_model_reliability"]["prm"]) == {"process"}
-    measures = found["reward_model_quality"].filter(prm="outcome")["measure"]
+def test_scores_of_whole_solutions_are_no_chances(tables: dict[str, pl.DataFrame]) -> None:
+    assert set(tables["reward_model_reliability"]["prm"]) == {"process"}
+    measures = tables["reward_model_quality"].filter(prm="outcome")["measure"]
     assert not {"calibration_error", "overconfidence"} & {*measures}
 
 
@@ -178,8 +178,8 @@ def test_the_interval_of_the_calibration_error_holds_the_truth(
     expected = np.abs(distance).sum() / score.size
     held = 0
     for repetition in range(60):
-        found = Bins.of(*drawn(np.random.default_rng([2, repetition]), 300), bins)
-        interval = found.error(bootstrap_weights(300, 300, repetition), 0.95)
+        of_sample = Bins.of(*drawn(np.random.default_rng([2, repetition]), 300), bins)
+        interval = of_sample.error(bootstrap_weights(300, 300, repetition), 0.95)
         assert interval is not None
         held += interval[1] <= expected <= interval[2]
     # Of 60 at 95%, fewer than 54 would be seen once in a hundred times.
@@ -189,8 +189,8 @@ def test_the_interval_of_the_calibration_error_holds_the_truth(
 def test_no_solutions_give_empty_tables() -> None:
     one = solutions().filter(problem_id="001", solution=0)
     for frame in (solutions().clear(), one):
-        found = examine_solutions(frame, 50, 0.95, 0)
-        assert {name: table.schema for name, table in found.items()} == {
+        tables = examine_solutions(frame, 50, 0.95, 0)
+        assert {name: table.schema for name, table in tables.items()} == {
             name: pl.Schema(columns) for name, columns in TABLES.items()
         }
-        assert "ranked_first" not in set(found["reward_model_quality"]["measure"])
+        assert "ranked_first" not in set(tables["reward_model_quality"]["measure"])

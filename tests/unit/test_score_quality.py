@@ -50,10 +50,10 @@ def by_problem() -> dict[str, list[tuple[float, bool, int]]]:
     """(margin, right, tokens) of the scored samples."""
     answers, scores = study()
     rows = answers.join(scores, on=["problem_id", "sample_index"])
-    found: dict[str, list[tuple[float, bool, int]]] = {name: [] for name in IDS}
+    samples: dict[str, list[tuple[float, bool, int]]] = {name: [] for name in IDS}
     for row in rows.iter_rows(named=True):
-        found[row["problem_id"]].append((row["margins"][-1], row["correct"], row["n_tokens"]))
-    return found
+        samples[row["problem_id"]].append((row["margins"][-1], row["correct"], row["n_tokens"]))
+    return samples
 
 
 def measure(tables: dict[str, pl.DataFrame], name: str) -> dict[str, float]:
@@ -111,17 +111,17 @@ def test_length_correlation_ignores_what_explains_both() -> None:
     biased = flat.with_columns(
         margins=pl.concat_list((pl.col("sample_index") % 2 * 2.0).cast(pl.Float32))
     )
-    found = examine_scores(answers, {"r": biased}, IDS, SETTINGS)
-    assert measure(found, "length_correlation")["value"] > 0.7
+    tables = examine_scores(answers, {"r": biased}, IDS, SETTINGS)
+    assert measure(tables, "length_correlation")["value"] > 0.7
 
 
 def test_nothing_to_examine_gives_empty_tables() -> None:
     answers, scores = study()
-    for found in (
+    for tables in (
         examine_scores(answers.clear(), {}, IDS, SETTINGS),
         examine_scores(answers, {"r": scores.clear()}, IDS, SETTINGS),
         examine_scores(answers.filter(pl.col("sample_index") < 1), {"r": scores}, IDS, SETTINGS),
     ):
-        assert {name: frame.schema for name, frame in found.items()} == {
+        assert {name: frame.schema for name, frame in tables.items()} == {
             name: pl.Schema(columns) for name, columns in TABLES.items()
         }

@@ -70,17 +70,17 @@ def score_of(path: str) -> float:
 @cache
 def children_distribution(path: str, n_samples: int, attempt: int = 0) -> dict:
     """Distribution of the set of candidates below a path; empty set = stuck."""
-    found: dict = defaultdict(float)
+    chances: dict = defaultdict(float)
     for letters in itertools.product(LETTERS, repeat=n_samples):
         probability = math.prod(LETTERS[letter] for letter in letters)
         usable = "abc#" if not path and attempt else "abc"
         valid = tuple(sorted({path + letter for letter in letters if letter in usable}))
         if valid or attempt == 2:
-            found[valid] += probability
+            chances[valid] += probability
         else:
             for later, share in children_distribution(path, n_samples, attempt + 1).items():
-                found[later] += probability * share
-    return dict(found)
+                chances[later] += probability * share
+    return dict(chances)
 
 
 def answers_distribution(budget: int, beam_width: int) -> dict:
@@ -96,7 +96,7 @@ def answers_distribution(budget: int, beam_width: int) -> dict:
             stuck = tuple(
                 parent for parent, (c, _) in zip(parents, combination, strict=True) if not c
             )
-            pool = sorted((c for found, _ in combination for c in found), key=score_of)[::-1]
+            pool = sorted((c for children, _ in combination for c in children), key=score_of)[::-1]
             kept = pool[: slots - len(done) - len(stuck)]
             over = tuple(path for path in kept if ends(path))
             active = tuple(path for path in kept if not ends(path))

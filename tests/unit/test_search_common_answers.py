@@ -46,12 +46,12 @@ class Shelf:
 
 
 def searches(problems=PROBLEMS) -> list[Search[SearchResult]]:
-    found: list[Search[SearchResult]] = []
+    queue: list[Search[SearchResult]] = []
     for p in problems:
         place = p, fake.prompt_ids(p)
-        found += [beam_search(*place, n, SETTINGS, fake.encode) for n in (4, 16, 32)]
-        found.append(dvts(*place, range(8), SETTINGS, fake.encode))
-    return found
+        queue += [beam_search(*place, n, SETTINGS, fake.encode) for n in (4, 16, 32)]
+        queue.append(dvts(*place, range(8), SETTINGS, fake.encode))
+    return queue
 
 
 def other_margin(steps: tuple[str, ...]) -> float:
@@ -71,19 +71,19 @@ def results_of(
 ) -> tuple[dict[Key, SearchResult], fake.FakePolicy, fake.FakePrm]:
     policy = fake.FakePolicy(respond, delays, dies_after)
     prm = fake.FakePrm(margin, delays)
-    found: list[SearchResult] = []
+    results: list[SearchResult] = []
     with contextlib.suppress(ConnectionError):
         run(
             searches() if queue is None else queue,
             sampling=policy,
             scoring=prm,
-            on_finished=found.append,
+            on_finished=results.append,
             max_in_flight=max_in_flight,
             common=common,
         )
     if common is not None:
         common.forget_all()
-    return {(r.problem_id, r.method, r.budget): r for r in found}, policy, prm
+    return {(r.problem_id, r.method, r.budget): r for r in results}, policy, prm
 
 
 def trees(results: dict[Key, SearchResult]) -> dict[Key, tuple]:
@@ -130,16 +130,16 @@ def test_trees_are_those_of_searches_that_share_nothing(max_in_flight: int) -> N
     shuffled = searches()
     random.Random(max_in_flight).shuffle(shuffled)
     delays = random.Random(max_in_flight)
-    found, policy, prm = results_of(
+    shared, policy, prm = results_of(
         CommonAnswers(), queue=shuffled, delays=delays, max_in_flight=max_in_flight
     )
-    assert trees(found) == trees(alone)
+    assert trees(shared) == trees(alone)
     for name in ("generated_tokens", "discarded_tokens", "sample_requests", "score_requests"):
-        assert total(found, name) == total(alone, name)
+        assert total(shared, name) == total(alone, name)
     # What was not shared is what the engines did, to the token.
-    made = total(found, "generated_tokens") - total(found, "shared_tokens")
+    made = total(shared, "generated_tokens") - total(shared, "shared_tokens")
     assert made == sum(len(policy._answer(request).token_ids) for request in policy.log)
-    read = total(found, "prm_tokens_computed") - total(found, "prm_tokens_shared")
+    read = total(shared, "prm_tokens_computed") - total(shared, "prm_tokens_shared")
     assert read == sum(len(request.token_ids) - 1 for request in prm.log)
     assert made < 0.7 * total(alone, "generated_tokens")
     assert len({request.identity for request in policy.log}) == len(policy.log)

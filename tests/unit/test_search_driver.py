@@ -28,17 +28,17 @@ def searches(problems=PROBLEMS) -> Iterator[Search[SearchResult]]:
 
 def results_of(**options) -> dict[tuple, SearchResult]:
     """Results without what may depend on the load: which prompt tokens were cached."""
-    found: list[SearchResult] = []
+    results: list[SearchResult] = []
     options = {"max_in_flight": 64, "queue": searches(), "delays": None, **options}
     delays = options.pop("delays")
     run(
         options.pop("queue"),
         sampling=fake.FakePolicy(wild_respond, delays),
         scoring=fake.FakePrm(coarse_margin, delays),
-        on_finished=found.append,
+        on_finished=results.append,
         **options,
     )
-    return {(r.problem_id, r.method, r.budget): r for r in found}
+    return {(r.problem_id, r.method, r.budget): r for r in results}
 
 
 @pytest.mark.parametrize("max_in_flight", [1, 7, 64, 10_000])
@@ -48,13 +48,13 @@ def test_the_order_and_size_of_batches_never_matter(max_in_flight: int, score_ba
     assert len(expected) == 3 * len(PROBLEMS)
     shuffled = list(searches())
     random.Random(1).shuffle(shuffled)
-    found = results_of(
+    results = results_of(
         queue=shuffled,
         delays=random.Random(max_in_flight),
         max_in_flight=max_in_flight,
         score_batch=score_batch,
     )
-    assert found == expected
+    assert results == expected
 
 
 def test_shards_hold_what_the_whole_run_holds() -> None:
@@ -228,17 +228,17 @@ def test_the_prm_waits_for_a_batch_unless_the_policy_is_idle() -> None:
 
 
 def test_pools_and_searches_share_a_run() -> None:
-    found = []
+    results = []
     p = PROBLEMS[0]
     run(
         [draw(p, fake.prompt_ids(p), range(8), SETTINGS), *searches([p])],
         sampling=fake.FakePolicy(wild_respond),
         scoring=fake.FakePrm(coarse_margin),
-        on_finished=found.append,
+        on_finished=results.append,
         max_in_flight=16,
     )
     assert (
-        sorted(type(result).__name__ for result in found) == ["PoolResult"] + ["SearchResult"] * 3
+        sorted(type(result).__name__ for result in results) == ["PoolResult"] + ["SearchResult"] * 3
     )
 
 
@@ -299,13 +299,13 @@ def test_an_engine_that_loses_or_invents_requests_is_caught() -> None:
 
 
 def test_nothing_to_do_is_done_at_once() -> None:
-    found: list[SearchResult] = []
-    run([], on_finished=found.append, max_in_flight=1)
+    results: list[SearchResult] = []
+    run([], on_finished=results.append, max_in_flight=1)
     p = PROBLEMS[0]
     run(
         [dvts(p, fake.prompt_ids(p), (), SETTINGS, fake.encode)],
-        on_finished=found.append,
+        on_finished=results.append,
         max_in_flight=1,
     )
-    [result] = found
+    [result] = results
     assert asdict(result)["nodes"] == ()

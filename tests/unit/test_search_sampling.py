@@ -25,17 +25,17 @@ def respond(_so_far: str, generator: random.Random, request) -> tuple[str, Finis
 
 
 def pool(indices, *, settings=SETTINGS, delays=None, problems=1) -> list[PoolResult]:
-    found: list[PoolResult] = []
+    results: list[PoolResult] = []
     run(
         (
             draw(p, fake.prompt_ids(p), indices, settings)
             for p in map(fake.problem, range(problems))
         ),
         sampling=fake.FakePolicy(respond, delays),
-        on_finished=found.append,
+        on_finished=results.append,
         max_in_flight=10,
     )
-    return found
+    return results
 
 
 def test_a_sample_is_what_its_index_says() -> None:
@@ -89,15 +89,15 @@ def margin(steps: tuple[str, ...]) -> float:
 
 def scores_of(texts: dict[int, str], **options) -> tuple[ScoresResult, fake.FakePrm]:
     prm = fake.FakePrm(margin, random.Random(2))
-    found: list[ScoresResult] = []
+    results: list[ScoresResult] = []
     options = {"prm_context": 10_000, **options}
     run(
         [score_samples(fake.problem(0), texts, fake.encode, **options)],
         scoring=prm,
-        on_finished=found.append,
+        on_finished=results.append,
         max_in_flight=4,
     )
-    return found[0], prm
+    return results[0], prm
 
 
 def test_every_step_of_every_sample_is_scored_in_one_pass() -> None:

@@ -25,13 +25,13 @@ def outcomes(chances: dict[tuple[str, str, int], dict[str, float]]) -> pl.DataFr
     return pl.DataFrame(rows, schema=OUTCOMES, orient="row")
 
 
-def select(found: pl.DataFrame, budgets: tuple[int, ...] = (4,)) -> pl.DataFrame:
-    return selected(found, budgets)["selection"]
+def select(frame: pl.DataFrame, budgets: tuple[int, ...] = (4,)) -> pl.DataFrame:
+    return selected(frame, budgets)["selection"]
 
 
-def selected(found: pl.DataFrame, budgets: tuple[int, ...] = (4,)) -> dict[str, pl.DataFrame]:
+def selected(frame: pl.DataFrame, budgets: tuple[int, ...] = (4,)) -> dict[str, pl.DataFrame]:
     return select_strategies(
-        found,
+        frame,
         IDS,
         task="MATH-500",
         n_parameters=3 * 10**9,
@@ -53,19 +53,19 @@ def test_each_rule_picks_what_it_says() -> None:
             }
         )
     )
-    found = {(row["prm"], row["rule"]): row["accuracy"] for row in rows.iter_rows(named=True)}
-    assert found["r", "in_sample"] == pytest.approx((0.9 + 0.4) / 2)
-    assert found["r", "cross_fitted"] == pytest.approx((0.9 + 0.4) / 2)
+    accuracies = {(row["prm"], row["rule"]): row["accuracy"] for row in rows.iter_rows(named=True)}
+    assert accuracies["r", "in_sample"] == pytest.approx((0.9 + 0.4) / 2)
+    assert accuracies["r", "cross_fitted"] == pytest.approx((0.9 + 0.4) / 2)
     # Below 7B the paper's rule takes beam search for everything; s was not run with it.
-    assert found["r", "fixed_rule"] == pytest.approx((0.5 + 0.4) / 2)
-    assert ("s", "fixed_rule") not in found
+    assert accuracies["r", "fixed_rule"] == pytest.approx((0.5 + 0.4) / 2)
+    assert ("s", "fixed_rule") not in accuracies
     # Choosing the PRM too: one PRM, not the best of each difficulty.
-    assert found[None, "in_sample"] == pytest.approx((0.9 + 0.4) / 2)
+    assert accuracies[None, "in_sample"] == pytest.approx((0.9 + 0.4) / 2)
     assert rows.filter(pl.col("prm").is_null())["n_strategies"].to_list() == [3] * 4
 
 
 def test_a_budget_of_one_prm_alone_decides_for_no_other() -> None:
-    found = selected(
+    tables = selected(
         outcomes(
             {
                 ("r", "best_of_n", 4): {"easy": 0.9, "hard": 0.4},
@@ -75,17 +75,17 @@ def test_a_budget_of_one_prm_alone_decides_for_no_other() -> None:
         ),
         (4, 16),
     )
-    chosen = found["selection"].filter(pl.col("prm").is_null(), pl.col("rule") == "in_sample")
+    chosen = tables["selection"].filter(pl.col("prm").is_null(), pl.col("rule") == "in_sample")
     by_budget = {row["budget"]: row for row in chosen.iter_rows(named=True)}
     assert by_budget[4]["accuracy"] == pytest.approx((0.9 + 0.4) / 2)
     assert by_budget[16]["accuracy"] == pytest.approx((0.6 + 0.2) / 2)
     assert (by_budget[4]["n_strategies"], by_budget[16]["n_strategies"]) == (2, 1)
-    choices = found["choices"].filter(pl.col("rule") == "in_sample")
+    choices = tables["choices"].filter(pl.col("rule") == "in_sample")
     assert set(choices.select("budget", "prm").iter_rows()) == {(4, "r"), (16, "s")}
 
 
 def test_the_prm_is_chosen_at_the_largest_budget_and_stays() -> None:
-    found = selected(
+    tables = selected(
         outcomes(
             {
                 ("r", "best_of_n", 4): {"easy": 0.9, "hard": 0.4},
@@ -97,20 +97,20 @@ def test_the_prm_is_chosen_at_the_largest_budget_and_stays() -> None:
         ),
         (4, 16),
     )
-    chosen = found["choices"].filter(rule="in_sample").drop("scoring", "voting", "rule")
+    chosen = tables["choices"].filter(rule="in_sample").drop("scoring", "voting", "rule")
     assert chosen.rows() == [
         (4, "easy", "s", "best_of_n", 1.0, 20),
         (4, "hard", "s", "best_of_n", 1.0, 20),
         (16, "easy", "s", "best_of_n", 1.0, 20),
         (16, "hard", "s", "dvts", 1.0, 20),
     ]
-    of_all = found["selection"].filter(pl.col("prm").is_null(), rule="in_sample")
+    of_all = tables["selection"].filter(pl.col("prm").is_null(), rule="in_sample")
     assert dict(of_all.select("budget", "accuracy").iter_rows()) == pytest.approx({4: 0.3, 16: 0.6})
 
 
 def test_ties_of_prms_and_methods_are_shared_and_shown() -> None:
     """Two PRMs that do equally well, one of them with two methods; a third does less well."""
-    found = selected(
+    tables = selected(
         outcomes(
             {
                 ("r", "best_of_n", 4): {"easy": 0.9, "hard": 0.1},
@@ -120,16 +120,16 @@ def test_ties_of_prms_and_methods_are_shared_and_shown() -> None:
             }
         )
     )
-    chosen = found["choices"].filter(rule="in_sample", bucket="easy")
+    chosen = tables["choices"].filter(rule="in_sample", bucket="easy")
     assert chosen.select("prm", "method", "share").rows() == [
         ("r", "best_of_n", 0.25),
         ("r", "dvts", 0.25),
         ("s", "best_of_n", 0.5),
     ]
-    shares = found["choices"].group_by("budget", "rule", "bucket").agg(pl.sum("share"))
+    shares = tables["choices"].group_by("budget", "rule", "bucket").agg(pl.sum("share"))
     assert shares["share"].to_list() == pytest.approx([1.0] * shares.height)
     by_name = dict(
-        found["chosen_outcomes"]
+        tables["chosen_outcomes"]
         .filter(rule="in_sample")
         .select("problem_id", "accuracy")
         .iter_rows()
@@ -142,8 +142,8 @@ def test_every_choice_is_made_on_other_problems() -> None:
     random = np.random.default_rng(3)
     chances = {(p, m, n): {"easy": 0.5, "hard": 0.5} for p in "rst" for m in ("best_of_n", "dvts")
                for n in (4, 16)}  # fmt: skip
-    found = outcomes(chances)
-    found = found.with_columns(accuracy=pl.Series(random.random(found.height)))
+    frame = outcomes(chances)
+    frame = frame.with_columns(accuracy=pl.Series(random.random(frame.height)))
 
     def of_problem(table: pl.DataFrame) -> float:
         rows = table.filter(rule="cross_fitted", problem_id="p7", budget=16)
@@ -151,7 +151,7 @@ def test_every_choice_is_made_on_other_problems() -> None:
 
     def with_outcomes(prm: str, value: float) -> pl.DataFrame:
         mine = (pl.col("problem_id") == "p7") & (pl.col("prm") == prm)
-        return found.with_columns(accuracy=pl.when(mine).then(value).otherwise("accuracy"))
+        return frame.with_columns(accuracy=pl.when(mine).then(value).otherwise("accuracy"))
 
     # What it is given is linear in its own outcomes: their shares do not depend on them.
     base, once, twice = (
@@ -166,11 +166,11 @@ def test_equal_strategies_show_their_optimism() -> None:
     """Coin tosses: picking the best of six in-sample gains points that are not there."""
     random = np.random.default_rng(1)
     methods = ("best_of_n", "beam_search", "dvts")
-    found = outcomes({(p, m, 4): {"easy": 0, "hard": 0} for p, m in product("rs", methods)})
-    found = found.with_columns(
-        accuracy=pl.Series(random.integers(0, 2, found.height).astype(float))
+    frame = outcomes({(p, m, 4): {"easy": 0, "hard": 0} for p, m in product("rs", methods)})
+    frame = frame.with_columns(
+        accuracy=pl.Series(random.integers(0, 2, frame.height).astype(float))
     )
-    tables = selected(found)
+    tables = selected(frame)
     selection = tables["selection"]
     held_out = tables["chosen_outcomes"].filter(rule="cross_fitted")
     rows = {row["rule"]: row for row in selection.iter_rows(named=True) if row["prm"] is None}
@@ -195,20 +195,20 @@ def test_one_prm_is_also_the_choice_among_all() -> None:
 
 
 def test_a_method_that_lacks_problems_is_no_candidate_in_their_bucket() -> None:
-    found = outcomes(
+    frame = outcomes(
         {
             ("r", "best_of_n", 4): {"easy": 0.4, "hard": 0.4},
             ("r", "dvts", 4): {"easy": 1.0, "hard": 1.0},
         }
     ).filter((pl.col("method") != "dvts") | (pl.col("problem_id") != "p3"))
-    chosen = selected(found)["choices"].filter(rule="in_sample")
+    chosen = selected(frame)["choices"].filter(rule="in_sample")
     assert chosen.select("bucket", "method").rows() == [("easy", "best_of_n"), ("hard", "dvts")]
 
 
 def test_a_budget_without_runs_has_no_rows() -> None:
-    found = outcomes({("r", "best_of_n", 4): {"easy": 1.0, "hard": 0.0}})
-    assert set(select(found, (4, 16))["budget"]) == {4}
-    nothing = selected(found.clear())
+    frame = outcomes({("r", "best_of_n", 4): {"easy": 1.0, "hard": 0.0}})
+    assert set(select(frame, (4, 16))["budget"]) == {4}
+    nothing = selected(frame.clear())
     assert {name: table.schema for name, table in nothing.items()} == {
         name: pl.Schema(schema) for name, schema in TABLES.items()
     }

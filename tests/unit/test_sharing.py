@@ -122,38 +122,38 @@ Machines = Callable[[str], Store]
 
 
 def test_what_one_publishes_another_fetches(address: str, machine: Machines) -> None:
-    here, there = machine("here"), machine("there")
-    draw(here, "one", range(4))
-    draw(here, "one", range(2, 6))
-    draw(here, "two", range(3))
-    sent = publish(cells_of(here), address)
+    sender, receiver = machine("sender"), machine("receiver")
+    draw(sender, "one", range(4))
+    draw(sender, "one", range(2, 6))
+    draw(sender, "two", range(3))
+    sent = publish(cells_of(sender), address)
     # What is new of a table is one part, with each row once.
     assert counts(sent) == (2, 0)
     assert sorted(entry["rows"] for entry in manifest(address)[1].values()) == [3, 6]
-    fetched = fetch(cells_of(there), address)
+    fetched = fetch(cells_of(receiver), address)
     assert counts(fetched) == (2, 0)
     assert [Path(name).name.rpartition("-")[0] for name in fetched.absent] == ["three"]
-    assert [drawn(there, name) for name in SPECS] == [[0, 1, 2, 3, 4, 5], [0, 1, 2], []]
+    assert [drawn(receiver, name) for name in SPECS] == [[0, 1, 2, 3, 4, 5], [0, 1, 2], []]
     # Neither moves anything twice, nor to where it came from.
-    assert counts(fetch(cells_of(there), address)) == (0, 2)
-    assert counts(fetch(cells_of(here), address)) == (0, 2)
+    assert counts(fetch(cells_of(receiver), address)) == (0, 2)
+    assert counts(fetch(cells_of(sender), address)) == (0, 2)
     before = files(address)
-    assert counts(publish(cells_of(there), address)) == (0, 2)
-    assert counts(publish(cells_of(here), address)) == (0, 2)
+    assert counts(publish(cells_of(receiver), address)) == (0, 2)
+    assert counts(publish(cells_of(sender), address)) == (0, 2)
     assert files(address) == before
 
 
 def test_only_new_rows_are_sent_and_only_the_studys_are_fetched(
     address: str, machine: Machines
 ) -> None:
-    here, there = machine("here"), machine("there")
-    draw(here, "one", range(4))
-    publish(cells_of(here), address)
-    draw(here, "one", range(8))
-    draw(here, "two", range(2))
-    assert counts(publish(cells_of(here), address)) == (2, 1)
-    assert counts(fetch(cells_of(there, "one"), address)) == (2, 0)
-    assert (drawn(there, "one"), drawn(there, "two")) == (list(range(8)), [])
+    sender, receiver = machine("sender"), machine("receiver")
+    draw(sender, "one", range(4))
+    publish(cells_of(sender), address)
+    draw(sender, "one", range(8))
+    draw(sender, "two", range(2))
+    assert counts(publish(cells_of(sender), address)) == (2, 1)
+    assert counts(fetch(cells_of(receiver, "one"), address)) == (2, 0)
+    assert (drawn(receiver, "one"), drawn(receiver, "two")) == (list(range(8)), [])
 
 
 def test_two_publishers_at_once_lose_nothing(
@@ -186,9 +186,9 @@ def test_two_publishers_at_once_lose_nothing(
 def test_an_interrupted_upload_goes_on(
     address: str, machine: Machines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = machine("here")
+    sender = machine("sender")
     for name in SPECS:
-        draw(here, name, range(3))
+        draw(sender, name, range(3))
     sending = sharing._Remote.send
     sent: list[str] = []
 
@@ -205,22 +205,22 @@ def test_an_interrupted_upload_goes_on(
     monkeypatch.setattr(sharing, "_N_TRANSFERS", 1)
     monkeypatch.setattr(sharing._Remote, "send", cut)
     with pytest.raises(StudyError, match="the connection is gone"):
-        publish(cells_of(here), address)
+        publish(cells_of(sender), address)
     with pytest.raises(StudyError, match="no store is published there"):
-        fetch(cells_of(machine("there")), address)
+        fetch(cells_of(machine("receiver")), address)
     monkeypatch.undo()
-    assert counts(publish(cells_of(here), address)) == (2, 1)
-    fetch(cells_of(machine("there")), address)
-    assert [drawn(machine("there"), name) for name in SPECS] == [[0, 1, 2]] * 3
+    assert counts(publish(cells_of(sender), address)) == (2, 1)
+    fetch(cells_of(machine("receiver")), address)
+    assert [drawn(machine("receiver"), name) for name in SPECS] == [[0, 1, 2]] * 3
 
 
 def test_an_interrupted_fetch_goes_on_and_keeps_no_half_part(
     address: str, machine: Machines, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    here, there = machine("here"), machine("there")
+    sender, receiver = machine("sender"), machine("receiver")
     for name in SPECS:
-        draw(here, name, range(3))
-    publish(cells_of(here), address)
+        draw(sender, name, range(3))
+    publish(cells_of(sender), address)
     reading = sharing._Remote._chunks
     begun: list[str] = []
 
@@ -235,70 +235,70 @@ def test_an_interrupted_fetch_goes_on_and_keeps_no_half_part(
     monkeypatch.setattr(sharing, "_N_TRANSFERS", 1)
     monkeypatch.setattr(sharing._Remote, "_chunks", cut)
     with pytest.raises(StudyError, match="the connection is gone"):
-        fetch(cells_of(there), address)
+        fetch(cells_of(receiver), address)
     monkeypatch.undo()
-    assert len(list((tmp_path / "there").rglob("*.parquet"))) == 1
-    assert not [p for p in (tmp_path / "there").rglob(".*") if p.is_file()]
-    assert counts(fetch(cells_of(there), address)) == (2, 1)
-    assert [drawn(there, name) for name in SPECS] == [[0, 1, 2]] * 3
+    assert len(list((tmp_path / "receiver").rglob("*.parquet"))) == 1
+    assert not [p for p in (tmp_path / "receiver").rglob(".*") if p.is_file()]
+    assert counts(fetch(cells_of(receiver), address)) == (2, 1)
+    assert [drawn(receiver, name) for name in SPECS] == [[0, 1, 2]] * 3
 
 
 def test_a_changed_part_is_refused_by_name_with_both_hashes(
     address: str, machine: Machines, tmp_path: Path
 ) -> None:
-    here, there = machine("here"), machine("there")
-    draw(here, "one", range(3))
-    publish(cells_of(here), address)
+    sender, receiver = machine("sender"), machine("receiver")
+    draw(sender, "one", range(3))
+    publish(cells_of(sender), address)
     ((name, entry),) = manifest(address)[1].items()
     content = files(address)[name]
     changed = content[:50] + bytes([content[50] ^ 1]) + content[51:]
     change(address, name, changed)
     with pytest.raises(StudyError, match="not what its manifest says") as caught:
-        fetch(cells_of(there), address)
+        fetch(cells_of(receiver), address)
     (tmp_path / "changed").write_bytes(changed)
-    for told in (entry["sha256"], store.sha256_of(tmp_path / "changed"), f"{address}/{name}"):
-        assert told in str(caught.value)
-    assert not list((tmp_path / "there").rglob("*.parquet"))
+    for part in (entry["sha256"], store.sha256_of(tmp_path / "changed"), f"{address}/{name}"):
+        assert part in str(caught.value)
+    assert not list((tmp_path / "receiver").rglob("*.parquet"))
 
 
 def test_a_manifest_that_lists_a_lost_part_is_told_and_mended(
     address: str, machine: Machines
 ) -> None:
-    here, there = machine("here"), machine("there")
-    draw(here, "one", range(3))
-    publish(cells_of(here), address)
+    sender, receiver = machine("sender"), machine("receiver")
+    draw(sender, "one", range(3))
+    publish(cells_of(sender), address)
     (name,) = parts(address)
     change(address, name, None)
     with pytest.raises(StudyError, match="cannot read: FileNotFoundError") as caught:
-        fetch(cells_of(there), address)
+        fetch(cells_of(receiver), address)
     assert name in str(caught.value)
-    assert counts(publish(cells_of(here), address)) == (1, 0)
-    fetch(cells_of(there), address)
-    assert drawn(there, "one") == [0, 1, 2]
+    assert counts(publish(cells_of(sender), address)) == (1, 0)
+    fetch(cells_of(receiver), address)
+    assert drawn(receiver, "one") == [0, 1, 2]
 
 
 def test_a_manifest_cut_short_is_told_and_replaced(address: str, machine: Machines) -> None:
-    here, there = machine("here"), machine("there")
-    draw(here, "one", range(3))
-    publish(cells_of(here), address)
+    sender, receiver = machine("sender"), machine("receiver")
+    draw(sender, "one", range(3))
+    publish(cells_of(sender), address)
     name, _ = manifest(address)
     change(address, name, files(address)[name][:40])
     with pytest.raises(StudyError, match="manifest is damaged") as caught:
-        fetch(cells_of(there), address)
+        fetch(cells_of(receiver), address)
     assert name in str(caught.value)
-    publish(cells_of(here), address)
-    assert counts(fetch(cells_of(there), address)) == (1, 0)
+    publish(cells_of(sender), address)
+    assert counts(fetch(cells_of(receiver), address)) == (1, 0)
 
 
 def test_pruning_leaves_exactly_the_cells_and_no_other_file_is_touched(
     address: str, machine: Machines
 ) -> None:
-    here = machine("here")
+    sender = machine("sender")
     for name in SPECS:
-        draw(here, name, range(3))
-    publish(cells_of(here), address)
+        draw(sender, name, range(3))
+    publish(cells_of(sender), address)
     change(address, "README.md", b"ours")
-    removed = publish(cells_of(here, "two"), address, prune=True).removed
+    removed = publish(cells_of(sender, "two"), address, prune=True).removed
     assert len(removed) == 4
     _, listed = manifest(address)
     assert set(listed) == set(parts(address))
@@ -308,9 +308,9 @@ def test_pruning_leaves_exactly_the_cells_and_no_other_file_is_touched(
 
 
 def test_a_published_folder_serves_as_shipped_store(machine: Machines, tmp_path: Path) -> None:
-    draw(machine("here"), "one", range(3))
+    draw(machine("sender"), "one", range(3))
     folder = tmp_path / "shipped"
-    publish(cells_of(machine("here")), str(folder))
+    publish(cells_of(machine("sender")), str(folder))
     assert verify(folder) == []
     both = Store(tmp_path / "empty", [folder])
     assert drawn(both, "one") == [0, 1, 2]
@@ -330,16 +330,16 @@ def test_a_published_folder_serves_as_shipped_store(machine: Machines, tmp_path:
 def test_a_disk_without_room_is_told_before_anything_is_fetched(
     address: str, machine: Machines, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    draw(machine("here"), "one", range(3))
-    publish(cells_of(machine("here")), address)
+    draw(machine("sender"), "one", range(3))
+    publish(cells_of(machine("sender")), address)
     usage = store.shutil.disk_usage(tmp_path)
     monkeypatch.setattr(store.shutil, "disk_usage", lambda _: usage._replace(free=10))
     with pytest.raises(StudyError, match=r"are needed, and 0.0 MB are free"):
-        fetch(cells_of(machine("there")), address)
+        fetch(cells_of(machine("receiver")), address)
 
 
 @pytest.mark.parametrize(
-    ("to", "told"),
+    ("to", "message"),
     [
         ("nosuch://bucket/x", "cannot open: ValueError: Protocol not known: nosuch"),
         ("{folder}/file/store", "cannot (list|write): NotADirectoryError"),
@@ -347,13 +347,13 @@ def test_a_disk_without_room_is_told_before_anything_is_fetched(
     ],
 )
 def test_an_address_that_cannot_be_written_is_told(
-    to: str, told: str, machine: Machines, tmp_path: Path
+    to: str, message: str, machine: Machines, tmp_path: Path
 ) -> None:
-    draw(machine("here"), "one", range(3))
+    draw(machine("sender"), "one", range(3))
     (tmp_path / "file").write_text("a file where a folder should be")
     where = to.format(folder=tmp_path)
-    with pytest.raises(StudyError, match=told) as caught:
-        publish(cells_of(machine("here")), where)
+    with pytest.raises(StudyError, match=message) as caught:
+        publish(cells_of(machine("sender")), where)
     assert caught.value.where is not None
     assert caught.value.where.startswith(where)
 
@@ -361,7 +361,7 @@ def test_an_address_that_cannot_be_written_is_told(
 def test_an_address_without_permission_is_told(
     address: str, machine: Machines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    draw(machine("here"), "one", range(3))
+    draw(machine("sender"), "one", range(3))
     fs, _ = fsspec.core.url_to_fs(address)
 
     def refuse(*_: Any, **__: Any) -> None:
@@ -371,7 +371,7 @@ def test_an_address_without_permission_is_told(
     for name in ("pipe_file", "put_file"):
         monkeypatch.setattr(fs, name, refuse)
     with pytest.raises(StudyError, match="cannot write: PermissionError") as caught:
-        publish(cells_of(machine("here")), address)
+        publish(cells_of(machine("sender")), address)
     assert "permissions" in str(caught.value)
     monkeypatch.undo()
     assert files(address) == {}

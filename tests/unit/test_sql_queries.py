@@ -87,8 +87,8 @@ COLUMNS = {
     "figure_1": GAINS | {"printed_accuracy"},
     "grader_sensitivity": {
         "task", "task_title", "policy", "policy_title", "grader", "grader_title", "n_pairs",
-        "n_right_here_only", "n_right_there_only", "accuracies", "other_accuracies", "replicates",
-        "confidence", "seed",
+        "n_right_by_ours_only", "n_right_by_other_only", "accuracies", "other_accuracies",
+        "replicates", "confidence", "seed",
     },
     "candidates": {"policy", "bucket"},
     "figure_2": {"budget", "beam_width"},
@@ -313,7 +313,7 @@ def test_the_paper_decides_which_task_comes_first(database: Path) -> None:
 
 
 def test_bins_of_pass_at_1_match_a_count_in_python(database: Path) -> None:
-    found = {
+    shares = {
         (row["policy"], row["bin"]): (row["n"], row["share"] or 0.0)
         for row in run_query("figure_3", database, PARAMETERS)
         if row["bin"] is not None
@@ -326,8 +326,8 @@ def test_bins_of_pass_at_1_match_a_count_in_python(database: Path) -> None:
             row["policy"], next(i for i, end in enumerate(upper_ends) if row["pass_at_1"] <= end)
         ] += 1
         totals[row["policy"]] += 1
-    assert len(found) == 5 * len(totals)
-    for (policy, bin_), (n, share) in found.items():
+    assert len(shares) == 5 * len(totals)
+    for (policy, bin_), (n, share) in shares.items():
         assert n == counts[policy, bin_]
         assert share == pytest.approx(n / totals[policy])
 
@@ -445,8 +445,8 @@ def test_compute_optimal_is_the_best_method_of_each_bucket(database: Path) -> No
             return {problem: value for part in parts for problem, value in part.items()}
 
         prm = prms[row["prm_title"]]
-        found = dict(zip(row["problem_ids"], row["accuracies"], strict=True))
-        assert found == pytest.approx(total(prm, row["budget"]))
+        by_problem = dict(zip(row["problem_ids"], row["accuracies"], strict=True))
+        assert by_problem == pytest.approx(total(prm, row["budget"]))
         at_top = {prm[0]: sum(total(prm[0], 256).values()) for prm in PRMS[:3]}
         assert at_top[prm] == pytest.approx(max(at_top.values()))
 

@@ -22,8 +22,8 @@ CONFIDENCES = (0.8, 0.9, 0.95, 0.99)
 def test_wilsons_interval(n: int, share: float, confidence: float) -> None:
     k = round(n * share)
     expected = stats.binomtest(k, n).proportion_ci(confidence, method="wilson")
-    found = [float(end) for end in wilson_interval(k, n, confidence)]
-    assert found == pytest.approx([expected.low, expected.high], abs=1e-12)
+    interval = [float(end) for end in wilson_interval(k, n, confidence)]
+    assert interval == pytest.approx([expected.low, expected.high], abs=1e-12)
 
 
 @pytest.mark.parametrize("confidence", CONFIDENCES)
@@ -47,34 +47,34 @@ small = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=2, ma
 @settings(deadline=None)
 def test_rank_correlation_and_its_permutations(pairs: list[tuple[int, int]]) -> None:
     x, y = (list(column) for column in zip(*pairs, strict=True))
-    found = rank_correlation(x, y)
+    correlation = rank_correlation(x, y)
     if len(set(x)) == 1 or len(set(y)) == 1:
-        assert found is None
+        assert correlation is None
         return
     ranks = stats.rankdata(x)
 
     def rho(order: np.ndarray) -> float:
         return float(np.corrcoef(ranks, stats.rankdata(order))[0, 1])
 
-    assert found is not None
-    assert found.rho == pytest.approx(float(stats.spearmanr(x, y).statistic))
+    assert correlation is not None
+    assert correlation.rho == pytest.approx(float(stats.spearmanr(x, y).statistic))
     # Two-sided as here: as far from 0. SciPy doubles the smaller tail, which ties make asymmetric.
     test = stats.permutation_test(
         (y,), lambda order: abs(rho(order)), permutation_type="pairings", alternative="greater"
     )
-    assert found.p_value == pytest.approx(test.pvalue)
+    assert correlation.p_value == pytest.approx(test.pvalue)
 
 
 @given(st.lists(st.one_of(st.integers(0, 5), st.just(math.nan)), min_size=1, max_size=12))
 def test_ranks_with_ties(scores: list[float]) -> None:
     expected = stats.rankdata(scores, nan_policy="omit")
-    (found,) = ranks_with_ties(np.array([scores], dtype=np.float64))
-    np.testing.assert_array_equal(found, expected)
+    (ranks,) = ranks_with_ties(np.array([scores], dtype=np.float64))
+    np.testing.assert_array_equal(ranks, expected)
 
 
 @given(st.integers(0, 600), st.floats(0, 1), st.floats(0.01, 0.5), st.floats(0.51, 0.99))
 def test_chances_of_buckets(n: int, share: float, medium: float, easy: float) -> None:
     c = round(n * share)
     low, high = stats.beta.cdf([medium, easy], c + 1, n - c + 1)
-    (found,) = bucket_probabilities([c], [n], easy, medium)
-    np.testing.assert_allclose(found, [1 - high, high - low, low], atol=1e-9)
+    (chances,) = bucket_probabilities([c], [n], easy, medium)
+    np.testing.assert_allclose(chances, [1 - high, high - low, low], atol=1e-9)

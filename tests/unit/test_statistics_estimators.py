@@ -255,9 +255,9 @@ def test_ragged_pools_equal_their_own_pools_wherever_the_gaps_are() -> None:
             plurality_at_k(alone[0], alone[1], ks),
             *weighted_vote_at_k(alone[0], alone[1], np.exp(alone[2])[None], ks, 50, 0),
         ]
-        for together, apart in zip(ragged, expected, strict=True):
+        for together, single in zip(ragged, expected, strict=True):
             whole = together[0, row] if together.ndim == 3 else together[row]
-            np.testing.assert_array_equal(whole, apart.reshape(-1))
+            np.testing.assert_array_equal(whole, single.reshape(-1))
             assert np.array_equal(np.isnan(whole), ~reachable)
 
 

@@ -91,8 +91,10 @@ def covered(
             + 30 * rng.normal(size=(n_problems, n_cases))
         )
         weights = rng.multinomial(n_problems, np.full(n_problems, 1 / n_problems), size=200)
-        found = in_general(values.mean(axis=0), weights @ values / n_problems, n_problems, factors)
-        low, high = found.limits(0.95)
+        estimate = in_general(
+            values.mean(axis=0), weights @ values / n_problems, n_problems, factors
+        )
+        low, high = estimate.limits(0.95)
         n_hit += low <= 0 <= high
     return n_hit / repetitions
 

@@ -282,9 +282,9 @@ def test_a_bucket_is_as_often_wrong_as_is_said() -> None:
         for i, bucket in enumerate(BUCKETS):
             np.testing.assert_allclose(chances[:, i].mean(), np.mean(truly == bucket), atol=0.01)
             # Of those that are seen in one bucket, too.
-            here = seen == bucket
-            assert chances[here, i].mean() == pytest.approx(
-                np.mean(truly[here] == bucket), abs=0.02
+            in_bucket = seen == bucket
+            assert chances[in_bucket, i].mean() == pytest.approx(
+                np.mean(truly[in_bucket] == bucket), abs=0.02
             )
     assert bucket_probabilities([], []).shape == (0, 3)
     np.testing.assert_allclose(bucket_probabilities([3], [5], easy=1.0, medium=0.5)[0, 0], 0)

@@ -23,6 +23,6 @@ def test_no_spread_has_no_correlation() -> None:
 
 
 def test_many_values_are_judged_by_random_orders() -> None:
-    found = rank_correlation(range(12), range(12))
-    assert found is not None
-    assert found.p_value < 1e-3
+    correlation = rank_correlation(range(12), range(12))
+    assert correlation is not None
+    assert correlation.p_value < 1e-3

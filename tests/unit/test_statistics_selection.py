@@ -213,19 +213,19 @@ def test_intervals_of_a_choice_cover() -> None:
     """Where two PRMs are equal and their methods nearly so, much of what varies is the choice."""
     random = np.random.default_rng(1)
     truth = np.array([[0.8, 0.5, 0.2], [0.78, 0.52, 0.25], [0.7, 0.55, 0.22], [0.8, 0.45, 0.3]])
-    found: dict[str, list[tuple[float, float, float]]] = {"gap": [], "in": [], "out": []}
+    drawn: dict[str, list[tuple[float, float, float]]] = {"gap": [], "in": [], "out": []}
     for seed in range(150):
         buckets = random.integers(0, 3, 150)
         outcomes = (random.random((2, 4, 150)) < truth[:, buckets]).astype(float)
         weights = bootstrap_weights(150, 80, seed)
         choice = choose([fit(outcome, buckets, weights, repeats=2) for outcome in outcomes])
-        found["gap"].append(choice.optimism_gap)
+        drawn["gap"].append(choice.optimism_gap)
         for name, selection in (("in", choice.in_sample), ("out", choice.cross_fitted)):
             interval = mean_interval(selection.accuracy[:, None], weights)
             mean, low, high = (float(part[0]) for part in interval[:3])
             ratio = choice.widening if name == "out" else 1
-            found[name].append((mean, mean - ratio * (mean - low), mean + ratio * (high - mean)))
-    for name, estimates in found.items():
+            drawn[name].append((mean, mean - ratio * (mean - low), mean + ratio * (high - mean)))
+    for name, estimates in drawn.items():
         mean = np.mean([value for value, _, _ in estimates])
         covered = np.mean([low <= mean <= high for _, low, high in estimates])
         assert covered > 0.9, (name, covered)
@@ -241,8 +241,8 @@ def test_without_a_choice_nothing_is_widened() -> None:
 def test_replicates_select_again_as_if_problems_were_repeated() -> None:
     """A replicate's in-sample sum is that of a study with these problems repeated."""
     weights = bootstrap_weights(30, 2, seed=6)
-    found = fit(OUTCOMES, LABELS, weights)
-    for weight, best in zip(weights, found.best[1:], strict=True):
+    selection = fit(OUTCOMES, LABELS, weights)
+    for weight, best in zip(weights, selection.best[1:], strict=True):
         rows = np.repeat(np.arange(30), weight.astype(int))
         again = select_in_sample(OUTCOMES[:, rows], LABELS[rows]).accuracy
         assert best == pytest.approx(again.sum())

@@ -53,30 +53,30 @@ def test_majority_voting_stops_as_in_every_order(
     labels: list[int], truth: list[float], rule: str
 ) -> None:
     caps = [2, 5, 6]
-    found = majority_stopped([labels], np.array([truth], dtype=float), caps, 4000, 0)[rule]
+    stopped = majority_stopped([labels], np.array([truth], dtype=float), caps, 4000, 0)[rule]
     for i, cap in enumerate(caps):
         right, drawn = by_hand(labels, truth, cap, rule)
-        assert found.correct[0, i] == pytest.approx(right, abs=0.03)
-        assert found.samples[0, i] == pytest.approx(drawn, abs=4 * found.error[0, i] + 1e-9)
+        assert stopped.correct[0, i] == pytest.approx(right, abs=0.03)
+        assert stopped.samples[0, i] == pytest.approx(drawn, abs=4 * stopped.error[0, i] + 1e-9)
 
 
 def test_what_is_certain_is_the_vote_of_all() -> None:
     rng = np.random.default_rng(0)
     labels = rng.integers(-1, 4, (20, 12))
     truth = (labels == 1).astype(float)
-    found = majority_stopped(labels, truth, [4, 12], 2000, 1)["certain"]
+    stopped = majority_stopped(labels, truth, [4, 12], 2000, 1)["certain"]
     exact = plurality_at_k(labels, truth, [4, 12])
-    assert found.correct[:, 1] == pytest.approx(exact[:, 1])
-    assert found.correct[:, 0] == pytest.approx(exact[:, 0], abs=0.05)
-    assert (found.samples <= [4, 12]).all()
-    assert (found.samples[:, 1] < 12).any()
+    assert stopped.correct[:, 1] == pytest.approx(exact[:, 1])
+    assert stopped.correct[:, 0] == pytest.approx(exact[:, 0], abs=0.05)
+    assert (stopped.samples <= [4, 12]).all()
+    assert (stopped.samples[:, 1] < 12).any()
 
 
 def test_ragged_pools_are_counted_by_what_they_have() -> None:
     truth = np.array([[1, 1, np.nan, 0.0], [1, 0, 1, 1.0]])
-    found = majority_stopped(np.zeros((2, 4), dtype=int), truth, [4], 10, 0)["certain"]
-    assert np.isnan(found.correct[0, 0])
-    assert found.samples[1, 0] == 3
+    stopped = majority_stopped(np.zeros((2, 4), dtype=int), truth, [4], 10, 0)["certain"]
+    assert np.isnan(stopped.correct[0, 0])
+    assert stopped.samples[1, 0] == 3
 
 
 def test_confidence_is_that_of_the_beta_distribution() -> None:

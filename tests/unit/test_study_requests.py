@@ -43,15 +43,15 @@ def places(plan: StudyPlan) -> Iterator[tuple[str, Any]]:
     for task in study.tasks:
         yield "examination", SimpleNamespace(task=task, policy=None, **none)
         for policy in study.policies:
-            here = {"task": task, "policy": policy, "origin": "run"}
+            place = {"task": task, "policy": policy, "origin": "run"}
             for rule in ("samples", "answers", "checks", "estimates"):
-                yield rule, SimpleNamespace(**here, prm=None)
-            yield "samples", SimpleNamespace(**here, prm=None, shard="2-of-3")
+                yield rule, SimpleNamespace(**place, prm=None)
+            yield "samples", SimpleNamespace(**place, prm=None, shard="2-of-3")
             for prm in study.prms_of(policy):
                 for rule in ("scores", "searches"):
-                    yield rule, SimpleNamespace(**here, prm=prm)
-                    yield rule, SimpleNamespace(**here, prm=prm, shard="2-of-3")
-    for task in dict.fromkeys(found.task for found in plan.collections if found.policy):
+                    yield rule, SimpleNamespace(**place, prm=prm)
+                    yield rule, SimpleNamespace(**place, prm=prm, shard="2-of-3")
+    for task in dict.fromkeys(entry.task for entry in plan.collections if entry.policy):
         for rule in ("answers", "estimates"):
             place = {"task": task, "policy": "every-collection", "origin": "adopted", "prm": None}
             yield rule, SimpleNamespace(**place)
@@ -61,23 +61,23 @@ def digests(name: str) -> dict[str, str]:
     """One digest a rule, over the parameters of all its jobs in the order of the study; and of the
     files that they make, the cells, and the directories of the store."""
     plan = StudyPlan(load_study(ROOT / "config" / f"{name}.yaml"))
-    found: dict[str, list[Any]] = {}
+    requests: dict[str, list[Any]] = {}
     drawn = any(cell.pool == "evaluation" for cell in Grid(plan.study))
     for rule, place in places(plan):
         if rule in {"checks", "examination"} and not drawn:
             continue
-        found.setdefault(rule, []).append(getattr(plan, rule)(place))
-    found["database"] = [plan.database()]
-    found["files"] = [
+        requests.setdefault(rule, []).append(getattr(plan, rule)(place))
+    requests["database"] = [plan.database()]
+    requests["files"] = [
         plan.description, *plan.problem_tables, *plan.estimate_tables, *plan.ability_tables,
     ]  # fmt: skip
     storage = Storage.of(plan.study)
-    found["store"] = [
+    requests["store"] = [
         [cell.directory, list(tables)] for cell, tables in all_partitions(plan.study, storage.store)
     ]
     cells = coverage(plan.study).select("task", "policy", "prm", "method", "budget", "n_needed")
-    found["cells"] = [list(row) for row in cells.iter_rows()]
-    return {rule: digest({"all": texts}) for rule, texts in found.items()}
+    requests["cells"] = [list(row) for row in cells.iter_rows()]
+    return {rule: digest({"all": texts}) for rule, texts in requests.items()}
 
 
 METHODS = get_args(Method)
@@ -126,14 +126,14 @@ def texts() -> dict[str, list[str]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
         plan = StudyPlan(load_study(ROOT / "config/config.yaml"))
-        found = {"describe-study": [plan.database()]}
-        found["train-micro-model"] = [
+        requests = {"describe-study": [plan.database()]}
+        requests["train-micro-model"] = [
             plan.micro_recipe(SimpleNamespace(micro_prm=name)) for name in RECIPES
         ]
         for rule, place in places(plan):
-            found.setdefault(VERBS[rule], []).append(getattr(plan, rule)(place))
-    assert found.keys() == set(VERBS.values())
-    return found
+            requests.setdefault(VERBS[rule], []).append(getattr(plan, rule)(place))
+    assert requests.keys() == set(VERBS.values())
+    return requests
 
 
 @pytest.mark.parametrize("verb", VERBS.values())
@@ -191,8 +191,8 @@ def test_requests_and_directories_are_what_they_were(
 
 
 def write_expected() -> None:
-    found = {name: digests(name) for name in STUDIES}
-    EXPECTED.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
+    expected = {name: digests(name) for name in STUDIES}
+    EXPECTED.write_text(json.dumps(expected, indent=1, sort_keys=True) + "\n")
 
 
 if __name__ == "__main__":

@@ -126,7 +126,7 @@ def test_single_prms_are_searched_with_at_budgets_of_their_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("keys", "told"),
+    ("keys", "parts"),
     [
         ({"overrides": {"Qwen2.5-0.5B": {}}}, ["overrides.Qwen2.5-0.5B", f"did you mean {SMALL}"]),
         (
@@ -159,11 +159,11 @@ def test_single_prms_are_searched_with_at_budgets_of_their_own() -> None:
     ],
 )
 def test_what_is_wrong_is_told_with_its_place_and_a_cure(
-    keys: dict[str, Any], told: list[str]
+    keys: dict[str, Any], parts: list[str]
 ) -> None:
     text = message(**keys)
     assert "varied.yaml" in text
-    for part in told:
+    for part in parts:
         assert part in text
 
 

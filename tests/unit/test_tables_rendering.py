@@ -78,16 +78,16 @@ def records(table: Table) -> list[dict[str, str]]:
 
 def test_abilities_of_prms_are_those_of_the_query(database: Path) -> None:
     rows = run_query("prm_failures", database, PARAMETERS)
-    found = records(tabulate("prm_ability", database))
-    assert [(row["prm"], row["policy"]) for row in found] == [
+    records_of = records(tabulate("prm_ability", database))
+    assert [(row["prm"], row["policy"]) for row in records_of] == [
         (prm[1], policy)
         for prm in PRMS[:2]
         for policy in ("all", *(POLICIES[i][1] for i in (0, 1, 4)))
     ]
     f1 = [100 * row["value"] for row in rows if row["measure"] == "f1"]
-    assert [float(row["f1_percent"]) for row in found] == pytest.approx(f1)
-    assert {row["length_bias_correlation"] for row in found[4:]} == {""}
-    assert all("undefined: length_bias_correlation" in row["note"] for row in found[4:])
+    assert [float(row["f1_percent"]) for row in records_of] == pytest.approx(f1)
+    assert {row["length_bias_correlation"] for row in records_of[4:]} == {""}
+    assert all("undefined: length_bias_correlation" in row["note"] for row in records_of[4:])
 
 
 def test_wrong_buckets_add_up(database: Path) -> None:
@@ -137,13 +137,13 @@ def test_efficiency_gain_matches_a_walk_along_the_curve(
     voted: list[int], scaled: list[int]
 ) -> None:
     budgets = [4, 16, 64, 256]
-    found = efficiency_gain(budgets, voted, budgets, scaled)
+    gain = efficiency_gain(budgets, voted, budgets, scaled)
     expected, expected_relation = dense_efficiency(
         dict(zip(budgets, map(float, voted), strict=True)),
         dict(zip(budgets, map(float, scaled), strict=True)),
     )
-    assert {"exact": "=", "lower_bound": ">", "upper_bound": "<"}[found.kind] == expected_relation
-    assert found.gain == pytest.approx(expected, rel=1e-3)
+    assert {"exact": "=", "lower_bound": ">", "upper_bound": "<"}[gain.kind] == expected_relation
+    assert gain.gain == pytest.approx(expected, rel=1e-3)
 
 
 def test_gains_are_those_of_the_definition(database: Path) -> None:
@@ -222,9 +222,9 @@ def test_what_has_not_been_run_says_so(database: Path, empty: Path) -> None:
     assert row["note"].startswith("not run: cot_percent, performance_gain_percent")
     assert float(row["compute_optimal_percent"]) > 0
     with opened(empty):
-        found = {name: records(tabulate(name, empty)) for name in TABLES}
+        tables = {name: records(tabulate(name, empty)) for name in TABLES}
     for name in TABLES:
-        for record in found[name]:
+        for record in tables[name]:
             # Rows that only repeat what is printed have nothing that could be run.
             assert re.search("not run|printed", record.get(NOTE) or " ".join(record.values()))
             for field, value in record.items():
@@ -338,8 +338,8 @@ def test_another_grader_moves_accuracy_by_the_answers_that_it_judges_differently
     }  # fmt: skip
     for row in measured:
         keys = "difference_points", "accuracy_percent", "other_accuracy_percent"
-        difference, here, there = (float(row[key]) for key in keys)
-        assert difference == pytest.approx(there - here, abs=1e-6)
+        difference, ours, other = (float(row[key]) for key in keys)
+        assert difference == pytest.approx(other - ours, abs=1e-6)
         assert (difference > 0) == (row["judged_differently"] == "1")
         assert float(row["difference_points_low"]) <= difference
 
@@ -425,12 +425,12 @@ def test_printed_rows_are_recounted_with_prm_and_active_parameters(database: Pat
 
 
 def test_what_only_the_paper_ran_stands_below(database: Path) -> None:
-    found = records(tabulate("table_3", database))
-    gpt = next(row for row in found if row["model"] == "GPT-4o†")
+    rows = records(tabulate("table_3", database))
+    gpt = next(row for row in rows if row["model"] == "GPT-4o†")
     assert gpt["math500_percent_printed"] == "74.6"
     assert gpt["aime24_percent"] == ""
     assert gpt["note"].startswith("not printed: parameters, budget_samples, ")
-    llama = [row for row in found if row["model"] == "Llama-3.2-3B-Instruct"]
+    llama = [row for row in rows if row["model"] == "Llama-3.2-3B-Instruct"]
     assert [row["method"] for row in llama] == [
         "CoT", "compute-optimal TTS", "compute-optimal TTS, cross-fitted",
     ]  # fmt: skip
@@ -578,9 +578,9 @@ def test_files_are_the_same_bytes_again(
         for name, table in tables.items():
             outputs = {suffix: tmp_path / f"{name}.{suffix}" for suffix in ("csv", "md", "tex")}
             write_table(name, database, outputs)
-            found = [outputs[suffix].read_bytes() for suffix in ("csv", "md", "tex")]
+            contents = [outputs[suffix].read_bytes() for suffix in ("csv", "md", "tex")]
             made = table.csv(), table.markdown(), table.latex()
-            assert found == [text.encode() for text in made]
+            assert contents == [text.encode() for text in made]
 
 
 def test_wrong_requests_are_explained(database: Path) -> None:
@@ -617,10 +617,10 @@ def test_table_3_gives_a_policys_larger_budget_a_line_beside_what_is_printed_for
     )
     names = [column.name for column in table.columns]
     n, shown = names.index("budget_samples"), names.index("math500_percent")
-    found = {row[n]: row[shown] for row in table.rows}
-    assert set(found) == {256, 512}
+    shown_at = {row[n]: row[shown] for row in table.rows}
+    assert set(shown_at) == {256, 512}
     for budget, value, paper in ((256, 60.0, 66.2), (512, 70.0, 72.2)):
-        cell = found[budget]
+        cell = shown_at[budget]
         assert isinstance(cell, Compared)
         assert cell.estimate is not None
         assert cell.printed is not None

@@ -252,9 +252,9 @@ def test_published_and_fetched_in_any_order_all_take_the_same_units_whole(
             assert is_complete(of[who])
         third = study(tmp_path / f"third{number}")
         do(third, "fetch", address)
-        found = [content(one) for one in (of["a"], of["b"], third)]
-        expected = expected or found[0]
-        assert all(one == expected for one in found), order
+        contents = [content(one) for one in (of["a"], of["b"], third)]
+        expected = expected or contents[0]
+        assert all(one == expected for one in contents), order
         costs = [unit_costs(one, tmp_path) for one in (of["a"], of["b"], third)]
         assert costs[0] == costs[1] == costs[2]
 
@@ -285,8 +285,8 @@ def test_what_a_method_costs_does_not_depend_on_what_is_asked_for(
     for budgets in ([4, 16, 64, 256], [4, 16], [16]):
         asked = {"budgets": budgets, "search_budgets": budgets[:2]}
         of = load_study("config/config.yaml", asked)
-        for key, found in unit_costs(of, tmp_path).items():
-            assert found == costs.setdefault(key, found)
+        for key, unit_cost in unit_costs(of, tmp_path).items():
+            assert unit_cost == costs.setdefault(key, unit_cost)
     of = load_study("config/config.yaml")
     for prm in of.prms[:2]:
         spec = cells.search_spec(of, TASK, POLICIES[0], prm, "dvts", 16)

@@ -70,9 +70,9 @@ def test_bytes_that_are_no_table_fail_instead_of_crashing() -> None:
 
 def test_the_page_escapes_what_the_files_say() -> None:
     evil = "</td><script>alert(1)</script>"
-    found = Verification("micro", (Check(1, evil, False, (evil,)),), (("claim",), (evil,)))
-    assert "<script" not in found.html
-    assert "1 of 1 checks failed" in found.html
+    verification = Verification("micro", (Check(1, evil, False, (evil,)),), (("claim",), (evil,)))
+    assert "<script" not in verification.html
+    assert "1 of 1 checks failed" in verification.html
 
 
 def test_a_packed_file_reads_as_it_was_written_and_damaged_ones_as_nothing(tmp_path: Path) -> None:

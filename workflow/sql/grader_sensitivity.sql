@@ -11,14 +11,14 @@ verdicts AS (
             policy,
             problem_id,
             answer,
-            coalesce(correct, FALSE) AS here,
+            coalesce(correct, FALSE) AS right_by_ours,
             coalesce(official_correct, FALSE) AS official,
             coalesce(plain_correct, FALSE) AS "math-verify"
         FROM pools
         WHERE pool = 'evaluation'
     )
     ON official, "math-verify"
-    INTO NAME grader VALUE there
+    INTO NAME grader VALUE right_by_other
 ),
 pairs AS (
     SELECT
@@ -26,8 +26,8 @@ pairs AS (
         policy,
         grader,
         count(*) AS n_pairs,
-        count(*) FILTER (here AND NOT there) AS n_right_here_only,
-        count(*) FILTER (there AND NOT here) AS n_right_there_only
+        count(*) FILTER (right_by_ours AND NOT right_by_other) AS n_right_by_ours_only,
+        count(*) FILTER (right_by_other AND NOT right_by_ours) AS n_right_by_other_only
     FROM (SELECT DISTINCT * FROM verdicts)
     GROUP BY ALL
 ),
@@ -36,16 +36,16 @@ accuracies AS (
         task,
         policy,
         grader,
-        list(here ORDER BY problem_id) AS accuracies,
-        list(there ORDER BY problem_id) AS other_accuracies
+        list(accuracy ORDER BY problem_id) AS accuracies,
+        list(other_accuracy ORDER BY problem_id) AS other_accuracies
     FROM (
         SELECT
             task,
             policy,
             grader,
             problem_id,
-            avg(here::INTEGER) AS here,
-            avg(there::INTEGER) AS there
+            avg(right_by_ours::INTEGER) AS accuracy,
+            avg(right_by_other::INTEGER) AS other_accuracy
         FROM verdicts
         GROUP BY ALL
     )
@@ -59,8 +59,8 @@ SELECT
     graders.grader,
     graders.title AS grader_title,
     pairs.n_pairs,
-    pairs.n_right_here_only,
-    pairs.n_right_there_only,
+    pairs.n_right_by_ours_only,
+    pairs.n_right_by_other_only,
     accuracies.accuracies,
     accuracies.other_accuracies,
     settings.replicates,

@@ -152,12 +152,12 @@ def _from_folder(
     def refuse(error: OSError) -> None:
         raise error
 
-    for here, subfolders, files in os.walk(folder, onerror=refuse):
+    for root, subfolders, files in os.walk(folder, onerror=refuse):
         subfolders.sort()
         # os.walk does not enter links to folders; they are named here like any other link.
-        links = [name for name in subfolders if Path(here, name).is_symlink()]
+        links = [name for name in subfolders if Path(root, name).is_symlink()]
         for name in sorted(files + links):
-            path = Path(here, name)
+            path = Path(root, name)
             shown = path.relative_to(folder).as_posix()
             if not _is_wanted(shown, only):
                 continue

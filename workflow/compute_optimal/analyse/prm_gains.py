@@ -149,7 +149,7 @@ def examine_gains(
     ``discriminations``: task, policy, prm, discrimination (%); ``problems``: task, problem_id.
     """
     rows: dict[str, list[tuple[object, ...]]] = {name: [] for name in TABLES}
-    for (task,), here in outcomes.group_by("task", maintain_order=True):
+    for (task,), of_task in outcomes.group_by("task", maintain_order=True):
         ids = problems.filter(task=task)["problem_id"].to_list()
         f1 = dict(abilities.filter(task=task).select("prm", "f1").iter_rows())
         told_apart = {
@@ -165,7 +165,7 @@ def examine_gains(
             .select("policy", "prm", "budget", "widening")
             .iter_rows()
         }
-        table = _Outcomes.of(here, chosen, ids, settings)
+        table = _Outcomes.of(of_task, chosen, ids, settings)
         weights = problem_weights(ids, settings.replicates, settings.seed)
         compared = [
             (series, known)

@@ -168,15 +168,15 @@ def select_strategies(
         for (budget, name), cell in cells.items():
             run_at.setdefault(budget, []).extend([name] if cell.n_strategies else [])
         for budget, run in run_at.items():
-            here = {prm: cells[budget, prm] for prm in run}
+            cell_of_prm = {prm: cells[budget, prm] for prm in run}
             last = max(other for other, at_other in run_at.items() if at_other == run)
             deciding = [cells[last, prm].fit for prm in run]
             of_budget = scoring, voting, budget
             asked: list[tuple[str | None, list[_Cell], Choice]] = [
                 (prm, [cell], choose([cell.fit], confidence=confidence))
-                for prm, cell in here.items()
+                for prm, cell in cell_of_prm.items()
             ]
-            every = [*here.values()]
+            every = [*cell_of_prm.values()]
             chosen = choose([cell.fit for cell in every], deciding, confidence)
             for prm, some, choice in (*asked, (None, every, chosen)):
                 of_all = _selections(prm, some, choice, labels, fixed)

@@ -301,29 +301,29 @@ class Partition:
             }
             if any(of not in KEYS for _, of in named.values()):
                 raise OtherLayoutError(str(folder))
-            here = {name: path for name, (path, of) in named.items() if of == table}
-            if here:
+            paths = {name: path for name, (path, of) in named.items() if of == table}
+            if paths:
                 self._check_spec(folder)
             if not root.writable:
                 listed = {
                     name for name in root.listed(self.directory) if name.startswith(f"{table}-")
                 }
                 if listed_only:
-                    here = {name: here[name] for name in listed & here.keys()}
-                    listed &= here.keys()
-                if lost := sorted(listed - here.keys()):
+                    paths = {name: paths[name] for name in listed & paths.keys()}
+                    listed &= paths.keys()
+                if lost := sorted(listed - paths.keys()):
                     raise StudyError(
                         f"a shipped part is missing: {lost[0]}",
                         where=str(folder),
                         cure="restore it from version control, or fetch the store again",
                     )
-                if foreign := sorted(here.keys() - listed):
+                if foreign := sorted(paths.keys() - listed):
                     raise StudyError(
                         f"a part is not in the manifest: {foreign[0]}",
                         where=str(folder),
                         cure=f"publish to {root.path} again, which lists it, or remove it",
                     )
-            files += [here[name] for name in sorted(here)]
+            files += [paths[name] for name in sorted(paths)]
         return files
 
     def _check_spec(self, folder: Path) -> None:

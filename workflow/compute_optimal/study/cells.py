@@ -186,7 +186,7 @@ def _walk(study: Study) -> Iterator[Cell]:
         parts = list(_parts(study, task, policy))
         if not parts:
             continue
-        here = (task, policy)
+        pair = (task, policy)
         unscored = _needs(study, policy, parts, None)
         of_prms = {prm: _needs(study, policy, parts, prm) for prm in study.prms_of(policy)}
         majority, scored = unscored["majority"], [needs["best_of_n"] for needs in of_prms.values()]
@@ -197,21 +197,21 @@ def _walk(study: Study) -> Iterator[Cell]:
         rated += [item for item, part in parts if part.methods == ()]
         if not rated:
             continue
-        yield _pool(study, *here, "difficulty", study.difficulty.n_samples, {0: rated})
+        yield _pool(study, *pair, "difficulty", study.difficulty.n_samples, {0: rated})
         if cot := unscored["cot"]:
-            yield _pool(study, *here, "greedy", 1, {1: cot[min(cot)]})
+            yield _pool(study, *pair, "greedy", 1, {1: cot[min(cot)]})
         drawn = _united([majority, *scored])
         if drawn:
-            cell = _pool(study, *here, "evaluation", max(drawn), drawn)
+            cell = _pool(study, *pair, "evaluation", max(drawn), drawn)
             yield replace(cell, budgets=tuple(sorted(majority)))
         for prm, needs in of_prms.items():
             if best_of_n := needs["best_of_n"]:
                 spec, top = score_spec(study, task, policy, prm), max(best_of_n)
                 yield Cell(
-                    "step_scores", *here, prm, "best_of_n", top, top, spec, "evaluation",
+                    "step_scores", *pair, prm, "best_of_n", top, top, spec, "evaluation",
                     tuple(sorted(best_of_n)), _by_item(best_of_n),
                 )  # fmt: skip
-            yield from _searches(study, *here, prm, needs)
+            yield from _searches(study, *pair, prm, needs)
 
 
 def _parts(study: Study, task: str, policy: str) -> Iterator[tuple[str | None, Part]]:
@@ -392,16 +392,16 @@ def searches(study: Study, task: str, policy: str, prm: str) -> list[Cell]:
 
 
 def _searches(study: Study, task: str, policy: str, prm: str, needs: _Needs) -> Iterator[Cell]:
-    here = Job("searches", task, policy, prm)
+    job = Job("searches", task, policy, prm)
     beam, dvts = needs["beam_search"], needs["dvts"]
     for budget in sorted(beam):
         spec = search_spec(study, task, policy, prm, "beam_search", budget)
         items = _by_item({budget: beam[budget]})
-        yield Cell(*here, "beam_search", budget, 1, spec, None, (budget,), items)
+        yield Cell(*job, "beam_search", budget, 1, spec, None, (budget,), items)
     if dvts:
         top, budgets = max(dvts), tuple(sorted(dvts))
         spec = search_spec(study, task, policy, prm, "dvts", top)
-        yield Cell(*here, "dvts", top, top // study.beam_width, spec, None, budgets, _by_item(dvts))
+        yield Cell(*job, "dvts", top, top // study.beam_width, spec, None, budgets, _by_item(dvts))
 
 
 def task_spec(task: TaskEntry) -> dict[str, Any]:

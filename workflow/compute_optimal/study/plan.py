@@ -818,8 +818,8 @@ def _receipt_stem(job: Job) -> str:
 
 def _shown(file: Path | str) -> Path:
     """A path as people write it: relative where it lies below the working directory."""
-    path, here = Path(file), Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
+    path, folder = Path(file), Path.cwd()
+    return path.relative_to(folder) if path.is_relative_to(folder) else path
 
 
 class _WithErrorsInWords:

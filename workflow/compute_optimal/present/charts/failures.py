@@ -59,14 +59,16 @@ def failure_rates(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
     }
 
     def panel(measure: str, text: str) -> Panel:
-        here = [row for row in rows if row["measure"] == measure and row["value"] is not None]
-        unknown = [name for prm, name in prms.items() if prm not in {row["prm"] for row in here}]
+        of_measure = [row for row in rows if row["measure"] == measure and row["value"] is not None]
+        unknown = [
+            name for prm, name in prms.items() if prm not in {row["prm"] for row in of_measure}
+        ]
         scale = 1 if measure in LENGTH else 100
 
         def paint(axes: Axes) -> None:
             if measure in LENGTH:
                 axes.axvline(0, color=style.FAINT, linewidth=0.8)
-            for row in here:
+            for row in of_measure:
                 place = float([*prms].index(row["prm"]))
                 look = looks.get(row["policy"])
                 if look is not None:
@@ -85,9 +87,9 @@ def failure_rates(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
                     label=row["prm"] if look is None else f"{row['prm']}|{row['policy']}",
                 )
 
-        note = f"not measured: {', '.join(unknown)}" if unknown and here else ""
+        note = f"not measured: {', '.join(unknown)}" if unknown and of_measure else ""
         return Panel(
-            measure, text, paint if here else None, f"{style.NOT_RUN}, or not defined", note
+            measure, text, paint if of_measure else None, f"{style.NOT_RUN}, or not defined", note
         )
 
     def prepared(low: float, high: float, ticks: Sequence[float]) -> Paint:

@@ -110,9 +110,9 @@ def _data(
     data_of_cells = []
     for (task, policy), group in groupby(shown, key=lambda row: (row["task"], row["policy"])):
         rows = list(group)
-        here = study, grid, storage, database, task, policy
+        context = study, grid, storage, database, task, policy
         made = [row for row in origins if (row["task"], row["policy"]) == (task, policy)]
-        cell = _Cell(*here, rows, made, budgets, list(names), texts)
+        cell = _Cell(*context, rows, made, budgets, list(names), texts)
         data_of_cells.append(cell.data())
     return {
         "study": study.name,

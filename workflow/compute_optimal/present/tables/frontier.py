@@ -67,8 +67,8 @@ def _table(rows: Sequence[Row], title: str, *, by_prm: bool) -> Table:
         # A policy that was run on one task only is not "not run" once more.
         if series is None and policy in with_results:
             continue
-        here = [row for row in printed if row.get("printed_budget") == beyond]
-        printed_here = _printed_of(here, policy, prm, series, by_prm=by_prm)
+        of_budget = [row for row in printed if row.get("printed_budget") == beyond]
+        printed_here = _printed_of(of_budget, policy, prm, series, by_prm=by_prm)
         matched |= {row["printed_rank"] for row in printed_here.values()}
         body.append(_line(series, of_task, printed_here, list(tasks), [*tasks.values()], extra))
     left = [row for row in printed if row["printed_rank"] not in matched]

@@ -45,5 +45,5 @@ def _row(row: Row) -> list[Cell]:
         mean_accuracy(other, resampling),
         mean_difference(other, own, resampling),
     )
-    counts = row["n_right_here_only"], row["n_right_there_only"]
+    counts = row["n_right_by_ours_only"], row["n_right_by_other_only"]
     return [*names, row["n_pairs"], sum(counts), *counts, *estimates]

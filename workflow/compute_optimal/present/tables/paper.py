@@ -125,14 +125,14 @@ def voting_methods(rows: Sequence[Row], title: str) -> Table:
         for budget in budgets or [None]:
             of_budget = [row for row in cells if row["budget"] == budget]
             for rule, name in _RULES.items():
-                here = {row["prm"]: row for row in of_budget if row["rule"] == rule}
+                by_prm = {row["prm"]: row for row in of_budget if row["rule"] == rule}
                 body.append(
                     [
                         cells[0]["policy_title"],
                         style.METHODS[cells[0]["method"]].short,
                         budget,
                         name,
-                        *(Compared(percent_of(here.get(prm)), None) for prm in prms),
+                        *(Compared(percent_of(by_prm.get(prm)), None) for prm in prms),
                     ]
                 )
     printed = {
