@@ -143,6 +143,34 @@ class Solutions:
         """Index of the first wrong step [solutions], -1 where there is none."""
         return _first(~self.correct)
 
+    @cached_property
+    def wrong(self) -> NDArray[np.bool_]:
+        """Solutions with a wrong step."""
+        return self.first_error >= 0
+
+    @cached_property
+    def right(self) -> NDArray[np.bool_]:
+        """Solutions of right steps that state an answer."""
+        return ~self.wrong & self.finished
+
+    @cached_property
+    def steps_before_error(self) -> NDArray[np.bool_]:
+        """Steps that are right and follow from right ones [solutions, steps].
+
+        None of a solution that is neither right nor wrong.
+        """
+        exists = np.arange(self.correct.shape[1]) < self.n_steps[:, None]
+        before = np.logical_and.accumulate(self.correct, axis=1) & exists
+        judged: NDArray[np.bool_] = before & (self.wrong | self.right)[:, None]
+        return judged
+
+    @cached_property
+    def comparable_steps(self) -> NDArray[np.bool_]:
+        """Right steps whose length may be compared: the closing step has a form of its own."""
+        closing = np.arange(self.correct.shape[1]) >= (self.n_steps - self.finished)[:, None]
+        comparable: NDArray[np.bool_] = self.steps_before_error & ~closing
+        return comparable
+
 
 @dataclass(frozen=True)
 class Verdicts:
@@ -180,71 +208,18 @@ class Verdicts:
             )
         return cls(of_these, _padded(scored["margins"].cast(pl.List(pl.Float64)), np.nan))
 
-    @property
-    def table(self) -> pl.DataFrame:
-        """``Solutions.table``, as are the next five what they are there."""
-        return self.solutions.table
-
-    @property
-    def problems(self) -> IntArray:
-        return self.solutions.problems
-
-    @property
-    def correct(self) -> NDArray[np.bool_]:
-        return self.solutions.correct
-
-    @property
-    def lengths(self) -> IntArray:
-        return self.solutions.lengths
-
-    @property
-    def finished(self) -> NDArray[np.bool_]:
-        return self.solutions.finished
-
-    @property
-    def first_error(self) -> IntArray:
-        return self.solutions.first_error
-
     @cached_property
     def first_flagged(self) -> IntArray:
         """Index of the first step scored below 0.5 [solutions], -1 where there is none."""
         return _first(self.margins < THRESHOLD)
 
     @cached_property
-    def wrong(self) -> NDArray[np.bool_]:
-        """Solutions with a wrong step."""
-        return self.first_error >= 0
-
-    @cached_property
-    def right(self) -> NDArray[np.bool_]:
-        """Solutions of right steps that state an answer."""
-        return ~self.wrong & self.finished
-
-    @cached_property
-    def steps_before_error(self) -> NDArray[np.bool_]:
-        """Steps that are right and follow from right ones [solutions, steps].
-
-        None of a solution that is neither right nor wrong.
-        """
-        exists = ~np.isnan(self.margins)
-        before = np.logical_and.accumulate(self.correct, axis=1) & exists
-        judged: NDArray[np.bool_] = before & (self.wrong | self.right)[:, None]
-        return judged
-
-    @cached_property
     def margin_of_error(self) -> FloatArray:
         """Margin of the first wrong step [solutions], NaN where there is none."""
-        rows = np.arange(len(self.problems))
-        margin: FloatArray = np.where(self.wrong, self.margins[rows, self.first_error], np.nan)
+        of = self.solutions
+        rows = np.arange(len(of.problems))
+        margin: FloatArray = np.where(of.wrong, self.margins[rows, of.first_error], np.nan)
         return margin
-
-    @cached_property
-    def comparable_steps(self) -> NDArray[np.bool_]:
-        """Right steps whose length may be compared: the closing step has a form of its own."""
-        n_steps = np.count_nonzero(~np.isnan(self.margins), axis=1)
-        closing = np.arange(self.margins.shape[1]) >= (n_steps - self.finished)[:, None]
-        comparable: NDArray[np.bool_] = self.steps_before_error & ~closing
-        return comparable
 
 
 def verdicts_of(
@@ -329,9 +304,9 @@ def _first(flags: NDArray[np.bool_]) -> IntArray:
 
 def _counts(verdicts: Verdicts, n_problems: int) -> FloatArray:
     """The counts of ``_COUNTS`` by problem: [problems, counts]."""
-    error, flagged = verdicts.first_error, verdicts.first_flagged
-    wrong, right = verdicts.wrong, verdicts.right
-    before = verdicts.steps_before_error
+    solutions, flagged = verdicts.solutions, verdicts.first_flagged
+    error, wrong, right = solutions.first_error, solutions.wrong, solutions.right
+    before = solutions.steps_before_error
     columns: dict[str, NDArray[Any]] = {
         "wrong": wrong,
         "located": wrong & (flagged == error),
@@ -345,7 +320,7 @@ def _counts(verdicts: Verdicts, n_problems: int) -> FloatArray:
         "passed_errors": wrong & (verdicts.margin_of_error >= THRESHOLD),
     }
     return np.stack(
-        [np.bincount(verdicts.problems, columns[name], n_problems) for name in _COUNTS], axis=1
+        [np.bincount(solutions.problems, columns[name], n_problems) for name in _COUNTS], axis=1
     )
 
 
@@ -429,12 +404,13 @@ class _LengthMoments:
 
     @classmethod
     def of(cls, verdicts: Verdicts, n_problems: int, weights: FloatArray) -> _LengthMoments:
-        used = verdicts.comparable_steps
+        solutions = verdicts.solutions
+        used = solutions.comparable_steps
         rows, positions = np.nonzero(used)
-        length = verdicts.lengths[used].astype(np.float64)
+        length = solutions.lengths[used].astype(np.float64)
         margin = verdicts.margins[used]
         n_positions = used.shape[1]
-        cell = verdicts.problems[rows] * n_positions + positions
+        cell = solutions.problems[rows] * n_positions + positions
         shape = n_problems, n_positions
         sums = np.stack(
             [

@@ -34,7 +34,7 @@ CASES = Columns(
     },
 )
 
-Found = tuple[FloatArray, Mapping[str, IntArray]]
+Severities = tuple[FloatArray, Mapping[str, IntArray]]
 """Severity of each solution, NaN where the failure is not seen, and marks: name -> step index."""
 
 
@@ -48,40 +48,40 @@ def choose(verdicts: Mapping[str, Mapping[str, Verdicts]], task: str) -> pl.Data
     return pl.DataFrame([{"task": task, **row} for row in rows], CASES)
 
 
-def over_criticism(verdicts: Verdicts) -> Found:
+def over_criticism(verdicts: Verdicts) -> Severities:
     """A right step scored as wrong: the lowest score that a step of a right solution gets."""
-    margins = np.where(verdicts.right[:, None], verdicts.margins, np.nan)
+    margins = np.where(verdicts.solutions.right[:, None], verdicts.margins, np.nan)
     lowest = _argmin(margins)
     margin = _at(margins, lowest)
     return np.where(margin < THRESHOLD, -margin, np.nan), {"right, but scored low": lowest}
 
 
-def error_neglect(verdicts: Verdicts) -> Found:
+def error_neglect(verdicts: Verdicts) -> Severities:
     """A wrong step scored as right: the highest score of a first error, nothing being flagged."""
-    neglected = verdicts.wrong & (verdicts.first_flagged < 0)
+    neglected = verdicts.solutions.wrong & (verdicts.first_flagged < 0)
     severity = np.where(neglected, verdicts.margin_of_error, np.nan)
-    return severity, {"first error, not flagged": verdicts.first_error}
+    return severity, {"first error, not flagged": verdicts.solutions.first_error}
 
 
-def localisation_bias(verdicts: Verdicts) -> Found:
+def localisation_bias(verdicts: Verdicts) -> Severities:
     """Another step flagged instead: the largest gap between the first error and that step."""
-    error, flagged = verdicts.first_error, verdicts.first_flagged
-    misplaced = verdicts.wrong & (flagged >= 0) & (flagged != error)
+    error, flagged = verdicts.solutions.first_error, verdicts.first_flagged
+    misplaced = verdicts.solutions.wrong & (flagged >= 0) & (flagged != error)
     gap = verdicts.margin_of_error - _at(verdicts.margins, flagged)
     return np.where(misplaced, gap, np.nan), {"first error": error, "first flagged": flagged}
 
 
-def prefers_longer(verdicts: Verdicts) -> Found:
+def prefers_longer(verdicts: Verdicts) -> Severities:
     """Of two right steps in a row the longer one scored higher, by the largest gap."""
     return _length_pair(verdicts, 1)
 
 
-def prefers_shorter(verdicts: Verdicts) -> Found:
+def prefers_shorter(verdicts: Verdicts) -> Severities:
     """Of two right steps in a row the shorter one scored higher, by the largest gap."""
     return _length_pair(verdicts, -1)
 
 
-Rule = Callable[[Verdicts], Found]
+Rule = Callable[[Verdicts], Severities]
 FAILURES: Mapping[str, Rule] = {
     rule.__name__: rule
     for rule in (
@@ -97,13 +97,16 @@ DISAGREEMENT = "disagreement"
 """Two PRMs that choose different samples of one pool: the counterpart of Figure 12."""
 
 
-def _length_pair(verdicts: Verdicts, sign: int) -> Found:
-    usable = verdicts.comparable_steps & verdicts.right[:, None]
+def _length_pair(verdicts: Verdicts, sign: int) -> Severities:
+    usable = verdicts.solutions.comparable_steps & verdicts.solutions.right[:, None]
     margins = np.where(usable, verdicts.margins, np.nan)
     if margins.shape[1] < 2:
         nothing = np.zeros(len(margins), dtype=np.int64)
         return np.full(len(margins), np.nan), {"longer": nothing, "shorter": nothing}
-    higher, longer_by = -np.diff(margins, axis=1), -sign * np.diff(verdicts.lengths, axis=1)
+    higher, longer_by = (
+        -np.diff(margins, axis=1),
+        -sign * np.diff(verdicts.solutions.lengths, axis=1),
+    )
     # The step before is the longer one, or the one after.
     gaps = np.hstack(
         [np.where(longer_by > 0, higher, np.nan), np.where(longer_by < 0, -higher, np.nan)]
@@ -150,10 +153,10 @@ def _disagreement(verdicts: Mapping[str, Mapping[str, Verdicts]]) -> list[dict[s
         }
         # Two PRMs choose from the same samples only if they scored the same: where they did not,
         # those that scored what the one with the most samples did are compared.
-        samples = {prm: v[policy].table.select(_SAMPLE) for prm, v in verdicts.items()}
+        samples = {prm: v[policy].solutions.table.select(_SAMPLE) for prm, v in verdicts.items()}
         most = max(samples, key=lambda prm: samples[prm].height)
         full = [prm for prm, scored in samples.items() if scored.equals(samples[most])]
-        one = verdicts[most][policy]
+        one = verdicts[most][policy].solutions
         for rows in _groups(one.problems):
             chosen = {prm: int(rows[np.argmax(last[prm][rows])]) for prm in full}
             for good in full:
@@ -174,7 +177,7 @@ def _disagreement(verdicts: Mapping[str, Mapping[str, Verdicts]]) -> list[dict[s
             policy,
             verdicts[prm][policy],
             row,
-            {len(verdicts[prm][policy].table["steps"][row]) - 1: mark},
+            {len(verdicts[prm][policy].solutions.table["steps"][row]) - 1: mark},
         )
     ]
 
@@ -182,8 +185,8 @@ def _disagreement(verdicts: Mapping[str, Mapping[str, Verdicts]]) -> list[dict[s
 def _steps(
     failure: str, prm: str, policy: str, verdicts: Verdicts, row: int, marks: Mapping[int, str]
 ) -> list[dict[str, Any]]:
-    solution = verdicts.table.row(row, named=True)
-    error = int(verdicts.first_error[row])
+    solution = verdicts.solutions.table.row(row, named=True)
+    error = int(verdicts.solutions.first_error[row])
 
     def truth(position: int) -> str:
         if error < 0 or position < error:
