@@ -8,8 +8,8 @@ scored on others) and oracle (best strategy of each problem, an upper bound).
 
 ``outcomes`` is [strategies, problems]: expected correctness 0..1 with one PRM at one budget, NaN
 where missing. ``buckets`` [problems] are labels of any kind. A strategy with a missing outcome in a
-bucket cannot be compared there and is left out of it; ``Selection.excluded`` says so. Strategies
-that are equally good share a choice equally, and so do PRMs.
+bucket cannot be compared there and is left out of it. Strategies that are equally good share a
+choice equally, and so do PRMs. Arrays of other shapes raise ``ValueError``.
 """
 
 from __future__ import annotations
@@ -28,14 +28,6 @@ _EQUALLY_GOOD = 1e-9
 """Means that differ by less differ by rounding: they are sums of the same numbers."""
 
 
-class Exclusion(NamedTuple):
-    """A strategy (row of ``outcomes``) that misses ``n_missing`` problems of a bucket."""
-
-    strategy: int
-    bucket: str
-    n_missing: int
-
-
 @dataclass(frozen=True, slots=True)
 class Selection:
     """``share`` [strategies, problems]: how often each strategy answers each problem, adding up to
@@ -43,7 +35,6 @@ class Selection:
 
     share: FloatArray
     accuracy: FloatArray
-    excluded: tuple[Exclusion, ...]
 
 
 class Estimate(NamedTuple):
@@ -100,28 +91,11 @@ class EfficiencyGain:
 
     ``kind``: "exact"; "lower_bound" if the compute-optimal curve is there at its smallest budget
     already (unless that is one sample); "upper_bound" if it never gets there: the gain is less
-    than the one at its largest budget, and ``optimal_budget`` is NaN.
+    than ``gain``, the one at its largest budget.
     """
 
     gain: float
     kind: Literal["exact", "lower_bound", "upper_bound"]
-    majority_budget: float
-    optimal_budget: float
-    accuracy: float
-
-    def __str__(self) -> str:
-        sign = {"exact": "", "lower_bound": ">", "upper_bound": "<"}[self.kind]
-        return f"{sign}{self.gain:.1f}x"
-
-
-def select_in_sample(outcomes: ArrayLike, buckets: ArrayLike) -> Selection:
-    """Best strategy of each bucket on the problems it is scored on, as the paper does it."""
-    table = _Table.of(outcomes, buckets)
-    share = np.zeros_like(table.outcome)
-    for group in table.groups:
-        sums = table.outcome[:, group.rows].sum(axis=1)
-        share[:, group.rows] = _best(sums[None], group.allowed)[0][:, None]
-    return table.selection(share)
 
 
 def select_fixed(
@@ -137,25 +111,6 @@ def select_fixed(
         strategy = strategy_of.get(group.bucket, -1)
         if strategy >= 0 and group.allowed[strategy]:
             share[strategy, group.rows] = 1.0
-    return table.selection(share)
-
-
-def select_cross_fitted(
-    outcomes: ArrayLike, buckets: ArrayLike, folds: int = 5, repeats: int = 20, seed: int = 0
-) -> Selection:
-    """Best strategy of each bucket on the other folds, averaged over repeated splits.
-
-    Folds are stratified by bucket; buckets smaller than ``folds`` leave one problem out. The only
-    problem of a bucket is given the strategy that is best in the other buckets.
-    """
-    table = _Table.of(outcomes, buckets)
-    ones = np.ones((1, table.n_problems))
-    share = np.zeros_like(table.outcome)
-    assigned = table.fold_assignments(folds, repeats, seed)
-    for group in table.groups:
-        fitted = table.cross_fit(group, assigned[:, group.rows], ones, folds)
-        for repeat, fold in enumerate(assigned[:, group.rows]):
-            share[:, group.rows] += fitted.choice[:, fold, 0, repeat] / repeats
     return table.selection(share)
 
 
@@ -184,6 +139,12 @@ def fit(
 
     ``weights`` [replicates, problems] are bootstrap weights (``intervals.bootstrap_weights``; 200
     replicates do). Every replicate selects again; a problem drawn twice stays in one fold.
+
+    In-sample, a bucket's best strategy is that of the problems it is scored on, as in the paper;
+    cross-fitted, that of the other folds, in ``repeats`` random splits. Folds are stratified by
+    bucket; buckets smaller than ``folds`` leave one problem out. The only problem of a bucket is
+    given the strategy that is best in the other buckets. Raises ``ValueError`` for fewer than two
+    folds.
     """
     table = _Table.of(outcomes, buckets)
     every = np.vstack([np.ones((1, table.n_problems)), weights])
@@ -280,7 +241,7 @@ def _chosen(share: FloatArray, outcome: FloatArray) -> Selection:
     answer in full, in every repeat, have no accuracy."""
     answered = share.sum(axis=(0, 1)) > 1 - _EQUALLY_GOOD
     accuracy = np.where(answered, (share * outcome).sum(axis=(0, 1)), np.nan)
-    return Selection(share, accuracy, ())
+    return Selection(share, accuracy)
 
 
 def efficiency_gain(
@@ -304,8 +265,7 @@ def efficiency_gain(
     target, peak_budget = float(accuracy[peak]), float(budget[peak])
     reached = np.flatnonzero(optimal >= target)
     if not len(reached):
-        bound = peak_budget / float(optimal_budget[-1])
-        return EfficiencyGain(bound, "upper_bound", peak_budget, np.nan, target)
+        return EfficiencyGain(peak_budget / float(optimal_budget[-1]), "upper_bound")
     after = int(reached[0])
     needed = float(optimal_budget[after])
     if after:
@@ -314,7 +274,7 @@ def efficiency_gain(
         needed = start + float(step) * (needed - start)
     is_bound = after == 0 and (optimal[0] > target or needed > 1)
     kind: Literal["lower_bound", "exact"] = "lower_bound" if is_bound else "exact"
-    return EfficiencyGain(peak_budget / needed, kind, peak_budget, needed, target)
+    return EfficiencyGain(peak_budget / needed, kind)
 
 
 class _Group(NamedTuple):
@@ -347,7 +307,6 @@ class _Table:
     outcome: FloatArray
     known: NDArray[np.bool_]
     groups: tuple[_Group, ...]
-    excluded: tuple[Exclusion, ...]
 
     @classmethod
     def of(cls, outcomes: ArrayLike, buckets: ArrayLike) -> _Table:
@@ -358,16 +317,12 @@ class _Table:
                 f"buckets {labels.shape} [problems]"
             )
         known = ~np.isnan(outcome)
-        groups, excluded = [], []
+        groups = []
         for bucket in np.unique(labels).tolist():
             rows = np.flatnonzero(labels == bucket)
             n_missing = np.count_nonzero(~known[:, rows], axis=1)
             groups.append(_Group(bucket, rows, n_missing == 0))
-            excluded += [
-                Exclusion(strategy, bucket, int(n_missing[strategy]))
-                for strategy in np.flatnonzero(n_missing).tolist()
-            ]
-        return cls(np.where(known, outcome, 0.0), known, tuple(groups), tuple(excluded))
+        return cls(np.where(known, outcome, 0.0), known, tuple(groups))
 
     @property
     def n_problems(self) -> int:
@@ -376,7 +331,7 @@ class _Table:
     def selection(self, share: FloatArray) -> Selection:
         answered = share.sum(axis=0) > 0
         accuracy = np.where(answered, (share * self.outcome).sum(axis=0), np.nan)
-        return Selection(share, accuracy, self.excluded)
+        return Selection(share, accuracy)
 
     def fold_assignments(self, folds: int, repeats: int, seed: int) -> IntArray:
         """The fold of each problem [repeats, problems], stratified by bucket."""
