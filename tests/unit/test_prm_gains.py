@@ -65,7 +65,7 @@ def outcomes(gain_of: dict[str, float], policies: tuple[str, ...] = ("p",)) -> p
 def examined(outcomes: pl.DataFrame) -> dict[str, pl.DataFrame]:
     empty = outcomes.clear()
     abilities = pl.DataFrame({"task": "t", "prm": [*F1], "f1": [*F1.values()]})
-    told_apart = pl.DataFrame(
+    discriminations = pl.DataFrame(
         {
             "task": "t",
             "policy": [policy for policy in ("p", "q") for _ in F1],
@@ -80,7 +80,7 @@ def examined(outcomes: pl.DataFrame) -> dict[str, pl.DataFrame]:
             schema={n: pl.String() for n in ("task", "policy", "prm", "budget", "widening")}
         ),
         abilities,
-        told_apart,
+        discriminations,
         pl.DataFrame({"task": "t", "problem_id": IDS}),
         SETTINGS,
     )

@@ -247,7 +247,10 @@ def build_database(
     pretraining: Path,
     output: Path,
 ) -> None:
-    """The rule of this name: ``build`` with the files of published numbers."""
+    """The rule of this name: ``build`` with the files of published numbers.
+
+    Raises ``StudyError`` where one of those cannot be read.
+    """
     printed = {
         "published": load_paper(published),
         "pretraining": pl.read_csv(pretraining),
@@ -486,7 +489,7 @@ def _gains(
     selected = read("selection", FILES["selection"]).filter(
         *own, *as_asked, pl.col("prm").is_not_null(), rule="cross_fitted"
     )
-    told_apart = read("score_quality", FILES["score_quality"]).filter(
+    discriminations = read("score_quality", FILES["score_quality"]).filter(
         *own, as_asked[0], measure="discrimination"
     )
     return examine_gains(
@@ -496,7 +499,7 @@ def _gains(
         read("held_out_outcomes", FILES["held_out_outcomes"]).filter(*own, *as_asked).collect(),
         selected.select("task", "policy", "prm", "budget", "widening").collect(),
         abilities,
-        told_apart.with_columns((100 * pl.col("value")).alias("discrimination")).collect(),
+        discriminations.with_columns((100 * pl.col("value")).alias("discrimination")).collect(),
         read("problems", FILES["problems"]).select("task", "problem_id").collect(),
         GainSettings(
             study.statistics.bootstrap_replicates, study.statistics.confidence, study.seed, **ours

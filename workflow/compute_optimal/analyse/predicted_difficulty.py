@@ -27,7 +27,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from compute_optimal.analyse.answer_grid import AnswerGrid, margins_of
+from compute_optimal.analyse.answer_grid import SCORINGS, AnswerGrid, margins_of
 from compute_optimal.analyse.selection import METHODS
 from compute_optimal.analyse.statistics.estimators import (
     FloatArray,
@@ -167,8 +167,8 @@ class _Cell(NamedTuple):
 class _Tried(NamedTuple):
     """One way round at one budget with one PRM, of all its aggregations at once [aggregations, ...]
 
-    ``held_out`` by rule; ``majority`` [problems]; ``numbers`` [splits, problems]: predicted
-    buckets; ``is_search`` [candidates].
+    ``held_out`` by rule, of ``candidates``; ``majority`` [problems]; ``numbers`` [splits,
+    problems]: places of the predicted buckets.
     """
 
     aggregations: tuple[tuple[str, str], ...]
@@ -257,7 +257,6 @@ class _Pool:
         return np.stack(columns, axis=1)
 
 
-_SCORINGS: tuple[Scoring, ...] = ("prm_min", "prm_last", "prm_avg")
 _VOTINGS = ("prm_max", "prm_vote")
 
 
@@ -280,7 +279,7 @@ def _examine(
         )
     for pool in pools:
         for prm, of_prm in scores.items():
-            pool.score(prm, of_prm, _SCORINGS)
+            pool.score(prm, of_prm, SCORINGS)
     every = problem_weights(problem_ids, settings.bootstrap_replicates, settings.seed)
     nested = problem_weights(problem_ids, REPLICATES, settings.seed)
     splits = Splits.of(nested[:, enough], FOLDS, REPEATS, settings.seed)
@@ -367,7 +366,7 @@ def _first(pool: _Pool, budget: int, prms: Sequence[str], seed: int) -> dict[Any
     """What voting and best-of-N make of the first N samples [problems], by (prm, scoring, voting);
     majority voting by None."""
     classes, correct = pool.grid.classes[:, :budget], pool.grid.correct[:, :budget]
-    keys = [(prm, scoring) for prm in prms for scoring in _SCORINGS]
+    keys = [(prm, scoring) for prm in prms for scoring in SCORINGS]
     weights = [np.ones_like(correct), *(pool.weights[key][:, :budget] for key in keys)]
     # All samples at once: one subset, nothing is drawn.
     votes, _ = weighted_vote_at_k(classes, correct, np.stack(weights), [budget], 2, seed)
@@ -392,7 +391,7 @@ def _try(
 ) -> _Tried | None:
     aggregations, means, of_first = [], [], []
     searches: tuple[str, ...] | None = None
-    for scoring in _SCORINGS:
+    for scoring in SCORINGS:
         for voting in _VOTINGS:
             candidates = {
                 method: outcomes.of(prm, method, scoring, voting, budget) for method in CANDIDATES

@@ -22,7 +22,10 @@ def examine_prms(
     rates: Path,
     cases: Path,
 ) -> None:
-    """Rates and examples of failures on one task, from ``steps``, checked steps by policy."""
+    """Rates and examples of failures on one task, from ``steps``, checked steps by policy.
+
+    Raises ``StudyError`` where the store has lost scores, or they are of other steps.
+    """
     facts = read_table(problems)
     checked = pl.concat([read_table(path) for path in steps])
     scores = {

@@ -152,7 +152,7 @@ def examine_gains(
     for (task,), of_task in outcomes.group_by("task", maintain_order=True):
         ids = problems.filter(task=task)["problem_id"].to_list()
         f1 = dict(abilities.filter(task=task).select("prm", "f1").iter_rows())
-        told_apart = {
+        discrimination_of = {
             (policy, prm): value
             for policy, prm, value in discriminations.filter(task=task)
             .select("policy", "prm", "discrimination")
@@ -185,7 +185,7 @@ def examine_gains(
             start += len(known)
             x = {
                 "f1": np.array([f1.get(prm, np.nan) for prm in known]),
-                "discrimination": table.discriminations(series, known, told_apart),
+                "discrimination": table.discriminations(series, known, discrimination_of),
             }
             key = (task, *series[:2], settings.scoring, settings.voting, *series[2:])
             rows["prm_gains"] += [

@@ -86,7 +86,8 @@ def rewrite_tensors(source: Path, target: Path, rename: TensorNames) -> None:
     """Copy a safetensors file under other names of tensors, without those renamed to None.
 
     Bytes are moved through one buffer, whatever the sizes. ``target`` is on disk at the end.
-    Raises ``StudyError`` where the source is damaged, ``OSError`` where it is cut short meanwhile.
+    Raises ``StudyError`` where the source is missing or damaged, ``OSError`` where it is cut short
+    meanwhile.
     """
     tensors, start = _tensors(source)
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}

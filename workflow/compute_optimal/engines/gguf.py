@@ -13,7 +13,10 @@ from compute_optimal.errors import StudyError
 
 
 def import_gguf(package: str, output: Path) -> list[str]:
-    """The command of this name: the model of a package in the folder ``output``."""
+    """The command of this name: the model of a package in the folder ``output``, which it returns.
+
+    Raises ``StudyError`` as the two functions below do.
+    """
     return [str(convert_gguf(packaged_gguf(package), output))]
 
 

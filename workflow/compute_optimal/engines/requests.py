@@ -125,7 +125,10 @@ class SamplingEngine(Protocol):
         """
 
     def collect(self) -> list[Completion]:
-        """Advance by one scheduler step; what finished in it, possibly nothing."""
+        """Advance by one scheduler step; what finished in it, possibly nothing.
+
+        Raises ``StudyError`` when the engine broke; what finished before has been handed over.
+        """
 
     @property
     def unfinished(self) -> int:
@@ -143,7 +146,10 @@ class ScoringEngine(Protocol):
         """Queue a request. Raises ``StudyError`` when it can never run (length, positions)."""
 
     def collect(self) -> list[ScoreResult]:
-        """Advance by one scheduler step; what finished in it, possibly nothing."""
+        """Advance by one scheduler step; what finished in it, possibly nothing.
+
+        Raises ``StudyError`` when the engine broke; what finished before has been handed over.
+        """
 
     @property
     def unfinished(self) -> int:

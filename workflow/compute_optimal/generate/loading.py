@@ -70,7 +70,8 @@ class Prm:
 def gpus_of(storage: Storage, spec: Spec, purpose: str) -> Iterator[None]:
     """Lease the GPUs that the models of a spec need, before anything opens one.
 
-    Nothing on a CPU engine. ``purpose`` is what others that wait for these GPUs are told.
+    Nothing on a CPU engine. ``purpose`` is what others that wait for these GPUs are told. Raises
+    ``StudyError`` as ``devices.leased_devices`` does.
     """
     entries: list[ModelEntry] = []
     if "policy" in spec:
@@ -166,7 +167,10 @@ def policy_folder(storage: Storage, spec: Spec) -> Path:
 def open_policy(
     storage: Storage, spec: Spec, gpu_memory: float = GPU_MEMORY_SHARE
 ) -> Iterator[Policy]:
-    """Load the policy of a spec; it takes ``gpu_memory`` of each GPU, as a share."""
+    """Load the policy of a spec; it takes ``gpu_memory`` of each GPU, as a share.
+
+    Raises ``StudyError`` where the model cannot be fetched, converted or opened.
+    """
     registry = storage.registry
     entry = registry.policy(policy_of(spec))
     folder = _folder(entry, storage)

@@ -81,7 +81,11 @@ def judge_answers(
     request: AnswersRequest, storage: Storage, problems: Path, workers: int, output: Path
 ) -> None:
     """The rule ``grade_answers``: the graded answers of one run (task, policy), or of all that is
-    adopted on a task."""
+    adopted on a task.
+
+    Raises ``StudyError`` where the store lacks what is to be graded, or an answer belongs to no
+    problem.
+    """
     facts, task = read_table(problems), request.task_name
     if isinstance(request, AdoptedAnswersRequest):
         graded = [

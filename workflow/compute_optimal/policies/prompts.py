@@ -158,7 +158,8 @@ def chat_ids(
     ``date_string``, for example), ``never`` to ``encode_texts``.
 
     Raises ``StudyError`` when the tokenizer has no chat template, when the template refuses the
-    conversation, or when it does not show every content exactly once and in order.
+    conversation, when it does not show every content exactly once and in order, or begins with two
+    begin-of-sequence tokens.
     """
     structure = _structure(
         tokenizer,

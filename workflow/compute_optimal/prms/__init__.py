@@ -46,7 +46,10 @@ class PrmFormat(Protocol):
         """
 
     def sign_ids(self, tokenizer: Tokenizer) -> tuple[int, int] | None:
-        """Ids of (good, bad) for a PRM that answers with its language-model head, else None."""
+        """Ids of (good, bad) for a PRM that answers with its language-model head, else None.
+
+        Raises ``StudyError`` when the tokenizer has no single token for one of them.
+        """
 
 
 PRM_FORMATS = ("math_shepherd", "rlhflow", "skywork", "qwen_math")

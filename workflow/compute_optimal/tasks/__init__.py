@@ -49,8 +49,8 @@ def load_problems(
     address; a generated task needs neither folder, and less time where the ``hashes`` of its
     problems are known.
 
-    Raises ``StudyError`` where the file cannot be had, has another sha256, or does not hold the
-    number of problems that the registry states.
+    Raises ``StudyError`` where the file cannot be had, has another sha256, cannot be read, holds a
+    problem twice or not the number of problems that the registry states.
     """
     from compute_optimal.tasks import datasets
 

@@ -65,7 +65,10 @@ class Chain:
 
     @property
     def values(self) -> tuple[int, ...]:
-        """The value after each operation; the last one is the answer."""
+        """The value after each operation; the last one is the answer.
+
+        Raises ``StudyError`` where one is not a whole number.
+        """
         values = [self.start]
         for sign, operand in self.operations:
             value = _apply(values[-1], sign, operand)
@@ -148,7 +151,10 @@ def parse(problem_text: str) -> Chain:
 
 
 def solution_steps(problem_text: str, style: Style) -> list[str]:
-    """The reference solution: one step per operation and the boxed answer."""
+    """The reference solution: one step per operation and the boxed answer.
+
+    Raises ``StudyError`` as ``parse`` does.
+    """
     chain = parse(problem_text)
     steps, before = [], chain.start
     for number, ((sign, operand), after) in enumerate(
@@ -169,7 +175,8 @@ def check_steps(problem_text: str, steps: Sequence[str]) -> StepCheck:
     the last step is right if it boxes that value after all operations. Up to the first error the
     stated value is the true one, so the first wrong step is the earliest error of ProcessBench
     (arXiv 2412.06559, section 3); later steps count as right if they follow from what was stated.
-    A step that cannot be read is wrong, and the value before it is kept.
+    A step that cannot be read is wrong, and the value before it is kept. Raises ``StudyError`` as
+    ``parse`` does.
     """
     chain = parse(problem_text)
     value, correct = chain.start, []

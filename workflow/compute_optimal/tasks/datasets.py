@@ -58,7 +58,8 @@ def fetch(task: TaskEntry, *, mirror: Path | None, downloads: Path) -> bytes:
     """The bytes of a task's file, whose sha256 is the registry's.
 
     Looked for in the mirror folder, first under its own name and then under any; then in
-    ``downloads``; then at its address.
+    ``downloads``; then at its address. Raises ``StudyError`` where it cannot be had, or only with
+    another sha256.
     """
     assert task.file is not None
     mirror = mirror_folder(mirror)

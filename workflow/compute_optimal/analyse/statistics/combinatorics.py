@@ -14,7 +14,10 @@ MAX_POOL = 1024
 
 
 def binomials(size: int) -> FloatArray:
-    """C(m, k) for m, k in 0..size, 0 where k > m; relative error below 1e-12."""
+    """C(m, k) for m, k in 0..size, 0 where k > m; relative error below 1e-12.
+
+    Raises ``ValueError`` for more than ``MAX_POOL``.
+    """
     if size > MAX_POOL:
         raise ValueError(f"pools of more than {MAX_POOL} samples are not supported: {size}")
     return _pascal(int(max(size - 1, 1)).bit_length())[: size + 1, : size + 1]

@@ -7,6 +7,9 @@ At k = n one subset is left and the number is a single draw: see ``intervals``.
 Arrays are [problems, n]. ``correct`` holds 0..1, and NaN where a problem has no such sample (a
 ragged pool); budgets beyond a problem's pool give NaN. The units of DVTS are whole subtrees, and
 k = N / M of them; each gives one answer or several (``vote_of_k_units``, ``best_of_k_units``).
+
+Arrays whose shapes do not agree, budgets below 1 and pools above ``combinatorics.MAX_POOL`` raise
+``ValueError``.
 """
 
 from __future__ import annotations
@@ -42,7 +45,7 @@ def pass_at_k(n_correct: ArrayLike, n_samples: ArrayLike, budgets: ArrayLike) ->
     """Chance [problems, budgets] that k samples hold a correct one: 1 - C(n-c, k) / C(n, k).
 
     ``n_correct`` [problems], ``n_samples`` [problems] or one number for all. Chen et al. 2021
-    (arXiv 2107.03374), equation 1.
+    (arXiv 2107.03374), equation 1. Raises ``ValueError`` unless 0 <= n_correct <= n_samples.
     """
     correct, samples = np.broadcast_arrays(
         np.asarray(n_correct, dtype=np.int64), np.asarray(n_samples, dtype=np.int64)

@@ -23,12 +23,12 @@ MAX_FORMS = 200
 """Answers of each sort, readable or not, that algebra looks at, the most frequent first."""
 
 MAX_COMPARISONS = 400
-"""Comparisons by algebra for one problem, ``MAX_FOUNDERS`` for one answer."""
+"""Comparisons by algebra among a problem's right or wrong answers; ``MAX_FOUNDERS`` for one."""
 
 MAX_FOUNDERS = 8
 BATCH = 8
 PROBLEM_SECONDS = 20.0
-"""Processor time of algebra for one problem; nothing new is begun after it."""
+"""Processor time of algebra [s] among a problem's right or wrong answers; no more is begun then."""
 
 Task = tuple[Callable[[Any], Any], Any]
 Outcome = tuple[Any, float] | None

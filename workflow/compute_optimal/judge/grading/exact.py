@@ -151,6 +151,7 @@ _CONSTANTS = {"pi": math.pi, "e": math.e}
 
 
 def number(value: Fraction | int) -> Sum:
+    """A rational number."""
     return Sum({ONE: Fraction(value)})
 
 
@@ -162,6 +163,7 @@ def letter(name: str) -> Sum:
 
 
 def atom(*generator: object) -> Sum:
+    """A single generator, such as ("letter", "x")."""
     return Sum({frozenset({(generator, Fraction(1))}): Fraction(1)})
 
 
@@ -197,6 +199,7 @@ def power(base: Sum, exponent: Sum) -> Sum:
 
 
 def factorial(of: Sum) -> Sum:
+    """Raises ``UnreadableError`` unless this is of a whole number in 0..3000."""
     n = of.rational
     if n is None or n.denominator != 1 or not 0 <= n <= 3000:
         raise UnreadableError
@@ -204,6 +207,7 @@ def factorial(of: Sum) -> Sum:
 
 
 def binomial(n: Sum, k: Sum) -> Sum:
+    """Raises ``UnreadableError`` unless these are whole numbers, 0 <= k <= n <= 3000."""
     upper, lower = n.rational, k.rational
     if upper is None or lower is None or upper.denominator != 1 or lower.denominator != 1:
         raise UnreadableError
