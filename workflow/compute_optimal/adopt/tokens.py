@@ -8,6 +8,7 @@ along. It is never fetched. The library that reads it comes with the engine.
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 from compute_optimal.adopt.records import TokenCounter
@@ -41,17 +42,22 @@ def _of_the_hub() -> list[Path]:
     return sorted({link.resolve() for link in links})
 
 
+def tokenizer_or_reason(name: str | None, mirror: Path | None) -> Path | str:
+    """The file of the tokenizer that counts tokens, or why they cannot be counted here."""
+    if name is None:
+        return "no tokenizer is registered"
+    if find_spec("tokenizers") is None:
+        return "the library tokenizers is not installed (it comes with the engine)"
+    return tokenizer_file(name, mirror) or f"the tokenizer {name} is not at hand"
+
+
 def token_counter(name: str | None, mirror: Path | None) -> tuple[TokenCounter | None, str]:
     """Counts the tokens of a text and its end; or None and the reason."""
-    if name is None:
-        return None, "no tokenizer is registered"
-    file = tokenizer_file(name, mirror)
-    if file is None:
-        return None, f"the tokenizer {name} is not at hand"
-    try:
-        from tokenizers import Tokenizer
-    except ImportError:
-        return None, "the library tokenizers is not installed (it comes with the engine)"
+    file = tokenizer_or_reason(name, mirror)
+    if isinstance(file, str):
+        return None, file
+    from tokenizers import Tokenizer
+
     tokenizer = Tokenizer.from_file(str(file))
 
     def count(text: str) -> int:

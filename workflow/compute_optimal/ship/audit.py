@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from compute_optimal.adopt.collection import adopt
-from compute_optimal.adopt.tokens import token_counter
+from compute_optimal.adopt.tokens import tokenizer_or_reason
 from compute_optimal.engines import NO_ENGINE, engine_version
 from compute_optimal.engines.likelihood import Drawn, Likelihood, likelihoods
 from compute_optimal.errors import StudyError
@@ -396,10 +396,10 @@ def _adopted_again(
         before, after = (
             partition(store, one.spec) for store in (shipped_store(study), storage.store)
         )
-        _, why_not = token_counter(one.entry.tokenizer, surroundings.mirror)
+        tokenizer = tokenizer_or_reason(one.entry.tokenizer, surroundings.mirror)
         # Tokens that were counted where the tokenizer was at hand cannot be counted again here.
-        counted = one.entry.tokenizer is None or not why_not
-        left_out = "" if counted else f", but for counts of tokens: {why_not}"
+        counted = one.entry.tokenizer is None or isinstance(tokenizer, Path)
+        left_out = "" if counted else f", but for counts of tokens: {tokenizer}"
         other = [
             table
             for table in ADOPTED_TABLES
