@@ -40,7 +40,7 @@ METHODS: Mapping[str, Look] = {
     "compute_optimal": Look("Compute-optimal TTS", "compute-optimal", "#CC79A7", "*"),
     "pass_at_k": Look("Pass@N (reference)", "Pass@N", "#666666", "", (0, (1, 1.2))),
 }
-APART = ("#332288", "#882255", "#999933", "#661100")
+OTHER_COLOURS = ("#332288", "#882255", "#999933", "#661100")
 """Colours of what is no method and no policy, such as ways to choose or to score."""
 INK, MUTED, FAINT, LIGHT, EMPTY = "#222222", "#555555", "#8C8C8C", "#BDBDBD", "#F4F4F4"
 HALO: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.85}

@@ -25,7 +25,7 @@ from typing import Any
 import polars as pl
 
 from compute_optimal import __version__
-from compute_optimal.engines import engine_version, gpu_memory_gib, runs_on_gpus
+from compute_optimal.engines import NO_ENGINE, engine_version, gpu_memory_gib, runs_on_gpus
 from compute_optimal.engines.bandwidth import memory_bandwidth, memory_used_gib
 from compute_optimal.engines.devices import LEASES, leased_devices, visible_devices
 from compute_optimal.engines.requests import Completion, SampleRequest, ScoreRequest, ScoreResult
@@ -139,7 +139,7 @@ def check_engine(study: Study, page: Path, *, quick: bool) -> Iterator[str]:
 
 def looked_at(registry: Path, sizes: Sizes) -> Report:
     """Look at everything. Raises ``StudyError`` only where nothing can be looked at."""
-    if engine_version() == "none":
+    if engine_version() == NO_ENGINE:
         raise StudyError(
             "there is no engine to look at",
             where=sys.prefix,

@@ -176,7 +176,10 @@ def on_disk(folder: Path) -> list[Path]:
 
 
 def read_manifest(folder: Path) -> dict[str, dict[str, object]]:
-    """File -> bytes, sha256; empty where no results are shipped."""
+    """File -> bytes, sha256; empty where no results are shipped.
+
+    Raises ``StudyError`` where the manifest is damaged.
+    """
     file = folder / MANIFEST
     if not file.exists():
         return {}

@@ -204,7 +204,7 @@ def stored_rows(store: Store, one: CellSlice) -> dict[Key, Row]:
     keys = pl.DataFrame(one.keys, schema=_keys_of(number), orient="row")
     rows = rows.join(keys, on=keys.columns, how="semi")
     if one.cell.kind == "step_scores":
-        # Of several texts the one that counts comes first: see ``units.scores``.
+        # Scores of another text than the sample's do not count: see ``units.scores``.
         samples = partition(store, samples_of(one.cell.spec)).read("samples", ["text_hash"])
         own = ["problem_hash", "sample_index", "text_hash"]
         rows = rows.join(samples.select(own), on=own, how="semi")

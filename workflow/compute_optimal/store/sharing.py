@@ -200,18 +200,18 @@ def _new_part(
     new = [part for part in parts if not _digests([part]) <= published]
     if not new:
         return None
-    both = [part for part in parts if f"{cell.directory}/{part.name}" in listed]
-    if len(new) == 1 and not both:
+    common = [part for part in parts if f"{cell.directory}/{part.name}" in listed]
+    if len(new) == 1 and not common:
         # As it is: to write it anew would cost time and change nothing but its name.
         frame, part = cell.read(table, [], parts=new), new[0]
     else:
         frame = cell.read(table, parts=new)
-        if both:
+        if common:
             # By key and run: where another run of a unit is there and the own one counts, it goes.
             run = ["run"] if table in UNITS else []
             same = [*KEYS[table], *run]
-            frame = frame.join(cell.read(table, run, parts=[*both, *new]), on=same, how="semi")
-            frame = frame.join(cell.read(table, run, parts=both), on=same, how="anti")
+            frame = frame.join(cell.read(table, run, parts=[*common, *new]), on=same, how="semi")
+            frame = frame.join(cell.read(table, run, parts=common), on=same, how="anti")
         if frame.is_empty():
             return None
         part = write_part(scratch / cell.directory, table, frame.sort(KEYS[table]))

@@ -58,7 +58,10 @@ class Storage:
         return cls(store, registry, lock, study.generate, study.mirror, study.verdicts)
 
     def problems(self, task: TaskEntry, limit: int | None) -> list[Problem]:
-        """The first ``limit`` problems of a task, with texts: from a mirror or the network."""
+        """The first ``limit`` problems of a task, with texts: from a mirror or the network.
+
+        Raises ``StudyError`` as ``tasks.load_problems`` does.
+        """
         facts = self.stored_facts(task, None)
         hashes = None if facts is None else facts["problem_hash"].to_list()
         problems = load_problems(task, mirror=self.mirror, downloads=DOWNLOADS, hashes=hashes)
@@ -72,7 +75,10 @@ class Storage:
         return rows.sort("position").select(*FACTS).head(limit or rows.height)
 
     def facts(self, task: TaskEntry, limit: int | None) -> pl.DataFrame:
-        """Facts about the first ``limit`` problems; loaded and stored if they were not yet."""
+        """Facts about the first ``limit`` problems; loaded and stored if they were not yet.
+
+        Raises ``StudyError`` where they cannot be loaded, or the disk is full.
+        """
         stored = self.stored_facts(task, limit)
         if stored is not None:
             return stored

@@ -69,7 +69,7 @@ def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
             axes.plot(
                 grid,
                 printed[0] * np.log(grid) + printed[1],
-                color=style.APART[1],
+                color=style.OTHER_COLOURS[1],
                 linestyle=(0, (1, 1.2)),
                 label="printed",
             )
@@ -133,7 +133,7 @@ def _lines(printed: tuple[float, float] | None) -> list[tuple[Any, str]]:
 
     if printed is None:
         return []
-    line = Line2D([], [], color=style.APART[1], linestyle=(0, (1, 1.2)))
+    line = Line2D([], [], color=style.OTHER_COLOURS[1], linestyle=(0, (1, 1.2)))
     return [(line, f"the paper's line: {_line_text(*printed)}")]
 
 

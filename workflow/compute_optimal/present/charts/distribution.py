@@ -62,7 +62,7 @@ def _panel(rows: Sequence[Row], top: float) -> Panel:
             [_BIN * (row["bin"] + 0.5) for row in rows],
             [100 * (row["share"] or 0) for row in rows],
             width=0.86 * _BIN,
-            color=style.APART[0],
+            color=style.OTHER_COLOURS[0],
         )
         for threshold in THRESHOLDS:
             axes.axvline(threshold, color=style.INK, linewidth=0.8, linestyle=(0, (4, 2)))

@@ -17,9 +17,11 @@ RULES: Mapping[str, style.Look] = {
     "in_sample": style.METHODS["compute_optimal"]._replace(
         label="compute-optimal TTS, in-sample, as in the paper"
     ),
-    "cross_fitted": style.Look("cross-fitted: chosen on other problems", "", style.APART[0], "o"),
-    "fixed_rule": style.Look("the paper's fixed rule by size", "", style.APART[1], "s"),
-    "oracle": style.Look("oracle: best strategy of each problem", "", style.APART[2], "d"),
+    "cross_fitted": style.Look(
+        "cross-fitted: chosen on other problems", "", style.OTHER_COLOURS[0], "o"
+    ),
+    "fixed_rule": style.Look("the paper's fixed rule by size", "", style.OTHER_COLOURS[1], "s"),
+    "oracle": style.Look("oracle: best strategy of each problem", "", style.OTHER_COLOURS[2], "d"),
 }
 _SPREAD = 0.16
 _ANY = "choosing the PRM too"

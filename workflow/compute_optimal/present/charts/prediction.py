@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 AGAINST: Mapping[str, style.Look] = {
-    "true_difficulty": style.Look("true difficulty", "", style.APART[1], "o"),
-    "one_strategy": style.Look("one strategy for all problems", "", style.APART[0], "s"),
+    "true_difficulty": style.Look("true difficulty", "", style.OTHER_COLOURS[1], "o"),
+    "one_strategy": style.Look("one strategy for all problems", "", style.OTHER_COLOURS[0], "s"),
     "majority": style.METHODS["majority"]._replace(label="majority voting"),
 }
 _SPREAD = 0.22
@@ -104,13 +104,13 @@ def _mark(look: style.Look) -> tuple[Any, str]:
 
 _STOPPING: Mapping[tuple[str, str], style.Look] = {
     ("majority", "fixed"): style.METHODS["majority"]._replace(label="majority voting, all N"),
-    ("majority", "certain"): style.Look("... until certain", "", style.APART[2], "v", "--"),
+    ("majority", "certain"): style.Look("... until certain", "", style.OTHER_COLOURS[2], "v", "--"),
     ("majority", "confident"): style.Look(
-        "... until one answer leads with 95%", "", style.APART[1], "<", ":"
+        "... until one answer leads with 95%", "", style.OTHER_COLOURS[1], "<", ":"
     ),
     ("best_of_n", "fixed"): style.METHODS["best_of_n"]._replace(label="best-of-N, all N"),
     ("best_of_n", "threshold"): style.Look(
-        "... until a score is high enough", "", style.APART[0], ">", "--"
+        "... until a score is high enough", "", style.OTHER_COLOURS[0], ">", "--"
     ),
 }
 

@@ -20,10 +20,10 @@ LEAST_FOR_FIT = 4
 """PRMs that a line through their points needs at least."""
 
 _LOOKS = {
-    "prm_min": style.Look("lowest step", "", style.APART[0], "v"),
-    "prm_last": style.Look("last step", "", style.APART[1], "o"),
-    "prm_avg": style.Look("mean of steps", "", style.APART[2], "s"),
-    None: style.Look("whole solution (outcome reward model)", "", style.APART[3], "D"),
+    "prm_min": style.Look("lowest step", "", style.OTHER_COLOURS[0], "v"),
+    "prm_last": style.Look("last step", "", style.OTHER_COLOURS[1], "o"),
+    "prm_avg": style.Look("mean of steps", "", style.OTHER_COLOURS[2], "s"),
+    None: style.Look("whole solution (outcome reward model)", "", style.OTHER_COLOURS[3], "D"),
 }
 _MEASURES = (
     ("discrimination", "right above wrong (pairs)", 0.5),

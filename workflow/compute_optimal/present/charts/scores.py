@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _PICKED = style.METHODS["best_of_n"]._replace(
     label="accuracy of best-of-N: the answer that is scored best"
 )
-_SCORE = style.Look("the PRM's score of it", "", style.APART[3], "v", (0, (2, 1)))
+_SCORE = style.Look("the PRM's score of it", "", style.OTHER_COLOURS[3], "v", (0, (2, 1)))
 _BUDGET = "budget N (samples)"
 _LEAST_SAMPLES = 50
 """ASSUME: a share of fewer samples is not drawn; its interval would fill the panel."""

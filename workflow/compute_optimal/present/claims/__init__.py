@@ -18,7 +18,9 @@ from compute_optimal.study.config.claims import load_claims
 def write_verdicts(claims: Path, database: Path, priced_by: Path, outputs: Sequence[Path]) -> None:
     """The rule ``judge_claims``: the verdicts in the formats that the outputs end in, priced, where
     they are untested, by the study of the file ``priced_by``. An output that ends in duckdb becomes
-    the database with the verdicts in it."""
+    the database with the verdicts in it.
+
+    Raises ``StudyError`` as ``judge_claims`` does, and where a file cannot be read."""
     with opened(database):
         judgements = judge_claims(load_claims(claims), database)
         (evidence,) = run_query("evidence", database)
