@@ -31,10 +31,10 @@ from synthetic_study import POLICIES, PRMS, ROLLOUTS, SyntheticStudy
 from compute_optimal.errors import StudyError
 from compute_optimal.present import style
 from compute_optimal.present.catalogue import ITEMS, item_named
-from compute_optimal.present.charts import accuracy, failures
+from compute_optimal.present.charts import accuracy, failures, scores
 from compute_optimal.present.charts import grid as grid_module
 from compute_optimal.present.charts.grid import PAGE_HEIGHT, WIDTH, Block, Grid, Panel
-from compute_optimal.present.query import run_query
+from compute_optimal.present.query import Row, run_query
 from compute_optimal.present.render import Drawing, draw
 from compute_optimal.present.tables.gains import gains_of
 
@@ -196,7 +196,7 @@ def test_what_has_not_been_run_says_so(drawn: Drawn) -> None:
     # Three methods at 4 + 16 + 64 + 256 samples of 320 tokens for each of 20 problems.
     assert texts(absent)[0] == f"not run (about {3 * 340 * 20 * 320 / 1e6:.3g}M tokens)"
     assert not absent.get_lines()
-    assert any(text.startswith("not run: DVTS (about") for text in texts(figure))
+    assert any("not run: DVTS (about" in text for text in texts(figure))
     assert "not run" in texts(panel(drawn("figure_3").sheet, "llama-3.2-3b"))
     for name in MEASURED:
         figure = drawn(name, "nothing run").sheet
@@ -726,3 +726,45 @@ def test_wrong_requests_are_explained(database: Path, tmp_path: Path) -> None:
         draw("figure_10", database, task="absent")
     with pytest.raises(StudyError, match="unknown format"):
         draw("figure_3", database).save({"gif": tmp_path / "x.gif"})
+
+
+def test_calibration_draws_no_share_that_is_hardly_known_and_no_line_over_it() -> None:
+    def row(bin_: int, accuracy: float, low: float, high: float) -> Row:
+        return {
+            "policy": "p",
+            "policy_title": "p",
+            "n_parameters": 1e6,
+            "policy_place": 0,
+            "n_places": 1,
+            "prm": "r",
+            "prm_title": "r",
+            "prm_ability": 95.87,
+            "bin": bin_,
+            "n_samples": 900,
+            "score": bin_ / 10 + 0.05,
+            "accuracy": accuracy,
+            "ci_low": low,
+            "ci_high": high,
+        }
+
+    rows = [
+        row(0, 0.1, 0.0, 0.2),
+        row(1, 0.2, 0.1, 0.3),
+        row(5, 0.9, 0.3, 1.0),
+        row(8, 0.8, 0.7, 0.9),
+        row(9, 1.0, 0.9, 1.0),
+    ]
+    (figure,) = scores.calibration(rows, "t", "s").figures()
+    lines = [line for line in panel(figure, "r").get_lines() if line.get_label() == "p"]
+    assert [[round(x) for x in line.get_xdata()] for line in lines] == [[5, 15], [85, 95]]
+    assert "F1 95.9" in [text.get_text() for text in figure.texts]
+
+
+def test_prms_stand_in_the_order_of_their_ability(database: Path) -> None:
+    for name in ("figure_4", "figure_10", "over_optimisation", "pruning", "calibration"):
+        of_policy: dict[str, list[float]] = {}
+        for row in run_query(name, database, PARAMETERS):
+            if row["prm_ability"] is not None:
+                of_policy.setdefault(row["policy"], []).append(row["prm_ability"])
+        assert any(len({*abilities}) > 1 for abilities in of_policy.values()), name
+        assert all(abilities == sorted(abilities) for abilities in of_policy.values()), name

@@ -15,4 +15,4 @@ LEFT JOIN (
 ) AS binned USING (policy, prm)
 -- What others have not scored is nothing that is still to run.
 WHERE pairs.origin = 'run' OR binned.bin IS NOT NULL
-ORDER BY prm_n_parameters, prm, family, n_parameters, policy, bin;
+ORDER BY prm_ability NULLS LAST, prm_n_parameters, prm, family, n_parameters, policy, bin;

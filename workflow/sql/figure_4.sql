@@ -4,4 +4,4 @@
 SELECT *
 FROM accuracy_points($task, $scoring, $voting)
 WHERE bucket = 'all' AND policy IN (FROM main_policies($task))
-ORDER BY family, n_parameters, policy, prm_n_parameters, prm, method, budget;
+ORDER BY family, n_parameters, policy, prm_ability NULLS LAST, prm_n_parameters, prm, method, budget;

@@ -207,11 +207,13 @@ SELECT
     places.n_places,
     prms.prm,
     prms.title AS prm_title,
-    prms.n_parameters AS prm_n_parameters
+    prms.n_parameters AS prm_n_parameters,
+    abilities.ability AS prm_ability
 FROM (SELECT DISTINCT policy, prm FROM held() WHERE task = task_) AS held
 INNER JOIN policies USING (policy)
 INNER JOIN policy_places() AS places USING (policy)
 INNER JOIN prms USING (prm)
+LEFT JOIN abilities() AS abilities ON abilities.prm = prms.prm AND abilities.task = task_
 LEFT JOIN collections ON collections.collection = policies.collection;
 
 -- Every point of every policy, PRM, bucket and method that the study means to run. A method

@@ -28,4 +28,4 @@ FROM pairs($task) AS pairs
 LEFT JOIN points USING (policy, prm)
 -- What others have not scored is nothing that is still to run.
 WHERE pairs.origin = 'run' OR points.budget IS NOT NULL
-ORDER BY family, n_parameters, policy, prm_n_parameters, prm, budget;
+ORDER BY family, n_parameters, policy, prm_ability NULLS LAST, prm_n_parameters, prm, budget;

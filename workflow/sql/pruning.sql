@@ -40,4 +40,4 @@ SELECT
 FROM pairs($task) AS pairs
 CROSS JOIN settings
 LEFT JOIN counted USING (policy, prm)
-ORDER BY family, n_parameters, policy, prm_n_parameters, prm, method, budget, depth;
+ORDER BY family, n_parameters, policy, prm_ability NULLS LAST, prm_n_parameters, prm, method, budget, depth;

@@ -47,7 +47,7 @@ HALO: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "pad": 0.6, "
 SERIES_MARKERS = "osD^vP*Xhd<>p8"
 
 TITLE, HEADING, TEXT, SMALL = 9.5, 8.0, 7.5, 7.0
-WIDTH_OF_LABEL = 2.2
+WIDTH_OF_LABEL = 3.2
 
 RC: dict[Any, Any] = {
     "axes.axisbelow": True,
@@ -129,6 +129,11 @@ def parameters_text(n: float | None) -> str:
         if n >= scale:
             return f"{n / scale:.3g}{unit}"
     return f"{n:.0f}"
+
+
+def ability_text(ability: float | None) -> str:
+    """A PRM's ability, in percent, as figures name it: "F1 95.9"; empty where it is unknown."""
+    return "" if ability is None else f"F1 {ability:.1f}"
 
 
 def price_text(tokens: Iterable[int | None]) -> str:

@@ -169,7 +169,12 @@ def _block(
     title: str, rows: Sequence[Row], key: str, panel_title: Callable[[Row], str | None]
 ) -> Block:
     panels = [
-        _panel(f"{of_panel[0]['policy']}|{of_panel[0][key]}", panel_title(of_panel[0]), of_panel)
+        _panel(
+            f"{of_panel[0]['policy']}|{of_panel[0][key]}",
+            panel_title(of_panel[0]),
+            of_panel,
+            style.ability_text(of_panel[0]["prm_ability"]) if key == "prm" else "",
+        )
         for of_panel in _groups(rows, key)
     ]
     drawn = [row for row in rows if row["budget"] is not None and row["method"] in _LINES]
@@ -194,7 +199,7 @@ def _block(
     return Block(title, panels, prepare)
 
 
-def _panel(name: str, title: str | None, rows: Sequence[Row]) -> Panel:
+def _panel(name: str, title: str | None, rows: Sequence[Row], about: str) -> Panel:
     curves = {
         method: [row for row in rows if row["method"] == method and row["budget"] is not None]
         for method in _LINES
@@ -218,7 +223,7 @@ def _panel(name: str, title: str | None, rows: Sequence[Row]) -> Panel:
         title or "no PRM",
         None if nothing else paint,
         absent="no problems in this bucket" if empty_bucket else f"{style.NOT_RUN}{price}",
-        note="" if nothing else _gaps(curves, rows[0]["n_expected"], price),
+        note=_joined(about, "" if nothing else _gaps(curves, rows[0]["n_expected"], price)),
     )
 
 
@@ -269,6 +274,10 @@ def _groups(rows: Sequence[Row], key: str) -> list[list[Row]]:
     return [list(group) for _, group in groupby(rows, key=lambda row: row[key])]
 
 
+def _joined(*notes: str) -> str:
+    return "; ".join(filter(None, notes))
+
+
 def _policy_title(row: Row) -> str:
     return f"{row['policy_title']} ({style.parameters_text(row['n_parameters'])})"
 
@@ -278,7 +287,7 @@ def _prm_text(rows: Sequence[Row]) -> str:
         row["prm_title"]: row.get("prm_ability") for row in rows if row["prm_title"] is not None
     }
     named = [
-        title if ability is None else f"{title} (F1 {ability:.1f})"
+        title if ability is None else f"{title} ({style.ability_text(ability)})"
         for title, ability in sorted(titles.items())
     ]
     return f"PRM: {', '.join(named)}" if named else "no PRM"

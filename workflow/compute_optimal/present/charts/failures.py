@@ -180,7 +180,15 @@ def pruned_paths(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
             f"{first['policy']}|{first['prm']}",
             first["prm_title"],
             paint if curves else None,
-            note=f"not written: {', '.join(missed)}" if missed else "",
+            note="; ".join(
+                filter(
+                    None,
+                    (
+                        style.ability_text(first["prm_ability"]),
+                        f"not written: {', '.join(missed)}" if missed else "",
+                    ),
+                )
+            ),
         )
 
     ends = [end for row in drawn for end in curve([row])[2]]

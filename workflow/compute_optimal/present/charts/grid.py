@@ -152,7 +152,7 @@ class Grid:
                 first=start == 0,
                 title=block.title if start == 0 else "",
                 panels=panels,
-                titles=[style.fit(panel.title, width, style.TEXT) for panel in panels],
+                titles=[style.fit(panel.title, width, style.TEXT, lines=3) for panel in panels],
                 notes=[style.fit(panel.note, width, style.SMALL, lines=3) for panel in panels],
                 # The axis title stands below each panel that has none below it.
                 n_below=max(0, min(self._columns, len(block.panels) - start - self._columns)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any
 
 from compute_optimal.analyse.quantities import margin
@@ -21,7 +21,9 @@ _PICKED = style.METHODS["best_of_n"]._replace(
 _SCORE = style.Look("the PRM's score of it", "", style.OTHER_COLOURS[3], "v", (0, (2, 1)))
 _BUDGET = "budget N (samples)"
 _LEAST_SAMPLES = 50
-"""ASSUME: a share of fewer samples is not drawn; its interval would fill the panel."""
+_WIDEST_INTERVAL = 0.4
+"""ASSUME: a share of fewer samples, or one that is known to less than 40 points, is not drawn. An
+able PRM's scores are near 0 or 1: the few between them are of few problems, and say nothing."""
 _UNSCORED = f"{style.NOT_RUN}: no scores"
 
 
@@ -71,7 +73,11 @@ def _picked(rows: Sequence[Row], *, of_policy: bool, named: bool) -> Panel:
             )
 
     first = rows[0]
-    note = f"PRM: {first['prm_title']}; " if of_policy and named and points else ""
+    ability = style.ability_text(first["prm_ability"])
+    if of_policy and named and points:
+        note = f"PRM: {first['prm_title']}{f' ({ability})' if ability else ''}; "
+    else:
+        note = f"{ability}; " if ability and not of_policy and points else ""
     if points:
         best = max(points, key=lambda row: (row["accuracy"], -row["budget"]))
         lost = 100 * (best["accuracy"] - points[-1]["accuracy"])
@@ -101,7 +107,12 @@ def calibration(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
 
     def panel(group: Sequence[Row]) -> Panel:
         binned = [row for row in group if row["bin"] is not None]
-        points = [row for row in binned if row["n_samples"] >= _LEAST_SAMPLES]
+        points = [
+            row
+            for row in binned
+            if row["n_samples"] >= _LEAST_SAMPLES
+            and row["ci_high"] - row["ci_low"] <= _WIDEST_INTERVAL
+        ]
         most = max((row["n_samples"] for row in points), default=1)
 
         def paint(axes: Axes) -> None:
@@ -116,20 +127,36 @@ def calibration(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
                 axes.vlines(
                     x, *zip(*ends, strict=True), color=look.colour, alpha=0.25, linewidth=0.8
                 )
-                axes.plot(x, y, color=look.colour, linewidth=0.7, label=policy)
+                # No line over tenths that are left out.
+                gaps = [
+                    i
+                    for i, (row, after) in enumerate(pairwise(mine), 1)
+                    if after["bin"] > row["bin"] + 1
+                ]
+                for start, end in pairwise([0, *gaps, len(mine)]):
+                    axes.plot(
+                        x[start:end], y[start:end], color=look.colour, linewidth=0.7, label=policy
+                    )
                 areas = [3 + 45 * row["n_samples"] / most for row in mine]
                 axes.scatter(x, y, s=areas, color=look.colour, marker=look.marker, linewidth=0)
 
         first = group[0]
-        few = f"no tenth of the score has {_LEAST_SAMPLES} samples"
+        few = "no tenth of the score has samples enough"
         absent = few if binned else _UNSCORED
-        return Panel(first["prm"], first["prm_title"], paint if points else None, absent=absent)
+        return Panel(
+            first["prm"],
+            first["prm_title"],
+            paint if points else None,
+            absent=absent,
+            note=style.ability_text(first["prm_ability"]),
+        )
 
     panels = [panel([*group]) for _, group in groupby(rows, key=lambda row: row["prm"])]
     return Grid(
         title,
         f"{subtitle}; grey: a score that is the chance of being right; areas in proportion to "
-        f"samples, points of fewer than {_LEAST_SAMPLES} left out",
+        f"samples, those of fewer than {_LEAST_SAMPLES} or with intervals over "
+        f"{100 * _WIDEST_INTERVAL:.0f} points left out",
         "score (%)",
         "samples that are right (%)",
         [Block("", panels, prepare)] if panels else [],
