@@ -36,7 +36,7 @@ FRONTIER = {
 }  # fmt: skip
 PAIRS = {
     "policy", "policy_title", "family", "n_parameters", "origin", "collection", "model_title",
-    "prm", "prm_title", "prm_n_parameters", "policy_place", "n_places",
+    "prm", "prm_title", "prm_n_parameters", "prm_ability", "policy_place", "n_places",
 }  # fmt: skip
 COLUMNS = {
     "accuracy_against_seconds": POINTS,
