@@ -1,10 +1,11 @@
 """Adopt: take rollouts that others made into the study, as facts without their text.
 
 A reader a schema: ``official`` (output folders of the paper's official code),
-``search_and_learn``, ``openr``, ``zeroeval``, ``qwen_math`` and ``rewardmath``; ``collection``
-finds the files and chooses the reader, and the result is an ``Adoption``. A row says what was
-answered, at which cost, with which step scores, and where that comes from; the texts stay where
-they are. Whatever was not adopted, or only in part, is a finding with its place and reason.
+``search_and_learn`` and ``search_and_learn_lines``, ``openr``, ``zeroeval``, ``qwen_math`` and
+``rewardmath``; ``collection`` finds the files and chooses the reader, and the result is an
+``Adoption``. A row says what was answered, at which cost, with which step scores, and where that
+comes from; the texts stay where they are. Whatever was not adopted, or only in part, is a finding
+with its place and reason.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Rollouts in the output layout of the paper's official code.
 
-Layout, below any folder (official code: evaluate.py:317-320)::
+Layout, below any folder (official code: evaluate.py:318-321)::
 
     <TASK>_<method>/<policy>/<PRM>/<depth>_<width>_<kept>/question_<i>/record_<j>.jsonl
 
@@ -39,7 +39,7 @@ class Names:
     prms: Mapping[str, str | None]
 
 
-# The official code names folders after the last part of a model's hub id (utils.py:31-39).
+# The official code names folders after the last part of a model's hub id (src/utils.py:24-32).
 OFFICIAL_NAMES = Names(
     tasks={"MATH": "MATH-500", "AIME24": "AIME24", "AMC23": "AMC23"},
     policies={

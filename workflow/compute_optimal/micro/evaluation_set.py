@@ -25,7 +25,7 @@ def choose_by_pilot(
     """The command ``choose-problems``: numbers for the registry, from the results of a pilot.
 
     Those of ``choose_hard_problems`` if ``hard``, else of ``choose_problems``; then how many of
-    them lie in each bucket of each policy.
+    them lie in each bucket of each policy. Raises ``StudyError`` as they do.
     """
     buckets: dict[str, list[str]] = {}
     for row in run_query("candidates", study.results / DATABASE, {"task": study.tasks[0]}):

@@ -13,7 +13,10 @@ from compute_optimal.study.requests import TrainingRequest
 
 
 def train_model(request: TrainingRequest, output: Path) -> None:
-    """Train the model of a recipe and save it in ``output``, beside the models that it needs."""
+    """Train the model of a recipe and save it in ``output``, beside the models that it needs.
+
+    Raises ``StudyError`` where one of these is missing, or has not what the recipe asks of it.
+    """
     models = output.parent
     match request.root:
         case PolicyRecipe() as recipe:

@@ -116,7 +116,6 @@ def write_crate(
     crate.license = licence
     crate.publisher = authors
     crate.root_dataset["author"] = authors
-    crate.root_dataset["conformsTo"] = profiles
     crate.datePublished = _date(dates[-1])
 
     workflow = crate.add_workflow(
@@ -132,6 +131,7 @@ def write_crate(
             "encodingFormat": "text/plain",
         },
     )
+    # Last, for a crate with a workflow is given a profile of its own.
     crate.root_dataset["conformsTo"] = profiles
     workflow["license"] = licence
     workflow["author"] = authors

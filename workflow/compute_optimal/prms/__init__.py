@@ -6,6 +6,8 @@ on and at which of them it gives its verdict on each step; an engine knows how t
 Every input ends at its last position. PRMs are causal, so what would follow (a closing tag of the
 turn, the sign of the last step) cannot change a score; and for the same reason the input of the
 first k steps is a prefix of the input of all steps, which is what a prefix cache needs.
+
+Line numbers of the official code, here and elsewhere, are those of its commit 0ee2578.
 """
 
 from __future__ import annotations

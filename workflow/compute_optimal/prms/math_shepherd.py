@@ -2,7 +2,7 @@
 
 ``{question} {step 1} ки\\n{step 2} ки\\n...``, no chat template, one begin-of-sequence token. At
 the tag the language-model head weighs "+" against "-". Source: the model card of
-peiyi9979/math-shepherd-mistral-7b-prm; official code rm_call.py:294-299, infer_fns.py:5-29.
+peiyi9979/math-shepherd-mistral-7b-prm; official code rm_call.py:268-284, infer_fns.py:6-28.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 System prompt, question, and an assistant turn ``step 1<extra_0>step 2<extra_0>...``; a two-class
 head says at each tag whether the step is good (column 1). Source: the model card of
-Qwen/Qwen2.5-Math-PRM-7B; official code rm_call.py:246-267, infer_fns.py:100-127.
+Qwen/Qwen2.5-Math-PRM-7B; official code rm_call.py:233-250, infer_fns.py:118-140.
 """
 
 from __future__ import annotations

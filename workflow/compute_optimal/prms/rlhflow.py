@@ -3,7 +3,7 @@
 The first user turn is ``question + " " + step 1``, the next ones are the steps; each is answered
 by an assistant turn "+". The verdict on a step is what the language-model head predicts in place
 of the "+" that answers it, so the position is the one before the sign. Source: RLHFlow's
-RLHF-Reward-Modeling; official code rm_call.py:268-282, infer_fns.py:53-97.
+RLHF-Reward-Modeling; official code rm_call.py:251-267, infer_fns.py:56-114.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Ids of ``bos + question + "\\n"``, then of each step, then the id of "\\n"; no chat template. The
 sigmoid of the one-output value head at that id is the score. Source: skywork-o1-prm-inference
-io_utils.py:4-21; official code rm_call.py:225-245, infer_fns.py:32-50.
+io_utils.py:4-21; official code rm_call.py:212-232, infer_fns.py:32-52.
 """
 
 from __future__ import annotations

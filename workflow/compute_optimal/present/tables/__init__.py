@@ -1,4 +1,4 @@
-"""Tables of the study: one definition each, written as CSV, Markdown and LaTeX."""
+"""Tables of the study: one definition each, written as CSV, Markdown, LaTeX and HTML."""
 
 from compute_optimal.present.tables.model import Column, Compared, Estimate, Printed, Table
 

@@ -16,6 +16,7 @@ from compute_optimal.present.tables.model import (
     Estimate,
     Printed,
     Table,
+    product,
 )
 
 _PASS_OF_PRM = 7e9
@@ -69,10 +70,10 @@ def _of_study(row: Row) -> list[Cell]:
     size = row["n_parameters"]
     is_cot = row["series"] == "cot"
     pretraining = _pretraining(row["pretraining_parameters"], row["training_tokens"])
-    policy = _product(2, size, row["generated_tokens"])
-    of_prm = 0.0 if is_cot else _product(2, row["prm_parameter_tokens"])
-    ledger = _product(2, size, row["policy_tokens_computed"])
-    ledger_of_prm = 0.0 if is_cot else _product(2, row["prm_parameter_tokens_computed"])
+    policy = product(2, size, row["generated_tokens"])
+    of_prm = 0.0 if is_cot else product(2, row["prm_parameter_tokens"])
+    ledger = product(2, size, row["policy_tokens_computed"])
+    ledger_of_prm = 0.0 if is_cot else product(2, row["prm_parameter_tokens_computed"])
     if row["series"] is None:
         return [row["policy_title"], *[None] * 11]
     return [
@@ -119,15 +120,7 @@ def _of_paper(row: Row) -> list[Cell]:
 
 
 def _pretraining(parameters: float | None, tokens: float | None) -> float | None:
-    return _product(6, parameters, tokens)
-
-
-def _product(factor: float, *values: float | None) -> float | None:
-    for value in values:
-        if value is None:
-            return None
-        factor *= value
-    return factor
+    return product(6, parameters, tokens)
 
 
 def _sum(*values: float | None) -> float | None:

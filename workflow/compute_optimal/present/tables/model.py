@@ -96,6 +96,15 @@ def percent_of(
     return Estimate(100 * row[value], percent(row[low]), percent(row[high]))
 
 
+def product(factor: float, *values: float | None) -> float | None:
+    """``factor`` times all ``values``; None where one of them is unknown."""
+    for value in values:
+        if value is None:
+            return None
+        factor *= value
+    return factor
+
+
 Cell = str | int | float | Estimate | Compared | Printed | None
 """None means that nothing has been run."""
 

@@ -1,4 +1,4 @@
-"""The tables: rows of a query in, a table out."""
+"""Tables 2 and 5, the overview of the policies, and what the cells cost."""
 
 from __future__ import annotations
 
@@ -275,12 +275,3 @@ def _cost_row(row: Row) -> list[Cell]:
             for name in ("policy_seconds", "prm_seconds", "seconds")
         ),
     ]
-
-
-def _estimate(
-    row: Row | None, value: str = "accuracy", low: str = "ci_low", high: str = "ci_high"
-) -> Estimate | None:
-    """Fractions of a row as an estimate in %; None where there is none."""
-    if row is None or row[value] is None:
-        return None
-    return Estimate(100 * row[value], style.percent(row[low]), style.percent(row[high]))

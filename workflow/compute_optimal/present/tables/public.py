@@ -9,7 +9,7 @@ from compute_optimal.analyse.paper_rule import methods_of_paper
 from compute_optimal.analyse.quantities import compared, compared_both_ways
 from compute_optimal.present import style
 from compute_optimal.present.query import Row
-from compute_optimal.present.tables.model import Cell, Column, Table, percent_of
+from compute_optimal.present.tables.model import Cell, Column, Table, percent_of, product
 
 UNKNOWN = "unknown"
 _METHODS = {
@@ -52,8 +52,8 @@ def small_against_large(rows: Sequence[Row], title: str) -> Table:
     body: list[list[Cell]] = []
     for row in rows:
         every, answered = compared_both_ways(row)
-        small = _product(2, row["n_parameters"], row["small_tokens"])
-        of_prm = _product(2, row["prm_n_parameters"], row["small_tokens"])
+        small = product(2, row["n_parameters"], row["small_tokens"])
+        of_prm = product(2, row["prm_n_parameters"], row["small_tokens"])
         body.append(
             [
                 row["policy_title"],
@@ -69,10 +69,10 @@ def small_against_large(rows: Sequence[Row], title: str) -> Table:
                 100 * row["large_without_answer"],
                 _known(small),
                 _known(None if small is None or of_prm is None else small + of_prm),
-                _known(_product(2, row["large_n_parameters"], row["large_tokens"])),
-                _known(_product(6, row["pretraining_parameters"], row["training_tokens"])),
+                _known(product(2, row["large_n_parameters"], row["large_tokens"])),
+                _known(product(6, row["pretraining_parameters"], row["training_tokens"])),
                 _known(
-                    _product(6, row["large_pretraining_parameters"], row["large_training_tokens"])
+                    product(6, row["large_pretraining_parameters"], row["large_training_tokens"])
                 ),
             ]
         )
@@ -253,14 +253,6 @@ def method_name(method: str) -> str:
 
 def _flops(name: str, heading: str) -> Column:
     return Column(f"{name}_flops", heading, "number", digits=2, scientific=True)
-
-
-def _product(factor: float, *values: float | None) -> float | None:
-    for value in values:
-        if value is None:
-            return None
-        factor *= value
-    return factor
 
 
 def _known(value: float | None) -> Cell:
