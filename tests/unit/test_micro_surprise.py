@@ -26,7 +26,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 MODELS = Path(__file__).parents[2] / "data" / "models"
-SURPRISE_LANE, VERDICT_LANE = -2, -1
+SURPRISE_LANE = -2
 each_format = pytest.mark.parametrize("name", PRM_FORMATS)
 
 

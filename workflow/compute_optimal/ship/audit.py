@@ -282,10 +282,10 @@ def _implausibility(one: Compared, rng: np.random.Generator) -> float:
     keys = [d.key for d in one.differences if d.other_text]
     if len(keys) > _MOST_JUDGED:
         keys = [keys[i] for i in sorted(rng.choice(len(keys), _MOST_JUDGED, replace=False))]
-    stored, fresh = (
-        _likelihoods(one, [list(_texts(one, key, rows[key])) for key in keys])
-        for rows in (one.stored, one.fresh)
-    )
+    # Both at once: the policy is opened once.
+    texts = [list(_texts(one, key, rows[key])) for rows in (one.stored, one.fresh) for key in keys]
+    of_units = _likelihoods(one, texts)
+    stored, fresh = of_units[: len(keys)], of_units[len(keys) :]
     return implausibility(stored, fresh, len(one.slice.keys), rng)
 
 

@@ -75,9 +75,9 @@ function answerText(answer) {
 }
 
 function methodsOf(problem) {
-  const found = problem.samples.length ? ["best_of_n"] : [];
-  for (const search of problem.searches) if (!found.includes(search.method)) found.push(search.method);
-  return found;
+  const methods = problem.samples.length ? ["best_of_n"] : [];
+  for (const search of problem.searches) if (!methods.includes(search.method)) methods.push(search.method);
+  return methods;
 }
 
 function prmsOf(problem) {
@@ -149,9 +149,9 @@ function valid(value, options) {
 // --- address: by names, each choice a step back ----------------------------------------------------
 
 function fromAddress() {
-  const found = new URLSearchParams(location.hash.slice(1));
+  const asked = new URLSearchParams(location.hash.slice(1));
   for (const key of Object.keys(choice)) {
-    if (found.has(key)) choice[key] = key === "budget" ? Number(found.get(key)) : found.get(key);
+    if (asked.has(key)) choice[key] = key === "budget" ? Number(asked.get(key)) : asked.get(key);
     else if (["kind", "find"].includes(key)) choice[key] = "";
     else if (["second", "node"].includes(key)) choice[key] = null;
   }
@@ -187,9 +187,9 @@ function matching(cell) {
 }
 
 function move(step) {
-  const found = matching(cellShown());
-  const at = found.findIndex((p) => p.id === choice.problem);
-  if (found.length) choice.problem = found[(at + step + found.length) % found.length].id;
+  const problems = matching(cellShown());
+  const at = problems.findIndex((p) => p.id === choice.problem);
+  if (problems.length) choice.problem = problems[(at + step + problems.length) % problems.length].id;
 }
 
 function show() {
@@ -202,8 +202,8 @@ function show() {
   const cell = cellShown();
   if (!(choice.kind in KINDS)) choice.kind = "";
   if (scoring() < 0) choice.scoring = data.scorings[0];
-  const found = matching(cell);
-  const problem = found.find((p) => p.id === choice.problem) ?? found[0];
+  const problems = matching(cell);
+  const problem = problems.find((p) => p.id === choice.problem) ?? problems[0];
   const tasks = [...new Map(data.cells.map((c) => [c.task, c.taskTitle]))];
   const count = (kind) => cell.problems.filter((p) => p.kinds.includes(kind)).length;
   const kinds = Object.entries(KINDS).map(([kind, name]) => [kind, `${name} (${count(kind)})`]);
@@ -212,7 +212,7 @@ function show() {
     select("Policy", cell.policy, data.cells.filter((c) => c.task === cell.task).map((c) => [c.policy, c.policyTitle]), (policy) => (choice.policy = policy)),
     select("What is seen", choice.kind, [["", `anything (${cell.problems.length})`], ...kinds], (kind) => (choice.kind = kind)),
     finder(),
-    select("Problem", problem?.id, found.map((p) => [p.id, `${p.id} (${p.bucket})`]), (id) => (choice.problem = id)),
+    select("Problem", problem?.id, problems.map((p) => [p.id, `${p.id} (${p.bucket})`]), (id) => (choice.problem = id)),
     mover("Previous", "k", -1), mover("Next", "j", 1),
   ];
   if (!problem) {
@@ -267,8 +267,8 @@ function statement(cell, problem) {
 function notes(cell, problem) {
   const lines = [];
   if (cell.adopted) lines.push("Adopted rollouts: others made them, and only facts were taken over. There are answers, token counts and step scores, but no texts.");
-  const found = methodsOf(problem);
-  const lacking = data.methods.filter((m) => ["best_of_n", "beam_search", "dvts"].includes(m) && !found.includes(m));
+  const methods = methodsOf(problem);
+  const lacking = data.methods.filter((m) => ["best_of_n", "beam_search", "dvts"].includes(m) && !methods.includes(m));
   if (lacking.length) lines.push(`Not run here: ${lacking.map((m) => METHODS[m]).join(", ")}.`);
   return [...lines.map((line) => element("p", { class: "muted", text: line })), origin(cell)];
 }
@@ -454,10 +454,10 @@ function tree(nodes, chain, paths, truths, choose, prm) {
   const first = byDepth[0][1];
   const parentRow = (node) => (node[3] === null ? 0 : place.get(`${node[0]}/${node[3]}`)?.row ?? 0);
   for (const depth of new Set(byDepth.map((node) => node[1]))) {
-    const here = byDepth.filter((node) => node[1] === depth);
-    here.sort((a, b) => a[0] - b[0] || parentRow(a) - parentRow(b) || a[2] - b[2]);
-    here.forEach((node, row) => place.set(`${node[0]}/${node[2]}`, { row, x: LEFT + (depth - first) * COLUMN, y: TOP + row * ROW }));
-    columns.set(depth, here.length);
+    const ofDepth = byDepth.filter((node) => node[1] === depth);
+    ofDepth.sort((a, b) => a[0] - b[0] || parentRow(a) - parentRow(b) || a[2] - b[2]);
+    ofDepth.forEach((node, row) => place.set(`${node[0]}/${node[2]}`, { row, x: LEFT + (depth - first) * COLUMN, y: TOP + row * ROW }));
+    columns.set(depth, ofDepth.length);
   }
   const width = LEFT * 2 + (columns.size - 1) * COLUMN;
   const height = TOP + Math.max(...columns.values()) * ROW;

@@ -19,7 +19,7 @@ SearchResults.prototype.getResults = function () {
   const rows = Object.entries(results);
   if (term.startsWith("re:")) return rows.filter(([path]) => new RegExp(term.slice(3)).test(searched.get(path)));
   // "Figure 1" is not Figure 10.
-  const found = rows.filter(([path]) => {
+  const matching = rows.filter(([path]) => {
     const text = searched.get(path);
     for (let at = text.indexOf(term); at >= 0; at = text.indexOf(term, at + 1)) {
       if (!/\d$/.test(term) || !/\d/.test(text[at + term.length] || "")) return true;
@@ -28,7 +28,7 @@ SearchResults.prototype.getResults = function () {
   });
   // Those that are called so come before those that mention it.
   const named = ([, result]) => Object.values(result.labels || {}).some((label) => label.toLowerCase().startsWith(term));
-  return [...found.filter(named), ...found.filter((row) => !named(row))];
+  return [...matching.filter(named), ...matching.filter((row) => !named(row))];
 };
 
 // Browsers show no frame whose address is longer than about two million characters.
