@@ -396,7 +396,7 @@ class Partition:
         ``parts`` are those to read, all by default. Of two units with one key, that of the
         earliest run (the smallest id) is taken. So none is displaced by a later one, such as a
         sample that scores were given for, and all who hold both take the same. Every byte read is
-        checked.
+        checked: raises ``StudyError`` for a damaged part, and as ``parts`` does.
         """
         parts = self.parts(table) if parts is None else parts
         with self.reading(parts):
