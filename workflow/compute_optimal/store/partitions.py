@@ -37,6 +37,7 @@ from typing import IO, Any
 import polars as pl
 
 from compute_optimal.errors import StudyError
+from compute_optimal.store import packing
 from compute_optimal.study.spec import Spec, canonical, digest
 
 KEYS: dict[str, tuple[str, ...]] = {
@@ -63,9 +64,13 @@ Scores of other texts than the sample's are other rows: they do not stand in the
 UNITS = ("samples", "step_scores", "searches")
 """Tables whose rows are units: they have a column ``run``."""
 
-LAYOUT = 2
+LAYOUT = 3
 """Version of the layout of a root, as manifests name it. In the first, which they do not name, a
-search was rows of several tables and costs lay in a table of their own."""
+search was rows of several tables and costs lay in a table of their own; in the second, paths of
+searches were written out in all parts (``packing``)."""
+
+LAYOUTS = (2, LAYOUT)
+"""Those that are read. Parts of both may lie side by side."""
 
 MANIFESTS = "manifest*.json"
 """Files of a published root that list its parts; together they are its manifest."""
@@ -74,8 +79,8 @@ PART = re.compile(r"^(?P<table>[a-z_]+)-(?P<sha>[0-9a-f]{16})\.parquet$")
 """Name of a part: its table and the first digits of the sha256 of its bytes."""
 
 Manifest = dict[str, dict[str, Any]]
-"""Part (path relative to its root) -> sha256, bytes, rows and, where it joins several parts of the
-publisher's own store, ``joins``: the first digits of their sha256."""
+"""Part (path relative to its root) -> sha256, bytes, rows and, where it holds the rows of other
+parts of the publisher's own store, ``joins``: the first digits of their sha256."""
 
 
 def new_run() -> str:
@@ -87,7 +92,7 @@ def new_run() -> str:
 
 
 class OtherLayoutError(StudyError):
-    """What lies at ``where`` was stored in another layout than ``LAYOUT``."""
+    """What lies at ``where`` was stored in another layout than ``LAYOUTS``."""
 
     def __init__(self, where: str) -> None:
         super().__init__(
@@ -260,7 +265,7 @@ def parse_manifest(content: bytes, where: str) -> Manifest:
         whole &= all(len(entry["sha256"]) == 64 for entry in parts.values())
     except (ValueError, KeyError, TypeError, AttributeError):
         whole = False
-    if whole and layout != LAYOUT:
+    if whole and layout not in LAYOUTS:
         raise OtherLayoutError(where)
     if whole:
         return dict(parts)
@@ -468,7 +473,7 @@ def _taken(table: str, parts: Iterable[Path], columns: Sequence[str] | None) -> 
 
 def _rows(part: Path, columns: list[str] | None, required: list[str]) -> pl.DataFrame:
     try:
-        frame = pl.read_parquet(part, columns=columns)
+        frame = packing.read(part, columns)
     except pl.exceptions.ColumnNotFoundError as error:
         raise OtherLayoutError(str(part)) from error
     if not set(required) <= set(frame.columns):
@@ -476,8 +481,11 @@ def _rows(part: Path, columns: list[str] | None, required: list[str]) -> pl.Data
     return frame
 
 
-def write_part(folder: Path, table: str, frame: pl.DataFrame) -> Path:
-    """Write ``frame`` into ``folder`` under a name that carries its hash; returns the file."""
+def write_part(folder: Path, table: str, frame: pl.DataFrame, *, smallest: bool = False) -> Path:
+    """Write ``frame`` into ``folder`` under a name that carries its hash; returns the file.
+
+    ``smallest``: in the room that ``packing.write`` takes, and in its time.
+    """
     needed = [*KEYS[table], *(["run"] if table in UNITS else [])]
     missing = [key for key in needed if key not in frame.columns]
     assert not missing, f"rows of {table} lack the key columns {missing}"
@@ -485,7 +493,10 @@ def write_part(folder: Path, table: str, frame: pl.DataFrame) -> Path:
     # Jobs on two machines of a cluster may have one process id and write here at once.
     staged = folder / f".staged-{uuid.uuid4().hex}"
     try:
-        write_parquet(frame, staged, level=19)  # kept for years, written once
+        if smallest:
+            packing.write(frame, staged)
+        else:
+            write_parquet(packing.packed(frame), staged, level=19)  # kept for years, written once
         part = folder / f"{table}-{sha256_of(staged)[:16]}.parquet"
         staged.replace(part)
     finally:

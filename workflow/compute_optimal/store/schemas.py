@@ -116,5 +116,6 @@ A row of samples, step_scores and searches is a unit: it is written whole, by on
 it. ``text_hash`` is ``spec.text_hash`` of a sample's text, in step_scores of the text that was
 scored. The seed of a sample is not stored, it follows from its key (``spec.seed_of_sample``).
 A search is one subtree of DVTS, or a whole beam search (subtree 0): ``nodes`` are all that
-it drew, parents first, ``paths`` its answers, as ``search.records`` describes them.
+it drew, parents first, ``paths`` its answers, as ``search.records`` describes them. In a part they
+are ``ends``, without what follows from the nodes (``packing``).
 """

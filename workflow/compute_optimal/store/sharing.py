@@ -45,6 +45,9 @@ from compute_optimal.store.partitions import (
 Cells = Iterable[tuple[Partition, Sequence[str]]]
 """Partitions, each with the tables that it may hold (``cells.all_partitions``)."""
 
+_PACKED = ("searches",)
+"""Tables whose parts are written anew before they are sent, in the least room."""
+
 _N_TRANSFERS = 8
 """Transfers at the same time: enough to hide the latency of an object store."""
 
@@ -85,10 +88,10 @@ class Transfer:
 def publish(cells: Cells, address: str, *, prune: bool = False) -> Transfer:
     """Send what the address lacks of ``cells``, and list it there.
 
-    What is new of a table goes as one part. Rows that the address has are not sent again, nor units
-    that do not count here, because an earlier run made them too. With ``prune`` everything else
-    that a store has there is removed, so that manifest and folder hold these cells only; nobody
-    else may publish there meanwhile.
+    What is new of a table goes as one part, searches in the least room (``packing.write``). Rows
+    that the address has are not sent again, nor units that do not count here, because an earlier
+    run made them too. With ``prune`` everything else that a store has there is removed, so that
+    manifest and folder hold these cells only; nobody else may publish there meanwhile.
 
     Raises ``StudyError`` where the address cannot be written or has another layout; what was sent
     by then is used when the command is given again.
@@ -201,7 +204,7 @@ def _new_part(
     if not new:
         return None
     common = [part for part in parts if f"{cell.directory}/{part.name}" in listed]
-    if len(new) == 1 and not common:
+    if len(new) == 1 and not common and table not in _PACKED:
         # As it is: to write it anew would cost time and change nothing but its name.
         frame, part = cell.read(table, [], parts=new), new[0]
     else:
@@ -214,13 +217,16 @@ def _new_part(
             frame = frame.join(cell.read(table, run, parts=common), on=same, how="anti")
         if frame.is_empty():
             return None
-        part = write_part(scratch / cell.directory, table, frame.sort(KEYS[table]))
-    entry = {
+        part = write_part(
+            scratch / cell.directory, table, frame.sort(KEYS[table]), smallest=table in _PACKED
+        )
+    entry: dict[str, Any] = {
         "sha256": sha256_of(part),
         "bytes": part.stat().st_size,
         "rows": frame.height,
-        "joins": sorted(_digests(new)),
     }
+    if joins := sorted(_digests(new) - _digests([part])):
+        entry["joins"] = joins
     return f"{cell.directory}/{part.name}", part, entry
 
 
