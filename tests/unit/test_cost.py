@@ -126,6 +126,48 @@ def test_seconds_of_a_search_that_shared_its_tokens_are_those_of_what_it_compute
     assert beam["hours"] == pytest.approx(to_do * 10 / 1000 / 3600)
 
 
+def test_what_stored_searches_had_in_common_replaces_the_simulation(tmp_path: Path) -> None:
+    other = "Qwen2.5-Math-PRM-7B"
+    of = study(tmp_path, tasks=["AIME24"], policies=[POLICY], prms=[PRM, other], budgets=[4, 16])
+    simulated = planned(of)
+    assert not simulated.cells["shared_as_stored"].any()
+    assert "0 of 6 cells by what stored ones had in common" in describe(simulated, "job")
+    [spec] = [
+        found.spec
+        for found in cells.searches(of, "AIME24", POLICY, PRM)
+        if found.method == "beam_search" and found.budget == 4
+    ]
+    searched = cells.partition(Storage.of(of).store, spec)
+    # Simulated is that all are new and are read; here one in fifty is new, and one in ten read.
+    counts = {"generated_tokens": 5000, "shared_tokens": 4900}
+    counts |= {"prm_tokens_computed": 5000, "prm_tokens_shared": 4500}
+    searched.append("searches", unit("searches", subtree=0, seconds=10.0, **counts))
+    after = planned(of)
+    is_search = pl.col("method").is_in(["beam_search", "dvts"])
+    searches = [plan.cells.filter(is_search) for plan in (simulated, after)]
+    assert searches[1]["shared_as_stored"].all()
+    for before, row in zip(*(frame.iter_rows(named=True) for frame in searches), strict=True):
+        for tokens, ratio in (("generated_tokens", 1 / 50), ("scored_tokens", 1 / 10)):
+            new = row[tokens] / row["tokens_needed"]
+            assert new == pytest.approx(before[tokens] / before["tokens_needed"] * ratio, rel=1e-2)
+    pools = [
+        plan.cells.filter(~is_search)["generated_tokens"].to_list() for plan in (simulated, after)
+    ]
+    assert pools[0] == pools[1]
+
+
+def test_no_more_is_generated_than_is_drawn(tmp_path: Path) -> None:
+    of = study(tmp_path, tasks=["AIME24"], policies=[POLICY], prms=[PRM], budgets=[4, 16])
+    [spec] = [
+        found.spec for found in cells.searches(of, "AIME24", POLICY, PRM) if found.method == "dvts"
+    ]
+    counts = {"generated_tokens": 5000, "prm_tokens_computed": 5000}
+    searched = cells.partition(Storage.of(of).store, spec)
+    searched.append("searches", unit("searches", subtree=0, seconds=10.0, **counts))
+    searches = planned(of).cells.filter(pl.col("method").is_in(["beam_search", "dvts"]))
+    assert (searches["generated_tokens"] <= searches["tokens_needed"]).all()
+
+
 def test_the_papers_grid_is_planned_in_seconds_and_says_what_it_needs(tmp_path: Path) -> None:
     of = study(tmp_path, "paper")
     start = time.process_time()

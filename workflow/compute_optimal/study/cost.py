@@ -152,8 +152,9 @@ class Plan:
     cells: pl.DataFrame
     """``coverage`` with, of what is missing: generated_tokens, scored_tokens, flops, hours (of one
     job, without loads), gpu_hours, each of both also _least and _most, is_measured (whether stored
-    units of its models say how long it takes) and disk_mb; of the models, whether or not something
-    is missing: gpus and gpu_memory_gib (least, of each GPU)."""
+    units of its models say how long it takes), shared_as_stored (whether stored searches of its
+    policy say how much it has in common with others) and disk_mb; of the models, whether or not
+    something is missing: gpus and gpu_memory_gib (least, of each GPU)."""
     items: pl.DataFrame
     """One row an item of the study, of what is missing: n_cells, generated_tokens, scored_tokens,
     gpu_hours with _least and _most if it alone were made; own_gpu_hours, which nothing else needs;
@@ -185,6 +186,7 @@ _MEASURES = {
     "gpu_hours_least": pl.Float64(),
     "gpu_hours_most": pl.Float64(),
     "is_measured": pl.Boolean(),
+    "shared_as_stored": pl.Boolean(),
     "gpu_memory_gib": pl.Float64(),
     "disk_mb": pl.Float64(),
 }
@@ -207,11 +209,11 @@ def plan(
     grid, stock = Grid(study), Stock(storage)
     covered = coverage(study, storage, grid, stock)
     pairs = list(zip(grid, covered.iter_rows(named=True), strict=True))
-    measured = _Measured(study, storage, hardware, pairs)
+    measured = _Measured(study, storage, hardware, pairs, _ranks(grid))
     cells_ = _priced(study, grid, covered, measured)
     incomplete = [cell for cell, row in pairs if row["status"] != "stored"]
     entries = {entry.name: entry for cell in incomplete for entry in _models(study, cell)}
-    full, separate = _against_separate_runs(grid, covered)
+    full, separate = _against_separate_runs(grid, covered, measured)
     alone = {}
     for item in study.selected_items if by_item else ():
         of_item = grid.of_item(item)
@@ -233,7 +235,7 @@ def _priced(study: Study, grid: Grid, covered: pl.DataFrame, measured: _Measured
     rows = []
     ranks = _ranks(grid)
     for cell, row in zip(grid, covered.iter_rows(named=True), strict=True):
-        generated, scored = _tokens(cell, ranks, row["tokens_needed"])
+        generated, scored, as_stored = measured.tokens(cell, ranks, row["tokens_needed"])
         models = _models(study, cell)
         gpus = max(entry.n_gpus for entry in models)
         seconds, is_measured = measured.seconds(cell, generated, scored)
@@ -252,6 +254,7 @@ def _priced(study: Study, grid: Grid, covered: pl.DataFrame, measured: _Measured
                 gpus,
                 *(hours * gpus),
                 is_measured,
+                as_stored,
                 _gpu_memory(models),
                 stored_tokens * BYTES_PER_TOKEN / 1e6,
             )
@@ -370,7 +373,7 @@ def _ranks(grid: Grid) -> _Ranks:
 
 
 def _tokens(cell: Cell, ranks: _Ranks, tokens: int) -> tuple[int, int]:
-    """Tokens that the engines generate and score for ``tokens`` of a cell.
+    """Tokens that the engines generate and score for ``tokens`` of a cell, by simulation.
 
     A search generates what no other has drawn. Its PRM reads each token about once that it has not
     read in another search.
@@ -408,10 +411,16 @@ def _computed(cell: Cell, costs: pl.DataFrame) -> tuple[int, int]:
 
 
 class _Measured:
-    """Seconds of a cell: by its own units, by those of one like it, or by the hardware's rates.
+    """What the units that are stored say of those that are missing: tokens and seconds of a cell.
 
-    The rates are corrected by the ratio of recorded to reckoned seconds over all units of the same
-    model or, where there are none, over all that the same kind of engine made.
+    Seconds: by its own units, by those of one like it, or by the hardware's rates. The rates are
+    corrected by the ratio of recorded to reckoned seconds over all units of the same model or,
+    where there are none, over all that the same kind of engine made.
+
+    Tokens of searches: what is simulated of their draws in common is corrected by the ratio of
+    computed to simulated tokens over all stored searches of the same models and method or, where
+    there are none, of the same policy. How often a policy repeats itself is its own: a small model
+    that knows one kind of text has several times as much in common as the simulation says.
     """
 
     def __init__(
@@ -420,14 +429,21 @@ class _Measured:
         storage: Storage,
         hardware: HardwareEntry,
         pairs: Sequence[tuple[Cell, Mapping[str, Any]]],
+        ranks: _Ranks,
     ) -> None:
         self._study, self._hardware = study, hardware
         self._per_token: dict[tuple[object, ...], float] = {}
         sums: dict[tuple[object, ...], list[float]] = defaultdict(lambda: [0.0, 0.0])
+        drawn: dict[tuple[object, ...], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
         for cell, row in pairs:
             if not row["n_stored"]:
                 continue
             spent = units.costs(storage.store, cell.spec, checked=False)
+            if cell.kind == "searches":
+                simulated = _tokens(cell, ranks, int(spent["generated_tokens"].sum()))
+                for key in self._sharers(cell):
+                    both = zip(drawn[key], (*_computed(cell, spent), *simulated), strict=True)
+                    drawn[key] = [before + more for before, more in both]
             on_gpu = self._on_gpu(cell)
             spent = spent.filter(pl.col("engine").str.starts_with("vllm-cpu") != on_gpu)
             computed = _computed(cell, spent)
@@ -440,6 +456,33 @@ class _Measured:
                 sums[key][0] += seconds
                 sums[key][1] += self._reckoned(cell, *computed).likely
         self._correction = {key: real / ours for key, (real, ours) in sums.items() if ours}
+        self._sharing = {
+            key: (generated / ours, scored / ours_scored)
+            for key, (generated, scored, ours, ours_scored) in drawn.items()
+            if ours and ours_scored
+        }
+
+    def tokens(self, cell: Cell, ranks: _Ranks, tokens: int) -> tuple[int, int, bool]:
+        """Tokens that the engines generate and score for ``tokens`` of a cell; whether stored
+        searches of its policy say so."""
+        generated, scored = _tokens(cell, ranks, tokens)
+        if cell.kind == "searches":
+            for key in self._sharers(cell):
+                if key in self._sharing:
+                    of_generated, of_scored = self._sharing[key]
+                    return (
+                        min(tokens, round(generated * of_generated)),
+                        round(scored * of_scored),
+                        True,
+                    )
+        return generated, scored, False
+
+    @staticmethod
+    def _sharers(cell: Cell) -> Iterator[tuple[object, ...]]:
+        """Searches that have as much in common as this one, the likest first."""
+        yield cell.task, cell.policy, cell.prm, cell.method
+        yield cell.policy, cell.prm, cell.method
+        yield (cell.policy,)
 
     def seconds(self, cell: Cell, generated: int, scored: int) -> tuple[Range, bool]:
         """Run time of what a cell lacks, without loading models [s]; whether units of its models
@@ -496,7 +539,7 @@ class _Measured:
 
 
 def _against_separate_runs(
-    grid: Grid, covered: pl.DataFrame
+    grid: Grid, covered: pl.DataFrame, measured: _Measured
 ) -> tuple[dict[str, int], dict[str, int]]:
     """Generated tokens of the whole study, and of one run for each method, PRM and budget.
 
@@ -509,7 +552,7 @@ def _against_separate_runs(
         kind = cell.method if cell.kind == "searches" else "pools"
         tokens = row["n_needed"] * row["row_tokens"]
         if cell.kind != "step_scores":
-            full[kind] += _tokens(cell, ranks, round(tokens))[0]
+            full[kind] += measured.tokens(cell, ranks, round(tokens))[0]
         # Without pools in common best-of-N would draw its own for every PRM.
         runs = sum(cell.budgets) / cell.budget
         alone = cell.pool in ("greedy", "difficulty")
@@ -606,6 +649,19 @@ def _assumed(planned: Plan) -> Iterator[str]:
         yield (
             f"measured:  {n_measured} of {n_missing} missing cells are priced by what units of the "
             "same models took"
+        )
+    searches = planned.cells.filter(pl.col("method").is_in(["beam_search", "dvts"]))
+    searches = searches.filter(pl.col("status") != "stored")
+    if searches.height:
+        drawn, generated = (
+            float(searches[name].sum()) for name in ("tokens_needed", "generated_tokens")
+        )
+        yield (
+            f"in common: searches draw {_count(drawn)} tokens, and generate {_count(generated)} "
+            "that no other search of their policy has drawn: "
+            f"{searches['shared_as_stored'].sum()} of {searches.height} cells by what stored ones "
+            "had in common, the others by simulation; more, up to all, where jobs of one policy "
+            "run at once"
         )
     if n_measured < n_missing and planned.cells["gpu_hours"].sum():
         decoding, scoring, engine = (
