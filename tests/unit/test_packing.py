@@ -282,6 +282,20 @@ def test_equal_searches_give_equal_bytes_in_less_room(tmp_path: Path) -> None:
     assert bits(packing.read(tmp_path / "one", None)) == bits(rows(many))
 
 
+def test_what_is_packed_is_sent_as_it_is(cell: Partition, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(cell.append("searches", rows([TREE]))).parents[2]
+    for address, may_write in (("first", True), ("second", False)):
+        if not may_write:
+            cell.parts("searches")[0].unlink()
+            monkeypatch.setattr(packing, "write", None)
+        publish([(cell, ["searches"])], str(root.parent / address))
+        cell = Store(root, [root.parent / address]).like(cell)
+    parts = [set((root.parent / at).rglob("*.parquet")) for at in ("first", "second")]
+    ((first,), (second,)) = parts
+    assert first.name == second.name
+    assert packing.is_smallest(second)
+
+
 def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(**_: object) -> None:
         raise duckdb.IOException("No space left on device")

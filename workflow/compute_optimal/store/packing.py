@@ -12,6 +12,7 @@ wrote hold ``paths``, and are read as they are.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -101,6 +102,16 @@ def write(searches: pl.DataFrame, file: Path) -> None:
         ) from error
     finally:
         plain.unlink(missing_ok=True)
+
+
+def is_smallest(part: Path) -> bool:
+    """Whether a part is as ``write`` would write it, by what its footer says."""
+    with part.open("rb") as file:
+        file.seek(-8, os.SEEK_END)
+        length = int.from_bytes(file.read(4), "little")
+        file.seek(-8 - length, os.SEEK_END)
+        footer = file.read(length)
+    return b"DuckDB version" in footer and "ends" in pl.read_parquet_schema(part)
 
 
 def derived(nodes: pl.Series, ends: pl.Series) -> tuple[pl.Series, pl.Series]:

@@ -28,6 +28,7 @@ from typing import Any, TypeVar
 from tqdm import tqdm
 
 from compute_optimal.errors import StudyError
+from compute_optimal.store.packing import is_smallest
 from compute_optimal.store.partitions import (
     KEYS,
     LAYOUT,
@@ -204,7 +205,9 @@ def _new_part(
     if not new:
         return None
     common = [part for part in parts if f"{cell.directory}/{part.name}" in listed]
-    if len(new) == 1 and not common and table not in _PACKED:
+    with cell.reading(new):
+        pack = table in _PACKED and not all(map(is_smallest, new))
+    if len(new) == 1 and not common and not pack:
         # As it is: to write it anew would cost time and change nothing but its name.
         frame, part = cell.read(table, [], parts=new), new[0]
     else:
