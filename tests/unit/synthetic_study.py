@@ -572,15 +572,16 @@ class SyntheticStudy:
             for rule, share in (("fixed", 1.0), ("threshold", 0.6)):
                 mean, drawn = float(values.mean()), share * top  # type: ignore[arg-type]
                 change = 0.01 * (share - 1)
+                again = (None, None) if rule == "fixed" else (0.3 * top, 0.9 * top)
                 self._rows["adaptive"].append(
                     (task, policy, prm, "best_of_n", "prm_last", rule, top, mean, mean, mean, drawn,
-                     0.9 * drawn, drawn, change, change, change, 0.0, len(ids))
+                     0.9 * drawn, drawn, *again, change, change, change, 0.0, len(ids))
                 )  # fmt: skip
         if len(majority):
             mean = float(majority.mean())  # type: ignore[arg-type]
             self._rows["adaptive"] += [
                 (task, policy, None, "majority", None, rule, top, mean, mean, mean, share * top,
-                 share * top, share * top, 0.0, 0.0, 0.0, 0.0, len(ids))
+                 share * top, share * top, None, None, 0.0, 0.0, 0.0, 0.0, len(ids))
                 for rule, share in (("fixed", 1.0), ("certain", 0.7), ("confident", 0.4))
             ]  # fmt: skip
         self._rows["bucket_accuracy"] += [

@@ -216,8 +216,8 @@ COLUMNS = {
     "adaptive_budgets": {
         "policy", "policy_title", "family", "n_parameters", "origin", "prm", "prm_title",
         "prm_n_parameters", "method", "rule", "budget", "accuracy", "ci_low", "ci_high", "samples",
-        "samples_low", "samples_high", "change", "change_low", "change_high", "monte_carlo_error",
-        "n_problems", "is_main",
+        "samples_low", "samples_high", "chosen_low", "chosen_high", "change", "change_low",
+        "change_high", "monte_carlo_error", "n_problems", "is_main",
     },
     "bucket_accuracy": {
         "task_title", "policy_title", "bucket", "method", "prm_title", "budget", "accuracy",

@@ -19,6 +19,8 @@ SELECT
     adaptive.samples,
     adaptive.samples_low,
     adaptive.samples_high,
+    adaptive.chosen_low,
+    adaptive.chosen_high,
     adaptive.change,
     adaptive.change_low,
     adaptive.change_high,

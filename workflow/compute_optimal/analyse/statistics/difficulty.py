@@ -14,6 +14,9 @@ from compute_optimal.analyse.statistics.estimators import FloatArray
 from compute_optimal.analyse.statistics.intervals import unseen_limits
 from compute_optimal.study.buckets import BUCKETS
 
+_EQUAL = 1e-4
+"""A variance that is as good as none: outcomes that are all equal count as all or nothing."""
+
 LEAST_EXPECTED = 2.0
 """ASSUME: a bucket that expects fewer problems says nothing."""
 
@@ -65,7 +68,9 @@ def means_in_buckets(
     and buckets that expect less than two problems have no mean.
 
     The interval is that of a ratio of means (Cochran 1977, section 2.11), with Student's t for as
-    many problems as the chances add up to, and no narrower than unseen problems leave possible.
+    many problems as the chances add up to, and no narrower than unseen problems leave possible:
+    as far off as ``unseen_limits`` where outcomes are all or nothing, and less by as much as the
+    variance of those that were seen is below what it then would be.
     """
     from scipy import special
 
@@ -82,7 +87,12 @@ def means_in_buckets(
         error = np.sqrt((away**2).sum(axis=0) * n / (n - 1)) / n
         degrees, places = np.unique(np.round(n - 1, 1), return_inverse=True)
         t = special.stdtrit(degrees, 0.5 + confidence / 2)[places]
+        variance = chance[:, bucket] @ np.where(known, (value - mean[bucket]) ** 2, 0.0) / n
+        largest = mean[bucket] * (1 - mean[bucket])
+        extremity = np.minimum((variance + _EQUAL) / (largest + _EQUAL), 1.0)
         least, most = unseen_limits(mean[bucket], n, confidence)
-        low[bucket] = np.fmin(np.maximum(mean[bucket] - t * error, 0.0), least)
-        high[bucket] = np.fmax(np.minimum(mean[bucket] + t * error, 1.0), most)
+        below = np.maximum(t * error, extremity * (mean[bucket] - least))
+        above = np.maximum(t * error, extremity * (most - mean[bucket]))
+        low[bucket] = np.maximum(mean[bucket] - below, 0.0)
+        high[bucket] = np.minimum(mean[bucket] + above, 1.0)
     return mean, low, high

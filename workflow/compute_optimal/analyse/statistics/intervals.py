@@ -148,6 +148,33 @@ def difference_interval(
     return _bootstrap_interval(difference, weights, confidence)
 
 
+def few_differences_interval(differences: ArrayLike, confidence: float = 0.95) -> Interval:
+    """Mean of ``differences`` [problems, columns], of which only a few problems have any.
+
+    Of few, a resampled spread is too often too small. These are limits of Student's t with as many
+    degrees of freedom as the spread is known by (Satterthwaite 1946): two over the relative
+    variance of the sum of squares. Columns without spread allow for the largest share of unseen
+    problems that n equal ones leave possible, each off by all of 1.
+    """
+    from scipy import special
+
+    difference = np.asarray(differences, dtype=np.float64)
+    n_problems, n_columns = difference.shape
+    mean = difference.mean(axis=0)
+    squares = (difference - mean) ** 2
+    total = squares.sum(axis=0)
+    # 1 over how many problems make up the spread.
+    concentration = np.divide(
+        (squares**2).sum(axis=0), total**2, out=np.ones(n_columns), where=total > 0
+    )
+    last = max(n_problems - 1, 1)
+    degrees = 2 / np.maximum(concentration - 1 / n_problems, 2 / last)
+    t = special.stdtrit(np.maximum(degrees, 1.0), 0.5 + confidence / 2)
+    unseen = 1 - ((1 - confidence) / 2) ** (1 / n_problems)
+    half = np.where(total > 0, t * np.sqrt(total / (n_problems * last)), unseen)
+    return Interval(mean, mean - half, mean + half, np.full(n_columns, n_problems))
+
+
 def wilson_interval(
     n_successes: ArrayLike, n_trials: ArrayLike, confidence: float = 0.95
 ) -> tuple[FloatArray, FloatArray]:

@@ -96,6 +96,7 @@ def stopping(rows: Sequence[Row], title: str) -> Table:
         Column("rule", "Draws"),
         Column("accuracy_percent", "Accuracy (%)", "estimate"),
         Column("samples", "Samples drawn", "estimate"),
+        Column("chosen_samples", "Samples, chosen again"),
         Column("saved_percent", "Saved (%)", "estimate"),
         Column("change_points", "Minus all N (points)", "estimate"),
         Column("monte_carlo_error_samples", "Monte-Carlo error (samples)", "number", 3),
@@ -116,6 +117,7 @@ def stopping(rows: Sequence[Row], title: str) -> Table:
                 _RULES[row["rule"]],
                 percent_of(row),
                 row["budget"] if is_fixed else Estimate(*drawn),
+                _chosen_again(row),
                 NOT_APPLICABLE if is_fixed else Estimate(saved, least, most),
                 "reference" if is_fixed else Estimate(*change),
                 row["monte_carlo_error"],
@@ -128,9 +130,16 @@ def stopping(rows: Sequence[Row], title: str) -> Table:
         "more frequent one. Until a score is high enough: a threshold that other problems chose, "
         "the one that draws the fewest samples there and loses no more than half a point. Over all "
         "orders of the pool, of majority voting over random ones. In brackets: 95% intervals over "
-        "problems."
+        "problems; of the samples that a threshold draws, for the thresholds that were chosen. "
+        "Samples, chosen again: where resampled problems choose thresholds again, 95% of the "
+        "resamplings draw so many."
     ]
     return Table(title, columns, body, notes)
+
+
+def _chosen_again(row: Row) -> Cell:
+    low, high = row["chosen_low"], row["chosen_high"]
+    return NOT_APPLICABLE if low is None else f"{low:.1f} to {high:.1f}"
 
 
 def _percent(share: float | None) -> Cell:
