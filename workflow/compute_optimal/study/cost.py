@@ -660,8 +660,7 @@ def _assumed(planned: Plan) -> Iterator[str]:
             f"in common: searches draw {_count(drawn)} tokens, and generate {_count(generated)} "
             "that no other search of their policy has drawn: "
             f"{searches['shared_as_stored'].sum()} of {searches.height} cells by what stored ones "
-            "had in common, the others by simulation; more, up to all, where jobs of one policy "
-            "run at once"
+            "had in common, the others by simulation; with nothing in common, all"
         )
     if n_measured < n_missing and planned.cells["gpu_hours"].sum():
         decoding, scoring, engine = (
