@@ -248,7 +248,7 @@ lint: $(TEST_ENVIRONMENT)/.done ## ruff, snakefmt, snakemake --lint, mypy
 	$(STRICT) export PATH="$(CURDIR)/$(TEST_ENVIRONMENT)/bin:$$PATH"; \
 	ruff check .; \
 	ruff format --check .; \
-	snakefmt --check Snakefile workflow/rules; \
+	snakefmt --check Snakefile workflow/Snakefile workflow/rules; \
 	snakemake --lint --configfile $(CONFIG); \
 	mypy
 

@@ -10,6 +10,7 @@ from default_study import ROOT
 from compute_optimal import __version__
 from compute_optimal.study.config import load_registry
 
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 CITATION = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
 
 
@@ -39,5 +40,13 @@ def test_the_catalogue_finds_its_entry_and_the_instructions() -> None:
     container = re.search(r"^container:", (ROOT / "Snakefile").read_text(), re.MULTILINE)
     assert deployed["apptainer"] is bool(container)
     assert not deployed["conda"]
-    for name in ("config/README.md", "config/config.yaml", "README.md", "LICENSE"):
+    # What it searches repositories for.
+    assert {"snakemake", "workflow"} <= set(re.findall(r"\w+", README.lower()))
+    for name in (
+        "config/README.md",
+        "config/config.yaml",
+        "README.md",
+        "LICENSE",
+        "workflow/Snakefile",
+    ):
         assert (ROOT / name).is_file()
