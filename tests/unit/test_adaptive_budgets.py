@@ -146,6 +146,15 @@ def test_every_rule_has_a_row_and_stopping_costs_no_more_than_all_samples() -> N
     assert table.filter(pl.col("rule") != "threshold")["chosen_low"].null_count() == 6
 
 
+def test_what_never_stops_early_changes_nothing() -> None:
+    """Of four samples none is enough for a lead with a chance of 95%, but for the last."""
+    answers, scores = as_tables(*attempts(np.random.default_rng(1)))
+    table = examine_stopping(answers, {"prm": scores}, IDS, replace(SETTINGS, budgets=(4,)))
+    confident = table.row(by_predicate=pl.col("rule") == "confident", named=True)
+    assert confident["samples"] == 4
+    assert [confident[name] for name in ("change", "change_low", "change_high")] == [0, 0, 0]
+
+
 def test_an_interval_of_few_differences_is_wider_than_that_of_as_much_spread_over_many() -> None:
     few, many = np.zeros((2, 100))
     few[0], many[:] = 1.0, np.tile([0.1, -0.1], 50)

@@ -73,6 +73,8 @@ ADAPTIVE = Columns(
 MOST_ORDERS = 50
 """Random orders of a pool: with 200 problems, the mean is known to a tenth of a sample."""
 
+_ROUNDING = 1e-12
+
 _SCORINGS: tuple[Scoring, ...] = ("prm_min", "prm_last", "prm_avg")
 
 
@@ -229,7 +231,7 @@ def _summary(
     settings: EstimateSettings,
 ) -> Iterator[tuple[Any, ...]]:
     """A row a budget; arrays are [problems, budgets]. ``right`` is ``all_of_n`` where nothing can
-    change.
+    change; nor can it where all N samples are drawn.
 
     Intervals of accuracies allow for another choice. How many samples are drawn jumps with the
     choice, one of ten thresholds, which no resampling repeats well: of 95% intervals with it, 82 to
@@ -239,13 +241,15 @@ def _summary(
     """
     share = drawn / budgets
     change = right - all_of_n
+    # What two ways to the same number leave of it.
+    change[np.abs(change) < _ROUNDING] = 0.0
     n_budgets = len(budgets)
     n_problems = len(right)
     wider = np.ones(n_budgets) if choice is None else choice.wider
     interval = mean_interval(np.hstack([right, share]), weights, settings.confidence)
     moved, low, high, _ = few_differences_interval(change, settings.confidence)
-    if right is all_of_n:
-        low = high = moved
+    is_same = (drawn == budgets).all(axis=0) | (right is all_of_n)
+    low, high = np.where(is_same, moved, low), np.where(is_same, moved, high)
     mean = interval.estimate
     factors = np.concatenate([wider, np.ones(n_budgets)])
     ends = (
