@@ -142,6 +142,6 @@ def test_every_rule_after_the_expensive_zone_has_its_sources() -> None:
                 word for word in FUNCTIONS if f"compute_optimal {word}" in rule.replace('"', "")
             }
             for verb in verbs:
-                named[verb].add(str(f'plan.sources("{verb}")' in rule))
+                named[verb].add(str(f'plan.code("{verb}")' in rule))
     assert json.dumps(sorted(named)) == json.dumps(sorted(FUNCTIONS))
     assert all(answers == {"True"} for answers in named.values())

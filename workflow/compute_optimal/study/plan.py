@@ -67,7 +67,7 @@ from compute_optimal.study.requests import (
     TrainingRequest,
 )
 from compute_optimal.study.schedule import shard_counts
-from compute_optimal.study.sources import sources_of
+from compute_optimal.study.sources import digest_of, sources_of
 from compute_optimal.study.spec import Spec
 from compute_optimal.tasks import step_checker
 
@@ -758,12 +758,14 @@ class StudyPlan:
     def _says(self, key: str) -> bool:
         return bool(getattr(self.study, key))
 
-    def sources(self, verb: str) -> list[str]:
-        """Files that a rule depends on by its command's code; the rules of the generate zone have
-        none on purpose: there, only the spec counts."""
+    def code(self, verb: str) -> str:
+        """Digest of the code of a rule's command: as its parameter, it has the rule run again when
+        that code has changed. Its files as inputs would be read anew for every output.
+
+        The rules of the generate zone have none on purpose: there, only the spec counts.
+        """
         notebooks = map(Path, self.notebook_sources if verb == "run-notebooks" else ())
-        files = sources_of(verb, notebooks)
-        return [file.relative_to(Path.cwd()).as_posix() for file in files]
+        return digest_of(sources_of(verb, notebooks))
 
 
 def _job(kind: Kind, wildcards: Wildcards) -> Job:

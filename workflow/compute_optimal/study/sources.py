@@ -7,8 +7,10 @@ a graph is built in an environment without an engine.
 from __future__ import annotations
 
 import ast
+import hashlib
 import json
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 from compute_optimal.commands import FUNCTIONS
@@ -34,6 +36,17 @@ def sources_of(verb: str, notebooks: Iterable[Path] = ()) -> list[Path]:
         if _QUERIES in modules:
             files |= source.queries
     return sorted(files)
+
+
+def digest_of(files: Iterable[Path]) -> str:
+    """Of the names and the contents of ``files``, all of the workflow; the same in every clone."""
+    lines = (f"{file.relative_to(PACKAGE.parent).as_posix()} {_digest(file)}\n" for file in files)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+@cache
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _code_of(notebook: Path) -> str:
