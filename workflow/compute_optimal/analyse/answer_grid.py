@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import get_args
 
 import numpy as np
@@ -58,10 +59,14 @@ class AnswerGrid:
         return ranking, weight
 
 
-def scores_of_solution(margins: Sequence[float]) -> list[tuple[float, float]]:
-    """Ranking score and vote weight of one solution's step margins, under each of ``SCORINGS``."""
-    trajectories = [trajectory_scores([*margins], [len(margins)], scoring) for scoring in SCORINGS]
-    return [(float(one.ranking[0]), float(one.vote_weight[0])) for one in trajectories]
+def scores_of_solutions(
+    solutions: Sequence[Sequence[float]],
+) -> list[tuple[tuple[float, float], ...]]:
+    """Ranking score and vote weight of each solution's step margins, under each of ``SCORINGS``."""
+    flat, n_steps = [*chain.from_iterable(solutions)], [*map(len, solutions)]
+    by_scoring = (trajectory_scores(flat, n_steps, scoring) for scoring in SCORINGS)
+    pairs = (zip(one.ranking.tolist(), one.vote_weight.tolist(), strict=True) for one in by_scoring)
+    return [*zip(*pairs, strict=True)]
 
 
 def scored_parts(

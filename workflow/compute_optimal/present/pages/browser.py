@@ -18,7 +18,7 @@ from typing import Any, get_args
 
 import polars as pl
 
-from compute_optimal.analyse.answer_grid import SCORINGS, scores_of_solution
+from compute_optimal.analyse.answer_grid import SCORINGS, scores_of_solutions
 from compute_optimal.judge.answers import scores_of, scores_of_adopted
 from compute_optimal.policies.steps import split_steps
 from compute_optimal.present.pages.page import json_block, packed, page
@@ -284,19 +284,18 @@ class _Cell:
     def _problem(self, row: Row, answers: Sequence[Row]) -> dict[str, Any]:
         key = row["problem_hash"]
         pool = [answer for answer in answers if answer["pool"] == "evaluation"]
+        shown = [answer for answer in pool if answer["sample_index"] < max(self.budgets)]
+        places = [(row["problem_id"], answer["sample_index"]) for answer in shown]
+        of_prms = [
+            _scores([self._scores.get(prm, {}).get(place) for place in places]) for prm in self.prms
+        ]
         samples = [
             {
                 **self._judged(answer),
                 **self._written(key, self._samples.get((key, answer["sample_index"]))),
-                "scores": [
-                    _scores(
-                        self._scores.get(prm, {}).get((row["problem_id"], answer["sample_index"]))
-                    )
-                    for prm in self.prms
-                ],
+                "scores": [of_prm[number] for of_prm in of_prms],
             }
-            for answer in pool
-            if answer["sample_index"] < max(self.budgets)
+            for number, answer in enumerate(shown)
         ]
         return {
             "id": row["problem_id"],
@@ -321,6 +320,10 @@ class _Cell:
             if budget is not None and budget not in self.budgets:
                 continue
             tree = prm, method, budget, key
+            shown = [
+                row for row in group if budget is not None or row["subtree"] < self._n_subtrees
+            ]
+            scores = _scores([row["margins"] for row in shown])
             yield {
                 "prm": self.prms.index(prm),
                 "method": method,
@@ -332,10 +335,9 @@ class _Cell:
                         **self._judged(row),
                         "subtree": row["subtree"],
                         "leaf": self._leaves.get((tree, row["subtree"], row["sample_index"])),
-                        "scores": _scores(row["margins"]),
+                        "scores": of_row,
                     }
-                    for row in group
-                    if budget is not None or row["subtree"] < self._n_subtrees
+                    for row, of_row in zip(shown, scores, strict=True)
                 ],
             }
 
@@ -392,11 +394,16 @@ def _is_right(check: Callable[..., Any], statement: str, steps: tuple[str, ...])
     return bool(check(statement, steps).first_error is None)
 
 
-def _scores(margins: Sequence[float] | None) -> dict[str, Any] | None:
-    """Margins of the steps and, by scoring, what a trajectory is ranked and weighted by."""
-    if not margins:
-        return None
-    scores = scores_of_solution(margins)
+def _scores(solutions: Sequence[Sequence[float] | None]) -> list[dict[str, Any] | None]:
+    """Of each solution the margins of its steps and, by scoring, what it is ranked and weighted by;
+    None of one without. All at once: one by one, most of the time went into starting."""
+    scores = iter(scores_of_solutions([margins for margins in solutions if margins]))
+    return [_rounded_scores(margins, next(scores)) if margins else None for margins in solutions]
+
+
+def _rounded_scores(
+    margins: Sequence[float], scores: Sequence[tuple[float, float]]
+) -> dict[str, Any]:
     return {
         "margins": [_rounded(margin) for margin in margins],
         "ranking": [_rounded(ranking, 6) for ranking, _ in scores],
@@ -408,4 +415,4 @@ def _rounded(value: float | None, digits: int = 4) -> float | None:
     """JSON has no infinities (of a mean that saturates) and no NaN."""
     if value is None or math.isnan(value):
         return None
-    return round(min(max(value, -1e6), 1e6), digits)
+    return round(value, digits) if abs(value) < 1e6 else math.copysign(1e6, value)
