@@ -13,6 +13,7 @@ from clones import Clone
 from default_study import ROOT
 
 from compute_optimal.errors import StudyError
+from compute_optimal.ship import archive
 from compute_optimal.ship.archive import PREFIX, write_archive
 
 in_a_clone = pytest.mark.skipif(
@@ -27,8 +28,8 @@ def test_unpacked_it_finds_everything_in_its_store(tmp_path: Path) -> None:
     write_archive(ROOT, first, wheels=False)
     write_archive(ROOT, second, wheels=False)
     assert first.read_bytes() == second.read_bytes()
-    with zipfile.ZipFile(first) as archive:
-        archive.extractall(tmp_path)
+    with zipfile.ZipFile(first) as zipped:
+        zipped.extractall(tmp_path)
     unpacked = Clone(tmp_path / PREFIX)
     assert {"Makefile", "Snakefile", "data", "requirements"} <= {
         path.name for path in unpacked.folder.iterdir()
@@ -42,6 +43,30 @@ def test_unpacked_it_finds_everything_in_its_store(tmp_path: Path) -> None:
         assert done.returncode == 0, output
         assert "draw_figures" in output
         assert not {"draw_samples", "score_steps", "search_trees"} & set(output.split()), output
+
+
+@in_a_clone
+def test_its_packages_are_all_that_the_environment_is_made_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also what those are built with that are published as source alone: an index is not asked."""
+    asked: list[list[str]] = []
+
+    def run(command: list[str], folder: Path, cure: str) -> None:
+        del folder, cure
+        asked.append(command)
+        if "pip" in command:
+            target = Path(command[command.index("--dest") + 1])
+            target.mkdir(exist_ok=True)
+        else:
+            target = Path(next(one for one in command if "--output=" in one).partition("=")[2])
+            zipfile.ZipFile(target, "w").close()
+
+    monkeypatch.setattr(archive, "_run", run)
+    write_archive(ROOT, tmp_path / "archive.zip", wheels=True)
+    locked, builds = (command for command in asked if "pip" in command)
+    assert str((ROOT / "requirements/core.lock").absolute()) in locked
+    assert "wheel==" in " ".join(builds)
 
 
 def test_what_is_no_clone_is_named(tmp_path: Path) -> None:

@@ -16,6 +16,10 @@ PREFIX = "compute-optimal"
 WHEELS = "wheels"
 """Folder of the environment's packages: where it is, ``make`` asks no index."""
 
+BUILDS = "wheel==0.45.1"
+"""What a package that is published as source alone asks for to be built: pip then takes it from the
+folder, too."""
+
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)
 
 
@@ -44,15 +48,16 @@ def write_archive(repository: Path, output: Path, *, wheels: bool) -> None:
         )
         if wheels:
             lock, target = repository / "requirements/core.lock", Path(folder) / WHEELS
-            _run(
-                [
-                    *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"),
-                    *("--require-hashes", "--requirement", str(lock.absolute())),
-                    *("--dest", str(target)),
-                ],
-                repository,
-                "with a network, or without the packages: WHEELS=no",
-            )
+            for packages in (["--require-hashes", "--requirement", str(lock.absolute())], [BUILDS]):
+                _run(
+                    [
+                        *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"),
+                        *packages,
+                        *("--dest", str(target)),
+                    ],
+                    repository,
+                    "with a network, or without the packages: WHEELS=no",
+                )
             with zipfile.ZipFile(archive, "a", zipfile.ZIP_STORED) as file:
                 for path in sorted(target.iterdir()):
                     name = zipfile.ZipInfo(f"{PREFIX}/{WHEELS}/{path.name}", _LONG_AGO)
