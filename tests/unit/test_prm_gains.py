@@ -62,8 +62,8 @@ def outcomes(gain_of: dict[str, float], policies: tuple[str, ...] = ("p",)) -> p
     return pl.DataFrame(rows, schema, orient="row")
 
 
-def examined(outcomes: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    empty = outcomes.clear()
+def examined(outcomes: pl.DataFrame, chosen: pl.DataFrame | None = None) -> dict[str, pl.DataFrame]:
+    held_out = (outcomes.clear() if chosen is None else chosen).drop("method", "bucket")
     abilities = pl.DataFrame({"task": "t", "prm": [*F1], "f1": [*F1.values()]})
     discriminations = pl.DataFrame(
         {
@@ -75,7 +75,7 @@ def examined(outcomes: pl.DataFrame) -> dict[str, pl.DataFrame]:
     )
     return examine_gains(
         outcomes,
-        empty.drop("method", "bucket"),
+        held_out,
         pl.DataFrame(
             schema={n: pl.String() for n in ("task", "policy", "prm", "budget", "widening")}
         ),
@@ -130,3 +130,22 @@ def test_few_problems_and_few_prms_say_nothing() -> None:
     assert tables["prm_thresholds"].is_empty()
     # Of the 40 problems, 8 are hard.
     assert set(tables["prm_gains"]["bucket"]) == {"all", "easy"}
+
+
+def test_choices_among_fewer_methods_are_not_compared() -> None:
+    """Searches at 16 with two of three PRMs: the third chooses among fewer strategies."""
+    scored = outcomes({"able": 0.2, "poor": -0.1, "middling": 0.1})
+    searched = scored.filter(
+        pl.col("prm").is_in(["able", "poor"]), method="best_of_n", budget=16
+    ).with_columns(method=pl.lit("dvts"))
+    # What was chosen, held out: here always best-of-N.
+    chosen = scored.filter(method="best_of_n")
+
+    def compared(outcomes_: pl.DataFrame) -> dict[int, set[str]]:
+        gains = examined(outcomes_, chosen)["prm_gains"].filter(
+            method="compute_optimal", policy="p", bucket="all", against="majority"
+        )
+        return {budget: {*gains.filter(budget=budget)["prm"]} for budget in (4, 16)}
+
+    assert compared(scored) == {4: {*F1}, 16: {*F1}}
+    assert compared(pl.concat([scored, searched])) == {4: {*F1}, 16: {"able", "poor"}}

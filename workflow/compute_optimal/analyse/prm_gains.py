@@ -324,6 +324,8 @@ class _Outcomes:
                 and key.prm is not None
                 and (reference := self._reference(key, against, budgets[0])) is not None
             }
+            if method == "compute_optimal":
+                pairs = self._of_equal_choice(pairs, budget)
             prms = list(dict.fromkeys(prm for _, prm in pairs))
             # The PRMs are compared on equal terms: by policies that ran with each of them.
             shared = [p for p in policies if all((p, prm) in pairs for prm in prms)]
@@ -339,6 +341,27 @@ class _Outcomes:
                 }
                 if sums:
                     yield _Series(name, method, budget, bucket, against), sums
+
+    def _of_equal_choice(
+        self, pairs: Mapping[tuple[str, str], tuple[FloatArray, FloatArray]], budget: int
+    ) -> dict[tuple[str, str], tuple[FloatArray, FloatArray]]:
+        """Those with every method that some PRM has for their policy at ``budget``.
+
+        Who has searches with some PRMs only, to a larger budget say, chooses among fewer strategies
+        with the others: that is no difference between PRMs.
+        """
+        ran: dict[tuple[str, str | None], set[str]] = {}
+        for key in self.values:
+            if key.budget == budget and key.method in METHODS:
+                ran.setdefault((key.policy, key.prm), set()).add(key.method)
+        most: dict[str, set[str]] = {}
+        for policy, prm in pairs:
+            most.setdefault(policy, set()).update(ran.get((policy, prm), ()))
+        return {
+            (policy, prm): values
+            for (policy, prm), values in pairs.items()
+            if ran.get((policy, prm), set()) == most[policy]
+        }
 
     def _reference(self, key: _Key, against: str, fewest: int) -> FloatArray | None:
         if against == "majority":
