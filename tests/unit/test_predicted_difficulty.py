@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from compute_optimal.analyse import accuracy, adopted_pools
+from compute_optimal.analyse.differences import limits
 from compute_optimal.analyse.predicted_difficulty import (
     PROBES,
     REPLICATES,
@@ -18,7 +19,6 @@ from compute_optimal.analyse.predicted_difficulty import (
 from compute_optimal.analyse.statistics.intervals import (
     bootstrap_weights,
     mean_interval,
-    percentile_interval,
 )
 from compute_optimal.analyse.statistics.prediction import (
     Splits,
@@ -309,13 +309,9 @@ def simulated_coverage(n_repetitions: int, n_problems: int = 120) -> dict[str, f
         }.items():
             if part.sum() < 1:
                 continue
-            values = np.where(part > 0, predicted.accuracy[0], np.nan)[:, None]
-            interval = mean_interval(values, every * part)
-            mean = float((predicted.accuracy[0] * part).sum() / part.sum())
-            low, high = float(interval.low[0]), float(interval.high[0])
-            found.setdefault(name, []).append(
-                (mean, mean - wider * (mean - low), mean + wider * (high - mean))
-            )
+            interval = mean_interval(predicted.accuracy.T, every, parts=part, widening=wider)
+            mean, low, high = (float(one[0]) for one in interval[:3])
+            found.setdefault(name, []).append((mean, low, high))
         for name in ("true difficulty", "one strategy"):
             other = ways[name]
             gap = (predicted.accuracy - other.accuracy)[0]
@@ -323,10 +319,11 @@ def simulated_coverage(n_repetitions: int, n_problems: int = 120) -> dict[str, f
             wider_gap = float(widening(predicted.replicates - other.replicates, of_once, nested)[0])
             again = every @ gap / n_problems
             mean = float(gap.mean())
-            lows, highs = percentile_interval(
-                (mean + wider_gap * (again - mean))[:, None], n_problems
+            spread = 100 * (mean + wider_gap * (again - mean))[:, None]
+            lows, highs = limits(np.array([100 * mean]), spread, [n_problems], 0.95)
+            found.setdefault(f"minus {name}", []).append(
+                (mean, float(lows[0]) / 100, float(highs[0]) / 100)
             )
-            found.setdefault(f"minus {name}", []).append((mean, float(lows[0]), float(highs[0])))
     shares = {}
     for name, rows in found.items():
         value, least, most = np.array(rows).T

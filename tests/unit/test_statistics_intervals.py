@@ -288,3 +288,33 @@ def test_a_bucket_is_as_often_wrong_as_is_said() -> None:
             )
     assert bucket_probabilities([], []).shape == (0, 3)
     np.testing.assert_allclose(bucket_probabilities([3], [5], easy=1.0, medium=0.5)[0, 0], 0)
+
+
+def test_problems_count_by_their_parts() -> None:
+    """Whole parts are those problems alone, and half a part of each is as much as all of each."""
+    values, weights = np.random.default_rng(2).random((40, 2)), bootstrap_weights(40, 200, 0)
+    whole = mean_interval(values[:25], weights[:, :25])
+    parts = mean_interval(values, weights, parts=(np.arange(40) < 25).astype(float))
+    halves = mean_interval(values, weights, parts=np.full(40, 0.5))
+    for one, other in ((whole, parts), (mean_interval(values, weights), halves)):
+        for end, same in zip(one, other, strict=True):
+            np.testing.assert_allclose(end, same)
+    first = mean_interval([[1.0], [0.0]], weights[:, :2], parts=np.array([1.0, 0.25]))
+    assert first.estimate[0] == pytest.approx(0.8)
+
+
+def test_only_what_is_resampled_is_widened() -> None:
+    random = np.random.default_rng(4)
+    weights = bootstrap_weights(40, 400, 0)
+    spread = random.random(40)
+    values = np.stack([spread, spread, np.ones(40)], axis=1)
+    plain = mean_interval(values, weights)
+    wider = mean_interval(values, weights, widening=[1.0, 2.0, 2.0])
+    for end, other in ((plain.low, wider.low), (plain.high, wider.high)):
+        away = other - plain.estimate
+        # Of problems that are all right, the choice leaves no more unseen ones.
+        np.testing.assert_allclose(away, (end - plain.estimate) * [1, 2, 1], atol=0.02)
+    assert plain.low[0] == wider.low[0]
+    extreme = mean_interval(values, weights, widening=100)
+    assert (extreme.low >= 0).all()
+    assert (extreme.high <= 1).all()

@@ -211,10 +211,10 @@ def test_intervals_of_a_choice_cover() -> None:
         choice = choose([fit(outcome, buckets, weights, repeats=2) for outcome in outcomes])
         drawn["gap"].append(choice.optimism_gap)
         for name, selection in (("in", choice.in_sample), ("out", choice.cross_fitted)):
-            interval = mean_interval(selection.accuracy[:, None], weights)
-            mean, low, high = (float(part[0]) for part in interval[:3])
             ratio = choice.widening if name == "out" else 1
-            drawn[name].append((mean, mean - ratio * (mean - low), mean + ratio * (high - mean)))
+            interval = mean_interval(selection.accuracy[:, None], weights, widening=ratio)
+            mean, low, high = (float(part[0]) for part in interval[:3])
+            drawn[name].append((mean, low, high))
     for name, estimates in drawn.items():
         mean = np.mean([value for value, _, _ in estimates])
         covered = np.mean([low <= mean <= high for _, low, high in estimates])

@@ -246,16 +246,12 @@ def _summary(
     n_budgets = len(budgets)
     n_problems = len(right)
     wider = np.ones(n_budgets) if choice is None else choice.wider
-    interval = mean_interval(np.hstack([right, share]), weights, settings.confidence)
+    factors = np.concatenate([wider, np.ones(n_budgets)])
+    both = np.hstack([right, share])
+    mean, *ends, _ = mean_interval(both, weights, settings.confidence, widening=factors)
     moved, low, high, _ = few_differences_interval(change, settings.confidence)
     is_same = (drawn == budgets).all(axis=0) | (right is all_of_n)
     low, high = np.where(is_same, moved, low), np.where(is_same, moved, high)
-    mean = interval.estimate
-    factors = np.concatenate([wider, np.ones(n_budgets)])
-    ends = (
-        np.maximum(mean - factors * (mean - interval.low), 0.0),
-        np.minimum(mean + factors * (interval.high - mean), 1.0),
-    )
     for i, n in enumerate(budgets.tolist()):
         spent = n_budgets + i
         chosen = (None, None) if choice is None else map(float, choice.samples[:, i])

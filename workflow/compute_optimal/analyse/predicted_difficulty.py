@@ -484,10 +484,9 @@ def _report(
     # Of all aggregations at once: most of the time goes into reading the weights.
     columns = np.concatenate([accuracy[rule] for rule in RULES]).T
     known = {bucket: part for bucket, part in groups.items() if part.sum() >= 1}
+    factors = np.concatenate([wider[rule] for rule in RULES])
     intervals = {
-        bucket: mean_interval(
-            np.where(part[:, None] > 0, columns, np.nan), every * part, settings.confidence
-        )
+        bucket: mean_interval(columns, every, settings.confidence, parts=part, widening=factors)
         for bucket, part in known.items()
     }
     for place, (scoring, voting) in enumerate(first.aggregations):
@@ -496,14 +495,11 @@ def _report(
             interval = intervals[bucket]
             for number, rule in enumerate(RULES):
                 column = number * len(first.aggregations) + place
-                mean = float((columns[:, column] * part).sum() / part.sum())
-                factor = float(wider[rule][place])
-                low = max(mean - factor * (mean - float(interval.low[column])), 0.0)
-                high = min(mean + factor * (float(interval.high[column]) - mean), 1.0)
+                mean, low, high = (float(one[column]) for one in interval[:3])
                 searched = (share[rule][place][is_search] * part).sum() / part.sum()
                 probes = PROBES if rule == "predicted" else 0
                 rows["predicted_selection"].append(
-                    (*cell, rule, bucket, mean, min(low, mean), max(high, mean), factor,
+                    (*cell, rule, bucket, mean, low, high, float(factors[column]),
                      budget + probes * float(searched), probes, float(part.sum()))
                 )  # fmt: skip
             rule = "one_strategy" if bucket == "all" else "predicted"

@@ -256,17 +256,17 @@ def _estimates(
     known = [rule for rule in RULES if rule in selections]
     # All at once: most of the time goes into reading the weights.
     interval = mean_interval(
-        np.stack([selections[rule] for rule in known], axis=1), weights, confidence
+        np.stack([selections[rule] for rule in known], axis=1),
+        weights,
+        confidence,
+        # Other problems would have chosen otherwise: of few that are nearly equal, the choice is
+        # most of what varies.
+        widening=[choice.widening if rule == "cross_fitted" else 1.0 for rule in known],
     )
     for rule in RULES:
         if rule in selections:
             column = known.index(rule)
             mean, low, high = (float(part[column]) for part in interval[:3])
-            if rule == "cross_fitted":
-                # Other problems would have chosen otherwise: of few that are nearly equal, the
-                # choice is most of what varies.
-                low = max(mean - choice.widening * (mean - low), 0.0)
-                high = min(mean + choice.widening * (high - mean), 1.0)
             ends = mean, low, high
             n_problems = int(interval.n_problems[column])
         elif rule == "optimism_gap":
