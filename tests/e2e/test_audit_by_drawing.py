@@ -22,7 +22,16 @@ from compute_optimal.generate import jobs
 from compute_optimal.generate.loading import kept_open
 from compute_optimal.ship.audit import Finding, findings_of
 from compute_optimal.ship.plausibility import chance_to_find, too_many
-from compute_optimal.ship.redrawing import CellSlice, Compared, Key, Row, beside, choose, compare
+from compute_optimal.ship.redrawing import (
+    CellSlice,
+    Compared,
+    Key,
+    Row,
+    beside,
+    choose,
+    compare,
+    shipped_cells,
+)
 from compute_optimal.store.partitions import KEYS, Store, write_json, write_part
 from compute_optimal.store.sharing import publish
 from compute_optimal.store.storage import Storage
@@ -74,7 +83,7 @@ def _engines_stay_open() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def honest(of: Study, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Compared]:
     """Every unit of the store beside what is drawn anew, by cell."""
-    slices = choose([of], 1.0, np.random.default_rng(0))
+    slices = choose(shipped_cells([of]), 1.0, np.random.default_rng(0))
     made = list(compare(slices, tmp_path_factory.mktemp("redrawn")))
     assert {one.slice.cell.kind for one in made} == {"samples", "step_scores", "searches"}
     return {digest(one.slice.cell.spec): one for one in made}
@@ -95,7 +104,7 @@ def test_and_with_another_number_of_threads(of: Study, tmp_path: Path) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(1 if before > 1 else 2)
     try:
-        slices = choose([of], 0.3, np.random.default_rng(1))
+        slices = choose(shipped_cells([of]), 0.3, np.random.default_rng(1))
         assert failures(list(compare(slices, tmp_path))) == []
     finally:
         torch.set_num_threads(before)

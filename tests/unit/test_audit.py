@@ -27,7 +27,13 @@ from compute_optimal.ship.plausibility import (
     joined,
     too_many,
 )
-from compute_optimal.ship.redrawing import choose, inconsistencies, shipped_store, stored_rows
+from compute_optimal.ship.redrawing import (
+    choose,
+    inconsistencies,
+    shipped_cells,
+    shipped_store,
+    stored_rows,
+)
 from compute_optimal.study.config import Study, load_study
 
 MIRROR = os.environ.get("MIRROR")
@@ -60,13 +66,16 @@ def test_a_slice_is_a_function_of_its_seed_and_holds_every_kind(tmp_path: Path) 
     of = small(tmp_path)
 
     def slices(seed: int) -> dict[str, tuple[tuple[str, int], ...]]:
-        return {one.name: one.keys for one in choose([of], 0.0005, np.random.default_rng(seed))}
+        return {
+            one.name: one.keys
+            for one in choose(shipped_cells([of]), 0.0005, np.random.default_rng(seed))
+        }
 
     assert slices(1) == slices(1)
     assert slices(1) != slices(2)
     groups = Counter(
         (one.cell.kind, one.cell.pool or one.cell.method)
-        for one in choose([of], 1e-9, np.random.default_rng(0))
+        for one in choose(shipped_cells([of]), 1e-9, np.random.default_rng(0))
     )
     assert groups.keys() >= {
         ("samples", "evaluation"), ("samples", "difficulty"), ("samples", "greedy"),
@@ -78,7 +87,7 @@ def test_every_unit_has_the_same_chance(tmp_path: Path) -> None:
     of, share = small(tmp_path), 0.01
     taken = stored = 0
     for seed in range(3):
-        for one in choose([of], share, np.random.default_rng(seed)):
+        for one in choose(shipped_cells([of]), share, np.random.default_rng(seed)):
             taken += len(one.keys)
             stored += one.n_stored
             assert len(set(one.keys)) == len(one.keys)
@@ -87,11 +96,24 @@ def test_every_unit_has_the_same_chance(tmp_path: Path) -> None:
 
 def test_a_cell_of_two_studies_is_audited_once_as_the_larger_has_it(tmp_path: Path) -> None:
     few, many = small(tmp_path, budgets=[4]), small(tmp_path)
-    one = choose([few], 1.0, np.random.default_rng(0))
-    both = choose([few, many], 1.0, np.random.default_rng(0))
+    one = choose(shipped_cells([few]), 1.0, np.random.default_rng(0))
+    both = choose(shipped_cells([few, many]), 1.0, np.random.default_rng(0))
     names = [slice_.name for slice_ in both]
     assert len(set(names)) == len(names)
     assert sum(s.n_stored for s in both) > sum(s.n_stored for s in one)
+
+
+def test_what_is_found_is_said_of_all_that_ships_not_of_the_cells_in_the_slice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auditing, "engine_version", lambda: NO_ENGINE)
+    of = small(tmp_path)
+    n_units: Counter[str] = Counter()
+    for cell in shipped_cells([of]):
+        n_units[auditing.KINDS[cell.cell.kind]] += len(cell.keys)
+    audited = audit([of], tmp_path / "new", share=1e-9, seed=0)
+    assert sum(finding.n_stored for finding in audited.findings) < sum(n_units.values())
+    assert {power.what: power.n_stored for power in audited.powers} == n_units
 
 
 # --- what differences prove -----------------------------------------------------------------------
@@ -186,7 +208,7 @@ def test_moments_are_those_of_the_distribution_that_is_drawn_from() -> None:
 
 
 def test_what_cannot_be_so_is_told_without_a_model(tmp_path: Path) -> None:
-    for one in choose([small(tmp_path)], 0.0005, np.random.default_rng(3)):
+    for one in choose(shipped_cells([small(tmp_path)]), 0.0005, np.random.default_rng(3)):
         rows = stored_rows(shipped_store(one.study), one)
         assert list(inconsistencies(one, rows)) == []
         if one.cell.kind == "samples":

@@ -37,10 +37,12 @@ from compute_optimal.ship.redrawing import (
     Compared,
     Key,
     Row,
+    ShippedCell,
     choose,
     compare,
     histories,
     inconsistencies,
+    shipped_cells,
     shipped_store,
     stored_rows,
 )
@@ -184,8 +186,9 @@ def audit(studies: Sequence[Study], folder: Path, *, share: float, seed: int) ->
         )
     started = time.monotonic()
     rng = np.random.default_rng(seed)
-    slices = choose(studies, share, rng)
-    if not slices and not any(study.adopted for study in studies):
+    shipped = shipped_cells(studies)
+    slices = choose(shipped, share, rng)
+    if not shipped and not any(study.adopted for study in studies):
         raise StudyError(
             "nothing that ships belongs to these studies",
             where=", ".join(sorted({str(study.store.shipped) for study in studies})),
@@ -209,7 +212,7 @@ def audit(studies: Sequence[Study], folder: Path, *, share: float, seed: int) ->
         engine_version(),
         time.monotonic() - started,
         tuple(findings),
-        tuple(_powers(compared)),
+        tuple(_powers(shipped, compared)),
         tuple(notes),
     )
 
@@ -337,17 +340,20 @@ def _likelihoods(one: Compared, units: Sequence[Sequence[_Text]]) -> list[Likeli
     return [joined(texts) for texts in of_unit]
 
 
-def _powers(compared: Sequence[Compared]) -> Iterator[Power]:
-    by_kind: dict[Kind, list[Compared]] = defaultdict(list)
+def _powers(shipped: Sequence[ShippedCell], compared: Sequence[Compared]) -> Iterator[Power]:
+    n_shipped: dict[Kind, int] = defaultdict(int)
+    for cell in shipped:
+        n_shipped[cell.cell.kind] += len(cell.keys)
+    n_drawn: dict[Kind, int] = defaultdict(int)
     for one in compared:
-        by_kind[one.slice.cell.kind].append(one)
-    for kind, of_kind in by_kind.items():
-        n = sum(len(one.slice.keys) for one in of_kind if not one.failure)
+        n_drawn[one.slice.cell.kind] += 0 if one.failure else len(one.slice.keys)
+    for kind, n_of_kind in n_shipped.items():
+        n = n_drawn[kind]
         # A score that differs is found by itself; of texts, arithmetic excuses a few.
         count = 1 if kind == "step_scores" else too_many(n, len(KINDS))
         yield Power(
             KINDS[kind],
-            sum(one.slice.n_stored for one in of_kind),
+            n_of_kind,
             n,
             count - 1,
             tuple(chance_to_find(share, n, count) for share in REPLACED),

@@ -48,6 +48,15 @@ _SAME: dict[Kind, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
+class ShippedCell:
+    """All that ships of one cell: what an audit may ask for."""
+
+    study: Study
+    cell: Cell
+    keys: tuple[Key, ...]
+
+
+@dataclass(frozen=True)
 class CellSlice:
     """Units of one cell that are to be made anew, in the order of their keys."""
 
@@ -88,12 +97,9 @@ def shipped_store(study: Study) -> Store:
     return Store(study.store.writable / "nothing", [study.store.shipped])
 
 
-def choose(
-    studies: Sequence[Study], share: float, rng: np.random.Generator, *, n_extra: int = 1
-) -> list[CellSlice]:
-    """A random slice of all that ships of the studies: each unit with the chance ``share``.
+def shipped_cells(studies: Sequence[Study]) -> list[ShippedCell]:
+    """Every cell that ships anything of the studies.
 
-    Of every group (pool; PRM and method) at least ``n_extra`` units, so that every model is asked.
     A cell of several studies counts once, as the study has it that needs most of it.
     """
     largest: dict[str, tuple[Study, Cell]] = {}
@@ -102,7 +108,7 @@ def choose(
             name = digest(cell.spec)
             if name not in largest or largest[name][1].n_units < cell.n_units:
                 largest[name] = study, cell
-    stored: list[tuple[Study, Cell, list[Key]]] = []
+    shipped: list[ShippedCell] = []
     for study, cell in largest.values():
         rows = units.stored(shipped_store(study), cell.spec)
         if rows.is_empty():
@@ -112,22 +118,33 @@ def choose(
             rows.filter(pl.col(number) < cell.n_units).select("problem_hash", number).iter_rows()
         )
         if keys:
-            stored.append((study, cell, keys))
+            shipped.append(ShippedCell(study, cell, tuple(keys)))
+    return shipped
+
+
+def choose(
+    shipped: Sequence[ShippedCell], share: float, rng: np.random.Generator, *, n_extra: int = 1
+) -> list[CellSlice]:
+    """A random slice of all that ships: each unit with the chance ``share``.
+
+    Of every group (pool; PRM and method) at least ``n_extra`` units, so that every model is asked.
+    """
     chosen: list[set[int]] = []
-    for _, _, keys in stored:
-        n = min(len(keys), math.floor(share * len(keys) + rng.random()))
-        chosen.append(set(rng.choice(len(keys), size=n, replace=False).tolist()))
+    for one in shipped:
+        n = min(len(one.keys), math.floor(share * len(one.keys) + rng.random()))
+        chosen.append(set(rng.choice(len(one.keys), size=n, replace=False).tolist()))
     groups: dict[tuple[object, ...], list[int]] = defaultdict(list)
-    for place, (_, cell, _) in enumerate(stored):
+    for place, one in enumerate(shipped):
+        cell = one.cell
         groups[cell.kind, cell.prm, cell.pool or cell.method].append(place)
         groups[cell.kind, cell.policy].append(place)
     for places in groups.values():
         lacking = n_extra - sum(len(chosen[place]) for place in places)
         for place in rng.choice(places, size=max(0, lacking)).tolist():
-            chosen[place].add(int(rng.integers(len(stored[place][2]))))
+            chosen[place].add(int(rng.integers(len(shipped[place].keys))))
     return [
-        CellSlice(study, cell, len(keys), tuple(keys[i] for i in sorted(indices)))
-        for (study, cell, keys), indices in zip(stored, chosen, strict=True)
+        CellSlice(one.study, one.cell, len(one.keys), tuple(one.keys[i] for i in sorted(indices)))
+        for one, indices in zip(shipped, chosen, strict=True)
         if indices
     ]
 
