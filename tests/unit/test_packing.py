@@ -270,6 +270,36 @@ def test_ends_that_no_node_explains_are_named_and_refused(cell: Partition) -> No
     assert part.name in str(caught.value)
 
 
+WRONG: dict[str, tuple[str, pl.Expr]] = {
+    "a number as text": ("leaf", pl.lit("x")),
+    "a number as another": ("leaf", pl.lit(0.5)),
+    "a list as text": ("margins", pl.lit(["x"])),
+    "bytes as text": ("text", pl.lit(b"\xff")),
+    "a leaf beyond all numbers": ("leaf", pl.lit(2**63 - 1)),
+    "a leaf below all numbers": ("leaf", pl.lit(-(2**63))),
+    "a parent that is its child": ("parent", pl.lit(1)),
+    "a parent beyond all numbers": ("parent", pl.lit(2**63 - 1)),
+    "nodes that are one": ("node", pl.lit(0)),
+    "a node as text": ("node", pl.lit("x")),
+    "a margin as text": ("margin", pl.lit("x")),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_values_that_no_writer_leaves_are_named_and_refused(cell: Partition, wrong: str) -> None:
+    """Each of them in the place of all values of one name, in a part whose hash is right."""
+    name, value = WRONG[wrong]
+    column = "ends" if name in ("leaf", "margins", "text") else "nodes"
+    frame = packing.packed(rows([TREE, TREE])).with_columns(
+        pl.col(column).list.eval(pl.element().struct.with_fields(value.alias(name)))
+    )
+    part = as_older_versions_did(cell, frame)
+    for how in (cell.read, cell.look):
+        with pytest.raises(StudyError, match="whole, but not what this study reads") as caught:
+            how("searches", ["nodes", "paths"])
+        assert part.name in str(caught.value)
+
+
 def test_equal_searches_give_equal_bytes_in_less_room(tmp_path: Path) -> None:
     many = [TREE for _ in range(400)]
     for name in ("one", "other"):

@@ -38,6 +38,7 @@ import polars as pl
 
 from compute_optimal.errors import StudyError
 from compute_optimal.store import packing
+from compute_optimal.store.schemas import SCHEMAS
 from compute_optimal.study.spec import Spec, canonical, digest
 
 KEYS: dict[str, tuple[str, ...]] = {
@@ -461,7 +462,7 @@ def _taken(table: str, parts: Iterable[Path], columns: Sequence[str] | None) -> 
     run = ["run"] if table in UNITS else []
     wanted = None if columns is None else list(dict.fromkeys([*keys, *columns]))
     read = None if wanted is None else list(dict.fromkeys([*wanted, *run]))
-    frames = [_rows(part, read, [*keys, *run]) for part in parts]
+    frames = [_rows(table, part, read, [*keys, *run]) for part in parts]
     if not frames:
         return pl.DataFrame()
     frame = frames[0]
@@ -471,7 +472,8 @@ def _taken(table: str, parts: Iterable[Path], columns: Sequence[str] | None) -> 
     return frame if wanted is None else frame.select(wanted)
 
 
-def _rows(part: Path, columns: list[str] | None, required: list[str]) -> pl.DataFrame:
+def _rows(table: str, part: Path, columns: list[str] | None, required: list[str]) -> pl.DataFrame:
+    _check_types(table, part)
     try:
         frame = packing.read(part, columns)
     except pl.exceptions.ColumnNotFoundError as error:
@@ -479,6 +481,15 @@ def _rows(part: Path, columns: list[str] | None, required: list[str]) -> pl.Data
     if not set(required) <= set(frame.columns):
         raise OtherLayoutError(str(part))
     return frame
+
+
+def _check_types(table: str, part: Path) -> None:
+    """Raises ``SchemaError`` for a column of another type than is written, which polars would
+    read, and which would end far from here or be taken for what it is not."""
+    written = SCHEMAS.get(table, {})
+    for name, stored in pl.read_parquet_schema(part).items():
+        if stored != written.get("paths" if name == "ends" else name, stored):
+            raise pl.exceptions.SchemaError(f"{name} of {part.name} is of another type")
 
 
 def write_part(folder: Path, table: str, frame: pl.DataFrame, *, smallest: bool = False) -> Path:
