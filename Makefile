@@ -150,7 +150,7 @@ verify: $(CORE)/.done ## is what ships what it claims to be? Graded and computed
 	$(CORE)/bin/python -m compute_optimal verify --config $(CONFIG) --cores $(CORES)
 
 .PHONY: audit
-audit: $(ENGINE)/.done ## were the shipped samples drawn as they say? A random slice of them is, anew (SHARE=0.005, SEED=by the clock)
+audit: $(ENGINE)/.done ## were the shipped samples drawn as they say? A random slice of them is, anew (SHARE=0.001, SEED=by the clock)
 	$(ENGINE)/bin/python -m compute_optimal audit --config $(SHIPPED) $(if $(SHARE),--share $(SHARE)) $(if $(SEED),--seed $(SEED))
 
 .PHONY: adopt

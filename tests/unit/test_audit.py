@@ -17,7 +17,7 @@ from compute_optimal.engines import NO_ENGINE
 from compute_optimal.engines.likelihood import Likelihood
 from compute_optimal.errors import StudyError
 from compute_optimal.ship import audit as auditing
-from compute_optimal.ship.audit import Audit, Finding, Power, audit
+from compute_optimal.ship.audit import Audit, Finding, Power, audit, audit_studies
 from compute_optimal.ship.plausibility import (
     ARITHMETIC,
     ERROR_RATE,
@@ -264,6 +264,9 @@ def test_models_that_are_not_here_are_said_and_nothing_passes_for_drawn(
     remarks = {finding.remarks[0] for finding in audited.findings}
     assert all(remark.startswith("not drawn anew: ") for remark in remarks)
     assert any(name in " ".join(remarks) for name in POLICIES)
+    monkeypatch.setattr(auditing, "audit", lambda *_, **__: audited)
+    with pytest.raises(StudyError, match=r"drawn anew; of most cells: .*no whole model"):
+        list(audit_studies([of], 1e-6, 0, tmp_path / "audit.html"))
 
 
 @pytest.fixture

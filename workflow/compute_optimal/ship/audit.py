@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,9 +53,9 @@ from compute_optimal.study.cells import ADOPTED_TABLES, Kind, collections, parti
 from compute_optimal.study.config import Study
 from compute_optimal.tasks.datasets import mirror_folder
 
-SHARE = 0.005
-"""Share of the shipped units that is made anew unless another is named: about three minutes on two
-cores for the scale model."""
+SHARE = 0.001
+"""Share of the shipped units that is made anew unless another is named: about three minutes of
+processor time for the scale model."""
 
 REPLACED = (0.0001, 0.001, 0.01, 0.1)
 """Replaced shares for which a page says how likely they are to be found."""
@@ -166,10 +166,12 @@ def audit_studies(
         cure="restore data/ from version control, or make it anew: make micro",
     )
     if not audited.drawn:
+        reasons = [one.remarks[0] for one in audited.findings if not one.n_drawn]
+        why = Counter(reasons).most_common(1)[0][0] if reasons else "there was nothing to draw"
         raise StudyError(
-            "nothing was drawn anew",
+            f"nothing was drawn anew; of most cells: {why}",
             where=str(page),
-            cure="see there why; an engine comes with make audit, models with the repository",
+            cure="see there of each; an engine comes with make audit, models with the repository",
         )
 
 
