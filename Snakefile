@@ -39,6 +39,7 @@ wildcard_constraints:
     task=r"[\w.-]+",
     policy=r"[\w.-]+",
     prm=r"[\w.-]+",
+    verb=r"[a-z-]+",
 
 
 onstart:
@@ -49,6 +50,7 @@ onstart:
     )
 
 
+include: "workflow/rules/code.smk"
 include: "workflow/rules/problems.smk"
 include: "workflow/rules/generate.smk"
 include: "workflow/rules/judge.smk"
@@ -59,6 +61,7 @@ include: "workflow/rules/micro.smk"
 
 rule analysis:
     input:
+        plan.code_records,
         plan.description,
         "<results>/run/analysis.duckdb",
 

@@ -198,6 +198,25 @@ def test_a_changed_setting_of_the_analysis_is_seen_without_records_and_back_agai
     assert rules == {"estimate_accuracy", "describe_study", "build_database", "analysis"}
 
 
+def test_changed_code_is_seen_without_records_and_back_again(finished: Clone) -> None:
+    module = finished.folder / "workflow/compute_optimal/analyse/prm_examination.py"
+    before = module.read_text()
+    for text in (f"{before}\n# a remark\n", before):
+        shutil.rmtree(finished.folder / ".snakemake")
+        assert finished.plan() == []
+        module.write_text(text)
+        jobs = finished.plan()
+        assert [job.wildcards for job in jobs if job.rule == "examine_prms"]
+        assert {job.rule for job in jobs} == {
+            "record_code",
+            "examine_prms",
+            "build_database",
+            "analysis",
+        }
+        done = finished.snakemake("analysis")
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_a_miss_under_generate_never_is_listed_and_priced_before_anything_runs(
     clone: Clone,
 ) -> None:

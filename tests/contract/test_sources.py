@@ -72,7 +72,7 @@ def test_nothing_is_left_to_do(finished: Clone) -> None:
     assert finished.plan("all") == []
 
 
-PRESENTED = {"draw_figures", "run_notebooks", "describe_provenance", "all"}
+PRESENTED = {"record_code", "draw_figures", "run_notebooks", "describe_provenance", "all"}
 
 
 def test_a_chart_is_drawn_anew_and_nothing_is_estimated(finished: Clone) -> None:

@@ -14,6 +14,7 @@ rule estimate_accuracy:
         problems=plan.task_table,
         answers=plan.answer_table,
         receipts=plan.score_receipts,
+        code=plan.code("estimate-accuracy"),
     output:
         difficulty="<results>/{origin}/{task}/{policy}/difficulty-{digest}.parquet",
         curves="<results>/{origin}/{task}/{policy}/curves-{digest}.parquet",
@@ -43,7 +44,6 @@ rule estimate_accuracy:
     resources:
         storage=plan.storage_at,
     params:
-        code=plan.code("estimate-accuracy"),
         spec=plan.estimates,
     shell:
         "python -m compute_optimal estimate-accuracy"
@@ -60,6 +60,7 @@ rule examine_prms:
         problems=plan.task_table,
         steps=plan.step_tables,
         receipts=plan.task_score_receipts,
+        code=plan.code("examine-prms"),
     output:
         rates="<results>/run/{task}/prm_rates-{digest}.parquet",
         cases="<results>/run/{task}/prm_cases-{digest}.parquet",
@@ -68,7 +69,6 @@ rule examine_prms:
     resources:
         storage=plan.storage_at,
     params:
-        code=plan.code("examine-prms"),
         spec=plan.examination,
     shell:
         "python -m compute_optimal examine-prms"
@@ -106,14 +106,13 @@ rule build_database:
         processbench="data/published/processbench.csv",
         optscale="data/published/optscale.csv",
         pretraining="data/published/pretraining.csv",
+        code=plan.code("build-database"),
     output:
         "<results>/run/analysis.duckdb",
     log:
         "<logs>/build_database.log",
     resources:
         storage=plan.storage_at,
-    params:
-        code=plan.code("build-database"),
     shell:
         "python -m compute_optimal build-database"
         " --study {input.study:q}"

@@ -11,6 +11,7 @@ rule grade_answers:
     input:
         problems=plan.task_table,
         receipts=plan.answer_receipts,
+        code=plan.code("grade-answers"),
     output:
         "<results>/{origin}/{task}/{policy}/answers-{digest}.parquet",
     log:
@@ -22,7 +23,6 @@ rule grade_answers:
     resources:
         storage=plan.storage_at,
     params:
-        code=plan.code("grade-answers"),
         spec=plan.answers,
     shell:
         "python -m compute_optimal grade-answers"
@@ -37,6 +37,7 @@ rule grade_answers:
 rule check_steps:
     input:
         receipts=plan.run_receipts,
+        code=plan.code("check-steps"),
     output:
         steps="<results>/run/{task}/{policy}/steps-{digest}.parquet",
         pruning="<results>/run/{task}/{policy}/pruning-{digest}.parquet",
@@ -45,7 +46,6 @@ rule check_steps:
     resources:
         storage=plan.storage_at,
     params:
-        code=plan.code("check-steps"),
         spec=plan.checks,
     shell:
         "python -m compute_optimal check-steps"

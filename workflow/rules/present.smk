@@ -18,6 +18,7 @@ rule judge_claims:
         database="<results>/run/analysis.duckdb",
         claims="config/claims.yaml",
         priced_by="config/paper.yaml",
+        code=plan.code("judge-claims"),
     output:
         csv=report(
             "<results>/claims.csv",
@@ -37,8 +38,6 @@ rule judge_claims:
     log:
         "<logs>/judge_claims.log",
     retries: 0
-    params:
-        code=plan.code("judge-claims"),
     shell:
         "python -m compute_optimal judge-claims"
         " --claims {input.claims:q}"
@@ -51,6 +50,7 @@ rule judge_claims:
 rule draw_figures:
     input:
         database="<results>/run/analysis.duckdb",
+        code=plan.code("draw-figures"),
     output:
         svg=[
             report(
@@ -70,8 +70,6 @@ rule draw_figures:
     priority: 1
     retries: 0
     threads: 2
-    params:
-        code=plan.code("draw-figures"),
     shell:
         "python -m compute_optimal draw-figures"
         " --database {input.database:q}"
@@ -83,6 +81,7 @@ rule draw_figures:
 rule render_tables:
     input:
         database="<results>/run/analysis.duckdb",
+        code=plan.code("render-tables"),
     output:
         html=[
             report(
@@ -100,8 +99,6 @@ rule render_tables:
     log:
         "<logs>/render_tables.log",
     retries: 0
-    params:
-        code=plan.code("render-tables"),
     shell:
         "python -m compute_optimal render-tables"
         " --database {input.database:q}"
@@ -115,6 +112,7 @@ rule run_notebooks:
         database="<results>/study.duckdb",
         claims="<results>/index.html",
         figures=rules.draw_figures.output.png,
+        code=plan.code("run-notebooks"),
     output:
         executed=plan.notebooks_as("ipynb"),
         html=report(
@@ -125,8 +123,6 @@ rule run_notebooks:
     log:
         "<logs>/run_notebooks.log",
     retries: 0
-    params:
-        code=plan.code("run-notebooks"),
     shell:
         "python -m compute_optimal run-notebooks {input.notebooks:q}"
         " --database {input.database:q}"
@@ -139,6 +135,7 @@ rule run_notebooks:
 rule build_explorer:
     input:
         database="<results>/run/analysis.duckdb",
+        code=plan.code("build-explorer"),
     output:
         report(
             "<results>/explorer.html",
@@ -149,8 +146,6 @@ rule build_explorer:
     log:
         "<logs>/build_explorer.log",
     retries: 0
-    params:
-        code=plan.code("build-explorer"),
     shell:
         "python -m compute_optimal build-explorer"
         " --database {input.database:q}"
@@ -162,6 +157,7 @@ rule build_browser:
     input:
         study=plan.description,
         database="<results>/run/analysis.duckdb",
+        code=plan.code("build-browser"),
     output:
         report(
             "<results>/browser.html",
@@ -174,8 +170,6 @@ rule build_browser:
         "<logs>/build_browser.log",
     resources:
         storage=plan.storage_at,
-    params:
-        code=plan.code("build-browser"),
     shell:
         "python -m compute_optimal build-browser"
         " --study {input.study:q}"
@@ -193,6 +187,7 @@ rule describe_provenance:
         figures=rules.draw_figures.output.svg,
         tables=rules.render_tables.output.csv,
         browser=plan.browser,
+        code=plan.code("describe-provenance"),
     output:
         "<results>/ro-crate-metadata.json",
     log:
@@ -200,8 +195,6 @@ rule describe_provenance:
     retries: 0
     resources:
         storage=plan.storage_at,
-    params:
-        code=plan.code("describe-provenance"),
     shell:
         "python -m compute_optimal describe-provenance"
         " --study {input.study:q}"

@@ -20,6 +20,7 @@ from typing import Any, Protocol, TypedDict
 
 import polars as pl
 
+from compute_optimal.commands import FUNCTIONS
 from compute_optimal.errors import StudyError, in_words
 from compute_optimal.micro.recipes import BASES, POLICIES, PRMS, RECIPES
 from compute_optimal.present.catalogue import ITEMS, NOTEBOOKS, Item, item_named
@@ -758,14 +759,20 @@ class StudyPlan:
     def _says(self, key: str) -> bool:
         return bool(getattr(self.study, key))
 
+    @property
+    def code_records(self) -> list[str]:
+        """``code`` of every command. They must be targets themselves, as ``description`` is."""
+        return [self.code(verb) for verb in FUNCTIONS]
+
     def code(self, verb: str) -> str:
-        """Digest of the code of a rule's command: as its parameter, it has the rule run again when
-        that code has changed. Its files as inputs would be read anew for every output.
+        """The record of the code of a rule's command, an input of that rule: changed code is a
+        missing file, also where Snakemake's own records are gone. The files of the code as inputs
+        would be read anew for every output.
 
         The rules of the generate zone have none on purpose: there, only the spec counts.
         """
         notebooks = map(Path, self.notebook_sources if verb == "run-notebooks" else ())
-        return digest_of(sources_of(verb, notebooks))
+        return f"{self.results}/code/{verb}-{digest_of(sources_of(verb, notebooks))[:12]}"
 
 
 def _job(kind: Kind, wildcards: Wildcards) -> Job:
