@@ -144,8 +144,8 @@ def of_tables(database: Path) -> Numbers:
 
     sensitivity = tabulate("grader_sensitivity", database)
     for row in sensitivity.rows:
-        key = about(titles[str(row[0])], str(row[1]), "pass_at_k", 1)
-        yield from seen(sensitivity, "grader_sensitivity.csv", row, "accuracy_percent", key)
+        row_key = about(titles[str(row[0])], str(row[1]), "pass_at_k", 1)
+        yield from seen(sensitivity, "grader_sensitivity.csv", row, "accuracy_percent", row_key)
     gains = tabulate("table_5", database)
     names = [column.name for column in gains.columns]
     for row in gains.rows:
@@ -156,8 +156,8 @@ def of_tables(database: Path) -> Numbers:
             ("compute_optimal", columns["compute_optimal_budget_samples"]),
         ):
             if budget is not None:
-                key = about(first, str(row[0]), series, int(budget))
-                yield from seen(gains, "table_5.csv", row, f"{series}_percent", key)
+                row_key = about(first, str(row[0]), series, int(budget))
+                yield from seen(gains, "table_5.csv", row, f"{series}_percent", row_key)
     frontier = tabulate("table_3", database)
     methods = {
         "CoT": "cot",
@@ -167,8 +167,8 @@ def of_tables(database: Path) -> Numbers:
     for row in frontier.rows:
         if str(row[0]) in policies and row[2] in methods and row[4] is not None:
             for task in titles.values():
-                key = about(task, str(row[0]), methods[str(row[2])], int(str(row[4])))
-                yield from seen(frontier, "table_3.csv", row, f"{task}_percent", key)
+                row_key = about(task, str(row[0]), methods[str(row[2])], int(str(row[4])))
+                yield from seen(frontier, "table_3.csv", row, f"{task}_percent", row_key)
 
 
 def of_claims(database: Path) -> Numbers:

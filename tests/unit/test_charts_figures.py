@@ -534,7 +534,7 @@ def test_colours_come_from_one_module_and_those_of_methods_mean_methods_only() -
     for file in folder.glob("*.py"):
         text = file.read_text(encoding="utf-8")
         assert not re.search(r"#[0-9A-Fa-f]{6}\b|colormaps", text), file.name
-    others = {*style.APART, style.INK, style.MUTED, style.FAINT, style.LIGHT, style.EMPTY}
+    others = {*style.OTHER_COLOURS, style.INK, style.MUTED, style.FAINT, style.LIGHT, style.EMPTY}
     assert not others & {look.colour for look in style.METHODS.values()}
 
 

@@ -12,6 +12,7 @@ wrote hold ``paths``, and are read as they are.
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -90,13 +91,16 @@ def write(searches: pl.DataFrame, file: Path) -> None:
     plain = file.with_name(f"{file.name}-plain")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        packed(searches).write_parquet(plain, compression="uncompressed")
+        # Not into the file: of a full disk polars says that parquet is out of specification.
+        content = io.BytesIO()
+        packed(searches).write_parquet(content, compression="uncompressed")
+        plain.write_bytes(content.getbuffer())
         with duckdb.connect(config={"threads": 1}) as connection:
             places = {"source": str(plain), "target": str(file)}
             connection.execute(_STATEMENT.read_text(encoding="utf-8"), places)
     except (duckdb.Error, OSError) as error:
         raise StudyError(
-            f"cannot write: {str(error).partition(chr(10))[0]}",
+            f"cannot write: {getattr(error, 'strerror', None) or str(error).partition(chr(10))[0]}",
             where=str(file),
             cure="free some space or mend the permissions, then give the same command again",
         ) from error
