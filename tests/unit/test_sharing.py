@@ -386,10 +386,18 @@ def test_the_commands_and_a_run_restore_a_study(
 
     monkeypatch.chdir(ROOT)
     published = str(tmp_path / "published")
-    assert cli.main(["publish", "--to", published]) == 0
+    default = load_study("config/config.yaml")
+    narrow = default.model_dump(mode="json") | {
+        "policies": default.policies[:1],
+        "prms": default.prms[:1],
+        "prm_search_budgets": {},
+        "adopted": default.adopted[:2],
+    }
+    (tmp_path / "shipped.yaml").write_text(json.dumps(narrow))
+    assert cli.main(["publish", "--config", str(tmp_path / "shipped.yaml"), "--to", published]) == 0
     capsys.readouterr()
     config = json.dumps(
-        load_study("config/config.yaml").model_dump(mode="json")
+        narrow
         | {
             "store": {
                 "writable": str(tmp_path / "mine"),
