@@ -45,8 +45,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest come first."""
-    longest_first = ["e2e", "contract"]
+    """The longest come first: a file stays in one worker, and the other would wait for its end."""
+    longest_first = ["e2e", "contract", "test_units.py", "test_damaged_files.py"]
     items.sort(
         key=lambda item: [name not in Path(item.path).parts for name in longest_first],
     )
