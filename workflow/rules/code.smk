@@ -12,6 +12,7 @@ rule record_code:
     log:
         "<logs>/record_code/{verb}-{digest}.log",
     localrule: True
+    retries: 0
     params:
         others=lambda wildcards, output: output[0].removesuffix(wildcards.digest),
     shell:
