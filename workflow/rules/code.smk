@@ -11,8 +11,8 @@ rule record_code:
         "<results>/code/{verb}-{digest}",
     log:
         "<logs>/record_code/{verb}-{digest}.log",
-    localrule: True
     retries: 0
+    localrule: True
     params:
         others=lambda wildcards, output: output[0].removesuffix(wildcards.digest),
     shell:
