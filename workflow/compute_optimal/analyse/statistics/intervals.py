@@ -292,9 +292,9 @@ def _order_statistic(ordered: FloatArray, position: FloatArray) -> FloatArray:
 def expanded_tail(n: int, confidence: float) -> float:
     """Share of replicates left out on each side so that the width is that of a t interval.
 
-    Hesterberg (2015), section 3.1: percentiles of ``n`` resampled problems are those of a normal
-    distribution whose spread is too small by sqrt((n - 1) / n), and known by n - 1 degrees of
-    freedom. Of fewer than two problems the plain share.
+    The expanded percentile interval of Hesterberg (2015): a mean of ``n`` resampled problems
+    spreads too little, by sqrt((n - 1) / n), and that spread is known by n - 1 degrees of freedom.
+    Of fewer than two problems the plain share.
     """
     from scipy import special
 
