@@ -29,7 +29,10 @@ class StandInGpus:
         return {"PATH": path, devices.LEASES: str(self.leases)}
 
     def are(self, *lines: str) -> None:
-        (self.folder / "list").write_text("".join(f"{line}\n" for line in lines))
+        # A process may be reading it: it sees the old list or the new one, whole.
+        new = self.folder / "list-new"
+        new.write_text("".join(f"{line}\n" for line in lines))
+        new.replace(self.folder / "list")
 
     def count(self, n: int) -> None:
         self.are(*(f"GPU {i}: NVIDIA Stand-in (UUID: {uuid(i)})" for i in range(n)))
