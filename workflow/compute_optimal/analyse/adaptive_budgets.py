@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from compute_optimal.analyse.answer_grid import AnswerGrid, margins_of
+from compute_optimal.analyse.answer_grid import SCORINGS, AnswerGrid, margins_of
 from compute_optimal.analyse.predicted_difficulty import FOLDS, REPEATS, REPLICATES
-from compute_optimal.analyse.statistics.estimators import FloatArray, Scoring, plurality_at_k
+from compute_optimal.analyse.statistics.estimators import FloatArray, plurality_at_k
 from compute_optimal.analyse.statistics.intervals import (
     few_differences_interval,
     mean_interval,
@@ -74,8 +74,6 @@ MOST_ORDERS = 50
 """Random orders of a pool: with 200 problems, the mean is known to a tenth of a sample."""
 
 _ROUNDING = 1e-12
-
-_SCORINGS: tuple[Scoring, ...] = ("prm_min", "prm_last", "prm_avg")
 
 
 def examine_stopping(
@@ -140,7 +138,7 @@ def _rows(
     splits = Splits.of(nested, FOLDS, REPEATS, settings.seed)
     for prm, of_prm in scores.items():
         margins = margins_of(pool, of_prm)
-        for scoring in _SCORINGS:
+        for scoring in SCORINGS:
             # A mean of steps that are all certain has no finite logit.
             ranking = np.clip(grid.scores(margins, scoring)[0][enough, :size], -1e300, 1e300)
             known = ranking[~np.isnan(ranking)]

@@ -136,6 +136,16 @@ def ability_text(ability: float | None) -> str:
     return "" if ability is None else f"F1 {ability:.1f}"
 
 
+def prm_text(title: str, ability: float | None) -> str:
+    """A PRM with its ability, where that is known: "Skywork-PRM-7B (F1 53.0)"."""
+    return title if ability is None else f"{title} ({ability_text(ability)})"
+
+
+def joined(*notes: str) -> str:
+    """Notes of a panel in one line, without those that are empty."""
+    return "; ".join(filter(None, notes))
+
+
 def price_text(tokens: Iterable[int | None]) -> str:
     """What something that has not been run would take: " (about 1.2M tokens)"; empty if nothing."""
     total = sum(n or 0 for n in tokens)

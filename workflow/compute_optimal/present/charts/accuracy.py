@@ -223,7 +223,7 @@ def _panel(name: str, title: str | None, rows: Sequence[Row], about: str) -> Pan
         title or "no PRM",
         None if nothing else paint,
         absent="no problems in this bucket" if empty_bucket else f"{style.NOT_RUN}{price}",
-        note=_joined(about, "" if nothing else _gaps(curves, rows[0]["n_expected"], price)),
+        note=style.joined(about, "" if nothing else _gaps(curves, rows[0]["n_expected"], price)),
     )
 
 
@@ -274,10 +274,6 @@ def _groups(rows: Sequence[Row], key: str) -> list[list[Row]]:
     return [list(group) for _, group in groupby(rows, key=lambda row: row[key])]
 
 
-def _joined(*notes: str) -> str:
-    return "; ".join(filter(None, notes))
-
-
 def _policy_title(row: Row) -> str:
     return f"{row['policy_title']} ({style.parameters_text(row['n_parameters'])})"
 
@@ -286,8 +282,5 @@ def _prm_text(rows: Sequence[Row]) -> str:
     titles = {
         row["prm_title"]: row.get("prm_ability") for row in rows if row["prm_title"] is not None
     }
-    named = [
-        title if ability is None else f"{title} ({style.ability_text(ability)})"
-        for title, ability in sorted(titles.items())
-    ]
+    named = [style.prm_text(title, ability) for title, ability in sorted(titles.items())]
     return f"PRM: {', '.join(named)}" if named else "no PRM"

@@ -180,14 +180,9 @@ def pruned_paths(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
             f"{first['policy']}|{first['prm']}",
             first["prm_title"],
             paint if curves else None,
-            note="; ".join(
-                filter(
-                    None,
-                    (
-                        style.ability_text(first["prm_ability"]),
-                        f"not written: {', '.join(missed)}" if missed else "",
-                    ),
-                )
+            note=style.joined(
+                style.ability_text(first["prm_ability"]),
+                f"not written: {', '.join(missed)}" if missed else "",
             ),
         )
 

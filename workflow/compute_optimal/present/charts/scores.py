@@ -73,16 +73,15 @@ def _picked(rows: Sequence[Row], *, of_policy: bool, named: bool) -> Panel:
             )
 
     first = rows[0]
-    ability = style.ability_text(first["prm_ability"])
-    if of_policy and named and points:
-        note = f"PRM: {first['prm_title']}{f' ({ability})' if ability else ''}; "
-    else:
-        note = f"{ability}; " if ability and not of_policy and points else ""
+    ability = first["prm_ability"]
+    note = ""
     if points:
         best = max(points, key=lambda row: (row["accuracy"], -row["budget"]))
         lost = 100 * (best["accuracy"] - points[-1]["accuracy"])
-        note += f"best at N = {best['budget']:,}"
-        note += f", {lost:.1f} points above the last" if lost >= 0.05 else ""
+        above = f", {lost:.1f} points above the last" if lost >= 0.05 else ""
+        prm = f"PRM: {style.prm_text(first['prm_title'], ability)}" if named else ""
+        about = prm if of_policy else style.ability_text(ability)
+        note = style.joined(about, f"best at N = {best['budget']:,}{above}")
     return Panel(
         f"{first['policy']}|{first['prm']}",
         _policy_title(first) if of_policy else first["prm_title"],
