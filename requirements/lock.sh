@@ -46,4 +46,7 @@ uv pip compile core.in cluster.in -c core.lock --universal --python-version 3.11
 uv pip compile core.in lab.in -c core.lock --universal --python-version 3.11 \
   "${common[@]}" -o lab.lock
 
+# What packages that are published as source alone are built with, for an archive.
+uv pip compile build.in -c core.lock --universal --python-version 3.11 "${common[@]}" -o build.lock
+
 uv pip compile s3.in --universal --python-version 3.11 "${common[@]}" -o s3.lock

@@ -66,7 +66,10 @@ def test_its_packages_are_all_that_the_environment_is_made_of(
     write_archive(ROOT, tmp_path / "archive.zip", wheels=True)
     locked, builds = (command for command in asked if "pip" in command)
     assert str((ROOT / "requirements/core.lock").absolute()) in locked
-    assert "wheel==" in " ".join(builds)
+    assert str((ROOT / "requirements/build.lock").absolute()) in builds
+    assert "--require-hashes" in locked
+    assert "--require-hashes" in builds
+    assert "wheel==" in (ROOT / "requirements/build.lock").read_text()
 
 
 def test_what_is_no_clone_is_named(tmp_path: Path) -> None:

@@ -16,9 +16,9 @@ PREFIX = "compute-optimal"
 WHEELS = "wheels"
 """Folder of the environment's packages: where it is, ``make`` asks no index."""
 
-BUILDS = "wheel==0.45.1"
-"""What a package that is published as source alone asks for to be built: pip then takes it from the
-folder, too."""
+LOCKS = ("core.lock", "build.lock")
+"""What ``make`` needs, and what a package that is published as source alone asks for to be built:
+pip then takes it from the folder, too."""
 
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)
 
@@ -47,12 +47,13 @@ def write_archive(repository: Path, output: Path, *, wheels: bool) -> None:
             "archive from a clone: only what is committed is archived",
         )
         if wheels:
-            lock, target = repository / "requirements/core.lock", Path(folder) / WHEELS
-            for packages in (["--require-hashes", "--requirement", str(lock.absolute())], [BUILDS]):
+            target = Path(folder) / WHEELS
+            for lock in LOCKS:
                 _run(
                     [
                         *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"),
-                        *packages,
+                        *("--require-hashes", "--requirement"),
+                        str((repository / "requirements" / lock).absolute()),
                         *("--dest", str(target)),
                     ],
                     repository,
