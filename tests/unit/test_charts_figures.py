@@ -768,3 +768,36 @@ def test_prms_stand_in_the_order_of_their_ability(database: Path) -> None:
                 of_policy.setdefault(row["policy"], []).append(row["prm_ability"])
         assert any(len({*abilities}) > 1 for abilities in of_policy.values()), name
         assert all(abilities == sorted(abilities) for abilities in of_policy.values()), name
+
+
+def test_searches_to_other_budgets_are_told_apart_and_all_say_what_was_not_written() -> None:
+    def row(prm: str, method: str, budget: int) -> Row:
+        return {
+            "policy": "p",
+            "policy_title": "p",
+            "n_parameters": 1e6,
+            "prm": prm,
+            "prm_title": prm,
+            "prm_ability": None,
+            "method": method,
+            "budget": budget,
+            "depth": 1,
+            "n_problems": 50,
+            "n_pruned": 5,
+            "n_not_written": budget // 4,
+            "confidence": 0.95,
+        }
+
+    rows = [
+        row(prm, method, budget)
+        for prm, largest in (("far", 256), ("near", 64))
+        for method, budget in (("beam_search", 4), ("beam_search", largest), ("dvts", largest))
+    ]
+    grid = failures.pruned_paths(rows, "t", "s")
+    lines = {label: handle[1] for handle, label in grid.legend}
+    assert len(lines) == 5
+    assert len({(line.get_color(), line.get_marker()) for line in lines.values()}) == 5
+    assert [panel_.note for panel_ in grid.blocks[0].panels] == [
+        "not written: beam search 128%, DVTS 128%",
+        "not written: beam search 32%, DVTS 32%",
+    ]

@@ -141,15 +141,16 @@ def pruned_paths(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
         return grid_without_results("none", title, "this takes beam search or DVTS")
     deepest = max(row["depth"] for row in drawn)
     searches = sorted({(row["method"], row["budget"]) for row in drawn})
-    largest = dict(searches)  # the last one of each method
-    looks = {
-        (method, budget): style.METHODS[method]
-        if budget == largest[method]
-        else style.METHODS[method]._replace(
-            colour=style.lighter(style.METHODS[method].colour), dash=(0, (1, 1.2)), marker="o"
-        )
-        for method, budget in searches
-    }
+    smallest, largest = dict(reversed(searches)), dict(searches)
+    looks = {}
+    for method, budget in searches:
+        look = style.METHODS[method]
+        if budget < largest[method]:
+            look = look._replace(dash=(0, (1, 1.2)), marker="o")
+            # Some PRMs have searches to a larger N than others: their largest is between.
+            if budget == smallest[method]:
+                look = look._replace(colour=style.lighter(look.colour))
+        looks[method, budget] = look
 
     def curve(points: Sequence[Row]) -> tuple[list[float], list[float], list[float]]:
         shares = [share(row["n_pruned"], row["n_problems"], row["confidence"]) for row in points]
@@ -170,10 +171,11 @@ def pruned_paths(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
                 label = f"{key[0]}|{key[1]}"
                 style.draw_curve(axes, looks[key], depths, *curve(points), marked, label)
 
+        # Of each method at the largest N that was searched with this PRM.
+        last = {method: points[0] for (method, _), points in sorted(curves.items())}
         missed = [
             f"{style.METHODS[method].short} {100 * row['n_not_written'] / row['n_problems']:.0f}%"
-            for (method, budget), (row, *_) in curves.items()
-            if budget == largest[method]
+            for method, row in last.items()
         ]
         first = group[0]
         return Panel(
