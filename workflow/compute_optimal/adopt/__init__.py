@@ -1,6 +1,6 @@
 """Adopt: take rollouts that others made into the study, as facts without their text.
 
-A reader a schema: ``official`` (output folders of the paper's official code),
+One reader per schema: ``official`` (output folders of the paper's official code),
 ``search_and_learn`` and ``search_and_learn_lines``, ``openr``, ``zeroeval``, ``qwen_math`` and
 ``rewardmath``; ``collection`` finds the files and chooses the reader, and the result is an
 ``Adoption``. A row says what was answered, at which cost, with which step scores, and where that
@@ -44,15 +44,18 @@ Within one (task, policy, prm, method) the key is (problem_id, sample_index). ``
 none scored. The facts:
 
 - ``answer``: extracted from the text by this study, null where there is none; ``official_answer``:
-  extracted by the official code, "" where it found none. Null, as the verdict, where the
-  collection does not say.
-- ``official_correct``: the official verdict on the majority vote of the record; it is about the
-  row's own answer where ``n_answers``, the number of answers in the record, is 1.
+  extracted by the code that ran it, "" where the official code found none. Null, as the verdict,
+  where the collection does not say.
+- ``official_correct``: the verdict of the code that ran it on the majority vote of the record; it
+  is about the row's own answer where ``n_answers``, the number of answers in the record, is 1.
 - ``n_tokens``: tokens generated for this solution, null where unknown; ``n_steps``: its steps.
 - ``step_scores``: probabilities as given, one per step; null where no PRM scored the solution, or
   where the scores do not fit its steps (then there is a finding).
-- The origin: ``source`` and ``commit`` of the repository; ``archive_sha256``, null where it is no
-  archive; ``member``, the path in it, with the row of a file of many records; ``record_sha256``.
+- The origin: ``source`` and ``commit`` of the repository (readers leave them null, ``collection``
+  fills them); ``archive_sha256``: of the archive or, from the hub, of the parquet file, null where
+  files are registered one by one; ``member``: the path in the source, with the row of a file of
+  many records; ``record_sha256``: of the record's bytes or, of a parquet row or an item of a JSON
+  list, of its JSON with sorted keys.
 """
 
 PATHS = pl.Schema(
@@ -76,9 +79,9 @@ Within one (task, policy, prm) the key is (method, budget, problem_id, repetitio
 ``budget`` is N, null for dvts, whose subtrees serve every N; ``beam_width`` is M. ``repetition``
 numbers runs of the same search from 0: what they give is averaged and shows the run-to-run spread,
 and they never add up to a larger budget. ``subtree`` numbers the subtrees of one run of dvts from
-0, and is 0 for beam_search. ``path`` numbers the answers of one beam search or subtree.
-``n_tokens_tree``: tokens generated in the whole search, discarded candidates included; the same on
-each of its paths; null where unknown.
+0, and is 0 for every other method. ``path`` numbers the answers of one search or subtree.
+``n_tokens_tree``: tokens generated in the whole search (of dvts in the subtree), discarded
+candidates included; the same on each of its paths; null where unknown.
 """
 
 SOLUTIONS = Columns(
@@ -103,7 +106,8 @@ SOLUTIONS = Columns(
         "record_sha256": Column(_STRING, "sha256 of the record"),
     },
 )
-"""The key is (prm, problem_id, solution). One of ``step_scores`` and ``outcome_score`` is null."""
+"""The key is (prm, problem_id, solution). One of ``step_scores`` and ``outcome_score`` is null, and
+``n_steps`` is null with ``step_scores``."""
 
 TOKENS = pl.Schema(
     {
@@ -119,7 +123,8 @@ TOKENS = pl.Schema(
     }
 )
 """Tokens of answers whose files do not say them, counted again with the policy's tokenizer: the
-solution and its end. ``kind`` is samples or paths, and the rest is the key there. Of a search this
+solution and one end token. ``kind`` is samples or paths, and the columns between it and
+``n_tokens`` are the key there, null where that table has no such column. Of a search this
 is the answer alone; what was discarded is unknown."""
 
 FILES = Columns(
@@ -165,8 +170,8 @@ class Adoption:
     def cells(self) -> pl.DataFrame:
         """One row per (task, policy, prm, method, budget, beam_width).
 
-        ``n_runs``: samples, subtrees or beam searches per problem; ``n_problems``: problems with at
-        least one; ``n_complete``: problems with all of them; ``n_rows``: answers. ``budget`` and
+        ``n_runs``: samples, subtrees or searches of a full problem; ``n_problems``: problems with
+        at least one; ``n_complete``: problems with all of them; ``n_rows``: answers. ``budget`` and
         ``beam_width`` are null for samples; for dvts ``budget`` is what the subtrees of one
         repetition make up. ``n_repetitions``: of a search, at most; null for samples.
         """

@@ -25,7 +25,7 @@ from compute_optimal.errors import StudyError
 _END_OF_TAR = bytes(tarfile.BLOCKSIZE)
 _HEADER_BYTES = 16 << 10
 _XZ_MEMORY = 256 << 20  # xz -9 takes 65 MB
-# What the two libraries raise on bytes that are not what their headers say.
+# What the libraries raise on bytes that are not what their headers say.
 _DAMAGE = (
     tarfile.TarError,
     zipfile.BadZipFile,
@@ -74,7 +74,8 @@ def archive_sha256(source: Path) -> str | None:
 def read_members(
     source: Path, limits: Limits | None = None, *, only: Container[str] | None = None
 ) -> Iterator[Member]:
-    """Every entry of ``source`` that is not a directory, in the order of the source.
+    """Every entry of ``source`` that is not a directory: of an archive in its order, of a folder
+    sorted.
 
     With ``only``, entries of other names are passed over; a leading ./ is no part of a name there.
 
@@ -106,7 +107,10 @@ def read_members(
 
 
 def read_file(folder: Path, name: str, limits: Limits | None = None) -> Member | None:
-    """One file of a folder, as ``read_members`` would hand it over; None where there is none."""
+    """One file of a folder, as ``read_members`` would hand it over; None where there is none.
+
+    Raises ``StudyError`` where it cannot be read.
+    """
     path, limits = folder / name, limits or Limits()
     try:
         if not path.exists():

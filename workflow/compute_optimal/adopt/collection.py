@@ -1,4 +1,4 @@
-"""A registered collection of rollouts: from its files or the hub, into the store."""
+"""A registered collection of rollouts: from its files, its listing or the hub, into the store."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ READERS: dict[ReaderName, Reader] = {
 def adopt_all(study: Study, collections: Sequence[str], source: Path | None) -> Iterator[str]:
     """Adopt ``collections`` by name, by default all of a study; yields a report for each.
 
-    One that cannot be had does not keep the others: then a ``StudyError`` at the end names them.
+    One that cannot be had does not hold up the others: a ``StudyError`` at the end names all that
+    failed. Raises it at once where ``source`` is given for more than one collection.
     """
     storage, failed = Storage.of(study), list[StudyError]()
     if source is not None and len(collections) != 1:
@@ -78,16 +79,18 @@ def adopt_all(study: Study, collections: Sequence[str], source: Path | None) -> 
 def adopt(entry: AdoptedEntry, task: TaskEntry, storage: Storage, source: Path | None) -> str:
     """Read a collection and store its facts; returns a report for people.
 
-    ``source`` is the archive, or the folder, of one that is not on the hub; by default what the
-    mirror holds, or else its repository. Raises ``StudyError`` where the collection cannot be had,
-    is not the registered one, or holds nothing of the registered policy and PRM.
+    ``source`` is the archive or folder of a collection that is not on the hub; by default it is
+    looked for in the mirror and then in its repository. Raises ``StudyError`` where the collection
+    cannot be had, is not the registered one, or holds nothing of the registered policy and PRM.
     """
     problems = storage.problems(task, None)
-    remark = ""
+    why_not_counted = ""
     if entry.hub:
         adoption = _from_hub(entry, source, problems)
     elif entry.files:
-        adoption, remark = _from_files(entry, source, mirror_folder(storage.mirror), problems)
+        adoption, why_not_counted = _from_files(
+            entry, source, mirror_folder(storage.mirror), problems
+        )
     else:
         adoption = _from_listing(entry, source, mirror_folder(storage.mirror), problems)
     of_entry = pl.lit(True)
@@ -121,8 +124,8 @@ def adopt(entry: AdoptedEntry, task: TaskEntry, storage: Storage, source: Path |
     lines = [f"{entry.name}:"]
     if entry.variant != "paper":
         lines.append(f"Method variant: {entry.variant}.")
-    if remark:
-        lines.append(f"Tokens are not counted again: {remark}.")
+    if why_not_counted:
+        lines.append(f"Tokens are not counted again: {why_not_counted}.")
     lines += [f"Left out, {path}: {why}" for path, why in entry.left_out.items()]
     return "\n".join([*lines, report(adoption)])
 
@@ -130,7 +133,8 @@ def adopt(entry: AdoptedEntry, task: TaskEntry, storage: Storage, source: Path |
 def _from_files(
     entry: AdoptedEntry, source: Path | None, mirror: Path | None, problems: list[Problem]
 ) -> tuple[Adoption, str]:
-    """What the files hold, and why tokens could not be counted where that was asked for."""
+    """What the files hold, and why tokens could not be counted: "" where they were, and where no
+    tokenizer is registered."""
     assert entry.reader is not None
     count, why_not = token_counter(entry.tokenizer, mirror)
     given = rollout_files(entry, mirror, source)

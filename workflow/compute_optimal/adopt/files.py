@@ -20,6 +20,7 @@ from compute_optimal.store.partitions import sha256_of
 from compute_optimal.study.config import AdoptedEntry
 
 DOWNLOADS = Path("resources/rollouts")
+"""Where fetched files are kept, a folder for each collection's repository."""
 
 _GITHUB = "https://raw.githubusercontent.com/{repository}/{commit}/{path}"
 _ENDINGS = ("", ".tar.xz", ".tar.gz", ".tgz", ".zip")
@@ -49,8 +50,9 @@ def rollout_files(
     """All files of a collection, in the order of the registry.
 
     Looked for in ``source`` (an archive or a folder, and then nowhere else), else in the mirror
-    (``archive_in``), in ``downloads``, and at their address. Raises one ``StudyError`` that names
-    every file that cannot be had, or has other bytes.
+    (``archive_in``), in ``downloads`` (by default ``DOWNLOADS``), and at their address. Raises one
+    ``StudyError`` that counts the files that cannot be had or have other bytes and names the first
+    ten, and another where the archive itself cannot be read.
     """
     contents = _contents(
         entry, {file.path: file.sha256 for file in entry.files}, mirror, source, downloads
@@ -64,7 +66,7 @@ def listed_files(
     source: Path | None,
     downloads: Path | None = None,
 ) -> Iterator[Member]:
-    """The files of a listing, in its order and under its names; had and refused as others are."""
+    """The files of a listing, in its order and under its names; else as ``rollout_files``."""
     folder = f"{entry.folder}/" if entry.folder else ""
     listing = read_listing(Path(str(entry.listing)))
     paths = {name: folder + name.removeprefix("./") for name in listing}
@@ -107,26 +109,26 @@ def _contents(
     source: Path | None,
     downloads: Path | None,
 ) -> dict[str, bytes]:
-    """The bytes of ``wanted``, path -> sha256; see ``rollout_files``."""
+    """Path -> bytes of ``wanted``, path -> sha256; see ``rollout_files``."""
     downloads = downloads or DOWNLOADS
     contents: dict[str, bytes] = {}
-    problems: dict[str, str] = {}
+    failures: dict[str, str] = {}
     place = source or archive_in(mirror, entry)
     if place is not None:
         for path, content in _stored(place, wanted, entry.folder):
             if isinstance(content, bytes):
                 contents[path] = content
             else:
-                problems[path] = content.message
+                failures[path] = content.message
     n_unasked = 0
     for path, sha256 in wanted.items():
-        if path in contents or path in problems:
+        if path in contents or path in failures:
             continue
         if source is not None:
-            problems[path] = f"not in {source}"
+            failures[path] = f"not in {source}"
             continue
         # A repository that gives nothing is not asked for each of a thousand files.
-        if not contents and len(problems) >= _SHOWN:
+        if not contents and len(failures) >= _SHOWN:
             n_unasked += 1
             continue
         try:
@@ -134,16 +136,16 @@ def _contents(
                 entry, path, sha256, downloads / collection_stem(entry)
             )
         except _FetchError as error:
-            problems[path] = str(error)
-    if problems:
-        shown = [f"{path}: {why}" for path, why in [*problems.items()][:_SHOWN]]
-        if rest := len(problems) - len(shown):
+            failures[path] = str(error)
+    if failures:
+        shown = [f"{path}: {why}" for path, why in [*failures.items()][:_SHOWN]]
+        if rest := len(failures) - len(shown):
             shown.append(f"and {rest} more")
         if n_unasked:
             shown.append(f"and {n_unasked} that were not asked for any more")
-        first = place if source else address_of(entry, next(iter(problems)))
+        first = place if source else address_of(entry, next(iter(failures)))
         raise StudyError(
-            f"{len(problems) + n_unasked} of {len(wanted)} files cannot be had:\n    "
+            f"{len(failures) + n_unasked} of {len(wanted)} files cannot be had:\n    "
             + "\n    ".join(shown),
             where=f"adopted collection {entry.name}, {entry.source} at {entry.commit}; the first "
             f"at {first}",
@@ -173,7 +175,7 @@ def archive_in(mirror: Path | None, entry: AdoptedEntry) -> Path | None:
 
 
 def address_of(entry: AdoptedEntry, path: str) -> str:
-    """Where one file of a collection is to be had."""
+    """The address of one file of a collection, by its path in the repository."""
     template = entry.address or _GITHUB
     repository = "/".join(_repository(entry))
     return template.format(repository=repository, commit=entry.commit, path=quote(path))
@@ -185,7 +187,7 @@ def _repository(entry: AdoptedEntry) -> tuple[str, str]:
 
 
 class _FetchError(Exception):
-    """Why one file could not be had; ``is_final``: asking again is in vain."""
+    """Why one file could not be fetched; ``is_final``: another try cannot succeed."""
 
     def __init__(self, reason: str, *, is_final: bool = False) -> None:
         super().__init__(reason)
@@ -202,18 +204,19 @@ class _OtherBytes:
 def _stored(
     place: Path, wanted: Mapping[str, str], folder: str | None
 ) -> Iterator[tuple[str, bytes | _OtherBytes]]:
-    """What a mirror holds: under the paths of the repository, or from ``folder`` on."""
-    missing = {path: path for path in wanted}
+    """(path, bytes or why not) of ``wanted`` files in an archive or folder, where their names are
+    paths of the repository, or paths within its ``folder``."""
+    path_of = {path: path for path in wanted}
     if folder:
-        missing |= {path.removeprefix(f"{folder}/"): path for path in wanted}
+        path_of |= {path.removeprefix(f"{folder}/"): path for path in wanted}
     members = (
-        filter(None, (read_file(place, name) for name in [*missing]))
+        filter(None, (read_file(place, name) for name in [*path_of]))
         if place.is_dir()
-        else read_members(place, only={*missing})
+        else read_members(place, only={*path_of})
     )
     given_paths: set[str] = set()
     for member in members:
-        path = missing.get(member.name.removeprefix("./"))
+        path = path_of.get(member.name.removeprefix("./"))
         if path is None or path in given_paths:
             continue
         given_paths.add(path)
@@ -245,7 +248,7 @@ def _kept_or_fetched(entry: AdoptedEntry, path: str, sha256: str, folder: Path) 
         is_half = part.exists()
         _fetch(address, part)
         if is_half and sha256_of(part) != sha256:
-            part.unlink()  # the half was one of something else
+            part.unlink()  # the part that was kept was of another file
             _fetch(address, part)
         if (actual := sha256_of(part)) != sha256:
             part.unlink()
@@ -268,7 +271,7 @@ def _fetch(address: str, part: Path) -> None:
 
 
 def _download(address: str, part: Path) -> None:
-    """Bring ``part`` to its end. Raises ``_FetchError``; what came is kept."""
+    """Download what ``part`` lacks. Raises ``_FetchError``; what arrived is kept."""
     import requests
     import urllib3
 

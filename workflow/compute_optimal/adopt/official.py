@@ -5,8 +5,9 @@ Layout, below any folder (official code: evaluate.py:318-321)::
     <TASK>_<method>/<policy>/<PRM>/<depth>_<width>_<kept>/question_<i>/record_<j>.jsonl
 
 Each record file holds one JSON object: one run of the method on one problem. ``width`` candidates
-are drawn at the root and ``kept`` beams survive, so N = width and M = width / kept. A run with
-one surviving beam is also one subtree of DVTS, which the official code runs as repetitions.
+are drawn at the root and ``kept`` beams survive (the official ``num_sequence``), so of a search
+N = width and M = width / kept. A run with one surviving beam is also one subtree of DVTS, which the
+official code runs as repetitions.
 """
 
 from __future__ import annotations
@@ -141,9 +142,9 @@ def read_official_records(
     Several record files of a search are repetitions of beam_search at N = width. Where it keeps
     one beam they are the subtrees of dvts as well, which make up N = width x their number.
 
-    ``where`` they come from, for messages; ``root``: a path before theirs; ``archive``: what the
-    rows are known by (``archive_sha256``). Raises ``StudyError`` where there is no record at all;
-    whatever is wrong with one file becomes a finding.
+    ``where`` they come from, for messages; ``root``: a path before theirs; ``archive``: the rows'
+    ``archive_sha256``. Raises ``StudyError`` where no file has a place in the layout; whatever is
+    wrong with one file becomes a finding.
     """
     find_problem = problem_matcher(problems)
     findings: list[tuple[str, Reason, str, bool]] = []

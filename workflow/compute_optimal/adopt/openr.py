@@ -1,10 +1,11 @@
 """Records of OpenR's code, from which the paper's official code descends: a problem a line.
 
-Keys that are read: ``question``, ``result.total_completion_tokens`` and ``output``, an answer each:
-``path_idx``, ``text``, ``value`` (scores of its steps), ``completion_tokens``. The code writes
-``value`` [0] where it drew one answer and had nothing to choose: no score. Of a search
-``completion_tokens`` is what the search spent until the answer was there, not its length, which is
-unknown; of CoT and best-of-N, which draw whole texts, it is the length.
+Keys that are read: ``question``; of ``result`` ``majority_vote`` (the verdict) and
+``total_completion_tokens``; of each answer of ``output`` ``path_idx``, ``text``, ``value`` (scores
+of its steps), ``completion_tokens``. The code writes ``value`` [0] where it drew one answer and had
+nothing to choose: no score. Of a search ``completion_tokens`` is what the search spent until the
+answer was there, not its length, which is unknown; of CoT and best-of-N, which draw whole texts, it
+is the length.
 
 Its tree search is none of the paper's methods and is called ``mcts (OpenR)``; ``budget`` is the
 number of its answers. An interrupted run holds the problems that ended first, which are the easy
@@ -65,7 +66,8 @@ def read(
     problems: Sequence[Problem],
     count_tokens: TokenCounter | None = None,
 ) -> Adoption:
-    """Raises ``StudyError`` where a file holds no such record at all; the rest are findings."""
+    """Raises ``StudyError`` where a file holds no such record at all; all else that is wrong is a
+    finding."""
     gathering = Gathering(entry, problems, count_tokens)
     for file in files:
         path, budget = file.entry.path, file.entry.budget

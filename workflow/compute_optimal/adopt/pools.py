@@ -25,18 +25,19 @@ SHARED_STEPS = 3
 """Two samples that begin with so many equal steps did not come about independently."""
 
 A_SEARCH = 0.25
-"""Share of such pairs from which a file is taken for a search, whatever it is called."""
+"""Share of such pairs above which a file is taken for a search, whatever it is called."""
 
 _MARKS = re.compile(r"\s+|\\left|\\right|\\[!,;]|\$")
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Whether completions lie under their own problems, and the shares that are right.
+    """Whether completions lie under their own problems, and which share of all is right (0 to 1).
 
-    "as they stand", also where there are too few to tell; "permuted": they lie as ``sources`` says,
-    which ``share_mended`` proves; "foreign": no better than under any other problem, and not
-    permuted in the known way.
+    ``share_right``: as they stand; ``share_mended``: in the order of ``sources``;
+    ``share_elsewhere``: under another problem, on average. Verdicts: "as they stand", also where
+    there are too few to tell; "permuted": they lie as ``sources`` says, which ``share_mended``
+    proves; "foreign": no better than under any other problem, and not permuted in the known way.
     """
 
     verdict: Literal["as they stand", "permuted", "foreign"]
@@ -63,7 +64,7 @@ def sources(n_rows: int, n_completions: int) -> list[list[tuple[int, int]]]:
 def placement(golds: Sequence[str], answers: Sequence[Sequence[str | None]]) -> Placement:
     """``golds`` [rows] and ``answers`` [rows][n] of a file, in its order, n the same everywhere.
 
-    A comparison of spellings is enough here: all four shares miss the same right answers.
+    A comparison of spellings is enough here: all three shares miss the same right answers.
     """
     wanted = [_plain(gold) for gold in golds]
     given = [[None if answer is None else _plain(answer) for answer in row] for row in answers]
@@ -93,7 +94,7 @@ def placement(golds: Sequence[str], answers: Sequence[Sequence[str | None]]) -> 
 
 
 def _error(share: float, total: int, other: float = 0.0) -> float:
-    """Standard error of a difference of shares, at least that of one completion."""
+    """Standard error of the difference of two shares, at least 1 / ``total``."""
     return math.sqrt(max(share * (1 - share) + other * (1 - other), 1 / total) / total)
 
 
@@ -116,12 +117,15 @@ class Sharing:
 def shared_beginnings(
     texts: Mapping[str, Iterable[tuple[str, str]]],
 ) -> tuple[dict[str, Sharing], Sharing]:
-    """``texts``: problem -> (file, text) of its samples. Within each file, and between files."""
+    """Pairs that share ``SHARED_STEPS`` first steps: (by file, within it; between files).
+
+    ``texts``: problem -> (file, text) of its samples.
+    """
     pairs: Counter[str | None] = Counter()
     shared: Counter[str | None] = Counter()
     for samples in texts.values():
-        begun = [(file, tuple(split_steps(text)[:SHARED_STEPS])) for file, text in samples]
-        for (file, steps), (other, others) in combinations(begun, 2):
+        beginnings = [(file, tuple(split_steps(text)[:SHARED_STEPS])) for file, text in samples]
+        for (file, steps), (other, others) in combinations(beginnings, 2):
             where = file if file == other else None
             pairs[where] += 1
             shared[where] += steps == others and len(steps) == SHARED_STEPS

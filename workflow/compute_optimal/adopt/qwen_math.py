@@ -41,7 +41,8 @@ def read(
     problems: Sequence[Problem],
     count_tokens: TokenCounter | None = None,
 ) -> Adoption:
-    """Raises ``StudyError`` where a file holds no such record at all; the rest are findings."""
+    """Raises ``StudyError`` where a file holds no such record at all; all else that is wrong is a
+    finding."""
     gathering = Gathering(entry, problems, count_tokens)
     for file in files:
         empty = 0

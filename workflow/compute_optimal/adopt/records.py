@@ -23,24 +23,24 @@ Reason = Literal[
     "unknown name",  # a task, policy or PRM that the caller has no name for
     "truncated",
     "malformed",
-    "unmatched",  # the question is none of the problems
-    "duplicate",
-    "step scores",  # adopted without scores
-    "answer count",  # adopted with fewer answers than the folder name states
+    "unmatched",  # the question is that of no problem, or of several
+    "duplicate",  # a second record of one run on one problem
+    "step scores",  # do not fit the steps: adopted without them; of ``solutions``, left out
+    "answer count",  # adopted with fewer answers than the folder name or the registry states
     "wrong problems",  # completions that lie under others' problems
     "beams",  # a pool whose samples are not independent
-    "copy",  # the same text again, in a pool
+    "copy",  # the same text again: left out of a pool, kept in a search
     "tokens unknown",
     "interrupted",  # a run that holds some of the problems only
     "header",  # an assistant header that stands as a step
-    "no answer",  # in the form that was asked for
+    "no answer",  # or none in the form that was asked for
 ]
 
 
 Kind = Literal["samples", "paths", "solutions"]
 
 TokenCounter = Callable[[str], int]
-"""Tokens of a text, with its end."""
+"""Number of tokens of a text, its end token included."""
 
 
 class RecordError(Exception):
@@ -85,7 +85,8 @@ class Gathering:
         self._counts.setdefault(file.entry.path, Counter())
 
     def count(self, path: str) -> Counter[str]:
-        """The counter of a file, which takes ``n_records``, ``n_used`` and ``n_answers``."""
+        """The counter of an opened file: ``n_records``, ``n_used`` and ``n_answers`` are the
+        caller's to count, ``n_answers_used`` is counted by ``add``."""
         return self._counts[path]
 
     def next_index(self, problem: Problem) -> int:
@@ -111,7 +112,8 @@ class Gathering:
         text: str | None = None,
         **facts: Any,
     ) -> None:
-        """One more row, and where it comes from; ``text`` is counted where tokens are unknown."""
+        """One more row, and where it comes from. The tokens of ``text`` are counted where ``facts``
+        do not say ``n_tokens``."""
         self._counts[file.path]["n_answers_used"] += 1
         row = {
             "task": self._entry.task,
@@ -130,7 +132,7 @@ class Gathering:
             self._tokens.append({**row, "kind": kind, "n_tokens": self._count_tokens(text)})
 
     def adoption(self) -> Adoption:
-        """All of it as tables, sorted by their keys."""
+        """All of it as tables, rows in the order in which they were added."""
         schemas = {"samples": SAMPLES, "paths": PATHS, "solutions": SOLUTIONS}
         frames = {kind: framed(rows, schemas[kind]) for kind, rows in self._rows.items()}
         counts = [
@@ -158,7 +160,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def json_lines(content: bytes) -> Iterator[tuple[int, bytes]]:
-    """The lines of a file and their numbers, from 0; blank ones are none."""
+    """(number from 0, line) of the lines of a file; blank ones are counted but left out."""
     # Not splitlines(), which also cuts at characters that JSON strings may hold as they are.
     for number, line in enumerate(content.split(b"\n")):
         if line.strip():
@@ -166,7 +168,8 @@ def json_lines(content: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def parsed(model: type[Model], line: bytes, *, last_of_cut_file: bool = False) -> Model:
-    """Raises ``RecordError``; the detail never repeats what the file says."""
+    """One record. Raises ``RecordError`` (malformed, or truncated), whose detail never repeats what
+    the file says."""
     try:
         return model.model_validate_json(line)
     except ValidationError as error:
@@ -183,8 +186,8 @@ def records(
 ) -> Iterator[tuple[str, str, Model]]:
     """The records of a file of JSON lines: where each stands, its sha256, and what it says.
 
-    What is none becomes a finding. Raises ``StudyError`` where a file holds none at all: then it
-    is of another schema.
+    A line that is no record becomes a finding. Raises ``StudyError`` at the end of a file that
+    holds no record at all: then it is of another schema.
     """
     gathering.open(file)
     lines = list(json_lines(file.content))
@@ -194,7 +197,7 @@ def records(
 def json_list(
     model: type[Model], file: GivenFile, gathering: Gathering
 ) -> Iterator[tuple[str, str, Model]]:
-    """The records of a file that is one JSON list; else as ``records``.
+    """The records of a file that is one JSON list, or ``StudyError``; else as ``records``.
 
     The sha256 is that of the record as JSON with sorted keys, not of its bytes in the file.
     """
@@ -218,7 +221,7 @@ def _readable(
     *,
     cut: bool,
 ) -> Iterator[tuple[str, str, Model]]:
-    """The numbered ``lines`` that are records; ``cut`` says that the last may be part of one."""
+    """The numbered ``lines`` that are records; ``cut``: the last line may be part of one."""
     count = gathering.count(file.entry.path)
     first_error: RecordError | None = None
     n_good = 0
@@ -276,7 +279,10 @@ def other_schema(file: RolloutFile, what: str) -> StudyError:
 
 
 def problem_matcher(problems: Sequence[Problem]) -> Callable[[str], Problem]:
-    """Question -> problem; raises ``RecordError`` where none or several would do."""
+    """Question -> problem: by its exact text, else with all white space alike, else without any.
+
+    What is returned raises ``RecordError`` where no problem matches, or several do.
+    """
     exact: dict[str, list[Problem]] = {}
     spaced: dict[str, list[Problem]] = {}
     unspaced: dict[str, list[Problem]] = {}

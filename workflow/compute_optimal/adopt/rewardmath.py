@@ -4,7 +4,7 @@ A JSON list; keys that are read: ``problem``, ``solution_reference`` (who wrote 
 ``score``: of a process reward model a list of step scores for each solution, of an outcome reward
 model a number. The texts are not in these files, so that scores fit their steps shows only between
 process reward models: where they disagree about the number of steps, that of most is taken for the
-truth and the others' scores of the solution are left out.
+truth and the others' rows of the solution are left out.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def read(
     problems: Sequence[Problem],
     count_tokens: TokenCounter | None = None,
 ) -> Adoption:
-    """Raises ``StudyError`` where a file is no such list; the rest are findings."""
+    """Raises ``StudyError`` where a file is no such list; all else that is wrong is a finding."""
     gathering = Gathering(entry, problems, count_tokens)
     rows: list[tuple[RolloutFile, str, Problem, dict[str, Any]]] = []
     for file in files:
@@ -94,7 +94,7 @@ def _require_equal_lengths(record: _Record) -> None:
 def _agreed(
     rows: Sequence[tuple[RolloutFile, str, Problem, dict[str, Any]]],
 ) -> dict[tuple[Problem, int], int]:
-    """Steps of each solution by most of those that scored them; of equals, the first."""
+    """(problem, solution) -> the number of steps that most models scored; of equals, the first."""
     counts: dict[tuple[Problem, int], Counter[int]] = defaultdict(Counter)
     for _, _, problem, facts in rows:
         if "n_steps" in facts:

@@ -36,7 +36,7 @@ _COLUMNS: dict[str, pl.DataType] = {
 }
 _TOKENS = {"completion_tokens": pl.List(pl.Int64())}
 _ROWS_AT_ONCE = 64
-"""Rows of 256 completions are long; so many are in memory at a time."""
+"""Rows in memory at a time: a row of 256 completions is long."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,9 @@ class Run:
 def read_search_and_learn(runs: Sequence[Run], problems: Sequence[Problem]) -> Adoption:
     """Read every row of every run. Answers are extracted again, from the texts.
 
-    Raises ``StudyError``, naming file and column, where a file is no parquet or lacks a column or
-    has another type in it; a row that cannot be used becomes a finding with its number and column.
+    Raises ``StudyError``, naming file and column, where a file is no parquet, or lacks a column
+    other than ``completion_tokens`` or has another type in it. A row that cannot be used becomes a
+    finding with its number and column.
     """
     find_problem = problem_matcher(problems)
     samples: list[dict[str, Any]] = []
@@ -227,7 +228,7 @@ def _not_counts(tokens: Sequence[int | None] | None, n_completions: int) -> str 
 
 
 def _placed(answers: list[dict[str, Any]], run: Run) -> Iterator[dict[str, Any]]:
-    """Answers with their keys."""
+    """The facts of a row's answers, with the columns that tell them apart."""
     if run.method == "best_of_n":
         for index, answer in enumerate(answers):
             yield {"sample_index": index, **answer}

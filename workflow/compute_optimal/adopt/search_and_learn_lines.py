@@ -2,9 +2,9 @@
 
 Keys that are read: ``problem``; ``completions`` (texts); ``scores``, for each of them the PRM's
 score of every piece between blank lines; ``completion_tokens``, counts that only its best_of_n
-fills. What it says of votes is judged here again.
+fills. Its own votes (``pred`` and ``agg_scores``) are not read.
 
-What is found without being told:
+What is found from the contents alone:
 
 - completions of best_of_n under the wrong problems (``pools.placement``): mended where the known
   permutation is proved by the share of right answers, else the file is refused. Their scores were
@@ -64,7 +64,8 @@ class _Record(BaseModel):
 
 @dataclass(frozen=True)
 class _Completion:
-    """One text of a file: where it stands, what it says, and what it was scored."""
+    """One text of a file without its header: where it stands, its step scores (None where they do
+    not fit) and tokens (None where unknown)."""
 
     where: str
     sha256: str
@@ -85,7 +86,8 @@ def read(
     problems: Sequence[Problem],
     count_tokens: TokenCounter | None = None,
 ) -> Adoption:
-    """Raises ``StudyError`` where a file holds no such record at all; the rest are findings."""
+    """Raises ``StudyError`` where a file holds no such record at all; all else that is wrong is a
+    finding."""
     gathering = Gathering(entry, problems, count_tokens)
     pool: list[tuple[GivenFile, _Row]] = []
     for file in files:
@@ -99,7 +101,7 @@ def read(
 
 
 def _rows(file: GivenFile, gathering: Gathering) -> list[_Row]:
-    """The rows that can be used, each problem once."""
+    """The rows of a file that can be used, each problem once; what is wrong becomes a finding."""
     path, rows = file.entry.path, list[_Row]()
     n_unknown = n_headers = 0
     for where, sha256, record, problem in with_problems(
@@ -162,7 +164,7 @@ def _without_header(text: str, scores: list[float]) -> tuple[str, list[float] | 
 
 
 def _misfit(text: str, scores: list[float] | None) -> str | None:
-    """Why the scores are not those of the text's steps."""
+    """Why the scores are not those of the text's pieces; None where they are."""
     n_pieces = len(text.split(STEP_DELIMITER))
     if scores is None or len(scores) != n_pieces:
         return f"{len(scores or ())} scores for {n_pieces} pieces"
@@ -203,7 +205,8 @@ def _unscored(completion: _Completion) -> _Completion:
 
 
 def _add_pool(pool: Sequence[tuple[GivenFile, _Row]], gathering: Gathering) -> None:
-    """Samples of all files that hold some, numbered through; copies once."""
+    """Add the samples of all files as one pool: numbered through, copies once, searches left
+    out."""
     texts = by_problem(
         (row.problem.problem_id, file.entry.path, completion.text)
         for file, row in pool

@@ -24,7 +24,7 @@ hold the files of the publishers."""
 
 
 def tokenizer_file(name: str, mirror: Path | None) -> Path | None:
-    """The tokenizer of that name, if it is at hand."""
+    """The file of the tokenizer of that name, a key of ``_FILES``; None where it is not at hand."""
     cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "compute-optimal"
     folders = [cache] if mirror is None else [mirror / "tokenizers", cache]
     named = [folder / name / "tokenizer.json" for folder in folders]
@@ -43,7 +43,7 @@ def _of_the_hub() -> list[Path]:
 
 
 def tokenizer_or_reason(name: str | None, mirror: Path | None) -> Path | str:
-    """The file of the tokenizer that counts tokens, or why they cannot be counted here."""
+    """The file of the tokenizer that counts tokens, or the reason why they cannot be counted."""
     if name is None:
         return "no tokenizer is registered"
     if find_spec("tokenizers") is None:
@@ -52,7 +52,7 @@ def tokenizer_or_reason(name: str | None, mirror: Path | None) -> Path | str:
 
 
 def token_counter(name: str | None, mirror: Path | None) -> tuple[TokenCounter | None, str]:
-    """Counts the tokens of a text and its end; or None and the reason."""
+    """(a counter of the tokens of a text and its end token, ""), or (None, the reason)."""
     file = tokenizer_or_reason(name, mirror)
     if isinstance(file, str):
         return None, file

@@ -30,8 +30,8 @@ from compute_optimal.tasks import Problem
 _ANSWER = re.compile(
     r'"answer"\s*:\s*(?:"(?P<text>(?:[^"\\]|\\.)*)"|(?P<bare>[^\s",{}\[\]]+)\s*[,}\n])', re.DOTALL
 )
-# JSON's escapes, unless a letter follows: then it is a command of LaTeX whose backslash was not
-# doubled, as \frac, \theta or \binom.
+# Escapes of JSON that are undone. \n, \r and \t before a letter begin a command of LaTeX whose
+# backslash was not doubled, as \theta does; \b and \f always do, as in \binom and \frac.
 _ESCAPE = re.compile(r'\\(?:(?P<itself>["\\/])|(?P<blank>[nrt])(?![A-Za-z]))')
 _DELIMITERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"))
 
@@ -49,10 +49,10 @@ def read(
     problems: Sequence[Problem],
     count_tokens: TokenCounter | None = None,
 ) -> Adoption:
-    """Raises ``StudyError`` where a file is no such list; the rest are findings."""
+    """Raises ``StudyError`` where a file is no such list; all else that is wrong is a finding."""
     gathering = Gathering(entry, problems, count_tokens)
     for file in files:
-        path, used, boxed, none = file.entry.path, 0, 0, 0
+        path, n_used, n_boxed, n_without = file.entry.path, 0, 0, 0
         for where, sha256, record, problem in with_problems(
             json_list(_Record, file, gathering),
             file,
@@ -60,20 +60,20 @@ def read(
             question=lambda record: record.problem,
             n_answers=lambda record: len(record.output),
         ):
-            used += 1
+            n_used += 1
             (text,) = record.output
             answer, form = answer_of(text)
-            boxed += form == "box"
-            none += form is None
+            n_boxed += form == "box"
+            n_without += form is None
             gathering.add(
                 "samples", file.entry, where, problem, text=text, sample_index=0, answer=answer,
                 n_answers=1, n_steps=len(split_steps(text)), record_sha256=sha256,
             )  # fmt: skip
-        gathering.count(path)["n_used"] += used
-        if boxed:
-            gathering.doubt(path, "no answer", f"{boxed} of {used} without JSON, but boxed")
-        if none:
-            gathering.doubt(path, "no answer", f"{none} of {used} without any answer")
+        gathering.count(path)["n_used"] += n_used
+        if n_boxed:
+            gathering.doubt(path, "no answer", f"{n_boxed} of {n_used} without JSON, but boxed")
+        if n_without:
+            gathering.doubt(path, "no answer", f"{n_without} of {n_used} without any answer")
     return gathering.adoption()
 
 
