@@ -12,18 +12,22 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from compute_optimal.analyse.statistics.difficulty import bucket_probabilities
-from compute_optimal.analyse.statistics.intervals import expanded_tail, wilson_interval
+from compute_optimal.analyse.statistics.intervals import expanded_tail, unseen_limits
 from compute_optimal.analyse.statistics.ranks import rank_correlation, ranks_with_ties
 
 CONFIDENCES = (0.8, 0.9, 0.95, 0.99)
 
 
 @given(st.integers(1, 2000), st.floats(0, 1), st.sampled_from(CONFIDENCES))
-def test_wilsons_interval(n: int, share: float, confidence: float) -> None:
-    k = round(n * share)
-    expected = stats.binomtest(k, n).proportion_ci(confidence, method="wilson")
-    interval = [float(end) for end in wilson_interval(k, n, confidence)]
-    assert interval == pytest.approx([expected.low, expected.high], abs=1e-12)
+def test_unseen_problems_are_as_many_as_wilsons_interval_of_none_or_all_allows(
+    n: int, share: float, confidence: float
+) -> None:
+    none, every = (
+        stats.binomtest(k, n).proportion_ci(confidence, method="wilson") for k in (0, n)
+    )
+    low, high = unseen_limits(share, n, confidence)
+    assert float(low) == pytest.approx(share * every.low, abs=1e-12)
+    assert float(high) == pytest.approx(share + none.high * (1 - share), abs=1e-12)
 
 
 @pytest.mark.parametrize("confidence", CONFIDENCES)

@@ -367,9 +367,8 @@ def _rates(counts: FloatArray, weights: FloatArray, confidence: float) -> list[d
         if values[name] in (0.0, 1.0):
             # Without spread the bootstrap knows nothing. Problems count, not solutions, since the
             # solutions of a problem are alike: the interval is rather too wide than too narrow.
-            n = np.count_nonzero(has[name])
-            one, other = wilson_interval(values[name] * n, n, confidence)
-            limits[name] = float(one), float(other)
+            n = int(np.count_nonzero(has[name]))
+            limits[name] = wilson_interval(n if values[name] else 0, n, confidence)
     if values["f1"] == 0.0:
         low_end, high_end = harmonic_mean(
             np.array(limits["error_accuracy"]), np.array(limits["correct_accuracy"])

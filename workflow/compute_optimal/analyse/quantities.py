@@ -96,7 +96,7 @@ def mean_difference(
 def share(n_successes: int, n_trials: int, confidence: float) -> Estimate:
     """A share of single outcomes in %, with Wilson's interval."""
     low, high = wilson_interval(n_successes, n_trials, confidence)
-    return Estimate(100 * n_successes / n_trials, 100 * float(low), 100 * float(high))
+    return Estimate(100 * n_successes / n_trials, 100 * low, 100 * high)
 
 
 def margin(standard_error: float, confidence: float) -> float:

@@ -4,6 +4,5 @@ Pure functions of numpy arrays. Accuracies are fractions in 0..1; a row is a pro
 
 Distributions and tests are SciPy's, imported where they are asked for: a dozen of the thirty
 processes of ``make`` compute statistics, and each import takes 0.2 s (``scipy.special``) or 0.7 s
-(``scipy.stats``). What SciPy has for one number alone stands here for arrays (Wilson's interval);
-the tests hold it to SciPy's.
+(``scipy.stats``).
 """

@@ -160,7 +160,8 @@ def unseen_limits(
     right, it would be u of the rest higher. For n equal values 0 or 1 this is Wilson's interval.
     """
     mean = np.asarray(estimate, dtype=np.float64)
-    _, unseen = wilson_interval(0, n_problems, confidence)
+    z_squared = _NORMAL.inv_cdf(0.5 + confidence / 2) ** 2
+    unseen = z_squared / (np.asarray(n_problems, dtype=np.float64) + z_squared)
     return mean * (1 - unseen), mean + unseen * (1 - mean)
 
 
@@ -204,24 +205,17 @@ def few_differences_interval(differences: ArrayLike, confidence: float = 0.95) -
 
 
 def wilson_interval(
-    n_successes: ArrayLike, n_trials: ArrayLike, confidence: float = 0.95
-) -> tuple[FloatArray, FloatArray]:
-    """Wilson's score interval (1927) of a proportion, any shape; NaN for no trials.
+    n_successes: int, n_trials: int, confidence: float = 0.95
+) -> tuple[float, float]:
+    """Wilson's score interval (1927) of a proportion of single outcomes, 0 to 1.
 
-    For single 0/1 outcomes of a small task, such as the 30 problems of AIME24. SciPy's
-    (``binomtest``) takes one pair of whole numbers; these are arrays, and sums of shares.
+    For 0/1 outcomes of a small task, such as the 30 problems of AIME24. Raises ``ValueError`` for
+    no trials, or for fewer than successes.
     """
-    successes, trials = np.broadcast_arrays(
-        np.asarray(n_successes, dtype=np.float64), np.asarray(n_trials, dtype=np.float64)
-    )
-    n = np.where(trials > 0, trials, np.nan)
-    z = _NORMAL.inv_cdf(0.5 + confidence / 2)
-    share = successes / n
-    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    low = np.where(share == 0, 0.0, centre - half)
-    high = np.where(share == 1, 1.0, centre + half)
-    return low, high
+    from scipy import stats
+
+    interval = stats.binomtest(n_successes, n_trials).proportion_ci(confidence, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def pool_standard_error(
