@@ -35,6 +35,8 @@ from compute_optimal.engines.sizes import MOST_SLOTS_ON_CPU, in_flight, score_ba
 from compute_optimal.search import SearchResult, run
 from compute_optimal.study.spec import seed_for
 
+SCORERS = ("free scorer", "PRM")
+
 
 class FreeScorer:
     """Answers at once with numbers hashed from the input."""
@@ -103,12 +105,15 @@ def main() -> None:
     parser.add_argument(
         "--processor-time", action="store_true", help="on a busy machine, with OMP_NUM_THREADS=1"
     )
+    parser.add_argument("--scorer", nargs="+", choices=SCORERS, default=SCORERS)
     parser.add_argument("--policy", default=POLICY)
     parser.add_argument("--prm", default=PRM)
     arguments = parser.parse_args()
     figures: dict[str, Any] = vars(arguments)
     with open_bench(arguments.problems, arguments.policy, arguments.prm) as bench:
-        for name, scorer in (("free scorer", FreeScorer()), ("PRM", bench.prm)):
+        scorers = dict(zip(SCORERS, (FreeScorer(), bench.prm), strict=True))
+        for name in arguments.scorer:
+            scorer = scorers[name]
             recorded, scored = Recorded(bench.policy), Recorded(scorer)
             search(bench, recorded, scored, arguments.budget)  # also warms the engines up
 

@@ -33,6 +33,7 @@ from compute_optimal.present import style
 from compute_optimal.present.catalogue import ITEMS, item_named
 from compute_optimal.present.charts import accuracy, failures, scores
 from compute_optimal.present.charts import grid as grid_module
+from compute_optimal.present.charts.gains import exceptions_text
 from compute_optimal.present.charts.grid import PAGE_HEIGHT, WIDTH, Block, Grid, Panel
 from compute_optimal.present.query import Row, run_query
 from compute_optimal.present.render import Drawing, draw
@@ -426,6 +427,26 @@ def test_gains_are_drawn_over_both_abilities_with_their_threshold(
             assert mine
             assert np.allclose(lines[str(policy)].get_xydata(), mine)
     assert "None" in lines, "the mean over policies"
+
+
+def test_prms_that_lose_where_gains_have_begun_are_counted() -> None:
+    def text(begin: float | None) -> str:
+        gains = {9.0: -20.0, 32.0: 21.0, 44.0: -6.0, 71.0: 10.0}
+        return exceptions_text(
+            [{"f1": f1, "gain": gain, "f1_threshold": begin} for f1, gain in gains.items()], "f1"
+        )
+
+    assert text(26.3) == "1 of 3 PRMs there loses"
+    assert text(-math.inf) == "2 of 4 PRMs there lose"
+    assert text(50.0) == text(math.inf) == text(None) == ""
+
+
+@pytest.mark.parametrize("name", ["optimism_gap", "predicted_difficulty"])
+def test_prms_stand_in_the_order_of_their_ability(drawn: Drawn, name: str) -> None:
+    labels = [label.get_text() for label in drawn(name).sheet.axes[0].get_yticklabels()]
+    abilities = [float(f1) for label in labels for f1 in re.findall(r"F1\s+([\d.]+)\)", label)]
+    assert len(abilities) > 1
+    assert abilities == sorted(abilities)
 
 
 def test_bars_of_an_example_are_its_scores(drawn: Drawn, database: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,8 @@ COLUMNS = {
     "figure_10": POINTS,
     "optimism_gap": {
         "policy", "policy_title", "family", "n_parameters", "prm", "prm_title", "prm_n_parameters",
-        "rule", "budget", "accuracy", "ci_low", "ci_high", "n_strategies", "n_problems",
+        "prm_ability", "rule", "budget", "accuracy", "ci_low", "ci_high", "n_strategies",
+        "n_problems",
     },
     "settings": {
         "confidence", "replicates", "vote_subsets", "seed", "beam_width", "scoring", "voting",
@@ -209,7 +211,8 @@ COLUMNS = {
     },
     "predicted_difficulty": {
         "policy", "policy_title", "family", "n_parameters", "origin", "prm", "prm_title",
-        "prm_n_parameters", "budget", "n_probes", "samples", "other_samples", "against",
+        "prm_n_parameters", "prm_ability", "budget", "figure_budget", "n_probes", "samples",
+        "other_samples", "against",
         "problem_ids", "value", "reference", "difference_widening", "right_bucket",
         "right_without", "reason", "replicates", "confidence", "seed",
     },
@@ -537,6 +540,33 @@ def test_a_database_that_does_not_fit_is_named(tmp_path: Path) -> None:
     text.write_text("not a database")
     with pytest.raises(StudyError, match="does not fit"):
         run_query("overview", text)
+
+
+def test_prms_are_shown_where_they_choose_among_the_same_methods(
+    database: Path, tmp_path: Path
+) -> None:
+    """A PRM that searched to a larger N than others is shown at the largest that all have."""
+
+    def shown(database: Path) -> tuple[set[int], set[int]]:
+        rows = [
+            row for row in run_query("predicted_difficulty", database, PARAMETERS) if row["prm"]
+        ]
+        budgets = {row["figure_budget"] for row in rows}
+        return budgets, {row["budget"] for row in rows}
+
+    (budget,), budgets = shown(database)
+    assert budget == max(budgets)
+    assert len(budgets) > 1
+    fewer = tmp_path / "fewer.duckdb"
+    shutil.copyfile(database, fewer)
+    with duckdb.connect(str(fewer)) as connection:
+        connection.execute(
+            "DELETE FROM curves WHERE method IN ('beam_search', 'dvts') AND budget = ? AND prm = "
+            "(SELECT min(prm) FROM curves WHERE method = 'dvts')",
+            [budget],
+        )
+    (smaller,), _ = shown(fewer)
+    assert smaller == max(budgets - {budget})
 
 
 def test_a_path_that_was_pruned_stays_pruned_at_later_depths(database: Path) -> None:

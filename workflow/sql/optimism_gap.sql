@@ -20,6 +20,7 @@ SELECT
     pairs.prm,
     prms.title AS prm_title,
     prms.n_parameters AS prm_n_parameters,
+    abilities.ability AS prm_ability,
     selected.rule,
     asked.budget,
     selected.accuracy,
@@ -31,6 +32,7 @@ FROM pairs
 CROSS JOIN asked
 INNER JOIN policies USING (policy)
 LEFT JOIN prms USING (prm)
+LEFT JOIN (FROM abilities() WHERE task = $task) AS abilities USING (prm)
 LEFT JOIN selected
     ON
         selected.policy = pairs.policy
@@ -38,4 +40,4 @@ LEFT JOIN selected
         AND selected.budget = asked.budget
 ORDER BY
     family, policies.n_parameters, pairs.policy,
-    pairs.prm IS NULL, prm_n_parameters, pairs.prm, selected.rule;
+    pairs.prm IS NULL, prm_ability NULLS LAST, prm_n_parameters, pairs.prm, selected.rule;

@@ -131,7 +131,7 @@ def _block(
 
     def prepare(axes: Axes) -> None:
         axes.set_ylim(min(*ends, 0.0) - margin, max(*ends, 0.0) + margin)
-        axes.set_xlim(max(0.0, min(x) - spare), min(100.0, max(x) + spare))
+        axes.set_xlim(max(0.0, min(x) - spare), max(x) + spare)
         axes.locator_params(axis="both", nbins=6)
 
     panels = [
@@ -187,7 +187,9 @@ def _panel(
         style.METHODS[method].label,
         paint if rows else None,
         absent=_NOTHING,
-        note=threshold_text(leading[0], ability) if leading else "",
+        note=style.joined(threshold_text(leading[0], ability), exceptions_text(leading, ability))
+        if leading
+        else "",
     )
 
 
@@ -206,6 +208,20 @@ def threshold_text(row: Row, ability: str) -> str:
         return f"{verb} {pays}"
     ends = [_end_text(end) for end in (low, high)]
     return f"{verb} {pays} [{ends[0]}, {ends[1]}]"
+
+
+def exceptions_text(rows: Sequence[Row], ability: str) -> str:
+    """How many PRMs are abler than where gains begin and lose all the same; empty for none.
+
+    The fit that says where they begin cannot decrease; gains can. ``rows``: one a PRM.
+    """
+    begin = rows[0][f"{ability}_threshold"]
+    if begin is None:
+        return ""
+    gains = [row["gain"] for row in rows if row[ability] > begin]
+    n_losing = sum(gain < 0 for gain in gains)
+    verb = "loses" if n_losing == 1 else "lose"
+    return f"{n_losing} of {len(gains)} PRMs there {verb}" if n_losing else ""
 
 
 def _end_text(end: float) -> str:

@@ -24,13 +24,12 @@ _SPREAD = 0.22
 
 
 def regret(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
-    """A panel per policy, a line per PRM, a mark with its interval per other way to choose."""
-    largest = {
-        policy: max((row["budget"] or 0 for row in of_policy), default=0)
-        for policy, of_policy in _by_policy(rows)
-    }
-    shown = gaps([row for row in rows if row["budget"] == largest[row["policy"]]])
-    prms = {row["prm"]: row["prm_title"] for row, _ in shown}
+    """A panel per policy, a line per PRM, a mark with its interval per other way to choose.
+
+    At one budget a policy, at which the most PRMs have the same methods to choose from.
+    """
+    shown = gaps([row for row in rows if row["prm"] and row["budget"] == row["figure_budget"]])
+    prms = {row["prm"]: style.prm_text(row["prm_title"], row["prm_ability"]) for row, _ in shown}
     place = {prm: position for position, prm in enumerate(prms)}
     ends = [0.0, *(end for _, difference in shown for end in difference.ends)]
     margin = 0.04 * (max(ends) - min(ends) or 1.0)
@@ -38,7 +37,7 @@ def regret(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
     def prepare(axes: Axes) -> None:
         axes.set_xlim(min(ends) - margin, max(ends) + margin)
         axes.set_ylim(max(len(place), 1) - 0.45, -0.55)
-        labels = [style.fit(prms[prm] or "", 1.5, style.SMALL) for prm in place]
+        labels = [style.fit(prms[prm], 1.5, style.SMALL, 3) for prm in place]
         axes.set_yticks(range(len(place)), labels)
         axes.tick_params(axis="y", length=0)
         axes.grid(visible=False, axis="y")
