@@ -547,26 +547,24 @@ def test_prms_are_shown_where_they_choose_among_the_same_methods(
 ) -> None:
     """A PRM that searched to a larger N than others is shown at the largest that all have."""
 
-    def shown(database: Path) -> tuple[set[int], set[int]]:
-        rows = [
-            row for row in run_query("predicted_difficulty", database, PARAMETERS) if row["prm"]
-        ]
-        budgets = {row["figure_budget"] for row in rows}
-        return budgets, {row["budget"] for row in rows}
+    def shown(database: Path) -> set[int]:
+        rows = run_query("predicted_difficulty", database, PARAMETERS)
+        return {row["figure_budget"] for row in rows if row["prm"]}
 
-    (budget,), budgets = shown(database)
-    assert budget == max(budgets)
-    assert len(budgets) > 1
-    fewer = tmp_path / "fewer.duckdb"
-    shutil.copyfile(database, fewer)
-    with duckdb.connect(str(fewer)) as connection:
+    assert shown(database) == {256}
+    other = tmp_path / "other.duckdb"
+    shutil.copyfile(database, other)
+    with duckdb.connect(str(other)) as connection:
+        for table in ("predicted_outcomes", "predicted_selection", "predicted_gaps"):
+            connection.execute(
+                f"INSERT INTO {table} SELECT * REPLACE (16 AS budget) FROM {table} "
+                "WHERE budget = 256"
+            )
         connection.execute(
-            "DELETE FROM curves WHERE method IN ('beam_search', 'dvts') AND budget = ? AND prm = "
-            "(SELECT min(prm) FROM curves WHERE method = 'dvts')",
-            [budget],
+            "DELETE FROM curve_points WHERE budget = 256 AND method = 'beam_search' "
+            "AND prm = 'math-shepherd-7b'"
         )
-    (smaller,), _ = shown(fewer)
-    assert smaller == max(budgets - {budget})
+    assert shown(other) == {16}
 
 
 def test_a_path_that_was_pruned_stays_pruned_at_later_depths(database: Path) -> None:

@@ -22,9 +22,7 @@ CONFIDENCES = (0.8, 0.9, 0.95, 0.99)
 def test_unseen_problems_are_as_many_as_wilsons_interval_of_none_or_all_allows(
     n: int, share: float, confidence: float
 ) -> None:
-    none, every = (
-        stats.binomtest(k, n).proportion_ci(confidence, method="wilson") for k in (0, n)
-    )
+    none, every = (stats.binomtest(k, n).proportion_ci(confidence, method="wilson") for k in (0, n))
     low, high = unseen_limits(share, n, confidence)
     assert float(low) == pytest.approx(share * every.low, abs=1e-12)
     assert float(high) == pytest.approx(share + none.high * (1 - share), abs=1e-12)

@@ -141,6 +141,11 @@ def prm_text(title: str, ability: float | None) -> str:
     return title if ability is None else f"{title} ({ability_text(ability)})"
 
 
+def prm_label(title: str, ability: float | None, width: float) -> str:
+    """A PRM beside an axis: its title in two lines of ``width`` inches, its ability below."""
+    return "\n".join(filter(None, (fit(title, width, SMALL), ability_text(ability))))
+
+
 def joined(*notes: str) -> str:
     """Notes of a panel in one line, without those that are empty."""
     return "; ".join(filter(None, notes))

@@ -28,11 +28,11 @@ _ANY = "choosing the PRM too"
 
 
 def selections(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
-    """A panel per policy, a line per PRM, the ablest last, a mark with its interval per way to select."""
+    """A panel per policy, a line per PRM, ablest last, a mark and interval per way to select."""
     prms = {
         row["prm"]: _ANY
         if row["prm"] is None
-        else style.prm_text(row["prm_title"], row["prm_ability"])
+        else style.prm_label(row["prm_title"], row["prm_ability"], 1.5)
         for row in rows
     }
     # Choosing among one PRM is no choice.
@@ -51,8 +51,7 @@ def selections(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
         axes.set_xlim(low, high)
         axes.locator_params(axis="x", nbins=6)
         axes.set_ylim(max(len(names), 1) - 0.45, -0.55)
-        labels = [style.fit(prms[prm], 1.5, style.SMALL, 3) for prm in names]
-        axes.set_yticks(range(len(names)), labels)
+        axes.set_yticks(range(len(names)), [prms[prm] for prm in names])
         axes.tick_params(axis="y", length=0)
         axes.grid(visible=False, axis="y")
 

@@ -29,7 +29,9 @@ def regret(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
     At one budget a policy, at which the most PRMs have the same methods to choose from.
     """
     shown = gaps([row for row in rows if row["prm"] and row["budget"] == row["figure_budget"]])
-    prms = {row["prm"]: style.prm_text(row["prm_title"], row["prm_ability"]) for row, _ in shown}
+    prms = {
+        row["prm"]: style.prm_label(row["prm_title"], row["prm_ability"], 1.5) for row, _ in shown
+    }
     place = {prm: position for position, prm in enumerate(prms)}
     ends = [0.0, *(end for _, difference in shown for end in difference.ends)]
     margin = 0.04 * (max(ends) - min(ends) or 1.0)
@@ -37,8 +39,7 @@ def regret(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
     def prepare(axes: Axes) -> None:
         axes.set_xlim(min(ends) - margin, max(ends) + margin)
         axes.set_ylim(max(len(place), 1) - 0.45, -0.55)
-        labels = [style.fit(prms[prm], 1.5, style.SMALL, 3) for prm in place]
-        axes.set_yticks(range(len(place)), labels)
+        axes.set_yticks(range(len(place)), [*prms.values()])
         axes.tick_params(axis="y", length=0)
         axes.grid(visible=False, axis="y")
         axes.axvline(0, color=style.INK, linewidth=0.8)
