@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -365,10 +366,23 @@ def test_a_trend_is_resampled_with_its_models() -> None:
 
 def test_a_difference_of_two_choices_is_as_uncertain_as_both() -> None:
     kept = rows(0.1)
-    again = [{**row, "difference_widening": 2.0} for row in kept]
+    again = [{**row, "choice_error": 0.05} for row in kept]
     one, other = (judged(claim("study"), cases) for cases in (kept, again))
     assert one.estimate == other.estimate
-    assert other.high - other.low == pytest.approx(2 * (one.high - one.low))
+    # Standard errors of independent causes add up in squares: 95% lies within 1.96 of them.
+    half, wider = ((case.high - case.low) / 2 for case in (one, other))
+    assert wider == pytest.approx(math.hypot(half, 1.96 * 5), rel=0.06)
+
+
+def test_two_choices_that_hardly_differ_are_as_uncertain_as_choosing_makes_them() -> None:
+    """A spread of next to nothing is no measure of what choosing anew adds."""
+    alike = [
+        {**row, "reference": [*row["value"][:-1], row["value"][-1] - 1e-7], "choice_error": 0.01}
+        for row in rows(0.1)
+    ]
+    one = judged(claim("study"), alike)
+    assert one.estimate == pytest.approx(0, abs=1e-4)
+    assert (one.high - one.low) / 2 == pytest.approx(1.96, rel=0.06)
 
 
 # --- the paper against itself --------------------------------------------------------------------

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from compute_optimal.analyse import accuracy, adopted_pools
-from compute_optimal.analyse.differences import limits
+from compute_optimal.analyse.differences import Resampling, differences, limits
 from compute_optimal.analyse.predicted_difficulty import (
     PROBES,
     REPLICATES,
@@ -23,6 +23,7 @@ from compute_optimal.analyse.statistics.intervals import (
 from compute_optimal.analyse.statistics.prediction import (
     Splits,
     bucket_numbers,
+    choice_error,
     choose_held_out,
     in_buckets,
     predicted_pass_at_1,
@@ -31,6 +32,7 @@ from compute_optimal.analyse.statistics.prediction import (
 from compute_optimal.study.buckets import BUCKETS
 from compute_optimal.study.requests import EstimateSettings
 
+RESAMPLING = Resampling(400, 0.95, 0)
 SETTINGS = EstimateSettings((4, 8, 16), 4, 0.5, 0.1, 200, 20, 0.95, 0)
 
 
@@ -118,7 +120,7 @@ def test_the_mean_of_the_outcomes_is_the_accuracy() -> None:
     gaps = tables["predicted_gaps"].join(by_rule, on=keys)
     for row in gaps.iter_rows(named=True):
         assert row["difference"] == pytest.approx(row["predicted"] - row[row["against"]])
-        assert row["widening"] >= 1
+        assert 0 <= row["choice_error"] < 0.5
 
 
 def test_a_search_costs_the_samples_in_addition() -> None:
@@ -278,6 +280,17 @@ def test_a_rare_bucket_is_given_what_does_best_on_all() -> None:
     assert choice.share[0, 0] == pytest.approx(np.ones(40))
 
 
+def test_what_choosing_adds_is_no_less_where_the_choices_hardly_differ() -> None:
+    """Two ways of choosing that mostly agree, and resampled problems of which a tenth do not."""
+    weights = bootstrap_weights(200, 50, 0)
+    kept = np.zeros((1, 200))
+    kept[0, 0] = 1e-6
+    replicates = np.where(np.arange(50) % 10 == 0, 0.02, 0.0)[:, None]
+    error = choice_error(replicates, kept, weights)
+    assert error == pytest.approx([replicates.std(ddof=1)], rel=1e-3)
+    assert choice_error(weights @ kept.T / 200, kept, weights) == pytest.approx([0.0])
+
+
 def simulated_coverage(n_repetitions: int, n_problems: int = 120) -> dict[str, float]:
     """How often intervals hold what the whole procedure, fitted to so many problems, gives on
     average: of held-out accuracy by predicted difficulty, on all problems and on those of each, and
@@ -314,15 +327,19 @@ def simulated_coverage(n_repetitions: int, n_problems: int = 120) -> dict[str, f
             found.setdefault(name, []).append((mean, low, high))
         for name in ("true difficulty", "one strategy"):
             other = ways[name]
-            gap = (predicted.accuracy - other.accuracy)[0]
             of_once = predicted.once - other.once
-            wider_gap = float(widening(predicted.replicates - other.replicates, of_once, nested)[0])
-            again = every @ gap / n_problems
-            mean = float(gap.mean())
-            spread = 100 * (mean + wider_gap * (again - mean))[:, None]
-            lows, highs = limits(np.array([100 * mean]), spread, [n_problems], 0.95)
+            error = choice_error(predicted.replicates - other.replicates, of_once, nested)
+            case = {
+                "task": "t",
+                "problem_ids": [*map(str, range(n_problems))],
+                "value": predicted.accuracy[0],
+                "reference": other.accuracy[0],
+                "choice_error": float(error[0]),
+            }
+            means, again = differences([case], RESAMPLING, relative=False)
+            lows, highs = limits(means, again, [n_problems], RESAMPLING.confidence)
             found.setdefault(f"minus {name}", []).append(
-                (mean, float(lows[0]) / 100, float(highs[0]) / 100)
+                (float(means[0]) / 100, float(lows[0]) / 100, float(highs[0]) / 100)
             )
     shares = {}
     for name, rows in found.items():

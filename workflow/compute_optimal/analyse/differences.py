@@ -6,6 +6,8 @@ The verdicts and the tables of comparisons ask for them here, so a number has on
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,7 +39,8 @@ def differences(
     Cases of one task share the resampled problems, so they and their differences are paired.
     In percentage points, or in % of the reference. What was chosen on these problems varies further
     than its resampled mean, for that keeps the choice: ``widening`` says how much further the value
-    does, ``difference_widening`` the difference of two that both were chosen.
+    does; ``choice_error`` is the standard error [0..1] that choosing anew adds to the difference of
+    two that both were chosen.
     """
     problems: dict[str, list[str]] = {}
     for row in rows:
@@ -60,15 +63,23 @@ def differences(
         value, reference = bootstrap_means(pair, every).T
         value = value[0] + (row.get("widening") or 1.0) * (value - value[0])
         difference = 100 * (value - reference)
-        difference = difference[0] + (row.get("difference_widening") or 1.0) * (
-            difference - difference[0]
-        )
+        if row.get("choice_error"):
+            difference[1:] += 100 * row["choice_error"] * _normal(resampling)
         if relative:
             with np.errstate(divide="ignore", invalid="ignore"):
                 difference = difference / reference
         estimates.append(difference[0])
         replicates.append(difference[1:])
     return np.array(estimates), np.array(replicates).T
+
+
+@lru_cache(maxsize=1)
+def _normal(resampling: Resampling) -> FloatArray:
+    """Standard normal replicates, independent of the resampled problems: [replicates]."""
+    quantile = NormalDist().inv_cdf
+    n = resampling.replicates
+    values = np.array([quantile((i + 0.5) / n) for i in range(n)])
+    return np.random.default_rng(seed_for("choice", resampling.seed)).permutation(values)
 
 
 def limits(

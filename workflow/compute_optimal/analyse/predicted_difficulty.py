@@ -41,6 +41,7 @@ from compute_optimal.analyse.statistics.prediction import (
     HeldOut,
     Splits,
     bucket_numbers,
+    choice_error,
     choose_held_out,
     in_buckets,
     predicted_pass_at_1,
@@ -122,12 +123,14 @@ TABLES: dict[str, Columns] = {
         },
     ),
     "predicted_gaps": Columns(
-        "How the difference of predicted difficulty from other ways to choose must be widened",
+        "How predicted difficulty differs from other ways to choose, and what choosing anew adds",
         {
             **_CELL,
             "against": Column(TEXT, "true_difficulty, one_strategy or majority"),
             "difference": Column(REAL, "Accuracy by predicted difficulty minus that, -1 to 1"),
-            "widening": _WIDENING,
+            "choice_error": Column(
+                REAL, "Standard error that fitting and choosing anew adds to it, 0 to 1"
+            ),
         },
     ),
     "unpredicted": Columns(
@@ -526,9 +529,9 @@ def _report(
                 other_once = once[against][place]
             difference = kept - other
             of_once = once["predicted"][place] - other_once
-            wider_gap = widening(
+            error = choice_error(
                 (replicates["predicted"][:, place] - again)[:, None], of_once[None], nested
             )
             rows["predicted_gaps"].append(
-                (*cell, against, float(difference.mean()), float(wider_gap[0]))
+                (*cell, against, float(difference.mean()), float(error[0]))
             )

@@ -10,7 +10,7 @@ SELECT
     problem_ids,
     value,
     reference,
-    difference_widening
+    choice_error
 FROM predicted_comparisons($scoring, $voting)
 WHERE
     against = $against

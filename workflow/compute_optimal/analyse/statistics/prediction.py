@@ -179,6 +179,18 @@ def widening(replicates: FloatArray, kept: FloatArray, weights: FloatArray) -> F
     return factors
 
 
+def choice_error(replicates: FloatArray, kept: FloatArray, weights: FloatArray) -> FloatArray:
+    """The standard error [columns] that choosing again adds to a mean, in its own unit.
+
+    Arguments as of ``widening``, which is of no use to a difference of two choices: where both
+    mostly choose alike, hardly a problem differs, and a ratio to its spread has no bound.
+    """
+    again = replicates.var(axis=0, ddof=1)
+    spread = (weights @ kept.T / weights.sum(axis=1, keepdims=True)).var(axis=0, ddof=1)
+    error: FloatArray = np.sqrt(np.maximum(again - spread, 0.0))
+    return np.where(error > _EQUALLY_GOOD, error, 0.0)
+
+
 def bucket_numbers(pass_at_1: FloatArray, easy: float, medium: float) -> IntArray:
     """Places in ``BUCKETS`` of Pass@1 of any shape."""
     numbers: IntArray = np.where(pass_at_1 >= easy, 0, np.where(pass_at_1 >= medium, 1, 2))

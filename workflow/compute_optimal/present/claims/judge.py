@@ -5,8 +5,9 @@ A query (``workflow/sql/claims``) gives one row a case. Common columns: ``case_n
 (fractions) of the same problems, and ``task`` and ``problem_ids`` say which; where the value is
 compute-optimal TTS, held out, ``in_sample`` is the mean accuracy (a fraction) as the paper reports
 it, and ``widening`` how many times as far as its resampled means it spreads, for these keep what
-was chosen; ``difference_widening`` likewise of a difference of two that both were. A query for a
-rule of trend also has ``x``, ``x_unit``, and ``trend``, which groups the cases that share a line.
+was chosen; where both were chosen on these problems, ``choice_error`` is the standard error (a
+fraction) that choosing anew adds to their difference. A query for a rule of trend also has ``x``,
+``x_unit``, and ``trend``, which groups the cases that share a line.
 """
 
 from __future__ import annotations
