@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import shutil
 from collections import defaultdict
@@ -233,6 +234,46 @@ def test_no_number_of_the_default_study_is_told_in_two_ways(database: Path) -> N
     assert not disagreements, "\n".join(disagreements)
     # Accuracies of six policies, six PRMs, four methods and three budgets meet in many places.
     assert n_told_twice > 300
+
+
+BOUNDED = ("percent", "points")
+"""Units, as columns' names end in, of which nothing has more than 100, with either sign."""
+
+
+def beyond_what_can_be(database: Path) -> list[str]:
+    """Cells of tables whose value lies outside its interval, or either outside of what can be."""
+    tasks = [row["task"] for row in run_query("tasks", database)]
+    tables = [
+        (item.name, tabulate(item.name, database, task=task))
+        for item in ITEMS
+        if item.table is not None
+        for task in (tasks if item.task_rank == 0 and item.scale == "study" else [None])
+    ]
+    wrong = []
+    for name, table in tables:
+        for row in table.rows:
+            for column, cell in zip(table.columns, row, strict=True):
+                estimate = cell.estimate if isinstance(cell, Compared) else cell
+                if isinstance(estimate, Estimate):
+                    numbers = [estimate.ends[0], estimate.value, estimate.ends[1]]
+                elif isinstance(estimate, float):
+                    numbers = [estimate]
+                else:
+                    continue
+                most = 100 if column.name.endswith(BOUNDED) else math.inf
+                # Ends are percentiles of resampled sums, which round in another order.
+                if any(a > b + 1e-9 for a, b in itertools.pairwise([-most, *numbers, most])):
+                    wrong.append(f"{name}, {row[:2]}: {column.name} is {numbers}")
+    return wrong
+
+
+def test_no_number_is_beyond_what_it_can_be(database: Path, tmp_path: Path) -> None:
+    with opened(database):
+        assert not beyond_what_can_be(database)
+    other = Path(shutil.copy(database, tmp_path / "study.duckdb"))
+    with duckdb.connect(str(other)) as connection:
+        connection.execute("UPDATE curve_points SET ci_high = 1.01 WHERE ci_high > 0.9")
+    assert beyond_what_can_be(other)
 
 
 @pytest.mark.parametrize(

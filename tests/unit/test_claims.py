@@ -374,6 +374,19 @@ def test_a_difference_of_two_choices_is_as_uncertain_as_both() -> None:
     assert wider == pytest.approx(math.hypot(half, 1.96 * 5), rel=0.06)
 
 
+def test_no_limit_of_a_difference_is_beyond_100_points() -> None:
+    always = [
+        {**row, "value": [1.0] * 200, "reference": [0.0] * 199 + [0.1], "widening": 3.0}
+        for row in rows(0.1)
+    ]
+    chosen = [{**row, "choice_error": 0.4} for row in always]
+    for cases in (always, chosen):
+        outcome = judged(claim("study"), cases)
+        assert 95 < outcome.estimate <= outcome.high <= 100
+        (case,) = outcome.cases
+        assert case.low < case.high <= 100
+
+
 def test_two_choices_that_hardly_differ_are_as_uncertain_as_choosing_makes_them() -> None:
     """A spread of next to nothing is no measure of what choosing anew adds."""
     alike = [

@@ -21,6 +21,8 @@ from compute_optimal.analyse.statistics.intervals import (
 from compute_optimal.study.spec import seed_for
 
 ROUNDING = 1e-9
+MOST_POINTS = 100.0
+"""No two accuracies differ by more percentage points."""
 
 
 class Resampling(NamedTuple):
@@ -61,7 +63,8 @@ def differences(
         pair = np.array([row["value"], row["reference"]], dtype=np.float64).T
         every = np.vstack([np.ones(len(columns)), weights[row["task"]][:, columns]])
         value, reference = bootstrap_means(pair, every).T
-        value = value[0] + (row.get("widening") or 1.0) * (value - value[0])
+        if row.get("widening"):
+            value = np.clip(value[0] + row["widening"] * (value - value[0]), 0.0, 1.0)
         difference = 100 * (value - reference)
         if row.get("choice_error"):
             difference[1:] += 100 * row["choice_error"] * _normal(resampling)
@@ -83,9 +86,15 @@ def _normal(resampling: Resampling) -> FloatArray:
 
 
 def limits(
-    estimates: FloatArray, replicates: FloatArray, n_problems: Sequence[int], confidence: float
+    estimates: FloatArray,
+    replicates: FloatArray,
+    n_problems: Sequence[int],
+    confidence: float,
+    most: float = np.inf,
 ) -> tuple[FloatArray, FloatArray]:
     """Limits [columns] of an interval from replicates [replicates, columns].
+
+    ``most``: what no value exceeds, on either side of 0 (``MOST_POINTS``).
 
     Where no replicate differs the bootstrap knows no uncertainty. There the limits allow for the
     largest share of unseen problems that n equal ones leave possible, each off by all of 100.
@@ -94,4 +103,5 @@ def limits(
     low, high = percentile_interval(finite, n_problems, confidence)
     flat = np.ptp(np.nan_to_num(finite), axis=0) < ROUNDING
     unseen = 100 * (1 - ((1 - confidence) / 2) ** (1 / np.asarray(n_problems)))
-    return np.where(flat, estimates - unseen, low), np.where(flat, estimates + unseen, high)
+    ends = np.where(flat, estimates - unseen, low), np.where(flat, estimates + unseen, high)
+    return np.clip(ends[0], -most, most), np.clip(ends[1], -most, most)

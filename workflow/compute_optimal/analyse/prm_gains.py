@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from compute_optimal.analyse.differences import limits
+from compute_optimal.analyse.differences import MOST_POINTS, limits
 from compute_optimal.analyse.selection import METHODS
 from compute_optimal.analyse.statistics.estimators import FloatArray, IntArray
 from compute_optimal.analyse.statistics.intervals import expanded_tail, problem_weights
@@ -177,7 +177,7 @@ def examine_gains(
         every = [one for _, known in compared for one in known.values()]
         gains = _resampled(every, weights)
         sizes = [one.n_problems for one in every]
-        low, high = limits(gains[0], gains[1:], sizes, settings.confidence)
+        low, high = limits(gains[0], gains[1:], sizes, settings.confidence, MOST_POINTS)
         placed: list[_Placed] = []
         start = 0
         for series, known in compared:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from compute_optimal.analyse.differences import Resampling, differences, limits
+from compute_optimal.analyse.differences import MOST_POINTS, Resampling, differences, limits
 from compute_optimal.analyse.statistics.estimators import FloatArray
 from compute_optimal.analyse.statistics.intervals import (
     Interval,
@@ -147,7 +147,7 @@ def _comparisons(row: Row, parts: Sequence[Sequence[int]]) -> list[Comparison]:
 def _differences(cases: Sequence[Row], resampling: Resampling) -> list[Estimate]:
     means, replicates = differences(cases, resampling, relative=False)
     sizes = [len(case["problem_ids"]) for case in cases]
-    low, high = limits(means, replicates, sizes, resampling.confidence)
+    low, high = limits(means, replicates, sizes, resampling.confidence, MOST_POINTS)
     return [*map(Estimate, means.tolist(), low.tolist(), high.tolist())]
 
 

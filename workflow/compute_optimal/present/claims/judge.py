@@ -21,6 +21,7 @@ from typing import Literal
 import numpy as np
 
 from compute_optimal.analyse.differences import (
+    MOST_POINTS,
     ROUNDING,
     FloatArray,
     Resampling,
@@ -279,7 +280,7 @@ def _measured_cases(
 ) -> tuple[Case, ...]:
     """The cases with their own intervals; a case alone says nothing about a trend."""
     sizes = [len(row["problem_ids"]) for row in rows]
-    low, high = limits(estimates, replicates, sizes, resampling.confidence)
+    low, high = limits(estimates, replicates, sizes, resampling.confidence, _most(claim))
     is_trend = claim.rule.expect in ("rises", "falls")
     return tuple(
         Case(
@@ -325,6 +326,11 @@ def _verdict_on_each(cases: Sequence[Case]) -> tuple[Verdict, str]:
     return "not reproduced", f"undecided in {len(cases) - held} of {len(cases)}"
 
 
+def _most(claim: Claim) -> float:
+    """What no difference of the claim exceeds, in its unit."""
+    return np.inf if claim.rule.measure == "relative" else MOST_POINTS
+
+
 def _by_interval(
     claim: Claim,
     cases: tuple[Case, ...],
@@ -339,8 +345,9 @@ def _by_interval(
     """The verdict on one number, the sum of the cases' differences times ``weights`` [cases]."""
     estimate = estimates @ weights
     ends = limits(
-        estimate[None], (replicates @ weights)[:, None], [_n_problems(rows)], resampling.confidence
-    )
+        estimate[None], (replicates @ weights)[:, None], [_n_problems(rows)],
+        resampling.confidence, _most(claim) if x is None else np.inf,
+    )  # fmt: skip
     low, high = (float(end[0]) for end in ends)
     optimistic = [
         _in_sample_difference(case, relative=claim.rule.measure == "relative") for case in cases
