@@ -202,7 +202,7 @@ def test_sampling_continues_what_it_is_given(models: Path) -> None:
 
 
 def test_a_prm_refuses_a_policy_of_another_family(models: Path) -> None:
-    with pytest.raises(StudyError, match="grows from a micro-qwen policy"):
+    with pytest.raises(StudyError, match="starts from a micro-qwen policy"):
         base_policy("qwen_math", models / LLAMA.name)
 
 

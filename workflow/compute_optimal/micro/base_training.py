@@ -61,8 +61,9 @@ _BATCHES_PER_CHUNK = 16
 def train_base(recipe: BaseRecipe, models: Path, folder: Path) -> dict[str, Any]:
     """Train, save a Hugging Face folder with safetensors, and return what ``recipe.json`` holds.
 
-    ``models`` holds the folder of the policy that the recipe starts from. What a stop holds is
-    written as another such folder inside (``stop_folder``).
+    ``models`` holds the folder of the policy that the recipe starts from. What the training was at
+    a stop is written as another such folder inside (``stop_folder``). Raises ``StudyError`` where
+    the policy is not of the family of ``BASE_FORMAT``.
     """
     import torch
 
@@ -101,7 +102,7 @@ def stop_folder(folder: Path, stop: int) -> Path:
 
 
 def load_base(recipe: BaseRecipe, models: Path, stop: int | None) -> Any:
-    """The base in ``models``, or what it was at one of its stops.
+    """The base in ``models``, or what its training was after ``stop`` steps.
 
     Raises ``StudyError`` where the recipe has no such stop, or the folder does not hold it.
     """
@@ -140,8 +141,8 @@ def reference_batches(recipe: BaseRecipe, size: int, run: int) -> Iterator[list[
             recipe.max_operations,
             split="training",
         )
-        # By pairs of a format and a style; their number and that of lengths have common divisors,
-        # so that the turn is a drawn one.
+        # A pair of a format and a style each, drawn at random: taken in turn, each pair would get
+        # some lengths of problems only, for the number of pairs and that of lengths share divisors.
         turns = torch.randint(len(PRM_FORMATS) * len(STYLES), (len(problems),)).tolist()
         examples = [
             reference(
@@ -190,7 +191,7 @@ def as_format(format_name: str, base: Any) -> tuple[Any, PreTrainedTokenizerBase
 
 
 def install_bases(trained: Path, models: Path) -> list[str]:
-    """Put freshly trained bases in ``trained`` in their places in ``models``, without their stops.
+    """Copy the bases that were trained in ``trained`` to ``models``, without their stops.
 
     Returns one line a base. A base is no model of a study, so that no lock names it.
     """

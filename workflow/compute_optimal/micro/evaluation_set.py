@@ -24,8 +24,9 @@ def choose_by_pilot(
 ) -> Iterator[str]:
     """The command ``choose-problems``: numbers for the registry, from the results of a pilot.
 
-    Those of ``choose_hard_problems`` if ``hard``, else of ``choose_problems``; then how many of
-    them lie in each bucket of each policy. Raises ``StudyError`` as they do.
+    The candidates are the study's first task. Yields the choice of ``choose_hard_problems`` if
+    ``hard`` or without ``of_each_bucket``, else that of ``choose_problems``; then how many of them
+    lie in each bucket of each policy. Raises ``StudyError`` as they do.
     """
     buckets: dict[str, list[str]] = {}
     for row in run_query("candidates", study.results / DATABASE, {"task": study.tasks[0]}):
@@ -86,12 +87,12 @@ def choose_hard_problems(buckets: Mapping[str, Sequence[str]], *, n_problems: in
     ``buckets`` as of ``choose_problems``. Raises ``StudyError`` where the pilot finds too few.
     """
     candidates = list(zip(*buckets.values(), strict=True))
-    able = [number for number, candidate in enumerate(candidates) if "medium" in candidate]
-    if len(able) < n_problems:
+    medium = [number for number, candidate in enumerate(candidates) if "medium" in candidate]
+    if len(medium) < n_problems:
         raise StudyError(
-            f"{n_problems} problems are wanted, and the pilot found {len(able)} of "
+            f"{n_problems} problems are wanted, and the pilot found {len(medium)} of "
             f"{len(candidates)} candidates that are medium for a policy",
             cure="raise n_problems of the candidates' task in the registry, or its min_operations",
         )
-    able.sort(key=lambda number: candidates[number].count("easy"))
-    return sorted(able[:n_problems])
+    medium.sort(key=lambda number: candidates[number].count("easy"))
+    return sorted(medium[:n_problems])

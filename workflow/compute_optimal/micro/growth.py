@@ -1,4 +1,4 @@
-"""What is set in a body that a PRM grows from a base, whatever is compared there (``surprise``).
+"""Weights that are set, not trained, in the body that a PRM grows from a base (``surprise``).
 
 A network of this size knows which token it expects next, but where the next token stands that
 knowledge is no longer at hand: trained layers on top of a policy took thousands of steps to find
@@ -34,9 +34,9 @@ _LOUD = 30.0  # the norms' weight of the new lanes
 _SHARPNESS = 1000.0
 
 
-def set_policy_layer(layer: Any, trained: Any, size: int) -> None:
-    """The policy's own layer; it neither reads nor writes the new lanes. Biases that the policy
-    does not have are zero."""
+def set_base_layer(layer: Any, trained: Any, size: int) -> None:
+    """Copy the base's layer ``trained``, of hidden size ``size``, into ``layer``; it neither reads
+    nor writes the new lanes. Biases that the base does not have are zero."""
     known = dict(trained.named_parameters())
     for name, parameter in layer.named_parameters():
         parameter.zero_()
@@ -50,7 +50,7 @@ def set_policy_layer(layer: Any, trained: Any, size: int) -> None:
 
 def watch_for_question_end(layer: Any, size: int, embedding: torch.Tensor, ended: int) -> None:
     """The first layer's new head finds the question's end, if there was one, and says so in the
-    lane ``ended``.
+    lane ``ended``. ``embedding`` [lanes] is that token's, ``size`` the base's hidden size.
 
     Embeddings alone stand in the stream here, so what it reads at that token is known exactly.
     """
@@ -65,6 +65,8 @@ def watch_for_question_end(layer: Any, size: int, embedding: torch.Tensor, ended
 
 def look_back_by_one(attention: Any, constant: int, theta: float) -> None:
     """The first head attends to the token before, whatever else stands in the stream.
+
+    ``constant``: the lane of the constant; ``theta``: the base of the rotary frequencies.
 
     Each rotary pair i contributes cos(f_i (distance - 1)); the slowest one, which hardly turns,
     takes their sum away again. So the score is about 0 at distance 1 and negative elsewhere, and
@@ -100,5 +102,5 @@ def _without_first_head(gradient: torch.Tensor) -> torch.Tensor:
 
 
 def norm_scale(size: int) -> float:
-    """A root mean square over the wider stream is smaller by this factor."""
+    """Factor by which the root mean square over the wider stream is smaller than the base's."""
     return math.sqrt(size / (size + EXTRA))

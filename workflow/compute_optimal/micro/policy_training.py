@@ -84,7 +84,7 @@ def write_weights(folder: Path, weights: Mapping[str, torch.Tensor]) -> None:
 
 
 def prompt_text(tokenizer: PreTrainedTokenizerBase, family: str, problem: str) -> str:
-    """The prompt of a problem as the family's chat template renders it, special tokens and all."""
+    """The prompt of a problem as the family's chat template renders it, with its special tokens."""
     messages = [
         {"role": "system", "content": PROMPTING[family].system},
         {"role": "user", "content": problem},
@@ -133,9 +133,10 @@ def single_thread(seed: int) -> Iterator[None]:
 def optimise(
     network: torch.nn.Module, settings: Optimisation, losses: Iterator[torch.Tensor]
 ) -> dict[str, Any]:
-    """Take ``settings.steps`` steps down the losses; returns the processor time and the losses.
+    """Take ``settings.steps`` steps down the losses, or as many as there are losses.
 
-    Parameters that do not require a gradient stay as they are.
+    Returns ``core_minutes`` of processor time and ``loss``, a (step, loss) of every 100th step and
+    of the last. Parameters that do not require a gradient stay as they are.
     """
     import torch
 
@@ -243,7 +244,7 @@ def _examples(
 
 
 def next_token_loss(network: Any, batch: Sequence[Example], pad_id: int) -> torch.Tensor:
-    """Mean cross-entropy over the solution tokens; the head runs on their positions alone."""
+    """Mean cross-entropy over the solution tokens (nats); the head runs on these alone."""
     import torch
 
     token_ids = pad([example.token_ids for example in batch], pad_id)

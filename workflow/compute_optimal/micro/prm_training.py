@@ -57,7 +57,8 @@ def train_prm(recipe: PrmRecipe, base: BaseRecipe, models: Path, folder: Path) -
     """Sample solutions, label their steps, grow, train, save; returns what ``recipe.json`` holds.
 
     ``models`` holds the folders of the policies and of the base that the recipe names. Raises
-    ``StudyError`` where the recipe asks for more steps than there are fresh solutions.
+    ``StudyError`` where the base or its stop is missing, and where the recipe asks for more steps
+    than there are fresh solutions.
     """
     import torch
 
@@ -134,7 +135,7 @@ def label_rollouts(recipe: PrmRecipe, models: Path) -> list[LabelledRollout]:
 
 
 def exact_labels(problem: Problem, steps: Sequence[str]) -> tuple[int, ...]:
-    """1 up to the first wrong step, 0 from there on."""
+    """A label a step: 1 up to the first wrong step, 0 from there on."""
     first_error = check_steps(problem.problem, steps).first_error
     n_good = len(steps) if first_error is None else first_error
     return (1,) * n_good + (0,) * (len(steps) - n_good)
@@ -147,7 +148,10 @@ def sample(
     temperature: float,
     max_new_tokens: int = 256,
 ) -> list[str]:
-    """Continue each (problem, beginning of a solution); returns the new text alone, in order."""
+    """Continue each (problem, beginning of a solution); returns the new text of each alone.
+
+    ``temperature`` is above 0; all tokens are sampled from (no top_k, no top_p).
+    """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -216,7 +220,10 @@ def _reaches(text: str, problem: Problem) -> bool:
 def _batches(
     recipe: PrmRecipe, prm: ProcessRewardModel, rollouts: Sequence[LabelledRollout]
 ) -> Iterator[list[Labelled]]:
-    """Batches of which no two share a solution; within a chunk, of like length."""
+    """Batches of which no two share a solution; within a chunk, of like length.
+
+    Raises ``StudyError`` where there are fewer solutions than the optimisation takes.
+    """
     import torch
 
     size, encode = recipe.optimisation.batch_size, prm_format(recipe.prm_format).encode
@@ -242,7 +249,7 @@ def _batches(
 def step_loss(
     prm: ProcessRewardModel, batch: Sequence[tuple[PrmInput, tuple[int, ...]]]
 ) -> torch.Tensor:
-    """Mean binary cross-entropy over the steps; on margins it equals that of the two labels."""
+    """Mean binary cross-entropy (nats) over the steps of a batch, from their margins."""
     import torch
 
     token_ids = pad([encoded.token_ids for encoded, _ in batch], 0)

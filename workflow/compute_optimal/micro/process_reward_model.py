@@ -66,7 +66,7 @@ KINDS: dict[str, PrmKind] = {
 
 
 def base_policy(format_name: str, folder: Path) -> tuple[Any, PreTrainedTokenizerFast]:
-    """The policy a PRM grows from, with rows for the format's own tokens, and the PRM's tokenizer.
+    """The policy that a base starts from, with rows for the format's own tokens, and its tokenizer.
 
     Raises ``StudyError`` if the policy is of another family than the format's.
     """
@@ -78,9 +78,9 @@ def base_policy(format_name: str, folder: Path) -> tuple[Any, PreTrainedTokenize
     n_new = len(kind.special_tokens) + len(kind.tags)
     if policy.config.vocab_size + n_new != len(tokenizer):
         raise StudyError(
-            f"a {format_name} PRM grows from a {kind.family} policy",
+            f"a base over the tokens of {format_name} starts from a {kind.family} policy",
             where=str(folder),
-            cure="name another base policy in the recipe",
+            cure="name another policy to start from in the recipe",
         )
     policy.resize_token_embeddings(len(tokenizer), mean_resizing=False)
     if n_new:
@@ -179,8 +179,8 @@ class ProcessRewardModel:
         return tuple(margins[list(encoded.positions)].tolist())
 
 
-def _grown_config(kind: PrmKind, policy: Any, **sizes: int) -> Any:
-    """The configuration of a grown policy, as the class that serves the format.
+def _grown_config(kind: PrmKind, base: Any, **sizes: int) -> Any:
+    """The configuration of a grown body, as the class that serves the format.
 
     Llama, Mistral and Qwen2 name the same weights alike, so that only the class changes.
     """
@@ -191,9 +191,9 @@ def _grown_config(kind: PrmKind, policy: Any, **sizes: int) -> Any:
         *("initializer_range", "rms_norm_eps", "eos_token_id", "pad_token_id", "dtype"),
     )
     config: Any = getattr(transformers, kind.config_class)(
-        **{name: getattr(policy, name) for name in shared},
+        **{name: getattr(base, name) for name in shared},
         **sizes,
-        bos_token_id=policy.bos_token_id,
+        bos_token_id=base.bos_token_id,
     )
     if kind.config_class == "MistralConfig":
         config.sliding_window = None

@@ -66,7 +66,8 @@ class BaseRecipe:
     ``run`` is left at the last of ``stops``, if there are any: its learning rate is meant for a
     longer one, so that what a stop holds is that training cut short. ``more`` are further runs of
     the schedule, each from where the one before it ended; the base is what the last one leaves.
-    What the training was at each of ``stops`` (steps of ``run``, rising) is kept beside it.
+    What the training was at each of ``stops`` (steps of ``run``, rising) is kept beside it. Raises
+    ``StudyError`` where the stops do not rise or lie outside the run.
     """
 
     name: str

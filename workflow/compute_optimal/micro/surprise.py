@@ -105,7 +105,7 @@ def grow(
         _set_embeddings(body, base, tokenizer, symbols)
         body.embed_tokens.weight[anchor, size + _ANCHOR] = _FAINT
         for layer, trained in zip(body.layers, base.model.layers, strict=False):
-            growth.set_policy_layer(layer, trained, size)
+            growth.set_base_layer(layer, trained, size)
         question_end = body.embed_tokens.weight[single_id(tokenizer, QUESTION_END)]
         growth.watch_for_question_end(body.layers[0], size, question_end, size + _ENDED)
         _compare_with_expectation(body.layers[n_layers], base, symbols, loudness)
@@ -263,7 +263,10 @@ def speak(network: Any, signs: tuple[int, int] | None) -> None:
 
 
 def symbol_ids(format_name: str, tokenizer: Tokenizer) -> list[int]:
-    """Ids of the symbols, the step's end of the format last."""
+    """Ids of the symbols, the step's end of the format last.
+
+    Raises ``StudyError`` where one is no single token of ``tokenizer``.
+    """
     end = STEP_END[format_name]
     end_id = special_id if end.startswith("<") else single_id
     texts = (*_DIGITS, *_SIGNS, *_BEGINNINGS, *_ENDINGS)
@@ -271,7 +274,7 @@ def symbol_ids(format_name: str, tokenizer: Tokenizer) -> list[int]:
 
 
 def _mistakable() -> list[tuple[int, int]]:
-    """Pairs (said, expected) of the indices of symbols that are compared."""
+    """Pairs (said, expected) of symbols that are compared, by their places in ``symbol_ids``."""
     kinds = ["digit"] * len(_DIGITS) + ["sign"] * len(_SIGNS) + [*_BEGINNINGS]
     kinds += ["ending"] * len(_ENDINGS) + ["step end"]
     compared = [
@@ -287,4 +290,4 @@ def _mistakable() -> list[tuple[int, int]]:
 
 
 MISTAKABLE = _mistakable()
-"""A unit of the first new layer each."""
+"""Pairs of places in ``symbol_ids``, (said, expected), a unit of the first new layer each."""

@@ -3,8 +3,7 @@
 The vocabulary holds the 256 bytes, the words of the task, the beginnings they are merged from, and
 the special tokens of a family. Every digit is one token, and so is "\\n\\n".
 
-Tokenizers of one family share all ids: a PRM's has its own tokens after those of the policy it
-grows from.
+Tokenizers of one family share all ids: a PRM's has its own tokens after those of the policies.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 CONTEXT = 512
-"""Tokens that a model of the scale model can attend to; a prompt with its solution takes 250."""
+"""Tokens that a model of the scale model can attend to; a prompt and its solution take some 250."""
 
 _WORDS = (
     *(" Add", " Subtract", " Increase", " Decrease", " Multiply", " Divide", " Double", " Halve"),
@@ -90,7 +89,8 @@ def build_tokenizer(
     """The tokenizer of a family, with a PRM's own tokens at the end.
 
     ``special_tokens`` (such as ``<extra_0>``) cannot come from a text, ``tags`` (such as ``ки``)
-    can. ``bos`` replaces the family's own begin-of-sequence token; it must exist.
+    can. ``bos`` names another token of the family as its begin-of-sequence token, without having it
+    prepended to text.
     Raises ``KeyError`` for a family that is not in ``FAMILIES``.
     """
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers

@@ -15,7 +15,8 @@ from compute_optimal.study.requests import TrainingRequest
 def train_model(request: TrainingRequest, output: Path) -> None:
     """Train the model of a recipe and save it in ``output``, beside the models that it needs.
 
-    Raises ``StudyError`` where one of these is missing, or has not what the recipe asks of it.
+    Raises ``StudyError`` where a PRM's base or its stop is missing or a base's policy is of another
+    family, and ``OSError`` where a policy is missing.
     """
     models = output.parent
     match request.root:
