@@ -203,7 +203,7 @@ def test_a_base_that_is_not_there_is_an_error_that_says_what_to_do(models: Path)
         base_training.load_base(replace(BASE, name="other"), models, 3)
 
 
-@pytest.mark.parametrize("stops", [(8, 3), (0,), (13,), (3, 3)])
+@pytest.mark.parametrize("stops", [(8, 3), (0,), (12,), (13,), (3, 3)])
 def test_stops_that_the_run_does_not_have_are_an_error(stops: tuple[int, ...]) -> None:
     with pytest.raises(StudyError, match="must rise"):
         replace(BASE, stops=stops)

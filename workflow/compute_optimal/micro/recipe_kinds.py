@@ -67,7 +67,7 @@ class BaseRecipe:
     longer one, so that what a stop holds is that training cut short. ``more`` are further runs of
     the schedule, each from where the one before it ended; the base is what the last one leaves.
     What the training was at each of ``stops`` (steps of ``run``, rising) is kept beside it. Raises
-    ``StudyError`` where the stops do not rise or lie outside the run.
+    ``StudyError`` where the stops do not rise or do not lie before the end of the run.
     """
 
     name: str
@@ -81,10 +81,10 @@ class BaseRecipe:
 
     def __post_init__(self) -> None:
         if list(self.stops) != sorted({*self.stops}) or not all(
-            0 < stop <= self.run.steps for stop in self.stops
+            0 < stop < self.run.steps for stop in self.stops
         ):
             raise StudyError(
-                f"stops must rise from 1 to at most the {self.run.steps} steps of the run",
+                f"stops must rise and lie before the end of the run after {self.run.steps} steps",
                 where=f"recipe {self.name}, stops {self.stops}",
                 cure="name other stops, or a longer run",
             )
