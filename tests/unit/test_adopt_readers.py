@@ -291,11 +291,33 @@ def test_a_poor_policy_is_no_permutation() -> None:
     assert placement(golds, [["x"]] * len(golds)).verdict == "as they stand"
 
 
-def test_rows_that_cannot_be_read_leave_a_file_as_it_stands() -> None:
-    # The order of its batches is lost with a row.
-    content = file_of(misplaced(answers_of(1.0))) + b"{}\n"
-    adoption = read("search_and_learn", content, files=[{"budget": 4}])
-    assert ("run/0.jsonl", "wrong problems", True) not in findings_of(adoption)
+@pytest.mark.parametrize("right", [0.5, 1.0])
+@pytest.mark.parametrize("lacking", ["row", "completion"])
+def test_completions_under_the_wrong_problems_of_a_file_that_is_not_whole_are_refused(
+    right: float, lacking: str
+) -> None:
+    # The order of its batches is lost with a row or a completion.
+    def incomplete(answers: list[list[int]]) -> Adoption:
+        if lacking == "completion":
+            answers = [answers[0][:-1], *answers[1:]]
+        content = file_of(answers) + (b"{}\n" if lacking == "row" else b"")
+        return read("search_and_learn", content, files=[{"budget": 4}])
+
+    adoption = incomplete(misplaced(answers_of(right)))
+    assert adoption.samples.is_empty()
+    assert findings_of(adoption)["run/0.jsonl", "wrong problems", False] == 1
+    assert "25 places apart" in detail(adoption, "wrong problems")
+    # Where they lie rightly, the others stay as they are.
+    in_place = incomplete(answers_of(right))
+    assert in_place.samples.height == 240 - (lacking == "completion")
+    assert in_place.samples["step_scores"].null_count() == 0
+    assert not any(reason == "wrong problems" for _, reason, _ in findings_of(in_place))
+
+
+def test_single_samples_of_a_file_that_is_not_whole_stay() -> None:
+    content = file_of([[2] for _ in PROBLEMS]) + b"{}\n"
+    adoption = read("search_and_learn", content, files=[{"budget": 1}])
+    assert adoption.samples.height == len(PROBLEMS)
 
 
 def test_shared_beginnings_are_beams() -> None:

@@ -10,7 +10,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import chain, combinations
 from typing import Literal
 
 from compute_optimal.policies.steps import split_steps
@@ -91,6 +91,46 @@ def placement(golds: Sequence[str], answers: Sequence[Sequence[str | None]]) -> 
         elif len(given) > 1 and right - chance <= 3 * _error(chance, total):
             verdict = "foreign"
     return Placement(verdict, right, after, chance)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Shares of equal answers (0 to 1): of pairs in one row, and of pairs ``BATCH`` places apart in
+    the order of the file. Of a file that was cut as ``sources`` says the latter answer one problem.
+    """
+
+    share_in_row: float
+    share_across: float
+    n_in_row: int
+    n_across: int
+
+    @property
+    def is_across_rows(self) -> bool:
+        """Whether it is clear that the answers to one problem lie in different rows."""
+        if min(self.n_in_row, self.n_across) < _FEWEST:
+            return False
+        error = _error(self.share_across, self.n_across)
+        return (
+            self.share_across > 2 * self.share_in_row
+            and self.share_across - self.share_in_row > 3 * error
+        )
+
+
+def agreement_of(answers: Sequence[Sequence[str | None]]) -> Agreement:
+    """``answers`` [rows][n] of a file in its order, which may lack rows, and n may differ."""
+    n_in_row = sum(math.comb(len(row), 2) for row in answers)
+    equal_in_row = sum(
+        math.comb(n, 2)
+        for row in answers
+        for answer, n in Counter(row).items()
+        if answer is not None
+    )
+    flat = [*chain.from_iterable(answers)]
+    pairs = [*zip(flat, flat[BATCH:], strict=False)]
+    equal_across = sum(one == other for one, other in pairs if one is not None)
+    return Agreement(
+        equal_in_row / max(n_in_row, 1), equal_across / max(len(pairs), 1), n_in_row, len(pairs)
+    )
 
 
 def _error(share: float, total: int, other: float = 0.0) -> float:

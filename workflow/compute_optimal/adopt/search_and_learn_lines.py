@@ -7,8 +7,9 @@ fills. Its own votes (``pred`` and ``agg_scores``) are not read.
 What is found from the contents alone:
 
 - completions of best_of_n under the wrong problems (``pools.placement``): mended where the known
-  permutation is proved by the share of right answers, else the file is refused. Their scores were
-  computed with the wrong question and are left out;
+  permutation is proved by the share of right answers, else the file is refused, as is one that
+  lacks rows or completions and whose answers agree across rows (``pools.agreement_of``). Their
+  scores were computed with the wrong question and are left out;
 - pools that are beams: with n below the beam width that code keeps all beams, so nothing is pruned,
   but open beams are copied when one ends. Its searches write no token counts, and samples share
   first steps. A file in which over a quarter of the pairs do is a search and no pool;
@@ -31,7 +32,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from compute_optimal.adopt import Adoption
 from compute_optimal.adopt.pools import (
     A_SEARCH,
+    BATCH,
     SHARED_STEPS,
+    agreement_of,
     by_problem,
     placement,
     shared_beginnings,
@@ -177,10 +180,19 @@ def _in_place(rows: list[_Row], file: GivenFile, gathering: Gathering) -> list[_
     """The rows with their own completions; none where these cannot be told."""
     count = gathering.count(file.entry.path)
     counts = {len(row.completions) for row in rows}
-    if len(counts) != 1 or len(rows) != count["n_records"]:
-        # Short of a row or a completion, the order of the batch is lost.
-        return rows
     answers = [[extract_answer(c.text) for c in row.completions] for row in rows]
+    if len(counts) != 1 or len(rows) != count["n_records"]:
+        # Short of a row or a completion, the order of the batch is lost: there is no mending.
+        agreement = agreement_of(answers)
+        if not agreement.is_across_rows:
+            return rows
+        detail = (
+            f"equal: {agreement.share_in_row:.1%} of the pairs of answers in a row, "
+            f"{agreement.share_across:.1%} of those {BATCH} places apart in the file, which lacks "
+            "rows or completions and cannot be put in order"
+        )
+        gathering.refuse(file.entry.path, RecordError("wrong problems", detail))
+        return []
     placed = placement([row.problem.answer for row in rows], answers)
     if placed.verdict == "as they stand":
         return rows
