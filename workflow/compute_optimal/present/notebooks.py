@@ -11,6 +11,7 @@ from compute_optimal.errors import StudyError
 from compute_optimal.present.pages.page import without_policy
 
 CELL_SECONDS = 600
+"""Seconds that one cell may take."""
 
 
 def execute(
@@ -20,7 +21,8 @@ def execute(
     figures: Sequence[Path],
     outputs: Sequence[Path],
 ) -> None:
-    """The rule ``run_notebooks``: with the database, the verdicts' page and the drawn figures."""
+    """The rule ``run_notebooks``: ``run_notebooks`` with the database, the page of verdicts and the
+    folder of the drawn figures, into the folder of ``outputs``."""
     parameters = {"database": database, "claims": claims, "figures": figures[0].parent}
     run_notebooks(notebooks, parameters, outputs[0].parent)
 
@@ -53,7 +55,7 @@ def run_notebooks(notebooks: Sequence[Path], parameters: Mapping[str, Path], fol
     folder.mkdir(parents=True, exist_ok=True)
     clear = nbformat.v4.new_code_cell("%reset -f")
     # The one kernel that is sure to have this package: the running interpreter's.
-    # Its warning that who listens on this machine hears all is said in every run.
+    # Only its errors: every start warns that its connections on this machine are not encrypted.
     client = NotebookClient(
         clear,
         kernel_name="python3",

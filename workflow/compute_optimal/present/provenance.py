@@ -69,7 +69,8 @@ def write_crate(
     """Write the crate of a finished study as ``output``, in the folder of its results.
 
     ``results``: files below that folder, those of items of the catalogue named by them. The same
-    results give the same bytes but for dates, which are those of the files.
+    results give the same bytes but for dates, which are those of the files. Raises ``StudyError``
+    for a figure or table that the catalogue does not have.
     """
     from rocrate.model.contextentity import ContextEntity
     from rocrate.rocrate import ROCrate
@@ -79,8 +80,8 @@ def write_crate(
     folder = output.parent
     dates = sorted(path.stat().st_mtime for path in results)
 
-    def named(place: str, kind: str | list[str], **properties: Any) -> Entity:
-        """A thing that is no file of the crate."""
+    def add_entity(place: str, kind: str | list[str], **properties: Any) -> Entity:
+        """Add a thing that is no file of the crate, once."""
         known = crate.get(place)
         if known is not None:
             return known
@@ -91,8 +92,8 @@ def write_crate(
         }
         return crate.add(ContextEntity(crate, place, properties=content))
 
-    def kept(path: Path, **properties: Any) -> Entity:
-        """A file of the crate, with its hash."""
+    def add_file(path: Path, **properties: Any) -> Entity:
+        """Add a file of the crate, with its size and hash."""
         content = {
             "name": properties.pop("name", path.name),
             "contentSize": str(path.stat().st_size),
@@ -102,10 +103,10 @@ def write_crate(
         }
         return crate.add_file(path, path.relative_to(folder).as_posix(), properties=content)
 
-    authors = named("#authors", "Organization", name="The authors of this study")
-    licence = named(_LICENCE, "CreativeWork", name="MIT License", identifier=_LICENCE)
+    authors = add_entity("#authors", "Organization", name="The authors of this study")
+    licence = add_entity(_LICENCE, "CreativeWork", name="MIT License", identifier=_LICENCE)
     profiles = [
-        named(address, ["CreativeWork", "Profile"], name=name, version=number)
+        add_entity(address, ["CreativeWork", "Profile"], name=name, version=number)
         for address, (name, number) in _PROFILES.items()
     ]
     crate.name = f"Results of the study {study.name}"
@@ -131,14 +132,14 @@ def write_crate(
             "encodingFormat": "text/plain",
         },
     )
-    # Last, for a crate with a workflow is given a profile of its own.
+    # After the workflow, with which the crate is given a profile of its own.
     crate.root_dataset["conformsTo"] = profiles
     workflow["license"] = licence
     workflow["author"] = authors
     workflow["creator"] = authors
-    locks = [kept(_copied(path, folder)) for path in sorted(ENVIRONMENTS.glob("*.lock"))]
-    locks.append(kept(_copied(Path(study.lock_file), folder), name="pinned models"))
-    engine = named(
+    locks = [add_file(_copied(path, folder)) for path in sorted(ENVIRONMENTS.glob("*.lock"))]
+    locks.append(add_file(_copied(Path(study.lock_file), folder), name="pinned models"))
+    engine = add_entity(
         "#snakemake",
         "SoftwareApplication",
         name="Snakemake",
@@ -148,11 +149,13 @@ def write_crate(
     workflow["softwareRequirements"] = [engine, *locks]
 
     models = {
-        entry.name: named(f"#model-{entry.name}", "SoftwareApplication", **_model(entry, study))
+        entry.name: add_entity(
+            f"#model-{entry.name}", "SoftwareApplication", **_model(entry, study)
+        )
         for entry in (*map(study.policy, study.policies), *map(study.prm, study.prms))
     }
     tasks = {
-        name: named(
+        name: add_entity(
             f"#task-{name}",
             "CreativeWork",
             name=name,
@@ -163,7 +166,7 @@ def write_crate(
         for name in dict.fromkeys([*study.tasks, *(one.task for one in collections(study))])
     }
     printed = [
-        named(f"#{path.as_posix()}", "CreativeWork", name=path.name, sha256=sha256_of(path))
+        add_entity(f"#{path.as_posix()}", "CreativeWork", name=path.name, sha256=sha256_of(path))
         for path in sorted(PUBLISHED.glob("*.csv"))
     ]
     cells: dict[str, tuple[Cell, Entity]] = {}
@@ -171,12 +174,12 @@ def write_crate(
         place = cell.partition(storage.store)
         about = [tasks[cell.task], models[cell.policy], *([models[cell.prm]] if cell.prm else [])]
         stored = _hashes(place, (cell.kind,))
-        entity = named(
+        entity = add_entity(
             f"#{place.directory}", "CreativeWork", name=place.directory, sha256=stored, about=about
         )
         cells[place.directory] = cell, entity
     adopted = {
-        one.name: named(
+        one.name: add_entity(
             f"#adopted-{one.name}",
             "CreativeWork",
             name=one.entry.title or one.name,
@@ -189,12 +192,14 @@ def write_crate(
         for one in collections(study)
     }
 
-    def together(parts: Sequence[Entity]) -> Entity:
-        """What several results have in common is said once."""
+    def add_collection(parts: Sequence[Entity]) -> Entity:
+        """Add one collection of inputs, which results with the same inputs share."""
         name = digest({"parts": [part.id for part in parts]})
-        return named(f"#cells-{name}", "Collection", name=f"{len(parts)} inputs", hasPart=parts)
+        return add_entity(
+            f"#cells-{name}", "Collection", name=f"{len(parts)} inputs", hasPart=parts
+        )
 
-    made = []
+    files = []
     with answering_once(database):
         for path in sorted(results):
             properties: dict[str, Any] = {}
@@ -208,10 +213,10 @@ def write_crate(
                 }[item.scale]
                 properties["name"] = item.title
                 properties["description"] = _described(item)
-                properties["isBasedOn"] = together([*behind, *printed])
-            made.append(kept(path, **properties))
+                properties["isBasedOn"] = add_collection([*behind, *printed])
+            files.append(add_file(path, **properties))
 
-    run = named(
+    run = add_entity(
         "#run",
         "CreateAction",
         name=f"Run of the study {study.name}",
@@ -221,7 +226,7 @@ def write_crate(
         agent=authors,
         instrument=workflow,
         object=[*(entity for _, entity in cells.values()), *adopted.values(), *printed],
-        result=made,
+        result=files,
     )
     crate.root_dataset["mentions"] = run
     _write(crate, output)
@@ -232,13 +237,14 @@ _SUBJECT = ("task", "policy", "prm", "method")
 
 
 def _subjects(rows: Sequence[Row]) -> list[Row]:
-    """What rows are about, each once: thousands of rows are about some hundred cells."""
+    """The different combinations of ``_SUBJECT`` of rows: thousands of rows have some hundred."""
     named = {tuple((name, row[name]) for name in _SUBJECT if name in row) for row in rows}
     return [dict(pairs) for pairs in named]
 
 
 def _is_behind(cell: Cell, rows: Sequence[Row]) -> bool:
-    """Whether a row is about what this cell was made for, by the columns that rows have."""
+    """Whether any row is about the task, policy, PRM and method of this cell; a column that a row
+    lacks excludes none."""
     return any(
         row.get("task", cell.task) in (cell.task, None)
         and row.get("policy", cell.policy) in (cell.policy, None)
@@ -271,7 +277,7 @@ def _model(entry: ModelEntry, study: Study) -> dict[str, Any]:
 
 
 def _hashes(place: Partition, tables: Sequence[str]) -> list[str]:
-    """The sha256 of every part; of one whose name has it in part, read anew."""
+    """The sha256 of every part, read anew: its name holds only the beginning of it."""
     parts = [path for table in tables for path in place.parts(table)]
     assert all(PART.match(path.name) for path in parts)
     return [sha256_of(path) for path in parts]
@@ -295,6 +301,6 @@ def _write(crate: ROCrate, output: Path) -> None:
 
 
 def _by_name(entity: Mapping[str, Any]) -> tuple[bool, bool, str]:
-    """The file itself and its root come first."""
+    """Key of an order with the crate's own description and its root first."""
     name = str(entity["@id"])
     return name != "ro-crate-metadata.json", name != "./", name

@@ -19,6 +19,8 @@ from compute_optimal.study.config import Study
 from compute_optimal.study.config.reading import suggestion
 
 UNITS = ("samples", "tokens", "flops", "seconds")
+"""Units of a cost, per problem: samples (as N counts), tokens of the policy, FLOPs (2ND, with the
+PRM), seconds of the engines."""
 
 _WAYS: Mapping[str, str] = {
     "cot": "one greedy answer (CoT)",
@@ -40,9 +42,11 @@ _METHODS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The question: at most ``most`` of ``unit`` per problem, or ``accuracy`` (0 to 1) at least.
+    """The question: at most ``most`` of ``unit`` (one of ``UNITS``) per problem, or ``accuracy`` (0
+    to 1) at least; one of the two is None.
 
-    ``policy``, ``prm``, ``task``: names or titles, None for any; ``difficulty``: predicted.
+    ``policy``, ``prm``, ``task``: names or titles, None for any; ``difficulty``: easy, medium or
+    hard, as predicted, or all.
     """
 
     unit: str = "samples"
@@ -56,7 +60,10 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """A way to use a policy: fractions for accuracies, costs per problem, None where unknown."""
+    """A way to use a policy: accuracies are 0 to 1, costs per problem, None where unknown.
+
+    ``methods``: method -> the share of problems that it answers, 0 to 1.
+    """
 
     task: str
     policy: str
@@ -77,7 +84,7 @@ class Recommendation:
     """How many other ways that fit the question have an interval that holds this accuracy."""
 
     def cost(self, unit: str) -> float | None:
-        """In one of ``UNITS``."""
+        """The cost in one of ``UNITS``; None where unknown."""
         value: float | None = getattr(self, unit)
         return value
 
@@ -95,7 +102,11 @@ def answer(
     difficulty: str = "all",
     as_json: bool = False,
 ) -> list[str]:
-    """The command ``recommend``: ``recommend`` in words or JSON; ``database`` None: the study's."""
+    """The command ``recommend``: what ``recommend`` answers, in words or as JSON.
+
+    ``database``: by default the study's; the rest as of ``Asked``. Raises ``StudyError`` as it
+    does.
+    """
     asked = Asked(unit, most, accuracy, policy, prm, task, difficulty)
     recommendations = recommend(database or study.results / "study.duckdb", asked)
     return [to_json(recommendations, asked) if as_json else in_words(recommendations)]
@@ -104,9 +115,10 @@ def answer(
 def recommend(database: Path, asked: Asked) -> list[Recommendation]:
     """The best answer for each task, of adopted rollouts and own runs alike.
 
-    The most accurate way within the budget (of equals the cheapest), or the cheapest whose accuracy
-    is reached by the whole interval's lower end or, failing that, by the estimate. Raises
-    ``StudyError`` for a question without an answer, and says what there would be.
+    The most accurate way within the budget (of equals the cheapest); or the cheapest whose interval
+    lies wholly at the asked accuracy or above or, where there is none, whose estimate does. Raises
+    ``StudyError`` for a question about neither or both, and for one without an answer, and says
+    what there would be.
     """
     if (asked.most is None) == (asked.accuracy is None):
         raise StudyError(

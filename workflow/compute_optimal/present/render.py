@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SCREEN_WIDTH = 760
-"""Pixels of a figure in a notebook; its PNG has about twice as many."""
+"""Width of a figure in a notebook [pixels]; its PNG is about twice as wide."""
 
 _PUBLIC = "real models, public rollouts"
 _NO_ROLLOUTS = "the study has no adopted rollouts"
@@ -55,14 +55,18 @@ class Drawing:
         return self.make_grid()
 
     def save(self, outputs: Mapping[str, Path]) -> None:
-        """Write "svg" and "png" as one sheet each and "pdf" as pages for print."""
+        """Write ``outputs``, format to path: "svg" and "png" as one sheet each, "pdf" as pages for
+        print.
+
+        Raises ``StudyError`` for another format.
+        """
         _check_formats(outputs, ("svg", "pdf", "png"))
         for suffix, path in outputs.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(self.encoded(suffix))
 
     def encoded(self, suffix: str) -> bytes:
-        """The contents of a file of the format ``suffix``."""
+        """The contents of a file of the format ``suffix``: svg, pdf or png."""
         import matplotlib as mpl
         from matplotlib.backends.backend_pdf import PdfPages
 
@@ -112,10 +116,10 @@ def draw(
     """The figure ``name`` of the catalogue.
 
     ``task``: another task than the figure's own. ``scoring`` and ``voting`` turn step scores into
-    answers; by default those of the study. ``drawn``: a folder with the PNG of this figure of this
-    database, by these parameters, which a notebook then shows without asking the database. Raises
-    ``StudyError`` for a name that is no figure, an unknown task, and a database that is missing or
-    lacks tables.
+    answers; by default they are those of the study. ``drawn``: a folder with the PNG of this figure
+    of this database, by these parameters, which a notebook then shows without asking the database.
+    Raises ``StudyError`` for a name that is no figure, an unknown task, and a database that is
+    missing or lacks tables.
     """
     item = item_named(name)
     if item.chart is None:
@@ -163,7 +167,8 @@ def tabulate(
 
 
 def draw_figures(database: Path, outputs: Sequence[Path], *, workers: int) -> None:
-    """Write figures, each output named by its own and the format, in ``workers`` processes.
+    """Write figures, each to the outputs named after it with the format as suffix, in ``workers``
+    processes.
 
     A figure is drawn only if what it shows or what draws it has changed: each drawing is kept in
     the folder ``.drawn`` beside the outputs, named by a digest of both, and copied from there.
@@ -205,12 +210,13 @@ class _Contents:
     subtitle: str
 
     def kept(self, output: Path) -> Path:
-        """Where the drawing is kept that is written to ``output``."""
+        """Path of the kept copy of the drawing that is written to ``output``."""
         return output.parent / ".drawn" / f"{self.name}-{self.digest[:16]}{output.suffix}"
 
     @cached_property
     def digest(self) -> str:
-        """Of what is shown, the sources that draw it, and the libraries that they use."""
+        """Digest of what is shown, of the sources that draw it, and of their libraries'
+        versions."""
         item = item_named(self.name)
         assert item.chart is not None
         module, function = item.chart.__module__, item.chart.__qualname__
@@ -233,7 +239,7 @@ def _drawn_by(module: str) -> str:
 
 
 def render_tables(database: Path, outputs: Sequence[Path]) -> None:
-    """Write tables, each output named by its own and the format."""
+    """Write tables, each to the outputs named after it with the format as suffix."""
     with answering_once(database):
         for name, files in _by_name(outputs).items():
             write_table(name, database, files)
@@ -269,7 +275,10 @@ def _draw_one(figure: tuple[_Contents, Mapping[str, Path]]) -> None:
 def write_table(
     name: str, database: Path, outputs: Mapping[str, Path], *, task: str | None = None
 ) -> None:
-    """Write the table ``name`` to ``outputs``: format ("csv", "md", "tex", "html") to path."""
+    """Write the table ``name`` to ``outputs``: format ("csv", "md", "tex", "html") to path.
+
+    Raises ``StudyError`` for another format, and as ``tabulate`` does.
+    """
     table = tabulate(name, database, task=task)
     texts = {"csv": table.csv, "md": table.markdown, "tex": table.latex, "html": table.html}
     _check_formats(outputs, tuple(texts))
@@ -333,10 +342,11 @@ def _rows_and_subtitle(
 
 
 OFTEN_WRONG = 0.2
-"""ASSUME: buckets are doubtful where so many problems, or more, are expected in the wrong one."""
+"""ASSUME: buckets are doubtful where this share of the problems (0 to 1), or more, is expected in
+the wrong one."""
 
 _NAMED = 4
-"""As many policies with doubtful buckets are named."""
+"""Policies with doubtful buckets that are named at most."""
 
 
 def _doubtful_buckets(rows: Sequence[Row], database: Path) -> Iterator[str]:
@@ -370,7 +380,8 @@ def _of_one_origin(item: Item, rows: Sequence[Row]) -> tuple[tuple[Row, ...], st
 
 
 def _public_twin(item: Item) -> str | None:
-    """The item that shows the same of adopted rollouts, if there is one beside ``item``."""
+    """Name of the item that shows the same query of adopted rollouts, if ``item`` is the study's
+    own."""
     alike = (other for other in ITEMS if other.scale == "public" and other.query == item.query)
     return next((other.name for other in alike if item.scale == "study"), None)
 

@@ -26,7 +26,10 @@ class Sentence:
 
 
 def what_came_out(notebook: str, database: Path | str) -> Sentence:
-    """The sentence of a notebook, a key of ``SENTENCES``, on the study's database."""
+    """The sentence of a notebook, a key of ``SENTENCES``, from the study's database.
+
+    Raises ``StudyError`` where the database is missing or lacks tables.
+    """
     with opened(Path(database)):
         return Sentence(SENTENCES[notebook](Path(database)) or _NOTHING)
 
@@ -122,14 +125,15 @@ def _compute_optimal(database: Path) -> str:
             )
         ]
         if policies:
-            cot, same, other = (
+            cot, in_sample, cross_fitted = (
                 sum(accuracies[policy, series] for policy in policies) / len(policies)
                 for series in ("cot", "in_sample", "cross_fitted")
             )
             parts.append(
                 f"On {task}, the mean over {_policies(len(policies))}: {_percent(cot)} with one "
-                f"greedy answer, {_percent(other)} with compute-optimal TTS chosen on other "
-                f"problems; choosing on the same problems adds {_points(100 * (same - other))}."
+                f"greedy answer, {_percent(cross_fitted)} with compute-optimal TTS chosen on other "
+                f"problems; choosing on the same problems adds "
+                f"{_points(100 * (in_sample - cross_fitted))}."
             )
     return " ".join(parts)
 
@@ -179,7 +183,7 @@ SENTENCES: Mapping[str, Callable[[Path], str]] = {
 
 
 def _parameters(database: Path) -> dict[str, str | float]:
-    """Those of queries on the study's first task under its own aggregation."""
+    """Parameters of queries on the study's first task under its own aggregation."""
     (settings,) = run_query("settings", database)
     tasks: Sequence[Row] = run_query("tasks", database)
     task = tasks[0]["task"] if tasks else ""

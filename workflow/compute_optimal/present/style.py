@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
 NOT_RUN = "not run"
+"""What figures and tables say of what the study means to run and has not."""
 
 
 class Look(NamedTuple):
-    """How one method is called and drawn."""
+    """How one method, or another series, is called and drawn."""
 
     label: str
     short: str
@@ -48,6 +49,7 @@ SERIES_MARKERS = "osD^vP*Xhd<>p8"
 
 TITLE, HEADING, TEXT, SMALL = 9.5, 8.0, 7.5, 7.0
 WIDTH_OF_LABEL = 3.2
+"""Inches of a label in a legend, beyond which it is cut."""
 
 RC: dict[Any, Any] = {
     "axes.axisbelow": True,
@@ -88,11 +90,12 @@ RC: dict[Any, Any] = {
 
 
 def one_line(text: str) -> str:
-    """Text without line breaks, control characters and marks that reverse the reading direction.
+    """Text on one line, with the replacement character for control characters and marks that
+    reverse the reading direction.
 
     No-break spaces stay.
     """
-    # Nearly all texts: a tenth of the time of what does the same to any.
+    # Most texts need no more than this, which takes a tenth of the time.
     if text.isascii() and text.isprintable() and "  " not in text:
         return text.strip()
     kept = (
@@ -103,7 +106,8 @@ def one_line(text: str) -> str:
 
 
 def fit(text: str, width: float, size: float, lines: int = 2) -> str:
-    """Text wrapped at spaces, hyphens and slashes to ``width`` inches at ``size`` points.
+    """Text wrapped at spaces and hyphens, or within a longer word, to ``width`` inches at ``size``
+    points.
 
     What does not fit into ``lines`` is cut and ends in an ellipsis.
     """
@@ -193,7 +197,8 @@ def draw_curve(
 ) -> Line2D:
     """A line with its intervals as a band, or as bars if asked for or where it is a single point.
 
-    ``marked`` says which points carry a marker. Points without an interval interrupt the band.
+    ``low`` and ``high`` are None where there is no interval. ``marked`` says which points carry a
+    marker. Points without an interval interrupt the band.
     """
     known = [bound is not None for bound in low]
     lows = [value if bound is None else bound for bound, value in zip(low, y, strict=True)]
@@ -247,24 +252,27 @@ def _ordered_look(label: str, position: int, n: int, colours: str) -> Look:
 
 
 def percent(fraction: float | None) -> float | None:
+    """A share of 0 to 1 in percent, None of None."""
     return None if fraction is None else 100 * fraction
 
 
 def thinned(ticks: Sequence[int], most: int = 6) -> Sequence[int]:
-    """At most about ``most`` of the ticks, evenly spread, the last one included."""
+    """At most ``most`` of the ticks, evenly spread, the last one included."""
     step = math.ceil(len(ticks) / most)
     return ticks[::-1][::step][::-1] if ticks else ticks
 
 
 def decades(values: Iterable[float]) -> list[int]:
-    """Exponents of the powers of ten from below the smallest value to above the largest."""
+    """Exponents of the powers of ten from at or below the smallest value to at or above the
+    largest; values are positive."""
     logs = [math.log10(value) for value in values] or [0.0]
     low, high = math.floor(min(logs)), math.ceil(max(logs))
     return list(range(low, max(high, low + 1) + 1))
 
 
 def keep_labels_inside(axes: Axes) -> None:
-    """Keep labels of ticks at both ends of the x axis from meeting those of the next panel."""
+    """Keep labels of ticks at both ends of the x axis, two or more, from meeting those of the next
+    panel."""
     first, *_, last = axes.get_xticklabels()
     first.set_horizontalalignment("left")
     last.set_horizontalalignment("right")

@@ -55,14 +55,14 @@ def by_difficulty(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
 
 
 def against_flops(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
-    """Accuracy over 2ND FLOPs per problem."""
+    """Accuracy over 2ND FLOPs per problem, of policy and PRM."""
     counted = f"{subtitle}; {_prm_text(rows)}; 2ND FLOPs of policy and PRM"
     absent = "no record of the tokens that the PRM read"
     return _against(rows, title, counted, "flops", "FLOPs per problem", absent)
 
 
 def against_seconds(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
-    """Accuracy over measured seconds per problem."""
+    """Accuracy over measured seconds of the engines per problem."""
     counted = f"{subtitle}; {_prm_text(rows)}; as measured where the cells were made"
     absent = "no record of the time it took"
     return _against(rows, title, counted, "seconds", "engine seconds per problem (s)", absent)
@@ -151,7 +151,7 @@ def _against(
 
 
 def _front(rows: Sequence[Row], cost: str) -> list[Row]:
-    """Of the points those that none which costs less, or as much, surpasses; the cheapest first."""
+    """The points that are more accurate than all that cost less or as much, the cheapest first."""
     front: list[Row] = []
     for row in sorted(rows, key=lambda row: (row[cost], -row["accuracy"])):
         if not front or row["accuracy"] > front[-1]["accuracy"]:

@@ -40,7 +40,7 @@ def by_policy(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
 
 
 def by_difficulty(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
-    """The same for the mean over policies, or the only one: a line per difficulty."""
+    """The same for the mean over policies, or for the only policy: a line per difficulty."""
     of_all = [row for row in rows if row["against"] == "majority"]
     first = of_all[0]["policy"] if of_all else None
     shown = [row for row in of_all if row["policy"] == first]
@@ -194,7 +194,8 @@ def _panel(
 
 
 def threshold_text(row: Row, ability: str) -> str:
-    """Where gains begin, in words; empty for too few PRMs."""
+    """Where gains begin on the axis of ``ability`` (in percent), in words; empty for too few
+    PRMs."""
     value = row[f"{ability}_threshold"]
     if value is None:
         return ""

@@ -61,7 +61,10 @@ class Block:
 
 @dataclass(frozen=True)
 class Grid:
-    """A figure before it is laid out. ``legend`` is (handle, label) pairs; lengths are inches."""
+    """A figure before it is laid out. ``legend`` is (handle, label) pairs; lengths are inches.
+
+    ``left`` is the room for labels of the y axis; None stands for what the layout chooses.
+    """
 
     title: str
     subtitle: str
@@ -105,8 +108,9 @@ class Grid:
 
     @cached_property
     def _columns(self) -> int:
-        """As told, or the number of columns that leaves the fewest places empty: up to four, and up
-        to six in a figure of many panels."""
+        """As given; else a column per panel of the largest block up to four, and of more panels
+        whichever of 4 and 3 columns, or of 6 and 5 in a figure of many panels, leaves fewer places
+        empty."""
         if self.columns is not None:
             return self.columns
         n = max((len(block.panels) for block in self.blocks), default=1)

@@ -101,7 +101,7 @@ def _panel(rows: Sequence[Row], place: Mapping[str | None, int]) -> Panel:
 
 
 def _gap(rows: Sequence[Row], place: Mapping[str | None, int]) -> str:
-    """The largest choice's optimism in words."""
+    """The optimism of the largest choice, the last line, in words; empty where it is unknown."""
     last = [*place][-1] if place else None
     for row in rows:
         if row["rule"] == "optimism_gap" and row["prm"] == last:

@@ -18,7 +18,7 @@ _WORDS = {True: "printed by another paper", False: "this study"}
 
 
 def curves(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
-    """Accuracy over N: a panel per task, printed curves dashed, this study's in full."""
+    """Accuracy over N: a panel per task, printed curves dashed, this study's own solid."""
     looks = {
         (row["series"], row["method"]): style.METHODS[row["method"]]._replace(
             label=f"{style.METHODS[row['method']].label}, {_WORDS[row['series'] == 'printed']}",

@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 _LEFT = 3.4
 _ROW = 0.3
 _SEARCHES = 4
-"""From this place on in the order of the query, methods are searches."""
+"""Places of the query ``public_methods`` from which on methods are searches."""
 
 
 def small_against_large(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
-    """A block per small policy, a line per large one, a point per N; hollow: answered problems."""
+    """A block per small policy, a line per large one, a point per N; hollow, at the largest N: only
+    problems that the large one answers."""
     from matplotlib.lines import Line2D
 
     budgets = sorted({row["budget"] for row in rows})
@@ -142,7 +143,7 @@ def _block(
 
 
 def _offset(place: int, n: int) -> float:
-    """Places of n points on one line, between -0.3 and 0.2."""
+    """Offset of one of ``n`` points on a line, from -0.32 to 0.18 of its height."""
     return -0.05 if n == 1 else -0.32 + 0.5 * place / (n - 1)
 
 

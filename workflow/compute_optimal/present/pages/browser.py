@@ -34,25 +34,27 @@ from compute_optimal.study.spec import digest, seed_of_sample
 from compute_optimal.tasks import step_checker
 
 SIZE_LIMIT = 3_000_000
-"""Bytes of the page's data, packed: what is shown fits."""
+"""Bytes of the page's data, packed, beyond which fewer problems or smaller budgets are shown."""
 
 _PROBLEMS, _BUDGET, _LEAST_BUDGET = 3, 16, 4
-"""Problems of a kind and the largest budget shown, and that where one problem does not fit."""
+"""Problems of a kind that are shown at most, the largest budget, and the largest budget where one
+problem of a kind at that would not fit."""
 
 _FATES: tuple[Fate, ...] = get_args(Fate)
 _FOLDER = Path(__file__).parent
 
 
 def build_browser(study: Study, storage: Storage, database: Path, output: Path) -> None:
-    """The rule of this name: ``browser_page`` in a file."""
+    """The rule ``build_browser``: write ``browser_page`` to ``output``, atomically."""
     with opened(database):
-        made = browser_page(study, storage, database)
+        content = browser_page(study, storage, database)
     with atomic_write(output) as file:
-        file.write(made.encode())
+        file.write(content.encode())
 
 
 def browser_page(study: Study, storage: Storage, database: Path) -> str:
-    """The page, about ``SIZE_LIMIT`` bytes at most; it states by which rule it shows what.
+    """The page; it states by which rule it shows what. Its data take about ``SIZE_LIMIT`` bytes at
+    most, unless one problem of a kind at the least budget takes more.
 
     Texts come from the store; adopted rollouts have none, and their answers and scores are shown.
     """
@@ -79,7 +81,7 @@ def browser_page(study: Study, storage: Storage, database: Path) -> str:
 
 @dataclass
 class _Texts:
-    """Every different text once: models repeat themselves."""
+    """Every different text once, by number: models repeat themselves."""
 
     all: list[str] = field(default_factory=list)
     _index: dict[str, int] = field(default_factory=dict)
@@ -111,8 +113,8 @@ def _data(
     for (task, policy), group in groupby(shown, key=lambda row: (row["task"], row["policy"])):
         rows = list(group)
         context = study, grid, storage, database, task, policy
-        made = [row for row in origins if (row["task"], row["policy"]) == (task, policy)]
-        cell = _Cell(*context, rows, made, budgets, list(names), texts)
+        of_cell = [row for row in origins if (row["task"], row["policy"]) == (task, policy)]
+        cell = _Cell(*context, rows, of_cell, budgets, list(names), texts)
         data_of_cells.append(cell.data())
     return {
         "study": study.name,
@@ -132,11 +134,11 @@ def _data(
 _Sample = tuple[str, str]
 """Text and seed; JavaScript would round the seed if it were a number."""
 
-_MADE = (
+_ORIGIN = (
     "kind", "prm", "method", "budget", "digest", "seed", "temperature", "engine", "package",
     "source", "commit", "licence", "caveats",
 )  # fmt: skip
-"""What is told of the origin of rollouts, columns of the query ``browser_origins``."""
+"""Columns of the query ``browser_origins`` that the page shows."""
 
 _Tree = tuple[str, str, int | None, str]
 """PRM, method, budget (None for DVTS), problem hash."""
@@ -153,7 +155,7 @@ class _Cell:
     task: str
     policy: str
     rows: Sequence[Row]
-    made: Sequence[Row]
+    origins: Sequence[Row]
     budgets: Sequence[int]
     prms: Sequence[str]
     texts: _Texts
@@ -177,7 +179,9 @@ class _Cell:
             "policyTitle": first["policy_title"],
             "adopted": self._adopted,
             "prompt": None if self._adopted else self._prompt(),
-            "made": [{key: row[key] for key in _MADE if row[key] is not None} for row in self.made],
+            "made": [
+                {key: row[key] for key in _ORIGIN if row[key] is not None} for row in self.origins
+            ],
             "problems": [self._problem(row, answers[row["problem_id"]]) for row in self.rows],
         }
 
@@ -194,7 +198,8 @@ class _Cell:
         return {p.problem_hash: p.problem for p in self.storage.problems(entry, None)}
 
     def _pool(self) -> tuple[dict[tuple[str, int], _Sample], dict[str, dict[tuple[str, int], Any]]]:
-        """Texts and seeds by (problem hash, sample), margins by PRM and (id, sample)."""
+        """Texts and seeds by (problem hash, sample), step margins by PRM and (problem id,
+        sample)."""
         problems = pl.DataFrame(
             [(row["problem_id"], row["problem_hash"]) for row in self.rows],
             schema=["problem_id", "problem_hash"],
@@ -387,16 +392,17 @@ class _Cell:
 
 @lru_cache(maxsize=400_000)
 def _is_right(check: Callable[..., Any], statement: str, steps: tuple[str, ...]) -> bool:
-    """Kept, since searches of one policy have most of their steps in common; what follows an error
-    has one, so nothing more is read of it."""
+    """Whether no step is wrong. Cached, since searches of one policy have most of their steps in
+    common; after a wrong step nothing more is checked."""
     if len(steps) > 1 and not _is_right(check, statement, steps[:-1]):
         return False
     return bool(check(statement, steps).first_error is None)
 
 
 def _scores(solutions: Sequence[Sequence[float] | None]) -> list[dict[str, Any] | None]:
-    """Of each solution the margins of its steps and, by scoring, what it is ranked and weighted by;
-    None of one without. All at once: one by one, most of the time went into starting."""
+    """Of each solution the margins of its steps and, by scoring, its ranking score and vote weight;
+    None of one without margins. All in one call: a call for each spent most of its time on
+    overhead."""
     scores = iter(scores_of_solutions([margins for margins in solutions if margins]))
     return [_rounded_scores(margins, next(scores)) if margins else None for margins in solutions]
 
@@ -412,7 +418,8 @@ def _rounded_scores(
 
 
 def _rounded(value: float | None, digits: int = 4) -> float | None:
-    """JSON has no infinities (of a mean that saturates) and no NaN."""
+    """Rounded to ``digits`` places and cut to +-1e6, None of NaN: JSON has no NaN and no
+    infinities, which the mean of saturated scores gives."""
     if value is None or math.isnan(value):
         return None
     return round(value, digits) if abs(value) < 1e6 else math.copysign(1e6, value)

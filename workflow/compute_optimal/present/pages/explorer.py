@@ -21,14 +21,18 @@ _TEXTS = ("scale", "task", "policy", "prm", "method", "scoring", "voting", "buck
 
 
 def build_explorer(database: Path, output: Path) -> None:
-    """The rule of this name: ``explorer_page`` in a file."""
-    made = explorer_page(database)
+    """The rule ``build_explorer``: write ``explorer_page`` to ``output``, atomically."""
+    content = explorer_page(database)
     with atomic_write(output) as file:
-        file.write(made.encode())
+        file.write(content.encode())
 
 
 def explorer_page(database: Path) -> str:
-    """The page; all of its data are in it, packed."""
+    """The page, with all of its data in it, packed.
+
+    Raises ``StudyError`` where the database is missing or lacks tables, and where Snakemake comes
+    without Vega-Lite.
+    """
     with opened(database):
         rows = run_query("explorer", database)
         (settings,) = run_query("settings", database)
@@ -60,7 +64,8 @@ def explorer_page(database: Path) -> str:
 
 
 def _columns(rows: Sequence[Row]) -> dict[str, Any]:
-    """Rows by column; of a text column the different texts, and for each row which it is."""
+    """Rows by column, floats to five digits; of a column in ``_TEXTS`` the different texts and the
+    index of each row's."""
     columns: dict[str, Any] = {}
     for name in rows[0] if rows else ():
         values = [row[name] for row in rows]

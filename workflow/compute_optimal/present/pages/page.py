@@ -46,8 +46,8 @@ def page(
     style = "".join([shared, *styles])
     # These must reach the file as they are: the package's own style and scripts, whose hashes the
     # policy holds, and letters and digits.
-    written = _templates(template.parent).get_template(template.name)
-    made: str = written.render(
+    compiled = _templates(template.parent).get_template(template.name)
+    content: str = compiled.render(
         title=title,
         style=Markup(style),
         style_hash=_hash(style),
@@ -57,19 +57,20 @@ def page(
         data=None if data is None else Markup(data),
         **context,
     )
-    return made
+    return content
 
 
 def without_policy(content: str) -> str:
-    """What holds a whole page of ours, without that page's policy, which has no meaning within
-    another and is complained of. Its quotes may be those of a string of JavaScript."""
+    """``content``, which holds a whole page of ours, without that page's Content-Security-Policy:
+    browsers ignore it within another page and warn of it. Its quotes may be escaped as in a string
+    of JavaScript."""
     return _POLICY.sub("", content)
 
 
 @cache
 def _templates(folder: Path) -> jinja2.Environment:
     """Templates of ``folder`` and what they share: each is compiled once in a process."""
-    # By its name in the code, what reads it is known to depend on it.
+    # Named here in full, so that rules that use this module are found to depend on the file.
     common = {"page.html": (_FOLDER / "page.html").read_text(encoding="utf-8")}
     return jinja2.Environment(
         loader=jinja2.ChoiceLoader(
@@ -93,7 +94,10 @@ def packed(text: str) -> str:
 
 
 def json_block(value: Mapping[str, Any] | Sequence[Any]) -> str:
-    """JSON in plain ASCII without <, > and &: nothing in it can end a script element."""
+    """JSON in plain ASCII without <, > and &: nothing in it can end a script element.
+
+    Raises ``ValueError`` for NaN and infinities.
+    """
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
