@@ -11,10 +11,12 @@ from compute_optimal.analyse.statistics.ranks import RankCorrelation as RankCorr
 from compute_optimal.analyse.statistics.ranks import rank_correlation
 
 _LEAST_FOR_FIT = 3
+"""Different abilities that a fit needs at least."""
 
 
 class AbilityTrend(NamedTuple):
-    """Least squares of Y = slope ln(X) + intercept, and Spearman's rho (None without spread)."""
+    """Least squares of Y = slope ln(X) + intercept, X and Y in percent, and Spearman's rho (None
+    without spread)."""
 
     slope: float
     intercept: float
@@ -22,7 +24,8 @@ class AbilityTrend(NamedTuple):
 
 
 def ability_trend(abilities: Sequence[float], accuracies: Sequence[float]) -> AbilityTrend | None:
-    """The trend of PRMs [n]; None of fewer than three abilities, which are positive."""
+    """The trend over PRMs, ``abilities`` and ``accuracies`` [n] in percent; None of fewer than
+    three different abilities, which are positive."""
     if len({*abilities}) < _LEAST_FOR_FIT:
         return None
     ranks = rank_correlation(abilities, accuracies)

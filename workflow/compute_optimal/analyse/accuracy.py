@@ -58,7 +58,7 @@ class _Curve:
 def difficulty(
     answers: pl.DataFrame, problem_ids: Sequence[str], settings: EstimateSettings
 ) -> pl.DataFrame:
-    """Pass@1 of every pool and problem, a table of ``RATED``.
+    """Pass@1 of every pool and problem, a table of ``RATED``, from graded answers (``GRADED``).
 
     The bucket is that of the problem by the difficulty pool; where there is none (adopted
     rollouts), by the evaluation pool itself, which ``bucket_pool`` tells.
@@ -98,11 +98,11 @@ def estimate(
     settings: EstimateSettings,
     scored: Mapping[str, int] = MappingProxyType({}),
 ) -> Estimates:
-    """All curves and, at the study's budgets, the outcomes per problem.
+    """All curves and, at the study's budgets and at 1, the outcomes per problem.
 
     ``answers``: graded answers; ``scores``: PRM -> (problem_id, sample_index, margins) of the
-    evaluation pool; ``buckets``: problem_id -> difficulty; ``scored``: samples a problem, of PRMs
-    that read less than the whole pool. Accuracies are fractions.
+    evaluation pool; ``buckets``: problem_id -> difficulty; ``scored``: PRM -> samples of each
+    problem that it read, of PRMs that read less than the whole pool. Accuracies are 0 to 1.
     """
     weights = problem_weights(problem_ids, settings.bootstrap_replicates, settings.seed)
     labels = np.array([buckets.get(name, "unknown") for name in problem_ids])
@@ -186,7 +186,6 @@ RUN_TO_RUN = Columns(
         "standard_error": Column(REAL, "Standard error of the accuracy, 0 to 1"),
     },
 )
-"""Standard error of an accuracy if the same problems were run with other seeds."""
 
 
 class Estimates(NamedTuple):
@@ -227,15 +226,15 @@ def _pool_curves(
 ) -> Iterator[_Curve]:
     group = AnswerGrid.of(pool, problem_ids)
     size = group.correct.shape[1]
-    every = np.arange(1, size + 1)
+    budgets = np.arange(1, size + 1)
     # Adopted samples may not say what they cost: the mean is over those that do.
     tokens = _mean_of_known(group.n_tokens.T)[0][:, None]
     n_correct = np.nansum(group.correct, axis=1).astype(np.int64)
     n_samples = np.count_nonzero(~np.isnan(group.correct), axis=1)
-    reached = pass_at_k(n_correct, n_samples, every)
-    yield _Curve(None, "pass_at_k", None, None, list(every), reached, tokens * every)
-    plurality = plurality_at_k(group.classes, group.correct, every)
-    yield _Curve(None, "majority", None, "majority", list(every), plurality, tokens * every)
+    solved = pass_at_k(n_correct, n_samples, budgets)
+    yield _Curve(None, "pass_at_k", None, None, list(budgets), solved, tokens * budgets)
+    plurality = plurality_at_k(group.classes, group.correct, budgets)
+    yield _Curve(None, "majority", None, "majority", list(budgets), plurality, tokens * budgets)
     for part, of_prms in scored_parts(pool, scores, scored):
         of_part = group if part is pool else AnswerGrid.of(part, problem_ids)
         yield from _scored_curves(part, of_part, of_prms, tokens, settings)
@@ -250,7 +249,7 @@ def _scored_curves(
 ) -> Iterator[_Curve]:
     """Best-of-N of PRMs that read all of ``pool``; ``tokens`` of a sample [problems, 1]."""
     size = group.correct.shape[1]
-    every = np.arange(1, size + 1)
+    budgets = np.arange(1, size + 1)
     # Weighted votes have no closed form: powers of two and the study's budgets only.
     powers = {2**i for i in range(size.bit_length())} | {*settings.budgets, size}
     votes = np.array(sorted(k for k in powers if k <= size))
@@ -269,8 +268,8 @@ def _scored_curves(
         settings.seed,
     )
     for (prm, scoring), mean, error in zip(by_scoring, means, errors, strict=True):
-        best = best_of_k(group.correct, by_scoring[prm, scoring][0], every)
-        yield _Curve(prm, "best_of_n", scoring, "prm_max", list(every), best, tokens * every)
+        best = best_of_k(group.correct, by_scoring[prm, scoring][0], budgets)
+        yield _Curve(prm, "best_of_n", scoring, "prm_max", list(budgets), best, tokens * budgets)
         yield _Curve(
             prm, "best_of_n", scoring, "prm_vote", list(votes), mean, tokens * votes, error
         )
@@ -367,7 +366,8 @@ def _summaries(
     parts: Mapping[str, tuple[IntArray, FloatArray]],
     settings: EstimateSettings,
 ) -> list[tuple[Any, ...]]:
-    """A row a bucket and budget; ``parts``: the problems of each bucket and their weights."""
+    """Rows of ``CURVES``, one a bucket and budget; ``parts``: the problems of each bucket and their
+    weights [replicates, problems]."""
     rows = []
     for bucket, (chosen, weights) in parts.items():
         values = curve.values[chosen]

@@ -30,10 +30,12 @@ from compute_optimal.store.columns import COUNT, REAL, TEXT, Column, Columns, co
 from compute_optimal.study.requests import EstimateSettings
 
 REACHED = (0.75, 0.5, 0.35, 0.25, 0.15, 0.1, 0.05, 0.02, 0.01)
-"""Thresholds, as the shares of all samples' scores that reach them; and none, which never stops."""
+"""Thresholds, as the shares of all samples' scores that reach them (0 to 1); ``thresholds_of`` adds
+one that no score reaches, which never stops."""
 
 LOSS = 0.005
-"""ASSUME: half a point of accuracy is not worth more samples."""
+"""Loss of accuracy (0 to 1) that a threshold may cost. ASSUME: half a point is not worth more
+samples."""
 
 ADAPTIVE = Columns(
     "Accuracy of voting and best-of-N that stop early, and of those that do not",
@@ -71,7 +73,7 @@ ADAPTIVE = Columns(
 )
 
 MOST_ORDERS = 50
-"""Random orders of a pool: with 200 problems, the mean is known to a tenth of a sample."""
+"""Random orders of a pool at most: with 200 problems, the mean is known to a tenth of a sample."""
 
 _ROUNDING = 1e-12
 
@@ -82,7 +84,8 @@ def examine_stopping(
     problem_ids: Sequence[str],
     settings: EstimateSettings,
 ) -> pl.DataFrame:
-    """``ADAPTIVE`` of the evaluation pool, at each budget of the study above 1 that it carries.
+    """``ADAPTIVE`` of the evaluation pool, at each budget of the study above 1 that 95% of its
+    problems have the samples for.
 
     Only of problems that have as many samples as the largest such budget: a curve is over the same
     problems everywhere. Arguments as for ``accuracy.estimate``.
@@ -151,20 +154,22 @@ def _rows(
                 (*key_, "fixed"), budgets, all_of_n, fixed, none, all_of_n, weights, None, settings
             )
             chosen = choose_thresholds(right, drawn, splits)
-            taken, spent = (chosen.share * right).sum(axis=0), (chosen.share * drawn).sum(axis=0)
+            right_chosen = (chosen.share * right).sum(axis=0)
+            drawn_chosen = (chosen.share * drawn).sum(axis=0)
             tail = (1 - settings.confidence) / 2
             choice = _Choice(
-                widening(chosen.right_again, taken.T, nested),
+                widening(chosen.right_again, right_chosen.T, nested),
                 np.quantile(chosen.samples_again, [tail, 1 - tail], axis=0),
             )
             yield from _summary(
-                (*key_, "threshold"), budgets, taken, spent, none, all_of_n, weights, choice,
-                settings,
+                (*key_, "threshold"), budgets, right_chosen, drawn_chosen, none, all_of_n, weights,
+                choice, settings,
             )  # fmt: skip
 
 
 def thresholds_of(scores: FloatArray) -> FloatArray:
-    """The thresholds that best-of-N can stop at: ``REACHED`` of ``scores``, and none."""
+    """The thresholds that best-of-N can stop at [thresholds]: those of ``REACHED``, and
+    infinity."""
     return np.append(np.quantile(scores, 1 - np.array(REACHED), method="inverted_cdf"), np.inf)
 
 
@@ -228,8 +233,8 @@ def _summary(
     choice: _Choice | None,
     settings: EstimateSettings,
 ) -> Iterator[tuple[Any, ...]]:
-    """A row a budget; arrays are [problems, budgets]. ``right`` is ``all_of_n`` where nothing can
-    change; nor can it where all N samples are drawn.
+    """Rows of ``ADAPTIVE``, one a budget; arrays are [problems, budgets]. No change has an interval
+    where ``right`` is ``all_of_n`` itself or all N samples are drawn.
 
     Intervals of accuracies allow for another choice. How many samples are drawn jumps with the
     choice, one of ten thresholds, which no resampling repeats well: of 95% intervals with it, 82 to
@@ -247,22 +252,22 @@ def _summary(
     factors = np.concatenate([wider, np.ones(n_budgets)])
     both = np.hstack([right, share])
     mean, *ends, _ = mean_interval(both, weights, settings.confidence, widening=factors)
-    moved, low, high, _ = few_differences_interval(change, settings.confidence)
+    mean_change, low, high, _ = few_differences_interval(change, settings.confidence)
     is_same = (drawn == budgets).all(axis=0) | (right is all_of_n)
-    low, high = np.where(is_same, moved, low), np.where(is_same, moved, high)
+    low, high = np.where(is_same, mean_change, low), np.where(is_same, mean_change, high)
     for i, n in enumerate(budgets.tolist()):
-        spent = n_budgets + i
+        of_samples = n_budgets + i
         chosen = (None, None) if choice is None else map(float, choice.samples[:, i])
         yield (
             *key,
             n,
             float(mean[i]),
             *(float(end[i]) for end in ends),
-            *(float(n * part[spent]) for part in (mean, *ends)),
+            *(float(n * part[of_samples]) for part in (mean, *ends)),
             *chosen,
-            float(moved[i]),
-            float(moved[i] - wider[i] * (moved[i] - low[i])),
-            float(moved[i] + wider[i] * (high[i] - moved[i])),
+            float(mean_change[i]),
+            float(mean_change[i] - wider[i] * (mean_change[i] - low[i])),
+            float(mean_change[i] + wider[i] * (high[i] - mean_change[i])),
             float(np.sqrt((error[:, i] ** 2).sum()) / n_problems),
             n_problems,
         )

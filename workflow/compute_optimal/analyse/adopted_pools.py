@@ -98,13 +98,14 @@ is evaluated. ``pool_chosen``: what the choices give on each problem.
 
 
 def is_split(answers: pl.DataFrame) -> bool:
-    """Whether the evaluation pool is large enough to be halved, and has no pool for difficulty."""
+    """Whether the evaluation pool is large enough to be halved, and there is none for
+    difficulty."""
     has_difficulty = "difficulty" in set(answers["pool"].drop_nulls())
     return not has_difficulty and _carried(answers.filter(pool="evaluation")) >= SPLIT_FROM
 
 
 def _carried(samples: pl.DataFrame) -> int:
-    """As many samples as all problems but ``LACKING`` have; 0 if there are none."""
+    """Number of samples that all problems but a share of ``LACKING`` have at least; 0 of none."""
     sizes: list[int] = sorted(samples.group_by("problem_id").len()["len"].to_list())
     return sizes[int(LACKING * len(sizes))] if sizes else 0
 
@@ -112,8 +113,8 @@ def _carried(samples: pl.DataFrame) -> int:
 def halved(answers: pl.DataFrame) -> dict[str, pl.DataFrame]:
     """The samples of the evaluation pool by half, of the problems that have enough.
 
-    The order is that of the files, which stay together but for one: samples of one file of a search
-    may begin alike, and such must not lie on both sides.
+    The order is that of the files, so that one file at most lies in both halves: samples of one
+    file of a search may begin alike, and such must not lie on both sides.
     """
     pool = answers.filter(pool="evaluation")
     pool = pool.filter(pl.len().over("problem_id") >= SPLIT_FROM)
@@ -126,7 +127,7 @@ def halved(answers: pl.DataFrame) -> dict[str, pl.DataFrame]:
 def difficulty_of_halves(
     answers: pl.DataFrame, problem_ids: Sequence[str], settings: EstimateSettings
 ) -> pl.DataFrame:
-    """Rows of ``accuracy.difficulty`` for both halves of a pool, each with its own bucket."""
+    """Rows of ``accuracy.RATED`` for both halves of a pool, each rated by itself."""
     return pl.concat(
         accuracy.difficulty(half, problem_ids, settings).with_columns(pool=pl.lit(name))
         for name, half in halved(answers).items()
@@ -149,10 +150,10 @@ def ways_round(
     return tuple(
         Way(
             halves[name],
-            accuracy.difficulty(halves[rest], problem_ids, settings),
+            accuracy.difficulty(halves[other], problem_ids, settings),
             outcomes.filter(part=name),
         )
-        for name, rest in zip(HALVES, HALVES[::-1], strict=True)
+        for name, other in zip(HALVES, HALVES[::-1], strict=True)
     )
 
 
@@ -175,8 +176,8 @@ def examine_pools(
     parts = {WHOLE: whole.with_columns(bucket=pl.lit(None, dtype=pl.String()))}
     if is_split(answers):
         halves = halved(answers)
-        for name, rest in zip(HALVES, HALVES[::-1], strict=True):
-            rated = accuracy.difficulty(halves[rest], problem_ids, settings)
+        for name, other in zip(HALVES, HALVES[::-1], strict=True):
+            rated = accuracy.difficulty(halves[other], problem_ids, settings)
             buckets = dict(rated.select("problem_id", "bucket").iter_rows())
             evaluated = pl.concat([halves[name], others])
             of_half = accuracy.outcomes(evaluated, scores, buckets, problem_ids, own)
@@ -187,8 +188,8 @@ def examine_pools(
     repetitions = searched["repetition"].unique().sort()
     for run in repetitions.to_list() if len(repetitions) > 1 else []:
         of_run = searched.filter(repetition=run)
-        alone = accuracy.outcomes(of_run, {}, {}, problem_ids, own)
-        parts[f"run {run}"] = alone.with_columns(bucket=pl.lit(None, dtype=pl.String()))
+        outcomes_of_run = accuracy.outcomes(of_run, {}, {}, problem_ids, own)
+        parts[f"run {run}"] = outcomes_of_run.with_columns(bucket=pl.lit(None, dtype=pl.String()))
     outcomes = pl.concat(
         part.select(pl.lit(name).alias("part"), pl.all()) for name, part in parts.items()
     )
@@ -308,7 +309,8 @@ class _Way(NamedTuple):
 
 @dataclass(frozen=True)
 class _Candidates:
-    """The strategies of one budget that every one of some problems has."""
+    """The strategies of one budget (``keys``), and the problems (``known``) that each of them
+    has."""
 
     problems: str
     budget: int
@@ -406,7 +408,8 @@ def _chosen(
 def _candidates(
     ways: Mapping[str, pl.DataFrame], problem_ids: Sequence[str]
 ) -> Iterator[_Candidates]:
-    """Candidates of every budget above 1: of the pool, and beside those the searches'."""
+    """Candidates of every budget above 1 of best-of-N: those of the pool, and those with the
+    searches."""
     first = next(iter(ways.values()))
     chosen = first.filter(~pl.col("method").is_in(["pass_at_k", "cot"]), pl.col("budget") > 1)
     for budget in chosen.filter(method="best_of_n")["budget"].unique().sort().to_list():

@@ -23,7 +23,9 @@ SCORINGS: tuple[Scoring, ...] = get_args(Scoring)
 
 @dataclass(frozen=True)
 class AnswerGrid:
-    """Answers of a pool or a search as arrays [problems, n], NaN or -1 where there is none."""
+    """Answers of a pool or a search as arrays [problems, n]: ``correct`` 1 or 0 and ``n_tokens``,
+    NaN where there is none, and vote ``classes``, -1 where there is none. ``rows`` and ``columns``
+    are the places of the answers in the order of their table."""
 
     correct: FloatArray
     classes: IntArray
@@ -33,7 +35,11 @@ class AnswerGrid:
 
     @classmethod
     def of(cls, answers: pl.DataFrame, problem_ids: Sequence[str]) -> AnswerGrid:
-        """``answers``: problem_id, position (0, 1, ... within a problem), and what is judged."""
+        """``answers``: problem_id, position (0, 1, ... within a problem), correct, answer_class,
+        n_tokens.
+
+        Raises ``KeyError`` for a problem that is not among ``problem_ids``.
+        """
         index = {name: row for row, name in enumerate(problem_ids)}
         rows = np.array([index[name] for name in answers["problem_id"]], dtype=np.int64)
         columns = answers["position"].to_numpy()
@@ -49,7 +55,8 @@ class AnswerGrid:
         return cls(correct, classes, n_tokens, rows, columns)
 
     def scores(self, margins: pl.Series, scoring: Scoring) -> tuple[FloatArray, FloatArray]:
-        """Ranking scores and vote weights [problems, n] from one list of margins a row."""
+        """Ranking scores and vote weights (0 to 1) [problems, n], NaN where there is none, from a
+        list of step margins for each answer, in their order."""
         n_steps = margins.list.len().fill_null(0).to_numpy()
         flat = margins.explode(empty_as_null=False, keep_nulls=False).cast(pl.Float64).to_numpy()
         trajectories = trajectory_scores(flat, n_steps, scoring)
@@ -75,7 +82,8 @@ def scored_parts(
     """A pool with the scores of the PRMs that read all of it, and of each smaller number of
     samples a problem the first of the pool with the scores of the PRMs that read no more.
 
-    ``scores``: by PRM; ``scored``: samples a problem, of PRMs that read less than the whole.
+    ``scores``: by PRM; ``scored``: PRM -> samples of each problem that it read, of those that read
+    less than the whole.
     """
     sizes = dict.fromkeys(scored.get(prm) for prm in scores)
     for size in sizes:

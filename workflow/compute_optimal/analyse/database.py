@@ -68,14 +68,14 @@ FILES: dict[str, Columns] = {
 """Tables that parquet files hold, each with its task, policy and origin."""
 
 _CALLED = {"rated": "difficulty", "curve_points": "curves"}
-"""How the files of a table begin, where not with its name."""
+"""Table -> how its files are called, where not by its name."""
 
 STEP_FILES: dict[str, Columns] = {
     "prm_rates": RATES,
     "prm_cases": CASES,
     "pruning": PRUNING.of("task", "policy"),
 }
-"""Tables that only tasks with checkable steps have files of."""
+"""Tables that have files only for tasks whose steps can be checked."""
 
 _CELL = {
     **common("task", "policy", "prm", "method", "kind"),
@@ -249,7 +249,7 @@ def build_database(
 ) -> None:
     """The rule of this name: ``build`` with the files of published numbers.
 
-    Raises ``StudyError`` where one of those cannot be read.
+    Raises ``StudyError`` where one of these cannot be read or is not understood.
     """
     printed = {
         "published": load_paper(published),
@@ -304,7 +304,7 @@ def build(
 def fill(
     database: duckdb.DuckDBPyConnection, paths: Mapping[str, Sequence[str]], scratch: Path
 ) -> None:
-    """Make all of ``TABLES`` and ``DERIVED`` in an empty database, described.
+    """Make all of ``TABLES`` and ``DERIVED`` in an empty database, with their descriptions.
 
     ``paths``: the parquet files of each table; one that has none is empty. ``scratch``: a folder
     for what is passed on in files.
@@ -344,7 +344,7 @@ def _entries(study: Study) -> dict[str, pl.DataFrame]:
     adopted = [study.adopted_collection(name) for name in study.adopted]
     prms = dict.fromkeys([*study.prms, *(prm for entry in adopted for prm in entry.prms)])
     tasks = dict.fromkeys([*study.tasks, *(entry.task for entry in adopted)])
-    asked = [*map(study.policy, study.policies)]
+    policies = [*map(study.policy, study.policies)]
     rows: dict[str, list[tuple[Any, ...]]] = {
         "policies": [
             *(
@@ -352,7 +352,7 @@ def _entries(study: Study) -> dict[str, pl.DataFrame]:
                     *(p.name, p.title, p.family, p.n_parameters, p.is_reasoning),
                     *("run", p.name, p.dtype, None),
                 )
-                for p in asked
+                for p in policies
             ),
             *_adopted_policies(study),
         ],
@@ -365,7 +365,7 @@ def _entries(study: Study) -> dict[str, pl.DataFrame]:
         "prompts": [
             (
                 prompt.name,
-                ", ".join(p.title for p in asked if p.prompt == prompt.name),
+                ", ".join(p.title for p in policies if p.prompt == prompt.name),
                 prompt.system,
                 prompt.user_suffix,
                 ", ".join(f"{name} = {value}" for name, value in prompt.template_arguments.items()),
@@ -391,7 +391,7 @@ def _entries(study: Study) -> dict[str, pl.DataFrame]:
 
 
 def _adopted_policies(study: Study) -> Iterator[tuple[Any, ...]]:
-    """A policy once a source: what it is called here, which model it is, and whose rollouts."""
+    """Rows of ``policies``: each adopted policy once, with its model and its collection."""
     seen = set(study.policies)
     for collection in cells.collections(study):
         name, entry = collection.policy, collection.entry
@@ -468,10 +468,9 @@ def _gains(
         files = [*paths[table]]
         return pl.scan_parquet(files) if files else pl.LazyFrame(schema=columns)
 
-    aggregation = study.aggregation
-    ours = {"scoring": aggregation.scoring, "voting": aggregation.voting}
+    aggregation = {"scoring": study.aggregation.scoring, "voting": study.aggregation.voting}
     own = pl.col("task").is_in(study.tasks), pl.col("policy").is_in(study.policies)
-    as_asked = [pl.col(name) == value for name, value in ours.items()]
+    is_aggregation = [pl.col(name) == value for name, value in aggregation.items()]
     is_majority = pl.col("method") == "majority"
     rates = read("prm_rates", RATES).filter(pl.col("policy").is_null(), measure="f1")
     measured = rates.select("task", "prm", (100 * pl.col("value")).alias("f1")).collect()
@@ -487,32 +486,37 @@ def _gains(
         .with_columns(pl.coalesce("f1", "published").alias("f1"))
     )
     selected = read("selection", FILES["selection"]).filter(
-        *own, *as_asked, pl.col("prm").is_not_null(), rule="cross_fitted"
+        *own, *is_aggregation, pl.col("prm").is_not_null(), rule="cross_fitted"
     )
     discriminations = read("score_quality", FILES["score_quality"]).filter(
-        *own, as_asked[0], measure="discrimination"
+        *own, is_aggregation[0], measure="discrimination"
     )
     return examine_gains(
         read("outcomes", FILES["outcomes"])
-        .filter(*own, is_majority & pl.col("prm").is_null() | as_asked[0] & as_asked[1])
+        .filter(*own, is_majority & pl.col("prm").is_null() | is_aggregation[0] & is_aggregation[1])
         .collect(),
-        read("held_out_outcomes", FILES["held_out_outcomes"]).filter(*own, *as_asked).collect(),
+        read("held_out_outcomes", FILES["held_out_outcomes"])
+        .filter(*own, *is_aggregation)
+        .collect(),
         selected.select("task", "policy", "prm", "budget", "widening").collect(),
         abilities,
         discriminations.with_columns((100 * pl.col("value")).alias("discrimination")).collect(),
         read("problems", FILES["problems"]).select("task", "problem_id").collect(),
         GainSettings(
-            study.statistics.bootstrap_replicates, study.statistics.confidence, study.seed, **ours
+            study.statistics.bootstrap_replicates,
+            study.statistics.confidence,
+            study.seed,
+            **aggregation,
         ),
     )
 
 
 def _ledger(study: Study, stock: Stock) -> pl.DataFrame:
-    """What the cells cost: one row a cell and run, in the order of the study."""
+    """Rows of ``LEDGER``: one a cell and run, in the order of the study."""
     frames = [pl.DataFrame(schema=LEDGER)]
     for cell in cells.Grid(study):
-        spent = stock.costs(cell)
-        if spent.is_empty():
+        costs = stock.costs(cell)
+        if costs.is_empty():
             continue
         named = {
             "task": cell.task,
@@ -524,7 +528,7 @@ def _ledger(study: Study, stock: Stock) -> pl.DataFrame:
             "budget": cells.budget_of(cell.spec),
             "unit_budget": cells.unit_budget(cell.spec),
         }
-        of_runs = spent.group_by("run", *ORIGIN, maintain_order=True).agg(
+        of_runs = costs.group_by("run", *ORIGIN, maintain_order=True).agg(
             pl.len().alias("n_units"), pl.col(*SECONDS, *COUNTS).sum()
         )
         of_cell = [pl.lit(named[name], dtype=LEDGER[name]).alias(name) for name in _CELL]

@@ -17,7 +17,8 @@ from compute_optimal.store.partitions import write_parquet
 FORMAT: dict[str, str | bool | int | float | list[str]] = {
     "storage_compatibility_version": "v1.0.0"
 }
-"""So that the file opens in every DuckDB since 1.1 (1.0 cannot read 2.0's way with some columns).
+"""Settings with which every DuckDB since 1.1 opens the file (1.0 cannot read how 2.0 writes some
+columns).
 
 The same tables give the same rows in the same order, yet not the same bytes: DuckDB writes the
 unused rest of a block as it was in memory, and no setting makes it write zeros (2.0.0; tried with
@@ -28,7 +29,8 @@ one thread, and in all formats).
 def extend(
     database: Path, tables: Mapping[str, tuple[Columns, pl.DataFrame]], output: Path
 ) -> None:
-    """Write a copy of a database with more tables, described, atomically."""
+    """Write to ``output`` a copy of a database with more ``tables``, name -> (columns, rows), and
+    their descriptions, atomically."""
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent) as folder:
         scratch = Path(folder) / output.name
@@ -62,6 +64,6 @@ def comment(
 ) -> None:
     """Write what tables (column None) and columns mean into the database."""
     tables, columns = zip(*texts, strict=True) if texts else ((), ())
-    asked = {"tables": [*tables], "columns": [*columns], "texts": [*texts.values()]}
-    for (written,) in database.execute(statement("database/comments.sql"), asked).fetchall():
+    parameters = {"tables": [*tables], "columns": [*columns], "texts": [*texts.values()]}
+    for (written,) in database.execute(statement("database/comments.sql"), parameters).fetchall():
         database.execute(written)

@@ -21,12 +21,14 @@ from compute_optimal.analyse.statistics.intervals import (
 from compute_optimal.study.spec import seed_for
 
 ROUNDING = 1e-9
+"""Points up to which a spread is rounding and no uncertainty."""
+
 MOST_POINTS = 100.0
 """No two accuracies differ by more percentage points."""
 
 
 class Resampling(NamedTuple):
-    """The study's settings of intervals (table ``settings``)."""
+    """The study's settings of intervals (table ``settings``); ``confidence`` is 0 to 1."""
 
     replicates: int
     confidence: float
@@ -36,13 +38,14 @@ class Resampling(NamedTuple):
 def differences(
     rows: Sequence[Mapping[str, Any]], resampling: Resampling, *, relative: bool
 ) -> tuple[FloatArray, FloatArray]:
-    """Difference of every case [cases], and its replicates [replicates, cases].
+    """Mean difference of every case [cases], and its replicates [replicates, cases].
 
-    Cases of one task share the resampled problems, so they and their differences are paired.
-    In percentage points, or in % of the reference. What was chosen on these problems varies further
-    than its resampled mean, for that keeps the choice: ``widening`` says how much further the value
-    does; ``choice_error`` is the standard error [0..1] that choosing anew adds to the difference of
-    two that both were chosen.
+    ``rows``, one a case: task, and lists of one order with problem_ids, value and reference (0 to
+    1). Cases of one task share the resampled problems, so they and their differences are paired.
+    Differences are in percentage points or, ``relative``, in % of the reference. What was chosen on
+    these problems varies further than its resampled mean, for that keeps the choice: ``widening``
+    says how much further the value does; ``choice_error`` is the standard error (0 to 1) that
+    choosing anew adds to the difference of two that both were chosen.
     """
     problems: dict[str, list[str]] = {}
     for row in rows:
@@ -61,8 +64,8 @@ def differences(
     for row in rows:
         columns = [index[row["task"]][name] for name in row["problem_ids"]]
         pair = np.array([row["value"], row["reference"]], dtype=np.float64).T
-        every = np.vstack([np.ones(len(columns)), weights[row["task"]][:, columns]])
-        value, reference = bootstrap_means(pair, every).T
+        all_weights = np.vstack([np.ones(len(columns)), weights[row["task"]][:, columns]])
+        value, reference = bootstrap_means(pair, all_weights).T
         if row.get("widening"):
             value = np.clip(value[0] + row["widening"] * (value - value[0]), 0.0, 1.0)
         difference = 100 * (value - reference)
@@ -94,7 +97,8 @@ def limits(
 ) -> tuple[FloatArray, FloatArray]:
     """Limits [columns] of an interval from replicates [replicates, columns].
 
-    ``most``: what no value exceeds, on either side of 0 (``MOST_POINTS``).
+    ``estimates`` [columns] and replicates are in points or in %; ``most``: what no value exceeds, on
+    either side of 0 (``MOST_POINTS``).
 
     Where no replicate differs the bootstrap knows no uncertainty. There the limits allow for the
     largest share of unseen problems that n equal ones leave possible, each off by all of 100.

@@ -31,7 +31,7 @@ def estimate_accuracy(
     answers: Path,
     outputs: Sequence[Path],
 ) -> None:
-    """Write each table of ``analysed`` to the output that begins with its name.
+    """Write each table of ``analysed`` to the output named <table>-<anything>.
 
     Raises ``StudyError`` where the store has lost scores.
     """
@@ -65,8 +65,8 @@ def analysed(
 ) -> dict[str, pl.DataFrame]:
     """Everything that is estimated of one (task, policy), by the name of its table.
 
-    ``problems``: facts about the task's problems; ``answers``: graded answers; ``scores``: step
-    scores of the evaluation pool by PRM.
+    ``problems``: facts about the task's problems; ``answers``: graded answers of the policy;
+    ``scores``: PRM -> (problem_id, sample_index, margins) of the evaluation pool.
     """
     settings, task = request.settings, request.task
     ids = problems["problem_id"].to_list()

@@ -20,19 +20,22 @@ from compute_optimal.analyse.differences import ROUNDING
 from compute_optimal.analyse.statistics.estimators import FloatArray, IntArray
 
 RESAMPLINGS = 500
+"""Draws of models behind what each kind of model adds to the variance."""
+
 _NOISE_REPLICATES = 50
+"""Replicates of problems by which the noise in that is measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class Uncertain:
-    """An estimate with its standard error and degrees of freedom."""
+    """An estimate with its standard error, in its unit, and degrees of freedom."""
 
     estimate: float
     error: float
     degrees: float
 
     def limits(self, confidence: float) -> tuple[float, float]:
-        """Of the interval of Student's t."""
+        """Ends of the interval of Student's t; ``confidence`` is 0 to 1."""
         from scipy import special
 
         half = float(special.stdtrit(self.degrees, 0.5 + confidence / 2)) * self.error
@@ -79,9 +82,10 @@ def in_general(
 ) -> Uncertain:
     """The mean of cases, or their slope over ``x``, as a statement about models in general.
 
-    ``cases`` [cases]: an estimate each; ``replicates`` [replicates, cases]: over resampled
-    problems; ``factors``: name of a kind of model -> the one of each case, at least two different.
-    ``x`` [cases] and ``trends``, which has a level of its own each: as for ``slope_weights``.
+    ``cases`` [cases]: an estimate each, in points or %; ``replicates`` [replicates, cases]: over
+    resampled problems; ``factors``: name of a kind of model -> the one of each case, at least two
+    different. ``x`` [cases] and ``trends``, which has a level of its own each: as for
+    ``slope_weights``.
 
     A kind of model adds n / (n - 1) times the variance of the estimate over its resampled models,
     less what the noise of problems alone would make of that. Raises ``ValueError`` for a kind of
@@ -91,8 +95,7 @@ def in_general(
     # A relative difference has no replicate where the resampled reference is 0.
     replicates = replicates[np.isfinite(replicates).all(axis=1)]
     place = None if x is None else np.asarray(x, dtype=np.float64)
-    once = np.ones((1, len(value)))
-    whole = _weights(once, place, trends)[0]
+    whole = _weights(np.ones((1, len(value))), place, trends)[0]
     if len(replicates) < 2:
         return Uncertain(float(value @ whole), math.inf, 1.0)
     of_problems = float((replicates @ whole).var(ddof=1))

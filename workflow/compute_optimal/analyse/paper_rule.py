@@ -10,7 +10,7 @@ from compute_optimal.study.buckets import BUCKETS
 def methods_of_paper(
     task: str, n_parameters: int | None, *, is_reasoning: bool = False
 ) -> Mapping[str, str]:
-    """The method that the paper's fixed rule takes, by difficulty; none for an unknown size."""
+    """Difficulty -> the method that the paper's fixed rule takes; empty for an unknown size."""
     if n_parameters is None:
         return {}
     # ASSUME: on tasks that the paper does not have, its rule for MATH-500 holds.

@@ -1,4 +1,5 @@
-"""What test-time scaling gains a policy: Table 5's two gains, with paired intervals.
+"""What test-time scaling gains a policy: Table 5's two gains, with paired intervals. The efficiency
+gain is defined in the authors' answer in issue 11 of their repository.
 
 Intervals resample the problems and keep the choice of a strategy, so they do not show its optimism.
 """
@@ -25,7 +26,7 @@ _RELATIONS: dict[str, Relation] = {"exact": "=", "lower_bound": ">", "upper_boun
 def performance_gain_of(cot: Row, optimal: Row, resampling: Resampling) -> Estimate | None:
     """(compute-optimal - CoT) / CoT in %, on the problems that both have; None where CoT is 0.
 
-    Rows have ``problem_ids`` and ``accuracies``, lists of one order.
+    Rows have ``problem_ids`` and ``accuracies`` (0 to 1), lists of one order.
     """
     pair = _aligned([cot, optimal])
     before, after = pair.mean(axis=0)

@@ -55,10 +55,13 @@ PROBES = 4
 """Samples that are looked at: the paper's smallest budget."""
 
 REPLICATES, FOLDS, REPEATS = 50, 5, 3
+"""Of cross-fitting: resamplings that fit and choose anew, folds, and repeats of the split."""
 
 RULES = ("predicted", "true_difficulty", "one_strategy")
+"""What a strategy is chosen for; the column ``rule`` of ``predicted_selection`` says more."""
 
 CANDIDATES = ("majority", *METHODS)
+"""Methods that are chosen among."""
 
 _CELL = {
     "prm": Column(TEXT, "PRM of the candidates, whose scores are looked at too"),
@@ -138,7 +141,7 @@ TABLES: dict[str, Columns] = {
         {"reason": Column(TEXT, "What the pool lacks")},
     ),
 }
-"""Tables of ``examine_predictions``; fractions."""
+"""Tables of ``examine_predictions``; accuracies and shares are 0 to 1."""
 
 
 class Way(NamedTuple):
@@ -270,7 +273,7 @@ def _examine(
     settings: EstimateSettings,
     rows: Mapping[str, list[tuple[Any, ...]]],
 ) -> str | None:
-    """Add to ``rows``; what is lacking in words, if anything is."""
+    """Add to ``rows``; returns in words what is lacking, None if nothing is."""
     pools = [_Pool(way, problem_ids) for way in ways]
     enough = np.logical_and.reduce(
         [(pool.n_samples >= PROBES) & ~np.isnan(pool.truth) for pool in pools]
@@ -283,7 +286,7 @@ def _examine(
     for pool in pools:
         for prm, of_prm in scores.items():
             pool.score(prm, of_prm, SCORINGS)
-    every = problem_weights(problem_ids, settings.bootstrap_replicates, settings.seed)
+    weights = problem_weights(problem_ids, settings.bootstrap_replicates, settings.seed)
     nested = problem_weights(problem_ids, REPLICATES, settings.seed)
     splits = Splits.of(nested[:, enough], FOLDS, REPEATS, settings.seed)
     names = [problem_ids[i] for i in np.flatnonzero(enough)]
@@ -324,7 +327,7 @@ def _examine(
             n_tried += 1
             _report(
                 [one for one in tried if one is not None],
-                prm, budget, names, every[:, enough], nested[:, enough], settings, rows,
+                prm, budget, names, weights[:, enough], nested[:, enough], settings, rows,
             )  # fmt: skip
     if not n_tried:
         return f"no budget above {PROBES} samples that the pool carries with a choice of methods"
@@ -460,12 +463,12 @@ def _report(
     prm: str,
     budget: int,
     names: Sequence[str],
-    every: FloatArray,
+    weights: FloatArray,
     nested: FloatArray,
     settings: EstimateSettings,
     rows: Mapping[str, list[tuple[Any, ...]]],
 ) -> None:
-    """Rows of one PRM and budget; ``every`` and ``nested``: bootstrap weights of ``names``."""
+    """Rows of one PRM and budget; ``weights`` and ``nested``: bootstrap weights of ``names``."""
     first = tried[0]
     if any(one[:2] != first[:2] for one in tried):
         return
@@ -489,7 +492,7 @@ def _report(
     known = {bucket: part for bucket, part in groups.items() if part.sum() >= 1}
     factors = np.concatenate([wider[rule] for rule in RULES])
     intervals = {
-        bucket: mean_interval(columns, every, settings.confidence, parts=part, widening=factors)
+        bucket: mean_interval(columns, weights, settings.confidence, parts=part, widening=factors)
         for bucket, part in known.items()
     }
     for place, (scoring, voting) in enumerate(first.aggregations):
@@ -506,10 +509,10 @@ def _report(
                      budget + probes * float(searched), probes, float(part.sum()))
                 )  # fmt: skip
             rule = "one_strategy" if bucket == "all" else "predicted"
-            taken = (share[rule][place] * part).sum(axis=1) / part.sum()
+            share_of_bucket = (share[rule][place] * part).sum(axis=1) / part.sum()
             rows["predicted_choices"] += [
                 (*cell, bucket, method, float(one))
-                for method, one in zip(first.candidates, taken, strict=True)
+                for method, one in zip(first.candidates, share_of_bucket, strict=True)
                 if one > 0
             ]
         rows["predicted_outcomes"] += [
@@ -519,18 +522,21 @@ def _report(
                 ("majority", majority),
             )
         ]
-        kept = accuracy["predicted"][place]
+        by_prediction = accuracy["predicted"][place]
         for against in ("true_difficulty", "one_strategy", "majority"):
             if against == "majority":
-                other, again = majority, nested @ majority / nested.sum(axis=1)
+                other, other_replicates = majority, nested @ majority / nested.sum(axis=1)
                 other_once = majority
             else:
-                other, again = accuracy[against][place], replicates[against][:, place]
+                other = accuracy[against][place]
+                other_replicates = replicates[against][:, place]
                 other_once = once[against][place]
-            difference = kept - other
+            difference = by_prediction - other
             of_once = once["predicted"][place] - other_once
             error = choice_error(
-                (replicates["predicted"][:, place] - again)[:, None], of_once[None], nested
+                (replicates["predicted"][:, place] - other_replicates)[:, None],
+                of_once[None],
+                nested,
             )
             rows["predicted_gaps"].append(
                 (*cell, against, float(difference.mean()), float(error[0]))

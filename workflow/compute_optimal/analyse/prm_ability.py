@@ -98,7 +98,8 @@ class Solutions:
 
     ``table``: ``step_truth.CHECKED``, one row a solution. Arrays [solutions, steps] are padded:
     ``correct`` with True, ``lengths`` (characters) with 0. ``problems`` [solutions] are indices of
-    problems, ``n_steps`` [solutions] numbers of steps.
+    problems, ``n_steps`` [solutions] numbers of steps, ``finished`` [solutions] whether the last
+    one states an answer.
     """
 
     table: pl.DataFrame
@@ -110,7 +111,7 @@ class Solutions:
 
     @classmethod
     def of(cls, checked: pl.DataFrame, problem_ids: Sequence[str]) -> Solutions:
-        """``checked``: as the table, of the problems with these ids among others."""
+        """``checked``: as ``table``, perhaps of more problems than these."""
         index = pl.DataFrame({"problem_id": problem_ids}).with_row_index("problem_index")
         table = checked.join(index, on="problem_id").sort("problem_index", "sample_index")
         lengths = table["steps"].list.eval(pl.element().str.len_chars())
@@ -124,7 +125,7 @@ class Solutions:
         )
 
     def at(self, rows: IntArray) -> Solutions:
-        """Those in some rows; these themselves where it is all of them in their order."""
+        """The solutions in ``rows``, in their order."""
         if len(rows) == len(self.problems) and (rows == np.arange(len(rows))).all():
             return self
         n_steps = self.n_steps[rows]
@@ -176,7 +177,7 @@ class Solutions:
 class Verdicts:
     """What one PRM says about the solutions of one policy, beside the truth.
 
-    ``margins`` [solutions, steps] are padded with NaN.
+    ``margins`` [solutions, steps] are logits, padded with NaN.
     """
 
     solutions: Solutions
@@ -252,7 +253,8 @@ def examine(
     n_problems: int,
     settings: AbilitySettings,
 ) -> pl.DataFrame:
-    """Measure every PRM of one task: a table of ``RATES``, from what ``verdicts_of`` gives."""
+    """``RATES`` of every PRM of one task, from what ``verdicts_of`` gives for ``n_problems``
+    problems."""
     rows = [
         {"task": task, "prm": prm, **row}
         for prm, of_policies in verdicts.items()

@@ -1,8 +1,8 @@
 """Examples of what PRMs get wrong, chosen by rules, so that nobody's taste is in them.
 
-Each rule gives every solution a severity, a difference of margins (logits); the most severe
-solution of all policies is the example, and among equals the first by policy, problem and sample.
-The paper's own examples (its Figures 12-18) were picked by hand.
+Each rule gives every solution a severity, a margin or a difference of margins (logits); the most
+severe solution of all policies is the example, and among equals the first by policy, problem and
+sample. The paper's own examples (its Figures 12-18) were picked by hand.
 """
 
 from __future__ import annotations

@@ -22,7 +22,8 @@ def examine_prms(
     rates: Path,
     cases: Path,
 ) -> None:
-    """Rates and examples of failures on one task, from ``steps``, checked steps by policy.
+    """Write ``prm_ability.RATES`` to ``rates`` and ``prm_cases.CASES`` to ``cases``, of one task;
+    ``steps``: files of checked steps, one a policy.
 
     Raises ``StudyError`` where the store has lost scores, or they are of other steps.
     """

@@ -79,7 +79,8 @@ TABLES: Mapping[str, Columns] = {"prm_gains": GAINS, "prm_thresholds": THRESHOLD
 
 
 class GainSettings(NamedTuple):
-    """The study's settings of intervals, and its one way from step scores to an answer."""
+    """The study's settings of intervals (``confidence`` 0 to 1), and its one way from step scores
+    to an answer."""
 
     replicates: int
     confidence: float
@@ -96,7 +97,7 @@ class _Key(NamedTuple):
 
 
 class _Series(NamedTuple):
-    """What is compared across PRMs; ``policy`` None stands for their mean."""
+    """What is compared across PRMs; ``policy`` None stands for the mean over policies."""
 
     policy: str | None
     method: str
@@ -263,7 +264,8 @@ def _threshold_rows(
 
 
 class _Outcomes:
-    """Accuracies [problems] of one task by what gave them, and whose problems are how hard."""
+    """Accuracies (0 to 1) [problems] of one task by policy, PRM, method and budget; and for each
+    policy the problems of each bucket, as 0 or 1 [problems]."""
 
     def __init__(
         self, values: Mapping[_Key, FloatArray], buckets: Mapping[str, Mapping[str, FloatArray]]
@@ -279,16 +281,18 @@ class _Outcomes:
         settings: GainSettings,
     ) -> _Outcomes:
         index = {name: row for row, name in enumerate(problem_ids)}
-        ours = (pl.col("scoring") == settings.scoring) & (pl.col("voting") == settings.voting)
-        asked = pl.concat(
+        is_aggregation = (pl.col("scoring") == settings.scoring) & (
+            pl.col("voting") == settings.voting
+        )
+        all_outcomes = pl.concat(
             [
                 outcomes.filter(
                     # Majority over answers of a search stands with its PRM, and is none of these.
                     ((pl.col("method") == "majority") & pl.col("prm").is_null())
-                    | (pl.col("method").is_in(METHODS) & ours),
+                    | (pl.col("method").is_in(METHODS) & is_aggregation),
                     pl.col("budget") > 1,
                 ).select(*_Key._fields, "problem_id", "bucket", "accuracy"),
-                held_out.filter(ours, pl.col("budget") > 1).select(
+                held_out.filter(is_aggregation, pl.col("budget") > 1).select(
                     "policy", "prm", pl.lit("compute_optimal").alias("method"), "budget",
                     "problem_id", pl.lit(None, dtype=TEXT).alias("bucket"), "accuracy",
                 ),
@@ -296,7 +300,7 @@ class _Outcomes:
         )  # fmt: skip
         values: dict[_Key, FloatArray] = {}
         buckets: dict[str, dict[str, FloatArray]] = {}
-        for key, part in asked.group_by(_Key._fields, maintain_order=True):
+        for key, part in all_outcomes.group_by(_Key._fields, maintain_order=True):
             rows = [index[name] for name in part["problem_id"]]
             values[_Key(*key)] = column = np.full(len(index), np.nan)
             column[rows] = part["accuracy"].to_numpy()
@@ -310,7 +314,8 @@ class _Outcomes:
     def series(
         self, widening: Mapping[tuple[str, str, int], float | None]
     ) -> Iterator[tuple[_Series, dict[str, _Difference]]]:
-        """What is compared, each with its differences by PRM."""
+        """What is compared, each with PRM -> its differences; ``widening`` is by (policy, PRM,
+        budget)."""
         policies = list(dict.fromkeys(key.policy for key in self.values))
         budgets = sorted({key.budget for key in self.values})
         methods = *METHODS, "compute_optimal"
@@ -345,10 +350,10 @@ class _Outcomes:
     def _of_equal_choice(
         self, pairs: Mapping[tuple[str, str], tuple[FloatArray, FloatArray]], budget: int
     ) -> dict[tuple[str, str], tuple[FloatArray, FloatArray]]:
-        """Those with every method that some PRM has for their policy at ``budget``.
+        """The pairs (policy, PRM) with every method that any PRM has for the policy at ``budget``.
 
-        Who has searches with some PRMs only, to a larger budget say, chooses among fewer strategies
-        with the others: that is no difference between PRMs.
+        With a PRM that some searches were not run with, to a larger budget say, the choice is among
+        fewer strategies: that is no difference between PRMs.
         """
         ran: dict[tuple[str, str | None], set[str]] = {}
         for key in self.values:
@@ -401,7 +406,8 @@ class _Outcomes:
         prms: Iterable[str],
         measured: Mapping[tuple[str, str], float],
     ) -> FloatArray:
-        """Of each PRM on the policy; the mean over the policies that are compared."""
+        """Discrimination (%) of each PRM [PRMs] on the policy of ``series``, or the mean over the
+        policies that are compared."""
         if series.policy is not None:
             return np.array([measured.get((series.policy, prm), np.nan) for prm in prms])
         of_method = {
@@ -418,18 +424,18 @@ class _Outcomes:
 
 def _resampled(differences: Sequence[_Difference], weights: FloatArray) -> FloatArray:
     """Mean differences in points [1 + replicates, columns], the estimates first."""
-    every = np.vstack([np.ones((1, weights.shape[1])), weights])
+    all_weights = np.vstack([np.ones((1, weights.shape[1])), weights])
     # Most columns count the same problems: each pattern is resampled once.
     patterns: dict[bytes, int] = {}
     place = [patterns.setdefault(one.count.tobytes(), len(patterns)) for one in differences]
-    counts = every @ np.stack([np.frombuffer(pattern) for pattern in patterns], axis=1)
+    counts = all_weights @ np.stack([np.frombuffer(pattern) for pattern in patterns], axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        points = every @ np.stack([one.difference for one in differences], axis=1)
+        points = all_weights @ np.stack([one.difference for one in differences], axis=1)
         points /= counts[:, place]
         # Other problems would have chosen otherwise (selection.SELECTION).
         for i, one in enumerate(differences):
             if one.widening > 1:
-                values = every @ one.value / counts[:, place[i]]
+                values = all_weights @ one.value / counts[:, place[i]]
                 points[:, i] += (one.widening - 1) * (values - values[0])
     points *= 100
     return points

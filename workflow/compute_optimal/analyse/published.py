@@ -1,6 +1,6 @@
 """The numbers that the paper and its authors printed (``data/published``), with types and names.
 
-The files keep what was printed, word for word; this room reads the numbers out of it and says which
+The files keep what was printed, word for word; this module reads the numbers and says which
 registry entries the printed names stand for.
 """
 
@@ -131,7 +131,7 @@ def load_paper(file: Path) -> pl.DataFrame:
 
 
 def load_processbench(file: Path) -> pl.DataFrame:
-    """Published F1 on ProcessBench, a table of ``PROCESSBENCH``; errors as above."""
+    """Published F1 on ProcessBench, a table of ``PROCESSBENCH``; errors as of ``load_paper``."""
     processbench = _read(file, _PROCESSBENCH)
     _check(file, processbench, "prm", pl.col("prm").is_in(list(PRM_NAMES)))
     _check(file, processbench, "f1", pl.col("f1").str.contains(rf"^{_NUMBER}$"))
@@ -145,7 +145,7 @@ def load_processbench(file: Path) -> pl.DataFrame:
 
 
 def load_optscale(file: Path) -> pl.DataFrame:
-    """Curves of another paper, a table of ``OPTSCALE``; errors as above."""
+    """Curves of another paper, a table of ``OPTSCALE``; errors as of ``load_paper``."""
     curves = _read(file, tuple(OPTSCALE))
     _check(file, curves, "method", pl.col("method").is_in(["best_of_n", "majority"]))
     _check(file, curves, "policy", pl.col("policy").is_in([*POLICY_NAMES.values()]))

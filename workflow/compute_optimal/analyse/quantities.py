@@ -31,7 +31,8 @@ Relation = Literal["=", ">", "<"]
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A number with its interval. A relation says that the value or an end is only a bound."""
+    """A number with its interval; the unit is the caller's. A relation other than = says that the
+    value or an end is only a bound."""
 
     value: float
     low: float | None = None
@@ -49,7 +50,8 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A difference of accuracies in points, paired over ``n_problems``; None if there are none."""
+    """A difference of accuracies in points, paired over ``n_problems``, and the two accuracies in
+    %; None where there are no problems."""
 
     difference: Estimate | None
     value: float | None
@@ -63,7 +65,7 @@ def resampling_of(row: Row) -> Resampling:
 
 
 def mean_percent(accuracies: Sequence[float]) -> float:
-    """Mean over problems in %, alone."""
+    """Mean over problems in %, without an interval."""
     return 100 * float(np.mean(accuracies))
 
 
@@ -105,19 +107,21 @@ def margin(standard_error: float, confidence: float) -> float:
 
 
 def compared(row: Row) -> Comparison:
-    """``value`` minus ``reference`` of a row's problems (lists), as the verdicts work it out."""
+    """Mean of ``value`` minus ``reference`` (lists, 0 to 1) over a row's ``problem_ids``, with the
+    interval of the verdicts."""
     return _comparisons(row, [[*range(len(row["problem_ids"]))]])[0]
 
 
 def compared_both_ways(row: Row) -> tuple[Comparison, Comparison]:
-    """On all problems, and on those where ``has_answer`` is true."""
+    """``compared`` on all problems, and on those where ``has_answer`` (a list) is true."""
     answered = [i for i, has_answer in enumerate(row["has_answer"]) if has_answer]
-    every, some = _comparisons(row, [[*range(len(row["problem_ids"]))], answered])
-    return every, some
+    on_all, on_answered = _comparisons(row, [[*range(len(row["problem_ids"]))], answered])
+    return on_all, on_answered
 
 
 def compared_on_one_task(rows: Sequence[Row]) -> list[Estimate]:
-    """``value`` minus ``reference`` of each row; rows share the resampled problems of one task."""
+    """Mean of ``value`` minus ``reference`` of each row, in points; rows share the resampled
+    problems of one task."""
     if not rows:
         return []
     cases = [{**row, "task": "t"} for row in rows]

@@ -67,12 +67,13 @@ and as value the share of them that is right.
 """
 
 SCORINGS = {"prm_min": "min", "prm_last": "last", "prm_avg": "mean"}
+"""Scoring -> what it makes of a solution's step scores."""
 
 
 def examine_solutions(
     solutions: pl.DataFrame, replicates: int, confidence: float, seed: int
 ) -> dict[str, pl.DataFrame]:
-    """``TABLES`` for all reward models; ``solutions``: collection and ``adopt.SOLUTIONS``."""
+    """``TABLES`` for all reward models; ``solutions``: ``adopt.SOLUTIONS`` with collection."""
     rows: dict[str, list[tuple[object, ...]]] = {name: [] for name in TABLES}
     for (collection, task), scored in solutions.group_by("collection", "task", maintain_order=True):
         ids = scored["problem_id"].unique().sort().to_list()
@@ -104,7 +105,7 @@ def examine_solutions(
 
 
 def equal_counts(scores: FloatArray, n_bins: int, least: int) -> IntArray:
-    """Which bin each score is in: about equally many in each, in the order of the scores.
+    """Bin of each score [n], from 0 by rising score, with about equally many scores in each.
 
     Equal scores are never parted. A bin holds at least ``least`` scores, so there are fewer bins
     where there are fewer scores or many are equal; the last takes what is too little for one more.
@@ -112,19 +113,19 @@ def equal_counts(scores: FloatArray, n_bins: int, least: int) -> IntArray:
     values, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
     wanted = max(least, -(-len(scores) // n_bins))
     bin_of = np.zeros(len(values), dtype=np.int64)
-    current = held = 0
-    left = len(scores)
+    current = n_inside = 0
+    n_left = len(scores)
     for position, count in enumerate(counts.tolist()):
-        if held >= wanted and left >= least:
-            current, held = current + 1, 0
+        if n_inside >= wanted and n_left >= least:
+            current, n_inside = current + 1, 0
         bin_of[position] = current
-        held, left = held + count, left - count
+        n_inside, n_left = n_inside + count, n_left - count
     bins: IntArray = bin_of[inverse]
     return bins
 
 
 class _Grid:
-    """Values of solutions as [problems, solutions], NaN where there is none."""
+    """Makes arrays [problems, solutions] of solutions' values, NaN where there is none."""
 
     def __init__(self, ids: Sequence[str], width: int) -> None:
         self._places = pl.DataFrame({"problem_id": ids}).with_row_index("row")
@@ -151,7 +152,8 @@ def _scores(solutions: pl.DataFrame) -> Iterator[tuple[str | None, pl.Expr]]:
 def _quality(
     given: FloatArray, correct: FloatArray, *, is_chance: bool
 ) -> tuple[dict[str, tuple[FloatArray, ...]], Bins | None]:
-    """Sums over solutions of each problem, by measure, and bins of scores that are chances."""
+    """Sums [problems] over the solutions of each problem, by measure, for ``ratio_interval``; and
+    bins of the scores, None where these are no chances or too few."""
     every = ~np.isnan(correct)
     right, wrong = (~np.isnan(given) & (correct == truth) for truth in (1, 0))
     pairs = right[:, :, None] & wrong[:, None, :]

@@ -40,8 +40,11 @@ from compute_optimal.store.columns import COUNT, REAL, TEXT, Column, Columns, co
 from compute_optimal.study.requests import EstimateSettings
 
 N_BINS = 10
+"""Bins of the score."""
+
 HALVED = 500
-"""Pools to split in halves at random behind each run-to-run error; few problems are split often."""
+"""Pools that are split in halves at random for each run-to-run error: where problems are fewer,
+each is split several times, eight at most."""
 
 MEASURES: Mapping[str, str] = {
     "discrimination": "chance that a right sample outscores a wrong one of its problem, ties half",
@@ -115,7 +118,9 @@ def examine_scores(
         weights = problem_weights(problem_ids, settings.bootstrap_replicates, settings.seed)
         rows["run_to_run"] += [
             (None, "majority", None, "majority", *row)
-            for row in _run_to_run(_majority(whole), whole, _asked(whole, settings), settings)
+            for row in _run_to_run(
+                _majority(whole), whole, _study_budgets(whole, settings), settings
+            )
         ]
         for part, of_prms in scored_parts(pool, scores, scored):
             grid = whole if part is pool else AnswerGrid.of(part, problem_ids)
@@ -128,7 +133,8 @@ def examine_scores(
     }
 
 
-def _asked(grid: AnswerGrid, settings: EstimateSettings) -> IntArray:
+def _study_budgets(grid: AnswerGrid, settings: EstimateSettings) -> IntArray:
+    """Budgets of the study that the pool has samples for."""
     return np.array([k for k in settings.budgets if k <= grid.correct.shape[1]], dtype=np.int64)
 
 
@@ -143,7 +149,7 @@ def _examined(
     size = grid.correct.shape[1]
     powers = {2**i for i in range(size.bit_length())} | {*settings.budgets}
     budgets = np.array(sorted(k for k in powers if k <= size))
-    asked = _asked(grid, settings)
+    study_budgets = _study_budgets(grid, settings)
     margins = margins_of(pool, scores)
     steps = np.full(grid.correct.shape, np.nan)
     steps[grid.rows, grid.columns] = margins.list.len().fill_null(0).to_numpy()
@@ -168,7 +174,7 @@ def _examined(
                 yield "score_quality", (scoring, measure, *interval)
         if (error := bins.error(weights, settings.confidence)) is not None:
             yield "score_quality", (scoring, "calibration_error", *error)
-        for row in _run_to_run(_best(grid, ranking), grid, asked, settings):
+        for row in _run_to_run(_best(grid, ranking), grid, study_budgets, settings):
             yield "run_to_run", ("best_of_n", scoring, "prm_max", *row)
 
 
@@ -196,7 +202,7 @@ def _picks(
 
 
 def tenths(scores: FloatArray) -> IntArray:
-    """Which tenth of 0..1 each score lies in; 1 is of the last."""
+    """Which tenth of 0 to 1 each score [n] lies in, from 0; a score of 1 is in the last."""
     bins: IntArray = np.minimum((scores * N_BINS).astype(np.int64), N_BINS - 1)
     return bins
 
@@ -229,7 +235,8 @@ class Bins:
         return (self.scores - self.right).sum(axis=1), self.counts.sum(axis=1)
 
     def rows(self, weights: FloatArray, confidence: float) -> Iterator[tuple[object, ...]]:
-        """Bin, samples, mean score and the share that is right with its interval."""
+        """Of each bin that is not empty: its number, its samples, their mean score, and the share
+        that is right with its interval (0 to 1)."""
         counts, scores, right = (x.sum(axis=0) for x in (self.counts, self.scores, self.right))
         with np.errstate(invalid="ignore"):
             replicates = (weights @ self.right) / (weights @ self.counts)
@@ -247,7 +254,8 @@ class Bins:
     def error(
         self, weights: FloatArray, confidence: float
     ) -> tuple[float, float, float, int] | None:
-        """Expected calibration error: mean distance of score and share right over the bins.
+        """Expected calibration error (0 to 1): mean distance of score and share right over the
+        bins, the ends of its interval, and the number of problems; None of no scores.
 
         Distances of samples are larger than true ones, those of resampled problems larger still.
         So the interval reaches from the percentiles to their mirror image about the estimate, and
@@ -256,10 +264,11 @@ class Bins:
         nearly calibrated and calibrated scores) such intervals hold the truth in 94% to 98% of the
         cases, percentiles alone in 94%, 82% and none, for a nominal 95%.
         """
-        every = np.vstack([np.ones((1, len(self.counts))), weights])
+        all_weights = np.vstack([np.ones((1, len(self.counts))), weights])
         with np.errstate(invalid="ignore"):
-            total = (every @ self.counts).sum(axis=1)
-            distances = (every @ self.scores - every @ self.right) / total[:, None]
+            total = (all_weights @ self.counts).sum(axis=1)
+            distances = all_weights @ self.scores - all_weights @ self.right
+            distances /= total[:, None]
         n_problems = int(np.count_nonzero(self.counts.sum(axis=1)))
         if not n_problems:
             return None
@@ -275,7 +284,11 @@ class Bins:
 
 
 def discrimination(ranking: FloatArray, correct: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Right samples' share of won comparisons, summed over pairs: Mann-Whitney's U by problem."""
+    """Share of the pairs of a right and a wrong sample of each problem in which the right one
+    scores higher, ties half (Mann-Whitney's U), 0 where there are none; and whether there are any.
+
+    ``ranking``, ``correct``: [problems, n]; both results [problems], for ``ratio_interval``.
+    """
     ranks = ranks_with_ties(np.where(np.isnan(correct), np.nan, ranking))
     scored = ~np.isnan(ranks)
     right = scored & (correct == 1)
@@ -337,11 +350,14 @@ def _correlation(
 def ratio_interval(
     sums: tuple[FloatArray, ...], weights: FloatArray, confidence: float
 ) -> tuple[float, float, float, int] | None:
-    """A quotient of sums over problems with its interval; of three sums xy, xx and yy, the
-    correlation. None where nothing was measured."""
+    """A quotient of sums over problems, the ends of its interval, and the number of problems; of
+    three sums xy, xx and yy, the correlation. None where nothing was measured.
+
+    ``sums``: arrays [problems]; ``weights`` [replicates, problems].
+    """
     n_problems = int(np.count_nonzero(sums[1]))
-    every = np.vstack([np.ones((1, len(sums[0]))), weights])
-    above, *below = (every @ part for part in sums)
+    all_weights = np.vstack([np.ones((1, len(sums[0]))), weights])
+    above, *below = (all_weights @ part for part in sums)
     scale = below[0] if len(below) == 1 else np.sqrt(below[0] * below[1])
     values = np.divide(above, scale, out=np.full_like(above, np.nan), where=scale > 0)
     if np.isnan(values[0]):

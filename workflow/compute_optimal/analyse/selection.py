@@ -32,6 +32,7 @@ METHODS = ("best_of_n", "beam_search", "dvts")
 """What a strategy is chosen from: the paper's methods that use a PRM."""
 
 RULES = ("in_sample", "fixed_rule", "cross_fitted", "oracle", "optimism_gap")
+"""Rules of selection; optimism_gap is in_sample minus cross_fitted."""
 
 # Every replicate selects again in every fold: 200 replicates give a standard deviation to 5%.
 REPLICATES, FOLDS, REPEATS = 200, 5, 5
@@ -172,15 +173,15 @@ def select_strategies(
             last = max(other for other, at_other in run_at.items() if at_other == run)
             deciding = [cells[last, prm].fit for prm in run]
             of_budget = scoring, voting, budget
-            asked: list[tuple[str | None, list[_Cell], Choice]] = [
+            by_prm: list[tuple[str | None, list[_Cell], Choice]] = [
                 (prm, [cell], choose([cell.fit], confidence=confidence))
                 for prm, cell in cell_of_prm.items()
             ]
-            every = [*cell_of_prm.values()]
-            chosen = choose([cell.fit for cell in every], deciding, confidence)
-            for prm, some, choice in (*asked, (None, every, chosen)):
-                of_all = _selections(prm, some, choice, labels, fixed)
-                n_strategies = sum(cell.n_strategies for cell in some)
+            all_cells = [*cell_of_prm.values()]
+            chosen = choose([cell.fit for cell in all_cells], deciding, confidence)
+            for prm, available, choice in (*by_prm, (None, all_cells, chosen)):
+                of_all = _selections(prm, available, choice, labels, fixed)
+                n_strategies = sum(cell.n_strategies for cell in available)
                 rows_of["selection"] += [
                     (
                         *(prm, *of_budget, rule, *estimate, n_strategies, n_problems),
@@ -192,7 +193,7 @@ def select_strategies(
                 ]
             rows_of["held_out_outcomes"] += [
                 (prm, *of_budget, name, accuracy)
-                for prm, _, choice in asked
+                for prm, _, choice in by_prm
                 for name, accuracy in zip(names, choice.cross_fitted.accuracy.tolist(), strict=True)
                 if not np.isnan(accuracy)
             ]

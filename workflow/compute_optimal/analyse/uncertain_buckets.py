@@ -38,7 +38,8 @@ def examine_buckets(
     problem_ids: Sequence[str],
     settings: EstimateSettings,
 ) -> pl.DataFrame:
-    """``BUCKET_ACCURACY`` at the budgets of ``outcomes`` (``accuracy.OUTCOMES``)."""
+    """``BUCKET_ACCURACY`` at the budgets of ``outcomes`` (``accuracy.OUTCOMES``); ``answers`` are
+    graded."""
     rows = pl.DataFrame({"problem_id": problem_ids}).with_row_index("row")
     counts = (
         answers.filter(pl.col("pool").is_in(["evaluation", "difficulty"]))
