@@ -14,6 +14,7 @@ from compute_optimal.analyse.published import (
     PRM_NAMES,
     load_optscale,
     load_paper,
+    load_pretraining,
     load_processbench,
 )
 from compute_optimal.errors import StudyError
@@ -103,6 +104,8 @@ def test_gains_over_cot_are_those_of_the_printed_accuracies() -> None:
         ("paper.csv", ",512,", ",2^9,", r"budget '2\^9'"),
         ("paper.csv", "item,group", "item,panel", "the columns are"),
         ("processbench.csv", ",29.5,", ",n/a,", "f1 'n/a'"),
+        ("pretraining.csv", ",9e12,", ",9T,", "training_tokens '9T'"),
+        ("pretraining.csv", "model,parameters", "model,params", "the columns are"),
     ],
 )
 def test_what_cannot_be_read_is_an_error(
@@ -111,7 +114,11 @@ def test_what_cannot_be_read_is_an_error(
     text = (FOLDER / file).read_text()
     assert old in text
     (tmp_path / file).write_text(text.replace(old, new, 1))
-    load = {"paper.csv": load_paper, "processbench.csv": load_processbench}[file]
+    load = {
+        "paper.csv": load_paper,
+        "processbench.csv": load_processbench,
+        "pretraining.csv": load_pretraining,
+    }[file]
     with pytest.raises(StudyError, match=complaint) as caught:
         load(tmp_path / file)
     assert caught.value.where is not None

@@ -28,6 +28,7 @@ from compute_optimal.analyse.published import (
     PROCESSBENCH,
     load_optscale,
     load_paper,
+    load_pretraining,
     load_processbench,
 )
 from compute_optimal.analyse.reward_models import TABLES as REWARD_MODEL_TABLES
@@ -253,7 +254,7 @@ def build_database(
     """
     printed = {
         "published": load_paper(published),
-        "pretraining": pl.read_csv(pretraining),
+        "pretraining": load_pretraining(pretraining),
         "processbench": load_processbench(processbench),
         "optscale": load_optscale(optscale),
     }

@@ -130,6 +130,15 @@ def load_paper(file: Path) -> pl.DataFrame:
     return paper.with_columns(pl.col("budget").cast(pl.Int64))
 
 
+def load_pretraining(file: Path) -> pl.DataFrame:
+    """What models were trained on, a table of ``PRETRAINING``; errors as of ``load_paper``."""
+    models = _read(file, tuple(PRETRAINING))
+    numbers = [name for name, kind in PRETRAINING.items() if kind == REAL]
+    for column in numbers:
+        _check(file, models, column, pl.col(column).str.contains(rf"^{_NUMBER}$"))
+    return models.with_columns(pl.col(numbers).cast(REAL))
+
+
 def load_processbench(file: Path) -> pl.DataFrame:
     """Published F1 on ProcessBench, a table of ``PROCESSBENCH``; errors as of ``load_paper``."""
     processbench = _read(file, _PROCESSBENCH)
