@@ -371,6 +371,14 @@ def test_ability_has_a_fit_from_three_prms_on(tmp_path: Path) -> None:
     axes = panel(draw("figure_6", path).sheet, "ability")
     marks = [mark for mark in axes.collections if isinstance(mark, PathCollection)]
     points = sorted(tuple(mark.get_offsets()[0]) for mark in marks)
+    # The smallest can be seen, so areas are not in proportion to parameters, and do not say so.
+    areas = {mark.get_label(): mark.get_sizes()[0] for mark in marks}
+    sizes = {row["prm"]: row["prm_n_parameters"] for row in rows}
+    assert min(areas.values()) >= 25
+    assert sorted(areas, key=areas.__getitem__) == sorted(sizes, key=lambda prm: sizes[prm])
+    assert "areas grow with parameters" in " ".join(
+        text.get_text().replace("\n", " ") for text in draw("figure_6", path).sheet.texts
+    )
     expected = sorted((row["ability"], 100 * row["accuracy"]) for row in rows)
     assert np.allclose(points, expected)
     bars = [bar for bar in axes.collections if isinstance(bar, LineCollection)]
@@ -771,6 +779,9 @@ def test_calibration_draws_no_share_that_is_hardly_known_and_no_line_over_it() -
     lines = [line for line in panel(figure, "r").get_lines() if line.get_label() == "p"]
     assert [[round(x) for x in line.get_xdata()] for line in lines] == [[5, 15], [85, 95]]
     assert "F1 95.9" in [text.get_text() for text in figure.texts]
+    assert "areas grow with samples" in " ".join(
+        text.get_text().replace("\n", " ") for text in figure.texts
+    )
 
 
 def test_prms_stand_in_the_order_of_their_ability(database: Path) -> None:

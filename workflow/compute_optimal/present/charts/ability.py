@@ -23,7 +23,7 @@ _NAMES, _END = 104.0, 144.0
 
 
 def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
-    """One point per PRM, its area in proportion to its parameters, and Y = a ln(X) + b.
+    """One point per PRM, its area larger the more parameters it has, and Y = a ln(X) + b.
 
     The paper's own line stands beside it, as far as it is inside the axes. Intervals over problems:
     of the accuracy always, of the ability where it was measured.
@@ -112,7 +112,7 @@ def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
     details += [f"ability: {', '.join(sources)}"] if sources else []
     return Grid(
         title,
-        "; ".join([subtitle, *details, "areas in proportion to parameters"]),
+        "; ".join([subtitle, *details, "areas grow with parameters"]),
         "ability of the PRM to find wrong steps: F1 (%)",
         "mean accuracy (%)",
         [Block("", [panel], prepare)],

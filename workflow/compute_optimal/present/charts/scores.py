@@ -153,7 +153,7 @@ def calibration(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
     panels = [panel([*group]) for _, group in groupby(rows, key=lambda row: row["prm"])]
     return Grid(
         title,
-        f"{subtitle}; grey: a score that is the chance of being right; areas in proportion to "
+        f"{subtitle}; grey: a score that is the chance of being right; areas grow with "
         f"samples, those of fewer than {_LEAST_SAMPLES} or with intervals over "
         f"{100 * _WIDEST_INTERVAL:.0f} points left out",
         "score (%)",
