@@ -55,8 +55,8 @@ class AnswerGrid:
         return cls(correct, classes, n_tokens, rows, columns)
 
     def scores(self, margins: pl.Series, scoring: Scoring) -> tuple[FloatArray, FloatArray]:
-        """Ranking scores and vote weights (0 to 1) [problems, n], NaN where there is none, from a
-        list of step margins for each answer, in their order."""
+        """Ranking scores (logits) and vote weights (0 to 1) [problems, n], NaN where there is none,
+        from a list of step margins for each answer, in their order."""
         n_steps = margins.list.len().fill_null(0).to_numpy()
         flat = margins.explode(empty_as_null=False, keep_nulls=False).cast(pl.Float64).to_numpy()
         trajectories = trajectory_scores(flat, n_steps, scoring)
@@ -69,7 +69,8 @@ class AnswerGrid:
 def scores_of_solutions(
     solutions: Sequence[Sequence[float]],
 ) -> list[tuple[tuple[float, float], ...]]:
-    """Ranking score and vote weight of each solution's step margins, under each of ``SCORINGS``."""
+    """Ranking score (logit) and vote weight (0 to 1) of each solution under each of ``SCORINGS``,
+    from the step margins of each."""
     flat, n_steps = [*chain.from_iterable(solutions)], [*map(len, solutions)]
     by_scoring = (trajectory_scores(flat, n_steps, scoring) for scoring in SCORINGS)
     pairs = (zip(one.ranking.tolist(), one.vote_weight.tolist(), strict=True) for one in by_scoring)

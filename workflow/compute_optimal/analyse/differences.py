@@ -97,8 +97,8 @@ def limits(
 ) -> tuple[FloatArray, FloatArray]:
     """Limits [columns] of an interval from replicates [replicates, columns].
 
-    ``estimates`` [columns] and replicates are in points or in %; ``most``: what no value exceeds, on
-    either side of 0 (``MOST_POINTS``).
+    ``estimates`` [columns] and replicates are in points or in %; ``most``: what no value exceeds,
+    on either side of 0 (``MOST_POINTS``).
 
     Where no replicate differs the bootstrap knows no uncertainty. There the limits allow for the
     largest share of unseen problems that n equal ones leave possible, each off by all of 100.
