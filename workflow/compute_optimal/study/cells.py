@@ -44,11 +44,12 @@ Kind = Literal["samples", "step_scores", "searches"]
 """What engines make: the table of the store that holds a cell's units is called so too."""
 
 _KINDS: dict[str, Kind] = {"samples": "samples", "step_scores": "step_scores", "search": "searches"}
-"""The spec of a search says "search", and so do its directories: they are what they were."""
+"""What the spec of units calls them -> the table. Searches are "search" in specs and directories,
+which keep the name that they were first stored under."""
 
 
 def kind_of(spec: Spec) -> Kind:
-    """What the units of a spec are, which is the name of their table."""
+    """What the units of a spec of samples, scores or searches are: the name of their table."""
     return _KINDS[spec["kind"]]
 
 
@@ -80,14 +81,16 @@ def budget_of(spec: Spec) -> int | None:
 
 
 def unit_budget(spec: Spec) -> int:
-    """What one unit of a cell makes up of the budget N: a subtree of DVTS is M samples."""
+    """What one unit of a cell makes up of the budget N: a sample or its scores 1, a subtree of DVTS
+    M, a beam search all of it."""
     if kind_of(spec) != "searches":
         return 1
     return budget_of(spec) or int(spec["beam_width"])
 
 
 def collection_of(spec: Spec) -> str | None:
-    """The collection of a spec of adopted rollouts; None where only its archive is known."""
+    """The collection of a spec of adopted rollouts; None of one from an archive or the hub, whose
+    specs do not name it."""
     collection: str | None = spec.get("collection")
     return collection
 
@@ -123,7 +126,8 @@ class Cell:
     for others have cells of their own), its scores, or DVTS; none of the pool that decides on
     difficulty and of CoT."""
     items: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    """Items of the study that need it, each with those of its ``budgets`` that it needs."""
+    """Items of the study that need it, each with the N that it needs of it, ascending: 1 of CoT, 0
+    of the pool that decides on difficulty; of the evaluation pool also those of best-of-N."""
 
     @property
     def job(self) -> Job:
@@ -131,7 +135,7 @@ class Cell:
         return Job(self.kind, self.task, self.policy, self.prm)
 
     def partition(self, store: Store) -> Partition:
-        """Where its rows lie."""
+        """Where its rows lie in ``store``."""
         return partition(store, self.spec)
 
 
@@ -149,7 +153,10 @@ class Grid:
         return iter(self._cells)
 
     def of_item(self, item: str) -> Grid:
-        """What one item of the study needs, were it alone: of shared cells its own units only."""
+        """What one item of the study needs, were it alone: of shared cells its own units only.
+
+        Empty for an unknown item.
+        """
         kept = (cell for cell in self if item in cell.items)
         return Grid(self._study, (_narrowed(self._study, cell, item) for cell in kept))
 
@@ -162,7 +169,7 @@ class Grid:
         return [cell for cell in self.of(*job[:3]) if cell.prm == job.prm]
 
     def jobs(self, kind: Kind, task: str, policy: str) -> Sequence[Job]:
-        """The jobs of one kind of a (task, policy), one for each PRM."""
+        """The jobs of one kind of a (task, policy), one for each PRM; of samples one in all."""
         return list(dict.fromkeys(cell.job for cell in self.of(kind, task, policy)))
 
     @cached_property
@@ -174,7 +181,7 @@ class Grid:
 
 
 _METHODS = {"greedy": "cot", "evaluation": "majority", "difficulty": "difficulty"}
-"""Pool -> the method that it alone serves."""
+"""Pool -> the method that needs nothing but its samples, which its cell is named by."""
 
 _Needs = dict[str, dict[int, list[str | None]]]
 """What is needed of a (task, policy, PRM): budgets by method, each with the items that need it,
@@ -348,7 +355,10 @@ def score_spec(study: Study, task: str, policy: str, prm: str) -> dict[str, Any]
 def search_spec(
     study: Study, task: str, policy: str, prm: str, method: str, budget: int
 ) -> dict[str, Any]:
-    """Spec of a search. DVTS at N is N / M independent subtrees, so N is not part of its spec."""
+    """Spec of the searches of ``method``, beam_search or dvts, at N = ``budget``.
+
+    DVTS at N is N / M independent subtrees, so N is not part of its spec.
+    """
     sampling = study.policy(policy).sampling
     return {
         "kind": "search",
@@ -386,7 +396,8 @@ def draw_spec(spec: Spec) -> dict[str, Any]:
 
 
 def searches(study: Study, task: str, policy: str, prm: str) -> list[Cell]:
-    """The searches of one (task, policy, PRM), by rising budget."""
+    """The searches of one (task, policy, PRM) that the study needs: beam searches by rising budget,
+    then DVTS."""
     parts = list(_parts(study, task, policy))
     return list(_searches(study, task, policy, prm, _needs(study, policy, parts, prm)))
 
@@ -405,7 +416,7 @@ def _searches(study: Study, task: str, policy: str, prm: str, needs: _Needs) -> 
 
 
 def task_spec(task: TaskEntry) -> dict[str, Any]:
-    """Spec of the facts about a task's problems (ids, hashes, answers)."""
+    """Spec of the facts about a task's problems (``storage.FACTS``)."""
     return {"kind": "problems", "task": task_identity(task)}
 
 
@@ -419,7 +430,8 @@ ADOPTED_TABLES = (
 
 
 def adopted_spec(collection: AdoptedEntry) -> dict[str, Any]:
-    """Spec of a collection of adopted rollouts: what they are, and the bytes they came from."""
+    """Spec of a collection of adopted rollouts: what they are, and the bytes they came from (sha256
+    of files or of an archive, commits of the hub)."""
     spec = {
         "kind": "adopted",
         "task": collection.task,
@@ -470,8 +482,9 @@ class Collection:
 def collections(study: Study) -> list[Collection]:
     """The adopted collections of a study, in its order.
 
-    Where a policy's answers to a task come from several sources, each is a policy of its own, for
-    they were drawn in different ways: its name is followed by the collection's.
+    Where a policy's answers to a task come from several sources, those of each collection are a
+    policy of their own, for they were drawn in different ways: POLICY--COLLECTION. Raises
+    ``StudyError`` for a collection that is not registered.
     """
     entries = [study.adopted_collection(name) for name in study.adopted]
     run = [(t, p) for t, p in product(study.tasks, study.policies) if t in study.tasks_of(p)]
@@ -490,7 +503,7 @@ class Graders(TypedDict):
     grader: str
     other_graders: tuple[str, ...]
     seconds: float
-    """The limit of one comparison, over which an answer is undecided."""
+    """The limit of one comparison [s], over which an answer is undecided."""
 
 
 def graders(study: Study) -> Graders:
@@ -507,7 +520,8 @@ def verdicts_spec(
 ) -> dict[str, Any]:
     """Spec of what graders say of the answers of an adopted collection.
 
-    ``seconds``: the limit of one comparison, over which an answer is undecided.
+    ``task``: ``tasks.task_identity``. ``seconds``: the limit of one comparison [s], over which an
+    answer is undecided.
     """
     return {
         "kind": "verdicts",
@@ -520,7 +534,8 @@ def verdicts_spec(
 
 
 def partition(store: Store, spec: Spec) -> Partition:
-    """Where a spec's rows lie; the directory's name says what it holds."""
+    """Where the rows of a spec lie (of draws: ``draws_partition``); the directory's name says what
+    it holds."""
     kind = spec["kind"]
     names: tuple[str, ...]
     if kind == "samples":
@@ -558,7 +573,8 @@ def draws_partition(store: Store, draws: Spec, problem_hash: str) -> Partition:
 
 
 def all_partitions(study: Study, store: Store) -> Iterator[tuple[Partition, tuple[str, ...]]]:
-    """Every partition that a study reads, with its tables."""
+    """Every partition that a study reads, stored or not, with its tables: facts about problems,
+    adopted rollouts with their verdicts, then the cells of its grid."""
     adopted = collections(study)
     for task in dict.fromkeys([*study.tasks, *(collection.task for collection in adopted)]):
         yield partition(store, task_spec(study.task(task))), ("problems",)

@@ -32,7 +32,7 @@ GIB = 2**30
 
 
 class Range(NamedTuple):
-    """What is likely, and the least and the most that can be meant."""
+    """What is likely, and the least and the most that it may be."""
 
     likely: float
     least: float
@@ -91,18 +91,19 @@ def flops(entry: ModelEntry, tokens: float) -> float:
 
 
 def kv_bytes_per_token(entry: ModelEntry) -> float:
-    """Keys and values of one token [bytes], an upper estimate from the number of parameters.
+    """Keys and values of one token [bytes], estimated from the number of parameters.
 
     ASSUME: Llama-3.1-8B's 128 KiB in 16 bits (32 layers of 8 heads of 128), times the square root
-    of the ratio of sizes. Every model of the registry needs less.
+    of the ratio of sizes. By their ``config.json`` the paper's models need between 0.38 times
+    (Qwen2.5-0.5B) and 1.38 times as much (Llama-3.2-3B).
     """
     half = 131_072 * math.sqrt(entry.n_parameters / 8.03e9)
     return half * (2 if entry.dtype == "float32" else 1)
 
 
 def gpu_gib(entry: ModelEntry, n_gpus: int) -> float:
-    """Least memory of each of ``n_gpus`` GPUs [GiB]: its part of the weights and of one sequence
-    of full context, and what an engine takes beside them."""
+    """Least memory of each of ``n_gpus`` GPUs (1 or more) [GiB]: its part of the weights and of one
+    sequence of full context, and what an engine takes beside them."""
     split = entry.weight_bytes + kv_bytes_per_token(entry) * entry.context
     return split / n_gpus / GIB + ENGINE_OVERHEAD_GIB
 
@@ -110,7 +111,8 @@ def gpu_gib(entry: ModelEntry, n_gpus: int) -> float:
 def gpu_memory_shares(
     policy: ModelEntry, prm: ModelEntry, memory_gib: float
 ) -> tuple[float, float]:
-    """Shares of each GPU's memory for the policy and the PRM of a search, which run on the same.
+    """Shares of each GPU's memory (``memory_gib`` [GiB]) for the policy and the PRM of a search,
+    which run on the same GPUs.
 
     Each gets what it needs at least, the policy three quarters of what is left: its solutions
     grow side by side, while a PRM reads a few texts at a time. Together they take
@@ -138,8 +140,8 @@ class Resources:
     memory_mb: int
     """Memory of the machine [MB]."""
     minutes: int
-    """Time limit: twice the estimate, a start and ten minutes; at most a day, for a job resumes
-    [min]."""
+    """Time limit [min]: twice the estimate, a start and ten minutes; at most a day, for a job
+    resumes."""
 
 
 @dataclass(frozen=True)
@@ -153,24 +155,26 @@ class Plan:
     """``coverage`` with, of what is missing: generated_tokens, scored_tokens, flops, hours (of one
     job, without loads), gpu_hours, each of both also _least and _most, is_measured (whether stored
     units of its models say how long it takes), shared_as_stored (whether stored searches of its
-    policy say how much it has in common with others) and disk_mb; of the models, whether or not
-    something is missing: gpus and gpu_memory_gib (least, of each GPU)."""
+    policy say how much it has in common with others) and disk_mb [10^6 bytes]; of the models,
+    whether or not something is missing: gpus and gpu_memory_gib (least, of each GPU)."""
     items: pl.DataFrame
-    """One row an item of the study, of what is missing: n_cells, generated_tokens, scored_tokens,
-    gpu_hours with _least and _most if it alone were made; own_gpu_hours, which nothing else needs;
-    shared, which names the items that need the same with the share of its hours."""
+    """One row an item of the study: n_cells, stored or not; of what is missing generated_tokens,
+    scored_tokens and gpu_hours with _least and _most, if it alone were made; own_gpu_hours, which
+    nothing else needs; shared, which names the items that need the same with the share of its
+    hours. No rows if items were not priced."""
     full_tokens: Mapping[str, int]
-    """Generated tokens of the whole study, stored or not: pools, beam_search, dvts."""
+    """Generated tokens of the whole study, stored or not, by the keys pools, beam_search and
+    dvts."""
     separate_tokens: Mapping[str, int]
-    """The same with one run for each method, PRM and budget."""
+    """The same with one run for each method, PRM and budget, nothing in common."""
     model_gb: Mapping[str, float]
-    """Weights of the models from the hub that something is missing of [GB]."""
+    """Weights of the models from the hub that something is missing of, by name [10^9 bytes]."""
     gated: tuple[str, ...]
     """Models that something is missing of and that need an account with access."""
 
     @property
     def token_share(self) -> float:
-        """Tokens of the study against those of one run for each method, PRM and budget."""
+        """Tokens of the study over those of one run for each method, PRM and budget, 0 to 1."""
         return sum(self.full_tokens.values()) / max(1, sum(self.separate_tokens.values()))
 
 
@@ -200,10 +204,12 @@ def plan(
     *,
     by_item: bool = True,
 ) -> Plan:
-    """Plan what a study lacks, for one kind of GPU (``hardware_named``).
+    """Plan what a study lacks, for one kind of GPU (its name and entry, as ``hardware_named`` gives
+    them).
 
-    Reads keys and costs of the store, unchecked; seconds for the full grid. ``by_item``: whether
-    each item of the study is priced alone too; else ``items`` has no rows.
+    Reads keys and costs of the store, whose bytes are not checked; takes seconds for the paper's
+    grid. ``by_item``: whether each item of the study is priced alone too; else ``items`` has no
+    rows. Raises ``StudyError`` as ``coverage`` does.
     """
     storage = storage or Storage.of(study)
     grid, stock = Grid(study), Stock(storage)
@@ -317,15 +323,17 @@ _SUMS_OF_ITEM = (
 
 
 def _top(cell: Cell, needed: Sequence[int]) -> int:
-    """Up to which of a cell's units they go that an item needs, in samples of its N."""
+    """The largest N of a cell that an item needs; 1 of a cell that is needed whole or not at
+    all."""
     whole = cell.pool == "difficulty" or cell.method in ("cot", "beam_search")
     return 1 if whole else max(needed)
 
 
 def resources(study: Study, names: Sequence[str], jobs: int, to_do: pl.DataFrame) -> Resources:
-    """What one of the ``jobs`` that share the cells ``to_do`` (rows of a plan) asks for.
+    """What one of the ``jobs`` that share the cells ``to_do`` (rows of ``Plan.cells``) asks for.
 
-    ``names`` are the models that it loads, the policy first.
+    ``names`` are the models that it loads, the policy first. Raises ``StudyError`` for an unknown
+    one.
     """
     prms = set(study.prms)
     models = [study.prm(name) if name in prms else study.policy(name) for name in names]
@@ -375,8 +383,8 @@ def _ranks(grid: Grid) -> _Ranks:
 def _tokens(cell: Cell, ranks: _Ranks, tokens: int) -> tuple[int, int]:
     """Tokens that the engines generate and score for ``tokens`` of a cell, by simulation.
 
-    A search generates what no other has drawn. Its PRM reads each token about once that it has not
-    read in another search.
+    A search generates what no earlier one of its policy has drawn. Its PRM reads each token about
+    once that it has not read in another search.
     """
     if cell.kind == "searches":
         of_prms = _new_tokens(cell.method, cell.budget)
@@ -455,11 +463,13 @@ class _Measured:
             for key in self._corrected_by(cell):
                 sums[key][0] += seconds
                 sums[key][1] += self._reckoned(cell, *computed).likely
-        self._correction = {key: real / ours for key, (real, ours) in sums.items() if ours}
+        self._correction = {
+            key: recorded / reckoned for key, (recorded, reckoned) in sums.items() if reckoned
+        }
         self._sharing = {
-            key: (generated / ours, scored / ours_scored)
-            for key, (generated, scored, ours, ours_scored) in drawn.items()
-            if ours and ours_scored
+            key: (generated / to_generate, scored / to_score)
+            for key, (generated, scored, to_generate, to_score) in drawn.items()
+            if to_generate and to_score
         }
 
     def tokens(self, cell: Cell, ranks: _Ranks, tokens: int) -> tuple[int, int, bool]:
@@ -479,14 +489,14 @@ class _Measured:
 
     @staticmethod
     def _sharers(cell: Cell) -> Iterator[tuple[object, ...]]:
-        """Searches that have as much in common as this one, the likest first."""
+        """Groups of searches that have as much in common as this one, the likest first."""
         yield cell.task, cell.policy, cell.prm, cell.method
         yield cell.policy, cell.prm, cell.method
         yield (cell.policy,)
 
     def seconds(self, cell: Cell, generated: int, scored: int) -> tuple[Range, bool]:
-        """Run time of what a cell lacks, without loading models [s]; whether units of its models
-        say so, who leave no range."""
+        """Run time [s] of what a cell lacks, without loading models; whether units of its models
+        say so, which leave no range."""
         for key in self._keys(cell):
             if key in self._per_token:
                 seconds = self._per_token[key] * (generated + scored)
@@ -500,12 +510,15 @@ class _Measured:
         return reckoned * self._correction.get(of_engine, 1.0), False
 
     def _keys(self, cell: Cell) -> Iterator[tuple[object, ...]]:
+        """Groups of cells that take as long per token as this one, the likest first."""
         of_models = (cell.kind, cell.policy, cell.prm)
         yield (*of_models, cell.method, cell.budget, cell.task)
         yield (*of_models, cell.method)
         yield of_models
 
     def _corrected_by(self, cell: Cell) -> Iterator[tuple[object, ...]]:
+        """Groups of cells whose rates are off by the same factor: of each of its models, then of
+        the kind of engine."""
         for entry in _models(self._study, cell):
             yield cell.kind, entry.name, self._on_gpu(cell)
         yield (self._on_gpu(cell),)
@@ -568,7 +581,10 @@ _BY = {
 
 
 def describe(planned: Plan, by: str) -> str:
-    """A plan for people: one line a policy (and task), a job or a cell, then the totals."""
+    """A plan for people: a line for each group of cells, then items and totals.
+
+    ``by``: "policy" (of a task), "job" (task, policy and PRM) or "cell".
+    """
     cells_ = planned.cells
     lines = (
         cells_.group_by(_BY[by], maintain_order=True)
@@ -679,7 +695,7 @@ def _assumed(planned: Plan) -> Iterator[str]:
 
 
 def price(planned: Plan) -> str:
-    """What is to do, in which time and in how much disk space: three lines for people."""
+    """What is left to do, in which time and in how much disk space: three lines for people."""
     return "\n".join(islice(_totals(planned), 3))
 
 

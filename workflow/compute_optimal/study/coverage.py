@@ -32,21 +32,29 @@ COVERAGE = Columns(
 
 
 class Stock:
-    """What is stored of each spec, looked up once."""
+    """What is stored of each spec, looked up once.
+
+    Its methods raise ``StudyError`` where stored parts cannot be read or are not those of their
+    manifest.
+    """
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
         self._present: dict[str, pl.DataFrame] = {}
 
     def of(self, cell: Cell) -> pl.DataFrame:
-        """Keys of the stored units of a cell's spec; of samples with their tokens."""
+        """Keys of the stored units of a cell's spec, of samples with ``n_tokens``; one row a
+        unit."""
         key = digest(cell.spec)
         if key not in self._present:
             self._present[key] = units.stored(self._storage.store, cell.spec, _counted(cell))
         return self._present[key]
 
     def costs(self, cell: Cell) -> pl.DataFrame:
-        """What each stored unit of a cell's spec cost (``units.costs``), every byte checked."""
+        """What each stored unit of a cell's spec cost (``units.costs``), every byte checked.
+
+        Raises ``StudyError`` for any damaged byte too.
+        """
         counted = _counted(cell)
         rows = units.costs(self._storage.store, cell.spec, also=counted)
         # The keys were read as well.
@@ -67,8 +75,10 @@ def coverage(
 ) -> pl.DataFrame:
     """A table of ``COVERAGE`` for the cells of the ``grid`` (default: the study's), in its order.
 
-    Tokens are estimated from what is stored of the same policy. Reads keys, no texts; needs no
-    network and no model. ``stock`` spares reading the same again for other cells of a study.
+    Tokens of a solution are the mean of the stored samples of the same task and policy, else those
+    that the registry says. Reads keys, no texts; needs no network and no model. ``stock`` spares
+    reading the same again for other cells of a study. Raises ``StudyError`` as ``Stock`` does, and
+    where the facts about problems are damaged.
     """
     storage = storage or Storage.of(study)
     stock = stock or Stock(storage)
@@ -76,29 +86,29 @@ def coverage(
     rows = []
     solution_tokens: dict[tuple[str, str], float] = {}
     for cell in grid or Grid(study):
-        known = facts[cell.task]
+        problems = facts[cell.task]
         limit = study.problems or study.task(cell.task).n_problems
-        n_problems = limit if known is None else known.height
+        n_problems = limit if problems is None else problems.height
         present = stock.of(cell)
         stored, tokens = 0, None
         if not present.is_empty():
             present = present.filter(pl.col(units.NUMBERS[cell.kind]) < cell.n_units)
-            if known is not None:
+            if problems is not None:
                 present = present.filter(
-                    pl.col("problem_hash").is_in(known["problem_hash"].implode())
+                    pl.col("problem_hash").is_in(problems["problem_hash"].implode())
                 )
             stored = present.height
             tokens = present["n_tokens"].mean() if cell.kind == "samples" else None
         if cell.kind == "samples" and isinstance(tokens, float):
             solution_tokens[cell.task, cell.policy] = tokens
         needed = n_problems * cell.n_units
-        each = solution_tokens.get(
+        row_tokens = solution_tokens.get(
             (cell.task, cell.policy), float(study.policy(cell.policy).solution_tokens)
         )
         missing = max(0, needed - stored)
         if cell.kind == "searches":
             # ASSUME: a search generates about what N independent samples would.
-            each *= cell.budget / cell.n_units
+            row_tokens *= cell.budget / cell.n_units
         rows.append(
             (
                 cell.task,
@@ -109,8 +119,8 @@ def coverage(
                 "missing" if stored == 0 else "partial" if missing else "stored",
                 stored,
                 needed,
-                each,
-                round(missing * each),
+                row_tokens,
+                round(missing * row_tokens),
             )
         )
     return pl.DataFrame(

@@ -9,5 +9,8 @@ from compute_optimal.study.requests import StudyDescription
 
 
 def describe_study(request: StudyDescription, output: Path) -> None:
-    """The rule of this name. ``config.described_study`` reads what it writes."""
+    """The rule of this name: its request as JSON. ``config.described_study`` reads what it writes.
+
+    Raises ``StudyError`` where the file cannot be written.
+    """
     write_description(request.model_dump(), output)

@@ -19,7 +19,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Repository:
-    """A model or data set on the hub; ``name`` is what this study calls it."""
+    """A model or data set on the hub; ``name`` is what this study calls it, ``revision`` None the
+    main branch."""
 
     name: str
     hub_id: str
@@ -29,7 +30,7 @@ class Repository:
 
     @property
     def address(self) -> str:
-        """Where a person finds it."""
+        """The address of its page."""
         folder = "datasets/" if self.kind == "dataset" else ""
         return f"https://huggingface.co/{folder}{self.hub_id}"
 
@@ -37,8 +38,8 @@ class Repository:
 def require_room(
     name: str, n_bytes: int, folder: Path | None = None, *, cure: str | None = None
 ) -> None:
-    """Raise ``StudyError`` where a folder, the hub's cache unless given, lacks room for so much and
-    a GiB that stays free."""
+    """Raise ``StudyError`` where the disk of a folder (by default the hub's cache) has less free
+    than ``n_bytes`` and a GiB that stays free. ``name``: of what needs the room."""
     from huggingface_hub import constants
 
     place = folder or Path(constants.HF_HUB_CACHE)
@@ -54,8 +55,11 @@ def require_room(
 
 
 def ask(repository: Repository, call: Callable[[], T]) -> T:
-    """Call the hub about ``repository``. Raises ``StudyError`` for whatever it refuses, or where it
-    cannot be reached."""
+    """What ``call``, which asks the hub about ``repository``, returns.
+
+    Raises ``StudyError`` where the hub refuses or cannot be reached, where the disk fails, and for
+    a gated repository without a token before anything is asked.
+    """
     from huggingface_hub import errors, get_token
 
     name, where = repository.name, repository.address

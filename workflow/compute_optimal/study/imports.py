@@ -16,7 +16,8 @@ _BESIDE = (".html", ".css", ".js")
 
 
 def modules_behind(names: Iterable[str]) -> dict[str, SourceFile]:
-    """The modules ``names`` and all of this package that these may import, in functions too."""
+    """The modules ``names`` and all of this package that these may import, in functions too, by
+    name. ``names``: of modules of this package, in full."""
     modules: dict[str, SourceFile] = {}
     waiting = set(names)
     while waiting:
@@ -31,7 +32,12 @@ def modules_behind(names: Iterable[str]) -> dict[str, SourceFile]:
 
 
 class SourceFile:
-    """One module: what it imports of this package, and the files that its texts name."""
+    """One module: what it imports of this package, and the files that its texts name.
+
+    ``file``: its source. ``imports``: names of modules. ``beside``: pages, styles and scripts in
+    its folder. ``statements``: files of ``workflow/sql`` that it names with their suffix.
+    ``queries``: those that it names as queries are.
+    """
 
     def __init__(self, name: str) -> None:
         path = _ROOT.joinpath(*name.split("."))
@@ -53,7 +59,8 @@ class SourceFile:
 
 
 def _texts(tree: ast.AST) -> set[str]:
-    """All texts in a tree. Every start of Snakemake asks, and ``ast.walk`` is slower."""
+    """All constants in a tree that are texts. Run at every start of Snakemake; ``ast.walk`` is
+    slower."""
     texts = set()
     waiting = [tree]
     while waiting:
@@ -77,7 +84,8 @@ def source_file(name: str) -> SourceFile:
 
 
 def _queries_named(text: str) -> Iterator[Path]:
-    """A query by its name, a file of the folder of queries, or all of one below it ("claims/")."""
+    """The files of queries that a text names: a query, with or without its suffix, or all of a
+    folder of queries ("claims/")."""
     if text in _all_queries():
         yield _SQL / f"{text}.sql"
     elif text.endswith(".sql") and text.removesuffix(".sql") in _all_queries():
@@ -94,7 +102,8 @@ def _all_queries() -> frozenset[str]:
 
 
 def imported_names(tree: ast.AST, *, in_function: bool = False) -> Iterator[str]:
-    """Every name that is imported, but for type checkers; attributes of a module among them."""
+    """Every name that is imported, attributes of a module among them; not what type checkers alone
+    import, nor engines in functions."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.expr):
             # Most of a tree, and nothing is imported in an expression.

@@ -138,13 +138,15 @@ def lock_models(study: Study, *, api: HubApi | None = None) -> dict[str, LockEnt
 
 
 def lock_study(study: Study) -> list[str]:
-    """The command ``lock``: ``lock_models``, and what it added."""
+    """The command ``lock``: ``lock_models``, and what it added. Raises ``StudyError`` as it
+    does."""
     added = lock_models(study).keys() - study.lock.keys()
     return [f"{study.lock_file}: {', '.join(sorted(added)) or 'nothing'} added"]
 
 
 def refuse_unlocked(study: Study, used: Collection[str]) -> None:
-    """Raise ``StudyError`` naming every model of ``study``, of the ``used``, that nothing pins."""
+    """Raise ``StudyError`` naming every model of ``study``, of the names in ``used``, that nothing
+    pins, or one whose lock contradicts the registry."""
     entries = [*map(study.policy, study.policies), *map(study.prm, study.prms)]
     missing = [
         entry.name for entry in entries if entry.name in used and _pinned(entry, study.lock) is None
@@ -162,9 +164,9 @@ def install_models(study: Study, trained: Path) -> list[str]:
     """Put freshly trained folders in the place of those that the registry names, and lock them.
 
     ``trained`` holds one folder a model, by name; models of the study without one, and those from
-    the hub, are left alone.
-    Returns one line a model: whether its content changed. What was stored for a model that
-    changed stays in the store, but belongs to the old one.
+    the hub, are left alone. Returns one line a model: whether its content changed. What was stored
+    for a model that changed stays in the store, but belongs to the old one. Raises ``StudyError``
+    for a folder that holds no whole model.
     """
     lock, report = dict(study.lock), []
     entries = [*map(study.policy, study.policies), *map(study.prm, study.prms)]
@@ -185,7 +187,8 @@ def install_models(study: Study, trained: Path) -> list[str]:
 
 
 def folder_sha256(folder: Path) -> str:
-    """Hash of the names and contents of the model files of a folder; other files do not count.
+    """Hexadecimal sha256 of the names and contents of the model files of a folder; other files do
+    not count.
 
     Raises ``StudyError`` where the folder is missing or holds no whole model.
     """
@@ -198,7 +201,7 @@ def folder_sha256(folder: Path) -> str:
 
 
 def is_model_file(name: str) -> bool:
-    """Whether a file of a model folder is one that a model consists of here."""
+    """Whether a file (by its path in a model folder) is one that a model consists of here."""
     return "/" not in name and any(fnmatchcase(name, pattern) for pattern in MODEL_FILES)
 
 

@@ -1,7 +1,9 @@
 """What the Snakefile asks: targets, inputs, and the one parameter of each rule.
 
 Reads configuration and the keys of the store only, so that a DAG is built in seconds and without
-torch or vLLM. Methods that take ``wildcards`` are input or params functions of rules.
+torch or vLLM. Methods that take ``wildcards`` are functions of rules: of their inputs, params,
+threads or resources. Paths are relative to the repository's root. Whatever asks the store raises
+``StudyError`` as ``coverage`` does.
 """
 
 from __future__ import annotations
@@ -147,7 +149,8 @@ class StudyPlan:
 
     @property
     def storage(self) -> str:
-        """Options of the commands that say where things lie.
+        """Options of the commands that say where things lie and what may be generated, as one text
+        for the shell.
 
         Handed over as a resource, because a changed resource reruns nothing and a parameter would.
         """
@@ -170,9 +173,10 @@ class StudyPlan:
     def announce(self, *, runs_here: bool = True) -> None:
         """Say what is worth knowing before any job starts, or refuse to start.
 
-        What is not stored is first looked for in the study's remotes. Raises ``StudyError`` for a
-        study that may not generate what it lacks, whose models are not locked, or that cannot:
-        ``runs_here`` says that jobs run in this environment.
+        What is not stored is first looked for in the study's remotes. Raises ``StudyError`` for
+        claims that cannot be read, a remote that cannot be reached, and a study that may not
+        generate what it lacks, has no engine to (where ``runs_here`` says that jobs run in this
+        environment), or whose models are not locked.
         """
         for warning in self.study.warnings:
             print(f"note: {warning}", file=sys.stderr)
@@ -254,7 +258,7 @@ class StudyPlan:
         return frozenset((cell.task, cell.policy) for cell in pools if cell.pool == "evaluation")
 
     def _checked(self, task: str) -> list[str]:
-        """Policies with such a pool on a task."""
+        """Policies with a pool on a task whose steps could be checked."""
         return [policy for policy in self.study.policies if (task, policy) in self._pooled]
 
     # --- targets and inputs --------------------------------------------------------------------
@@ -328,7 +332,7 @@ class StudyPlan:
 
     @cached_property
     def estimate_tables(self) -> list[str]:
-        """What is judged and estimated of every (task, policy)."""
+        """Answers and estimates of every (task, policy); of adopted rollouts, of every task."""
         files = []
         for origin, task, policy in self._judged:
             folder, request = f"{origin}/{task}/{policy}", self._estimates(origin, task, policy)
@@ -457,7 +461,8 @@ class StudyPlan:
         return f"{self.results}/models/{BASES[wildcards.micro_base].start}"
 
     def micro_prm_inputs(self, wildcards: Wildcards) -> list[str]:
-        """What a PRM grows from, and the policies whose solutions it is trained on."""
+        """The model that a PRM is trained from, and the policies whose solutions it is trained
+        on."""
         recipe = PRMS[wildcards.micro_prm]
         names = dict.fromkeys((recipe.base, *recipe.rollout_policies))
         return [f"{self.results}/models/{name}" for name in names]
@@ -519,15 +524,16 @@ class StudyPlan:
         return lambda wildcards: int(self._has_work(kind, wildcards))
 
     def gpus(self, kind: Kind) -> Callable[[Wildcards], int]:
-        """Resource ``gpu``: GPUs of a job, by the size of its models."""
+        """Resource ``gpu``: GPUs of a job, by the size of its models; 0 where all is stored."""
         return lambda wildcards: self._resources(kind, wildcards).gpus
 
     def memory(self, kind: Kind) -> Callable[[Wildcards, int], int]:
-        """Resource ``mem_mb``: memory of the machine for a job, more with every attempt."""
+        """Resource ``mem_mb``: memory of the machine for a job [MB], more with every attempt."""
         return lambda wildcards, attempt: attempt * self._resources(kind, wildcards).memory_mb
 
     def minutes(self, kind: Kind) -> Callable[[Wildcards, int], int]:
-        """Resource ``runtime``: time limit of a job, later with every attempt."""
+        """Resource ``runtime``: time limit of a job [min], later with every attempt, at most a
+        day."""
         return lambda wildcards, attempt: min(
             LONGEST_MINUTES, attempt * self._resources(kind, wildcards).minutes
         )
@@ -548,7 +554,7 @@ class StudyPlan:
 
     @cached_property
     def _rows_of(self) -> dict[Job, list[int]]:
-        """Which rows of the plan a job fills; all shards of a job fill the same."""
+        """Numbers of the rows of the plan that a job fills; all shards of a job fill the same."""
         rows: dict[Job, list[int]] = {}
         for row, cell in enumerate(self._grid):
             rows.setdefault(cell.job, []).append(row)
@@ -573,7 +579,8 @@ class StudyPlan:
     # --- shards of large cells -----------------------------------------------------------------
 
     def shards(self, kind: Kind) -> Callable[[Wildcards], list[str]]:
-        """Receipts of the shards that a job is split into; none for a job that is not."""
+        """Input of the rules of this zone: receipts of the shards that a job is split into; none
+        for a job that is not."""
 
         def receipts(wildcards: Wildcards) -> list[str]:
             n_shards = self._n_shards(kind, wildcards)
@@ -589,7 +596,7 @@ class StudyPlan:
         return receipts
 
     def _n_shards(self, kind: Kind, wildcards: Wildcards) -> int:
-        """Jobs that a cell's problems are split over: ``samples_per_job`` bounds each; without it
+        """Jobs that a job's problems are split over: ``samples_per_job`` bounds each; without it
         the price does, where several GPUs are to have work.
 
         A function of the configuration and the number of GPUs alone, so that the graph stays the
@@ -733,11 +740,11 @@ class StudyPlan:
         return {"scored": in_part} if in_part else {}
 
     def _database(self) -> StudyDescription:
-        # What says nothing is no part of a study's content: keys that are empty unless a study
-        # varies leave the digests of all others as they are.
+        # Keys that are empty unless a study varies are left out where they are: the digests of
+        # studies that do not vary stay as they were.
         varying = ("prm_search_budgets", "overrides", "needed_for", "items")
-        unsaid = {key for key in varying if not self._says(key)}
-        study = self.study.model_dump(mode="json", exclude=RUN_TIME_KEYS | unsaid)
+        empty = {key for key in varying if not getattr(self.study, key)}
+        study = self.study.model_dump(mode="json", exclude=RUN_TIME_KEYS | empty)
         adopted = [collection.entry for collection in self.collections]
         entries = [
             *(self.study.task(name) for name in self.tasks),
@@ -756,18 +763,16 @@ class StudyPlan:
             tables=[*self.problem_tables, *self.estimate_tables, *self.ability_tables],
         )
 
-    def _says(self, key: str) -> bool:
-        return bool(getattr(self.study, key))
-
     @property
     def code_records(self) -> list[str]:
-        """``code`` of every command. They must be targets themselves, as ``description`` is."""
+        """``code`` of every command in ``FUNCTIONS``. They must be targets themselves, as
+        ``description`` is."""
         return [self.code(verb) for verb in FUNCTIONS]
 
     def code(self, verb: str) -> str:
-        """The record of the code of a rule's command, an input of that rule: changed code is a
-        missing file, also where Snakemake's own records are gone. The files of the code as inputs
-        would be read anew for every output.
+        """The record of the code of a rule's command (a key of ``FUNCTIONS``), an input of that
+        rule: changed code is a missing file, also where Snakemake's own records are gone. The files
+        of the code as inputs would be read anew for every output.
 
         The rules of the generate zone have none on purpose: there, only the spec counts.
         """

@@ -1,8 +1,9 @@
-"""What the plan asks of each command: one model a rule, the same on both sides.
+"""What the plan asks of each command: the models of its parameter, the same on both sides.
 
 The canonical JSON of a request is its rule's one parameter, and its digest is part of the names of
-the files that the rule makes. Fields are what they are called in that JSON: a new one, or another
-name, makes all behind it anew. The specs in it stay as ``cells`` makes them.
+the files that the rule makes (but for models, whose folders are named by their recipes). Fields are
+what they are called in that JSON: a new one that is set, or another name, makes all behind it anew.
+The specs in it stay as ``cells`` makes them.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class _Asked(BaseModel):
 
     @property
     def digest(self) -> str:
-        """What names of files carry."""
+        """First 12 hexadecimal digits of the sha256 of its text, as names of files carry them."""
         return digest(self._content)
 
 
@@ -85,14 +86,17 @@ class OfShards(OnTask):
 
 
 class PoolPart(_Part):
-    """A pool: its spec, and its samples a problem."""
+    """A pool: its spec, and ``n`` samples a problem."""
 
     n: int
     spec: Spec
 
 
 class SearchPart(_Part):
-    """Searches of one spec: DVTS as so many subtrees a problem, beam search as one."""
+    """Searches of one spec: DVTS as so many ``subtrees`` a problem, beam search as one.
+
+    ``budget``: N of a beam search, the largest N for DVTS.
+    """
 
     method: str
     budget: int
@@ -129,7 +133,7 @@ class PrmSearchPart(SearchPart):
 
 
 class Graded(OnTask):
-    """Answers are graded by these versions of the graders, within ``seconds`` a comparison."""
+    """Answers are graded by these versions of the graders, within ``seconds`` [s] a comparison."""
 
     grader: str
     other_graders: tuple[str, ...]
@@ -145,7 +149,8 @@ class RunAnswersRequest(Graded):
 
 
 class AdoptedAnswersRequest(Graded):
-    """``grade_answers`` of all that is adopted on a task: specs by policy."""
+    """``grade_answers`` of all that is adopted on a task: specs of collections by policy, as the
+    study names it."""
 
     collections: Mapping[str, Spec]
 
@@ -154,7 +159,8 @@ AnswersRequest = RunAnswersRequest | AdoptedAnswersRequest
 
 
 class ChecksRequest(OnTask):
-    """``check_steps``: ``n`` samples a problem of a policy, and what its searches pruned."""
+    """``check_steps``: the first ``n`` samples a problem of a policy's evaluation pool (its spec:
+    ``samples``), and what its searches pruned."""
 
     policy: str
     n: int
@@ -167,7 +173,7 @@ class ChecksRequest(OnTask):
 
 @dataclass(frozen=True)
 class AbilitySettings:
-    """How intervals are made; see ``config.Statistics``."""
+    """How intervals are made; see ``config.Statistics``. ``confidence``: from 0 to 1."""
 
     replicates: int
     confidence: float
@@ -175,8 +181,8 @@ class AbilitySettings:
 
 
 class ExaminationRequest(Request):
-    """``examine_prms`` on one task: the digest of each policy's checked steps, and the specs of
-    the scores by PRM and policy."""
+    """``examine_prms`` on one task: by policy the digest of the ``ChecksRequest`` that its steps
+    were checked for, and the specs of the scores by PRM and policy."""
 
     task: str
     checks: Mapping[str, str]
@@ -186,7 +192,10 @@ class ExaminationRequest(Request):
 
 @dataclass(frozen=True)
 class EstimateSettings:
-    """The statistical settings of a study; see ``config.Statistics`` and ``config.Difficulty``."""
+    """The settings that estimates depend on; see the keys of ``config.Study``.
+
+    ``easy`` and ``medium`` are Pass@1 from 0 to 1, ``confidence`` a level from 0 to 1.
+    """
 
     budgets: Sequence[int]
     beam_width: int
@@ -199,7 +208,7 @@ class EstimateSettings:
 
 
 class PolicyPart(_Part):
-    """What estimates ask about a policy, as the study names it."""
+    """What estimates ask about a policy, which is called as the study names it."""
 
     policy: str
     n_parameters: int | None
@@ -207,7 +216,8 @@ class PolicyPart(_Part):
 
 
 class AdoptedScores(_Part):
-    """The collection whose samples one PRM scored; no PRM scored none."""
+    """The spec of an adopted collection and the PRM that guided or scored it; None where none
+    did."""
 
     prm: str | None
     spec: Spec
@@ -220,7 +230,7 @@ class AdoptedPolicyPart(PolicyPart):
 
 
 class Estimated(Request):
-    """Estimates from the answers of the request with this digest."""
+    """Estimates from the answers of the request with the digest ``answers``."""
 
     answers: str
     task: str
@@ -245,8 +255,8 @@ EstimatesRequest = RunEstimatesRequest | AdoptedEstimatesRequest
 
 
 class StudyDescription(Request):
-    """``describe_study``: the study, the registry entries that it names, and the tables whose names
-    change with anything else that goes into its database."""
+    """``describe_study``: the study, the registry entries that it names, and the paths of the
+    tables in its database, which change with anything else that goes into it."""
 
     study: Mapping[str, Any]
     entries: Sequence[Mapping[str, Any]]
@@ -307,7 +317,10 @@ _OF_VERB: dict[str, Any] = {
 
 
 def parsed(verb: str, text: str) -> Any:
-    """The request of a command. Raises ``StudyError`` for a text that is no request of it."""
+    """The request of a command that takes one (``verb``), from its JSON.
+
+    Raises ``StudyError`` for a text that is no request of it.
+    """
     try:
         return TypeAdapter(_OF_VERB[verb]).validate_json(text)
     except pydantic.ValidationError as error:

@@ -23,9 +23,9 @@ from compute_optimal.study.cost import LOAD_SECONDS, Plan, describe, plan
 
 LOAD_HOURS = LOAD_SECONDS / 3600
 SHARE_OF_WHOLE = 1 / 16
-"""A job takes no more than this share of the time that all work takes on all GPUs."""
+"""A job that takes more than this share of the time that all work takes on all GPUs is split."""
 LEAST_LOADS = 10
-"""A shard computes for so many times as long as it loads its models."""
+"""A job that computes for less than so many times as long as it loads its models is not split."""
 N_ORDERS = 20
 """Random orders of ready jobs over which a schedule is averaged."""
 
@@ -56,7 +56,8 @@ class Schedule:
 
 
 def prices(grid: Iterable[Cell], planned: Plan) -> dict[Job, Price]:
-    """Price of every job of a plan's grid that has something to do on a GPU."""
+    """Price of every job that has something to do on a GPU. ``grid``: the cells of ``planned``, in
+    its order."""
     by_job: dict[Job, Price] = {}
     columns = planned.cells.select("hours", "gpus").iter_rows()
     for cell, (hours, gpus) in zip(grid, columns, strict=True):
@@ -66,7 +67,7 @@ def prices(grid: Iterable[Cell], planned: Plan) -> dict[Job, Price]:
 
 
 def whole_prices(study: Study) -> dict[Job, Price]:
-    """Prices of all jobs as if nothing were stored or measured: a function of the study alone.
+    """Prices of all jobs on the study's hardware as if nothing were stored or measured.
 
     What is split by them stays as it is while results come in.
     """
@@ -75,7 +76,8 @@ def whole_prices(study: Study) -> dict[Job, Price]:
 
 
 def shard_counts(study: Study, n_gpus: int) -> dict[Job, int]:
-    """How many shards each large job is split into, so that all of ``n_gpus`` GPUs have work."""
+    """How many shards each job that needs GPUs is split into (1: whole), so that all of ``n_gpus``
+    have work."""
     limits = {task: study.problems or study.task(task).n_problems for task in study.tasks}
     return split(whole_prices(study), n_gpus, limits)
 
@@ -83,10 +85,12 @@ def shard_counts(study: Study, n_gpus: int) -> dict[Job, int]:
 def split(
     priced: Mapping[Job, Price], n_gpus: int, n_problems: Mapping[str, int]
 ) -> dict[Job, int]:
-    """The rule: a shard takes at most ``SHARE_OF_WHOLE`` of the time that all jobs take on all
-    GPUs, and at least ``LEAST_LOADS`` times what it takes to load its models.
+    """The rule: shards of a job, by the longest that one may take.
 
-    A problem is never divided, and on one GPU nothing is.
+    That is ``SHARE_OF_WHOLE`` of the time that all jobs take on all GPUs, or ``LEAST_LOADS`` times
+    what it takes to load the models, whichever is more; a job that takes longer becomes equal
+    shards, each more than half as long. ``n_problems``, by task, bounds their number: a problem is
+    never divided. On one GPU nothing is.
     """
     if n_gpus < 2:
         return dict.fromkeys(priced, 1)
@@ -101,7 +105,7 @@ def split(
 def simulated(
     priced: Mapping[Job, Price], shards: Mapping[Job, int], n_gpus: int, n_orders: int = N_ORDERS
 ) -> Schedule:
-    """Run all jobs on ``n_gpus`` GPUs, in ``n_orders`` random orders, always the same ones.
+    """Jobs on ``n_gpus`` GPUs, simulated in ``n_orders`` random orders, always the same ones.
 
     Scores of a pool wait for its samples, all shards of them; searches wait for nothing.
     """
@@ -115,10 +119,10 @@ def simulated(
         for job in fitting
         if job.kind == "step_scores"
     }
-    chance = random.Random(0)
+    generator = random.Random(0)
     work = sum(node.hours * node.gpus for node in nodes)
     spans = [
-        _makespan(chance.sample(nodes, len(nodes)), waits_for, n_gpus) for _ in range(n_orders)
+        _makespan(generator.sample(nodes, len(nodes)), waits_for, n_gpus) for _ in range(n_orders)
     ]
     shares = [work / (n_gpus * span) if span else 0.0 for span in spans]
     return Schedule(
@@ -136,10 +140,8 @@ class _Node:
 
 
 def _makespan(nodes: Sequence[_Node], waits_for: Mapping[Job, Job], n_gpus: int) -> float:
-    """Time at which the last of the ``nodes`` ends when those that are ready start in their order.
-
-    Loading takes ``LOAD_HOURS`` of each.
-    """
+    """Time [h] at which the last of the ``nodes`` ends when those that are ready start in their
+    order. Each loads for ``LOAD_HOURS`` first."""
     unfinished: dict[Job, int] = {}
     for node in nodes:
         unfinished[node.job] = unfinished.get(node.job, 0) + 1
@@ -166,7 +168,8 @@ def _makespan(nodes: Sequence[_Node], waits_for: Mapping[Job, Job], n_gpus: int)
 
 
 def busy_lines(study: Study, planned: Plan, sizes: Sequence[int] = (1, 4, 8)) -> list[str]:
-    """What a plan says of its jobs on machines of several ``sizes``, a line each, for people."""
+    """What a plan says of its jobs on machines of several ``sizes`` [GPUs], a line each, for
+    people; none where nothing needs a GPU."""
     priced = prices(Grid(study), planned)
     if not priced:
         return []
@@ -185,7 +188,8 @@ def busy_lines(study: Study, planned: Plan, sizes: Sequence[int] = (1, 4, 8)) ->
 
 
 def plan_study(study: Study, hardware: str | None, by: str, output: Path | None) -> Iterator[str]:
-    """The command ``plan``: a table, how busy GPUs would be, every cell as CSV in ``output``."""
+    """The command ``plan``: a table (``cost.describe``), how busy GPUs would be, every cell as CSV
+    in ``output``. Raises ``StudyError`` for unknown ``hardware``, and as ``cost.plan`` does."""
     planned = plan(study, *hardware_named(study, hardware))
     yield describe(planned, by)
     yield from busy_lines(study, planned)

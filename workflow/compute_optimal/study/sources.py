@@ -21,10 +21,12 @@ _QUERIES = f"{PACKAGE.name}.present.query"
 
 
 def sources_of(verb: str, notebooks: Iterable[Path] = ()) -> list[Path]:
-    """Files that the command ``verb`` depends on, and those behind the cells of ``notebooks``.
+    """Files that the command ``verb`` depends on, and those behind the cells of ``notebooks``,
+    sorted.
 
-    Modules of this package that it may import, over any number of others, in functions too; and
-    files that these name: pages, styles and scripts beside them, queries.
+    ``verb``: a key of ``commands.FUNCTIONS``. Modules of this package that it may import, over any
+    number of others, in functions too (engines alone are left out there); and files that these
+    name: pages, styles and scripts beside them, queries.
     """
     names = {FUNCTIONS[verb].partition(":")[0]}
     for notebook in notebooks:
@@ -39,7 +41,8 @@ def sources_of(verb: str, notebooks: Iterable[Path] = ()) -> list[Path]:
 
 
 def digest_of(files: Iterable[Path]) -> str:
-    """Of the names and the contents of ``files``, all of the workflow; the same in every clone."""
+    """Hexadecimal sha256 of the names and the contents of ``files`` below ``workflow``, in their
+    order; the same in every clone."""
     lines = (f"{file.relative_to(PACKAGE.parent).as_posix()} {_digest(file)}\n" for file in files)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 

@@ -1,8 +1,8 @@
 """Identity: what determines the bytes of an intermediate result, and nothing else.
 
-A spec is a JSON object. Its canonical text (sorted keys, no spaces, no NaN) is the one parameter
-of an expensive rule, and its digest names the partition of the store that holds the result. Two
-specs are the same if and only if their canonical texts are.
+A spec is a JSON object. The digest of its canonical text (sorted keys, no spaces, no NaN) names the
+partition of the store that holds the result, and it stands in the request that is the one parameter
+of an expensive rule. Two specs are the same if and only if their canonical texts are.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ DIGEST_LENGTH = 12
 def canonical(spec: Spec) -> str:
     """The one text of a spec. Numbers keep their type: 2 and 2.0 are different specs.
 
-    Raises ``TypeError`` for values that JSON lacks and ``ValueError`` for NaN and infinities.
+    Raises ``TypeError`` for values that JSON lacks and ``ValueError`` for NaN and infinities: bugs,
+    not errors of a user.
     """
     return json.dumps(
         spec, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
