@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import polars as pl
 import pytest
@@ -21,7 +22,7 @@ from compute_optimal.study.config import (
     parse_study,
 )
 from compute_optimal.study.cost import describe, plan
-from compute_optimal.study.plan import StudyPlan
+from compute_optimal.study.plan import StudyPlan, Wildcards
 
 ROOT = Path(__file__).parents[2]
 BIG, SMALL = "Qwen2.5-7B-Instruct", "Qwen2.5-0.5B-Instruct"
@@ -106,6 +107,14 @@ def test_what_a_study_asks_of_rules_follows_the_grid() -> None:
     # A study that varies nothing asks for what it always did.
     plain = StudyPlan(parse_study(content()))._database().study
     assert not {"prm_search_budgets", "overrides", "needed_for", "items"} & plain.keys()
+
+
+def test_a_job_of_dvts_is_split_by_what_its_one_run_draws() -> None:
+    job = cast(Wildcards, SimpleNamespace(task="MATH-500", policy=SMALL, prm=FIRST))
+    asked = StudyPlan(parse_study(content(methods=["dvts"], samples_per_job=500 * 16)))
+    assert asked.shards("searches")(job) == []
+    asked = StudyPlan(parse_study(content(methods=["dvts"], samples_per_job=500 * 16 - 1)))
+    assert len(asked.shards("searches")(job)) == 2
 
 
 def test_single_prms_are_searched_with_at_budgets_of_their_own() -> None:

@@ -605,9 +605,8 @@ class StudyPlan:
         if self.study.samples_per_job is None:
             return self._shards_by_price.get(_job(kind, wildcards), 1)
         n_problems = self.study.problems or self.study.task(wildcards.task).n_problems
-        of_job = self._grid.of_job(_job(kind, wildcards))
-        searching = kind == "searches"
-        per_problem = sum(sum(cell.budgets) if searching else cell.n_units for cell in of_job)
+        # DVTS holds its smaller N: its one run draws as many samples as its largest.
+        per_problem = sum(cell.budget for cell in self._grid.of_job(_job(kind, wildcards)))
         shards = math.ceil(n_problems * per_problem / self.study.samples_per_job)
         return max(1, min(n_problems, shards))
 

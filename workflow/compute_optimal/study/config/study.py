@@ -230,8 +230,9 @@ class Study(Checked):
         default=None,
         gt=0,
         le=10**9,
-        description="Cells with more samples than this are split, by problems, into jobs of their "
-        "own; null splits none [samples]",
+        description="Jobs of more samples than this (of all pools, or all searches, that one makes) "
+        "are split by problems; null splits none, but by price where there are several GPUs "
+        "[samples]",
     )
     hardware: str | None = Field(
         default=None,
