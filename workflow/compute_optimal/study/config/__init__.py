@@ -1,4 +1,4 @@
-"""Configuration: pydantic models are the one source of truth, and the only reader of YAML.
+"""Configuration: pydantic models are the one source of truth, and ``reading`` alone reads YAML.
 
 The JSON schemas that editors complete from and the tables of ``config/README.md`` are generated
 from the models by ``python -m compute_optimal.study.config``.

@@ -1,4 +1,4 @@
-"""Regenerate the configuration's schemas and reference tables; run in the repository's root."""
+"""Write the configuration's schemas and reference tables anew; run in the repository's root."""
 
 import sys
 from pathlib import Path

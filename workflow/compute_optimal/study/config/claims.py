@@ -26,8 +26,9 @@ class ClaimRule(Checked):
         default=0.0,
         ge=0,
         le=1_000_000,
-        description="How far above the reference the value must be; for equal, how far off it may "
-        "be [unit of the values; percentage points for accuracies]",
+        description="How far above the reference the value must be, for equal how far off it may "
+        "be, for rises and falls how steep the trend [unit of printed values; percentage points of "
+        "accuracies, % where measure is relative, for a trend per unit of x]",
     )
     across: Literal["mean", "each", "first"] = Field(
         default="mean",
@@ -47,8 +48,8 @@ class ClaimRule(Checked):
         default=1,
         ge=1,
         le=1_000_000,
-        description="Fewer cases with results leave the claim untested: 2 for one about both "
-        "benchmarks [count]",
+        description="Fewer cases with results on 10 problems or more leave the claim untested: 2 "
+        "for one about both benchmarks [count]",
     )
 
 
@@ -80,12 +81,11 @@ class Claim(Checked):
     )
     items: tuple[Line, ...] = Field(
         default=(),
-        description="Those of config/paper.yaml's items that it needs: what it would cost to test "
-        "it is what they cost",
+        description="Those of config/paper.yaml's items that it needs, whose price make plan says",
     )
 
     def complaints(self) -> Iterator[str]:
-        """Patterns can be read."""
+        """Parameters that are no regular expressions."""
         for key, value in self.parameters.items():
             try:
                 re.compile(str(value))

@@ -38,7 +38,8 @@ _TABLES: dict[str, type[BaseModel]] = {
 
 
 def documentation(root: Path) -> dict[Path, str]:
-    """Every generated file of the repository at ``root``: path -> the text it should have.
+    """The schemas and config/README.md of the repository at ``root``: path -> the text it should
+    have.
 
     Raises ``StudyError`` where config/README.md lacks the markers of a table.
     """
@@ -62,7 +63,8 @@ def documentation(root: Path) -> dict[Path, str]:
 
 
 def write_documentation(root: Path) -> list[Path]:
-    """Bring the generated files up to date; returns those that changed."""
+    """Bring the files of ``documentation`` up to date; returns those that changed. Raises
+    ``StudyError`` as it does."""
     changed = []
     for path, text in documentation(root).items():
         if not path.exists() or path.read_text(encoding="utf-8") != text:
@@ -96,17 +98,17 @@ def _rows(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, 
     for key, field in model.model_fields.items():
         if not prefix and key == "name" and model is not Study:
             continue
-        below = model_in(field.annotation)
+        nested = model_in(field.annotation)
         by_name = get_origin(field.annotation) is Mapping
-        if below is not None and not field.is_required() and not by_name:
-            yield from _rows(below, f"{prefix}{key}.")
+        if nested is not None and not field.is_required() and not by_name:
+            yield from _rows(nested, f"{prefix}{key}.")
             continue
         default = "required"
         if not field.is_required():
             default = f"`{json.dumps(field.get_default(call_default_factory=True), default=str)}`"
         yield prefix + key, _kind(schema["properties"][key]), default, field.description or ""
-        if below is not None and by_name:
-            yield from _rows(below, f"{prefix}{key}.NAME.")
+        if nested is not None and by_name:
+            yield from _rows(nested, f"{prefix}{key}.NAME.")
 
 
 def _kind(schema: dict[str, Any]) -> str:

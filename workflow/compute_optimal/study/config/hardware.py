@@ -1,4 +1,4 @@
-"""GPUs that a plan reckons with (``registry/hardware.yaml``)."""
+"""GPUs that a plan is made for (``hardware.yaml`` in the registry's folder)."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ def load_hardware(registry: Path) -> Mapping[str, HardwareEntry]:
 
 
 def hardware_named(study: Study, name: str | None = None) -> tuple[str, HardwareEntry]:
-    """The GPU called ``name``, or that which the study names, or the first of the table.
+    """The GPU called ``name``, by default the one that the study names, else the first of the
+    table: its name and its entry.
 
     Raises ``StudyError`` for an unknown name.
     """

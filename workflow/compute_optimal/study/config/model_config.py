@@ -21,10 +21,11 @@ _EXTENDING = ("yarn", "linear", "dynamic")
 
 
 def contradictions(entry: ModelEntry, folder: Path) -> list[tuple[str, str]]:
-    """What the entry says of the model in ``folder`` that its ``config.json`` denies.
+    """What the entry says of the model in ``folder`` that its ``config.json`` denies: for each,
+    what is wrong and what to do.
 
-    For each, what is wrong and what to do. Empty where there is no readable file, which whoever
-    opens the model reports, or where it is silent.
+    Empty where there is no readable file, which whoever opens the model reports, or where it does
+    not say.
     """
     try:
         config = json.loads((folder / "config.json").read_bytes())
@@ -55,7 +56,8 @@ def contradictions(entry: ModelEntry, folder: Path) -> list[tuple[str, str]]:
 
 
 def implied_parameters(config: Mapping[str, Any]) -> int | None:
-    """Parameters of a dense decoder of these dimensions; None for anything else.
+    """Parameters of a dense decoder of the dimensions in a ``config.json``, up to biases and norms;
+    None where a dimension is missing or there are experts.
 
     Embeddings, the output layer where there is one and it is not tied, and per layer four attention
     projections and the three of a gated MLP, as in Llama, Mistral and Qwen2.

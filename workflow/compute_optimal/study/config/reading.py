@@ -59,7 +59,7 @@ def _cut(text: str, longest: int) -> str:
 
 
 def nearest(name: str, known: Collection[str]) -> str | None:
-    """The known name that ``name`` was probably meant to be."""
+    """The known name that ``name`` was probably meant to be; None where none is like it."""
     by_lower = {option.lower(): option for option in known}
     if len(name) > 200:
         return None
@@ -254,14 +254,15 @@ def merged(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, A
     """``base`` with ``overrides`` laid over it, mappings within mappings merged."""
     result = dict(base)
     for key, value in overrides.items():
-        below = result.get(key)
-        both = isinstance(below, Mapping) and isinstance(value, Mapping)
-        result[key] = merged(below, value) if both else value  # type: ignore[arg-type]
+        present = result.get(key)
+        both = isinstance(present, Mapping) and isinstance(value, Mapping)
+        result[key] = merged(present, value) if both else value  # type: ignore[arg-type]
     return result
 
 
 def check_secrets(content: Mapping[str, Any], where: str) -> None:
-    """Refuse a file that holds what looks like a credential. Its value is never repeated."""
+    """Raise ``StudyError`` for a file that holds what looks like a credential, whose value is never
+    repeated."""
     refuse(
         [
             Finding(
@@ -291,7 +292,8 @@ def _leaves(content: Any, path: str = "", name: str = "") -> Iterator[tuple[str,
 def validated(
     model: type[Model], content: Mapping[str, Any], prefix: tuple[str, ...] = ()
 ) -> Model | list[Finding]:
-    """``content`` as a model, or everything that is wrong with it.
+    """``content`` as a model, or everything that is wrong with it, below keys that ``prefix`` leads
+    to.
 
     Values are checked strictly: "4" is no integer, 1 is no boolean.
     """
@@ -299,12 +301,12 @@ def validated(
         text = json.dumps(_with_text_keys(content), default=str)
         return model.model_validate_json(text, strict=True)
     except ValidationError as error:
-        every = error.errors(include_url=False)
-        wrong = {details["loc"] for details in every}
+        errors = error.errors(include_url=False)
+        wrong = {details["loc"] for details in errors}
         # Of a list whose items are wrong pydantic also says that it is too short without them.
         reported = [
             details
-            for details in every
+            for details in errors
             if details["type"] != "too_short"
             or not any(loc[:-1] == details["loc"] and loc != details["loc"] for loc in wrong)
         ]
@@ -312,7 +314,7 @@ def validated(
 
 
 def _with_text_keys(content: Any) -> Any:
-    # YAML allows a date or a list as a key; no key of ours is one, so it will be told as unknown.
+    # YAML allows numbers as keys; no key of ours is one, so they are reported as unknown.
     if isinstance(content, Mapping):
         return {str(key): _with_text_keys(value) for key, value in content.items()}
     return content
@@ -374,7 +376,8 @@ def _model_at(model: type[BaseModel], location: Iterable[str | int]) -> type[Bas
 
 
 def model_in(annotation: Any) -> type[BaseModel] | None:
-    """The model that values of a type are made of: itself, or items of a list or mapping."""
+    """The first model that a type mentions: itself, of a union, or of items of a list or mapping;
+    None without one."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     models = (model_in(argument) for argument in get_args(annotation))

@@ -37,7 +37,8 @@ MOST_PROBLEMS = 100_000
 LONGEST_CONTEXT = 100_000_000
 LONGEST_PROMPT = 100_000
 LARGEST_BUDGET = 1024
-"""Beyond it C(m, k) overflows (``statistics.combinatorics``), other estimators are needed."""
+"""Beyond it C(m, k) overflows (``analyse.statistics.combinatorics``), and other estimators would be
+needed."""
 
 
 def _one_line(text: str) -> str:
@@ -80,7 +81,8 @@ class Checked(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     def complaints(self) -> Iterator[str]:
-        """What is wrong between keys, each of which is right by itself: "what || what to do"."""
+        """What is wrong between keys, each of which is right by itself: "what || what to do", or
+        what alone."""
         yield from ()
 
     @model_validator(mode="after")
@@ -91,7 +93,8 @@ class Checked(BaseModel):
 
 
 class Entry(Checked):
-    """A named registry entry. The name is the entry's key in its file."""
+    """A named registry entry. The name is the entry's key in its file, which ``read_entries`` puts
+    in."""
 
     name: str = Field(pattern=NAME, max_length=100, description="Key of the entry")
     title: str = Field(
@@ -109,7 +112,7 @@ class Entry(Checked):
         return self
 
     def complaints(self) -> Iterator[str]:
-        """A title is one line."""
+        """A title of more than one line."""
         yield from super().complaints()
         if not self.title.isprintable():
             yield f"title {self.title!r} is not one line of text || take control characters out"
@@ -133,7 +136,7 @@ class ChainParameters(Checked):
     )
 
     def complaints(self) -> Iterator[str]:
-        """Operations and numbers in order."""
+        """Operations or numbers out of order, and another count of numbers than of problems."""
         if self.min_operations > self.max_operations:
             yield (
                 f"min_operations {self.min_operations} is over max_operations "
@@ -175,7 +178,7 @@ class TaskEntry(Entry):
     )
 
     def complaints(self) -> Iterator[str]:
-        """A task is generated or fetched."""
+        """A task that is neither generated nor fetched, or both."""
         yield from super().complaints()
         generated = self.kind == "arithmetic_chains"
         fetched_from = (self.url, self.sha256, self.file)
@@ -191,7 +194,8 @@ class TaskEntry(Entry):
 
 
 class Sampling(Checked):
-    """How solutions are drawn. The defaults are the paper's (section 4.1; run.sh:94-113)."""
+    """How solutions are drawn. The defaults are the paper's (section 4.1; scripts/run.sh:94-109 of
+    the official code)."""
 
     temperature: float = Field(
         default=0.7, ge=0, le=10, description="Temperature of pools and searches"
@@ -255,8 +259,9 @@ class ModelEntry(Entry):
         default=None,
         gt=0,
         le=1024,
-        description="GPUs that one copy is split over; null is the fewest of 80 GB of which its "
-        "weights fill less than half; no part of any result [count]",
+        description="GPUs that one copy is split over; null is the fewest of 80 GB, a power of "
+        "two, of which its weights fill at most half, and none for a small model in float32; no "
+        "part of any result [count]",
     )
     slots: int | None = Field(
         default=None,
@@ -289,7 +294,7 @@ class ModelEntry(Entry):
         return n_gpus
 
     def complaints(self) -> Iterator[str]:
-        """One source, and no more context than it was built for."""
+        """Two sources or none, and more context than it was built for."""
         yield from super().complaints()
         if (self.hub_id is None) == (self.path is None):
             yield "give either hub_id or path || keep one of the two"
@@ -321,7 +326,7 @@ class PolicyEntry(ModelEntry):
     )
 
     def complaints(self) -> Iterator[str]:
-        """Steps fit into solutions, and solutions into the context."""
+        """Steps longer than solutions, and solutions longer than the context."""
         yield from super().complaints()
         if self.sampling.max_tokens > self.context:
             yield (
@@ -430,7 +435,7 @@ class RolloutFile(Checked):
         default=1,
         gt=0,
         le=LARGEST_BUDGET,
-        description="Budget N of a search, answers of a problem else [samples]",
+        description="Budget N of a search, else the number of answers a problem [samples]",
     )
     repetition: int = Field(
         default=0,
@@ -443,7 +448,7 @@ class RolloutFile(Checked):
     )
 
     def complaints(self) -> Iterator[str]:
-        """A path stays within its repository."""
+        """A path that leads out of its repository."""
         yield from super().complaints()
         if ".." in self.path.split("/"):
             yield "the path leads out of the repository || write it from its root"
@@ -532,7 +537,7 @@ class AdoptedEntry(Entry):
     )
 
     def complaints(self) -> Iterator[str]:
-        """One origin, and one run a cell."""
+        """No origin or several, what an origin lacks, and one run that is named twice."""
         yield from super().complaints()
         at_commit = self.source is not None and self.commit is not None
         listing = (self.listing, self.folder, self.file, self.sha256)
@@ -596,7 +601,7 @@ class LockEntry(Checked):
     )
 
     def complaints(self) -> Iterator[str]:
-        """A commit or a hash."""
+        """A pin that is neither a commit nor a hash, or both."""
         hub, folder = (self.hub_id, self.revision), (self.path, self.sha256)
         if (all(hub), any(folder)) != (True, False) and (all(folder), any(hub)) != (True, False):
             yield "an entry holds hub_id and revision, or path and sha256"
@@ -699,7 +704,7 @@ def _lookup(entries: Mapping[str, T], name: str, kind: str) -> T:
 
 
 def load_registry(folder: Path) -> Registry:
-    """Read every registry file of ``folder``.
+    """Read every registry file of ``folder`` but ``hardware.yaml``.
 
     Raises ``StudyError`` for the first bad file, with all that is wrong in it.
     """
@@ -774,7 +779,7 @@ def load_registry(folder: Path) -> Registry:
 def load_lock(path: Path) -> LockFile:
     """The lock file: model name -> what pins it. Empty if there is no file yet.
 
-    Raises ``StudyError`` for a bad one.
+    Raises ``StudyError`` for a bad one, with all that is wrong in it.
     """
     content = read_mapping(path) if path.exists() else {}
     entries = {name: validated(LockEntry, entry, (name,)) for name, entry in content.items()}
@@ -784,7 +789,10 @@ def load_lock(path: Path) -> LockFile:
 
 
 def read_entries(path: Path, model: type[File]) -> File:
-    """A file of named entries; each is told its key as its name. Raises ``StudyError``."""
+    """A file of named entries, each with its key as its name.
+
+    Raises ``StudyError`` for what cannot be read, a secret, and all that is wrong in it.
+    """
     content = read_mapping(path)
     check_secrets(content, str(path))
     entries = [

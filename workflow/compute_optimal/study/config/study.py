@@ -103,7 +103,7 @@ class Aggregation(Checked):
 
 
 class Grading(Checked):
-    """Limits of the answer checker, which runs on hostile text."""
+    """Limits of the answer checker, whose input is what models wrote."""
 
     seconds: float = Field(
         default=10.0, ge=0.1, le=3600, description="Hard limit of one comparison [s]"
@@ -230,9 +230,9 @@ class Study(Checked):
         default=None,
         gt=0,
         le=10**9,
-        description="Jobs of more samples than this (of all pools, or all searches, that one makes) "
-        "are split by problems; null splits none, but by price where there are several GPUs "
-        "[samples]",
+        description="Jobs of more samples than this (of all pools, or of all searches, that one "
+        "makes) are split by problems; null splits none, but by price where there are several "
+        "GPUs [samples]",
     )
     hardware: str | None = Field(
         default=None,
@@ -278,7 +278,7 @@ class Study(Checked):
 
     @property
     def budgets_of_searches(self) -> tuple[int, ...]:
-        """Budgets of beam search and DVTS, ascending."""
+        """Budgets of beam search and DVTS, ascending, but for policies and PRMs with their own."""
         return self.budgets if self.search_budgets is None else self.search_budgets
 
     def budgets_of(self, policy: str) -> tuple[int, ...]:
@@ -286,12 +286,15 @@ class Study(Checked):
         return self._override(policy).budgets or self.budgets
 
     def search_budgets_of(self, policy: str, prm: str | None) -> tuple[int, ...]:
-        """Budgets of one policy's beam searches and DVTS with one PRM, ascending."""
-        if (own := self._override(policy).search_budgets) is not None:
-            return own
+        """Budgets of one policy's beam searches and DVTS with one PRM, ascending; ``prm`` None:
+        with one that has no budgets of its own."""
+        if (overriding := self._override(policy).search_budgets) is not None:
+            return overriding
         budgets = self.budgets_of(policy)
-        asked = self.prm_search_budgets.get(prm or "", self.search_budgets)
-        return budgets if asked is None else tuple(n for n in asked if n in budgets)
+        search_budgets = self.prm_search_budgets.get(prm or "", self.search_budgets)
+        if search_budgets is None:
+            return budgets
+        return tuple(n for n in search_budgets if n in budgets)
 
     def tasks_of(self, policy: str) -> tuple[str, ...]:
         """Tasks that one policy is run on."""
@@ -380,17 +383,18 @@ def _listed(text: str) -> list[str]:
 def load_study(
     path: Path | str, overrides: Mapping[str, Any] | None = None, *, locking: bool = False
 ) -> Study:
-    """Read and check one configuration file; ``overrides`` are laid over its keys.
+    """Read and check one configuration file, with the registry and the lock file that it names;
+    ``overrides`` are laid over its keys.
 
-    Raises one ``StudyError`` that lists everything that is wrong with a file. ``locking`` says that
-    the lock file is about to be written, and may be absent.
+    Raises one ``StudyError`` that lists everything that is wrong with the first bad file.
+    ``locking`` says that the lock file is about to be written, and may be absent.
     """
     content = merged(read_mapping(Path(path)), overrides or {})
     return parse_study(content, where=str(path), locking=locking)
 
 
 def described_study(file: Path, registry: Path, lock_file: Path) -> Study:
-    """The study that ``describe_study`` wrote, with what lies where it lies now.
+    """The study that ``describe_study`` wrote, with the ``registry`` and ``lock_file`` given here.
 
     Raises ``StudyError`` as ``load_study`` does.
     """
@@ -400,14 +404,17 @@ def described_study(file: Path, registry: Path, lock_file: Path) -> Study:
 
 
 def results_folder(study: Study) -> list[str]:
-    """The command of this name: where a study's results lie."""
+    """The command ``results-folder``: where a study's results lie, one line."""
     return [str(study.results)]
 
 
 def parse_study(
     content: Mapping[str, Any], where: str = "the configuration", *, locking: bool = False
 ) -> Study:
-    """Check a configuration that was read before. Raises ``StudyError`` as ``load_study`` does."""
+    """Check a configuration that was read before from ``where``, as errors call it.
+
+    Raises ``StudyError`` as ``load_study`` does, and for what looks like a secret.
+    """
     check_secrets(content, where)
     wrong: set[str] = set()
     findings: list[Finding] = []
@@ -531,33 +538,33 @@ def _disorder(study: Study) -> list[Finding]:
                 f"write {sorted(set(study.budgets))}",
             )
         )
-    if strays := sorted(set(study.budgets_of_searches) - set(study.budgets)):
+    if unknown := sorted(set(study.budgets_of_searches) - set(study.budgets)):
         findings.append(
             Finding(
-                "search_budgets", f"{strays} are not among budgets", "take them out or add them"
+                "search_budgets", f"{unknown} are not among budgets", "take them out or add them"
             )
         )
-    named = {"search_budgets": study.search_budgets or ()}
-    named |= {f"prm_search_budgets.{prm}": asked for prm, asked in study.prm_search_budgets.items()}
+    by_key = {"search_budgets": study.search_budgets or ()}
+    by_key |= {f"prm_search_budgets.{prm}": own for prm, own in study.prm_search_budgets.items()}
     findings += [
         Finding(key, "not ascending", "sort them, each once")
-        for key, asked in named.items()
-        if list(asked) != sorted(set(asked))
+        for key, budgets in by_key.items()
+        if list(budgets) != sorted(set(budgets))
     ]
     return findings
 
 
 def _indivisible(study: Study) -> list[Finding]:
     key = "budgets" if study.search_budgets is None else "search_budgets"
-    asked = [(key, study.budgets_of_searches, study.methods)]
+    searched = [(key, study.budgets_of_searches, study.methods)]
     for prm, budgets in study.prm_search_budgets.items():
-        asked.append((f"prm_search_budgets.{prm}", budgets, study.methods))
+        searched.append((f"prm_search_budgets.{prm}", budgets, study.methods))
     for name, override in study.overrides.items():
         # What is the study's own is said of the study.
         if override.budgets is not None or override.search_budgets is not None:
             key = "budgets" if override.search_budgets is None else "search_budgets"
             budgets = study.search_budgets_of(name, None)
-            asked.append((f"overrides.{name}.{key}", budgets, study.methods_of(name)))
+            searched.append((f"overrides.{name}.{key}", budgets, study.methods_of(name)))
     return [
         Finding(
             f"{key}[{index}]",
@@ -565,7 +572,7 @@ def _indivisible(study: Study) -> list[Finding]:
             f"as {' and '.join(searches)} need",
             f"use {max(1, budget // study.beam_width) * study.beam_width}, or another beam_width",
         )
-        for key, budgets, methods in asked
+        for key, budgets, methods in searched
         if (searches := [method for method in methods if method in SEARCH_METHODS])
         for index, budget in enumerate(budgets)
         if budget % study.beam_width
@@ -573,8 +580,8 @@ def _indivisible(study: Study) -> list[Finding]:
 
 
 def _unknown_in_overrides(study: Study) -> list[Finding]:
-    """In overrides: names that the study has not, sampling that contradicts itself, budgets in
-    disorder."""
+    """In overrides: names and budgets that the study has not, sampling that contradicts itself,
+    budgets out of order."""
     findings = []
     own: dict[str, tuple[str, ...]] = {
         "tasks": study.tasks, "prms": study.prms, "methods": study.methods,
@@ -585,7 +592,7 @@ def _unknown_in_overrides(study: Study) -> list[Finding]:
             what = f"{name} is not among the policies of the study"
             findings.append(Finding(place, what, suggestion(name, study.policies)))
         for key, names in override.names():
-            findings += _strangers(f"{place}.{key}", key, names, own[key])
+            findings += _not_of_study(f"{place}.{key}", key, names, own[key])
         if name in study._registry.policies:
             for complaint in study.policy(name).complaints():
                 what, _, cure = complaint.partition(" || ")
@@ -598,8 +605,8 @@ def _unknown_in_overrides(study: Study) -> list[Finding]:
                 what = f"{list(budgets)} is not ascending, or repeats a budget"
                 cure = f"write {sorted(set(budgets))}"
                 findings.append(Finding(f"{place}.{key}", what, cure))
-            elif known and (strays := sorted(set(budgets or ()) - set(known))):
-                what = f"{strays} are not among its budgets"
+            elif known and (unknown := sorted(set(budgets or ()) - set(known))):
+                what = f"{unknown} are not among its budgets"
                 findings.append(Finding(f"{place}.{key}", what, "take them out or add them"))
     return findings
 
@@ -622,11 +629,11 @@ def _unknown_in_items(study: Study) -> list[Finding]:
         for index, part in enumerate(parts):
             place = f"needed_for.{item}[{index}]"
             for key, names in part.names():
-                findings += _strangers(f"{place}.{key}", key, names, own[key])
+                findings += _not_of_study(f"{place}.{key}", key, names, own[key])
             policies = [name for name in part.policies or study.policies if name in study.policies]
             known = {budget for policy in policies for budget in study.budgets_of(policy)}
-            if strays := sorted(set(part.budgets or ()) - known):
-                what = f"{strays} are not among the budgets of {', '.join(policies[:3])}"
+            if unknown := sorted(set(part.budgets or ()) - known):
+                what = f"{unknown} are not among the budgets of {', '.join(policies[:3])}"
                 cure = (
                     f"use those of {sorted(known)}, or add them: budgets, or overrides of a policy"
                 )
@@ -640,9 +647,10 @@ def _unknown_in_items(study: Study) -> list[Finding]:
     return findings
 
 
-def _strangers(
+def _not_of_study(
     place: str, key: str, names: Sequence[str], known: Sequence[str]
 ) -> Iterator[Finding]:
+    """Names that the study has not under ``key``, or that stand twice."""
     for name in dict.fromkeys(names):
         if name not in known:
             what = f"{name} is not among the {key} of the study"
@@ -707,7 +715,8 @@ def _same_titles(study: Study) -> list[Finding]:
 
 
 def _paths_in_each_other(study: Study) -> list[Finding]:
-    """New results, shipped ones and figures lie apart; neither is laid over what is read."""
+    """Folders of new results, shipped ones and figures that are files, hold one another, or hold
+    what is read."""
     written = {"store.writable": study.store.writable, "results": study.results}
     kept_apart = {**written, "store.shipped": study.store.shipped}
     findings = [

@@ -41,7 +41,7 @@ class SamplingOverride(Checked):
     )
 
     def over(self, sampling: Sampling) -> Sampling:
-        """``sampling`` with what is said here in its place."""
+        """``sampling`` with the values that are given here; not checked against each other."""
         return sampling.model_copy(update=self.model_dump(exclude_none=True))
 
 
