@@ -1,4 +1,4 @@
-"""The commands: ``python -m compute_optimal VERB``. Each rule of the workflow calls one.
+"""The commands: ``python -m compute_optimal VERB``. Rules of the workflow call them.
 
 Options become arguments of the same names; a verb is one call of the function behind it
 (``commands``), whose lines are printed. A ``StudyError`` is printed as what, where, do, and ends
@@ -27,7 +27,11 @@ _DEFAULT_STUDY = Path("config/config.yaml")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit status."""
+    """Run one command (default: that of the command line); returns its exit status.
+
+    0, 1 for an error that could be put in words (``errors.in_words``), 130 if it was interrupted.
+    Any other error is a bug and raised; wrong options end the process with status 2.
+    """
     options = _parser().parse_args(arguments)
     refusal = _refusal(options)
     if refusal is not None and refusal.is_file():
@@ -81,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     storage.add_argument("--lock-file", type=Path, default=Path("config/models.lock.json"))
     storage.add_argument("--mirror", type=Path, help="folder with files of tasks")
     storage.add_argument(
-        "--part-seconds", type=float, default=30.0, help="how much work a crash may cost"
+        "--part-seconds", type=float, default=30.0, help="seconds of work that a crash may cost"
     )
     storage.add_argument("--generate", choices=("never", "missing"), default="never")
     storage.add_argument("--verdicts", choices=("stored", "anew"), default="stored")
@@ -204,7 +208,9 @@ def _parser() -> argparse.ArgumentParser:
     command = verb("choose-problems", "problems of all buckets, by a pilot", study)
     which = command.add_mutually_exclusive_group(required=True)
     which.add_argument("--of-each-bucket", type=int, help="of each policy")
-    which.add_argument("--hard", action="store_true", help="those that are easy for no policy")
+    which.add_argument(
+        "--hard", action="store_true", help="those that are easy for the fewest policies"
+    )
     command.add_argument("--n-problems", type=int, required=True, help="in all")
 
     command = verb("finish-report", "what a report of Snakemake's lacks, put in")
@@ -213,7 +219,9 @@ def _parser() -> argparse.ArgumentParser:
     verb("lock", "pin the models of a study in the lock file", study)
     command = verb("plan", "what is stored of a study, and what the rest would cost", study)
     command.add_argument("--hardware", help="a GPU of registry/hardware.yaml; default: the study's")
-    command.add_argument("--by", choices=("policy", "job", "cell"), default="policy")
+    command.add_argument(
+        "--by", choices=("policy", "job", "cell"), default="policy", help="what has a line"
+    )
     command.add_argument("--output", type=Path, help="write every cell to this CSV file")
     shipped = argparse.ArgumentParser(add_help=False)
     shipped.add_argument("--expected", type=Path, default=Path("data/expected"))
@@ -250,7 +258,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     help_text = "draw a random slice of what ships anew, with an engine, and compare"
     command = verb("audit", help_text, studies)
-    command.add_argument("--share", type=float, help="share of the shipped units to draw anew")
+    command.add_argument("--share", type=float, help="of the shipped units, 0 to 1, to draw anew")
     command.add_argument("--seed", type=int, help="of the slice; default: by the clock")
     command.add_argument("--page", type=Path, help="default: audit.html in the first's results")
     command = verb("adopt", "take the rollouts of registered collections", study)
@@ -286,7 +294,10 @@ _CONFIGURATION = ("registry", "lock_file")
 
 
 def _arguments(options: argparse.Namespace) -> dict[str, Any]:
-    """Options by name; those that name a request, a store or a study as what they name."""
+    """Options by name; those that name a request, a store or a study as what they name.
+
+    Raises ``StudyError`` where that cannot be read.
+    """
     given = dict(vars(options))
     verb = given.pop("verb")
     arguments: dict[str, Any] = {}

@@ -1,7 +1,8 @@
 """The catalogue: every figure and table of the study, one entry each.
 
 To add one, write ``workflow/sql/<query>.sql`` and ``workflow/report/<name>.rst``, a function from
-rows to a chart or a table, and an entry here. Importing this module needs no plotting library.
+rows to a chart or a table, and an entry here (CONTRIBUTING.md has the tests). Importing this module
+needs no plotting library.
 """
 
 from __future__ import annotations
@@ -61,7 +62,9 @@ NOTEBOOKS = (
 
 Scale = Literal["study", "public", "printed"]
 Chart = Callable[[Sequence[Row], str, str], Grid]
+"""From the rows of its query, its heading and its subtitle."""
 Tabulation = Callable[[Sequence[Row], str], Table]
+"""From the rows of its query and its title."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +72,13 @@ class Item:
     """One figure or table; exactly one of ``chart`` and ``table`` makes it.
 
     ``reference``: its number in the paper, empty if it is this study's own. ``query``: the file in
-    ``workflow/sql``. ``task_rank``: which task it shows, counted from the paper's most discussed
-    one; None for all tasks. ``aggregated``: whether it depends on the rule that turns scores into
-    an answer. ``intervals``: whether a chart draws them. ``scale``: public shows adopted rollouts
-    alone, and ``task_rank`` counts the tasks that have some; printed shows what another paper
-    prints; study shows what the study itself runs or, where an item of one task finds nothing of
-    that, adopted rollouts; where a query tells the two apart (column origin), never both.
+    ``workflow/sql``, without its suffix. ``task_rank``: which task it shows, counted from 0, the
+    paper's most discussed one; None for all tasks. ``aggregated``: whether it depends on the rule
+    that turns scores into an answer. ``intervals``: whether a chart draws them. ``scale``: public
+    shows adopted rollouts alone, and ``task_rank`` counts the tasks that have some; printed shows
+    what another paper prints; study shows what the study itself runs or, where an item of one task
+    finds nothing of that, adopted rollouts; where a query tells the two apart (column origin),
+    never both.
     """
 
     name: str
@@ -99,7 +103,7 @@ class Item:
 
 
 def _with_numbers(figure: Item, name: str, table: Tabulation) -> tuple[Item, Item]:
-    """A figure, and below it the table called ``name`` of the numbers that it shows."""
+    """A figure, and after it the table called ``name`` of the numbers that it shows."""
     return figure, replace(figure, name=name, chart=None, table=table)
 
 

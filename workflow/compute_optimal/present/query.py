@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 Row = Mapping[str, Any]
+"""Values by column."""
 
 _OPEN: dict[Path, DuckDBPyConnection] = {}
 _ANSWERED: dict[Path, dict[tuple[str, str], tuple[Row, ...]]] = {}
@@ -22,7 +23,8 @@ _ANSWERED: dict[Path, dict[tuple[str, str], tuple[Row, ...]]] = {}
 
 @contextmanager
 def answering_once(database: Path) -> Iterator[DuckDBPyConnection]:
-    """As ``opened``; within the block a query that is asked again is not run again.
+    """As ``opened``; within the block a query that is asked again with the same parameters is not
+    run again.
 
     For what shows many items: most ask for the same settings, and several show the same rows.
     """
@@ -39,7 +41,8 @@ def opened(database: Path) -> Iterator[DuckDBPyConnection]:
     """The DuckDB file ``database``, opened read-only, with the macros of the study.
 
     Queries within the block share the connection: opening one takes longer than most queries.
-    Raises ``StudyError`` for a missing file and for one that is no database of a study.
+    Raises ``StudyError`` for a missing file, one that is no DuckDB file, and a database that lacks
+    what the macros need.
     """
     if database in _OPEN:
         yield _OPEN[database]
@@ -52,8 +55,8 @@ def opened(database: Path) -> Iterator[DuckDBPyConnection]:
         )
     try:
         # Sums in parallel depend on scheduling in their last digits.
-        one: dict[str, str | bool | int | float | list[str]] = {"threads": 1}
-        connection = duckdb.connect(str(database), read_only=True, config=one)
+        settings: dict[str, str | bool | int | float | list[str]] = {"threads": 1}
+        connection = duckdb.connect(str(database), read_only=True, config=settings)
         connection.execute(statement("macros.sql"))
     except (duckdb.BinderException, duckdb.CatalogException, duckdb.IOException) as error:
         raise _misfit(database, "the macros of the queries", error) from error
@@ -70,17 +73,17 @@ def run_query(
 ) -> tuple[Row, ...]:
     """Rows of ``workflow/sql/<name>.sql`` on the DuckDB file ``database``, opened read-only.
 
-    ``parameters`` fill the ``$name`` places of the query; those it does not use are left out. The
-    order of the rows is part of the query. Raises ``StudyError`` for a missing file and for a
-    database that lacks what the query needs.
+    ``parameters`` fill the ``$name`` places of the query, all of which must be given; those it does
+    not use are left out. The order of the rows is part of the query. Raises ``StudyError`` as
+    ``opened`` does, and for a database that lacks what the query needs.
     """
     import duckdb
 
     query = statement(f"{name}.sql")
     used = {key: value for key, value in (parameters or {}).items() if f"${key}" in query}
-    asked = name, repr(sorted(used.items()))
-    if asked in (answered := _ANSWERED.get(database, {})):
-        return answered[asked]
+    key = name, repr(sorted(used.items()))
+    if key in (kept := _ANSWERED.get(database, {})):
+        return kept[key]
     try:
         with opened(database) as connection:
             result = connection.execute(query, used)
@@ -88,7 +91,7 @@ def run_query(
             rows = tuple(dict(zip(columns, row, strict=True)) for row in result.fetchall())
     except (duckdb.BinderException, duckdb.CatalogException) as error:
         raise _misfit(database, f"the query {name}", error) from error
-    answered[asked] = rows
+    kept[key] = rows
     return rows
 
 
