@@ -27,7 +27,8 @@ _SERIES = {"cot": "CoT", "compute_optimal": "compute-optimal TTS"}
 
 
 def flops(rows: Sequence[Row], title: str) -> Table:
-    """A row per policy and method of the study, then the paper's four models."""
+    """Table 4, in FLOPs: a row per policy of the study and way to use it (CoT, compute-optimal
+    TTS), then the paper's four models."""
     columns = [
         Column("model", "Model"),
         Column("method", "Method"),

@@ -19,7 +19,8 @@ from compute_optimal.study.buckets import BUCKETS
 
 
 def wrong_buckets(database: Path | str) -> Table:
-    """Problems of each bucket, and how many of them are expected to belong into another."""
+    """Problems of each bucket, and how many of them are expected to belong into another; a row per
+    task and policy. Raises ``StudyError`` as ``run_query`` does."""
     columns = [
         Column("task", "Task"),
         Column("policy", "Policy"),
@@ -47,7 +48,8 @@ def wrong_buckets(database: Path | str) -> Table:
 
 
 def by_bucket(rows: Sequence[Row], title: str) -> Table:
-    """A row per task, policy, difficulty and method: as sorted, and with that uncertain."""
+    """A row per task, policy, difficulty and method: its accuracy where the difficulty is taken as
+    measured, and where it is uncertain."""
     columns = [
         Column("task", "Task"),
         Column("policy", "Policy"),

@@ -32,12 +32,13 @@ _Line = tuple[str | None, str | None, str | None, int | None]
 
 
 def against_large_models(rows: Sequence[Row], title: str) -> Table:
-    """Table 3: two or three lines a policy, a column a task, then what only the paper ran."""
+    """Table 3: a line per policy and way to use it (CoT, compute-optimal TTS in-sample and
+    cross-fitted; N beyond the study's apart), a column per task, then what the paper alone ran."""
     return _table(rows, title, by_prm=False)
 
 
 def against_long_thinking(rows: Sequence[Row], title: str) -> Table:
-    """Table 6: as Table 3, with a line for every PRM."""
+    """Table 6: as ``against_large_models``, with a line for every PRM."""
     return _table(rows, title, by_prm=True)
 
 
@@ -71,10 +72,10 @@ def _table(rows: Sequence[Row], title: str, *, by_prm: bool) -> Table:
         printed_here = _printed_of(of_budget, policy, prm, series, by_prm=by_prm)
         matched |= {row["printed_rank"] for row in printed_here.values()}
         body.append(_line(series, of_task, printed_here, list(tasks), [*tasks.values()], extra))
-    left = [row for row in printed if row["printed_rank"] not in matched]
+    unmatched = [row for row in printed if row["printed_rank"] not in matched]
     names = [*tasks.values(), *extra]
-    for model, method in dict.fromkeys((row["model"], row["method"]) for row in left):
-        printed_here = {row["task_title"]: row for row in left if row["model"] == model}
+    for model, method in dict.fromkeys((row["model"], row["method"]) for row in unmatched):
+        printed_here = {row["task_title"]: row for row in unmatched if row["model"] == model}
         prm = "none" if method == "CoT" else "not printed"
         accuracies = [_only_printed(printed_here, name) for name in names]
         body.append([f"{model}{MARK}", "not printed", method, prm, "not printed", *accuracies])
@@ -157,7 +158,7 @@ def _unlike(series: str | None, row: Row | None) -> str:
 
 
 def _mean(cells: Sequence[Cell]) -> Estimate | None:
-    """Mean of two tasks, whose problems are independent; None unless both were run."""
+    """Mean of two tasks in %, whose problems are independent; None unless both were run."""
     known = [c.estimate for c in cells if isinstance(c, Compared) and c.estimate is not None]
     if len(known) < 2:
         return None

@@ -24,10 +24,11 @@ _UNDEFINED = "undefined ({} is 0)"
 
 @dataclass(frozen=True)
 class Gains:
-    """One policy on one task. Accuracies and the performance gain are in %; None: not run.
+    """One policy on one task. Accuracies and the performance gain are in %, the efficiency gain is
+    a ratio of budgets; None: not run, a text: why it is undefined.
 
-    ``chosen`` maps difficulty to methods, several where they tie; ``printed`` a measure to what the
-    paper prints for it.
+    Accuracies are at ``majority_budget`` and ``budget``, the largest N. ``chosen`` maps difficulty
+    to methods, several where they tie; ``printed`` a measure to what the paper prints for it.
     """
 
     policy: str
@@ -48,7 +49,8 @@ class Gains:
     printed: Mapping[str, Printed]
 
     def unlike(self, measure: str) -> str:
-        """In what a measure is unlike the one that is printed, in words; empty in nothing."""
+        """In what a measure (a key of ``printed``) is unlike the printed one, in words; empty if in
+        nothing (``printed.unlike``)."""
         scaled: tuple[Any, ...] = (self.budget, self.prm_title)
         of_measure = {"cot": (), "majority": (self.majority_budget,)}.get(measure, scaled)
         return unlike(self.n_problems, self.n_problems_of_task, *of_measure)
@@ -60,7 +62,8 @@ class Gains:
 
 
 def gains_of(rows: Sequence[Row]) -> Gains:
-    """The gains of one (task, policy) from its rows of ``gain_series``."""
+    """The gains of one (task, policy) from its rows of ``gain_series`` (macros.sql), one or
+    more."""
     first = rows[0]
     known = [row for row in rows if row["series"] is not None]
     series = {

@@ -10,7 +10,7 @@ from compute_optimal.present.tables.model import Cell, Column, Table
 
 
 def sensitivity(rows: Sequence[Row], title: str) -> Table:
-    """Verdicts that differ, and accuracy of one sample, per policy and other grader."""
+    """Verdicts that differ, and accuracy of one sample, per task, policy and other grader."""
     columns = [
         Column("task", "Task"),
         Column("policy", "Policy"),

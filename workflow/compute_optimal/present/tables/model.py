@@ -29,6 +29,7 @@ TIES = (
 """Note of tables that name what was chosen."""
 
 MARK = "†"
+"""Stands at what is printed elsewhere and was not computed here."""
 NOT_APPLICABLE = "–"
 """What a cell says to people if there can be nothing in it."""
 _SIGNS: dict[Relation, str] = {"=": "", ">": ">", "<": "<"}
@@ -43,7 +44,8 @@ class Printed:
 
     @classmethod
     def parse(cls, text: str) -> Printed | None:
-        """The number in ``text``, or None if it holds none."""
+        """The number that ``text`` is, with a sign of a bound before it or none; None for any other
+        text."""
         match = re.fullmatch(r"\s*([<>]?)\s*(\d+(?:\.\d+)?(?:e\d+)?)\s*", text)
         if match is None:
             return None
@@ -64,7 +66,8 @@ class Compared:
 
     @property
     def difference(self) -> float | None:
-        """Estimate minus printed value; None if either is missing or only a bound."""
+        """Estimate minus printed value; None if either is missing or only a bound, and if they are
+        not compared."""
         if self.estimate is None or self.printed is None or self.differs:
             return None
         exact = self.estimate.relation == self.printed.relation == "="
@@ -73,15 +76,15 @@ class Compared:
     @property
     def inside(self) -> bool | None:
         """Whether the interval admits the printed value; None if there is nothing to compare."""
-        ours, theirs = self.estimate, self.printed
-        if ours is None or theirs is None or ours.low is None or ours.high is None:
+        estimate, printed = self.estimate, self.printed
+        if estimate is None or printed is None or estimate.low is None or estimate.high is None:
             return None
         if self.differs:
             return None
-        low = -math.inf if ours.low_relation == "<" else ours.low
-        high = math.inf if ours.high_relation == ">" else ours.high
-        reaches = theirs.relation == ">" or theirs.value >= low
-        return reaches and (theirs.relation == "<" or theirs.value <= high)
+        low = -math.inf if estimate.low_relation == "<" else estimate.low
+        high = math.inf if estimate.high_relation == ">" else estimate.high
+        reaches = printed.relation == ">" or printed.value >= low
+        return reaches and (printed.relation == "<" or printed.value <= high)
 
 
 def percent_of(
@@ -90,7 +93,8 @@ def percent_of(
     low: str = "ci_low",
     high: str = "ci_high",
 ) -> Estimate | None:
-    """Fractions of a row as an estimate in %; None where there is none."""
+    """Fractions of a row, by the names of their columns, as an estimate in %; None where there is
+    no value."""
     if row is None or row[value] is None:
         return None
     return Estimate(100 * row[value], percent(row[low]), percent(row[high]))
@@ -111,7 +115,11 @@ Cell = str | int | float | Estimate | Compared | Printed | None
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """``name`` is for CSV and ends in the unit; ``heading`` is for people, with the unit in it."""
+    """``name`` is for CSV and ends in the unit; ``heading`` is for people, with the unit in it.
+
+    ``digits``: decimals, or digits after the first if ``scientific``. ``suffix`` follows a number
+    that people read.
+    """
 
     name: str
     heading: str
@@ -137,7 +145,8 @@ class Table:
     notes: Sequence[str] = ()
 
     def csv(self) -> str:
-        """Comma-separated values with a header line; where there are numbers, a note in the end."""
+        """Comma-separated values with a header line; where columns hold numbers, the column
+        ``note`` is the last."""
         has_numbers = any(column.kind != "text" for column in self.columns)
         names = [name for column in self.columns for name in csv_names(column)]
         stream = io.StringIO()
@@ -154,7 +163,8 @@ class Table:
         return stream.getvalue()
 
     def markdown(self) -> str:
-        """A pipe table with its title and notes; all text is escaped."""
+        """A pipe table with its title and notes; all text but that of the notes, which are written
+        here, is escaped."""
         lines = [
             f"**{escape_markdown(self.title)}**",
             "",
@@ -167,7 +177,8 @@ class Table:
         return "\n".join(lines) + "\n"
 
     def latex(self) -> str:
-        """A booktabs tabular (a longtable beyond 40 rows); all text is escaped."""
+        """A booktabs tabular (a longtable beyond 40 lines) with its notes, the title in a comment;
+        all text is escaped."""
         body = self._text_rows(escape_latex, escape_latex)
         environment = "longtable" if len(body) > 40 else "tabular"
         layout = "".join("l" if column.kind == "text" else "r" for column in self.columns)
@@ -190,7 +201,8 @@ class Table:
         return "\n".join(lines) + "\n"
 
     def html(self) -> str:
-        """A page of its own: sorted by a click, filtered by words, in no need of a network."""
+        """The HTML of a page of its own: sorted by a click, filtered by words, in no need of a
+        network."""
         lines = self._text_rows(str, str)
         groups = iter(self._rows_or_not_run())
         rows = []
@@ -247,7 +259,7 @@ class Table:
 
 
 def _order(cell: Cell) -> float | None:
-    """What a column is sorted by; None for text."""
+    """What a column is sorted by; None for text and for what was not run."""
     if isinstance(cell, Compared):
         cell = cell.estimate
     if isinstance(cell, Estimate | Printed):
@@ -336,7 +348,7 @@ NOTE = "note"
 
 
 def csv_names(column: Column) -> list[str]:
-    """The fields that a column has in CSV."""
+    """Names of the fields that a column has in CSV."""
     if column.kind in ("text", "number"):
         return [column.name]
     numbers = [column.name, *[f"{column.name}_low", f"{column.name}_high"] * column.interval]

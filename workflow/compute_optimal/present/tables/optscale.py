@@ -20,7 +20,7 @@ _BUDGETS = (1, 2, 4, 8, 16, 32, 64)
 
 
 def curves(rows: Sequence[Row], title: str) -> Table:
-    """A row per task, method and N, at powers of two."""
+    """A row per task, method and N that is printed, at powers of two up to 64."""
     columns = [
         Column("task", "Task"),
         Column("policy", "Policy"),

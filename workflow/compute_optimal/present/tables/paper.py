@@ -34,7 +34,8 @@ _RULES = {
 
 
 def compute_optimal_gains(rows: Sequence[Row], title: str) -> Table:
-    """Table 5: CoT, majority voting, compute-optimal TTS and both gains, beside printed values."""
+    """Table 5, a row per policy: CoT, majority voting, compute-optimal TTS and both gains, beside
+    printed values."""
     policies = [
         gains_of(list(of_policy)) for _, of_policy in groupby(rows, key=lambda row: row["policy"])
     ]
@@ -108,7 +109,8 @@ def _strategy(chosen: Mapping[str, Sequence[str]]) -> str | None:
 
 
 def voting_methods(rows: Sequence[Row], title: str) -> Table:
-    """Table 2: a row per policy, method and rule, a column per PRM, and the paper's rows below."""
+    """Table 2: a row per policy, method, N and rule, a column per PRM, and the paper's rows
+    below."""
     prms = {row["prm"]: row["prm_title"] for row in rows if row["prm"] is not None}
     columns = [
         Column("policy", "Policy"),
@@ -148,7 +150,8 @@ def voting_methods(rows: Sequence[Row], title: str) -> Table:
 
 
 def overview(rows: Sequence[Row], title: str) -> Table:
-    """What has been run: accuracy of one sample, difficulty, tokens and origin, per policy."""
+    """What has been run: accuracy of one sample, difficulty, tokens and origin, per task and
+    policy."""
     columns = [
         Column("task", "Task"),
         Column("policy", "Policy"),
@@ -205,7 +208,7 @@ def _overview_row(row: Row) -> list[Cell]:
 
 
 def cost_ledger(rows: Sequence[Row], title: str) -> Table:
-    """What generation cost, per task, policy and kind of cell, summed over PRMs."""
+    """What generation cost, per task, policy, kind of cell, method and N, summed over PRMs."""
     columns = [
         Column("task", "Task"),
         Column("policy", "Policy"),

@@ -29,7 +29,8 @@ _RULES = {
 
 
 def gaps(rows: Sequence[Row]) -> list[tuple[Row, Estimate]]:
-    """Each row that compares something, with its difference in points, paired over problems."""
+    """Each row of ``predicted_difficulty`` that compares something, with its difference in points,
+    paired over problems."""
     comparing = [row for row in rows if row["against"] is not None]
     return [*zip(comparing, compared_on_one_task(comparing), strict=True)]
 
@@ -87,7 +88,7 @@ def predicted(rows: Sequence[Row], title: str) -> Table:
 
 
 def stopping(rows: Sequence[Row], title: str) -> Table:
-    """A row per policy, PRM, N and rule."""
+    """A row per policy, method, PRM, N and rule to stop drawing."""
     columns = [
         Column("policy", "Policy"),
         Column("method", "Method"),

@@ -14,9 +14,11 @@ def unlike(
     budget: int | None = None,
     prm_title: str | None = None,
 ) -> str:
-    """In words; empty where both are of the same problems, N and PRMs, as far as the paper says.
+    """The differences in words; empty where both are of the same problems, N and PRMs, as far as
+    the paper says.
 
-    ``budget`` is None for CoT, ``prm_title`` where no PRM takes part.
+    ``n_problems`` of ``n_problems_of_task`` were run, None where unknown. ``budget`` is None for
+    CoT; only an N below the paper's differs. ``prm_title`` is None where no PRM takes part.
     """
     differences = []
     if budget is not None and budget < PRINTED_BUDGET:

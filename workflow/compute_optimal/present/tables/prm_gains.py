@@ -16,8 +16,8 @@ _MEAN = "mean of {}"
 
 
 def thresholds(rows: Sequence[Row], title: str) -> Table:
-    """The ability from which gains over majority voting are above 0: a row per policy, difficulty
-    and kind of ability, a column per method."""
+    """The ability [%] from which gains over majority voting are above 0: a row per policy,
+    difficulty and kind of ability, a pair of columns (N and ability) per method."""
     body: list[list[Cell]] = []
     for _, group in groupby(_over_majority(rows), key=lambda row: (row["policy"], row["bucket"])):
         of_group = [*group]
@@ -46,8 +46,9 @@ def thresholds(rows: Sequence[Row], title: str) -> Table:
 
 
 def gains(rows: Sequence[Row], title: str) -> Table:
-    """The gains behind it: a row per policy, difficulty and PRM, a column per method. Difficulties
-    apart for the mean over policies only."""
+    """Gains over majority voting, in points: a row per policy, difficulty and PRM, a pair of
+    columns (N and gain) per method. By difficulty for the first policy alone, which is the mean
+    over those that ran with every PRM, where there is one."""
     shown = _over_majority(rows)
     first = shown[0]["policy"] if shown else None
     body: list[list[Cell]] = []
@@ -57,14 +58,15 @@ def gains(rows: Sequence[Row], title: str) -> Table:
     ):
         of_group = [*group]
         for prm in dict.fromkeys(row["prm"] for row in sorted(of_group, key=_by_ability)):
-            mine = {row["method"]: row for row in of_group if row["prm"] == prm}
-            one = next(iter(mine.values()))
+            of_prm = {row["method"]: row for row in of_group if row["prm"] == prm}
+            first_row = next(iter(of_prm.values()))
+            abilities = [first_row[name] for name in _ABILITIES]
             body.append(
                 [
-                    *_names(one),
-                    one["prm_title"],
-                    *("unknown" if one[name] is None else one[name] for name in _ABILITIES),
-                    *(cell for method in _METHODS for cell in _gain(mine.get(method))),
+                    *_names(first_row),
+                    first_row["prm_title"],
+                    *("unknown" if ability is None else ability for ability in abilities),
+                    *(cell for method in _METHODS for cell in _gain(of_prm.get(method))),
                 ]
             )
     columns = [
@@ -97,7 +99,7 @@ def _names(row: Row) -> list[Cell]:
 
 
 def _of_each_method(name: str, unit: str, *, bounds: bool = False) -> Iterator[Column]:
-    """N of every method, and its estimate."""
+    """Two columns of every method: N, and its estimate."""
     for method in _METHODS:
         label = METHODS[method].label
         yield Column(f"{method}_budget_samples", "N", "number", digits=0)

@@ -22,7 +22,8 @@ UNDEFINED = "undefined"
 
 
 def failures(rows: Sequence[Row], title: str) -> Table:
-    """A row per PRM for all policies together, and one per policy."""
+    """A row per PRM for all policies together, and one for each of them: shares in %, the length
+    bias a correlation."""
     columns = [
         Column("prm", "PRM"),
         Column("policy", "Policy"),

@@ -12,10 +12,11 @@ _REVISION_LENGTH = 12
 _SEVERAL = "; "
 """Between the versions of a cell; the query ``provenance`` puts it there."""
 _SHOWN = 10
+"""Digests of cells that a note lists."""
 
 
 def cells(rows: Sequence[Row], title: str) -> Table:
-    """One row a cell, in the order of the study."""
+    """A row per cell that was generated, in the order of the study."""
     columns = [
         Column("task", "Task"),
         Column("policy", "Policy"),

@@ -12,6 +12,8 @@ from compute_optimal.present.query import Row
 from compute_optimal.present.tables.model import Cell, Column, Table, percent_of, product
 
 UNKNOWN = "unknown"
+_FIRST_SEARCH = 4
+"""The ``place`` of searches in the query ``public_methods`` is this or more."""
 _METHODS = {
     "one_sample": "one sample",
     **{name: look.label for name, look in style.METHODS.items()},
@@ -30,7 +32,8 @@ _RULES = {
 
 
 def small_against_large(rows: Sequence[Row], title: str) -> Table:
-    """A row per small policy, large one and N: both ways of counting, and FLOPs of each side."""
+    """A row per small policy, large one and N: the difference on all problems and on those that the
+    large one answers, and FLOPs of each side."""
     columns = [
         Column("small", "Small policy with TTS"),
         Column("budget_samples", "N", "number", digits=0),
@@ -117,7 +120,7 @@ def methods(rows: Sequence[Row], title: str) -> Table:
     for row in rows:
         pair = compared(row)
         runs = row["run_accuracies"] or []
-        once: Cell = "one run" if row["place"] >= 4 else "a pool"
+        once: Cell = "one run" if row["place"] >= _FIRST_SEARCH else "a pool"
         body.append(
             [
                 row["policy_title"],
@@ -192,7 +195,8 @@ def pools(rows: Sequence[Row], title: str) -> Table:
 
 
 def selection(rows: Sequence[Row], title: str) -> Table:
-    """A row per policy, problems, N and rule of selection."""
+    """A row per policy, candidates (the pool, or searches too), way to divide the problems, N and
+    rule of selection."""
     columns = [
         Column("policy", "Policy"),
         Column("candidates", "Chosen among"),
@@ -238,7 +242,7 @@ def _in_words(chosen: str) -> str:
 
 
 def _asked_by_paper(row: Row) -> str:
-    """The methods that the paper's rule takes, by difficulty."""
+    """The methods that the paper's rule for MATH-500 takes, by difficulty, in words."""
     asked = {
         bucket: method_name(method)
         for bucket, method in methods_of_paper("MATH-500", row["n_parameters"]).items()
@@ -247,7 +251,7 @@ def _asked_by_paper(row: Row) -> str:
 
 
 def method_name(method: str) -> str:
-    """A method as people call it; what the paper does not have keeps its own name."""
+    """A method as people call it; one that the paper does not have keeps its own name."""
     return _METHODS.get(method, method)
 
 

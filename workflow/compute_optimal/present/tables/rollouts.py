@@ -9,7 +9,7 @@ from compute_optimal.present.tables.model import Cell, Column, Table
 
 
 def collections(rows: Sequence[Row], title: str) -> Table:
-    """A row per collection."""
+    """A row per collection: what was read, used and left out."""
     columns = [
         Column("collection", "Collection"),
         Column("policy", "Policy"),

@@ -29,7 +29,7 @@ _MEASURES = {
 
 
 def score_quality(rows: Sequence[Row], title: str) -> Table:
-    """A row per policy and PRM, a column per measure with its interval."""
+    """A row per policy and PRM, a column per measure (in % or points) with its interval."""
     adopted = any(row["collection"] for row in rows)
     columns = [
         Column("policy", "Policy"),
@@ -66,8 +66,9 @@ def score_quality(rows: Sequence[Row], title: str) -> Table:
 
 
 def lengths(rows: Sequence[Row], title: str) -> Table:
-    """Table 1: tokens per response and step, a row a policy: of all samples, and of those that the
-    PRM with the shortest and the one with the longest picks picks."""
+    """Table 1: tokens per response and step, a row per policy: of all samples, and of those that
+    best-of-N picks with the PRMs whose picks are the shortest and the longest; then what the paper
+    prints of training data."""
     columns = [
         Column("policy", "Policy"),
         Column("budget_samples", "N", "number", digits=0),

@@ -14,7 +14,8 @@ _WORDS = {
 
 
 def against_majority(rows: Sequence[Row], title: str) -> Table:
-    """A row per policy, PRM, N and rule: its accuracy, and its paired difference from majority."""
+    """A row per policy, PRM, N and rule: its accuracy, and its paired difference from majority
+    voting at the same N."""
     columns = [
         Column("policy", "Policy"),
         Column("prm", "PRM"),
