@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import duckdb
 import numpy as np
+import polars as pl
 import pytest
 from synthetic_study import POLICIES, PRMS, SyntheticStudy
 
@@ -19,8 +21,17 @@ from compute_optimal.analyse.descriptions import extend
 from compute_optimal.errors import StudyError
 from compute_optimal.present.claims import claims_page, claims_table, judge_claims
 from compute_optimal.present.claims import judge as judging
+from compute_optimal.present.claims.judge import Judgement
+from compute_optimal.present.claims.price import prices
 from compute_optimal.present.claims.records import records
-from compute_optimal.study.config import Claim, ClaimRule, load_claims
+from compute_optimal.study.config import (
+    Claim,
+    ClaimRule,
+    hardware_named,
+    load_claims,
+    load_study,
+)
+from compute_optimal.study.cost import plan
 
 ROOT = Path(__file__).parents[2]
 CLAIMS = load_claims(ROOT / "config/claims.yaml")
@@ -606,3 +617,22 @@ def test_a_home_family_is_whose_solutions_a_prm_was_taught_on(tmp_path: Path) ->
         )
     assert outcome.cases[0].value == pytest.approx(gains["Llama"])
     assert outcome.cases[0].reference == pytest.approx(gains["Qwen2.5"])
+
+
+def test_no_claim_costs_more_than_the_items_that_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    study = Path("config/paper.yaml")
+    untested = [Judgement(claim, "untested", "") for claim in CLAIMS if claim.scale == "paper"]
+    texts = prices(untested, study)
+    assert texts.keys() == {one.claim.name for one in untested}
+    entry = load_study(study)
+    alone = plan(entry, *hardware_named(entry)).items
+    for one in untested:
+        text = texts[one.claim.name]
+        numbers = re.findall(r"(\d[\d,]*) (?:GPU|of)", text)
+        hours, of_items = (float(number.replace(",", "")) for number in numbers)
+        assert hours <= of_items
+        if len(one.claim.items) == 1:
+            (said,) = alone.filter(pl.col("item") == one.claim.items[0])["gpu_hours"]
+            assert of_items == pytest.approx(said, abs=0.5)
+        assert f'CONFIG={study} ITEMS="{", ".join(one.claim.items)}"' in text

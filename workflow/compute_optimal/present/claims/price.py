@@ -8,41 +8,49 @@ from pathlib import Path
 from typing import Any
 
 from compute_optimal.present.claims.judge import Judgement
-from compute_optimal.study.config import Claim, load_study
-from compute_optimal.study.config.hardware import hardware_named
-from compute_optimal.study.cost import plan
+from compute_optimal.study.config import Claim, Study, hardware_named, load_study
+from compute_optimal.study.cost import Plan, plan
 
 _POOL = ("difficulty", "majority")
 """What every method rests on: how hard a problem is, and the samples."""
 
 
 def prices(judgements: Sequence[Judgement], study_file: Path) -> Mapping[str, str]:
-    """By the name of an untested claim about the paper's models: GPU-hours of its cells in the
-    study of ``study_file``, as they are reckoned (``study.cost``)."""
-    untested = [
+    """What testing each untested claim about the paper's models would cost, in words, by its name.
+
+    That is the GPU-hours of the cells that it needs among those of its items in the study of
+    ``study_file``, as ``make plan`` reckons them. Raises ``StudyError`` where that study cannot be
+    read or lacks an item.
+    """
+    claims = [
         one.claim for one in judgements if one.verdict == "untested" and one.claim.scale == "paper"
     ]
-    if not untested:
-        return {}
-    study = load_study(study_file)
-    hardware, entry = hardware_named(study)
-    cells = plan(study, hardware, entry).cells.to_dicts()
+    plans = {items: _plan_of(study_file, items) for items in {claim.items for claim in claims}}
+    return {claim.name: _price(claim, study_file, *plans[claim.items]) for claim in claims}
+
+
+def _plan_of(study_file: Path, items: Sequence[str]) -> tuple[Study, Plan]:
+    """The study narrowed to ``items``, all of it if there are none, and its plan."""
+    study = load_study(study_file, {"items": ", ".join(items)})
+    return study, plan(study, *hardware_named(study), by_item=False)
+
+
+def _price(claim: Claim, study_file: Path, study: Study, planned: Plan) -> str:
     formats = {name: study.prm(name).format for name in study.prms}
-    whole = sum(cell["gpu_hours"] for cell in cells)
-
-    def price(claim: Claim) -> str:
-        hours = sum(cell["gpu_hours"] for cell in cells if _needed(claim, cell, formats))
-        return (
-            f"about {hours:,.0f} GPU-hours on {hardware}, reckoned and not measured; all of "
-            f"{study_file.as_posix()}: {whole:,.0f}. It runs by: make run-gpu "
-            f"CONFIG={study_file.as_posix()}"
-        )
-
-    return {claim.name: price(claim) for claim in untested}
+    cells = planned.cells.to_dicts()
+    hours = sum(cell["gpu_hours"] for cell in cells if _needed(claim, cell, formats))
+    every = sum(cell["gpu_hours"] for cell in cells)
+    file, items = study_file.as_posix(), ", ".join(claim.items)
+    narrowed = f' ITEMS="{items}"' if items else ""
+    return (
+        f"about {hours:,.0f} GPU-hours on {planned.hardware}, reckoned and not measured, of the "
+        f"{every:,.0f} of {items or 'all'} in {file}. "
+        f"It runs by: make run-gpu CONFIG={file}{narrowed}"
+    )
 
 
 def _needed(claim: Claim, cell: Mapping[str, Any], formats: Mapping[str, str]) -> bool:
-    """Whether a claim needs a cell, by the patterns of its query."""
+    """Whether a claim needs a cell (a row of ``Plan.cells``), by the parameters of its query."""
     wanted = claim.parameters
 
     def matches(key: str, *names: str) -> bool:
