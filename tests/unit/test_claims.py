@@ -636,3 +636,14 @@ def test_no_claim_costs_more_than_the_items_that_it_needs(monkeypatch: pytest.Mo
             (said,) = alone.filter(pl.col("item") == one.claim.items[0])["gpu_hours"]
             assert of_items == pytest.approx(said, abs=0.5)
         assert f'CONFIG={study} ITEMS="{", ".join(one.claim.items)}"' in text
+
+
+def test_a_margin_has_the_unit_of_what_is_judged() -> None:
+    expected = {
+        "above, margin 5 %": claim("study", measure="relative", margin=5),
+        "above, margin 5 points": claim("study", margin=5),
+        "above, margin 5": claim("printed", margin=5),
+    }
+    table = claims_table([Judgement(one, "untested", "") for one in expected.values()])
+    written = csv.DictReader(io.StringIO(table.csv()))
+    assert [row["rule"] for row in written] == [*expected]

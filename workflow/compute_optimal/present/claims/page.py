@@ -17,7 +17,7 @@ from compute_optimal.present.pages.page import page
 from compute_optimal.present.query import Row
 from compute_optimal.present.style import counted, one_line, parameters_text
 from compute_optimal.present.tables import Column, Estimate, Table
-from compute_optimal.study.config import ClaimScale
+from compute_optimal.study.config import Claim, ClaimScale
 
 _SCALES: Mapping[ClaimScale, tuple[str, str]] = {
     "public": (
@@ -96,7 +96,7 @@ def claims_table(judgements: Sequence[Judgement]) -> Table:
             scales[judgement.claim.scale],
             judgement.verdict,
             judgement.reason,
-            _rule(judgement),
+            _rule(judgement.claim),
             "–"
             if judgement.estimate is None
             else Estimate(judgement.estimate, judgement.low, judgement.high),
@@ -223,11 +223,15 @@ def _strict(judgement: Judgement) -> list[Any]:
     ]
 
 
-def _rule(judgement: Judgement) -> str:
-    rule = judgement.claim.rule
-    unit = " points" if judgement.claim.scale != "printed" else ""
-    margin = f", margin {rule.margin:g}{unit}" if rule.margin else ""
-    return rule.expect.replace("_", " ") + margin
+def _rule(claim: Claim) -> str:
+    margin = f", margin {_margin(claim)}" if claim.rule.margin else ""
+    return claim.rule.expect.replace("_", " ") + margin
+
+
+def _margin(claim: Claim) -> str:
+    """The margin of a claim in its unit; of printed numbers, without one."""
+    unit = " %" if claim.rule.measure == "relative" else " points"
+    return f"{claim.rule.margin:g}{'' if claim.scale == 'printed' else unit}"
 
 
 def _claim(judgement: Judgement, names: Collection[str]) -> Mapping[str, Any]:
@@ -281,12 +285,11 @@ def _strict_in_words(judgement: Judgement) -> str:
 def _rule_in_words(judgement: Judgement) -> str:
     rule = judgement.claim.rule
     printed = judgement.claim.scale == "printed"
-    unit = "" if printed else " %" if rule.measure == "relative" else " points"
-    margin = f" by more than {rule.margin:g}{unit}" if rule.margin else ""
+    margin = f" by more than {_margin(judgement.claim)}" if rule.margin else ""
     expected = {
         "above": f"the value exceeds its reference{margin}",
         "at_least": "the value is at least its reference",
-        "equal": f"value and reference differ by at most {rule.margin:g}{unit}",
+        "equal": f"value and reference differ by at most {_margin(judgement.claim)}",
         "rises": "the difference rises with x",
         "falls": "the difference falls with x",
     }[rule.expect]
