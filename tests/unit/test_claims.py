@@ -638,6 +638,12 @@ def test_no_claim_costs_more_than_the_items_that_it_needs(monkeypatch: pytest.Mo
         assert f'CONFIG={study} ITEMS="{", ".join(one.claim.items)}"' in text
 
 
+@pytest.mark.parametrize("expect", ["rises", "falls"])
+def test_a_trend_of_printed_numbers_is_refused_with_what_to_expect_instead(expect: str) -> None:
+    with pytest.raises(ValueError, match=r"printed numbers have no trend.*at_least or equal"):
+        claim("printed", expect=expect)
+
+
 def test_a_margin_has_the_unit_of_what_is_judged() -> None:
     expected = {
         "above, margin 5 %": claim("study", measure="relative", margin=5),

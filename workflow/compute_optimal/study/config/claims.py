@@ -85,7 +85,12 @@ class Claim(Checked):
     )
 
     def complaints(self) -> Iterator[str]:
-        """Parameters that are no regular expressions."""
+        """Parameters that are no regular expressions, and a trend of printed numbers."""
+        if self.scale == "printed" and self.rule.expect in ("rises", "falls"):
+            yield (
+                f"printed numbers have no trend, and rule.expect is {self.rule.expect} || "
+                "expect above, at_least or equal"
+            )
         for key, value in self.parameters.items():
             try:
                 re.compile(str(value))
