@@ -20,7 +20,8 @@ def write_verdicts(claims: Path, database: Path, priced_by: Path, outputs: Seque
     they are untested, by the study of the file ``priced_by``. An output that ends in duckdb becomes
     the database with the verdicts in it.
 
-    Raises ``StudyError`` as ``judge_claims`` does, and where a file cannot be read."""
+    Raises ``StudyError`` as ``judge_claims`` and ``prices`` do, and where a file cannot be read or
+    written."""
     with opened(database):
         judgements = judge_claims(load_claims(claims), database)
         (evidence,) = run_query("evidence", database)

@@ -6,8 +6,9 @@ A query (``workflow/sql/claims``) gives one row a case. Common columns: ``case_n
 compute-optimal TTS, held out, ``in_sample`` is the mean accuracy (a fraction) as the paper reports
 it, and ``widening`` how many times as far as its resampled means it spreads, for these keep what
 was chosen; where both were chosen on these problems, ``choice_error`` is the standard error (a
-fraction) that choosing anew adds to their difference. A query for a rule of trend also has ``x``,
-``x_unit``, and ``trend``, which groups the cases that share a line.
+fraction) that choosing anew adds to their difference. A query for a claim about models in general
+has ``policy`` or ``prm``, whichever it is about; one for a rule of trend has ``x``, ``x_unit``, and
+``trend``, which groups the cases that share a line.
 """
 
 from __future__ import annotations
@@ -50,8 +51,9 @@ class Case:
     """One comparison. ``holds`` is None where the interval does not decide.
 
     ``value`` and ``reference`` are printed numbers or mean accuracies in %; ``difference`` is what
-    the rule looks at, with its limits (None for printed numbers). ``in_sample``: what the value is,
-    in %, if strategies are chosen on the problems that they are scored on.
+    the rule looks at, in points or, of a relative rule, in % of the reference, with its limits
+    (None for printed numbers). ``in_sample``: what the value is, in %, if strategies are chosen on
+    the problems that they are scored on.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Strict:
     ``low`` and ``high``: the interval of the judged number with models resampled, not corrected;
     None where each case is judged. ``p``: two-sided, of the side that the number lies on;
     ``corrected`` by Holm. ``models``: what is resampled, in words; empty for problems alone.
+    ``holds``: whether that side is the claim's. All None where one model says nothing in general.
     """
 
     verdict: Verdict
@@ -87,11 +90,12 @@ class Strict:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A claim with its verdict. ``estimate``: what was judged, in ``unit``; None if it is none.
+    """A claim with its verdict. ``estimate``: what was judged, in ``unit``, with its limits; None
+    where each case is judged, of printed numbers, and of untested claims.
 
     ``in_sample``: the same from in-sample values, if the claim is on compute-optimal TTS.
-    ``confidence`` is that of all limits. ``strict``: the stricter verdict of a claim on measured
-    numbers; None of printed ones.
+    ``confidence`` (0 to 1) is that of all limits. ``strict``: the stricter verdict of a tested
+    claim on measured numbers; else None.
     """
 
     claim: Claim
@@ -115,8 +119,8 @@ class Judgement:
 def judge_claims(claims: Sequence[Claim], database: Path) -> tuple[Judgement, ...]:
     """Every claim judged on the study's database, in their order, under its own aggregation.
 
-    Raises ``StudyError`` for a claim whose query does not exist, before any is judged, or does not
-    fit the database.
+    Raises ``StudyError`` for a claim whose query does not exist, before any is judged, lacks or has
+    other parameters, or does not fit the database, and for a database that is missing.
     """
     known = {path.stem: path for path in (SQL_FOLDER / "claims").glob("*.sql")}
     for claim in claims:
@@ -149,8 +153,8 @@ def _corrected(judgements: Sequence[Judgement]) -> tuple[Judgement, ...]:
             for i, one in enumerate(judgements)
             if one.claim.scale == scale and one.strict and one.strict.p is not None
         ]
-        every = holm([strict.p or 0.0 for _, strict in of_scale])
-        for (i, strict), p in zip(of_scale, every.tolist(), strict=True):
+        corrected_p = holm([strict.p or 0.0 for _, strict in of_scale])
+        for (i, strict), p in zip(of_scale, corrected_p.tolist(), strict=True):
             level = 1 - (judgements[i].confidence or 0.95)
             is_settled = p < level
             verdict: Verdict = "reproduced" if strict.holds and is_settled else "not reproduced"
@@ -166,17 +170,19 @@ def _corrected(judgements: Sequence[Judgement]) -> tuple[Judgement, ...]:
 
 
 def _check_parameters(claim: Claim, query: str, given: Mapping[str, str | float]) -> None:
-    asked = set(re.findall(r"\$([a-z_]+)", query))
+    """Raise ``StudyError`` for a parameter of the query (its text) that is not given, and for one
+    of the claim that the query does not take."""
+    taken = set(re.findall(r"\$([a-z_]+)", query))
     problems = {
-        "needs a value": asked - given.keys(),
-        f"is no parameter of the query {claim.query}": claim.parameters.keys() - asked,
+        "needs a value": taken - given.keys(),
+        f"is no parameter of the query {claim.query}": claim.parameters.keys() - taken,
     }
     for problem, names in problems.items():
         if names:
             raise StudyError(
                 f"{min(names)} {problem}",
                 where=f"config/claims.yaml, key claims.{claim.name}.parameters",
-                cure=f"the query takes {', '.join(sorted(asked)) or 'none'}",
+                cure=f"the query takes {', '.join(sorted(taken)) or 'none'}",
             )
 
 
@@ -201,7 +207,8 @@ def _judged(claim: Claim, rows: Sequence[Row], resampling: Resampling) -> Judgem
 
 
 def _needed(claim: Claim) -> str:
-    """What is lacking and, of the paper's models, what says its price."""
+    """What a study must run for the claim and, of the paper's models, the command that prices
+    it."""
     needs = claim.needs or "results"
     if not claim.items:
         return needs
@@ -303,7 +310,8 @@ def _n_problems(rows: Sequence[Row]) -> int:
 
 
 def _holds(claim: Claim, low: float, high: float) -> bool | None:
-    """Whether an interval lies wholly on the claim's side (True) or wholly on the other (False)."""
+    """Whether an interval lies wholly on the claim's side (True) or wholly on the other (False);
+    None where it does neither."""
     margin = claim.rule.margin
     if claim.rule.expect == "equal":
         if -margin <= low and high <= margin:
@@ -342,7 +350,10 @@ def _by_interval(
     resampling: Resampling,
     x: FloatArray | None = None,
 ) -> Judgement:
-    """The verdict on one number, the sum of the cases' differences times ``weights`` [cases]."""
+    """The verdict on one number, the sum of the cases' differences times ``weights`` [cases].
+
+    ``estimates``: [cases]; ``replicates``: [replicates, cases]. ``rows`` are those that decide.
+    """
     estimate = estimates @ weights
     ends = limits(
         estimate[None], (replicates @ weights)[:, None], [_n_problems(rows)],
@@ -383,7 +394,8 @@ def _strict(
     x: FloatArray | None,
     resampling: Resampling,
 ) -> Strict:
-    """Of one number, not yet corrected; ``rows``, ``estimates``, ``replicates``: of its cases."""
+    """Of one number, not yet corrected. ``rows``, ``estimates`` [cases], ``replicates``
+    [replicates, cases] and, of a trend, ``x`` [cases]: of its cases."""
     factors: dict[str, list[str]] = {}
     for kind in claim.rule.general:
         models = [str(row.get(_KINDS[kind]) or "") for row in rows]
@@ -416,7 +428,8 @@ def _p_value(claim: Claim, uncertain: Uncertain) -> tuple[float, bool]:
 def _strict_on_each(
     claim: Claim, rows: Sequence[Row], estimates: FloatArray, replicates: FloatArray
 ) -> Strict:
-    """All cases hold as surely as the least sure; one fails as surely as the surest of so many."""
+    """Of claims on each case: they all hold with the largest p of the cases, and one fails with the
+    smallest p of those that fail, times the number of cases (Bonferroni)."""
     decided = []
     for i, row in enumerate(rows):
         n_problems = len(row["problem_ids"])

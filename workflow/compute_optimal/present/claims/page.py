@@ -140,7 +140,8 @@ def claims_page(
     makers: Sequence[Row] = (),
     prices: Mapping[str, str] | None = None,
 ) -> str:
-    """The first page: what the study is, its evidence at three scales, every claim and its verdict.
+    """The HTML of the first page: what the study is, its evidence at three scales, every claim and
+    its verdict.
 
     ``evidence`` is the row of the query ``evidence``, ``makers`` are those of ``provenance``;
     ``prices`` say by a claim's name what testing it would cost. All text is escaped; there are no
@@ -193,7 +194,7 @@ def write_claims(
 ) -> None:
     """Write the verdicts to ``outputs``: format ("csv", "md", "tex", "html") to path.
 
-    The others are for the page, as for ``claims_page``.
+    The others are for the page, as for ``claims_page``. Makes the folders of ``outputs``.
     """
     table = claims_table(judgements)
     texts: dict[str, Callable[[], str]] = {
@@ -208,7 +209,7 @@ def write_claims(
 
 
 def _strict(judgement: Judgement) -> list[Any]:
-    """Values of the columns on the stricter verdict."""
+    """Values of the five columns on the stricter verdict."""
     strict = judgement.strict
     if strict is None:
         none = "untested" if judgement.verdict == "untested" else "–"
@@ -424,13 +425,15 @@ _WIDTH, _HEIGHT = 200.0, 20.0
 
 
 def _reach(judgements: Sequence[Judgement]) -> float:
-    """The largest difference in points that any interval of these claims holds."""
+    """The largest absolute difference in points that any interval of these claims holds; 0 if there
+    are none."""
     return max(
         (end for one in judgements if one.unit == "points" for end in _ends(one)), default=0.0
     )
 
 
 def _ends(judgement: Judgement) -> list[float]:
+    """Absolute values of all that a row of the forest plot shows."""
     numbers = [
         end
         for low, value, high in _intervals(judgement)
@@ -512,7 +515,7 @@ def _case(case: Case, has_in_sample: bool) -> list[str]:
 
 
 def _number(value: float, *, sign: bool = False) -> str:
-    """One decimal; numbers of another order, such as FLOPs, in powers of ten."""
+    """One decimal; numbers below 0.05 and from a million, such as FLOPs, in powers of ten."""
     pattern = ".1f" if value == 0 or 0.05 <= abs(value) < 1e6 else ".1e"
     if abs(value) < ROUNDING:
         value, pattern = 0.0, ".1f"

@@ -20,7 +20,7 @@ CLAIMS = Columns(
         "made_in": Column(TEXT, "Where the paper makes it"),
         "scale": Column(TEXT, "What it is checked on: public, printed, paper or study"),
         "expected": Column(TEXT, "The rule that decides it"),
-        "margin": Column(REAL, "By how much at least, in unit"),
+        "margin": Column(REAL, "By how much at least, for equal at most, in unit"),
         "query": Column(TEXT, "File of workflow/sql/claims that finds its cases"),
         "verdict": Column(
             TEXT, "reproduced, not reproduced or untested; consistent, inconsistent: printed"
@@ -30,7 +30,7 @@ CLAIMS = Columns(
         "ci_low": Column(REAL, "Lower end of its interval over problems, in unit"),
         "ci_high": Column(REAL, "Upper end of its interval over problems, in unit"),
         "confidence": Column(REAL, "Confidence of the intervals, 0 to 1"),
-        "unit": Column(TEXT, "Unit of estimate, interval and margin"),
+        "unit": Column(TEXT, "Unit of estimate, intervals and margin; null of printed numbers"),
         "in_sample": Column(
             REAL, "The same, chosen on the problems that it is scored on, in unit; null elsewhere"
         ),
@@ -53,7 +53,9 @@ CLAIM_CASES = Columns(
         "case_name": Column(TEXT, "What is compared, in words"),
         "value": Column(REAL, "Mean accuracy in %, or a printed number"),
         "reference": Column(REAL, "What it is compared with, alike"),
-        "difference": Column(REAL, "What the rule looks at, in the unit of the claim"),
+        "difference": Column(
+            REAL, "Value minus reference: in points, in % of it where relative, or as printed"
+        ),
         "ci_low": Column(REAL, "Lower end of the difference's interval; null of printed numbers"),
         "ci_high": Column(REAL, "Upper end of the difference's interval; null of printed numbers"),
         "holds": Column(TRUTH, "Whether the case bears the claim out; null: undecided"),
