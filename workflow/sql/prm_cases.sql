@@ -1,5 +1,5 @@
 -- One example of each failure of each PRM, step by step, chosen by the rules of
--- compute_optimal.prm_cases. A failure that was not seen has one row whose step is NULL. score: of the
+-- compute_optimal.analyse.prm_cases. A failure that was not seen has one row whose step is NULL. score: of the
 -- step, in %. n_solutions: how many were looked at, NULL if none. Parameters: task.
 WITH
 measured AS (

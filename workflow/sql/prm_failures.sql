@@ -1,5 +1,5 @@
 -- How often PRMs fail, against the exact check of the steps: one row per PRM, policy and measure (see
--- compute_optimal.prm_ability). policy is NULL for all policies together; a PRM that has not been
+-- compute_optimal.analyse.prm_ability). policy is NULL for all policies together; a PRM that has not been
 -- measured has one row without a measure. Parameters: task.
 SELECT
     prms.prm,

@@ -1,4 +1,4 @@
--- What reward models are worth on solutions of known truth (compute_optimal.reward_models): one row per
+-- What reward models are worth on solutions of known truth (compute_optimal.analyse.reward_models): one row per
 -- collection, reward model, scoring and measure. scoring: NULL for models of whole solutions (kind
 -- 'outcome'). f1: what ProcessBench prints for the PRM on its subset MATH, in %. path: the file whose scores
 -- these are, in the repository source at commit.

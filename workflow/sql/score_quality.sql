@@ -1,5 +1,5 @@
 -- What the scores of each PRM are worth for each policy: one row per policy, PRM and measure (see
--- compute_optimal.score_quality); a pair without results has one row whose measure is NULL.
+-- compute_optimal.analyse.score_quality); a pair without results has one row whose measure is NULL.
 -- Parameters: task, scoring.
 SELECT pairs.*, quality.measure, quality.value, quality.ci_low, quality.ci_high, quality.n_problems
 FROM pairs($task) AS pairs
