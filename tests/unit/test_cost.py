@@ -68,6 +68,8 @@ def test_tokens_flops_and_hours_are_those_reckoned_by_hand(tmp_path: Path) -> No
     # The scheduler's 12,000 tokens/s bound the small policy; 0.4 of 19.5 TFLOP/s its float32 PRM.
     seconds = drawn / 12_000 + 2 * PRM_SIZE * drawn / (0.4 * 19.5e12)
     assert beam["hours"] == pytest.approx(seconds / 3600)
+    # A part holds a text once, in nodes; draws hold it and its ids.
+    assert beam["disk_mb"] == pytest.approx((tokens + 2 * drawn) * 1.5 / 1e6)
     scored = cell(of, "best_of_n", 16)
     assert (scored["generated_tokens"], scored["scored_tokens"]) == (0, tokens)
     assert scored["flops"] == pytest.approx(2 * tokens * PRM_SIZE)

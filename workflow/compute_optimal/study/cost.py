@@ -67,8 +67,8 @@ LOAD_SECONDS = 120.0
 CPU_FLOPS = 8.4e10
 CPU_ENGINE_GIB = 3.0
 """Memory of a CPU engine beyond its weights: 2 GiB of keys and values, torch and vLLM [GiB]."""
-# ASSUME: compressed parquet holds a generated token in 1.5 bytes; a search stores each twice, as
-# nodes and as paths, and twice more, as text and ids, where no other search has drawn it before.
+# ASSUME: compressed parquet holds a generated token in 1.5 bytes; a search stores each once, in its
+# nodes, and twice more, as text and ids, where no other search has drawn it before.
 BYTES_PER_TOKEN = 1.5
 # ASSUME: of the tokens of a search, the share that no earlier search of the policy has drawn, by
 # the place of its PRM in the study (further ones as the last), in the order in which they run: beam
@@ -250,7 +250,7 @@ def _priced(study: Study, grid: Grid, covered: pl.DataFrame, measured: _Measured
         work += flops(models[-1], scored) if scored else 0.0
         stored_tokens = generated
         if cell.kind == "searches":
-            stored_tokens = 2 * row["tokens_needed"] + 2 * generated
+            stored_tokens = row["tokens_needed"] + 2 * generated
         rows.append(
             (
                 generated,
