@@ -110,7 +110,7 @@ def test_what_a_study_asks_of_rules_follows_the_grid() -> None:
 
 
 def test_a_job_of_dvts_is_split_by_what_its_one_run_draws() -> None:
-    job = cast(Wildcards, SimpleNamespace(task="MATH-500", policy=SMALL, prm=FIRST))
+    job = cast("Wildcards", SimpleNamespace(task="MATH-500", policy=SMALL, prm=FIRST))
     asked = StudyPlan(parse_study(content(methods=["dvts"], samples_per_job=500 * 16)))
     assert asked.shards("searches")(job) == []
     asked = StudyPlan(parse_study(content(methods=["dvts"], samples_per_job=500 * 16 - 1)))

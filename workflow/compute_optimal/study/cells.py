@@ -199,7 +199,7 @@ def _walk(study: Study) -> Iterator[Cell]:
         majority, scored = unscored["majority"], [needs["best_of_n"] for needs in of_prms.values()]
         methods = [unscored["cot"], majority]
         methods += [of_method for needs in of_prms.values() for of_method in needs.values()]
-        # Every accuracy is also told by difficulty.
+        # Every accuracy is also given by difficulty.
         rated = [item for items in _united(methods).values() for item in items]
         rated += [item for item, part in parts if part.methods == ()]
         if not rated:
@@ -498,7 +498,7 @@ def collections(study: Study) -> list[Collection]:
 
 
 class Graders(TypedDict):
-    """What verdicts depend on beside answers: part of requests and specs."""
+    """What verdicts depend on besides answers: part of requests and specs."""
 
     grader: str
     other_graders: tuple[str, ...]

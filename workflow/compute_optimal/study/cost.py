@@ -2,8 +2,8 @@
 
 Estimates from the registry, the store's keys and the hardware table: no model is read. Tokens and
 seconds give way to measurements as soon as the store holds some: tokens of a solution to the mean
-of those stored, seconds to those that the units of earlier cells took. Memory and disk are reckoned
-from the sizes of models and the number of tokens alone.
+of those stored, seconds to those that stored units took. Memory and disk follow from the sizes of
+models and the number of tokens alone.
 
 Hours are a range: what is likely, and between which shares of a GPU's peak rate published runs lie.
 
@@ -103,7 +103,7 @@ def kv_bytes_per_token(entry: ModelEntry) -> float:
 
 def gpu_gib(entry: ModelEntry, n_gpus: int) -> float:
     """Least memory of each of ``n_gpus`` GPUs (1 or more) [GiB]: its part of the weights and of one
-    sequence of full context, and what an engine takes beside them."""
+    sequence of full context, and what an engine takes besides."""
     split = entry.weight_bytes + kv_bytes_per_token(entry) * entry.context
     return split / n_gpus / GIB + ENGINE_OVERHEAD_GIB
 
@@ -280,11 +280,11 @@ _ITEM = {
     "shared": pl.String(),
 }
 _SHARED_WITH = 3
-"""Items that are named beside one, those that share most."""
+"""Items that are named in the column shared, those that share most."""
 
 
 def _items(grid: Grid, cells_: pl.DataFrame, alone: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
-    """The table ``Plan.items``. What two items share is told by the whole study's prices.
+    """The table ``Plan.items``. What two items share is priced as in the whole study.
 
     ``alone`` may be empty: then so is the table.
     """
@@ -489,7 +489,7 @@ class _Measured:
 
     @staticmethod
     def _sharers(cell: Cell) -> Iterator[tuple[object, ...]]:
-        """Groups of searches that have as much in common as this one, the likest first."""
+        """Keys of groups of searches that have as much in common as this one, the nearest first."""
         yield cell.task, cell.policy, cell.prm, cell.method
         yield cell.policy, cell.prm, cell.method
         yield (cell.policy,)
@@ -510,15 +510,15 @@ class _Measured:
         return reckoned * self._correction.get(of_engine, 1.0), False
 
     def _keys(self, cell: Cell) -> Iterator[tuple[object, ...]]:
-        """Groups of cells that take as long per token as this one, the likest first."""
+        """Keys of groups of cells that take as long per token as this one, the nearest first."""
         of_models = (cell.kind, cell.policy, cell.prm)
         yield (*of_models, cell.method, cell.budget, cell.task)
         yield (*of_models, cell.method)
         yield of_models
 
     def _corrected_by(self, cell: Cell) -> Iterator[tuple[object, ...]]:
-        """Groups of cells whose rates are off by the same factor: of each of its models, then of
-        the kind of engine."""
+        """Keys of groups of cells whose rates are off by the same factor: of each of its models,
+        then of the kind of engine."""
         for entry in _models(self._study, cell):
             yield cell.kind, entry.name, self._on_gpu(cell)
         yield (self._on_gpu(cell),)

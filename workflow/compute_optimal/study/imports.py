@@ -12,7 +12,8 @@ _ROOT = PACKAGE.parent
 _SQL = _ROOT / "sql"
 _ENGINES = f"{PACKAGE.name}.engines"
 """Left out where it is imported in functions: no rule after the expensive zone opens an engine."""
-_BESIDE = (".html", ".css", ".js")
+_ASSETS = (".html", ".css", ".js")
+"""Endings of files that a module reads from its own folder."""
 
 
 def modules_behind(names: Iterable[str]) -> dict[str, SourceFile]:
@@ -34,7 +35,7 @@ def modules_behind(names: Iterable[str]) -> dict[str, SourceFile]:
 class SourceFile:
     """One module: what it imports of this package, and the files that its texts name.
 
-    ``file``: its source. ``imports``: names of modules. ``beside``: pages, styles and scripts in
+    ``file``: its source. ``imports``: names of modules. ``assets``: pages, styles and scripts in
     its folder. ``statements``: files of ``workflow/sql`` that it names with their suffix.
     ``queries``: those that it names as queries are.
     """
@@ -47,10 +48,10 @@ class SourceFile:
         # Workers and lazy calls name modules in texts.
         self.imports = known([*imported_names(tree), *texts])
         short = {text for text in texts if 0 < len(text) < 80 and "\n" not in text}
-        self.beside = {
+        self.assets = {
             self.file.parent / text
             for text in short
-            if text.endswith(_BESIDE) and (self.file.parent / text).is_file()
+            if text.endswith(_ASSETS) and (self.file.parent / text).is_file()
         }
         self.statements = {
             _SQL / text for text in short if text.endswith(".sql") and (_SQL / text).is_file()

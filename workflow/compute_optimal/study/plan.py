@@ -873,7 +873,7 @@ class Workflow(Protocol):
 
 def for_snakemake(workflow: Workflow) -> Any:
     """``StudyPlan.read`` for the Snakefile: an error ends Snakemake with its message alone."""
-    # A job on another machine is told what it may use itself, which says nothing of the whole run.
+    # A job on another machine has a limit of its own, which says nothing of the whole run.
     limit = None if workflow.remote_exec else workflow.global_resources.get("gpu")
     n_gpus = limit.value if limit is not None and isinstance(limit.value, int) else 1
     return _WithErrorsInWords(

@@ -58,7 +58,7 @@ class OnTask(Request):
     task: Spec
     """What determines its problems (``tasks.task_identity``)."""
     problems: int | None
-    """The first so many of them; None for all."""
+    """How many of them, from the first; None for all."""
 
     @property
     def task_name(self) -> str:
@@ -93,7 +93,7 @@ class PoolPart(_Part):
 
 
 class SearchPart(_Part):
-    """Searches of one spec: DVTS as so many ``subtrees`` a problem, beam search as one.
+    """Searches of one spec: DVTS as its number of ``subtrees`` a problem, beam search as one.
 
     ``budget``: N of a beam search, the largest N for DVTS.
     """

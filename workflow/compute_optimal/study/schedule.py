@@ -25,7 +25,7 @@ LOAD_HOURS = LOAD_SECONDS / 3600
 SHARE_OF_WHOLE = 1 / 16
 """A job that takes more than this share of the time that all work takes on all GPUs is split."""
 LEAST_LOADS = 10
-"""A job that computes for less than so many times as long as it loads its models is not split."""
+"""A job that computes for less than this many times its loading is not split."""
 N_ORDERS = 20
 """Random orders of ready jobs over which a schedule is averaged."""
 

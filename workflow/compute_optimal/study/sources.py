@@ -1,4 +1,4 @@
-"""What a command of the workflow depends on: the code that it imports and the files beside it.
+"""What a command of the workflow depends on: the code that it imports and the files that it reads.
 
 Found in the sources, without importing any: a rule runs again when one of these files changes, and
 a graph is built in an environment without an engine.
@@ -26,7 +26,7 @@ def sources_of(verb: str, notebooks: Iterable[Path] = ()) -> list[Path]:
 
     ``verb``: a key of ``commands.FUNCTIONS``. Modules of this package that it may import, over any
     number of others, in functions too (engines alone are left out there); and files that these
-    name: pages, styles and scripts beside them, queries.
+    name: pages, styles and scripts in their folders, queries.
     """
     names = {FUNCTIONS[verb].partition(":")[0]}
     for notebook in notebooks:
@@ -34,7 +34,7 @@ def sources_of(verb: str, notebooks: Iterable[Path] = ()) -> list[Path]:
     modules = modules_behind(names)
     files: set[Path] = set()
     for source in modules.values():
-        files |= {source.file, *source.beside, *source.statements}
+        files |= {source.file, *source.assets, *source.statements}
         if _QUERIES in modules:
             files |= source.queries
     return sorted(files)

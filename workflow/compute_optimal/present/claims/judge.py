@@ -191,7 +191,7 @@ def _judged(claim: Claim, rows: Sequence[Row], resampling: Resampling) -> Judgem
         return _judged_on_print(claim, rows)
     tested = [row for row in rows if len(row["problem_ids"]) >= MINIMUM_PROBLEMS]
     if claim.rule.across == "first" and tested and tested[0] is not rows[0]:
-        # What stands beside the case that decides cannot decide in its place.
+        # Cases that are shown with the one that decides cannot decide in its place.
         tested = []
     if len(tested) < claim.rule.least_cases:
         lacking = (

@@ -52,13 +52,13 @@ CLAIM_CASES = Columns(
         "claim": _CLAIM,
         "case_name": Column(TEXT, "What is compared, in words"),
         "value": Column(REAL, "Mean accuracy in %, or a printed number"),
-        "reference": Column(REAL, "What it is compared with, alike"),
+        "reference": Column(REAL, "What it is compared with, in the same unit"),
         "difference": Column(
             REAL, "Value minus reference: in points, in % of it where relative, or as printed"
         ),
         "ci_low": Column(REAL, "Lower end of the difference's interval; null of printed numbers"),
         "ci_high": Column(REAL, "Upper end of the difference's interval; null of printed numbers"),
-        "holds": Column(TRUTH, "Whether the case bears the claim out; null: undecided"),
+        "holds": Column(TRUTH, "Whether the case supports the claim; null: undecided"),
         "n_problems": Column(COUNT, "Number of problems behind the row"),
         "in_sample": Column(
             REAL, "The value, chosen on the problems that it is scored on, in %; null elsewhere"

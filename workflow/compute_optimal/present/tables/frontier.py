@@ -33,7 +33,8 @@ _Line = tuple[str | None, str | None, str | None, int | None]
 
 def against_large_models(rows: Sequence[Row], title: str) -> Table:
     """Table 3: a line per policy and way to use it (CoT, compute-optimal TTS in-sample and
-    cross-fitted; N beyond the study's apart), a column per task, then what the paper alone ran."""
+    cross-fitted; these two once more at an N of the policy's own beyond the study's), a column per
+    task, then what the paper alone ran."""
     return _table(rows, title, by_prm=False)
 
 

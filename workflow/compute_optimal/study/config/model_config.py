@@ -10,8 +10,8 @@ from typing import Any
 from compute_optimal.study.config.registry import ModelEntry
 
 _FACTOR = 1.5
-"""An entry may be so many times off what its dimensions imply: they leave out biases, norms and the
-heads of PRMs."""
+"""An entry may differ by this factor from what its dimensions imply: they leave out biases, norms
+and the heads of PRMs."""
 
 _HEADED = ("RewardModel", "ForTokenClassification", "ForSequenceClassification")
 """Endings of architectures that have a head of their own in the place of the output layer."""

@@ -176,7 +176,8 @@ class Study(Checked):
     prm_search_budgets: Mapping[str, tuple[Budget, ...]] = Field(
         default={},
         description="What stands in the place of search_budgets with single PRMs, by their names; "
-        "of these budgets a policy is searched at those that it has [samples]",
+        "of these budgets a policy is searched at those that it has, unless its override names "
+        "search_budgets [samples]",
     )
     overrides: Mapping[str, PolicyOverride] = Field(
         default={}, description="What differs for single policies, by their names"
@@ -685,7 +686,7 @@ def _too_many_problems(study: Study) -> list[Finding]:
 
 
 def _same_titles(study: Study) -> list[Finding]:
-    """Figures and tables tell entries apart by their titles."""
+    """Entries of one title, which figures and tables would take for one."""
     registry = study._registry
     adopted = [registry.adopted[name] for name in study.adopted if name in registry.adopted]
     policies: dict[str, Entry] = {**registry.policies, **registry.outside_policies}
@@ -724,16 +725,16 @@ def _paths_in_each_other(study: Study) -> list[Finding]:
         for key, path in kept_apart.items()
         if _is_file(path)
     ]
-    for (one, path), (other, beside) in combinations(kept_apart.items(), 2):
-        if path.absolute() == beside.absolute() or path.resolve() == beside.resolve():
-            what = f"{path} is {other} too"
-        elif _within(path, beside):
-            what = f"{path} lies in {other}, {beside}"
-        elif _within(beside, path):
-            what = f"{other}, {beside}, lies in {path}"
+    for (key, path), (other_key, other) in combinations(kept_apart.items(), 2):
+        if path.absolute() == other.absolute() or path.resolve() == other.resolve():
+            what = f"{path} is {other_key} too"
+        elif _within(path, other):
+            what = f"{path} lies in {other_key}, {other}"
+        elif _within(other, path):
+            what = f"{other_key}, {other}, lies in {path}"
         else:
             continue
-        findings.append(Finding(one, what, "give each a folder of its own"))
+        findings.append(Finding(key, what, "give each a folder of its own"))
     inputs = {"registry": study.registry, "lock_file": study.lock_file}
     if study.mirror is not None:
         inputs["mirror"] = study.mirror
