@@ -115,16 +115,17 @@ class Cell:
     method: str
     """As in the study's methods; that of the pool which decides on difficulty is "difficulty"."""
     budget: int
-    """N: the size of a pool, the budget of a beam search, the largest one for DVTS."""
+    """N: the size of a pool, the samples of it that are scored, the budget of a beam search, the
+    largest one of DVTS."""
     n_units: int
     """Units a problem: samples, samples with scores, or trees. Beam search is one tree, DVTS are
     N / M independent subtrees."""
     spec: Spec
     pool: Pool | None = None
     budgets: tuple[int, ...] = ()
-    """The N at which its method reads it, ascending: several of a pool (of majority voting alone,
-    for others have cells of their own), its scores, or DVTS; none of the pool that decides on
-    difficulty and of CoT."""
+    """The N at which its method reads it, ascending: of the evaluation pool those of majority
+    voting, of scores those of best-of-N, of a beam search one, of DVTS all; none of the pool that
+    decides on difficulty and of CoT."""
     items: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """Items of the study that need it, each with the N that it needs of it, ascending: 1 of CoT, 0
     of the pool that decides on difficulty; of the evaluation pool also those of best-of-N."""

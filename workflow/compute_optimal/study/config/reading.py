@@ -112,7 +112,8 @@ class _Loader(SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
     def number(self, node: yaml.ScalarNode) -> int | float:
-        """A decimal number; raises ``yaml.MarkedYAMLError`` where it is not clear which."""
+        """A decimal number; raises ``yaml.MarkedYAMLError`` where it is not clear which, or is
+        longer than any that is meant."""
         text = node.value.replace("_", "")
         if re.match(r"[-+]?0[0-9]", text):
             raise yaml.MarkedYAMLError(
@@ -127,7 +128,7 @@ class _Loader(SafeLoader):
         return int(text) if re.fullmatch(r"[-+]?[0-9]+", text) else float(text)
 
     def text(self, node: yaml.ScalarNode) -> str:
-        """A text that can be written to a file; raises ``yaml.MarkedYAMLError``."""
+        """A text that can be written to a file; raises ``yaml.MarkedYAMLError`` for any other."""
         value = str(node.value)
         if match := re.search(r"[\x00\ud800-\udfff]", value):
             raise yaml.MarkedYAMLError(

@@ -520,7 +520,7 @@ class AdoptedEntry(Entry):
         pattern=r"^\w[\w. -]*$",
         max_length=255,
         description="Archive or folder of the mirror that holds the files of the listing, if not "
-        "owner--repository-commit",
+        "owner--repository-abc1234, with the first 7 digits of the commit",
     )
     sha256: str | None = Field(
         default=None,
