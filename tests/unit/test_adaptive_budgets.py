@@ -15,6 +15,7 @@ from compute_optimal.analyse.adaptive_budgets import (
     thresholds_of,
 )
 from compute_optimal.analyse.predicted_difficulty import FOLDS, REPEATS, REPLICATES
+from compute_optimal.analyse.statistics.estimators import best_of_k, plurality_at_k
 from compute_optimal.analyse.statistics.intervals import (
     few_differences_interval,
     problem_weights,
@@ -144,6 +145,25 @@ def test_every_rule_has_a_row_and_stopping_costs_no_more_than_all_samples() -> N
     chosen = table.filter(rule="threshold")
     assert (chosen["chosen_low"] < chosen["chosen_high"]).all()
     assert table.filter(pl.col("rule") != "threshold")["chosen_low"].null_count() == 6
+
+
+def test_all_n_samples_of_ragged_pools_are_worth_what_they_are_elsewhere() -> None:
+    correct, classes, scores = attempts(np.random.default_rng(3))
+    answers, of_prm = as_tables(correct, classes, scores)
+    missing = np.zeros(correct.shape, dtype=bool)
+    missing[0, BUDGET:] = True
+    missing[1, BUDGET + 3 :] = True
+    kept = ~missing.ravel()
+    table = examine_stopping(answers.filter(kept), {"prm": of_prm.filter(kept)}, IDS, SETTINGS)
+    fixed = {row["method"]: row for row in table.filter(rule="fixed").rows(named=True)}
+    truth = np.where(missing, np.nan, correct)
+    assert fixed["majority"]["accuracy"] == pytest.approx(
+        plurality_at_k(np.where(missing, -1, classes), truth, [BUDGET]).mean()
+    )
+    assert fixed["best_of_n"]["accuracy"] == pytest.approx(
+        best_of_k(truth, scores, [BUDGET]).mean()
+    )
+    assert table["n_problems"].unique().to_list() == [N_PROBLEMS]
 
 
 def test_what_never_stops_early_changes_nothing() -> None:

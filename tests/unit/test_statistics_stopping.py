@@ -108,6 +108,20 @@ def test_best_of_n_stops_as_in_every_order() -> None:
         assert drawn[0, 0, 0] == pytest.approx(np.mean(draws))
 
 
+def test_best_of_n_of_ragged_pools_is_that_of_each_pool() -> None:
+    score = np.array([[0.9, np.nan, 0.5, 0.1], [0.2, 0.4, 0.6, np.nan], [0.3, 0.1, 0.2, 0.7]])
+    truth = np.array([[1, np.nan, 0, 1.0], [0, 1, 0, 1.0], [1, 1, np.nan, np.nan]])
+    right, drawn = best_stopped(truth, score, [0.5, np.inf], [2, 3])
+    for row, columns in enumerate(([0, 2, 3], [0, 1, 2, 3])):
+        alone = best_stopped(
+            truth[[row]][:, columns], score[[row]][:, columns], [0.5, np.inf], [2, 3]
+        )
+        assert right[:, row] == pytest.approx(alone[0][:, 0])
+        assert drawn[:, row] == pytest.approx(alone[1][:, 0])
+    assert np.isnan(right[:, 2, 1]).all()
+    assert right[1] == pytest.approx(best_of_k(truth, score, [2, 3]), nan_ok=True)
+
+
 def test_without_a_threshold_it_is_best_of_n() -> None:
     rng = np.random.default_rng(2)
     score, truth = rng.normal(size=(7, 9)), rng.random((7, 9))

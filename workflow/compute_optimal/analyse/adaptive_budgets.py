@@ -88,7 +88,8 @@ def examine_stopping(
     problems have the samples for.
 
     Only of problems that have as many samples as the largest such budget: a curve is over the same
-    problems everywhere. Arguments as for ``accuracy.estimate``.
+    problems everywhere. Of each, its whole pool counts, so that all N samples are worth what they
+    are everywhere else. Arguments as for ``accuracy.estimate``.
     """
     rows: list[tuple[Any, ...]] = []
     pool = answers.filter(pool="evaluation")
@@ -111,10 +112,8 @@ def _rows(
     if not carried:
         return
     budgets = np.array(carried, dtype=np.int64)
-    size = int(sizes[sizes >= budgets[-1]].min())
-    # Pools of a few samples more are cut, so that all problems have equally many.
-    enough = np.flatnonzero(sizes >= size)
-    correct, classes = grid.correct[enough, :size], grid.classes[enough, :size]
+    enough = np.flatnonzero(sizes >= budgets[-1])
+    correct, classes = grid.correct[enough], grid.classes[enough]
     weights = problem_weights(problem_ids, settings.bootstrap_replicates, settings.seed)[:, enough]
     nested = problem_weights(problem_ids, REPLICATES, settings.seed)[:, enough]
     exact = plurality_at_k(classes, correct, budgets)
@@ -143,7 +142,7 @@ def _rows(
         margins = margins_of(pool, of_prm)
         for scoring in SCORINGS:
             # A mean of steps that are all certain has no finite logit.
-            ranking = np.clip(grid.scores(margins, scoring)[0][enough, :size], -1e300, 1e300)
+            ranking = np.clip(grid.scores(margins, scoring)[0][enough], -1e300, 1e300)
             known = ranking[~np.isnan(ranking)]
             if not len(known):
                 continue

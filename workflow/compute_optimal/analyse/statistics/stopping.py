@@ -16,6 +16,7 @@ is the mean over random orders that all problems of one pool size share.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -55,10 +56,8 @@ def majority_stopped(
         rule: Stopped(*(np.full(shape, np.nan) for _ in range(3)))
         for rule in ("certain", "confident")
     }
-    sizes = np.count_nonzero(~np.isnan(truth), axis=1)
-    for size in np.unique(sizes[sizes > 0]).tolist():
-        rows = np.flatnonzero(sizes == size)
-        columns = np.argsort(np.isnan(truth[rows]), axis=1, kind="stable")[:, :size]
+    for rows, columns in _pools_of_a_size(truth):
+        size = columns.shape[1]
         reachable = np.flatnonzero(caps <= size)
         if not len(reachable):
             continue
@@ -152,14 +151,37 @@ def best_stopped(
 ) -> tuple[FloatArray, FloatArray]:
     """Best-of-N that stops at the first score that reaches a threshold, exact over all orders.
 
-    ``correct``, ``scores`` [problems, n] without missing samples; a NaN score reaches nothing.
-    ``thresholds``: infinity stops never. Correctness and samples drawn, both [thresholds, problems,
-    budgets]. Of h samples that reach it the first to come is any of them alike; if none of N does,
-    the best of those below is taken, as without a threshold.
+    ``correct``, ``scores`` [problems, n]; a sample whose correctness is NaN is missing, a NaN score
+    of another reaches nothing. ``thresholds``: infinity stops never. Correctness and samples drawn,
+    both [thresholds, problems, budgets], NaN beyond a pool. Of h samples that reach it the first to
+    come is any of them alike; if none of N does, the best of those below is taken, as without a
+    threshold.
     """
     truth, score = np.asarray(correct, dtype=np.float64), np.asarray(scores, dtype=np.float64)
     levels = np.asarray(thresholds, dtype=np.float64)
     caps = np.atleast_1d(np.asarray(budgets, dtype=np.int64))
+    right = np.full((len(levels), len(truth), len(caps)), np.nan)
+    drawn = np.full_like(right, np.nan)
+    for rows, columns in _pools_of_a_size(truth):
+        reachable = np.flatnonzero(caps <= columns.shape[1])
+        pool = rows[:, None], columns
+        at = np.ix_(np.arange(len(levels)), rows, reachable)
+        right[at], drawn[at] = _best_of_whole(truth[pool], score[pool], levels, caps[reachable])
+    return right, drawn
+
+
+def _pools_of_a_size(truth: FloatArray) -> Iterator[tuple[IntArray, IntArray]]:
+    """For each size of pool above 0: its problems, and the columns [problems, size] of theirs."""
+    sizes = np.count_nonzero(~np.isnan(truth), axis=1)
+    for size in np.unique(sizes[sizes > 0]).tolist():
+        rows = np.flatnonzero(sizes == size)
+        yield rows, np.argsort(np.isnan(truth[rows]), axis=1, kind="stable")[:, :size]
+
+
+def _best_of_whole(
+    truth: FloatArray, score: FloatArray, levels: FloatArray, caps: IntArray
+) -> tuple[FloatArray, FloatArray]:
+    """``best_stopped`` of problems with equally many samples, none missing, and caps within."""
     size = truth.shape[1]
     order = np.argsort(-score, axis=1)
     ordered = np.take_along_axis(score, order, axis=1)
