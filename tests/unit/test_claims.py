@@ -258,6 +258,8 @@ def test_without_enough_problems_nothing_is_tested() -> None:
         ({"expect": "at_least"}, [(2, 1), (1, 1)], "consistent"),
         ({"expect": "equal", "margin": 0.1}, [(1.05, 1)], "consistent"),
         ({"expect": "equal", "margin": 0.1}, [(1.2, 1)], "inconsistent"),
+        ({"expect": "above", "measure": "relative", "margin": 50}, [(2, 1)], "consistent"),
+        ({"expect": "above", "measure": "relative"}, [(2, 1), (1, 0)], "untested"),
     ],
 )
 def test_printed_numbers_are_checked_one_by_one(

@@ -16,6 +16,7 @@ from compute_optimal.study.cells import Cell, Grid
 from compute_optimal.study.config import (
     SEARCH_METHODS,
     Study,
+    described_study,
     hardware_named,
     load_claims,
     load_study,
@@ -107,6 +108,16 @@ def test_what_a_study_asks_of_rules_follows_the_grid() -> None:
     # A study that varies nothing asks for what it always did.
     plain = StudyPlan(parse_study(content()))._database().study
     assert not {"prm_search_budgets", "overrides", "needed_for", "items"} & plain.keys()
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"study": 3}', None])
+def test_a_damaged_description_of_a_study_is_an_error(tmp_path: Path, text: str | None) -> None:
+    file = tmp_path / "study.json"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(StudyError, match="cannot be read") as caught:
+        described_study(file, Path("config/registry"), Path("config/models.lock.json"))
+    assert caught.value.where == str(file)
 
 
 def test_a_job_of_dvts_is_split_by_what_its_one_run_draws() -> None:

@@ -7,6 +7,7 @@ import io
 import json
 import math
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -229,6 +230,21 @@ def test_what_has_not_been_run_says_so(database: Path, empty: Path) -> None:
             assert re.search("not run|printed", record.get(NOTE) or " ".join(record.values()))
             for field, value in record.items():
                 assert value != "0", f"{name}: {field} is 0"
+
+
+def test_the_level_of_intervals_is_the_studys(database: Path, tmp_path: Path) -> None:
+    other = tmp_path / "study.duckdb"
+    shutil.copyfile(database, other)
+    with duckdb.connect(str(other)) as connection:
+        connection.execute("UPDATE settings SET confidence = 0.8")
+    with opened(other):
+        tables = [tabulate(item.name, other) for item in ITEMS if item.table is not None]
+    named = [table for table in tables if "80% intervals" in table.title]
+    assert len(named) > 10
+    assert all(table.has_intervals == (table in named) for table in tables)
+    # How far one answer must lead for majority voting to stop is no setting.
+    texts = " ".join([table.markdown() for table in tables]).replace("leads with 95%", "")
+    assert "95%" not in texts
 
 
 def test_a_cell_is_never_blank_for_people(tables: dict[str, Table]) -> None:

@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
 from importlib.metadata import version
 from multiprocessing import get_context
@@ -163,7 +163,11 @@ def tabulate(
         raise StudyError(f"{name} is a figure", cure="use draw")
     with opened(Path(database)):
         rows, subtitle = _rows_and_subtitle(item, Path(database), task, scoring, voting)
-    return item.table(rows or (), f"{item.heading} ({subtitle})")
+        level = _level_text(Path(database))
+    table = item.table(rows or (), f"{item.heading} ({subtitle})")
+    if not table.has_intervals:
+        return table
+    return replace(table, title=f"{item.heading} ({subtitle}; {level})")
 
 
 def draw_figures(database: Path, outputs: Sequence[Path], *, workers: int) -> None:
@@ -329,7 +333,7 @@ def _rows_and_subtitle(
         score, vote = _SCORES[parameters["scoring"]], _RULES[parameters["voting"]]
         shown.append(f"score: {score}; vote: {vote}")
     if item.chart is not None and item.intervals:
-        shown.append(f"{100 * settings['confidence']:.4g}% intervals")
+        shown.append(_level_text(database))
     rows, origin = _of_one_origin(item, run_query(item.query, database, parameters))
     if origin == "adopted" and (twin := _public_twin(item)):
         return None, f"the study runs none; of real models: {twin}"
@@ -339,6 +343,12 @@ def _rows_and_subtitle(
     if item.scale == "public" or origin == "adopted":
         shown.insert(0, _PUBLIC)
     return rows, "; ".join([*shown, *_doubtful_buckets(rows, database)])
+
+
+def _level_text(database: Path) -> str:
+    """The level of the study's intervals, in words."""
+    (settings,) = run_query("settings", database)
+    return f"{100 * settings['confidence']:.4g}% intervals"
 
 
 OFTEN_WRONG = 0.2

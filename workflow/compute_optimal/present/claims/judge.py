@@ -223,6 +223,8 @@ def _judged_on_print(claim: Claim, rows: Sequence[Row]) -> Judgement:
         value, reference = float(row["value"]), float(row["reference"])
         difference = value - reference
         if rule.measure == "relative":
+            if reference == 0:
+                return Judgement(claim, "untested", f"{row['case_name']}: {_UNDEFINED}")
             difference *= 100 / reference
         holds = {
             "above": difference > rule.margin + ROUNDING,

@@ -54,8 +54,8 @@ _SENTENCES = (
     "process reward model (PRM) and the method that suits both, solves more problems than one a "
     "hundred times its size that answers at once.",
     "This study runs the paper's whole pipeline and asks of each of its statements whether the "
-    "evidence carries it: a rule, written before the results were seen, and a 95% interval over "
-    "problems decide.",
+    "evidence carries it: a rule, written before the results were seen, and a confidence interval "
+    "over problems decide.",
     "Every verdict below says at which of three scales it was reached, and links to its figure, "
     "table, query and specifications.",
 )

@@ -84,6 +84,6 @@ def by_bucket(rows: Sequence[Row], title: str) -> Table:
     notes = [
         "As sorted: by Pass@1 of the samples for difficulty. Uncertain: each problem counts in "
         "every bucket by its chance of being in it, given all samples of it. In brackets: "
-        "95% intervals over problems."
+        "intervals over problems."
     ]
     return Table(title, columns, body, notes)

@@ -81,7 +81,7 @@ def _table(rows: Sequence[Row], title: str, *, by_prm: bool) -> Table:
         accuracies = [_only_printed(printed_here, name) for name in names]
         body.append([f"{model}{MARK}", "not printed", method, prm, "not printed", *accuracies])
     notes = [
-        "In brackets: 95% intervals over problems. Compute-optimal TTS: for each difficulty the "
+        "In brackets: intervals over problems. Compute-optimal TTS: for each difficulty the "
         "method that does best, at the largest budget; chosen on the problems it is scored on, as "
         "in the paper, or cross-fitted, on other problems. "
         + (

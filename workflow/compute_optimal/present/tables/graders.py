@@ -29,7 +29,7 @@ def sensitivity(rows: Sequence[Row], title: str) -> Table:
         "recorded of an adopted run, else its rules, re-implemented (its parser of formulas is "
         "another), on the answers that these rules extract; or math-verify as it comes, on the "
         "answers that this study extracts. Accuracy: mean over all samples; difference: there "
-        "minus here. In brackets: 95% intervals over problems, paired for the difference. No "
+        "minus here. In brackets: intervals over problems, paired for the difference. No "
         "difference has no width."
     ]
     return Table(title, columns, [_row(row) for row in rows], notes)

@@ -144,6 +144,16 @@ class Table:
     rows: Sequence[Sequence[Cell]]
     notes: Sequence[str] = ()
 
+    @property
+    def has_intervals(self) -> bool:
+        """Whether any cell has one."""
+        estimates = (
+            cell.estimate if isinstance(cell, Compared) else cell
+            for row in self.rows
+            for cell in row
+        )
+        return any(isinstance(one, Estimate) and one.low is not None for one in estimates)
+
     def csv(self) -> str:
         """Comma-separated values with a header line; where columns hold numbers, the column
         ``note`` is the last."""

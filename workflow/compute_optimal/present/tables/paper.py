@@ -54,7 +54,7 @@ def compute_optimal_gains(rows: Sequence[Row], title: str) -> Table:
         Column("strategy", "Strategy by difficulty"),
     ]
     notes = [
-        "In brackets: 95% intervals over problems; those of compute-optimal TTS and of the gains "
+        "In brackets: intervals over problems; those of compute-optimal TTS and of the gains "
         "keep the chosen strategy and so do not show that it was chosen on the same problems. "
         "Performance gain: (compute-optimal − CoT) / CoT. Efficiency gain: the budget at which "
         "majority voting is best over the budget at which compute-optimal TTS is as good; "
@@ -140,7 +140,7 @@ def voting_methods(rows: Sequence[Row], title: str) -> Table:
     printed = {
         (row["prm"], row["rule"]): Printed.parse(row["printed"]) for row in rows if row["printed"]
     }
-    notes = ["In brackets: 95% intervals over problems."]
+    notes = ["In brackets: intervals over problems."]
     if printed:
         notes.append(f"{MARK} as the paper prints it, which names no policy, method or budget.")
         for rule, name in _RULES.items():
@@ -175,7 +175,7 @@ def overview(rows: Sequence[Row], title: str) -> Table:
         columns,
         [_overview_row(row) for row in rows],
         [
-            "Pass@1: mean over the samples of the evaluation, with a 95% interval over problems. "
+            "Pass@1: mean over the samples of the evaluation, with an interval over problems. "
             "Easy, medium, hard: problems by the policy's own Pass@1 (from 50%, from 10%, below), "
             "measured on samples that the evaluation does not use where the study has them. Cut "
             "short: samples that reached the token limit."

@@ -36,7 +36,7 @@ def thresholds(rows: Sequence[Row], title: str) -> Table:
     notes = [
         "The ability of a PRM (F1 of finding the first wrong step, over all policies; share of "
         "right samples that score above wrong ones, on the policy) at which a non-decreasing fit "
-        "of the gain over majority voting passes 0. In brackets: 95% intervals, refitted over "
+        "of the gain over majority voting passes 0. In brackets: intervals, refitted over "
         "resampled problems at the abilities as measured. <: below the poorest PRM here, so every "
         "one pays; >: above the ablest, so none does; without brackets where every resampling says "
         "the same. Compute-optimal: the method chosen for each "
@@ -78,7 +78,7 @@ def gains(rows: Sequence[Row], title: str) -> Table:
         *_of_each_method("gain_points", "(points)"),
     ]
     notes = [
-        "Accuracy minus that of majority voting at the same N on the same problems, with 95% "
+        "Accuracy minus that of majority voting at the same N on the same problems, with "
         "intervals over problems. F1: over the solutions of all policies; discrimination: on the "
         "policy, or the mean over those that are compared."
     ]

@@ -46,7 +46,7 @@ def failures(rows: Sequence[Row], title: str) -> Table:
             "as the first error. F1: harmonic mean of the next two columns, as in ProcessBench. "
             "Right and wrong steps are counted up to the first error. Found, too early, too late "
             "and nothing flagged sum to 100%. Length bias: correlation of logit margin and length "
-            "in characters of right steps, within policy and position. In brackets: 95% intervals "
+            "in characters of right steps, within policy and position. In brackets: intervals "
             "over problems.",
             f"{UNDEFINED.capitalize()}: nothing to count, or all scores or lengths are equal.",
         ],

@@ -61,7 +61,7 @@ def quality(rows: Sequence[Row], title: str) -> Table:
             ]
         )
     notes = [
-        "In brackets: 95% intervals over problems. Right above wrong: pairs of a right and a wrong "
+        "In brackets: intervals over problems. Right above wrong: pairs of a right and a wrong "
         "solution of one problem whose right one scores higher, ties half (50 is a coin)."
         + "".join(f" Ranked first: {100 * value:.0f} is chance;" for value in by_chance)
         + " where k solutions share the best score, 1/k of a problem each, and only problems of "

@@ -54,7 +54,7 @@ def score_quality(rows: Sequence[Row], title: str) -> Table:
             ]
         )
     notes = [
-        "In brackets: 95% intervals over problems. Discrimination: chance that a right sample "
+        "In brackets: intervals over problems. Discrimination: chance that a right sample "
         "outscores a wrong one of the same problem (50 is a coin). Calibration error: mean "
         "distance between score and share of right samples, over tenths of the score; "
         "overconfidence: mean score minus share of right samples. Tied pairs: samples of a problem "
@@ -123,7 +123,7 @@ def lengths(rows: Sequence[Row], title: str) -> Table:
     notes = [
         "All: the mean over the samples that the PRM scored; picked: over those that best-of-N "
         "picks at this N, with the PRM whose picks are the shortest and the longest. In brackets: "
-        "95% intervals over problems. A PRM without bias for length picks right answers, not long "
+        "intervals over problems. A PRM without bias for length picks right answers, not long "
         "ones: compare with the correlations of the score.",
     ]
     if len(studied) < len(rows):

@@ -49,7 +49,7 @@ def against_majority(rows: Sequence[Row], title: str) -> Table:
     notes = [
         "Min, Last and Avg score a solution by its lowest, last or mean step; Max takes the answer "
         "of the best-scored solution, Vote the answer whose solutions score most in sum. In "
-        "brackets: 95% intervals over problems; differences are paired by problem. Accuracies are "
+        "brackets: intervals over problems; differences are paired by problem. Accuracies are "
         "expected values over all subsets of N of a policy's samples; where there are too many for "
         "Vote, over random ones, and the Monte-Carlo error says how far that may be off."
     ]

@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
+from compute_optimal.errors import StudyError
 from compute_optimal.study.config.hardware import HardwareEntry, load_hardware
 from compute_optimal.study.config.model_config import contradictions
 from compute_optimal.study.config.reading import (
@@ -397,10 +398,17 @@ def load_study(
 def described_study(file: Path, registry: Path, lock_file: Path) -> Study:
     """The study that ``describe_study`` wrote, with the ``registry`` and ``lock_file`` given here.
 
-    Raises ``StudyError`` as ``load_study`` does.
+    Raises ``StudyError`` as ``load_study`` does, and for a file that is not what was written.
     """
     places = {"registry": str(registry), "lock_file": str(lock_file)}
-    described = json.loads(file.read_bytes())["study"]
+    try:
+        described = {**json.loads(file.read_bytes())["study"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StudyError(
+            "the description of the study cannot be read",
+            where=str(file),
+            cure="remove the file; make writes it again",
+        ) from error
     return parse_study({**described, **places}, where=str(file))
 
 
