@@ -286,9 +286,15 @@ def test_what_choosing_adds_is_no_less_where_the_choices_hardly_differ() -> None
     kept = np.zeros((1, 200))
     kept[0, 0] = 1e-6
     replicates = np.where(np.arange(50) % 10 == 0, 0.02, 0.0)[:, None]
-    error = choice_error(replicates, kept, weights)
+    error = choice_error(replicates, kept, kept, weights)
     assert error == pytest.approx([replicates.std(ddof=1)], rel=1e-3)
-    assert choice_error(weights @ kept.T / 200, kept, weights) == pytest.approx([0.0])
+    assert choice_error(weights @ kept.T / 200, kept, kept, weights) == pytest.approx([0.0])
+    # Repeats that choose otherwise leave half of it, and as much of what resampling adds.
+    once = np.sin(np.arange(200.0))[None]
+    wide = 3 * weights @ once.T / 200
+    assert choice_error(wide, once, once / 2, weights) == pytest.approx(
+        choice_error(wide, once, once, weights) / 2
+    )
 
 
 def simulated_coverage(n_repetitions: int, n_problems: int = 120) -> dict[str, float]:
@@ -328,7 +334,8 @@ def simulated_coverage(n_repetitions: int, n_problems: int = 120) -> dict[str, f
         for name in ("true difficulty", "one strategy"):
             other = ways[name]
             of_once = predicted.once - other.once
-            error = choice_error(predicted.replicates - other.replicates, of_once, nested)
+            gap = predicted.accuracy - other.accuracy
+            error = choice_error(predicted.replicates - other.replicates, of_once, gap, nested)
             case = {
                 "task": "t",
                 "problem_ids": [*map(str, range(n_problems))],

@@ -536,6 +536,7 @@ def _report(
             error = choice_error(
                 (replicates["predicted"][:, place] - other_replicates)[:, None],
                 of_once[None],
+                difference[None],
                 nested,
             )
             rows["predicted_gaps"].append(

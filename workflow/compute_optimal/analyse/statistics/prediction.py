@@ -179,15 +179,22 @@ def widening(replicates: FloatArray, kept: FloatArray, weights: FloatArray) -> F
     return factors
 
 
-def choice_error(replicates: FloatArray, kept: FloatArray, weights: FloatArray) -> FloatArray:
-    """The standard error [columns] that choosing again adds to a mean, in its own unit.
+def choice_error(
+    replicates: FloatArray, once: FloatArray, kept: FloatArray, weights: FloatArray
+) -> FloatArray:
+    """The standard error [columns] that choosing again adds to the mean of ``kept``, in its unit.
 
-    Arguments as of ``widening``, which is of no use to a difference of two choices: where both
-    mostly choose alike, hardly a problem differs, and a ratio to its spread has no bound.
+    ``replicates`` [replicates, columns]: means where resampled problems choose again, in the first
+    repeat; ``once`` and ``kept`` [columns, problems]: values where its choice is kept, and their
+    mean over the repeats. Of the replicates' variance so much counts as averaging over the repeats
+    leaves of that of kept choices, and all where these do not vary: where two ways mostly choose
+    alike, hardly a problem differs, and a ratio to its spread (``widening``) has no bound.
     """
+    totals = weights.sum(axis=1, keepdims=True)
     again = replicates.var(axis=0, ddof=1)
-    spread = (weights @ kept.T / weights.sum(axis=1, keepdims=True)).var(axis=0, ddof=1)
-    error: FloatArray = np.sqrt(np.maximum(again - spread, 0.0))
+    of_once, own = ((weights @ one.T / totals).var(axis=0, ddof=1) for one in (once, kept))
+    left = np.divide(own, of_once, out=np.ones_like(own), where=of_once > _EQUALLY_GOOD**2)
+    error: FloatArray = np.sqrt(np.maximum(again * np.minimum(left, 1.0) - own, 0.0))
     return np.where(error > _EQUALLY_GOOD, error, 0.0)
 
 
