@@ -20,12 +20,15 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
+from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter
 from synthetic_study import POLICIES, PRMS, ROLLOUTS, SyntheticStudy
 
 from compute_optimal.errors import StudyError
@@ -123,6 +126,27 @@ def texts(artist: Any) -> list[str]:
     return [text.get_text() for text in artist.findobj(Text) if text.get_text()]
 
 
+class Listener(RendererBase):
+    """Hears the texts that are drawn."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[str] = []
+
+    def draw_path(self, *_arguments: Any) -> None:
+        pass
+
+    def draw_text(self, _gc: Any, _x: float, _y: float, s: str, *_how: Any) -> None:
+        self.heard.append(s)
+
+
+def words(page: Figure) -> list[str]:
+    """Lines of text on a page, which is drawn by what drew the sheet and has no texts itself."""
+    listener = Listener()
+    page.draw(listener)
+    return listener.heard
+
+
 def band_of(axes: Axes, method: str) -> Any:
     return next(band for band in axes.collections if band.get_label() == method)
 
@@ -182,7 +206,7 @@ def test_the_end_of_a_smaller_pool_has_a_tick_and_a_mark(database: Path) -> None
         for row in run_query("figure_10", database, PARAMETERS)
         if row["method"] not in ("best_of_n", "majority") or (row["budget"] or 0) <= 2
     ]
-    figure = accuracy.by_prm(rows, "title", "subtitle").figures()[0]
+    figure = accuracy.by_prm(rows, "title", "subtitle").sheet().figure
     axes = panel(figure, "llama-3.2-3b|math-shepherd-7b")
     assert 2 in axes.get_xticks()
     line = next(line for line in axes.get_lines() if line.get_label() == "best_of_n")
@@ -656,15 +680,47 @@ def test_pages_hold_every_panel_once(n_blocks: int, n_panels: int) -> None:
     ]
     grid = Grid("title", "subtitle", "x", "y", blocks)
     expected = [f"{b}/{p}" for b in range(n_blocks) for p in range(n_panels)]
-    (sheet,) = grid.figures()
+    drawing = Drawing("title", lambda: grid)
+    sheet = drawing.sheet
     assert [axes.get_label() for axes in sheet.axes] == expected
     assert sheet.get_size_inches() == pytest.approx((WIDTH, grid.height))
-    pages = grid.figures(PAGE_HEIGHT)
-    assert [axes.get_label() for page in pages for axes in page.axes] == expected
-    assert all(page.get_size_inches()[1] <= PAGE_HEIGHT + 1e-9 for page in pages)
-    assert (len(pages) == 1) == (grid.height <= PAGE_HEIGHT)
-    if len(pages) > 1 and n_blocks == 1:
-        assert "block 0 (continued)" in texts(pages[1])
+    shown = texts(sheet)
+    said = [words(page) for page in drawing.pages]
+    # What says that a panel shows nothing is in its axes, so no page's axes are lost.
+    assert sum(page.count("not run") for page in said) == len(expected)
+    assert [text for page in said for text in page if text.startswith("panel")] == [
+        text for text in shown if text.startswith("panel")
+    ]
+    assert all({"title", "subtitle"} <= {*page} for page in said)
+    assert all(page.get_size_inches()[1] <= PAGE_HEIGHT + 1e-9 for page in drawing.pages)
+    assert (len(said) == 1) == (grid.height <= PAGE_HEIGHT)
+    if len(said) > 1 and n_blocks == 1:
+        assert "block 0 (continued)" in said[1]
+
+
+def test_what_was_recorded_draws_what_was_drawn(drawn: Drawn) -> None:
+    """Every kind of call, at another scale: no curve, marker, band, bar or text lies elsewhere."""
+
+    def pixels(figure: Figure) -> NDArray[np.float64]:
+        with mpl.rc_context(style.RC):
+            figure.set_dpi(72)
+            canvas = FigureCanvasAgg(figure)
+            canvas.draw()
+        return np.asarray(canvas.buffer_rgba(), dtype=np.float64)
+
+    for name in ("figure_1", "figure_6", "figure_12", "calibration", "public_reliability"):
+        drawing = Drawing("title", lambda name=name: drawn(name).grid)
+        replayed, sheet = pixels(drawing._recording.sheet()), pixels(drawing.sheet)
+        # Texts are laid out by pixels of another size, so their edges may differ a little.
+        blurred = [uniform_filter(shown, (4, 4, 0)) for shown in (replayed, sheet)]
+        assert np.abs(blurred[0] - blurred[1]).max() < 60, name
+
+
+def test_a_page_shows_what_the_sheet_shows(drawn: Drawn) -> None:
+    drawing = Drawing("title", lambda: drawn("figure_10").grid)
+    sheet = words(drawing._recording.sheet())
+    pages = [text for page in drawing.pages for text in words(page)]
+    assert {*sheet} <= {*pages}
 
 
 def test_a_layout_does_not_depend_on_how_python_adds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -775,7 +831,7 @@ def test_calibration_draws_no_share_that_is_hardly_known_and_no_line_over_it() -
         row(8, 0.8, 0.7, 0.9),
         row(9, 1.0, 0.9, 1.0),
     ]
-    (figure,) = scores.calibration(rows, "t", "s").figures()
+    figure = scores.calibration(rows, "t", "s").sheet().figure
     lines = [line for line in panel(figure, "r").get_lines() if line.get_label() == "p"]
     assert [[round(x) for x in line.get_xdata()] for line in lines] == [[5, 15], [85, 95]]
     assert "F1 95.9" in [text.get_text() for text in figure.texts]

@@ -31,6 +31,9 @@ from compute_optimal.study.imports import modules_behind
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from compute_optimal.present.charts.grid import Sheet
+    from compute_optimal.present.recording import Recording
+
 SCREEN_WIDTH = 760
 """Width of a figure in a notebook [pixels]; its PNG is about twice as wide."""
 
@@ -73,31 +76,42 @@ class Drawing:
         stream = io.BytesIO()
         metadata: dict[str, str | None] = {"Title": self.title}
         with mpl.rc_context(style.RC):
+            if suffix == "png":
+                return _of_few_colours(self._recording, self.title)
             if suffix == "pdf":
                 metadata |= {"Creator": None, "Producer": None, "CreationDate": None}
                 with _small_fonts(), PdfPages(stream, metadata=metadata) as pages:
                     for page in self.pages:
                         pages.savefig(page)
-            elif suffix == "svg":
-                metadata |= {"Date": None, "Creator": None}
-                self.sheet.savefig(stream, format="svg", metadata=metadata)
             else:
-                self.sheet.savefig(stream, format="rgba")
-                inches, dpi = self.sheet.get_size_inches(), style.RC["savefig.dpi"]
-                width, height = (int(length) for length in inches * dpi)
-                return _of_few_colours(stream, (width, height), dpi, self.title)
+                metadata |= {"Date": None, "Creator": None}
+                self._recording.sheet().savefig(stream, format="svg", metadata=metadata)
         return stream.getvalue()
 
-    @cached_property
+    @property
     def sheet(self) -> Figure:
         """All panels on one sheet of any height."""
-        (sheet,) = self.grid.figures()
-        return sheet
+        return self._sheet.figure
 
     @cached_property
     def pages(self) -> Sequence[Figure]:
         """The panels on as many printed pages as they need."""
-        return [self.sheet] if self.grid.height <= PAGE_HEIGHT else self.grid.figures(PAGE_HEIGHT)
+        if self.grid.height <= PAGE_HEIGHT:
+            return [self._recording.sheet()]
+        return self.grid.pages(self._sheet, self._recording, PAGE_HEIGHT)
+
+    @cached_property
+    def _sheet(self) -> Sheet:
+        return self.grid.sheet()
+
+    @cached_property
+    def _recording(self) -> Recording:
+        import matplotlib as mpl
+
+        from compute_optimal.present.recording import Recording
+
+        with mpl.rc_context(style.RC):
+            return Recording(self.sheet, style.RC["savefig.dpi"])
 
     def _repr_png_(self) -> tuple[bytes, dict[str, object]]:
         content = self.encoded("png") if self.picture is None else self.picture.read_bytes()
@@ -235,7 +249,7 @@ class _Contents:
 def _drawn_by(module: str) -> str:
     """Digest of the sources of ``module`` and of this file, and the versions of the libraries."""
     sources = hashlib.sha256()
-    modules = modules_behind([module])
+    modules = modules_behind([module, "compute_optimal.present.recording"])
     for file in (*(modules[name].file for name in sorted(modules)), Path(__file__)):
         sources.update(file.read_bytes())
     libraries = ("matplotlib", "numpy", "pillow", "fonttools")
@@ -400,22 +414,22 @@ def _task_text(task: Row) -> str:
     return f"{task['title']}, {style.counted(task['n_problems'], 'problem')}"
 
 
-def _of_few_colours(pixels: io.BytesIO, size: tuple[int, int], dpi: float, title: str) -> bytes:
-    """A PNG in 256 colours of RGBA ``pixels``, by width and height.
+def _of_few_colours(drawn: Recording, title: str) -> bytes:
+    """A PNG in 256 colours.
 
     It is a third as large as in all colours: the report holds notebooks, and these the PNGs.
     """
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
 
-    image = Image.frombuffer("RGBA", size, pixels.getvalue(), "raw", "RGBA", 0, 1)
+    image = Image.frombuffer("RGBA", drawn.size, drawn.pixels, "raw", "RGBA", 0, 1)
     few = image.convert("RGB").quantize(
         256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
     )
     described = PngInfo()
     described.add_text("Title", title)
     stream = io.BytesIO()
-    few.save(stream, "png", pnginfo=described, dpi=(dpi, dpi), compress_level=6)
+    few.save(stream, "png", pnginfo=described, dpi=(drawn.dpi, drawn.dpi), compress_level=6)
     return stream.getvalue()
 
 

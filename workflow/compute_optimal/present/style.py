@@ -74,6 +74,8 @@ RC: dict[Any, Any] = {
     # Element ids are hashed from this instead of at random: the same data gives the same bytes.
     "svg.hashsalt": "compute-optimal",
     "text.color": INK,
+    # As in SVG and PDF, whose texts are placed by what the renderer of pixels measures.
+    "text.hinting": "no_hinting",
     # Names and answers come from outside; "$" must not start a formula.
     "text.parse_math": False,
     "xtick.color": FAINT,

@@ -16,8 +16,11 @@ from typing import TYPE_CHECKING, Any
 from compute_optimal.present import style
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from compute_optimal.present.recording import Recording
 
 WIDTH, PAGE_HEIGHT = 7.2, 9.8
 """Inches: the text width of a page, and its height."""
@@ -76,13 +79,58 @@ class Grid:
     left: float = 0.54
     columns: int | None = None
 
-    def figures(self, height: float = math.inf) -> list[Figure]:
-        """One sheet of whatever height it needs, or several of at most ``height`` inches.
+    def sheet(self) -> Sheet:
+        """Everything on one sheet of whatever height it needs."""
+        import matplotlib as mpl
+        from matplotlib.figure import Figure
 
-        Blocks are kept whole where they fit on a sheet. A single row is never split.
+        bands = [band for block in self.blocks for band in self._bands(block)]
+        height = self._height_of(bands)
+        with mpl.rc_context(style.RC):
+            figure = Figure(figsize=(WIDTH, height))
+            self._draw_head(figure, height)
+            known = {*figure.get_children()}
+            sheet = Sheet(figure, known - {figure.patch}, [])
+            for band, top in self._placed(bands, height):
+                if band.title:
+                    _draw_title(figure, band.title, top + _BLOCK_TITLE)
+                self._draw_band(figure, band, top, height)
+                sheet.rows.append((top, {*figure.get_children()} - known))
+                known |= sheet.rows[-1][1]
+        return sheet
+
+    def pages(self, sheet: Sheet, recording: Recording, height: float) -> list[Figure]:
+        """The rows of the sheet, as it was recorded, on pages of at most ``height`` inches.
+
+        Blocks are kept whole where they fit on a page. A single row is never split.
         """
+        import matplotlib as mpl
+
+        pages = []
+        rows = iter(sheet.rows)
+        for bands in self._dealt(height):
+            page_height = self._height_of(bands)
+            lower = page_height - sheet.figure.get_figheight()
+            shifts = dict.fromkeys(sheet.head, lower)
+            continued = []
+            # The rows last: there are as many of them as of bands on all pages.
+            for (band, top), (top_on_sheet, artists) in zip(
+                self._placed(bands, page_height), rows, strict=False
+            ):
+                shifts |= dict.fromkeys(artists, top - top_on_sheet)
+                if band.title and not band.first:
+                    continued.append((band.title, top + _BLOCK_TITLE))
+            with mpl.rc_context(style.RC):
+                page = recording.page(WIDTH, page_height, shifts)
+                for title, top in continued:
+                    _draw_title(page, title, top)
+            pages.append(page)
+        return pages
+
+    def _dealt(self, height: float) -> list[list[_Band]]:
+        """Rows of panels by the page, of at most ``height`` inches, on which they stand."""
         # Lengths are added by math.fsum: since Python 3.12 the built-in sum rounds otherwise.
-        sheets: list[list[_Band]] = [[]]
+        pages: list[list[_Band]] = [[]]
         room = height - self._head - _EDGE
         used = 0.0
         for block in self.blocks:
@@ -91,20 +139,29 @@ class Grid:
             for band in bands:
                 needed = self._band_height(band)
                 starts_whole = band.first and whole > room - used and whole <= room
-                if sheets[-1] and (starts_whole or needed > room - used):
-                    sheets.append([])
+                if pages[-1] and (starts_whole or needed > room - used):
+                    pages.append([])
                     used = 0.0
                     if not band.first:
                         band = replace(band, title=f"{block.title} (continued)")
-                sheets[-1].append(band)
+                pages[-1].append(band)
                 used += self._band_height(band)
-        return [self._sheet(bands) for bands in sheets]
+        return pages
+
+    def _height_of(self, bands: Sequence[_Band]) -> float:
+        return self._head + math.fsum(self._band_height(band) for band in bands) + _EDGE
+
+    def _placed(self, bands: Sequence[_Band], height: float) -> Iterator[tuple[_Band, float]]:
+        """Each row with the height in inches at which it begins below its block's title."""
+        top = height - self._head
+        for band in bands:
+            yield band, top - (_BLOCK_TITLE if band.title else 0.0)
+            top -= self._band_height(band)
 
     @property
     def height(self) -> float:
         """Inches that one sheet of everything needs."""
-        bands = (band for block in self.blocks for band in self._bands(block))
-        return self._head + math.fsum(self._band_height(band) for band in bands) + _EDGE
+        return self._height_of([band for block in self.blocks for band in self._bands(block)])
 
     @cached_property
     def _columns(self) -> int:
@@ -191,20 +248,6 @@ class Grid:
         usual = self._usual_height - self._lowered
         return max(usual if panel.height is None else panel.height for panel in band.panels)
 
-    def _sheet(self, bands: Sequence[_Band]) -> Figure:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
-
-        with mpl.rc_context(style.RC):
-            height = self._head + math.fsum(self._band_height(band) for band in bands) + _EDGE
-            figure = Figure(figsize=(WIDTH, height))
-            self._draw_head(figure, height)
-            top = height - self._head
-            for band in bands:
-                self._draw_band(figure, band, top, height)
-                top -= self._band_height(band)
-            return figure
-
     def _draw_head(self, figure: Figure, height: float) -> None:
         def write(text: str, top: float, **how: Any) -> None:
             figure.text(_EDGE / WIDTH, 1 - top / height, text, va="top", **how)
@@ -232,17 +275,6 @@ class Grid:
             )
 
     def _draw_band(self, figure: Figure, band: _Band, top: float, height: float) -> None:
-        if band.title:
-            title = style.fit(band.title, WIDTH, style.HEADING, lines=1)
-            figure.text(
-                _EDGE / WIDTH,
-                1 - (height - top + 0.05) / height,
-                title,
-                va="top",
-                fontsize=style.HEADING,
-                weight="bold",
-            )
-            top -= _BLOCK_TITLE
         panel_height = self._panel_height(band)
         bottom = top - band.text_height - panel_height
         for column, panel in enumerate(band.panels):
@@ -288,6 +320,17 @@ class Grid:
                 axes.set_xlabel(self.x_title if own is None else own, labelpad=1.5)
 
 
+def _draw_title(figure: Figure, title: str, top: float) -> None:
+    figure.text(
+        _EDGE / WIDTH,
+        (top - 0.05) / figure.get_figheight(),
+        style.fit(title, WIDTH, style.HEADING, lines=1),
+        va="top",
+        fontsize=style.HEADING,
+        weight="bold",
+    )
+
+
 def grid_without_results(name: str, title: str, reason: str) -> Grid:
     """A figure that only says why it shows nothing."""
 
@@ -296,6 +339,19 @@ def grid_without_results(name: str, title: str, reason: str) -> Grid:
 
     panel = Panel(name, "", None, absent=f"{style.NOT_RUN}: {reason}")
     return Grid(title, "", "", "", [Block("", [panel], prepare)], panel_height=1.2)
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A figure with everything, and what on it belongs together.
+
+    ``head``: title, subtitle and legend; ``rows``: each row of panels with its texts, and the
+    height in inches at which it begins below its block's title.
+    """
+
+    figure: Figure
+    head: set[Artist]
+    rows: list[tuple[float, set[Artist]]]
 
 
 @dataclass(frozen=True)
