@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -21,10 +22,21 @@ from compute_optimal.analyse.statistics.intervals import (
     problem_weights,
 )
 from compute_optimal.analyse.statistics.prediction import Splits
-from compute_optimal.analyse.statistics.stopping import best_stopped
+from compute_optimal.analyse.statistics.stopping import best_stopped, majority_stopped
 from compute_optimal.study.requests import EstimateSettings
 
 N_PROBLEMS, N_SAMPLES, BUDGET = 100, 24, 16
+
+
+class Truth(NamedTuple):
+    """Parameters of the beta distribution of problems' chances, how far scores of right samples
+    are above those of wrong ones (standard deviations), and as how many answers wrong ones come."""
+
+    easy: float = 1.2
+    hard: float = 1.0
+    skill: float = 1.5
+    n_wrong: int = 3
+
 
 SETTINGS = EstimateSettings(
     budgets=(BUDGET,),
@@ -50,19 +62,22 @@ MEASURES = (
     ("change", "change_low", "change_high"),
 )
 
-
+USUAL = Truth()
 IDS = [f"p{n:03}" for n in range(N_PROBLEMS)]
 
 
 def attempts(
-    rng: np.random.Generator, n_problems: int = N_PROBLEMS
+    rng: np.random.Generator, n_problems: int = N_PROBLEMS, truth: Truth = USUAL
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Correctness, answer classes and scores [problems, samples] of problems from easy to hard;
     scores mistake some."""
-    chance = rng.beta(1.2, 1.0, n_problems)[:, None]
+    chance = rng.beta(truth.easy, truth.hard, n_problems)[:, None]
     correct = rng.random((n_problems, N_SAMPLES)) < chance
-    wrong = rng.choice([1, 1, 1, 2, 2, 3], size=correct.shape)
-    return correct, np.where(correct, 0, wrong), 1.5 * correct + rng.normal(size=correct.shape)
+    # Of three wrong answers the first comes three times as often as the last.
+    kinds = np.repeat(np.arange(1, truth.n_wrong + 1), np.arange(truth.n_wrong, 0, -1))
+    wrong = rng.choice(kinds, size=correct.shape)
+    scores = truth.skill * correct + rng.normal(size=correct.shape)
+    return correct, np.where(correct, 0, wrong), scores
 
 
 def as_tables(
@@ -96,7 +111,7 @@ def samples_of_chosen(
     return float((chosen.share.mean(axis=1) * of_others.mean(axis=1)).sum())
 
 
-def covered(n_repetitions: int) -> dict[tuple[str, str, str], float]:
+def covered(n_repetitions: int, truth: Truth = USUAL) -> dict[tuple[str, str, str], float]:
     """How often each rule's interval holds what the rule gives on average, by rule and measure.
 
     What it gives is the mean over all repetitions: none of the estimates has a bias, for samples
@@ -104,10 +119,10 @@ def covered(n_repetitions: int) -> dict[tuple[str, str, str], float]:
     thresholds draw is of those that were chosen, and is found on many other problems.
     """
     rng = np.random.default_rng(5)
-    others = attempts(rng, 20 * N_PROBLEMS)[::2]
+    others = attempts(rng, 20 * N_PROBLEMS, truth)[::2]
     found: dict[tuple[str, str, str], list[tuple[float, float, float, float]]] = {}
     for repetition in range(n_repetitions):
-        correct, classes, scores = attempts(rng)
+        correct, classes, scores = attempts(rng, truth=truth)
         answers, of_prm = as_tables(correct, classes, scores)
         settings = replace(SETTINGS, seed=repetition)
         table = examine_stopping(answers, {"prm": of_prm}, IDS, settings)
@@ -122,10 +137,37 @@ def covered(n_repetitions: int) -> dict[tuple[str, str, str], float]:
                 found.setdefault(key, []).append((known, value, low, high))
     shares = {}
     for key, rows in found.items():
-        truth, estimate, lows, highs = np.array(rows).T
-        truth[np.isnan(truth)] = estimate.mean()
+        given, estimate, lows, highs = np.array(rows).T
+        given[np.isnan(given)] = estimate.mean()
         # A rule that changes nothing has an interval of no width, which holds it.
-        shares[key] = float(np.mean((lows <= truth + 1e-9) & (truth - 1e-9 <= highs)))
+        shares[key] = float(np.mean((lows <= given + 1e-9) & (given - 1e-9 <= highs)))
+    return shares
+
+
+def covered_changes(n_repetitions: int, truth: Truth, n_problems: int) -> dict[str, float]:
+    """How often the intervals of the change by stopping confidently and at a chosen threshold hold
+    its mean, with other numbers of problems; and in less time than by ``covered``."""
+    rng = np.random.default_rng(6)
+    found: dict[str, list[np.ndarray]] = {"confident": [], "threshold": []}
+    for repetition in range(n_repetitions):
+        correct, classes, scores = attempts(rng, n_problems, truth)
+        right, spent = best_stopped(correct, scores, thresholds_of(scores), [BUDGET])
+        splits = Splits.of(np.ones((1, n_problems)), FOLDS, REPEATS, repetition)
+        share = choose_thresholds(right, spent, splits).share
+        stopped = majority_stopped(classes, correct, [BUDGET], SETTINGS.vote_subsets, repetition)
+        changes = {
+            "confident": stopped["confident"].correct - stopped["certain"].correct,
+            "threshold": (share * right).sum(axis=0) - right[-1],
+        }
+        for rule, change in changes.items():
+            change[np.abs(change) < 1e-12] = 0.0
+            interval = few_differences_interval(change)
+            found[rule].append(np.concatenate(interval[:3]))
+    shares = {}
+    for rule, rows in found.items():
+        estimate, lows, highs = np.array(rows).T
+        given = estimate.mean()
+        shares[rule] = float(np.mean((lows <= given) & (given <= highs)))
     return shares
 
 
@@ -182,6 +224,12 @@ def test_an_interval_of_few_differences_is_wider_than_that_of_as_much_spread_ove
     low, high = few_differences_interval(np.stack([few, many, none], axis=1))[1:3]
     # Student's t of about 2 and of 99 degrees of freedom, and the rule of three for a share.
     assert (high - low) / 2 == pytest.approx([0.0418, 0.0199, 0.0362], rel=0.01)
+
+
+def test_the_intervals_of_changes_are_not_too_narrow_for_other_numbers_of_problems() -> None:
+    for n_problems in (40, 200):
+        for rule, share in covered_changes(100, USUAL, n_problems).items():
+            assert share >= 0.93 - 0.05, (rule, n_problems, share)
 
 
 def test_the_intervals_cover_what_they_should() -> None:

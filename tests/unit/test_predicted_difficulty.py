@@ -27,7 +27,7 @@ from compute_optimal.analyse.statistics.prediction import (
     choose_held_out,
     in_buckets,
     predicted_pass_at_1,
-    widening,
+    widening_of_means,
 )
 from compute_optimal.study.buckets import BUCKETS
 from compute_optimal.study.requests import EstimateSettings
@@ -297,10 +297,43 @@ def test_what_choosing_adds_is_no_less_where_the_choices_hardly_differ() -> None
     )
 
 
-def simulated_coverage(n_repetitions: int, n_problems: int = 120) -> dict[str, float]:
+def test_what_is_not_chosen_is_not_widened() -> None:
+    weights = bootstrap_weights(60, 50, 0)
+    splits = Splits.of(weights)
+    outcomes = np.random.default_rng(0).random((1, 1, 60))
+    alone = choose_held_out(outcomes, np.zeros(60), splits)
+    again, kept = alone.replicates, alone.once
+    assert widening_of_means(again, kept, weights, kept) == pytest.approx(1)
+    # Equal values have no spread to compare with.
+    same = np.full((1, 60), 0.5)
+    assert widening_of_means(again, kept, weights, same) == 1
+
+
+def test_choosing_between_equals_widens_as_much_as_new_problems_vary() -> None:
+    """The mean varies by half as much again as what was chosen does; the bootstrap has twice."""
+    rng = np.random.default_rng(6)
+    means, variances, bootstrap = [], [], []
+    for repetition in range(200):
+        outcomes = (rng.random((1, 2, 80)) < 0.5).astype(float)
+        weights = bootstrap_weights(80, 50, repetition)
+        splits = Splits.of(weights, repeats=1, seed=repetition)
+        choice = choose_held_out(outcomes, np.zeros(80), splits)
+        factor = widening_of_means(choice.replicates, choice.once, weights, choice.once)[0]
+        means.append(choice.once.mean())
+        variances.append(factor**2 * choice.once.var() / 80)
+        bootstrap.append(choice.replicates.var(ddof=1))
+    # 200 means tell their variance to a tenth.
+    assert np.mean(variances) == pytest.approx(np.var(means), rel=0.25)
+    assert np.mean(bootstrap) > 1.15 * np.mean(variances)
+
+
+def simulated_coverage(
+    n_repetitions: int, n_problems: int = 120, differ: float = 0.06
+) -> dict[str, float]:
     """How often intervals hold what the whole procedure, fitted to so many problems, gives on
     average: of held-out accuracy by predicted difficulty, on all problems and on those of each, and
-    of what it is better or worse by than other ways to choose."""
+    of what it is better or worse by than other ways to choose. ``differ``: how much better the best
+    of three strategies is than the next, where hardness is 1."""
     rng = np.random.default_rng(11)
     found: dict[str, list[tuple[float, float, float]]] = {}
     for repetition in range(n_repetitions):
@@ -308,7 +341,7 @@ def simulated_coverage(n_repetitions: int, n_problems: int = 120) -> dict[str, f
         features = (hardness + 0.7 * rng.normal(size=n_problems))[:, None]
         truth = 1 / (1 + np.exp(2 * hardness))
         base = 1 / (1 + np.exp(1.5 * hardness + rng.normal(size=n_problems)))
-        slope = np.array([-0.06, 0.0, 0.06])[:, None] * hardness
+        slope = np.array([-differ, 0.0, differ])[:, None] * hardness
         outcomes = (rng.random((3, n_problems)) < np.clip(base + slope, 0, 1)).astype(float)[None]
         every = bootstrap_weights(n_problems, 400, repetition)
         nested = every[:REPLICATES]
@@ -320,7 +353,7 @@ def simulated_coverage(n_repetitions: int, n_problems: int = 120) -> dict[str, f
             "one strategy": choose_held_out(outcomes, np.zeros(n_problems), splits),
         }
         predicted = ways["predicted"]
-        wider = float(widening(predicted.replicates, predicted.once, nested)[0])
+        wider = widening_of_means(predicted.replicates, predicted.once, nested, predicted.accuracy)
         inside = in_buckets(numbers[: splits.n_of_sample])
         for name, part in {
             "all": np.ones(n_problems),

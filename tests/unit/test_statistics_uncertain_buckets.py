@@ -30,16 +30,21 @@ def test_unknown_values_are_left_out_and_empty_buckets_say_nothing() -> None:
 
 
 def covered(
-    repetitions: int, seed: int = 0, n_problems: int = 200, all_or_nothing: bool = False
+    repetitions: int,
+    seed: int = 0,
+    n_problems: int = 200,
+    all_or_nothing: bool = False,
+    start: float = -2.5,
 ) -> tuple[dict[str, float], dict[str, float]]:
     """How often the interval holds the mean accuracy of all problems that are truly of a bucket, by
     bucket; and how far, in points, the estimate is off on average. ``all_or_nothing``: one answer
-    a problem, right or wrong, instead of what is expected of the pool."""
+    a problem, right or wrong, instead of what is expected of the pool. ``start``: log odds of a
+    right answer to a problem that no sample solves."""
     rng = np.random.default_rng(seed)
 
     def drawn(n: int) -> tuple[np.ndarray, np.ndarray]:
         chance = rng.random(n)
-        return chance, 1 / (1 + np.exp(-(5 * chance - 2.5)))
+        return chance, 1 / (1 + np.exp(-(5 * chance + start)))
 
     chance, gain = drawn(200_000)
     truth = [gain[bucket_of(chance) == bucket].mean() for bucket in BUCKETS]
@@ -48,7 +53,7 @@ def covered(
         chance, gain = drawn(n_problems)
         n_correct = rng.binomial(96, chance)
         # What the pool gives is known with the pool.
-        seen = 1 / (1 + np.exp(-(5 * n_correct / 96 - 2.5)))
+        seen = 1 / (1 + np.exp(-(5 * n_correct / 96 + start)))
         if all_or_nothing:
             seen = (rng.random(n_problems) < gain).astype(float)
         chances = bucket_probabilities(n_correct, np.full(n_problems, 96))

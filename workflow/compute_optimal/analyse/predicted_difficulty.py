@@ -45,7 +45,7 @@ from compute_optimal.analyse.statistics.prediction import (
     choose_held_out,
     in_buckets,
     predicted_pass_at_1,
-    widening,
+    widening_of_means,
 )
 from compute_optimal.store.columns import COUNT, REAL, TEXT, Column, Columns, common
 from compute_optimal.study.buckets import BUCKETS
@@ -482,7 +482,10 @@ def _report(
     share = {rule: np.mean([one.held_out[rule].share for one in tried], axis=0) for rule in RULES}
     majority = np.mean([one.majority for one in tried], axis=0)
     once = {rule: np.mean([one.held_out[rule].once for one in tried], axis=0) for rule in RULES}
-    wider = {rule: widening(replicates[rule], once[rule], nested) for rule in RULES}
+    wider = {
+        rule: widening_of_means(replicates[rule], once[rule], nested, accuracy[rule])
+        for rule in RULES
+    }
     # Where a problem's predicted difficulty varies with the split, it counts in part.
     inside = np.mean([in_buckets(one.numbers[: FOLDS * REPEATS]) for one in tried], axis=0)
     groups = {"all": np.ones(len(names)), **dict(zip(BUCKETS, inside, strict=True))}

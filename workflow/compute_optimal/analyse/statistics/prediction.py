@@ -169,7 +169,8 @@ def widening(replicates: FloatArray, kept: FloatArray, weights: FloatArray) -> F
     """How many times as far a mean spreads when resampled problems choose again, at least 1.
 
     ``replicates`` [replicates, columns]: means where they do; ``kept`` [columns, problems]: values
-    where the choice is kept, resampled by the same ``weights`` [replicates, problems].
+    where the choice is kept, resampled by the same ``weights`` [replicates, problems]. A bound:
+    replicates choose more at random than new problems would (``widening_of_means``).
     """
     again = replicates.std(axis=0, ddof=1)
     spread = (weights @ kept.T / weights.sum(axis=1, keepdims=True)).std(axis=0, ddof=1)
@@ -196,6 +197,43 @@ def choice_error(
     left = np.divide(own, of_once, out=np.ones_like(own), where=of_once > _EQUALLY_GOOD**2)
     error: FloatArray = np.sqrt(np.maximum(again * np.minimum(left, 1.0) - own, 0.0))
     return np.where(error > _EQUALLY_GOOD, error, 0.0)
+
+
+def widening_of_means(
+    replicates: FloatArray, kept: FloatArray, weights: FloatArray, values: FloatArray
+) -> FloatArray:
+    """How many times as far the means of ``values`` [columns, problems] spread as resampled ones,
+    at least 1, where each problem is given what does best on others. Other arguments as for
+    ``widening``: ``replicates`` repeat what gave ``kept``.
+
+    Resampled problems choose a little more at random than new ones would: they vary around what the
+    sample happens to favour, which varies around the truth itself. Between strategies that are
+    equally good, both alike, so over samples and replicates together the mean has twice its
+    variance V. Of this, the mean over replicates (the bagged estimate, Bühlmann and Yu 2002,
+    doi:10.1214/aos/1031689014) has some variance B, and the replicates' own variance is the rest:
+    2 V - B. The infinitesimal jackknife tells B from the same replicates (Efron 2014,
+    doi:10.1080/01621459.2013.823775; without the noise of few replicates: Wager, Hastie and Efron
+    2014, arXiv 1311.4555), so V is half of the two together. Where nothing depends on the choice
+    all three are the same. Where ``values`` are of several splits and ``kept`` of one of them, V is
+    a little more than theirs.
+    """
+    n_replicates, n_problems = weights.shape
+    total = weights.sum(axis=1, keepdims=True)
+    again = replicates.var(axis=0, ddof=1)
+    spread = (weights @ values.T / total).var(axis=0, ddof=1)
+    plain = values.var(axis=1) / n_problems
+    influence = (kept - kept.mean(axis=1, keepdims=True)).T / n_problems
+    rest = replicates - weights @ influence
+    centred = weights - weights.mean(axis=0)
+    slope = influence + centred.T @ (rest - rest.mean(axis=0)) / (n_replicates - 1)
+    noise = (n_problems - 1) / (n_replicates - 1) * rest.var(axis=0, ddof=1)
+    bagged = (slope**2).sum(axis=0) - noise
+    known = (np.minimum(spread, plain) > _EQUALLY_GOOD**2) & (again > _EQUALLY_GOOD**2)
+    ones = np.ones_like(again)
+    of_replicates = np.divide(again, spread, out=ones.copy(), where=known)
+    of_bagged = np.divide(bagged, plain, out=ones, where=known)
+    factors: FloatArray = np.sqrt(np.maximum((of_replicates + of_bagged) / 2, 1.0))
+    return factors
 
 
 def bucket_numbers(pass_at_1: FloatArray, easy: float, medium: float) -> IntArray:
