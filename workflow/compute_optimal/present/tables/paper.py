@@ -231,10 +231,11 @@ def cost_ledger(rows: Sequence[Row], title: str) -> Table:
         columns,
         [_cost_row(row) for row in rows],
         [
-            "Tokens are counted, not estimated; seconds are wall time without loading models, on "
-            "the machine that generated. All are what each sample, score and search would cost on "
-            "its own. Shared: what of it cost nothing, because another had asked for the same (an "
-            "earlier search; an equal sample, which is scored once). Discarded: generated for "
+            "Tokens are counted, not estimated, and are what each sample, score and search would "
+            "cost on its own. Shared: what of it cost nothing, because another had asked for the "
+            "same (an earlier search; an equal sample, which is scored once). Seconds are wall "
+            "time without loading models, on the machine that generated, as it was spent: what is "
+            "shared took none. Discarded: generated for "
             "steps that no answer contains. From cache: share of all prompt or PRM input tokens "
             "that were read from the prefix "
             "cache. PRMs: cells of how many PRMs are summed. All that is stored of a cell counts, "
