@@ -179,6 +179,8 @@ def test_each_notebook_says_what_came_out(tmp_path: Path) -> None:
         ).fetchone()
     assert f"CoT (greedy) {100 * mean:.1f}%" in said["run"]["03_scaling"]
     assert f"{100 * mean:.1f}% with one greedy answer" in said["run"]["05_compute_optimal"]
+    # Tokens count for each unit, but no second was spent twice.
+    assert "PRMs, each unit on its own. What units have in common" in said["run"]["06_costs"]
     assert "untested" in said["run"]["07_verdicts"]
     assert said["not run"]["03_scaling"] == "Nothing of this has been run in this study."
     assert all(said["not run"].values())

@@ -241,6 +241,28 @@ def test_data_without_spread_prove_little() -> None:
     assert (relative.verdict, relative.cases[0].n_problems) == ("untested", 20)
 
 
+def test_data_with_next_to_no_spread_prove_as_little() -> None:
+    """A chance of one in a million that anyone solves one of the problems is no evidence."""
+    blank = rows(0.0, n=20)
+    for row in blank:
+        row["value"], row["reference"] = [0.0] * 20, [0.0] * 19 + [1e-6]
+    outcome = judged(claim("study"), blank)
+    assert outcome.reason == "undecided: the interval holds 0"
+    assert outcome.low < -10
+    assert outcome.high > 10
+
+
+def test_an_end_that_is_0_but_for_rounding_is_on_no_side() -> None:
+    case = rows(0.0, n=200)[0]
+    case["reference"] = [1.0] * 200
+    case["value"] = [0.5] + [1.0 - 1e-15] * 199
+    outcome = judged(claim("study", across="each"), [case])
+    (judged_case,) = outcome.cases
+    assert judged_case.high == pytest.approx(0, abs=1e-9)
+    assert judged_case.high < 0
+    assert judged_case.holds is None
+
+
 def test_without_enough_problems_nothing_is_tested() -> None:
     assert judged(claim("study"), []).verdict == "untested"
     few = judged(claim("study"), rows(0.5, n=9))

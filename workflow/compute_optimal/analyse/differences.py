@@ -23,6 +23,11 @@ from compute_optimal.study.spec import seed_for
 ROUNDING = 1e-9
 """Points up to which a spread is rounding and no uncertainty."""
 
+UNSEEN_SPREAD = 0.1
+"""Points up to which the replicates of a difference of accuracies are as good as equal: tables
+print no smaller ones. A policy whose majority is right in one of 10^9 draws leaves as much to
+problems that were not seen as one whose majority never is."""
+
 MOST_POINTS = 100.0
 """No two accuracies differ by more percentage points."""
 
@@ -100,12 +105,13 @@ def limits(
     ``estimates`` [columns] and replicates are in points or in %; ``most``: what no value exceeds,
     on either side of 0 (``MOST_POINTS``).
 
-    Where no replicate differs the bootstrap knows no uncertainty. There the limits allow for the
-    largest share of unseen problems that n equal ones leave possible, each off by all of 100.
+    Where replicates hardly differ (``UNSEEN_SPREAD``) the bootstrap knows no uncertainty. There the
+    limits allow for the largest share of unseen problems that n equal ones leave possible, each off
+    by all of 100.
     """
     finite = np.where(np.isfinite(replicates), replicates, np.nan)
     low, high = percentile_interval(finite, n_problems, confidence)
-    flat = np.ptp(np.nan_to_num(finite), axis=0) < ROUNDING
+    flat = np.ptp(np.nan_to_num(finite), axis=0) < UNSEEN_SPREAD
     unseen = 100 * (1 - ((1 - confidence) / 2) ** (1 / np.asarray(n_problems)))
     ends = np.where(flat, estimates - unseen, low), np.where(flat, estimates + unseen, high)
     return np.clip(ends[0], -most, most), np.clip(ends[1], -most, most)

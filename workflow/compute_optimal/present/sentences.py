@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+from compute_optimal.analyse.differences import ROUNDING
 from compute_optimal.present.query import Row, opened, run_query
 from compute_optimal.present.style import METHODS, counted
 from compute_optimal.present.tables.model import escape_markdown
@@ -93,8 +94,8 @@ def _prms(database: Path) -> str:
     )
     if not ranked:
         return ""
-    n_better = sum(row["ci_low"] > 0 for row in ranked)
-    n_worse = sum(row["ci_high"] < 0 for row in ranked)
+    n_better = sum(row["ci_low"] > ROUNDING for row in ranked)
+    n_worse = sum(row["ci_high"] < -ROUNDING for row in ranked)
     least, most = ranked[0], ranked[-1]
     return (
         f"At N = {most['budget']:,}, best-of-N does better than majority voting with {n_better} of "
@@ -149,8 +150,8 @@ def _costs(database: Path) -> str:
     return (
         f"All that is stored took {policy / 1e6:,.1f} million tokens of the policies, "
         f"{_percent(discarded / policy)} of them for steps that no answer contains, and "
-        f"{prm / 1e6:,.1f} million of the PRMs: {hours:,.1f} hours of the engines, each unit on "
-        "its own."
+        f"{prm / 1e6:,.1f} million of the PRMs, each unit on its own. What units have in common "
+        f"was computed once: the engines took {hours:,.1f} hours."
     )
 
 

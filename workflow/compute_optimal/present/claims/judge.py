@@ -313,17 +313,17 @@ def _n_problems(rows: Sequence[Row]) -> int:
 
 def _holds(claim: Claim, low: float, high: float) -> bool | None:
     """Whether an interval lies wholly on the claim's side (True) or wholly on the other (False);
-    None where it does neither."""
+    None where it does neither. An end that differs from the margin by rounding is on no side."""
     margin = claim.rule.margin
     if claim.rule.expect == "equal":
-        if -margin <= low and high <= margin:
+        if -margin - ROUNDING <= low and high <= margin + ROUNDING:
             return True
-        return False if low > margin or high < -margin else None
+        return False if low > margin + ROUNDING or high < -margin - ROUNDING else None
     if claim.rule.expect == "falls":
         low, high = -high, -low
-    if low > margin:
+    if low > margin + ROUNDING:
         return True
-    return False if high < margin else None
+    return False if high < margin - ROUNDING else None
 
 
 def _verdict_on_each(cases: Sequence[Case]) -> tuple[Verdict, str]:
