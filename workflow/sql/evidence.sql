@@ -2,7 +2,11 @@
 -- policies that the study runs itself have fewer than ten million parameters.
 SELECT
     (SELECT count(*) FROM published) AS n_printed,
-    (SELECT count(DISTINCT item) FROM published) AS n_printed_items,
+    (
+        SELECT count(DISTINCT item)
+        FROM published
+        WHERE starts_with(item, 'Figure') OR starts_with(item, 'Table')
+    ) AS n_printed_items,
     own.n_policies,
     own.smallest,
     own.largest,
@@ -13,7 +17,7 @@ SELECT
     own_prms.largest AS largest_prm,
     (SELECT max(budget) FROM cells WHERE status = 'stored') AS largest_budget,
     adopted.policies AS public_policies,
-    adopted.n_collections,
+    (SELECT count(*) FROM collections) AS n_collections,
     (
         SELECT list(DISTINCT prms.title ORDER BY prms.title)
         FROM collections INNER JOIN prms USING (prm)
@@ -44,9 +48,7 @@ CROSS JOIN (
     WHERE prm IN (SELECT prm FROM cells)
 ) AS own_prms
 CROSS JOIN (
-    SELECT
-        list(DISTINCT policies.model ORDER BY policies.model) AS policies,
-        count(DISTINCT policies.collection) AS n_collections
+    SELECT list(DISTINCT policies.model ORDER BY policies.model) AS policies
     FROM policies
     WHERE origin = 'adopted'
 ) AS adopted;

@@ -73,7 +73,7 @@ ADAPTIVE = Columns(
 )
 
 MOST_ORDERS = 50
-"""Random orders of a pool at most: with 200 problems, the mean is known to a tenth of a sample."""
+"""Random orders of a pool at most: with 200 problems, means are known to half a sample."""
 
 _ROUNDING = 1e-12
 

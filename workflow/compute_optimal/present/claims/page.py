@@ -380,7 +380,7 @@ def _boxes(evidence: Row) -> list[dict[str, str]]:
     """What there is at each scale, in words."""
     printed = (
         f"{evidence['n_printed']:,} numbers of {evidence['n_printed_items']} figures and tables of "
-        "the paper, held against each other. Nothing was run."
+        "the paper, and of its text, held against each other. Nothing was run."
     )
     policies = evidence["public_policies"] or []
     public = "This study has adopted no rollouts of others."
