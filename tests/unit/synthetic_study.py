@@ -566,7 +566,7 @@ class SyntheticStudy:
                 for method in ("majority", "beam_search" if bucket == "easy" else "best_of_n")
             ]
             self._rows["predicted_gaps"] += [
-                (*cell, against, -0.01, 0.004)
+                (*cell, against, -0.01, [0.004, -0.004])
                 for against in ("true_difficulty", "one_strategy", "majority")
             ]
             for rule, share in (("fixed", 1.0), ("threshold", 0.6)):

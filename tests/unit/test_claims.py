@@ -9,6 +9,7 @@ import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import duckdb
@@ -399,14 +400,22 @@ def test_a_trend_is_resampled_with_its_models() -> None:
     assert outcome.strict.high - outcome.strict.low > outcome.high - outcome.low
 
 
+def moves(standard_error: float) -> list[float]:
+    """What 50 resamplings that choose again move a difference by."""
+    values = np.random.default_rng(0).permutation(
+        [NormalDist().inv_cdf((i + 0.5) / 50) for i in range(50)]
+    )
+    return (standard_error * values / values.std()).tolist()
+
+
 def test_a_difference_of_two_choices_is_as_uncertain_as_both() -> None:
     kept = rows(0.1)
-    again = [{**row, "choice_error": 0.05} for row in kept]
+    again = [{**row, "choice_deviations": moves(0.05)} for row in kept]
     one, other = (judged(claim("study"), cases) for cases in (kept, again))
     assert one.estimate == other.estimate
     # Standard errors of independent causes add up in squares: 95% lies within 1.96 of them.
     half, wider = ((case.high - case.low) / 2 for case in (one, other))
-    assert wider == pytest.approx(math.hypot(half, 1.96 * 5), rel=0.06)
+    assert wider == pytest.approx(math.hypot(half, 1.96 * 5), rel=0.1)
 
 
 def test_no_limit_of_a_difference_is_beyond_100_points() -> None:
@@ -414,7 +423,7 @@ def test_no_limit_of_a_difference_is_beyond_100_points() -> None:
         {**row, "value": [1.0] * 200, "reference": [0.0] * 199 + [0.1], "widening": 3.0}
         for row in rows(0.1)
     ]
-    chosen = [{**row, "choice_error": 0.4} for row in always]
+    chosen = [{**row, "choice_deviations": moves(0.4)} for row in always]
     for cases in (always, chosen):
         outcome = judged(claim("study"), cases)
         assert 95 < outcome.estimate <= outcome.high <= 100
@@ -425,12 +434,33 @@ def test_no_limit_of_a_difference_is_beyond_100_points() -> None:
 def test_two_choices_that_hardly_differ_are_as_uncertain_as_choosing_makes_them() -> None:
     """A spread of next to nothing is no measure of what choosing anew adds."""
     alike = [
-        {**row, "reference": [*row["value"][:-1], row["value"][-1] - 1e-7], "choice_error": 0.01}
+        {
+            **row,
+            "reference": [*row["value"][:-1], row["value"][-1] - 1e-7],
+            "choice_deviations": moves(0.01),
+        }
         for row in rows(0.1)
     ]
     one = judged(claim("study"), alike)
     assert one.estimate == pytest.approx(0, abs=1e-4)
-    assert (one.high - one.low) / 2 == pytest.approx(1.96, rel=0.06)
+    assert (one.high - one.low) / 2 == pytest.approx(1.96, rel=0.1)
+
+
+def test_choices_that_move_together_are_as_uncertain_together() -> None:
+    """The mean of two cases, whose choices move alike, against each other, or apart."""
+    alike, against = moves(0.05), [-move for move in moves(0.05)]
+    first, second = rows(0.1, 0.1)
+    halves = {}
+    for name, (one, other) in {
+        "kept": ([], []), "alike": (alike, alike), "against": (alike, against), "one": (alike, []),
+    }.items():  # fmt: skip
+        cases = [{**first, "choice_deviations": one}, {**second, "choice_deviations": other}]
+        outcome = judged(claim("study"), cases)
+        halves[name] = (outcome.high - outcome.low) / 2
+    assert halves["against"] == pytest.approx(halves["kept"])
+    for name, error in (("alike", 5), ("one", 2.5)):
+        expected = math.hypot(halves["kept"], 1.96 * error)
+        assert halves[name] == pytest.approx(expected, rel=0.1)
 
 
 # --- the paper against itself --------------------------------------------------------------------

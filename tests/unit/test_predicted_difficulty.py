@@ -23,7 +23,7 @@ from compute_optimal.analyse.statistics.intervals import (
 from compute_optimal.analyse.statistics.prediction import (
     Splits,
     bucket_numbers,
-    choice_error,
+    choice_deviations,
     choose_held_out,
     in_buckets,
     predicted_pass_at_1,
@@ -120,7 +120,8 @@ def test_the_mean_of_the_outcomes_is_the_accuracy() -> None:
     gaps = tables["predicted_gaps"].join(by_rule, on=keys)
     for row in gaps.iter_rows(named=True):
         assert row["difference"] == pytest.approx(row["predicted"] - row[row["against"]])
-        assert 0 <= row["choice_error"] < 0.5
+        assert len(row["choice_deviations"]) == REPLICATES
+        assert sum(row["choice_deviations"]) == pytest.approx(0, abs=1e-9)
 
 
 def test_a_search_costs_the_samples_in_addition() -> None:
@@ -286,45 +287,15 @@ def test_what_choosing_adds_is_no_less_where_the_choices_hardly_differ() -> None
     kept = np.zeros((1, 200))
     kept[0, 0] = 1e-6
     replicates = np.where(np.arange(50) % 10 == 0, 0.02, 0.0)[:, None]
-    error = choice_error(replicates, kept, kept, weights)
-    assert error == pytest.approx([replicates.std(ddof=1)], rel=1e-3)
-    assert choice_error(weights @ kept.T / 200, kept, kept, weights) == pytest.approx([0.0])
+    moves = choice_deviations(replicates, kept, kept, weights)
+    assert moves.std(ddof=1) == pytest.approx(replicates.std(ddof=1), rel=1e-3)
+    assert not choice_deviations(weights @ kept.T / 200, kept, kept, weights).any()
     # Repeats that choose otherwise leave half of it, and as much of what resampling adds.
     once = np.sin(np.arange(200.0))[None]
     wide = 3 * weights @ once.T / 200
-    assert choice_error(wide, once, once / 2, weights) == pytest.approx(
-        choice_error(wide, once, once, weights) / 2
+    assert choice_deviations(wide, once, once / 2, weights) == pytest.approx(
+        choice_deviations(wide, once, once, weights) / 2
     )
-
-
-def test_what_is_not_chosen_is_not_widened() -> None:
-    weights = bootstrap_weights(60, 50, 0)
-    splits = Splits.of(weights)
-    outcomes = np.random.default_rng(0).random((1, 1, 60))
-    alone = choose_held_out(outcomes, np.zeros(60), splits)
-    again, kept = alone.replicates, alone.once
-    assert widening_of_means(again, kept, weights, kept) == pytest.approx(1)
-    # Equal values have no spread to compare with.
-    same = np.full((1, 60), 0.5)
-    assert widening_of_means(again, kept, weights, same) == 1
-
-
-def test_choosing_between_equals_widens_as_much_as_new_problems_vary() -> None:
-    """The mean varies by half as much again as what was chosen does; the bootstrap has twice."""
-    rng = np.random.default_rng(6)
-    means, variances, bootstrap = [], [], []
-    for repetition in range(200):
-        outcomes = (rng.random((1, 2, 80)) < 0.5).astype(float)
-        weights = bootstrap_weights(80, 50, repetition)
-        splits = Splits.of(weights, repeats=1, seed=repetition)
-        choice = choose_held_out(outcomes, np.zeros(80), splits)
-        factor = widening_of_means(choice.replicates, choice.once, weights, choice.once)[0]
-        means.append(choice.once.mean())
-        variances.append(factor**2 * choice.once.var() / 80)
-        bootstrap.append(choice.replicates.var(ddof=1))
-    # 200 means tell their variance to a tenth.
-    assert np.mean(variances) == pytest.approx(np.var(means), rel=0.25)
-    assert np.mean(bootstrap) > 1.15 * np.mean(variances)
 
 
 def simulated_coverage(
@@ -368,16 +339,17 @@ def simulated_coverage(
             other = ways[name]
             of_once = predicted.once - other.once
             gap = predicted.accuracy - other.accuracy
-            error = choice_error(predicted.replicates - other.replicates, of_once, gap, nested)
+            again = predicted.replicates - other.replicates
+            moves = choice_deviations(again, of_once, gap, nested)
             case = {
                 "task": "t",
                 "problem_ids": [*map(str, range(n_problems))],
                 "value": predicted.accuracy[0],
                 "reference": other.accuracy[0],
-                "choice_error": float(error[0]),
+                "choice_deviations": moves[:, 0].tolist(),
             }
-            means, again = differences([case], RESAMPLING, relative=False)
-            lows, highs = limits(means, again, [n_problems], RESAMPLING.confidence)
+            means, resampled = differences([case], RESAMPLING, relative=False)
+            lows, highs = limits(means, resampled, [n_problems], RESAMPLING.confidence)
             found.setdefault(f"minus {name}", []).append(
                 (float(means[0]) / 100, float(lows[0]) / 100, float(highs[0]) / 100)
             )

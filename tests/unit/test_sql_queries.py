@@ -213,7 +213,7 @@ COLUMNS = {
         "policy", "policy_title", "family", "n_parameters", "origin", "prm", "prm_title",
         "prm_n_parameters", "prm_ability", "budget", "figure_budget", "n_probes", "samples",
         "other_samples", "against",
-        "problem_ids", "value", "reference", "choice_error", "right_bucket",
+        "problem_ids", "value", "reference", "choice_deviations", "right_bucket",
         "right_without", "reason", "replicates", "confidence", "seed",
     },
     "adaptive_budgets": {

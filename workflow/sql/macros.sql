@@ -715,7 +715,7 @@ SELECT
     problems_of.problem_ids,
     predicted.accuracies AS value,
     other.accuracies AS reference,
-    gaps.choice_error
+    gaps.choice_deviations
 FROM chosen_by_rule AS predicted
 INNER JOIN predicted_gaps AS gaps USING (task, policy, prm, scoring, voting, budget)
 INNER JOIN chosen_by_rule AS other

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from compute_optimal.analyse.statistics.estimators import FloatArray as FloatArray
+from compute_optimal.analyse.statistics.estimators import IntArray
 from compute_optimal.analyse.statistics.intervals import (
     bootstrap_means,
     bootstrap_weights,
@@ -49,8 +49,9 @@ def differences(
     1). Cases of one task share the resampled problems, so they and their differences are paired.
     Differences are in percentage points or, ``relative``, in % of the reference. What was chosen on
     these problems varies further than its resampled mean, for that keeps the choice: ``widening``
-    says how much further the value does; ``choice_error`` is the standard error (0 to 1) that
-    choosing anew adds to the difference of two that both were chosen.
+    says how much further the value does; ``choice_deviations`` are how the difference of two that
+    both were chosen moves (-1 to 1) in resamplings that choose again, the same of all rows of a
+    task, so what is chosen alike moves together.
     """
     problems: dict[str, list[str]] = {}
     for row in rows:
@@ -74,8 +75,8 @@ def differences(
         if row.get("widening"):
             value = np.clip(value[0] + row["widening"] * (value - value[0]), 0.0, 1.0)
         difference = 100 * (value - reference)
-        if row.get("choice_error"):
-            difference[1:] += 100 * row["choice_error"] * _normal(resampling)
+        moves = np.array(row.get("choice_deviations") or [0.0])
+        difference[1:] += 100 * moves[_resamplings(len(moves), row["task"], resampling)]
         if relative:
             with np.errstate(divide="ignore", invalid="ignore"):
                 difference = difference / reference
@@ -84,13 +85,11 @@ def differences(
     return np.array(estimates), np.array(replicates).T
 
 
-@lru_cache(maxsize=1)
-def _normal(resampling: Resampling) -> FloatArray:
-    """Standard normal replicates, independent of the resampled problems: [replicates]."""
-    quantile = NormalDist().inv_cdf
-    n = resampling.replicates
-    values = np.array([quantile((i + 0.5) / n) for i in range(n)])
-    return np.random.default_rng(seed_for("choice", resampling.seed)).permutation(values)
+@lru_cache(maxsize=8)
+def _resamplings(n: int, task: str, resampling: Resampling) -> IntArray:
+    """Which of ``n`` resamplings that choose again goes with each replicate: all equally often."""
+    every = np.arange(resampling.replicates) % n
+    return np.random.default_rng(seed_for("choice", resampling.seed, task)).permutation(every)
 
 
 def limits(

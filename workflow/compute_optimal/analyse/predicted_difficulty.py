@@ -41,7 +41,7 @@ from compute_optimal.analyse.statistics.prediction import (
     HeldOut,
     Splits,
     bucket_numbers,
-    choice_error,
+    choice_deviations,
     choose_held_out,
     in_buckets,
     predicted_pass_at_1,
@@ -131,8 +131,10 @@ TABLES: dict[str, Columns] = {
             **_CELL,
             "against": Column(TEXT, "true_difficulty, one_strategy or majority"),
             "difference": Column(REAL, "Accuracy by predicted difficulty minus that, -1 to 1"),
-            "choice_error": Column(
-                REAL, "Standard error that fitting and choosing anew adds to it, 0 to 1"
+            "choice_deviations": Column(
+                pl.List(pl.Float64()),
+                "How it moves where resampled problems fit and choose again, -1 to 1, one a "
+                "resampling, the same ones in every row of a task",
             ),
         },
     ),
@@ -536,12 +538,12 @@ def _report(
                 other_once = once[against][place]
             difference = by_prediction - other
             of_once = once["predicted"][place] - other_once
-            error = choice_error(
+            moves = choice_deviations(
                 (replicates["predicted"][:, place] - other_replicates)[:, None],
                 of_once[None],
                 difference[None],
                 nested,
             )
             rows["predicted_gaps"].append(
-                (*cell, against, float(difference.mean()), float(error[0]))
+                (*cell, against, float(difference.mean()), moves[:, 0].tolist())
             )

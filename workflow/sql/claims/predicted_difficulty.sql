@@ -10,7 +10,7 @@ SELECT
     problem_ids,
     value,
     reference,
-    choice_error
+    choice_deviations
 FROM predicted_comparisons($scoring, $voting)
 WHERE
     against = $against

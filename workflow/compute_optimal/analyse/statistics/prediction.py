@@ -180,23 +180,30 @@ def widening(replicates: FloatArray, kept: FloatArray, weights: FloatArray) -> F
     return factors
 
 
-def choice_error(
+def choice_deviations(
     replicates: FloatArray, once: FloatArray, kept: FloatArray, weights: FloatArray
 ) -> FloatArray:
-    """The standard error [columns] that choosing again adds to the mean of ``kept``, in its unit.
+    """How the mean of ``kept`` moves where resampled problems choose again [replicates, columns].
 
-    ``replicates`` [replicates, columns]: means where resampled problems choose again, in the first
-    repeat; ``once`` and ``kept`` [columns, problems]: values where its choice is kept, and their
-    mean over the repeats. Of the replicates' variance so much counts as averaging over the repeats
-    leaves of that of kept choices, and all where these do not vary: where two ways mostly choose
-    alike, hardly a problem differs, and a ratio to its spread (``widening``) has no bound.
+    ``replicates`` [replicates, columns]: means where they do, in the first repeat; ``once`` and
+    ``kept`` [columns, problems]: values where its choice is kept, and their mean over the repeats.
+    The deviations are those of the replicates from means of ``once``, so what is chosen on the same
+    problems moves together as it does there. Their standard deviation is the standard error that
+    choosing adds: of the replicates' variance so much counts as averaging over the repeats leaves
+    of that of kept choices, and all where these do not vary: where two ways mostly choose alike,
+    hardly a problem differs, and a ratio to its spread (``widening``) has no bound.
     """
     totals = weights.sum(axis=1, keepdims=True)
-    again = replicates.var(axis=0, ddof=1)
-    of_once, own = ((weights @ one.T / totals).var(axis=0, ddof=1) for one in (once, kept))
-    left = np.divide(own, of_once, out=np.ones_like(own), where=of_once > _EQUALLY_GOOD**2)
-    error: FloatArray = np.sqrt(np.maximum(again * np.minimum(left, 1.0) - own, 0.0))
-    return np.where(error > _EQUALLY_GOOD, error, 0.0)
+    of_once, of_kept = (weights @ one.T / totals for one in (once, kept))
+    again, before, own = (one.var(axis=0, ddof=1) for one in (replicates, of_once, of_kept))
+    left = np.divide(own, before, out=np.ones_like(own), where=before > _EQUALLY_GOOD**2)
+    error = np.sqrt(np.maximum(again * np.minimum(left, 1.0) - own, 0.0))
+    moves = replicates - of_once
+    moves -= moves.mean(axis=0)
+    spread = moves.std(axis=0, ddof=1)
+    known = (error > _EQUALLY_GOOD) & (spread > _EQUALLY_GOOD)
+    scaled: FloatArray = moves * np.divide(error, spread, out=np.zeros_like(error), where=known)
+    return scaled
 
 
 def widening_of_means(

@@ -5,10 +5,10 @@ A query (``workflow/sql/claims``) gives one row a case. Common columns: ``case_n
 (fractions) of the same problems, and ``task`` and ``problem_ids`` say which; where the value is
 compute-optimal TTS, held out, ``in_sample`` is the mean accuracy (a fraction) as the paper reports
 it, and ``widening`` how many times as far as its resampled means it spreads, for these keep what
-was chosen; where both were chosen on these problems, ``choice_error`` is the standard error (a
-fraction) that choosing anew adds to their difference. A query for a claim about models in general
-has ``policy`` or ``prm``, whichever it is about; one for a rule of trend has ``x``, ``x_unit``, and
-``trend``, which groups the cases that share a line.
+was chosen; where both were, ``choice_deviations`` (fractions) are how their difference moves in
+resamplings that choose again, the same of all rows of a task. A query for a claim about models in
+general has ``policy`` or ``prm``, whichever it is about; one for a rule of trend has ``x``,
+``x_unit``, and ``trend``, which groups the cases that share a line.
 """
 
 from __future__ import annotations
