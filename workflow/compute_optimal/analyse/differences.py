@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from compute_optimal.analyse.statistics.estimators import FloatArray as FloatArray
-from compute_optimal.analyse.statistics.estimators import IntArray
 from compute_optimal.analyse.statistics.intervals import (
     bootstrap_means,
     bootstrap_weights,
@@ -75,8 +74,10 @@ def differences(
         if row.get("widening"):
             value = np.clip(value[0] + row["widening"] * (value - value[0]), 0.0, 1.0)
         difference = 100 * (value - reference)
-        moves = np.array(row.get("choice_deviations") or [0.0])
-        difference[1:] += 100 * moves[_resamplings(len(moves), row["task"], resampling)]
+        if row.get("choice_deviations"):
+            moves = np.array(row["choice_deviations"])
+            normal = _normal(len(moves), row["task"], resampling)
+            difference[1:] += 100 * normal @ moves / np.sqrt(max(len(moves) - 1, 1))
         if relative:
             with np.errstate(divide="ignore", invalid="ignore"):
                 difference = difference / reference
@@ -86,10 +87,15 @@ def differences(
 
 
 @lru_cache(maxsize=8)
-def _resamplings(n: int, task: str, resampling: Resampling) -> IntArray:
-    """Which of ``n`` resamplings that choose again goes with each replicate: all equally often."""
-    every = np.arange(resampling.replicates) % n
-    return np.random.default_rng(seed_for("choice", resampling.seed, task)).permutation(every)
+def _normal(n: int, task: str, resampling: Resampling) -> FloatArray:
+    """Standard normal numbers [replicates, n], the same for all rows of a task.
+
+    Sums of ``n`` deviations times these are normal, with the variances of the deviations and the
+    covariances of those of different rows, however few resamplings moved at all.
+    """
+    random = np.random.default_rng(seed_for("choice", resampling.seed, task))
+    values: FloatArray = random.standard_normal((resampling.replicates, n))
+    return values
 
 
 def limits(
