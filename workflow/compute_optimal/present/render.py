@@ -177,11 +177,11 @@ def tabulate(
         raise StudyError(f"{name} is a figure", cure="use draw")
     with opened(Path(database)):
         rows, subtitle = _rows_and_subtitle(item, Path(database), task, scoring, voting)
-        level = _level_text(Path(database))
+        (settings,) = run_query("settings", Path(database))
     table = item.table(rows or (), f"{item.heading} ({subtitle})")
     if not table.has_intervals:
         return table
-    return replace(table, title=f"{item.heading} ({subtitle}; {level})")
+    return replace(table, title=f"{item.heading} ({subtitle}; {_level_text(settings)})")
 
 
 def draw_figures(database: Path, outputs: Sequence[Path], *, workers: int) -> None:
@@ -347,7 +347,7 @@ def _rows_and_subtitle(
         score, vote = _SCORES[parameters["scoring"]], _RULES[parameters["voting"]]
         shown.append(f"score: {score}; vote: {vote}")
     if item.chart is not None and item.intervals:
-        shown.append(_level_text(database))
+        shown.append(_level_text(settings))
     rows, origin = _of_one_origin(item, run_query(item.query, database, parameters))
     if origin == "adopted" and (twin := _public_twin(item)):
         return None, f"the study runs none; of real models: {twin}"
@@ -359,9 +359,8 @@ def _rows_and_subtitle(
     return rows, "; ".join([*shown, *_doubtful_buckets(rows, database)])
 
 
-def _level_text(database: Path) -> str:
-    """The level of the study's intervals, in words."""
-    (settings,) = run_query("settings", database)
+def _level_text(settings: Row) -> str:
+    """The level of the study's intervals, in words; ``settings``: the row of that query."""
     return f"{100 * settings['confidence']:.4g}% intervals"
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from compute_optimal.analyse.statistics.estimators import FloatArray, IntArray
+from compute_optimal.analyse.statistics.intervals import bootstrap_means
 from compute_optimal.study.buckets import BUCKETS
 
 PENALTY = 1.0
@@ -173,7 +174,7 @@ def widening(replicates: FloatArray, kept: FloatArray, weights: FloatArray) -> F
     replicates choose more at random than new problems would (``widening_of_means``).
     """
     again = replicates.std(axis=0, ddof=1)
-    spread = (weights @ kept.T / weights.sum(axis=1, keepdims=True)).std(axis=0, ddof=1)
+    spread = bootstrap_means(kept.T, weights).std(axis=0, ddof=1)
     known = (spread > _EQUALLY_GOOD) & (again > _EQUALLY_GOOD)
     ratio = np.divide(again, spread, out=np.ones_like(again), where=known)
     factors: FloatArray = np.maximum(ratio, 1.0)
@@ -193,8 +194,7 @@ def choice_deviations(
     of that of kept choices, and all where these do not vary: where two ways mostly choose alike,
     hardly a problem differs, and a ratio to its spread (``widening``) has no bound.
     """
-    totals = weights.sum(axis=1, keepdims=True)
-    of_once, of_kept = (weights @ one.T / totals for one in (once, kept))
+    of_once, of_kept = (bootstrap_means(one.T, weights) for one in (once, kept))
     again, before, own = (one.var(axis=0, ddof=1) for one in (replicates, of_once, of_kept))
     left = np.divide(own, before, out=np.ones_like(own), where=before > _EQUALLY_GOOD**2)
     error = np.sqrt(np.maximum(again * np.minimum(left, 1.0) - own, 0.0))
@@ -225,9 +225,8 @@ def widening_of_means(
     a little more than theirs.
     """
     n_replicates, n_problems = weights.shape
-    total = weights.sum(axis=1, keepdims=True)
     again = replicates.var(axis=0, ddof=1)
-    spread = (weights @ values.T / total).var(axis=0, ddof=1)
+    spread = bootstrap_means(values.T, weights).var(axis=0, ddof=1)
     plain = values.var(axis=1) / n_problems
     influence = (kept - kept.mean(axis=1, keepdims=True)).T / n_problems
     rest = replicates - weights @ influence
