@@ -212,6 +212,10 @@ def test_old_and_new_parts_of_one_cell_read_as_they_were_written(
         found = how("searches", columns).sort("subtree")
         assert found.columns == ["problem_hash", "subtree", *columns]
         assert bits(found) == bits(written.select(found.columns))
+        others = [name for name in columns if name != "paths"]
+        ends = how("searches", ["ends", *others]).sort("subtree")
+        assert bits(ends.select(others)) == bits(found.select(others))
+        assert where_paths_end(ends["ends"]) == where_paths_end(written["paths"])
     publish([(cell, ["searches"])], str(folder / "shipped"))
     assert verify(folder / "shipped") == []
     for part in cell.parts("searches"):
@@ -222,6 +226,10 @@ def test_old_and_new_parts_of_one_cell_read_as_they_were_written(
     (shipped,) = cell.parts("searches")
     assert publish([(cell, ["searches"])], str(folder / "shipped")).n_parts == 0
     assert cell.parts("searches") == [shipped]
+
+
+def where_paths_end(paths: pl.Series) -> list[Any]:
+    return paths.explode().struct.unnest().select("path", "leaf", "n_tokens", "ended_by").rows()
 
 
 TREE: Row = {

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from default_study import POLICIES, PRM, ROOT, TASK
 from restless_study import (
@@ -295,6 +296,21 @@ def test_what_a_method_costs_does_not_depend_on_what_is_asked_for(
         generated = nodes["n_tokens"].sum() / (n_subtrees * of.beam_width)
         # After the seconds come the generated tokens.
         assert costs[TASK, POLICIES[0], prm, "dvts", None][1] == pytest.approx(generated)
+
+
+def test_trees_of_some_problems_are_those_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    of = load_study("config/config.yaml")
+    store = Storage.of(of).store
+    columns = ["parent", "text", "margin"]
+    for method in ("beam_search", "dvts"):
+        spec = cells.search_spec(of, TASK, POLICIES[0], PRM, method, 16)
+        every = units.nodes(store, spec, columns), units.paths(store, spec, ["leaf"])
+        for problems in (every[0]["problem_hash"].unique().sort()[3:5].to_list(), ["none"]):
+            trees = units.trees(store, spec, problems, columns)
+            for some, of_all in zip(trees, every, strict=True):
+                wanted = of_all.filter(pl.col("problem_hash").is_in(problems))
+                assert some.rows() == wanted.rows()
 
 
 def test_scores_of_another_text_do_not_count_and_are_given_anew(

