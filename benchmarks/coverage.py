@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests/unit"))
 import test_adaptive_budgets as stopping
 import test_predicted_difficulty as prediction
 import test_statistics_generality as generality
+import test_statistics_selection as selection
 import test_statistics_uncertain_buckets as buckets
 
 DIFFER = (0.0, 0.06, 0.12, 0.2)
@@ -47,6 +48,9 @@ def coverages(repetitions: int) -> Iterator[tuple[str, str, float]]:
     ):  # fmt: skip
         share = generality.covered(policies, prms, spread, repetitions)
         yield "models in general", f"{policies} policies, {prms} PRMs, spread {spread:g}", share
+    for n_prms in (1, 3, 9):
+        share = selection.covered(repetitions, 150, n_prms)["out"]
+        yield "chosen by difficulty, held out", f"{n_prms} PRMs", share
     for n_problems in (40, 120, 200):
         for name, share in prediction.simulated_coverage(repetitions, n_problems).items():
             yield "chosen by predicted difficulty", f"{name}, {n_problems} problems", share
@@ -64,6 +68,12 @@ def coverages(repetitions: int) -> Iterator[tuple[str, str, float]]:
 def over_truths(repetitions: int) -> Iterator[tuple[str, str, list[float]]]:
     """Interval, setting, coverage by truth."""
     found: dict[tuple[str, str], list[float]] = {}
+    for n_problems in (30, 150, 200):
+        for n_prms in (1, 3, 9):
+            for times in (0.0, 1.0, 2.0):
+                share = selection.covered(repetitions, n_problems, n_prms, times)["out"]
+                key = "chosen by difficulty, held out", f"{n_prms} PRMs, {n_problems} problems"
+                found.setdefault(key, []).append(share)
     for n_problems in (40, 120, 200):
         for differ in DIFFER:
             shares = prediction.simulated_coverage(repetitions, n_problems, differ)

@@ -96,27 +96,31 @@ def as_tables(
     return answers.drop("margins"), rows.select("problem_id", "sample_index", "margins")
 
 
-def samples_of_chosen(
-    correct: np.ndarray,
-    scores: np.ndarray,
-    others: tuple[np.ndarray, np.ndarray],
-    settings: EstimateSettings,
-) -> float:
-    """How many samples the thresholds that are chosen for these problems draw of ``others``."""
-    thresholds = thresholds_of(scores)
-    right, spent = best_stopped(correct, scores, thresholds, [BUDGET])
-    nested = problem_weights(IDS, REPLICATES, settings.seed)
-    chosen = choose_thresholds(right, spent, Splits.of(nested, FOLDS, REPEATS, settings.seed))
-    _, of_others = best_stopped(*others, thresholds, [BUDGET])
-    return float((chosen.share.mean(axis=1) * of_others.mean(axis=1)).sum())
+class Given(NamedTuple):
+    """What thresholds that were chosen for some problems give on average of many others."""
+
+    accuracy: float
+    samples: float
+    change: float
+
+
+def given_by_chosen(
+    share: np.ndarray, thresholds: np.ndarray, others: tuple[np.ndarray, np.ndarray]
+) -> Given:
+    """``share`` [thresholds, problems, 1]: how often each was chosen; ``others``: correctness and
+    scores."""
+    right, spent = (one.mean(axis=1) for one in best_stopped(*others, thresholds, [BUDGET]))
+    chosen = share.mean(axis=1)
+    accuracy = float((chosen * right).sum())
+    return Given(accuracy, float((chosen * spent).sum()), accuracy - float(right[-1, 0]))
 
 
 def covered(n_repetitions: int, truth: Truth = USUAL) -> dict[tuple[str, str, str], float]:
-    """How often each rule's interval holds what the rule gives on average, by rule and measure.
+    """How often each rule's interval holds what the rule gives, by rule and measure.
 
     What it gives is the mean over all repetitions: none of the estimates has a bias, for samples
-    of a pool in random order are what is drawn, and thresholds are chosen on other problems. What
-    thresholds draw is of those that were chosen, and is found on many other problems.
+    of a pool in random order are what is drawn. What thresholds give is of those that were chosen,
+    and is found on many other problems.
     """
     rng = np.random.default_rng(5)
     others = attempts(rng, 20 * N_PROBLEMS, truth)[::2]
@@ -126,48 +130,58 @@ def covered(n_repetitions: int, truth: Truth = USUAL) -> dict[tuple[str, str, st
         answers, of_prm = as_tables(correct, classes, scores)
         settings = replace(SETTINGS, seed=repetition)
         table = examine_stopping(answers, {"prm": of_prm}, IDS, settings)
-        spent = samples_of_chosen(correct, scores, others, settings)
+        thresholds = thresholds_of(scores)
+        right, spent = best_stopped(correct, scores, thresholds, [BUDGET])
+        splits = Splits.of(
+            problem_weights(IDS, REPLICATES, settings.seed), FOLDS, REPEATS, settings.seed
+        )
+        share = choose_thresholds(right, spent, splits).share
+        given = given_by_chosen(share, thresholds, others)._asdict()
         for row in table.filter(
             pl.col("scoring").is_null() | (pl.col("scoring") == "prm_last")
         ).rows(named=True):
             for names in MEASURES:
                 key = str(row["method"]), str(row["rule"]), names[0]
-                known = spent if key[1:] == ("threshold", "samples") else np.nan
+                known = given[names[0]] if row["rule"] == "threshold" else np.nan
                 value, low, high = (row[name] for name in names)
                 found.setdefault(key, []).append((known, value, low, high))
     shares = {}
     for key, rows in found.items():
-        given, estimate, lows, highs = np.array(rows).T
-        given[np.isnan(given)] = estimate.mean()
+        meant, estimate, lows, highs = np.array(rows).T
+        meant[np.isnan(meant)] = estimate.mean()
         # A rule that changes nothing has an interval of no width, which holds it.
-        shares[key] = float(np.mean((lows <= given + 1e-9) & (given - 1e-9 <= highs)))
+        shares[key] = float(np.mean((lows <= meant + 1e-9) & (meant - 1e-9 <= highs)))
     return shares
 
 
 def covered_changes(n_repetitions: int, truth: Truth, n_problems: int) -> dict[str, float]:
-    """How often the intervals of the change by stopping confidently and at a chosen threshold hold
-    its mean, with other numbers of problems; and in less time than by ``covered``."""
+    """How often the intervals of the change by stopping confidently hold its mean, and those of the
+    change at chosen thresholds what these give, with other numbers of problems; and in less time
+    than by ``covered``."""
     rng = np.random.default_rng(6)
-    found: dict[str, list[np.ndarray]] = {"confident": [], "threshold": []}
+    others = attempts(rng, 20 * N_PROBLEMS, truth)[::2]
+    found: dict[str, list[tuple[float, float, float, float]]] = {"confident": [], "threshold": []}
     for repetition in range(n_repetitions):
         correct, classes, scores = attempts(rng, n_problems, truth)
-        right, spent = best_stopped(correct, scores, thresholds_of(scores), [BUDGET])
+        thresholds = thresholds_of(scores)
+        right, spent = best_stopped(correct, scores, thresholds, [BUDGET])
         splits = Splits.of(np.ones((1, n_problems)), FOLDS, REPEATS, repetition)
         share = choose_thresholds(right, spent, splits).share
         stopped = majority_stopped(classes, correct, [BUDGET], SETTINGS.vote_subsets, repetition)
+        given = given_by_chosen(share, thresholds, others).change
         changes = {
-            "confident": stopped["confident"].correct - stopped["certain"].correct,
-            "threshold": (share * right).sum(axis=0) - right[-1],
+            "confident": (np.nan, stopped["confident"].correct - stopped["certain"].correct),
+            "threshold": (given, (share * right).sum(axis=0) - right[-1]),
         }
-        for rule, change in changes.items():
+        for rule, (known, change) in changes.items():
             change[np.abs(change) < 1e-12] = 0.0
-            interval = few_differences_interval(change)
-            found[rule].append(np.concatenate(interval[:3]))
+            value, low, high = (float(one[0]) for one in few_differences_interval(change)[:3])
+            found[rule].append((known, value, low, high))
     shares = {}
     for rule, rows in found.items():
-        estimate, lows, highs = np.array(rows).T
-        given = estimate.mean()
-        shares[rule] = float(np.mean((lows <= given) & (given <= highs)))
+        meant, estimate, lows, highs = np.array(rows).T
+        meant[np.isnan(meant)] = estimate.mean()
+        shares[rule] = float(np.mean((lows <= meant) & (meant <= highs)))
     return shares
 
 

@@ -16,6 +16,10 @@ from compute_optimal.analyse.predicted_difficulty import (
     examine_predictions,
     ways_of_run,
 )
+from compute_optimal.analyse.statistics.choosing_anew import (
+    choice_deviations,
+    widening_of_means,
+)
 from compute_optimal.analyse.statistics.intervals import (
     bootstrap_weights,
     mean_interval,
@@ -23,11 +27,9 @@ from compute_optimal.analyse.statistics.intervals import (
 from compute_optimal.analyse.statistics.prediction import (
     Splits,
     bucket_numbers,
-    choice_deviations,
     choose_held_out,
     in_buckets,
     predicted_pass_at_1,
-    widening_of_means,
 )
 from compute_optimal.study.buckets import BUCKETS
 from compute_optimal.study.requests import EstimateSettings

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 from compute_optimal.analyse.differences import Resampling
 from compute_optimal.analyse.paper_rule import paper_rule
 from compute_optimal.analyse.policy_gains import performance_gain_of
+from compute_optimal.analyse.selection import FOLDS, REPEATS, REPLICATES
 from compute_optimal.analyse.statistics.estimators import FloatArray
 from compute_optimal.analyse.statistics.intervals import bootstrap_weights, mean_interval
 from compute_optimal.analyse.statistics.selection import (
@@ -199,26 +200,50 @@ def test_choosing_among_equal_prms_is_optimistic_in_sample_and_honest_cross_fitt
     assert abs(np.mean(cross_fitted)) < 3 * np.std(cross_fitted) / np.sqrt(60)
 
 
-def test_intervals_of_a_choice_cover() -> None:
-    """Where two PRMs are equal and their methods nearly so, much of what varies is the choice."""
+METHODS_DIFFER = np.array(
+    [[0.0, 0.0, 0.0], [-0.02, 0.02, 0.05], [-0.1, 0.05, 0.02], [0.0, -0.05, 0.1]]
+)
+"""How far each of four methods is from the first in three buckets."""
+
+
+def covered(
+    n_repetitions: int, n_problems: int = 150, n_prms: int = 2, differ: float = 1.0
+) -> dict[str, float]:
+    """How often intervals of what is chosen hold its mean over all repetitions: in-sample, held
+    out, and the gap. PRMs are equally good, and their methods differ ``differ`` times as far as
+    above: much of what varies is the choice."""
     random = np.random.default_rng(1)
-    truth = np.array([[0.8, 0.5, 0.2], [0.78, 0.52, 0.25], [0.7, 0.55, 0.22], [0.8, 0.45, 0.3]])
+    truth = np.array([0.8, 0.5, 0.2]) + differ * METHODS_DIFFER
     drawn: dict[str, list[tuple[float, float, float]]] = {"gap": [], "in": [], "out": []}
-    for seed in range(150):
-        buckets = random.integers(0, 3, 150)
-        outcomes = (random.random((2, 4, 150)) < truth[:, buckets]).astype(float)
-        weights = bootstrap_weights(150, 80, seed)
-        choice = choose([fit(outcome, buckets, weights, repeats=2) for outcome in outcomes])
+    for seed in range(n_repetitions):
+        buckets = random.integers(0, 3, n_problems)
+        outcomes = (random.random((n_prms, 4, n_problems)) < truth[:, buckets]).astype(float)
+        weights = bootstrap_weights(n_problems, 400, seed)
+        nested = weights[:REPLICATES]
+        fits = [
+            fit(outcome, buckets, nested, folds=FOLDS, repeats=REPEATS, seed=seed)
+            for outcome in outcomes
+        ]
+        choice = choose(fits)
         drawn["gap"].append(choice.optimism_gap)
         for name, selection in (("in", choice.in_sample), ("out", choice.cross_fitted)):
             ratio = choice.widening if name == "out" else 1
             interval = mean_interval(selection.accuracy[:, None], weights, widening=ratio)
             mean, low, high = (float(part[0]) for part in interval[:3])
             drawn[name].append((mean, low, high))
+    shares = {}
     for name, estimates in drawn.items():
-        mean = np.mean([value for value, _, _ in estimates])
-        covered = np.mean([low <= mean <= high for _, low, high in estimates])
-        assert covered > 0.9, (name, covered)
+        value, lows, highs = np.array(estimates).T
+        shares[name] = float(np.mean((lows <= value.mean()) & (value.mean() <= highs)))
+    return shares
+
+
+def test_intervals_of_a_choice_cover() -> None:
+    # 150 repetitions tell a coverage to 1.8 points; benchmarks/coverage.py has more.
+    shares = covered(150)
+    assert 0.93 - 0.036 <= shares["out"] <= 0.97 + 0.03, shares
+    assert shares["in"] > 0.9, shares
+    assert shares["gap"] > 0.9, shares
 
 
 def test_without_a_choice_nothing_is_widened() -> None:

@@ -3,8 +3,8 @@
 Majority voting stops where its answer is certain, or where one answer leads with confidence;
 best-of-N stops at the first sample whose score reaches a threshold. The threshold is chosen on
 other problems: of ``REACHED`` the one that draws the fewest samples there and loses no more than
-``LOSS`` of accuracy against all N. Fixed budgets stand beside them. The rules were written before
-any result was seen.
+``LOSS`` of accuracy against all N; what is said is what those thresholds give on problems like
+these. Fixed budgets stand beside them. The rules were written before any result was seen.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from compute_optimal.analyse.statistics.intervals import (
     mean_interval,
     problem_weights,
 )
-from compute_optimal.analyse.statistics.prediction import Splits, widening
+from compute_optimal.analyse.statistics.prediction import Splits
 from compute_optimal.analyse.statistics.stopping import best_stopped, majority_stopped
 from compute_optimal.store.columns import COUNT, REAL, TEXT, Column, Columns, common
 from compute_optimal.study.requests import EstimateSettings
@@ -50,11 +50,7 @@ ADAPTIVE = Columns(
         "budget": Column(COUNT, "Budget N: samples at most"),
         **common("accuracy", "ci_low", "ci_high"),
         "samples": Column(REAL, "Number of samples that are drawn per problem, on average"),
-        "samples_low": Column(
-            REAL,
-            "Lower end of the interval of samples over problems; of the thresholds that were "
-            "chosen: what they draw of other problems",
-        ),
+        "samples_low": Column(REAL, "Lower end of the interval of samples over problems"),
         "samples_high": Column(REAL, "Upper end of the interval of samples over problems"),
         "chosen_low": Column(
             REAL,
@@ -156,13 +152,10 @@ def _rows(
             right_chosen = (chosen.share * right).sum(axis=0)
             drawn_chosen = (chosen.share * drawn).sum(axis=0)
             tail = (1 - settings.confidence) / 2
-            choice = _Choice(
-                widening(chosen.right_again, right_chosen.T, nested),
-                np.quantile(chosen.samples_again, [tail, 1 - tail], axis=0),
-            )
+            again = np.quantile(chosen.samples_again, [tail, 1 - tail], axis=0)
             yield from _summary(
                 (*key_, "threshold"), budgets, right_chosen, drawn_chosen, none, all_of_n, weights,
-                choice, settings,
+                again, settings,
             )  # fmt: skip
 
 
@@ -174,11 +167,10 @@ def thresholds_of(scores: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True, slots=True)
 class ChosenThresholds:
-    """``share`` [thresholds, problems, budgets]: how often other problems chose each; and the mean
-    correctness and samples [replicates, budgets] where resampled problems choose again."""
+    """``share`` [thresholds, problems, budgets]: how often other problems chose each;
+    ``samples_again`` [replicates, budgets]: mean samples where resampled problems choose again."""
 
     share: FloatArray
-    right_again: FloatArray
     samples_again: FloatArray
 
 
@@ -201,24 +193,9 @@ def choose_thresholds(right: FloatArray, drawn: FloatArray, splits: Splits) -> C
     of_sample = splits.held_out[: splits.n_of_sample] / splits.repeats
     share = np.einsum("stb,sp->tpb", picked[: splits.n_of_sample].astype(np.float64), of_sample)
     held_out = splits.held_out[splits.n_of_sample :].sum(axis=1).reshape(-1, splits.folds)
-
-    def again(flat: FloatArray) -> FloatArray:
-        gained = ((splits.held_out @ flat).reshape(shape) * picked).sum(axis=1)
-        of_replicates = gained[splits.n_of_sample :].reshape(-1, splits.folds, n_budgets)
-        means: FloatArray = of_replicates.sum(axis=1) / held_out.sum(axis=1, keepdims=True)
-        return means
-
-    return ChosenThresholds(share, again(flat_right), again(flat_drawn))
-
-
-@dataclass(frozen=True, slots=True)
-class _Choice:
-    """What resampled problems that choose again do: ``wider`` [budgets]: how many times wider the
-    intervals of accuracies are than with what was chosen once; ``samples`` [2, budgets]: between
-    which means most of them draw."""
-
-    wider: FloatArray
-    samples: FloatArray
+    spent = ((splits.held_out @ flat_drawn).reshape(shape) * picked).sum(axis=1)
+    of_replicates = spent[splits.n_of_sample :].reshape(-1, splits.folds, n_budgets).sum(axis=1)
+    return ChosenThresholds(share, of_replicates / held_out.sum(axis=1, keepdims=True))
 
 
 def _summary(
@@ -229,24 +206,19 @@ def _summary(
     error: FloatArray,
     all_of_n: FloatArray,
     weights: FloatArray,
-    choice: _Choice | None,
+    samples_again: FloatArray | None,
     settings: EstimateSettings,
 ) -> Iterator[tuple[Any, ...]]:
     """Rows of ``ADAPTIVE``, one a budget; arrays are [problems, budgets]. No change has an interval
-    where ``right`` is ``all_of_n`` itself or all N samples are drawn.
+    where ``right`` is ``all_of_n`` itself or all N samples are drawn. ``samples_again`` [2,
+    budgets]: between which means most resamplings draw that choose a threshold again.
 
-    Intervals of accuracies allow for another choice. How many samples are drawn jumps with the
-    choice, one of ten thresholds, which no resampling repeats well: of 95% intervals with it, 82 to
-    88% hold. Theirs are of the thresholds that were chosen, as intervals of a cross-validated error
-    are of what was fitted (Bayle et al. 2020, arXiv 2007.12671), and where resampled choices lead
-    stands beside them.
-
-    Those of the change are of its spread over problems alone. The limit on the loss holds it where
-    it is: problems that lose little are given a threshold that loses more elsewhere (what a
-    cross-validation finds is as a rule correlated negatively with what its fits are worth: Bates,
-    Hastie and Tibshirani 2023, doi:10.1080/01621459.2023.2197686), so the change varies by less
-    than that, and where resampled problems choose again, by more. How much less, no estimate from
-    one sample can tell (Bengio and Grandvalet 2004, JMLR 5): the intervals are too wide.
+    Of a threshold that was chosen, all three are of those that were, on problems like these, as
+    intervals of a cross-validated error are of what was fitted (Bayle et al. 2020, arXiv
+    2007.12671). Another choice is one of ten thresholds: how many samples it draws jumps, which no
+    resampling repeats well (of 95% intervals with it, 82 to 88% hold), and how much it loses is
+    held by the limit on the loss where it is, so resampled choices vary by more than new ones.
+    Where resampled choices lead stands beside the samples.
     """
     share = drawn / budgets
     change = right - all_of_n
@@ -254,23 +226,20 @@ def _summary(
     change[np.abs(change) < _ROUNDING] = 0.0
     n_budgets = len(budgets)
     n_problems = len(right)
-    wider = np.ones(n_budgets) if choice is None else choice.wider
-    factors = np.concatenate([wider, np.ones(n_budgets)])
-    both = np.hstack([right, share])
-    mean, *ends, _ = mean_interval(both, weights, settings.confidence, widening=factors)
+    mean, *ends, _ = mean_interval(np.hstack([right, share]), weights, settings.confidence)
     mean_change, low, high, _ = few_differences_interval(change, settings.confidence)
     is_same = (drawn == budgets).all(axis=0) | (right is all_of_n)
     low, high = np.where(is_same, mean_change, low), np.where(is_same, mean_change, high)
     for i, n in enumerate(budgets.tolist()):
         of_samples = n_budgets + i
-        chosen = (None, None) if choice is None else map(float, choice.samples[:, i])
+        again = (None, None) if samples_again is None else map(float, samples_again[:, i])
         yield (
             *key,
             n,
             float(mean[i]),
             *(float(end[i]) for end in ends),
             *(float(n * part[of_samples]) for part in (mean, *ends)),
-            *chosen,
+            *again,
             float(mean_change[i]),
             float(low[i]),
             float(high[i]),

@@ -342,17 +342,17 @@ def _select(
             choice = choose([fitted], confidence=settings.confidence)
             selections.append(_Way(name, outcome, labels, choice))
         accuracies = dict(_accuracies(selections))
+        of_choice = float(np.mean([way.choice.widening for way in selections]))
         interval = mean_interval(
-            np.stack([*accuracies.values()], axis=1), weights[:, among.known], settings.confidence
+            np.stack([*accuracies.values()], axis=1),
+            weights[:, among.known],
+            settings.confidence,
+            widening=[of_choice if rule == "cross_fitted" else 1.0 for rule in accuracies],
         )
         for column, (rule, of_problems) in enumerate(accuracies.items()):
             at = (*key, rule)
-            widening = None
+            widening = of_choice if rule == "cross_fitted" else None
             mean, low, high, n_problems = (part[column] for part in interval)
-            if rule == "cross_fitted":
-                widening = float(np.mean([way.choice.widening for way in selections]))
-                low = max(mean - widening * (mean - low), 0.0)
-                high = min(mean + widening * (high - mean), 1.0)
             rows["pool_selection"].append(
                 (*at, float(mean), float(low), float(high), widening, among.keys.height,
                  int(n_problems))

@@ -29,6 +29,10 @@ from numpy.typing import NDArray
 
 from compute_optimal.analyse.answer_grid import SCORINGS, AnswerGrid, margins_of
 from compute_optimal.analyse.selection import METHODS
+from compute_optimal.analyse.statistics.choosing_anew import (
+    choice_deviations,
+    widening_of_means,
+)
 from compute_optimal.analyse.statistics.estimators import (
     FloatArray,
     IntArray,
@@ -41,11 +45,9 @@ from compute_optimal.analyse.statistics.prediction import (
     HeldOut,
     Splits,
     bucket_numbers,
-    choice_deviations,
     choose_held_out,
     in_buckets,
     predicted_pass_at_1,
-    widening_of_means,
 )
 from compute_optimal.store.columns import COUNT, REAL, TEXT, Column, Columns, common
 from compute_optimal.study.buckets import BUCKETS

@@ -55,9 +55,9 @@ SELECTION = Columns(
         ),
     },
 )
-"""``widening`` of ``cross_fitted``: how many times as far its mean spreads when resampled problems
-choose anew as when the choice is kept; its interval is wider by it, and so must be whatever else is
-resampled of it."""
+"""``widening`` of ``cross_fitted``: how many times as far its mean spreads, of problems that choose
+anew, as resampled ones do when the choice is kept; its interval is wider by it, and so must be
+whatever else is resampled of it."""
 
 CHOICES = Columns(
     "What is chosen where the PRM is chosen too: one row a strategy that a bucket is given",

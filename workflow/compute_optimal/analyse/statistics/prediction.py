@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from compute_optimal.analyse.statistics.estimators import FloatArray, IntArray
-from compute_optimal.analyse.statistics.intervals import bootstrap_means
 from compute_optimal.study.buckets import BUCKETS
 
 PENALTY = 1.0
@@ -164,82 +163,6 @@ def choose_held_out(outcomes: ArrayLike, groups: ArrayLike, splits: Splits) -> H
         share,
         of_replicates / n_drawn[:, None],
     )
-
-
-def widening(replicates: FloatArray, kept: FloatArray, weights: FloatArray) -> FloatArray:
-    """How many times as far a mean spreads when resampled problems choose again, at least 1.
-
-    ``replicates`` [replicates, columns]: means where they do; ``kept`` [columns, problems]: values
-    where the choice is kept, resampled by the same ``weights`` [replicates, problems]. A bound:
-    replicates choose more at random than new problems would (``widening_of_means``).
-    """
-    again = replicates.std(axis=0, ddof=1)
-    spread = bootstrap_means(kept.T, weights).std(axis=0, ddof=1)
-    known = (spread > _EQUALLY_GOOD) & (again > _EQUALLY_GOOD)
-    ratio = np.divide(again, spread, out=np.ones_like(again), where=known)
-    factors: FloatArray = np.maximum(ratio, 1.0)
-    return factors
-
-
-def choice_deviations(
-    replicates: FloatArray, once: FloatArray, kept: FloatArray, weights: FloatArray
-) -> FloatArray:
-    """How the mean of ``kept`` moves where resampled problems choose again [replicates, columns].
-
-    ``replicates`` [replicates, columns]: means where they do, in the first repeat; ``once`` and
-    ``kept`` [columns, problems]: values where its choice is kept, and their mean over the repeats.
-    The deviations are those of the replicates from means of ``once``, so what is chosen on the same
-    problems moves together as it does there. Their standard deviation is the standard error that
-    choosing adds: of the replicates' variance so much counts as averaging over the repeats leaves
-    of that of kept choices, and all where these do not vary: where two ways mostly choose alike,
-    hardly a problem differs, and a ratio to its spread (``widening``) has no bound.
-    """
-    of_once, of_kept = (bootstrap_means(one.T, weights) for one in (once, kept))
-    again, before, own = (one.var(axis=0, ddof=1) for one in (replicates, of_once, of_kept))
-    left = np.divide(own, before, out=np.ones_like(own), where=before > _EQUALLY_GOOD**2)
-    error = np.sqrt(np.maximum(again * np.minimum(left, 1.0) - own, 0.0))
-    moves = replicates - of_once
-    moves -= moves.mean(axis=0)
-    spread = moves.std(axis=0, ddof=1)
-    known = (error > _EQUALLY_GOOD) & (spread > _EQUALLY_GOOD)
-    scaled: FloatArray = moves * np.divide(error, spread, out=np.zeros_like(error), where=known)
-    return scaled
-
-
-def widening_of_means(
-    replicates: FloatArray, kept: FloatArray, weights: FloatArray, values: FloatArray
-) -> FloatArray:
-    """How many times as far the means of ``values`` [columns, problems] spread as resampled ones,
-    at least 1, where each problem is given what does best on others. Other arguments as for
-    ``widening``: ``replicates`` repeat what gave ``kept``.
-
-    Resampled problems choose a little more at random than new ones would: they vary around what the
-    sample happens to favour, which varies around the truth itself. Between strategies that are
-    equally good, both alike, so over samples and replicates together the mean has twice its
-    variance V. Of this, the mean over replicates (the bagged estimate, Bühlmann and Yu 2002,
-    doi:10.1214/aos/1031689014) has some variance B, and the replicates' own variance is the rest:
-    2 V - B. The infinitesimal jackknife tells B from the same replicates (Efron 2014,
-    doi:10.1080/01621459.2013.823775; without the noise of few replicates: Wager, Hastie and Efron
-    2014, arXiv 1311.4555), so V is half of the two together. Where nothing depends on the choice
-    all three are the same. Where ``values`` are of several splits and ``kept`` of one of them, V is
-    a little more than theirs.
-    """
-    n_replicates, n_problems = weights.shape
-    again = replicates.var(axis=0, ddof=1)
-    spread = bootstrap_means(values.T, weights).var(axis=0, ddof=1)
-    plain = values.var(axis=1) / n_problems
-    influence = (kept - kept.mean(axis=1, keepdims=True)).T / n_problems
-    rest = replicates - weights @ influence
-    centred = weights - weights.mean(axis=0)
-    slope = influence + centred.T @ (rest - rest.mean(axis=0)) / (n_replicates - 1)
-    noise = (n_problems - 1) / (n_replicates - 1) * rest.var(axis=0, ddof=1)
-    bagged = (slope**2).sum(axis=0) - noise
-    known = (np.minimum(spread, plain) > _EQUALLY_GOOD**2) & (again > _EQUALLY_GOOD**2)
-    ones = np.ones_like(again)
-    of_replicates = np.divide(again, spread, out=ones.copy(), where=known)
-    of_bagged = np.divide(bagged, plain, out=ones, where=known)
-    factors: FloatArray = np.sqrt(np.maximum((of_replicates + of_bagged) / 2, 1.0))
-    return factors
 
 
 def bucket_numbers(pass_at_1: FloatArray, easy: float, medium: float) -> IntArray:

@@ -22,6 +22,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from compute_optimal.analyse.statistics.choosing_anew import (
+    standard_error_of_means,
+    widening_of_means,
+)
 from compute_optimal.analyse.statistics.estimators import FloatArray, IntArray
 
 _EQUALLY_GOOD = 1e-9
@@ -76,7 +80,7 @@ class Choice:
 
     Shares are [prms, strategies, problems]. ``optimism_gap``: mean in-sample accuracy minus the
     cross-fitted one. ``widening``: how many times as far the mean cross-fitted accuracy spreads
-    over replicates that choose again as over those that keep the choice, at least 1.
+    as replicates of it that keep the choice, at least 1 (``choosing_anew.widening_of_means``).
     """
 
     in_sample: Selection
@@ -190,8 +194,8 @@ def choose(
     there cannot be compared and is no candidate, unless it is the only one. Cross-fitted, a fold's
     PRM and strategies are those that do best on all problems outside it.
 
-    Limits of the gap are the estimate -+ z standard deviations of the replicates, since the
-    replicates themselves are shifted: a maximum over resampled data is optimistic once more.
+    Limits of the gap are the estimate -+ z standard errors, since the replicates themselves are
+    shifted: a maximum over resampled data is optimistic once more.
     """
     deciders = fits if deciding is None else deciding
     complete = np.array([decider.is_complete or len(fits) == 1 for decider in deciders])
@@ -218,22 +222,50 @@ def choose(
         crossed += np.stack([one.cross_fitted[repeat] for one in fits]) * of_problem
     crossed /= len(fits[0].fold)
     cross_fitted_means, cross_fitted = _ratio(gained, held_out), _chosen(crossed, outcome)
-    known = ~np.isnan(cross_fitted.accuracy)
-    weights = fits[0].weights[:, known]
-    kept = _ratio(weights @ cross_fitted.accuracy[known], weights.sum(axis=1))
+    best = _chosen(share, outcome)
+    of_choosing = _Replicated.of(cross_fitted.accuracy, cross_fitted_means, fits[0].weights)
+    of_gap = _Replicated.of(
+        best.accuracy - cross_fitted.accuracy, in_sample - cross_fitted_means, fits[0].weights
+    )
+    gap = float(in_sample[0] - cross_fitted_means[0])
+    half = NormalDist().inv_cdf(0.5 + confidence / 2) * of_gap.standard_error
     return Choice(
-        in_sample=_chosen(share, outcome),
+        in_sample=best,
         cross_fitted=cross_fitted,
-        optimism_gap=_estimate(in_sample - cross_fitted_means, confidence),
-        widening=max(_spread(cross_fitted_means) / (_spread(kept) or np.inf), 1.0),
+        optimism_gap=Estimate(gap, gap - half, gap + half),
+        widening=of_choosing.widening,
     )
 
 
-def _spread(values: FloatArray) -> float:
-    """Standard deviation of all but the first; 0 where it is rounding."""
-    replicates = values[1:][~np.isnan(values[1:])]
-    deviation = float(replicates.std(ddof=1)) if len(replicates) > 1 else 0.0
-    return deviation if deviation > _EQUALLY_GOOD else 0.0
+class _Replicated(NamedTuple):
+    """One mean of what was chosen, by the problems and the replicates that have one: ``means``
+    [replicates, 1], ``kept`` [1, problems], ``weights`` [replicates, problems]."""
+
+    means: FloatArray
+    kept: FloatArray
+    weights: FloatArray
+
+    @classmethod
+    def of(cls, kept: FloatArray, means: FloatArray, weights: FloatArray) -> _Replicated:
+        """``kept`` [problems]; of ``means`` and ``weights`` the first is that of the sample."""
+        known, drawn = ~np.isnan(kept), ~np.isnan(means[1:])
+        return cls(means[1:][drawn, None], kept[None, known], weights[1:][drawn][:, known])
+
+    @property
+    def _is_enough(self) -> bool:
+        return bool(min(self.weights.shape) > 1)
+
+    @property
+    def standard_error(self) -> float:
+        if not self._is_enough:
+            return float("nan")
+        return float(standard_error_of_means(self.means, self.kept, self.weights)[0])
+
+    @property
+    def widening(self) -> float:
+        if not self._is_enough:
+            return 1.0
+        return float(widening_of_means(self.means, self.kept, self.weights, self.kept)[0])
 
 
 def _chosen(share: FloatArray, outcome: FloatArray) -> Selection:
@@ -388,15 +420,6 @@ def _best(values: FloatArray, allowed: NDArray[np.bool_], axis: int = -1) -> Flo
 def _ratio(sums: FloatArray, totals: FloatArray) -> FloatArray:
     result: FloatArray = np.divide(sums, totals, out=np.full_like(sums, np.nan), where=totals > 0)
     return result
-
-
-def _estimate(values: FloatArray, confidence: float) -> Estimate:
-    """First value with limits from the spread of the others."""
-    value, replicates = float(values[0]), values[1:][~np.isnan(values[1:])]
-    if np.isnan(value) or len(replicates) < 2:
-        return Estimate(value, np.nan, np.nan)
-    half = NormalDist().inv_cdf(0.5 + confidence / 2) * float(replicates.std(ddof=1))
-    return Estimate(value, value - half, value + half)
 
 
 def _curve(budgets: ArrayLike, accuracy: ArrayLike) -> tuple[FloatArray, FloatArray]:

@@ -81,8 +81,8 @@ def predicted(rows: Sequence[Row], title: str) -> Table:
         "Difficulty is predicted from the first samples, which count: they are among the N of "
         "majority voting and best-of-N, and a search costs them in addition. The prediction, and "
         "what a difficulty is given, are fitted on other problems, as are the two ways to choose "
-        "that it is compared to. In brackets: intervals over problems, paired, as wide as when "
-        "resampled problems fit and choose again."
+        "that it is compared to. In brackets: intervals over problems, paired, that allow "
+        "for fitting and choosing on other problems."
     ]
     return Table(title, columns, body, notes)
 
@@ -131,9 +131,8 @@ def stopping(rows: Sequence[Row], title: str) -> Table:
         "more frequent one. Until a score is high enough: a threshold that other problems chose, "
         "the one that draws the fewest samples there and loses no more than half a point. Over all "
         "orders of the pool, of majority voting over random ones. In brackets: intervals over "
-        "problems; of the samples that a threshold draws, for the thresholds that were chosen. "
-        "Samples, chosen again: where resampled problems choose thresholds again, as many of the "
-        "resamplings draw so many."
+        "problems; where thresholds were chosen, of those. Samples, chosen again: where resampled "
+        "problems choose thresholds again, as many of the resamplings draw so many."
     ]
     return Table(title, columns, body, notes)
 
