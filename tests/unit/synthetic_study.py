@@ -215,7 +215,7 @@ class SyntheticStudy:
         self._rows["prms"] += [(*prm, self.families.get(prm[0])) for prm in self.prms]
         self._rows["pretraining"] += PRETRAINING
         self._rows["study_budgets"] += [(budget,) for budget in self.budgets]
-        self._rows["settings"].append((0.95, 300, 100, 0, 4, "prm_last", "prm_max"))
+        self._rows["settings"].append((0.95, 300, 100, 0, 4, 0.5, 0.1, "prm_last", "prm_max"))
         for item, model, method, prm, task, metric, value in self.published:
             unit = "x" if metric.startswith("efficiency") else "%"
             row = (item, None, model, None, method, prm, None, task, metric, value, unit, None, "")

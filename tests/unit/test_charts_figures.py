@@ -499,8 +499,10 @@ def test_failures_are_drawn_with_their_intervals(drawn: Drawn, database: Path) -
     assert [line.get_xdata()[0] for line in axes.get_lines()] == pytest.approx(expected)
     spans = [bar.get_segments()[0][:, 0].tolist() for bar in axes.collections]
     assert spans == [[0.0, 50.0]] * len(expected)
+    abilities = {row["prm_title"]: row["prm_ability"] for row in rows}
+    assert list(abilities.values()) == sorted(abilities.values())
     names = [label.get_text().replace("\n", "") for label in axes.get_yticklabels()]
-    assert names == [title for _, title, _, _ in PRMS[:2]]
+    assert names == [f"{name}{style.ability_text(one)}" for name, one in abilities.items()]
     flat = panel(drawn("prm_failures").sheet, "length_bias")
     assert not [line for line in flat.get_lines() if "rlhflow" in str(line.get_label())]
 

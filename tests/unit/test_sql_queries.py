@@ -106,7 +106,8 @@ COLUMNS = {
         "n_problems",
     },
     "settings": {
-        "confidence", "replicates", "vote_subsets", "seed", "beam_width", "scoring", "voting",
+        "confidence", "replicates", "vote_subsets", "seed", "beam_width", "easy", "medium",
+        "scoring", "voting",
     },
     "figure_6": {
         "prm", "prm_title", "prm_n_parameters", "ability", "ability_low", "ability_high", "source",
@@ -119,15 +120,15 @@ COLUMNS = {
         "task", "task_title", "policy", "policy_title", "n_parameters", "origin", "n_problems",
         "n_problems_of_task", "greedy", "greedy_low", "greedy_high", "sampled", "sampled_low",
         "sampled_high", "samples_per_problem", "n_easy", "n_medium", "n_hard", "tokens_per_sample",
-        "cut_short", "without_answer", "timed_out",
+        "cut_short", "without_answer", "timed_out", "easy_from", "medium_from",
     },
     "prm_cases": {
         "failure", "prm", "prm_title", "n_solutions", "policy_title", "problem_id", "sample_index",
         "problem", "gold", "position", "step", "truth", "mark", "score",
     },
     "prm_failures": {
-        "prm", "prm_title", "prm_n_parameters", "policy", "policy_title", "measure", "value",
-        "ci_low", "ci_high", "n", "n_problems", "policy_place", "n_places",
+        "prm", "prm_title", "prm_n_parameters", "prm_ability", "policy", "policy_title", "measure",
+        "value", "ci_low", "ci_high", "n", "n_problems", "policy_place", "n_places",
     },
     "printed_optscale": {
         "series", "task", "policy", "prm", "method", "budget", "accuracy", "ci_low", "ci_high",

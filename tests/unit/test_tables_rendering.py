@@ -394,8 +394,10 @@ def test_partial_coverage_is_visible() -> None:
          "samples_per_problem", "tokens_per_sample", "cut_short", "without_answer", "timed_out"]
     )  # fmt: skip
     row |= {"task_title": "T", "policy_title": "P", "origin": "run"}
+    row |= {"easy_from": 0.6, "medium_from": 0.125}
     table = overview([{**row, "n_problems": 350, "n_problems_of_task": 500}], "title")
     assert "| 350 | 500 |" in table.markdown()
+    assert "(from 60%, from 12.5%, below)" in table.markdown()
 
 
 def test_table_4_recounts_what_the_paper_prints() -> None:

@@ -1,5 +1,5 @@
 -- Overview: one row per task and policy. NULL where nothing has been run.
--- Accuracies and their interval ends are fractions; tokens are generated tokens per sample.
+-- Accuracies, their interval ends and the least Pass@1 of easy and medium problems are fractions; tokens are generated tokens per sample.
 WITH
 greedy AS (
     SELECT task, policy, accuracy, ci_low, ci_high, n_problems FROM curves
@@ -51,6 +51,8 @@ SELECT
     buckets.n_easy,
     buckets.n_medium,
     buckets.n_hard,
+    settings.easy AS easy_from,
+    settings.medium AS medium_from,
     samples.tokens_per_sample,
     samples.cut_short,
     samples.without_answer,
@@ -58,6 +60,7 @@ SELECT
 FROM ranked_tasks() AS tasks
 INNER JOIN (SELECT DISTINCT task, policy FROM planned()) AS shown USING (task)
 INNER JOIN policies USING (policy)
+CROSS JOIN settings
 LEFT JOIN greedy USING (task, policy)
 LEFT JOIN sampled USING (task, policy)
 LEFT JOIN buckets USING (task, policy)

@@ -152,6 +152,8 @@ _ENTRIES: dict[str, Columns] = {
             "vote_subsets": Column(COUNT, "Number of subsets of a pool that votes are taken over"),
             "seed": Column(COUNT, "Seed of the study"),
             "beam_width": Column(COUNT, "Beam width M of searches"),
+            "easy": Column(REAL, "Pass@1 from which a problem is easy, 0 to 1"),
+            "medium": Column(REAL, "Pass@1 from which a problem is medium, 0 to 1"),
             "scoring": Column(TEXT, "Scoring of the figures: prm_min, prm_last or prm_avg"),
             "voting": Column(TEXT, "Voting of the figures: majority, prm_max or prm_vote"),
         },
@@ -381,6 +383,8 @@ def _entries(study: Study) -> dict[str, pl.DataFrame]:
                 study.statistics.vote_subsets,
                 study.seed,
                 study.beam_width,
+                study.difficulty.easy,
+                study.difficulty.medium,
                 study.aggregation.scoring,
                 study.aggregation.voting,
             )

@@ -52,7 +52,9 @@ Chart = Callable[[Sequence[Row], str, str], Grid]
 def failure_rates(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
     """Each failure's rate, a row per PRM: all policies together, and each policy apart."""
     prms = {row["prm"]: row["prm_title"] for row in rows}
-    names = [style.fit(name, 1.55, style.SMALL) for name in prms.values()]
+    labels = {
+        row["prm"]: style.prm_label(row["prm_title"], row["prm_ability"], 1.55) for row in rows
+    }
     policies = {row["policy"]: row for row in rows if row["policy"] is not None}
     looks = {
         policy: style.policy_look(row["policy_title"], row) for policy, row in policies.items()
@@ -95,7 +97,7 @@ def failure_rates(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
     def prepared(low: float, high: float, ticks: Sequence[float]) -> Paint:
         def prepare(axes: Axes) -> None:
             axes.set_ylim(len(prms) - 0.3, -0.3)
-            axes.set_yticks(range(len(prms)), names)
+            axes.set_yticks(range(len(prms)), [*labels.values()])
             axes.set_xlim(low, high)
             axes.set_xticks(ticks)
             style.keep_labels_inside(axes)

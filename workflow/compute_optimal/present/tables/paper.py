@@ -170,13 +170,17 @@ def overview(rows: Sequence[Row], title: str) -> Table:
         Column("without_answer_percent", "No answer (%)", "number"),
         Column("timed_out_percent", "Not graded in time (%)", "number"),
     ]
+    limits = [
+        f"from {100 * row[name]:.4g}%" for row in rows[:1] for name in ("easy_from", "medium_from")
+    ]
     return Table(
         title,
         columns,
         [_overview_row(row) for row in rows],
         [
             "Pass@1: mean over the samples of the evaluation, with an interval over problems. "
-            "Easy, medium, hard: problems by the policy's own Pass@1 (from 50%, from 10%, below), "
+            "Easy, medium, hard: problems by the policy's own Pass@1 "
+            f"({', '.join([*limits, 'below'])}), "
             "measured on samples that the evaluation does not use where the study has them. Cut "
             "short: samples that reached the token limit."
         ],
