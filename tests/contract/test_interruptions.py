@@ -9,8 +9,10 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 import yaml
 from clones import TINY, Clone
+from default_study import ROOT
 
 
 def killed_in_the_middle(clone: Clone) -> None:
@@ -56,3 +58,33 @@ def test_after_sigkill_unlocking_and_the_same_command_resume_the_study(clone: Cl
     again = clone.snakemake("analysis", "--until", "grade_answers")
     assert again.returncode == 0, again.stdout + again.stderr
     assert list(clone.folder.glob("results/run/*/*/answers-*.parquet"))
+
+
+_ENDLESS = """
+import os, signal, sys, threading
+import duckdb
+from compute_optimal import cli
+
+def endless(options):
+    threading.Timer(0.3, os.kill, (os.getpid(), getattr(signal, sys.argv[1]))).start()
+    numbers = "range(10000000) a, range(100000) b"
+    duckdb.sql(f"SELECT sum(hash(a.range, b.range)) FROM {numbers}").fetchall()
+
+cli._call = endless
+sys.exit(cli.main(["plan"]))
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_a_query_that_is_interrupted_ends_in_a_sentence(name: str) -> None:
+    """DuckDB raises an error of its own in place of the interruption."""
+    ended = subprocess.run(
+        [sys.executable, "-c", _ENDLESS, name],
+        env=os.environ | {"PYTHONPATH": str(ROOT / "workflow")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == 130
+    assert ended.stderr == "interrupted: what was finished is kept; give the same command again\n"

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from compute_optimal.commands import FUNCTIONS, OTHER_FUNCTIONS
@@ -40,16 +41,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print("not tried again: another attempt would end the same way", file=sys.stderr)
             return 1
         refusal.unlink()
+    received: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        signal.default_int_handler(number, frame)
+
     # A scheduler that ends a job sends SIGTERM first: time to write down what is finished.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for ends in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(ends, interrupt)
     try:
         _call(options)
-    except KeyboardInterrupt:
-        print(
-            "interrupted: what was finished is kept; give the same command again", file=sys.stderr
-        )
-        return 130
     except BaseException as error:
+        # A library in the middle of its own work puts another error in the place of this one.
+        if received or isinstance(error, KeyboardInterrupt):
+            print(
+                "interrupted: what was finished is kept; give the same command again",
+                file=sys.stderr,
+            )
+            return 130
         if (problem := in_words(error)) is None:
             raise
         print(f"error: {problem}", file=sys.stderr)
