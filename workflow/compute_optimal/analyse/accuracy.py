@@ -111,9 +111,8 @@ def estimate(
     }
     parts = {bucket: (rows, weights[:, rows]) for bucket, rows in groups.items()}
     curves = [*_curves(answers, scores, problem_ids, settings, scored)]
-    rows = [row for curve in curves for row in _summaries(curve, parts, settings)]
     return Estimates(
-        pl.DataFrame(rows, schema=CURVES, orient="row"),
+        _summaries(curves, parts, settings),
         _outcomes(curves, labels, problem_ids, settings),
         pl.DataFrame(
             [row for curve in curves for row in _spread_of_runs(curve)],
@@ -362,44 +361,63 @@ def _mean_of_known(values: FloatArray) -> tuple[FloatArray, IntArray]:
 
 
 def _summaries(
-    curve: _Curve,
+    curves: Sequence[_Curve],
     parts: Mapping[str, tuple[IntArray, FloatArray]],
     settings: EstimateSettings,
-) -> list[tuple[Any, ...]]:
-    """Rows of ``CURVES``, one a bucket and budget; ``parts``: the problems of each bucket and their
-    weights [replicates, problems]."""
-    rows = []
+) -> pl.DataFrame:
+    """A table of ``CURVES``, by curve, bucket and budget; ``parts``: the problems of each bucket
+    and their weights [replicates, problems].
+
+    All curves at once: most of the time of a single one goes into reading the weights.
+    """
+    if not curves:
+        return pl.DataFrame(schema=CURVES)
+    sizes = [len(curve.budgets) for curve in curves]
+    values, tokens = (
+        np.hstack([points[:, :n] for points, n in zip(of_curves, sizes, strict=True)])
+        for of_curves in ([c.values for c in curves], [c.tokens for c in curves])
+    )
+    sampled = np.repeat([curve.errors is not None for curve in curves], sizes)
+    # Rows of a point lie in one piece, so its sum does not depend on what else is summed.
+    variances = np.hstack(
+        [np.empty((len(values), 0)), *(c.errors**2 for c in curves if c.errors is not None)]
+    ).T.copy()
+    points = _strategies(curves).with_row_index("curve")[np.repeat(np.arange(len(curves)), sizes)]
+    points = points.with_columns(budget=np.concatenate([curve.budgets for curve in curves]))
+    tables = []
     for bucket, (chosen, weights) in parts.items():
-        values = curve.values[chosen]
-        interval = mean_interval(values, weights, settings.confidence)
-        known = np.maximum(interval.n_problems, 1)
-        spent = np.where(np.isnan(values), np.nan, curve.tokens[chosen])
-        counted = np.count_nonzero(~np.isnan(spent), axis=0)
-        tokens = np.nansum(spent, axis=0) / np.maximum(counted, 1)
-        for i, budget in enumerate(curve.budgets):
-            if not interval.n_problems[i]:
-                continue
-            error = None
-            if curve.errors is not None:
-                error = float(np.sqrt(np.nansum(curve.errors[chosen, i] ** 2)) / known[i])
-            rows.append(
-                (
-                    curve.prm,
-                    curve.method,
-                    curve.scoring,
-                    curve.voting,
-                    bucket,
-                    int(budget),
-                    float(interval.estimate[i]),
-                    float(interval.low[i]),
-                    float(interval.high[i]),
-                    error,
-                    int(interval.n_problems[i]),
-                    # Adopted rollouts may not say what they cost.
-                    float(tokens[i]) if counted[i] else None,
-                )
+        of_bucket = values[chosen]
+        interval = mean_interval(of_bucket, weights, settings.confidence)
+        spent, _ = _mean_of_known(np.where(np.isnan(of_bucket), np.nan, tokens[chosen]))
+        error = np.full(len(sampled), np.nan)
+        error[sampled] = np.sqrt(np.nansum(np.take(variances, chosen, axis=1), axis=1))
+        tables.append(
+            points.with_columns(
+                bucket=pl.lit(bucket),
+                accuracy=interval.estimate,
+                ci_low=interval.low,
+                ci_high=interval.high,
+                monte_carlo_error=error / np.maximum(interval.n_problems, 1),
+                n_problems=interval.n_problems,
+                # Adopted rollouts may not say what they cost.
+                tokens=spent,
             )
-    return rows
+        )
+    return (
+        pl.concat(tables)
+        .filter(pl.col("n_problems") > 0)
+        .sort("curve", maintain_order=True)
+        .with_columns(pl.col("monte_carlo_error", "tokens").fill_nan(None))
+        .select(pl.col(name).cast(kind) for name, kind in CURVES.items())
+    )
+
+
+def _strategies(curves: Sequence[_Curve]) -> pl.DataFrame:
+    return pl.DataFrame(
+        [(curve.prm, curve.method, curve.scoring, curve.voting) for curve in curves],
+        schema=Columns("", _STRATEGY),
+        orient="row",
+    )
 
 
 def _spread_of_runs(curve: _Curve) -> Iterator[tuple[Any, ...]]:
@@ -428,10 +446,8 @@ def _outcomes(
         for i, k in enumerate(curve.budgets)
         if k == 1 or k in settings.budgets
     ]
-    strategies = pl.DataFrame(
-        [(c.prm, c.method, c.scoring, c.voting, k) for c, _, k in points],
-        schema=Columns("", _STRATEGY | common("budget")),
-        orient="row",
+    strategies = _strategies([curve for curve, _, _ in points]).with_columns(
+        budget=pl.Series([k for _, _, k in points], dtype=pl.Int64)
     )
     problems = pl.DataFrame({"problem_id": problem_ids, "bucket": labels})
     values = [curve.values[:, i] for curve, i, _ in points]

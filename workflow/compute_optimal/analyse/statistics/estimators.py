@@ -40,6 +40,9 @@ _LISTED = 2000
 _CACHED_CELLS = 1 << 15
 """Numbers that are worked on at once where problems are many: 256 kB."""
 
+_CACHED_SUMS = 1 << 17
+"""Sums of weights that are worked on at once where subsets are many: 1 MB."""
+
 
 def pass_at_k(n_correct: ArrayLike, n_samples: ArrayLike, budgets: ArrayLike) -> FloatArray:
     """Chance [problems, budgets] that k samples hold a correct one: 1 - C(n-c, k) / C(n, k).
@@ -180,7 +183,9 @@ def weighted_vote_at_k(
         exact, sampled = (between, between[:0]) if size <= EXACT_POOL else (between[:0], between)
         longest = int(k[sampled].max(initial=0))
         random_orders = np.random.default_rng([seed, size]).random((n_subsets, size))
-        orders = np.argsort(random_orders, axis=1)[:, :longest]
+        # The place of each sample in each order.
+        places = np.argsort(np.argsort(random_orders, axis=1), axis=1)
+        drawn_first = (places.T[:, :, None] < k[sampled]).astype(np.float64)
         whole_pool = np.arange(size)[None, :]
         pool = rows[:, None], columns
         groups, drawn = _Classes.of(labels[pool], truth[pool]), weight[:, *pool]
@@ -190,8 +195,9 @@ def weighted_vote_at_k(
         n_absent = np.count_nonzero(groups.labels < 0, axis=1)[:, None]
         some_answer = 1 - choose[n_absent, k] / choose[size, k]
         value[:] = some_answer * groups.worth.max(axis=1, keepdims=True, initial=0.0)
-        cells = groups.worth.shape[1] * max(n_subsets * len(sampled), 1)
-        for some in _chunks(np.flatnonzero(groups.differ_in_worth), cells):
+        for some in _chunks(
+            np.flatnonzero(groups.differ_in_worth), max(groups.worth.shape[1], size)
+        ):
             part, weights_of_part, at = groups.of_rows(some), drawn[:, some], some[:, None]
             value[:, at, k == 1] = part.worth_of_samples.mean(axis=1)[:, None]
             if np.any(k == size):
@@ -200,7 +206,8 @@ def weighted_vote_at_k(
             if len(exact):
                 value[:, at, exact] = _exact_votes(part, weights_of_part, k[exact])
             if len(sampled):
-                votes = _votes(part, weights_of_part, orders, k[sampled])
+                whole = _whole_numbers(weights_of_part, longest)
+                votes = _winners(part, whole, drawn_first, longest)
                 value[:, at, sampled] = votes.mean(axis=2)
                 spread[:, at, sampled] = votes.std(axis=2, ddof=1) / np.sqrt(n_subsets)
         mean[:, rows[:, None], reachable] = value
@@ -533,21 +540,15 @@ def _exact_votes(classes: _Classes, weights: FloatArray, budgets: IntArray) -> F
     ways, whole = binomials(n)[n, budgets], _whole_numbers(weights, n)
     is_listed = ways <= _LISTED
     counted = budgets[~is_listed]
-    listed = [_drawn(n, k) for k in budgets[is_listed].tolist()]
     mean = np.zeros((*weights.shape[:2], len(budgets)))
-    for problem, labels in enumerate(classes.labels):
+    for i in np.flatnonzero(is_listed):
+        drawn = _drawn(n, int(budgets[i]))
+        mean[:, :, i] = _winners(classes, whole, drawn, n).mean(axis=2)
+    for problem, labels in enumerate(classes.labels) if len(counted) else ():
         of_class = labels[:, None] == np.arange(labels.max(initial=-1) + 1)
         worth = classes.worth[problem, : of_class.shape[1]]
-        by_class = of_class * whole[:, problem, :, None]
-        for i, drawn in zip(np.flatnonzero(is_listed), listed, strict=True):
-            sums = drawn @ by_class
-            sums[:, drawn @ of_class == 0] = -np.inf
-            # As in ``_votes``.
-            level = sums.max(axis=2, keepdims=True, initial=0) - n
-            leads = sums >= level
-            mean[:, problem, i] = (leads @ worth / np.maximum(leads.sum(axis=2), 1)).mean(axis=1)
         absent = int(np.count_nonzero(labels < 0))
-        for right in np.flatnonzero(worth > 0) if len(counted) else ():
+        for right in np.flatnonzero(worth > 0):
             for strategy, weight in enumerate(whole[:, problem]):
                 others = [weight[of_class[:, i]] for i in range(len(worth)) if i != right]
                 won = winning_subsets(weight[of_class[:, right]], others, absent, n)
@@ -558,11 +559,48 @@ def _exact_votes(classes: _Classes, weights: FloatArray, budgets: IntArray) -> F
 
 @lru_cache(maxsize=32)
 def _drawn(size: int, k: int) -> FloatArray:
-    """All subsets of k samples [subsets, size]: 1 where a sample is drawn, else 0."""
+    """All subsets of k samples [size, subsets]: 1 where a sample is drawn, else 0."""
     subsets = np.array([*combinations(range(size), k)], dtype=np.int64)
-    drawn = np.zeros((len(subsets), size))
-    np.put_along_axis(drawn, subsets, 1.0, axis=1)
+    drawn = np.zeros((size, len(subsets)))
+    np.put_along_axis(drawn, subsets.T, 1.0, axis=0)
     return drawn
+
+
+def _winners(classes: _Classes, weights: FloatArray, drawn: FloatArray, slack: int) -> FloatArray:
+    """Worth of the winner [strategies, problems, ...] among the samples that are drawn.
+
+    ``weights`` [strategies, problems, n] are whole numbers, and sums tie that differ by no more
+    than ``slack``. ``drawn`` [n, ...]: 1 for the samples of a subset, else 0. The samples of a
+    class are one block of a matrix product, whose last row counts them.
+    """
+    subsets = drawn.reshape(len(drawn), -1)
+    n_strategies, n_problems = weights.shape[:2]
+    n_classes = classes.worth.shape[1]
+    order = np.argsort(classes.labels, axis=1, kind="stable")
+    counted = np.concatenate([weights, np.ones((1, *weights.shape[1:]))])
+    ends = np.count_nonzero(classes.labels < 0, axis=1)[:, None] + np.hstack(
+        [np.zeros((n_problems, 1), dtype=np.int64), np.cumsum(classes.counts, axis=1)]
+    )
+    values = np.stack([classes.worth, np.ones_like(classes.worth)], axis=1)
+    winner = np.empty((n_strategies, n_problems, subsets.shape[1]))
+    at_once = max(_CACHED_SUMS // (n_classes * len(counted)), 1)
+    sums = np.empty((n_classes, len(counted), min(at_once, subsets.shape[1])))
+    for problem, of_problem in enumerate(order):
+        weight = counted[:, problem, of_problem]
+        bounds = ends[problem].tolist()
+        for start in range(0, subsets.shape[1], at_once):
+            some = subsets[of_problem, start : start + at_once]
+            summed = sums[:, :, : some.shape[1]]
+            for of_class, first, last in zip(summed, bounds, bounds[1:], strict=False):
+                np.matmul(weight[:, first:last], some[first:last], out=of_class)
+            # Each of the weights may be half a unit off.
+            leads = summed[:, :-1] >= summed[:, :-1].max(axis=0, initial=0) - slack
+            # A class that was not drawn cannot lead, whereas one without weight can.
+            leads &= summed[:, -1:] > 0
+            total, n_leaders = values[problem] @ leads.reshape(n_classes, -1).astype(np.float64)
+            share = total / np.maximum(n_leaders, 1)
+            winner[:, problem, start : start + at_once] = share.reshape(n_strategies, -1)
+    return winner.reshape(n_strategies, n_problems, *drawn.shape[1:])
 
 
 def _whole_numbers(weights: FloatArray, length: int) -> FloatArray:

@@ -34,6 +34,9 @@ from compute_optimal.analyse.statistics.estimators import FloatArray, IntArray
 
 _NORMAL = NormalDist()
 
+_COLUMNS = 256
+"""Columns that are resampled at once: 2 MB for 1000 replicates."""
+
 
 class Interval(NamedTuple):
     """Means [columns] with their limits; NaN and ``n_problems`` 0 where a column has no value."""
@@ -97,7 +100,9 @@ def percentile_interval(
     percentile interval): the plain ones are about as narrow as a normal interval with variance
     over n instead of a t interval with n - 1, which at 30 problems is 5% too narrow.
     """
-    ordered = np.sort(replicates.T, axis=1)
+    # A copy whose rows lie in one piece is sorted in a third of the time.
+    ordered = replicates.T.copy()
+    ordered.sort(axis=1)
     last = np.full(len(ordered), ordered.shape[1] - 1)
     # NaN is sorted to the end.
     if np.isnan(ordered[:, -1:]).any():
@@ -267,7 +272,12 @@ def _bootstrap_interval(values: ArrayLike, weights: FloatArray, confidence: floa
         np.nansum(value, axis=0), n_problems, out=np.full(len(n_problems), np.nan),
         where=n_problems > 0,
     )  # fmt: skip
-    low, high = percentile_interval(bootstrap_means(value, weights), n_problems, confidence)
+    low, high = np.empty_like(mean), np.empty_like(mean)
+    for start in range(0, len(mean), _COLUMNS):
+        some = slice(start, start + _COLUMNS)
+        low[some], high[some] = percentile_interval(
+            bootstrap_means(value[:, some], weights), n_problems[some], confidence
+        )
     return Interval(mean, low, high, n_problems)
 
 
