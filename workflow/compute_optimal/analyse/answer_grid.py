@@ -20,6 +20,8 @@ from compute_optimal.analyse.statistics.estimators import (
 
 SCORINGS: tuple[Scoring, ...] = get_args(Scoring)
 
+_SAMPLE = ["problem_id", "sample_index"]
+
 
 @dataclass(frozen=True)
 class AnswerGrid:
@@ -57,13 +59,21 @@ class AnswerGrid:
     def scores(self, margins: pl.Series, scoring: Scoring) -> tuple[FloatArray, FloatArray]:
         """Ranking scores (logits) and vote weights (0 to 1) [problems, n], NaN where there is none,
         from a list of step margins for each answer, in their order."""
+        ((_, ranking, weight),) = self.all_scores(margins, [scoring])
+        return ranking, weight
+
+    def all_scores(
+        self, margins: pl.Series, scorings: Sequence[Scoring] = SCORINGS
+    ) -> Iterator[tuple[Scoring, FloatArray, FloatArray]]:
+        """Each scoring with what ``scores`` gives."""
         n_steps = margins.list.len().fill_null(0).to_numpy()
         flat = margins.explode(empty_as_null=False, keep_nulls=False).cast(pl.Float64).to_numpy()
-        trajectories = trajectory_scores(flat, n_steps, scoring)
-        ranking, weight = (np.full(self.correct.shape, np.nan) for _ in range(2))
-        ranking[self.rows, self.columns] = trajectories.ranking
-        weight[self.rows, self.columns] = trajectories.vote_weight
-        return ranking, weight
+        for scoring in scorings:
+            trajectories = trajectory_scores(flat, n_steps, scoring)
+            ranking, weight = (np.full(self.correct.shape, np.nan) for _ in range(2))
+            ranking[self.rows, self.columns] = trajectories.ranking
+            weight[self.rows, self.columns] = trajectories.vote_weight
+            yield scoring, ranking, weight
 
 
 def scores_of_solutions(
@@ -97,8 +107,14 @@ def margins_of(pool: pl.DataFrame, scores: pl.DataFrame) -> pl.Series:
 
     ``pool`` and ``scores``: problem_id, sample_index; the latter with margins.
     """
-    keys = ["problem_id", "sample_index"]
-    # As they come from the store they are in one order.
-    if pool.select(keys).equals(scores.select(keys)):
+    # Most that ask have them in one order (``in_order_of``).
+    if pool.select(_SAMPLE).equals(scores.select(_SAMPLE)):
         return scores["margins"]
-    return pool.select(keys).join(scores, on=keys, how="left", maintain_order="left")["margins"]
+    return pool.select(_SAMPLE).join(scores, on=_SAMPLE, how="left", maintain_order="left")[
+        "margins"
+    ]
+
+
+def in_order_of(pool: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
+    """The scores of a pool's samples in the order of the pool; arguments as for ``margins_of``."""
+    return pool.select(_SAMPLE).join(scores, on=_SAMPLE, maintain_order="left")

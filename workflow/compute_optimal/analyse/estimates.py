@@ -9,6 +9,7 @@ import polars as pl
 
 from compute_optimal.analyse import accuracy, adopted_pools, predicted_difficulty
 from compute_optimal.analyse.adaptive_budgets import examine_stopping
+from compute_optimal.analyse.answer_grid import in_order_of
 from compute_optimal.analyse.score_quality import examine_scores
 from compute_optimal.analyse.selection import select_strategies
 from compute_optimal.analyse.uncertain_buckets import examine_buckets
@@ -69,6 +70,9 @@ def analysed(
     ``scores``: PRM -> (problem_id, sample_index, margins) of the evaluation pool.
     """
     settings, task = request.settings, request.task
+    # Several analyses ask for the scores by sample.
+    pool = answers.filter(pool="evaluation")
+    scores = {prm: in_order_of(pool, of_prm) for prm, of_prm in scores.items()}
     ids = problems["problem_id"].to_list()
     rated = accuracy.difficulty(answers, ids, settings)
     buckets = dict(rated.select("problem_id", "bucket").unique().iter_rows())

@@ -16,7 +16,6 @@ import polars as pl
 
 from compute_optimal.analyse.accuracy import RUN_TO_RUN
 from compute_optimal.analyse.answer_grid import (
-    SCORINGS,
     AnswerGrid,
     margins_of,
     scored_parts,
@@ -153,8 +152,7 @@ def _examined(
     margins = margins_of(pool, scores)
     steps = np.full(grid.correct.shape, np.nan)
     steps[grid.rows, grid.columns] = margins.list.len().fill_null(0).to_numpy()
-    for scoring in SCORINGS:
-        ranking, score = grid.scores(margins, scoring)
+    for scoring, ranking, score in grid.all_scores(margins):
         measured = {"score": score, "tokens": grid.n_tokens, "steps": steps}
         for row in _picks(measured, ranking, grid, budgets, weights, settings):
             yield "picks", (scoring, *row)

@@ -452,8 +452,8 @@ def _win_probability(
     positive and at most C(n, k): nothing cancels or overflows.
     """
     budgets = np.array(ks)
-    others = np.array(class_sizes[::-1], dtype=np.int64)
-    others = np.delete(others, np.flatnonzero(others == class_size)[0])
+    place = class_sizes.index(class_size)
+    others = np.array((class_sizes[:place] + class_sizes[place + 1 :])[::-1], dtype=np.int64)
     share = np.zeros(len(budgets))
     largest = int(others.max(initial=0))
     if class_size >= largest:
@@ -500,26 +500,30 @@ def _ways_drawn(drawn: IntArray, others: IntArray, n_rest: int, degree: int) -> 
     choose = binomials(n_rest)
     reaches = others[:, None] >= drawn
     n_ties = np.minimum(reaches.sum(axis=0), degree // drawn)
-    nodes = [unit_legendre(int(ties) // 2 + 1) for ties in n_ties]
-    tie, node_weight = np.hstack(nodes)
-    t = np.repeat(drawn, [part.shape[1] for part in nodes])
-    free = n_rest - (others[:, None] * reaches).sum(axis=0)
-    state = choose[np.repeat(free, np.unique(t, return_counts=True)[1]), : degree + 1]
+    nodes = [unit_legendre(ties // 2 + 1) for ties in n_ties.tolist()]
+    tie, node_weight = np.concatenate(nodes, axis=1)
+    n_nodes = [part.shape[1] for part in nodes]
+    t = np.repeat(drawn, n_nodes)
+    free = n_rest - others @ reaches
+    state = choose[np.repeat(free, n_nodes), : degree + 1]
+    most = min(int(drawn[-1]), degree)
     first_row = np.searchsorted(t, np.arange(int(drawn[-1]) + 2))
-    before, products = np.empty_like(state), np.empty_like(state)
+    first_of = first_row.tolist()
+    # What drawing as many counts for a tie [number drawn, rows].
+    tied = np.where(t == np.arange(most + 1)[:, None], tie, 1.0)
+    before, product = np.empty_like(state), np.empty_like(state)
     # Small classes first: no power of x is then above the number of samples so far.
     n_before = n_rest - int(others[others >= 2].sum())
     for other in np.sort(others[others >= 2]).tolist():
-        last_row = int(first_row[min(other, drawn[-1]) + 1])
-        before[:last_row] = state[:last_row]
-        for i in range(1, min(other, int(drawn[-1]), degree) + 1):
-            rows = slice(int(first_row[i]), last_row)
-            factor = choose[other, i] * np.where(t[rows] == i, tie[rows], 1.0)
-            width = min(n_before, degree - i) + 1
+        last_row, n_drawn = first_of[min(other, int(drawn[-1])) + 1], min(other, most)
+        np.copyto(before[:last_row], state[:last_row])
+        factors = choose[other, : n_drawn + 1, None, None] * tied[: n_drawn + 1, :last_row, None]
+        for i in range(1, n_drawn + 1):
+            rows, width = slice(first_of[i], last_row), min(n_before, degree - i) + 1
             # Written in place: to allocate each product takes longer than to compute it.
-            product = products[rows, :width]
-            np.multiply(factor[:, None], before[rows, :width], out=product)
-            state[rows, i : i + width] += product
+            of_rows, shifted = product[rows, :width], state[rows, i : i + width]
+            np.multiply(factors[i, rows], before[rows, :width], out=of_rows)
+            np.add(shifted, of_rows, out=shifted)
         n_before += other
     return np.add.reduceat(state * node_weight[:, None], first_row[drawn], axis=0)
 

@@ -65,13 +65,20 @@ def bootstrap_weights(n_problems: int, replicates: int, seed: int) -> FloatArray
 
 def problem_weights(problem_ids: Sequence[str], replicates: int, seed: int) -> FloatArray:
     """``bootstrap_weights`` of named problems: the same for each, in whatever order they are."""
+    return _problem_weights(tuple(problem_ids), replicates, seed)
+
+
+@lru_cache(maxsize=4)
+def _problem_weights(problem_ids: tuple[str, ...], replicates: int, seed: int) -> FloatArray:
     weights = bootstrap_weights(len(problem_ids), replicates, seed)
     order = sorted(range(len(problem_ids)), key=problem_ids.__getitem__)
     if order == [*range(len(order))]:
         return weights
     columns = np.empty(len(order), dtype=np.int64)
     columns[order] = np.arange(len(order))
-    return weights[:, columns]
+    weights = weights[:, columns]
+    weights.flags.writeable = False
+    return weights
 
 
 def bootstrap_means(values: ArrayLike, weights: FloatArray) -> FloatArray:
@@ -107,10 +114,8 @@ def percentile_interval(
     # NaN is sorted to the end.
     if np.isnan(ordered[:, -1:]).any():
         last = np.count_nonzero(~np.isnan(ordered), axis=1) - 1
-    sizes, inverse = np.unique(
-        np.broadcast_to(np.asarray(n_problems), last.shape), return_inverse=True
-    )
-    tail = np.array([expanded_tail(int(size), confidence) for size in sizes])[inverse]
+    sizes = np.broadcast_to(np.asarray(n_problems, dtype=np.int64), last.shape).tolist()
+    tail = np.array([expanded_tail(size, confidence) for size in sizes])
     return _order_statistic(ordered, tail * last), _order_statistic(ordered, (1 - tail) * last)
 
 
@@ -284,11 +289,11 @@ def _bootstrap_interval(values: ArrayLike, weights: FloatArray, confidence: floa
 def _order_statistic(ordered: FloatArray, position: FloatArray) -> FloatArray:
     """Row-wise value at a fractional position, interpolated; NaN for a position below 0."""
     valid = np.maximum(position, 0)
-    below = np.floor(valid).astype(np.int64)[:, None]
-    above = np.ceil(valid).astype(np.int64)[:, None]
-    lower = np.take_along_axis(ordered, below, axis=1)[:, 0]
-    upper = np.take_along_axis(ordered, above, axis=1)[:, 0]
-    result: FloatArray = lower + (valid - below[:, 0]) * (upper - lower)
+    below = np.floor(valid).astype(np.int64)
+    above = np.ceil(valid).astype(np.int64)
+    rows = np.arange(len(ordered))
+    lower, upper = ordered[rows, below], ordered[rows, above]
+    result: FloatArray = lower + (valid - below) * (upper - lower)
     return result
 
 
