@@ -509,7 +509,7 @@ def _ways_drawn(drawn: IntArray, others: IntArray, n_rest: int, degree: int) -> 
     most = min(int(drawn[-1]), degree)
     first_row = np.searchsorted(t, np.arange(int(drawn[-1]) + 2))
     first_of = first_row.tolist()
-    # What drawing as many counts for a tie [number drawn, rows].
+    # To draw i of another class is a tie where i is t, which counts y [i, rows].
     tied = np.where(t == np.arange(most + 1)[:, None], tie, 1.0)
     before, product = np.empty_like(state), np.empty_like(state)
     # Small classes first: no power of x is then above the number of samples so far.
