@@ -40,6 +40,7 @@ DVTS is taken at its largest N, over all of its subtrees.
 
 _PROBLEM = ["search", "problem_hash"]
 _TREE = [*_PROBLEM, "subtree"]
+_IS_CANDIDATE = pl.col("fate").is_in(["kept", "pruned"])
 
 
 def pruned_paths(
@@ -63,8 +64,11 @@ def pruned_paths(
         columns = ["depth", "parent", "text", "fate", "finished"]
         nodes = units.nodes(storage.store, search.spec, columns)
         directory = partition(storage.store, search.spec).directory
+        # Most nodes say what a sibling has said. The first of a tree stays: it was searched.
         nodes = stored_rows(nodes, directory).filter(
-            pl.col("problem_hash").is_in([*texts]), pl.col("subtree") < search.subtrees
+            pl.col("problem_hash").is_in([*texts]),
+            pl.col("subtree") < search.subtrees,
+            _IS_CANDIDATE | (pl.col("node") == 0),
         )
         frames.append(nodes.with_columns(search=pl.lit(i)))
     if not frames:
@@ -91,24 +95,30 @@ def pruned_paths(
 def outcomes(nodes: pl.DataFrame, is_right: Callable[[str, str], bool]) -> pl.DataFrame:
     """``search``, ``problem_hash``, ``outcome`` and ``depth``, from the ``nodes`` of searches.
 
-    ``is_right`` tells whether all steps of a path (of a problem's hash) are right.
+    Those of a tree stand together. ``is_right`` tells whether all steps of a path (of a problem's
+    hash) are right.
     """
-    candidates = nodes.filter(pl.col("fate").is_in(["kept", "pruned"])).select(
-        *_TREE, "depth", "node", "parent", "text", "finished", kept=pl.col("fate") == "kept"
+    # Trees by number, nodes by depth: joins over all nodes by all keys took most of the time.
+    candidates = (
+        nodes.with_columns(tree=pl.struct(_TREE).rle_id())
+        .filter(_IS_CANDIDATE)
+        .with_columns(kept=pl.col("fate") == "kept")
+        .select(*_PROBLEM, "tree", "depth", "node", "parent", "text", "finished", "kept")
     )
-    level = candidates.filter(depth=1).with_columns(path="text")
-    right = []
+    of_depths = candidates.partition_by("depth", as_dict=True)
+    first = of_depths.get((1,), candidates.clear())
+    level, depth, right = first.with_columns(path="text"), 1, []
     while level.height:
         paths = level.select("problem_hash", "path").unique()
         are_right = [is_right(*path) for path in paths.iter_rows()]
         paths = paths.filter(pl.Series(are_right, dtype=pl.Boolean))
         level = level.join(paths, on=["problem_hash", "path"], how="semi")
         right.append(level)
-        above = level.select(*_TREE, pl.col("depth") + 1, parent="node", above="path")
-        level = candidates.join(above, on=[*_TREE, "depth", "parent"]).with_columns(
+        above, depth = level.select("tree", parent="node", above="path"), depth + 1
+        level = of_depths.get((depth,), candidates.clear()).join(above, on=["tree", "parent"])
+        level = level.with_columns(
             path=pl.concat_str("above", "text", separator=STEP_DELIMITER)
-        )
-        level = level.drop("above")
+        ).drop("above")
     last = pl.col("depth") == pl.col("depth").max()
     reached = (
         pl.concat(right or [candidates.clear()], how="diagonal")

@@ -406,8 +406,7 @@ class Partition:
         """
         parts = self.parts(table) if parts is None else parts
         with self.reading(parts):
-            frame = _taken(table, map(self._verified, parts), columns)
-            return frame if frame.is_empty() else frame.sort(KEYS[table])
+            return _sorted(_taken(table, map(self._verified, parts), columns), KEYS[table])
 
     def look(self, table: str, columns: Sequence[str] = ()) -> pl.DataFrame:
         """The same, quickly: keys and ``columns``, in any order, of bytes that are not checked.
@@ -470,6 +469,13 @@ def _taken(table: str, parts: Iterable[Path], columns: Sequence[str] | None) -> 
         frame = pl.concat(frames, how="diagonal_relaxed").sort([*keys, *run], maintain_order=True)
         frame = frame.unique(keys, keep="first", maintain_order=True)
     return frame if wanted is None else frame.select(wanted)
+
+
+def _sorted(rows: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
+    # Most parts were written in order; to sort trees anew copies all of their nodes.
+    if rows.is_empty() or rows.select(keys).to_struct().is_sorted():
+        return rows
+    return rows.sort(keys)
 
 
 def _rows(table: str, part: Path, columns: list[str] | None, required: list[str]) -> pl.DataFrame:

@@ -16,6 +16,7 @@ import random
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import count, islice
 from typing import Literal, get_args
 
@@ -139,6 +140,7 @@ def generate(
     return [by_number[number] for number in wanted]
 
 
+@lru_cache(maxsize=1024)
 def parse(problem_text: str) -> Chain:
     """Read a problem text back. Raises ``StudyError`` if it is not one of this task."""
     sentences = re.findall(r"[^.?]+[.?]", problem_text)

@@ -52,6 +52,13 @@ def _is_blank(text: str) -> bool:
 
 def visible(text: str) -> str:
     """``text`` without characters that print nothing: NUL, text direction, zero width."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(c for c in text if c.isspace() or unicodedata.category(c) not in ("Cc", "Cf"))
+    if text.isascii():
+        return text.translate(_ASCII_UNSEEN)
+    return "".join(c for c in text if _is_visible(c))
+
+
+def _is_visible(character: str) -> bool:
+    return character.isspace() or unicodedata.category(character) not in ("Cc", "Cf")
+
+
+_ASCII_UNSEEN = {code: None for code in range(128) if not _is_visible(chr(code))}

@@ -121,6 +121,8 @@ def _measured(gold: Value, answer: Value) -> bool:
     """Whether the answer may have a unit of one letter."""
     if gold.sum is None or answer.sum is None:
         return False
+    if gold.sum.rational and answer.sum.rational is not None:
+        return False  # such as 12 for 7: no letter in either
     return any(answer.sum == gold.sum * exact.letter(unit) for unit in ("m", "s", "h", "g"))
 
 
