@@ -20,6 +20,7 @@ from workbench import POLICY, ROOT, TASK, ratio, write_result
 
 from compute_optimal.judge.answers import answers_of_adopted
 from compute_optimal.judge.grading import extract_answer, grade
+from compute_optimal.store import places
 from compute_optimal.store.storage import Storage
 from compute_optimal.study import cells
 from compute_optimal.study.config import Study, load_study
@@ -57,7 +58,7 @@ def sources(study: Study) -> dict[str, tuple[dict[str, str], list[Rollout]]]:
 
     adopted = answers_of_adopted(cells.adopted_spec(entry), storage)
     spec = cells.sample_spec(study, TASK, POLICY, "evaluation")
-    pool = cells.partition(storage.store, spec).read("samples", ["text"])
+    pool = places.partition(storage.store, spec).read("samples", ["text"])
     return {
         "adopted run": (
             golds(entry.task, "problem_id"),

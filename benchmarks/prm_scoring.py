@@ -23,6 +23,7 @@ from workbench import (
 
 from compute_optimal.engines.sizes import MOST_SLOTS_ON_CPU, in_flight
 from compute_optimal.search import run, score_samples
+from compute_optimal.store import places
 from compute_optimal.store.storage import Storage
 from compute_optimal.study import cells
 from compute_optimal.study.config import load_study
@@ -37,7 +38,7 @@ def main() -> None:
     with open_bench(arguments.problems) as bench:
         study = load_study("config/config.yaml")
         spec = cells.sample_spec(study, TASK, POLICY, "evaluation")
-        rows = cells.partition(Storage.of(study).store, spec).read("samples", ["text"])
+        rows = places.partition(Storage.of(study).store, spec).read("samples", ["text"])
         texts: dict[str, dict[int, str]] = {}
         for key, index, text in rows.select("problem_hash", "sample_index", "text").iter_rows():
             if index < arguments.samples:

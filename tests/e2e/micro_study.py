@@ -11,6 +11,7 @@ from typing import Any
 from default_study import POLICIES, PRM, ROOT, TASK
 
 from compute_optimal.cli import main
+from compute_optimal.store import places
 from compute_optimal.store.partitions import Partition, Store
 from compute_optimal.study import cells
 from compute_optimal.study.config import Study, load_study
@@ -65,18 +66,18 @@ def succeed(verb: str, of: Study, tmp_path: Path, *, prm: str = PRM) -> None:
 
 def pool(of: Study) -> Partition:
     """The evaluation pool of the study's policy."""
-    return cells.partition(_store(of), cells.sample_spec(of, TASK, POLICY, "evaluation"))
+    return places.partition(_store(of), cells.sample_spec(of, TASK, POLICY, "evaluation"))
 
 
 def scores(of: Study) -> Partition:
     """The PRM's scores of that pool."""
-    return cells.partition(_store(of), cells.score_spec(of, TASK, POLICY, PRM))
+    return places.partition(_store(of), cells.score_spec(of, TASK, POLICY, PRM))
 
 
 def searches(of: Study, prm: str = PRM) -> Iterator[tuple[cells.Cell, Partition]]:
     """All searches of the study with a PRM, with what is stored of them."""
     for search in cells.searches(of, TASK, POLICY, prm):
-        yield search, cells.partition(_store(of), search.spec)
+        yield search, places.partition(_store(of), search.spec)
 
 
 def _store(of: Study) -> Store:

@@ -33,9 +33,10 @@ from compute_optimal.ship.redrawing import (
     shipped_cells,
 )
 from compute_optimal.store.partitions import KEYS, Store, write_json, write_part
+from compute_optimal.store.places import partition
 from compute_optimal.store.sharing import publish
 from compute_optimal.store.storage import Storage
-from compute_optimal.study.cells import Cell, Grid, all_partitions, partition
+from compute_optimal.study.cells import Cell, Grid, all_partitions
 from compute_optimal.study.config import Study
 from compute_optimal.study.requests import PoolPart, SamplesRequest
 from compute_optimal.study.spec import digest, seed_for, text_hash

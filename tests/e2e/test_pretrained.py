@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 import yaml
 
+from compute_optimal.store import places
 from compute_optimal.store.partitions import Store
 from compute_optimal.study import cells
 from compute_optimal.study.config import load_study
@@ -74,7 +75,7 @@ def test_smollm2_solves_math_problems_in_earnest(tmp_path: Path) -> None:
     receipt = tmp_path / "samples.json"
     compute_optimal("draw-samples", "--spec", spec, "--output", str(receipt), *plan.storage.split())
     store = Store(study.store.writable)
-    rows = cells.partition(store, cells.sample_spec(study, "MATH-500", POLICY, "evaluation")).read(
+    rows = places.partition(store, cells.sample_spec(study, "MATH-500", POLICY, "evaluation")).read(
         "samples"
     )
     assert rows.height == 2 * 2

@@ -27,7 +27,7 @@ from compute_optimal.engines.requests import FinishReason, SampleRequest
 from compute_optimal.generate import jobs as generate
 from compute_optimal.generate import parts
 from compute_optimal.policies.steps import STEP_DELIMITER, split_steps
-from compute_optimal.store import storage, units
+from compute_optimal.store import places, storage, units
 from compute_optimal.store.schemas import ORIGIN
 from compute_optimal.store.storage import Storage
 from compute_optimal.study import cells
@@ -160,19 +160,19 @@ def check(of: Study) -> None:
     """What must hold of a store at any time: units are whole, and scores are of their texts."""
     store = Storage.of(of).store
     for search in cells.searches(of, TASK, POLICY, PRM):
-        for row in cells.partition(store, search.spec).read("searches").iter_rows(named=True):
+        for row in places.partition(store, search.spec).read("searches").iter_rows(named=True):
             check_tree(row, search, of.beam_width)
     if not any(cell.pool == "evaluation" for cell in cells.Grid(of)):
         return
     pool = cells.sample_spec(of, TASK, POLICY, "evaluation")
     texts = {}
-    for row in cells.partition(store, pool).read("samples").iter_rows(named=True):
+    for row in places.partition(store, pool).read("samples").iter_rows(named=True):
         texts[row["problem_hash"], row["sample_index"]] = row["text"]
         assert row["text_hash"] == text_hash(row["text"])
         assert row["generated_tokens"] == row["n_tokens"]
         assert row["sample_requests"] == 1
     scored = cells.score_spec(of, TASK, POLICY, PRM)
-    for row in cells.partition(store, scored).read("step_scores").iter_rows(named=True):
+    for row in places.partition(store, scored).read("step_scores").iter_rows(named=True):
         text = texts.get((row["problem_hash"], row["sample_index"]))
         if text is not None and row["text_hash"] == text_hash(text):
             of_one_engine(split_steps(text), row["margins"])

@@ -28,6 +28,7 @@ from compute_optimal.judge import answers as judge
 from compute_optimal.ship.expected import graded_anew
 from compute_optimal.ship.verify import Check, verdicts_graded_anew
 from compute_optimal.store.partitions import Store
+from compute_optimal.store.places import partition
 from compute_optimal.store.sharing import publish
 from compute_optimal.store.storage import Storage
 from compute_optimal.study.cells import (
@@ -35,12 +36,11 @@ from compute_optimal.study.cells import (
     adopted_spec,
     collections,
     graders,
-    partition,
     task_spec,
-    verdicts_spec,
 )
 from compute_optimal.study.config import AdoptedEntry, TaskEntry, load_study
 from compute_optimal.study.requests import AdoptedScores, Graded
+from compute_optimal.study.spec import verdicts_spec
 from compute_optimal.tasks import Problem
 
 COMMIT = "c" * 40
@@ -387,7 +387,7 @@ def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Storage:
     monkeypatch.setattr(Storage, "problems", lambda *_: PROBLEMS)
     registry: Any = SimpleNamespace()
     archive(tmp_path / f"{STEM}.tar.xz", CONTENTS)
-    return Storage(Store(tmp_path / "store"), registry, {}, mirror=tmp_path)
+    return Storage(Store(tmp_path / "store"), lambda: registry, dict, mirror=tmp_path)
 
 
 def test_every_row_says_where_it_comes_from_and_twice_gives_the_same_bytes(
@@ -517,7 +517,7 @@ def test_verdicts_are_made_once_a_version_of_the_grader(
     verdicts(request_of("grader/2"))
     fewer = answers.filter(pl.col("answer") != "5")
     judge.stored_verdicts(spec, request, storage, facts, fewer, workers=1)
-    anew = Storage(storage.store, storage.registry, {}, verdicts="anew")
+    anew = Storage(storage.store, storage.read_registry, dict, verdicts="anew")
     verdicts(request, anew)
     assert len(calls) == 3
 

@@ -16,8 +16,9 @@ from compute_optimal.analyse.accuracy import estimate
 from compute_optimal.errors import StudyError
 from compute_optimal.judge import answers as judge
 from compute_optimal.store.partitions import Store
+from compute_optimal.store.places import partition
 from compute_optimal.store.storage import Storage
-from compute_optimal.study.cells import adopted_spec, partition
+from compute_optimal.study.cells import adopted_spec
 from compute_optimal.study.config import AdoptedEntry, HubRollouts, TaskEntry
 from compute_optimal.study.requests import AdoptedScores, EstimateSettings
 from compute_optimal.tasks import Problem
@@ -232,7 +233,7 @@ def fill(cache: Path, method: str, name: str) -> Path:
 def storage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Storage:
     monkeypatch.setattr(Storage, "problems", lambda *_: PROBLEMS)
     registry: Any = SimpleNamespace()
-    return Storage(Store(folder / "store"), registry, {})
+    return Storage(Store(folder / "store"), lambda: registry, dict)
 
 
 TASK = TaskEntry(

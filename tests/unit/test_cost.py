@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from compute_optimal.errors import StudyError
+from compute_optimal.store import places
 from compute_optimal.store.schemas import COUNTS_OF, SCHEMAS, SECONDS
 from compute_optimal.store.storage import Storage
 from compute_optimal.study import cells
@@ -86,7 +87,7 @@ def test_what_units_took_replaces_the_reckoning(tmp_path: Path) -> None:
     of = small(tmp_path)
     before = planned(of)
     spec = cells.sample_spec(of, "AIME24", POLICY, "evaluation")
-    pool = cells.partition(Storage.of(of).store, spec)
+    pool = places.partition(Storage.of(of).store, spec)
     sample = unit("samples", sample_index=0, n_tokens=100, generated_tokens=100, seconds=50.0)
     pool.append("samples", sample)
     after = planned(of)
@@ -118,7 +119,7 @@ def test_seconds_of_a_search_that_shared_its_tokens_are_those_of_what_it_compute
     [spec] = [
         search.spec for search in cells.searches(of, "AIME24", POLICY, PRM) if search.budget == 4
     ]
-    searched = cells.partition(Storage.of(of).store, spec)
+    searched = places.partition(Storage.of(of).store, spec)
     # 98% shared: 100 tokens were generated and 900 read, in 10 s.
     counts = {"generated_tokens": 5000, "shared_tokens": 4900}
     counts |= {"prm_tokens_computed": 5000, "prm_tokens_shared": 4100}
@@ -139,7 +140,7 @@ def test_what_stored_searches_had_in_common_replaces_the_simulation(tmp_path: Pa
         for found in cells.searches(of, "AIME24", POLICY, PRM)
         if found.method == "beam_search" and found.budget == 4
     ]
-    searched = cells.partition(Storage.of(of).store, spec)
+    searched = places.partition(Storage.of(of).store, spec)
     # Simulated is that all are new and are read; here one in fifty is new, and one in ten read.
     counts = {"generated_tokens": 5000, "shared_tokens": 4900}
     counts |= {"prm_tokens_computed": 5000, "prm_tokens_shared": 4500}
@@ -164,7 +165,7 @@ def test_no_more_is_generated_than_is_drawn(tmp_path: Path) -> None:
         found.spec for found in cells.searches(of, "AIME24", POLICY, PRM) if found.method == "dvts"
     ]
     counts = {"generated_tokens": 5000, "prm_tokens_computed": 5000}
-    searched = cells.partition(Storage.of(of).store, spec)
+    searched = places.partition(Storage.of(of).store, spec)
     searched.append("searches", unit("searches", subtree=0, seconds=10.0, **counts))
     searches = planned(of).cells.filter(pl.col("method").is_in(["beam_search", "dvts"]))
     assert (searches["generated_tokens"] <= searches["tokens_needed"]).all()

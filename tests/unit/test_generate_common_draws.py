@@ -19,6 +19,7 @@ from stored_units import said, trees
 
 from compute_optimal.generate import jobs as generate
 from compute_optimal.search import SearchSettings
+from compute_optimal.store import places
 from compute_optimal.store.storage import Storage
 from compute_optimal.study import cells
 from compute_optimal.study.cells import all_partitions, draw_spec, sample_spec
@@ -119,7 +120,7 @@ def test_without_the_draws_searches_are_drawn_again_and_are_the_same(
     assert same_trees(of, whole, OTHER)
     # Lost cells, with the draws there: nothing is left to draw.
     for cell in cells.searches(of, TASK, POLICY, OTHER):
-        directory = cells.partition(Storage.of(of).store, cell.spec).directory
+        directory = places.partition(Storage.of(of).store, cell.spec).directory
         shutil.rmtree(tmp_path / "store" / directory)
     search(of, OTHER)
     assert same_trees(of, whole, OTHER)
@@ -169,7 +170,7 @@ def test_shards_of_scores_make_together_what_one_job_makes(n_shards: int, tmp_pa
             generate.score_steps(request.model_copy(update={"shard": shard}), storage)
         generate.score_steps(request, storage)
         spec = cells.score_spec(of, TASK, POLICY, PRM)
-        return said(cells.partition(storage.store, spec).read("step_scores"))
+        return said(places.partition(storage.store, spec).read("step_scores"))
 
     together, whole = scored(tmp_path / "shards", n_shards), scored(tmp_path / "whole", 0)
     assert whole.height == N_PROBLEMS * 16

@@ -23,6 +23,7 @@ from compute_optimal.engines.requests import Completion, FinishReason, SampleReq
 from compute_optimal.generate import jobs as generate
 from compute_optimal.generate import loading, parts
 from compute_optimal.ship.verify import Check, engine_versions
+from compute_optimal.store import places
 from compute_optimal.store.sharing import publish
 from compute_optimal.store.storage import Storage
 from compute_optimal.study import cells
@@ -99,7 +100,7 @@ def pools(of: Study) -> dict[str, pl.DataFrame]:
     store = Storage.of(of).store
     return {
         pool: said(
-            cells.partition(store, cells.sample_spec(of, TASK, POLICY, pool)).read("samples")
+            places.partition(store, cells.sample_spec(of, TASK, POLICY, pool)).read("samples")
         )
         for cell in cells.Grid(of).of("samples", TASK, POLICY)
         for pool in (cell.pool,)

@@ -14,6 +14,7 @@ from compute_optimal.judge.grading.official import (
     official_extract,
     official_form,
 )
+from compute_optimal.store import places
 from compute_optimal.store.storage import Storage
 from compute_optimal.study import cells
 from compute_optimal.study.config import load_study
@@ -126,7 +127,7 @@ def test_an_adopted_run_keeps_the_verdicts_that_the_official_code_recorded() -> 
     entry = study.adopted_collection("qwen2.5-1.5b-math-shepherd")
     spec = cells.adopted_spec(entry)
     answers = answers_of_adopted(spec, storage)
-    stored = cells.partition(storage.store, spec).read("adopted_samples", ["official_correct"])
+    stored = places.partition(storage.store, spec).read("adopted_samples", ["official_correct"])
     problems = storage.facts(study.task(entry.task), None)
     graded = grade_answers(problems, answers, seconds=10, workers=1)
     pool = graded.filter(pool="evaluation")

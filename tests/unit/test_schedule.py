@@ -9,7 +9,8 @@ from default_study import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compute_optimal.study.cells import Job, Kind
+from compute_optimal.store.places import Kind
+from compute_optimal.study.cells import Job
 from compute_optimal.study.config import load_study
 from compute_optimal.study.schedule import (
     LEAST_LOADS,

@@ -32,7 +32,7 @@ from restless_study import (
 from compute_optimal.errors import StudyError
 from compute_optimal.judge import answers as judge
 from compute_optimal.store import partitions as store_module
-from compute_optimal.store import units
+from compute_optimal.store import places, units
 from compute_optimal.store.sharing import fetch, publish
 from compute_optimal.store.storage import Storage
 from compute_optimal.study import cells
@@ -186,7 +186,7 @@ def test_what_was_written_after_another_had_it_stays_out_of_the_store(
     at_first = iter([lambda: [give(of, verb) for verb in VERBS]])
     restless.meanwhile = lambda: (next(at_first, lambda: None)(), None)[1]
     give(of, "samples")
-    pool = cells.partition(
+    pool = places.partition(
         Storage.of(of).store, cells.sample_spec(of, TASK, POLICIES[0], "evaluation")
     )
     assert pool.read("samples")["run"].n_unique() == 1

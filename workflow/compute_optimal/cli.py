@@ -340,12 +340,21 @@ def _arguments(options: argparse.Namespace) -> dict[str, Any]:
 def _storage(options: argparse.Namespace) -> Any:
     from compute_optimal.store.partitions import Store
     from compute_optimal.store.storage import Storage
-    from compute_optimal.study.config import load_lock, load_registry
+
+    def read_registry() -> Any:
+        from compute_optimal.study.config import load_registry
+
+        return load_registry(options.registry)
+
+    def read_lock() -> Any:
+        from compute_optimal.study.config import load_lock
+
+        return load_lock(options.lock_file)
 
     return Storage(
         store=Store(options.store, [options.shipped]),
-        registry=load_registry(options.registry),
-        lock=load_lock(options.lock_file),
+        read_registry=read_registry,
+        read_lock=read_lock,
         generate=options.generate,
         mirror=options.mirror,
         verdicts=options.verdicts,

@@ -27,8 +27,9 @@ from compute_optimal.adopt.search_and_learn import Run, read_search_and_learn
 from compute_optimal.adopt.tokens import token_counter
 from compute_optimal.errors import StudyError
 from compute_optimal.store.partitions import KEYS
+from compute_optimal.store.places import partition
 from compute_optimal.store.storage import Storage
-from compute_optimal.study.cells import adopted_spec, partition
+from compute_optimal.study.cells import adopted_spec
 from compute_optimal.study.config import AdoptedEntry, HubRollouts, ReaderName, Study, TaskEntry
 from compute_optimal.study.hub import Repository, ask, require_room
 from compute_optimal.tasks import Problem

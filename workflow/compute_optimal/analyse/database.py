@@ -39,6 +39,7 @@ from compute_optimal.analyse.statements import statement
 from compute_optimal.analyse.uncertain_buckets import BUCKET_ACCURACY
 from compute_optimal.judge.answers import GRADED
 from compute_optimal.judge.pruning import PRUNING
+from compute_optimal.store import places
 from compute_optimal.store.columns import COUNT, REAL, TEXT, TRUTH, Column, Columns, common
 from compute_optimal.store.partitions import Partition, write_parquet
 from compute_optimal.store.schemas import COUNTS, ORIGIN, SECONDS
@@ -432,7 +433,7 @@ def _adopted(study: Study, storage: Storage) -> dict[str, pl.DataFrame]:
             "files_left_out": "\n".join(f"{x}: {why}" for x, why in entry.left_out.items()),
         }
         frames["collections"].append(pl.DataFrame([described], schema=ADOPTED["collections"]))
-        cell = cells.partition(storage.store, collection.spec)
+        cell = places.partition(storage.store, collection.spec)
         for name, table in stored.items():
             if (rows := cell.read(table)).height:
                 of_collection = rows.with_columns(collection=pl.lit(entry.name))
@@ -530,8 +531,8 @@ def _ledger(study: Study, stock: Stock) -> pl.DataFrame:
             "method": cell.method,
             "kind": cell.kind,
             "spec": canonical(cell.spec),
-            "budget": cells.budget_of(cell.spec),
-            "unit_budget": cells.unit_budget(cell.spec),
+            "budget": places.budget_of(cell.spec),
+            "unit_budget": places.unit_budget(cell.spec),
         }
         of_runs = costs.group_by("run", *ORIGIN, maintain_order=True).agg(
             pl.len().alias("n_units"), pl.col(*SECONDS, *COUNTS).sum()

@@ -41,16 +41,10 @@ from compute_optimal.search.driver import Search, run
 from compute_optimal.search.dvts import dvts
 from compute_optimal.search.records import SamplingSettings, SearchResult, SearchSettings
 from compute_optimal.search.sampling import draw, score_samples
+from compute_optimal.store.places import budget_of, draws_partition, method_of, prm_of, samples_of
 from compute_optimal.store.schemas import SCHEMAS
 from compute_optimal.store.storage import Storage
-from compute_optimal.study.cells import (
-    budget_of,
-    draw_spec,
-    draws_partition,
-    method_of,
-    prm_of,
-    samples_of,
-)
+from compute_optimal.study.cells import draw_spec
 from compute_optimal.study.requests import (
     PoolPart,
     SamplesRequest,

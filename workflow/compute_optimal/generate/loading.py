@@ -25,8 +25,8 @@ from compute_optimal.engines.requests import SamplingEngine, ScoringEngine
 from compute_optimal.policies.prompts import load_tokenizer, prompt_ids
 from compute_optimal.prms import prm_format
 from compute_optimal.search.records import Encode
+from compute_optimal.store.places import policy_of, prm_of
 from compute_optimal.store.storage import Storage
-from compute_optimal.study.cells import policy_of, prm_of
 from compute_optimal.study.config import ModelEntry, PromptFamily
 from compute_optimal.study.cost import GPU_MEMORY_SHARE, gpu_memory_shares
 from compute_optimal.study.models import identity, model_folder

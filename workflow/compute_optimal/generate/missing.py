@@ -11,8 +11,8 @@ import polars as pl
 from compute_optimal.errors import StudyError
 from compute_optimal.store import units
 from compute_optimal.store.partitions import Partition
+from compute_optimal.store.places import Kind, kind_of, partition
 from compute_optimal.store.storage import Storage
-from compute_optimal.study.cells import Kind, kind_of, partition
 from compute_optimal.study.config import TaskEntry
 from compute_optimal.study.requests import OfShards
 from compute_optimal.study.spec import Spec, digest

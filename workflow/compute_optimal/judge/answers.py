@@ -21,8 +21,8 @@ from compute_optimal.judge.grading.plain import grade_plainly
 from compute_optimal.store import units
 from compute_optimal.store.columns import COUNT, TEXT, TRUTH, Column, Columns, common
 from compute_optimal.store.partitions import KEYS, Partition, read_table, write_result
+from compute_optimal.store.places import budget_of, partition
 from compute_optimal.store.storage import Storage
-from compute_optimal.study.cells import budget_of, partition, verdicts_spec
 from compute_optimal.study.requests import (
     AdoptedAnswersRequest,
     AdoptedScores,
@@ -31,7 +31,7 @@ from compute_optimal.study.requests import (
     PoolPart,
     PrmSearchPart,
 )
-from compute_optimal.study.spec import Spec
+from compute_optimal.study.spec import Spec, verdicts_spec
 
 ANSWERS = Columns(
     "Answers of samples and of searches' paths, one a row, before they are graded",

@@ -10,8 +10,8 @@ from compute_optimal.judge.answers import stored_rows
 from compute_optimal.policies.steps import STEP_DELIMITER, split_steps
 from compute_optimal.store import units
 from compute_optimal.store.columns import COUNT, TEXT, Column, Columns, common
+from compute_optimal.store.places import partition
 from compute_optimal.store.storage import Storage
-from compute_optimal.study.cells import partition
 from compute_optimal.study.requests import PrmSearchPart
 from compute_optimal.tasks import Problem
 from compute_optimal.tasks.arithmetic_chains import StepCheck

@@ -15,8 +15,8 @@ from compute_optimal.judge.answers import of_cell, stored_rows
 from compute_optimal.judge.pruning import Check, pruned_paths
 from compute_optimal.policies.steps import split_steps
 from compute_optimal.store.partitions import write_result
+from compute_optimal.store.places import partition
 from compute_optimal.store.storage import Storage
-from compute_optimal.study.cells import partition
 from compute_optimal.study.requests import ChecksRequest
 from compute_optimal.tasks import Problem, step_checker
 
@@ -89,12 +89,11 @@ def check_searches(request: ChecksRequest, storage: Storage) -> pl.DataFrame:
 
 
 def _checkable(request: ChecksRequest, storage: Storage) -> tuple[list[Problem], Check]:
-    task = storage.registry.task(request.task_name)
-    check = step_checker(task)
+    check = step_checker(request.task["kind"])
     if check is None:
         raise StudyError(
             "the steps of this task cannot be checked exactly",
-            where=task.name,
+            where=request.task_name,
             cure="take arithmetic-chains; for other tasks abilities are taken from ProcessBench",
         )
-    return storage.problems(task, request.problems), check
+    return storage.generated_problems(request.task, request.problems), check

@@ -20,8 +20,9 @@ from compute_optimal.present.catalogue import Item, item_named
 from compute_optimal.present.query import Row, answering_once
 from compute_optimal.present.render import rows_of
 from compute_optimal.store.partitions import PART, Partition, sha256_of
+from compute_optimal.store.places import partition
 from compute_optimal.store.storage import Storage
-from compute_optimal.study.cells import ADOPTED_TABLES, Cell, Grid, collections, partition
+from compute_optimal.study.cells import ADOPTED_TABLES, Cell, Grid, collections
 from compute_optimal.study.config import ModelEntry, Study
 from compute_optimal.study.models import identity
 from compute_optimal.study.spec import digest

@@ -48,8 +48,9 @@ from compute_optimal.ship.redrawing import (
 )
 from compute_optimal.ship.report import hand_over, report_page
 from compute_optimal.store.partitions import Store
+from compute_optimal.store.places import Kind, partition
 from compute_optimal.store.storage import Storage
-from compute_optimal.study.cells import ADOPTED_TABLES, Kind, collections, partition
+from compute_optimal.study.cells import ADOPTED_TABLES, collections
 from compute_optimal.study.config import Study
 from compute_optimal.tasks.datasets import mirror_folder
 
@@ -391,8 +392,8 @@ def _adopted_again(
         surroundings = Storage.of(study)
         storage = Storage(
             Store(folder / "adopted"),
-            surroundings.registry,
-            surroundings.lock,
+            surroundings.read_registry,
+            surroundings.read_lock,
             mirror=surroundings.mirror,
         )
         try:

@@ -35,6 +35,7 @@ from compute_optimal.generate.loading import Policy, Prm, gpu_shares, open_polic
 from compute_optimal.micro.process_reward_model import ProcessRewardModel
 from compute_optimal.prms import PrmInput
 from compute_optimal.ship.report import hand_over, report_page
+from compute_optimal.store import places
 from compute_optimal.store.partitions import Store
 from compute_optimal.store.storage import Storage
 from compute_optimal.study import cells
@@ -220,7 +221,7 @@ class _Looks:
             try:
                 lock = lock_models(study)
                 storage = Storage(
-                    Store(study.store.writable), Storage.of(study).registry, lock, "missing"
+                    Store(study.store.writable), study.read_registry, study.read_lock, "missing"
                 )
                 model_folder(study.policy(policy), lock)
             except StudyError as error:
@@ -301,7 +302,7 @@ class _Looks:
             ]
             # The GPU is leased by this process, for this job too.
             environment = os.environ | {LEASES: str(self._folder / "leases")}
-            cell = cells.partition(self._storage.store, pool)
+            cell = places.partition(self._storage.store, pool)
             parts = self._study.store.writable / cell.directory
             with subprocess.Popen(
                 command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -340,7 +341,7 @@ class _Looks:
         )
 
     def _samples(self, spec: Mapping[str, Any]) -> pl.DataFrame:
-        rows = cells.partition(self._storage.store, spec).read("samples", ["text"])
+        rows = places.partition(self._storage.store, spec).read("samples", ["text"])
         return rows.select("problem_hash", "sample_index", "text") if not rows.is_empty() else rows
 
     # --- engines -------------------------------------------------------------------------------

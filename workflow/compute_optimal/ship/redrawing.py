@@ -17,8 +17,9 @@ from compute_optimal.generate import jobs
 from compute_optimal.policies.steps import split_steps
 from compute_optimal.store import units
 from compute_optimal.store.partitions import Store
+from compute_optimal.store.places import Kind, partition, samples_of
 from compute_optimal.store.storage import Storage
-from compute_optimal.study.cells import Cell, Grid, Job, Kind, partition, samples_of
+from compute_optimal.study.cells import Cell, Grid, Job
 from compute_optimal.study.config import Study
 from compute_optimal.study.plan import StudyPlan
 from compute_optimal.study.spec import digest, text_hash
@@ -182,7 +183,11 @@ def beside(one: CellSlice, stored: Mapping[Key, Row], fresh: Mapping[Key, Row]) 
 def _storage(study: Study, folder: Path) -> Storage:
     surroundings = Storage.of(study)
     return Storage(
-        Store(folder), surroundings.registry, surroundings.lock, "missing", surroundings.mirror
+        Store(folder),
+        surroundings.read_registry,
+        surroundings.read_lock,
+        "missing",
+        surroundings.mirror,
     )
 
 

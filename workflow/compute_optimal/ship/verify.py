@@ -34,7 +34,8 @@ from compute_optimal.ship.expected import (
 )
 from compute_optimal.ship.report import hand_over, report_page
 from compute_optimal.store import partitions, units
-from compute_optimal.study.cells import Grid, all_partitions, collection_of
+from compute_optimal.store.places import collection_of
+from compute_optimal.study.cells import Grid, all_partitions
 from compute_optimal.study.config import Study
 from compute_optimal.study.models import model_folder
 

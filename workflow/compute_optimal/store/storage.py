@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
 from compute_optimal.store.columns import COUNT, TEXT, Column, Columns, common
 from compute_optimal.store.partitions import Store
-from compute_optimal.study.cells import partition, task_spec
-from compute_optimal.study.config import (
-    LockEntry,
-    Registry,
-    Study,
-    TaskEntry,
-    load_lock,
-    load_registry,
-)
-from compute_optimal.tasks import Problem, load_problems
+from compute_optimal.store.places import partition
+from compute_optimal.study.spec import Spec, problems_spec
+from compute_optimal.tasks import Problem, generated_problems, load_problems, task_identity
+
+if TYPE_CHECKING:  # judging and estimating need no configuration, which takes longest to import
+    from compute_optimal.study.config import LockEntry, Registry, Study, TaskEntry
 
 DOWNLOADS = Path("resources/tasks")
 
@@ -41,8 +38,9 @@ class Storage:
     """Run-time surroundings of a command; nothing here may change a result."""
 
     store: Store
-    registry: Registry
-    lock: Mapping[str, LockEntry]
+    read_registry: Callable[[], Registry]
+    """Asked when an entry is first needed; judging and estimating need none."""
+    read_lock: Callable[[], Mapping[str, LockEntry]]
     generate: Literal["never", "missing"] = "never"
     mirror: Path | None = None
     verdicts: Literal["stored", "anew"] = "stored"
@@ -54,25 +52,50 @@ class Storage:
     def of(cls, study: Study) -> Storage:
         """The surroundings that a study names."""
         store = Store(study.store.writable, [study.store.shipped])
-        registry, lock = load_registry(study.registry), load_lock(study.lock_file)
-        return cls(store, registry, lock, study.generate, study.mirror, study.verdicts)
+        return cls(
+            store,
+            study.read_registry,
+            study.read_lock,
+            study.generate,
+            study.mirror,
+            study.verdicts,
+        )
+
+    @cached_property
+    def registry(self) -> Registry:
+        """What is known of tasks and models. Raises ``StudyError`` for a bad file."""
+        return self.read_registry()
+
+    @cached_property
+    def lock(self) -> Mapping[str, LockEntry]:
+        """What pins each model. Raises ``StudyError`` for a bad file."""
+        return self.read_lock()
 
     def problems(self, task: TaskEntry, limit: int | None) -> list[Problem]:
         """The first ``limit`` problems of a task, with texts: from a mirror or the network.
 
         Raises ``StudyError`` as ``tasks.load_problems`` does.
         """
-        facts = self.stored_facts(task, None)
-        hashes = None if facts is None else facts["problem_hash"].to_list()
+        hashes = self._stored_hashes(task_identity(task))
         problems = load_problems(task, mirror=self.mirror, downloads=DOWNLOADS, hashes=hashes)
         return problems[:limit]
 
+    def generated_problems(self, task: Spec, limit: int | None) -> list[Problem]:
+        """The same of a task that is generated (``tasks.task_identity``): no file is read."""
+        return generated_problems(task, self._stored_hashes(task))[:limit]
+
+    def _stored_hashes(self, task: Spec) -> list[str] | None:
+        facts = self._stored_facts(task)
+        return None if facts is None else facts["problem_hash"].to_list()
+
     def stored_facts(self, task: TaskEntry, limit: int | None) -> pl.DataFrame | None:
         """Facts about the first ``limit`` problems, or None where the store holds none."""
-        rows = partition(self.store, task_spec(task)).read("problems")
-        if rows.is_empty():
-            return None
-        return rows.sort("position").select(*FACTS).head(limit or rows.height)
+        facts = self._stored_facts(task_identity(task))
+        return None if facts is None else facts.head(limit or facts.height)
+
+    def _stored_facts(self, task: Spec) -> pl.DataFrame | None:
+        rows = partition(self.store, problems_spec(task)).read("problems")
+        return None if rows.is_empty() else rows.sort("position").select(*FACTS)
 
     def facts(self, task: TaskEntry, limit: int | None) -> pl.DataFrame:
         """Facts about the first ``limit`` problems; loaded and stored if they were not yet.
@@ -94,5 +117,5 @@ class Storage:
             },
             schema={"position": pl.Int64(), **FACTS},
         )
-        partition(self.store, task_spec(task)).append("problems", rows)
+        partition(self.store, problems_spec(task_identity(task))).append("problems", rows)
         return rows.select(*FACTS).head(limit or rows.height)

@@ -14,8 +14,8 @@ import polars as pl
 
 from compute_optimal.errors import StudyError
 from compute_optimal.store.partitions import Partition, Store
+from compute_optimal.store.places import kind_of, partition, samples_of
 from compute_optimal.store.schemas import COUNTS, COUNTS_OF, NODE, ORIGIN, PATH, SECONDS
-from compute_optimal.study.cells import kind_of, partition, samples_of
 from compute_optimal.study.spec import Spec
 
 NUMBERS = {"samples": "sample_index", "step_scores": "sample_index", "searches": "subtree"}

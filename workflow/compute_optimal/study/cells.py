@@ -25,7 +25,11 @@ from compute_optimal.judge.grading import GRADER
 from compute_optimal.judge.grading.official import OFFICIAL_GRADER
 from compute_optimal.judge.grading.plain import PLAIN_GRADER
 from compute_optimal.prms import prm_format
-from compute_optimal.store.partitions import Partition, Store, slug
+from compute_optimal.store.partitions import Partition, Store
+from compute_optimal.store.places import (
+    Kind,
+    partition,
+)
 from compute_optimal.study.config import (
     SEARCH_METHODS,
     AdoptedEntry,
@@ -35,64 +39,16 @@ from compute_optimal.study.config import (
     TaskEntry,
 )
 from compute_optimal.study.models import identity
-from compute_optimal.study.spec import SAMPLE_VERSION, SEARCH_VERSION, Spec
+from compute_optimal.study.spec import (
+    SAMPLE_VERSION,
+    SEARCH_VERSION,
+    Spec,
+    problems_spec,
+    verdicts_spec,
+)
 from compute_optimal.tasks import task_identity
 
 Pool = Literal["greedy", "evaluation", "difficulty"]
-
-Kind = Literal["samples", "step_scores", "searches"]
-"""What engines make: the table of the store that holds a cell's units is called so too."""
-
-_KINDS: dict[str, Kind] = {"samples": "samples", "step_scores": "step_scores", "search": "searches"}
-"""What the spec of units calls them -> the table. Searches are "search" in specs and directories,
-which keep the name that they were first stored under."""
-
-
-def kind_of(spec: Spec) -> Kind:
-    """What the units of a spec of samples, scores or searches are: the name of their table."""
-    return _KINDS[spec["kind"]]
-
-
-def policy_of(spec: Spec) -> str:
-    """The policy of a spec of samples, searches or draws."""
-    return str(spec["policy"]["name"])
-
-
-def prm_of(spec: Spec) -> str:
-    """The PRM of a spec of scores or searches."""
-    return str(spec["prm"]["name"])
-
-
-def samples_of(spec: Spec) -> Spec:
-    """The spec of the samples that a spec of scores is about."""
-    samples: Spec = spec["samples"]
-    return samples
-
-
-def method_of(spec: Spec) -> str:
-    """The method of a spec of searches: beam_search or dvts."""
-    return str(spec["method"])
-
-
-def budget_of(spec: Spec) -> int | None:
-    """N of a beam search; None for DVTS, whose subtrees serve every N, and for samples."""
-    budget: int | None = spec.get("budget")
-    return budget
-
-
-def unit_budget(spec: Spec) -> int:
-    """What one unit of a cell makes up of the budget N: a sample or its scores 1, a subtree of DVTS
-    M, a beam search all of it."""
-    if kind_of(spec) != "searches":
-        return 1
-    return budget_of(spec) or int(spec["beam_width"])
-
-
-def collection_of(spec: Spec) -> str | None:
-    """The collection of a spec of adopted rollouts; None of one from an archive or the hub, whose
-    specs do not name it."""
-    collection: str | None = spec.get("collection")
-    return collection
 
 
 class Job(NamedTuple):
@@ -418,7 +374,7 @@ def _searches(study: Study, task: str, policy: str, prm: str, needs: _Needs) -> 
 
 def task_spec(task: TaskEntry) -> dict[str, Any]:
     """Spec of the facts about a task's problems (``storage.FACTS``)."""
-    return {"kind": "problems", "task": task_identity(task)}
+    return problems_spec(task_identity(task))
 
 
 ADOPTED_VERSION = 3
@@ -514,63 +470,6 @@ def graders(study: Study) -> Graders:
         "other_graders": (OFFICIAL_GRADER, PLAIN_GRADER),
         "seconds": study.grading.seconds,
     }
-
-
-def verdicts_spec(
-    adopted: Spec, task: Spec, *, grader: str, other_graders: Sequence[str], seconds: float
-) -> dict[str, Any]:
-    """Spec of what graders say of the answers of an adopted collection.
-
-    ``task``: ``tasks.task_identity``. ``seconds``: the limit of one comparison [s], over which an
-    answer is undecided.
-    """
-    return {
-        "kind": "verdicts",
-        "adopted": adopted,
-        "task": task,
-        "grader": grader,
-        "other_graders": list(other_graders),
-        "seconds": float(seconds),
-    }
-
-
-def partition(store: Store, spec: Spec) -> Partition:
-    """Where the rows of a spec lie (of draws: ``draws_partition``); the directory's name says what
-    it holds."""
-    kind = spec["kind"]
-    names: tuple[str, ...]
-    if kind == "samples":
-        names = (spec["task"], policy_of(spec), spec["pool"])
-    elif kind == "step_scores":
-        samples = samples_of(spec)
-        names = (samples["task"], policy_of(samples), prm_of(spec))
-    elif kind == "search":
-        names = (spec["task"], policy_of(spec), prm_of(spec), method_of(spec))
-        if budget := budget_of(spec):
-            names = (*names, str(budget))
-    elif kind == "problems":
-        names = (spec["task"]["name"],)
-    elif kind == "verdicts":
-        names = (*_adopted_names(spec["adopted"]), spec["grader"])
-    else:
-        names = _adopted_names(spec)
-    return store.partition(kind, slug(*names), spec)
-
-
-def _adopted_names(spec: Spec) -> tuple[str, ...]:
-    if collection := collection_of(spec):
-        return spec["task"], collection
-    return spec["task"], spec["policy"], spec["prm"]
-
-
-def draws_partition(store: Store, draws: Spec, problem_hash: str) -> Partition:
-    """Where the draws of one problem lie that searches have in common (``draws``: ``draw_spec``).
-
-    Never shipped nor published: cells hold all that was said, and draws serve only to say the same
-    again without an engine.
-    """
-    name = slug(draws["task"], policy_of(draws), problem_hash[:8])
-    return store.own_partition("draws", name, {**draws, "problem_hash": problem_hash})
 
 
 def all_partitions(study: Study, store: Store) -> Iterator[tuple[Partition, tuple[str, ...]]]:

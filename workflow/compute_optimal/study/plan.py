@@ -26,10 +26,11 @@ from compute_optimal.commands import FUNCTIONS
 from compute_optimal.errors import StudyError, in_words
 from compute_optimal.micro.recipes import BASES, POLICIES, PRMS, RECIPES
 from compute_optimal.present.catalogue import ITEMS, NOTEBOOKS, Item, item_named
+from compute_optimal.store.places import Kind
 from compute_optimal.store.sharing import fetch
 from compute_optimal.store.storage import Storage
 from compute_optimal.study import cells
-from compute_optimal.study.cells import Cell, Collection, Grid, Job, Kind
+from compute_optimal.study.cells import Cell, Collection, Grid, Job
 from compute_optimal.study.config import (
     OutsidePolicy,
     PolicyEntry,
@@ -248,7 +249,7 @@ class StudyPlan:
         return {
             task: list(policies)
             for task, policies in policies_of.items()
-            if step_checker(self.study.task(task))
+            if step_checker(self.study.task(task).kind)
         }
 
     @cached_property
@@ -293,7 +294,7 @@ class StudyPlan:
     @property
     def own_category(self) -> str:
         """The part of the report about what this study itself is about."""
-        is_scale_model = any(step_checker(self.study.task(task)) for task in self.study.tasks)
+        is_scale_model = any(step_checker(self.study.task(task).kind) for task in self.study.tasks)
         return "2 The scale model" if is_scale_model else "2 This study's models"
 
     def notebooks_as(self, ending: str) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 Spec = Mapping[str, Any]
@@ -62,3 +62,27 @@ def seed_for(*parts: str | int) -> int:
 def seed_of_sample(spec_digest: str, problem_hash: str, sample_index: int) -> int:
     """The seed that a sample is drawn with: a function of its pool's spec, problem and index."""
     return seed_for(spec_digest, problem_hash, sample_index)
+
+
+def verdicts_spec(
+    adopted: Spec, task: Spec, *, grader: str, other_graders: Sequence[str], seconds: float
+) -> dict[str, Any]:
+    """Spec of what graders say of the answers of an adopted collection.
+
+    ``task``: ``tasks.task_identity``. ``seconds``: the limit of one comparison [s], over which an
+    answer is undecided.
+    """
+    return {
+        "kind": "verdicts",
+        "adopted": adopted,
+        "task": task,
+        "grader": grader,
+        "other_graders": list(other_graders),
+        "seconds": float(seconds),
+    }
+
+
+def problems_spec(task: Spec) -> dict[str, Any]:
+    """Spec of the facts about a task's problems (``storage.FACTS``). ``task``:
+    ``tasks.task_identity``."""
+    return {"kind": "problems", "task": task}

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from compute_optimal.study.config import TaskEntry
+    from compute_optimal.study.spec import Spec
     from compute_optimal.tasks.arithmetic_chains import StepCheck
 
 TASK_VERSION = 1
@@ -55,10 +56,23 @@ def load_problems(
     from compute_optimal.tasks import datasets
 
     if task.kind == "arithmetic_chains":
-        assert task.parameters is not None
-        known = None if hashes is None else tuple(hashes)
-        return list(_chains(known, **task.parameters.model_dump()))
+        return generated_problems(task_identity(task), hashes)
     return datasets.load(task, mirror=mirror, downloads=downloads)
+
+
+def generated_problems(task: Spec, hashes: Sequence[str] | None = None) -> list[Problem]:
+    """All problems of a generated task (``task_identity``), in less time where their ``hashes`` are
+    known.
+
+    Raises ``StudyError`` as ``load_problems`` does.
+    """
+    known = None if hashes is None else tuple(hashes)
+    # As they come from JSON: lists are no key.
+    parameters = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in task["parameters"].items()
+    }
+    return list(_chains(known, **parameters))
 
 
 @lru_cache(maxsize=1)
@@ -68,11 +82,14 @@ def _chains(hashes: tuple[str, ...] | None, **parameters: Any) -> tuple[Problem,
     return tuple(arithmetic_chains.generate(**parameters, hashes=hashes))
 
 
-def step_checker(task: TaskEntry) -> Callable[[str, Sequence[str]], StepCheck] | None:
-    """The exact check of a problem's (text, steps), None for a task that has no such check."""
+def step_checker(kind: str) -> Callable[[str, Sequence[str]], StepCheck] | None:
+    """The exact check of a problem's (text, steps), None for a kind of task that has no such check.
+
+    Tasks that have one are generated.
+    """
     from compute_optimal.tasks import arithmetic_chains
 
-    return arithmetic_chains.check_steps if task.kind == "arithmetic_chains" else None
+    return arithmetic_chains.check_steps if kind == "arithmetic_chains" else None
 
 
 def task_identity(task: TaskEntry) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from compute_optimal.policies.steps import split_steps
 from compute_optimal.present.pages.page import json_block, packed, page
 from compute_optimal.present.query import Row, opened, run_query
 from compute_optimal.search.records import Fate
-from compute_optimal.store import units
+from compute_optimal.store import places, units
 from compute_optimal.store.partitions import atomic_write
 from compute_optimal.store.storage import Storage
 from compute_optimal.study import cells
@@ -169,7 +169,7 @@ class _Cell:
             answers[row["problem_id"]].append(row)
         self._adopted = first["origin"] == "adopted"
         self._statements = self._problem_texts()
-        self._check = step_checker(self.study.task(self.task)) if self._statements else None
+        self._check = step_checker(self.study.task(self.task).kind) if self._statements else None
         self._samples, self._scores = self._pool()
         self._nodes, self._leaves = self._trees()
         return {
@@ -236,7 +236,7 @@ class _Cell:
         return texts, scores
 
     def _texts_of(self, spec: Mapping[str, Any]) -> dict[tuple[str, int], _Sample]:
-        rows = cells.partition(self.storage.store, spec).read("samples", ["text"])
+        rows = places.partition(self.storage.store, spec).read("samples", ["text"])
         rows = rows.filter(
             pl.col("sample_index") < max(self.budgets),
             pl.col("problem_hash").is_in([row["problem_hash"] for row in self.rows]),
@@ -253,7 +253,7 @@ class _Cell:
         leaves: dict[tuple[_Tree, int, int], int] = {}
         hashes = [row["problem_hash"] for row in self.rows]
         for cell in self.grid.of("searches", self.task, self.policy):
-            prm, budget = str(cell.prm), cells.budget_of(cell.spec)
+            prm, budget = str(cell.prm), places.budget_of(cell.spec)
             if budget is None:
                 shown = pl.col("subtree") < self._n_subtrees
             elif budget in self.budgets:

@@ -273,6 +273,14 @@ class Study(Checked):
             object.__setattr__(self, "results", Path("results") / self.name)
         return self
 
+    def read_registry(self) -> Registry:
+        """The registry as its files are now. Raises ``StudyError`` for a bad one."""
+        return load_registry(self.registry)
+
+    def read_lock(self) -> LockFile:
+        """The lock file as it is now. Raises ``StudyError`` for a bad one."""
+        return load_lock(self.lock_file)
+
     @property
     def known_hardware(self) -> Mapping[str, HardwareEntry]:
         """GPUs of the registry, by name."""
