@@ -98,28 +98,31 @@ DISAGREEMENT = "disagreement"
 
 
 def _length_pair(verdicts: Verdicts, sign: int) -> Severities:
-    usable = verdicts.solutions.comparable_steps & verdicts.solutions.right[:, None]
-    margins = np.where(usable, verdicts.margins, np.nan)
-    if margins.shape[1] < 2:
-        nothing = np.zeros(len(margins), dtype=np.int64)
-        return np.full(len(margins), np.nan), {"longer": nothing, "shorter": nothing}
-    higher, longer_by = (
-        -np.diff(margins, axis=1),
-        -sign * np.diff(verdicts.solutions.lengths, axis=1),
-    )
+    solutions = verdicts.solutions
+    n_solutions, n_pairs = len(solutions.problems), verdicts.margins.shape[1] - 1
+    severity = np.full(n_solutions, np.nan)
+    longer, shorter = np.zeros((2, n_solutions), dtype=np.int64)
+    marks = {"longer": longer, "shorter": shorter}
+    right = np.flatnonzero(solutions.right)
+    if n_pairs < 1 or not len(right):
+        return severity, marks
+    usable = solutions.comparable_steps[right]
+    higher = -np.diff(verdicts.margins[right], axis=1)
     # The step before is the longer one, or the one after.
-    gaps = np.hstack(
-        [np.where(longer_by > 0, higher, np.nan), np.where(longer_by < 0, -higher, np.nan)]
-    )
-    gaps = np.where(gaps > 0, gaps, -np.inf)
-    widest, last = gaps.argmax(axis=1), margins.shape[1] - 1
-    has_pair, is_before = _at(gaps, widest) > 0, widest < last
-    first = widest % last
-    severity = np.where(has_pair, _at(gaps, widest), np.nan)
-    preferred = np.where(has_pair, first + ~is_before, 0)
-    other = np.where(has_pair, first + is_before, 0)
-    longer, shorter = (preferred, other) if sign > 0 else (other, preferred)
-    return severity, {"longer": longer, "shorter": shorter}
+    longer_by = -sign * np.diff(solutions.lengths[right], axis=1)
+    longer_by[~(usable[:, :-1] & usable[:, 1:])] = 0
+    gaps = np.full((len(right), 2 * n_pairs), -np.inf)
+    np.copyto(gaps[:, :n_pairs], higher, where=(longer_by > 0) & (higher > 0))
+    np.copyto(gaps[:, n_pairs:], -higher, where=(longer_by < 0) & (higher < 0))
+    widest = gaps.argmax(axis=1)
+    gap = _at(gaps, widest)
+    has_pair = gap > 0
+    rows, widest = right[has_pair], widest[has_pair]
+    severity[rows] = gap[has_pair]
+    first, is_before = widest % n_pairs, widest < n_pairs
+    preferred, other = first + ~is_before, first + is_before
+    longer[rows], shorter[rows] = (preferred, other) if sign > 0 else (other, preferred)
+    return severity, marks
 
 
 def _most_severe(
