@@ -308,16 +308,19 @@ class Grid:
                 fontsize=style.SMALL,
                 color=style.MUTED,
             )
+            # Also where no title stands: else its place is looked for, beside the labels of ticks.
+            axes.yaxis.set_label_coords(
+                (0.17 - self.left) / self._panel_width, 0.5, transform=axes.transAxes
+            )
             if column:
                 axes.tick_params(labelleft=False)
             else:
                 axes.set_ylabel(self.y_title)
-                axes.yaxis.set_label_coords(
-                    (0.17 - self.left) / self._panel_width, 0.5, transform=axes.transAxes
-                )
             if column >= band.n_below:
                 own = band.block.x_title
                 axes.set_xlabel(self.x_title if own is None else own, labelpad=1.5)
+            else:
+                axes.xaxis.set_label_coords(0.5, 0.0)
 
 
 def _draw_title(figure: Figure, title: str, top: float) -> None:
