@@ -37,12 +37,15 @@ from compute_optimal.present.claims import judge_claims
 from compute_optimal.present.query import run_query
 from compute_optimal.store.partitions import write_json, write_parquet
 from compute_optimal.store.storage import Storage
-from compute_optimal.study.config import Study, load_claims, load_study
+from compute_optimal.study.config import Study, load_claims
+from compute_optimal.study.config.reading import read_mapping
+from compute_optimal.study.config.study import parse_study
 from compute_optimal.study.requests import EstimateSettings
 
 TASK = "MATH-500"
 TARGET_SECONDS, TARGET_GIGABYTES = 120, 8
 PUBLISHED = Path("data/published")
+PAPER = Path("config/paper.yaml")
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,7 @@ def made_up(size: Size, prms: tuple[str, ...], seed: int) -> tuple[pl.DataFrame,
         repetition=pl.lit(None, pl.Int64),
         subtree=pl.lit(None, pl.Int64),
         n_tokens_tree=pl.lit(None, pl.Int64),
+        retokenised=pl.lit(None, pl.Boolean),
         margins=pl.lit(None, pl.List(pl.Float32)),
     )
     keys = frames[-1].select("problem_id", "sample_index")
@@ -166,9 +170,10 @@ def analyse(
 
 def run(size: Size, workers: int) -> dict[str, Any]:
     """All analyses of one size: what each part and each query costs."""
-    study = load_study(
-        "config/paper.yaml", {"tasks": [TASK], "methods": ["cot", "majority", "best_of_n"]}
-    )
+    # What the paper's items need are searches and other tasks too.
+    keys = {key: value for key, value in read_mapping(PAPER).items() if key != "needed_for"}
+    keys |= {"tasks": [TASK], "methods": ["cot", "majority", "best_of_n"]}
+    study = parse_study(keys, where=str(PAPER))
     policies = study.policies[: size.policies]
     settings = EstimateSettings(
         budgets=study.budgets,
