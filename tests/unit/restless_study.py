@@ -27,10 +27,10 @@ from compute_optimal.engines.requests import FinishReason, SampleRequest
 from compute_optimal.generate import jobs as generate
 from compute_optimal.generate import parts
 from compute_optimal.policies.steps import STEP_DELIMITER, split_steps
-from compute_optimal.store import places, storage, units
+from compute_optimal.store import places, units
 from compute_optimal.store.schemas import ORIGIN
 from compute_optimal.store.storage import Storage
-from compute_optimal.study import cells
+from compute_optimal.study import cells, config
 from compute_optimal.study.config import Study, load_study
 from compute_optimal.study.coverage import Stock, coverage
 from compute_optimal.study.plan import StudyPlan
@@ -114,7 +114,7 @@ def restless(monkeypatch: pytest.MonkeyPatch) -> Restless:
     monkeypatch.setattr(parts, "tqdm", lambda **_: Silent())
     for name in ("load_registry", "load_lock"):
         # Read hundreds of times in one test.
-        monkeypatch.setattr(storage, name, functools.cache(getattr(storage, name)))
+        monkeypatch.setattr(config, name, functools.cache(getattr(config, name)))
     return engines
 
 
