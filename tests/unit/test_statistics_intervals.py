@@ -4,9 +4,6 @@ from math import comb
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy import stats
 
 from compute_optimal.analyse.statistics.difficulty import bucket_of, bucket_probabilities
 from compute_optimal.analyse.statistics.estimators import (
@@ -225,13 +222,6 @@ def test_wilson_limits_solve_the_score_equation(successes: int, trials: int) -> 
         variance = limit * (1 - limit) / trials
         assert distance == pytest.approx(Z**2 * variance, abs=1e-12) or limit in (0.0, 1.0)
     assert 0 <= low <= successes / trials <= high <= 1
-
-
-@given(st.data(), st.integers(1, 10**6), st.sampled_from([0.9, 0.95, 0.99]))
-def test_wilson_limits_are_those_of_scipy(data: st.DataObject, n: int, confidence: float) -> None:
-    n_successes = data.draw(st.integers(0, n))
-    test = stats.binomtest(n_successes, n, n_successes / n)
-    assert wilson_interval(n_successes, n, confidence) == test.proportion_ci(confidence, "wilson")
 
 
 def test_wilson_covers_small_tasks() -> None:

@@ -214,6 +214,7 @@ def few_differences_interval(differences: ArrayLike, confidence: float = 0.95) -
     return Interval(mean, mean - half, mean + half, np.full(n_columns, n_problems))
 
 
+@lru_cache(maxsize=4096)
 def wilson_interval(
     n_successes: int, n_trials: int, confidence: float = 0.95
 ) -> tuple[float, float]:
@@ -221,22 +222,13 @@ def wilson_interval(
 
     For 0/1 outcomes of a small task, such as the 30 problems of AIME24. Raises ``ValueError`` for
     no trials, or for fewer than successes.
-
-    To the bit that of ``scipy.stats.binomtest``, which looks for a p-value before it can be asked.
     """
-    from scipy import special
+    from scipy import stats
 
-    if not 0 <= n_successes <= n_trials or n_trials == 0:
-        raise ValueError(f"{n_successes} successes of n = {n_trials} trials")
-    share = n_successes / n_trials
-    z = float(special.ndtri(0.5 + 0.5 * confidence))
-    twice = 2 * (n_trials + z**2)
-    centre = (2 * n_trials * share + z**2) / twice
-    half = z / twice * math.sqrt(4 * n_trials * share * (1 - share) + z**2)
-    # Exactly 0 and 1, without what rounding leaves.
-    low = 0.0 if n_successes == 0 else centre - half
-    high = 1.0 if n_successes == n_trials else centre + half
-    return low, high
+    # The interval does not depend on what is tested; of the share itself, the p-value is 1 at once.
+    test = stats.binomtest(n_successes, n_trials, n_successes / max(n_trials, 1))
+    interval = test.proportion_ci(confidence, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def pool_standard_error(
