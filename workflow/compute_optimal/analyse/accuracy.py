@@ -255,7 +255,7 @@ def _scored_curves(
     by_scoring = {
         (prm, scoring): (ranking, weight)
         for prm, of_prm in scores.items()
-        for scoring, ranking, weight in group.all_scores(margins_of(pool, of_prm))
+        for scoring, ranking, weight in group.scores(margins_of(pool, of_prm))
     }
     means, errors = weighted_vote_at_k(
         group.classes,
@@ -334,7 +334,7 @@ def _search_values(
     trees = paths.group_by("problem_id", "subtree").agg(pl.first("n_tokens_tree"))
     of_problem = dict(trees.group_by("problem_id").agg(pl.mean("n_tokens_tree")).iter_rows())
     tokens = np.array([of_problem.get(name, np.nan) for name in problem_ids], dtype=np.float64)
-    scores = [(ranking, weight) for _, ranking, weight in grid.all_scores(paths["margins"])]
+    scores = [(ranking, weight) for _, ranking, weight in grid.scores(paths["margins"])]
     majority, *weighted = vote_of_k_units(
         grid.classes,
         grid.correct,

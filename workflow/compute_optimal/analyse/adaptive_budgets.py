@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from compute_optimal.analyse.answer_grid import SCORINGS, AnswerGrid, margins_of
+from compute_optimal.analyse.answer_grid import AnswerGrid, margins_of
 from compute_optimal.analyse.predicted_difficulty import FOLDS, REPEATS, REPLICATES
 from compute_optimal.analyse.statistics.estimators import FloatArray, plurality_at_k
 from compute_optimal.analyse.statistics.intervals import (
@@ -136,9 +136,9 @@ def _rows(
     splits = Splits.of(nested, FOLDS, REPEATS, settings.seed)
     for prm, of_prm in scores.items():
         margins = margins_of(pool, of_prm)
-        for scoring in SCORINGS:
+        for scoring, of_pool, _ in grid.scores(margins):
             # A mean of steps that are all certain has no finite logit.
-            ranking = np.clip(grid.scores(margins, scoring)[0][enough], -1e300, 1e300)
+            ranking = np.clip(of_pool[enough], -1e300, 1e300)
             known = ranking[~np.isnan(ranking)]
             if not len(known):
                 continue

@@ -56,19 +56,12 @@ class AnswerGrid:
         classes[rows, columns] = labels.to_numpy()
         return cls(correct, classes, n_tokens, rows, columns)
 
-    def scores(self, margins: pl.Series, scoring: Scoring) -> tuple[FloatArray, FloatArray]:
-        """Ranking scores (logits) and vote weights (0 to 1) [problems, n], NaN where there is none,
-        from a list of step margins for each answer, in their order."""
-        ((_, ranking, weight),) = self.all_scores(margins, [scoring])
-        return ranking, weight
-
-    def all_scores(
-        self, margins: pl.Series, scorings: Sequence[Scoring] = SCORINGS
-    ) -> Iterator[tuple[Scoring, FloatArray, FloatArray]]:
-        """Each scoring with what ``scores`` gives."""
+    def scores(self, margins: pl.Series) -> Iterator[tuple[Scoring, FloatArray, FloatArray]]:
+        """Each scoring with its ranking scores (logits) and vote weights (0 to 1) [problems, n],
+        NaN where there is none, from a list of step margins for each answer, in their order."""
         n_steps = margins.list.len().fill_null(0).to_numpy()
         flat = margins.explode(empty_as_null=False, keep_nulls=False).cast(pl.Float64).to_numpy()
-        for scoring in scorings:
+        for scoring in SCORINGS:
             trajectories = trajectory_scores(flat, n_steps, scoring)
             ranking, weight = (np.full(self.correct.shape, np.nan) for _ in range(2))
             ranking[self.rows, self.columns] = trajectories.ranking

@@ -36,7 +36,6 @@ from compute_optimal.analyse.statistics.choosing_anew import (
 from compute_optimal.analyse.statistics.estimators import (
     FloatArray,
     IntArray,
-    Scoring,
     best_of_k,
     weighted_vote_at_k,
 )
@@ -237,10 +236,9 @@ class _Pool:
         self.weights: dict[tuple[str, str], FloatArray] = {}
         self.rankings: dict[tuple[str, str], FloatArray] = {}
 
-    def score(self, prm: str, scores: pl.DataFrame, scorings: Sequence[Scoring]) -> None:
+    def score(self, prm: str, scores: pl.DataFrame) -> None:
         margins = margins_of(self.pool, scores)
-        for scoring in scorings:
-            ranking, weight = self.grid.scores(margins, scoring)
+        for scoring, ranking, weight in self.grid.scores(margins):
             self.rankings[prm, scoring], self.weights[prm, scoring] = ranking, weight
 
     def features(self, prm: str | None) -> FloatArray:
@@ -289,7 +287,7 @@ def _examine(
         )
     for pool in pools:
         for prm, of_prm in scores.items():
-            pool.score(prm, of_prm, SCORINGS)
+            pool.score(prm, of_prm)
     weights = problem_weights(problem_ids, settings.bootstrap_replicates, settings.seed)
     nested = problem_weights(problem_ids, REPLICATES, settings.seed)
     splits = Splits.of(nested[:, enough], FOLDS, REPEATS, settings.seed)

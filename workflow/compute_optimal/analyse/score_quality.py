@@ -152,7 +152,7 @@ def _examined(
     margins = margins_of(pool, scores)
     steps = np.full(grid.correct.shape, np.nan)
     steps[grid.rows, grid.columns] = margins.list.len().fill_null(0).to_numpy()
-    for scoring, ranking, score in grid.all_scores(margins):
+    for scoring, ranking, score in grid.scores(margins):
         measured = {"score": score, "tokens": grid.n_tokens, "steps": steps}
         for row in _picks(measured, ranking, grid, budgets, weights, settings):
             yield "picks", (scoring, *row)

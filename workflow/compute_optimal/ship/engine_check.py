@@ -221,7 +221,7 @@ class _Looks:
             try:
                 lock = lock_models(study)
                 storage = Storage(
-                    Store(study.store.writable), study.read_registry, study.read_lock, "missing"
+                    Store(study.store.writable), study.read_registry, lock.copy, "missing"
                 )
                 model_folder(study.policy(policy), lock)
             except StudyError as error:

@@ -26,10 +26,7 @@ from compute_optimal.judge.grading.official import OFFICIAL_GRADER
 from compute_optimal.judge.grading.plain import PLAIN_GRADER
 from compute_optimal.prms import prm_format
 from compute_optimal.store.partitions import Partition, Store
-from compute_optimal.store.places import (
-    Kind,
-    partition,
-)
+from compute_optimal.store.places import Kind, partition
 from compute_optimal.study.config import (
     SEARCH_METHODS,
     AdoptedEntry,
