@@ -264,6 +264,16 @@ def test_an_end_that_is_0_but_for_rounding_is_on_no_side() -> None:
     assert judged_case.holds is None
 
 
+def test_what_a_small_task_adds_is_as_uncertain_as_its_few_problems_leave_it() -> None:
+    """However many problems another task has on which nothing differs."""
+    for value in (rows(0.1, n=30)[0]["value"], [0.5] * 30):
+        few = {**rows(0.1, n=30)[0], "task": "few", "value": value, "reference": [0.4] * 30}
+        many = {**rows(0.1, n=200)[0], "value": [0.5] * 200, "reference": [0.4] * 200}
+        alone, both = (judged(claim("study"), cases) for cases in ([few], [few, many]))
+        for one, half in ((alone, both), (alone.strict, both.strict)):
+            assert half.high - half.low == pytest.approx((one.high - one.low) / 2, rel=0.05)
+
+
 def test_without_enough_problems_nothing_is_tested() -> None:
     assert judged(claim("study"), []).verdict == "untested"
     few = judged(claim("study"), rows(0.5, n=9))
@@ -646,6 +656,30 @@ def test_strong_and_weak_prms_are_told_by_their_measured_ability(tmp_path: Path)
     }
     boundary = f"{(33.8 + 48.0) / 2:.1f}%"
     assert all(boundary in outcome.claim.statement for outcome in (strong, weak))
+
+
+def test_a_prm_is_one_model_on_every_task_whatever_its_ability_there(tmp_path: Path) -> None:
+    """Models are what the stricter verdict resamples: two tasks make no two PRMs of one."""
+    path = SyntheticStudy(
+        policies=POLICIES[:2], prms=PRMS[:2], budgets=(4, 16),
+        abilities={"math-shepherd-7b": 80.0, "rlhflow-mistral-8b": 70.0},
+    ).write(tmp_path / "study.duckdb")  # fmt: skip
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(
+            "INSERT INTO processbench SELECT prm, subset, f1, NULL, NULL, source FROM read_csv(?)",
+            [str(ROOT / "data/published/processbench.csv")],
+        )
+        connection.execute(
+            "INSERT INTO prm_rates BY NAME SELECT 'aime24' AS task, prm, 'f1' AS measure,"
+            " f1 / 200 AS value FROM (FROM VALUES ('math-shepherd-7b', 130.0),"
+            " ('rlhflow-mistral-8b', 120.0)) AS measured (prm, f1)"
+        )
+    asked = [c for c in CLAIMS if c.name == "search_above_best_of_n"]
+    (outcome,) = judge_claims(asked, path)
+    assert {name for case in outcome.cases for name in re.findall(r"F1 [0-9.]+", case.name)} == {
+        "F1 80.0", "F1 70.0", "F1 65.0", "F1 60.0",
+    }  # fmt: skip
+    assert outcome.strict.models == "2 policies and 2 PRMs"
 
 
 def test_a_home_family_is_whose_solutions_a_prm_was_taught_on(tmp_path: Path) -> None:

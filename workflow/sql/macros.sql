@@ -567,23 +567,24 @@ INNER JOIN prms_of
         AND (matching.prm = prms_of.prm OR matching.prm IS NULL)
 GROUP BY ALL;
 
--- Cases of a measured claim from pairs of accuracies (a table: task, task_title, policy_title, prm_title,
--- budget, problem_id, value, reference): each task, policy and PRM at its largest budget.
+-- Cases of a measured claim from pairs of accuracies (a table: task, task_title, policy_title, prm,
+-- prm_title, budget, problem_id, value, reference): each task, policy and PRM at its largest budget. A PRM
+-- is one model whatever its title says of it on a task.
 CREATE OR REPLACE TEMP MACRO cases_at_largest_budget(pairs_) AS TABLE
 SELECT
     concat_ws(', ', policy_title, prm_title, task_title, 'N = ' || budget) AS case_name,
     task,
     policy_title AS policy,
-    prm_title AS prm,
+    prm,
     list(problem_id ORDER BY problem_id) AS problem_ids,
     list(value ORDER BY problem_id) AS value,
     list(reference ORDER BY problem_id) AS reference
 FROM (
     FROM query_table(pairs_)
     WHERE value IS NOT NULL AND reference IS NOT NULL AND budget > 1
-    QUALIFY budget = max(budget) OVER (PARTITION BY task, policy_title, prm_title)
+    QUALIFY budget = max(budget) OVER (PARTITION BY task, policy_title, prm)
 )
-GROUP BY task, task_title, policy_title, prm_title, budget;
+GROUP BY task, task_title, policy_title, prm, prm_title, budget;
 
 -- Accuracies per problem of what others ran and published, with the names of the model and the source
 -- (table pool_outcomes says what the parts are).

@@ -3,11 +3,13 @@
 -- Parameters: prms (pattern of titles or formats), policies, tasks, scale.
 WITH
 best AS (
-    SELECT task, task_title, policy_title, prm_title, prm_format, budget, problem_id, voting, accuracy
+    SELECT
+        task, task_title, policy_title, prm, prm_title, prm_format, budget, problem_id, voting, accuracy
     FROM tested_outcomes($scale)
     WHERE method = 'best_of_n' AND $scale <> 'public'
     UNION ALL
-    SELECT task, task_title, policy_title, prm_title, prm_format, budget, problem_id, voting, accuracy
+    SELECT
+        task, task_title, policy_title, prm, prm_title, prm_format, budget, problem_id, voting, accuracy
     FROM public_outcomes()
     WHERE method = 'best_of_n' AND $scale = 'public' AND part = 'whole'
 ),
@@ -16,6 +18,7 @@ pairs AS (
         task,
         task_title,
         policy_title,
+        prm,
         prm_title,
         budget,
         problem_id,

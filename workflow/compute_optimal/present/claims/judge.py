@@ -24,6 +24,7 @@ import numpy as np
 from compute_optimal.analyse.differences import (
     MOST_POINTS,
     ROUNDING,
+    UNSEEN_SPREAD,
     FloatArray,
     Resampling,
     differences,
@@ -307,8 +308,26 @@ def _measured_cases(
     )
 
 
-def _n_problems(rows: Sequence[Row]) -> int:
-    return len({(row["task"], name) for row in rows for name in row["problem_ids"]})
+def _n_problems(rows: Sequence[Row], replicates: FloatArray, weights: FloatArray) -> int:
+    """As many problems as the sum of cases with these ``weights`` [cases] rests on.
+
+    ``replicates``: [replicates, cases]. Of one task these are its problems. Of several, the part of
+    a small one is known by its own few, however many the others have: the spread of the sum has as
+    many degrees of freedom as Satterthwaite (1946) gives it, and where nothing spreads, the task
+    whose problems count most may hide as many that were not seen.
+    """
+    names: dict[str, set[str]] = {}
+    for row in rows:
+        names.setdefault(row["task"], set()).update(row["problem_ids"])
+    sizes = np.array([len(of_task) for of_task in names.values()])
+    in_task = np.array([[row["task"] == task for row in rows] for task in names])
+    parts = replicates[np.isfinite(replicates).all(axis=1)] @ (in_task * weights).T
+    if len(parts) < 2 or np.ptp(parts.sum(axis=1)) < UNSEEN_SPREAD:
+        shares = in_task @ np.abs(weights)
+        return int((sizes * shares.sum() / np.maximum(shares, ROUNDING)).min())
+    variances = parts.var(axis=0, ddof=1)
+    degrees = variances.sum() ** 2 / (variances**2 / np.maximum(sizes - 1, 1)).sum()
+    return int(degrees + ROUNDING) + 1
 
 
 def _holds(claim: Claim, low: float, high: float) -> bool | None:
@@ -357,8 +376,10 @@ def _by_interval(
     ``estimates``: [cases]; ``replicates``: [replicates, cases]. ``rows`` are those that decide.
     """
     estimate = estimates @ weights
+    decisive = weights != 0 if claim.rule.across == "first" else np.ones(len(weights), dtype=bool)
+    n_problems = _n_problems(rows, replicates[:, decisive], weights[decisive])
     ends = limits(
-        estimate[None], (replicates @ weights)[:, None], [_n_problems(rows)],
+        estimate[None], (replicates @ weights)[:, None], [n_problems],
         resampling.confidence, _most(claim) if x is None else np.inf,
     )  # fmt: skip
     low, high = (float(end[0]) for end in ends)
@@ -374,10 +395,9 @@ def _by_interval(
         False: "contradicted: the interval is on the other side",
         None: f"undecided: the interval holds {sign}{claim.rule.margin:g}",
     }[holds]
-    decisive = weights != 0 if claim.rule.across == "first" else np.ones(len(weights), dtype=bool)
     strict = _strict(
         claim, rows, estimates[decisive], replicates[:, decisive],
-        None if x is None else x[decisive], resampling,
+        None if x is None else x[decisive], n_problems, resampling,
     )  # fmt: skip
     return Judgement(
         claim, verdict, reason, cases, float(estimate), low, high, unit, in_sample, strict=strict
@@ -394,10 +414,12 @@ def _strict(
     estimates: FloatArray,
     replicates: FloatArray,
     x: FloatArray | None,
+    n_problems: int,
     resampling: Resampling,
 ) -> Strict:
     """Of one number, not yet corrected. ``rows``, ``estimates`` [cases], ``replicates``
-    [replicates, cases] and, of a trend, ``x`` [cases]: of its cases."""
+    [replicates, cases] and, of a trend, ``x`` [cases]: of its cases. ``n_problems``: that its
+    spread over problems rests on."""
     factors: dict[str, list[str]] = {}
     for kind in claim.rule.general:
         models = [str(row.get(_KINDS[kind]) or "") for row in rows]
@@ -407,7 +429,7 @@ def _strict(
             return Strict("untested", reason)
         factors[kind] = models
     uncertain = in_general(
-        estimates, replicates, _n_problems(rows), factors, x,
+        estimates, replicates, n_problems, factors, x,
         [str(row.get("trend")) for row in rows], resampling.seed,
     )  # fmt: skip
     p, holds = _p_value(claim, uncertain)
