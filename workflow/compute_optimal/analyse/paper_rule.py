@@ -26,8 +26,7 @@ def paper_rule(task: str, n_parameters: float, bucket: str, *, is_reasoning: boo
 
     MATH-500: below 7B beam search; 7B to 32B DVTS, on hard problems beam search; above best-of-N.
     AIME24: below 14B DVTS, from there best-of-N. Reasoning models (R1-Distill): best-of-N
-    (issues 1 and 3). A scale model passes the task and size that it stands for. Raises
-    ``ValueError`` for other tasks: the rule says nothing about them.
+    (issues 1 and 3). Raises ``ValueError`` for other tasks: the rule says nothing about them.
     """
     if task not in ("MATH-500", "AIME24"):
         raise ValueError(f"the paper's rule covers MATH-500 and AIME24, not {task}")

@@ -1,13 +1,13 @@
 -- Models whose compute-optimal accuracy is printed above that of majority voting: their efficiency
--- gain over majority voting, which is then at least 1 if majority voting is best at the largest
--- budget. Below 1, compute-optimal scaling would need more samples than the grid has.
+-- gain over majority voting, which is below 1 where compute-optimal scaling needs the larger budget to
+-- be as accurate. As that budget is one of the grid at most, majority voting is then best before its end.
 SELECT
     gains.model
     || if(
         gains.number < 1,
         format(
-            ' (would need N = {:.0f} if majority voting were best at N = {:.0f})',
-            $largest_budget / gains.number, $largest_budget::DOUBLE
+            ' (majority voting is best at N = {:.0f} at most, as the grid ends at N = {:.0f})',
+            floor(gains.number * $largest_budget), $largest_budget::DOUBLE
         ),
         ''
     ) AS case_name,

@@ -1,14 +1,14 @@
--- A policy with compute-optimal TTS at its largest budget against the CoT of another model: the study's
+-- A policy with test-time scaling at its largest budget against the CoT of another model: the study's
 -- own where it holds it, else the number that Table 3 prints, which has no interval.
--- Parameters: model (its title), against (a pattern of titles as printed), least_budget (smaller ones
--- are not what the paper ran), tasks, scoring, voting, scale.
+-- Parameters: model (its title), against (a pattern of titles as printed), series (compute_optimal or
+-- majority), least_budget (smaller ones are not what the paper ran), tasks, scoring, voting, scale.
 WITH
 series AS (
     FROM tested_series($scale, $scoring, $voting) WHERE regexp_full_match(task_title, $tasks)
 ),
 small AS (
     FROM series
-    WHERE series = 'compute_optimal' AND policy_title = $model AND budget >= $least_budget
+    WHERE series = $series AND policy_title = $model AND budget >= $least_budget
     QUALIFY budget = max(budget) OVER (PARTITION BY task)
 ),
 printed AS (
