@@ -408,7 +408,7 @@ class SyntheticStudy:
                 counts |= {"discarded_tokens": 10 * n if searched else 0, "sample_requests": n}
             if prm:
                 counts |= {"prm_tokens_computed": each * n, "prm_seconds": 0.1 * n}
-                counts |= {"score_requests": n}
+                counts |= {"score_requests": n, "prm_tokens_cached": 700 * n if searched else 0}
             self._rows["ledger"] += [
                 {
                     "task": task,

@@ -419,6 +419,27 @@ def test_flops_are_two_per_parameter_and_token(database: Path) -> None:
         assert row["flops"] == pytest.approx(expected)
 
 
+def test_flops_are_of_tokens_that_were_computed(database: Path) -> None:
+    """What a cache holds costs none, of the PRM as of the policy."""
+    computed = {
+        (row["policy"], row["prm"], row["method"], row["budget"]): row["prm_tokens_computed"]
+        for row in select(database, "SELECT * FROM unit_costs WHERE task = 'math500'")
+    }
+    cached = select(database, "SELECT sum(prm_tokens_cached) AS n FROM unit_costs")
+    assert cached[0]["n"] > 0
+    rows = [
+        row
+        for row in run_query("accuracy_against_flops", database, PARAMETERS)
+        if row["budget"] is not None and row["method"] not in ("cot", "majority")
+    ]
+    assert {row["method"] for row in rows} == {"best_of_n", "beam_search", "dvts"}
+    for row in rows:
+        budget = row["budget"] if row["method"] == "beam_search" else None
+        of_unit = computed[row["policy"], row["prm"], row["method"], budget]
+        expected = 2 * row["prm_n_parameters"] * row["budget"] * of_unit
+        assert row["prm_flops"] == pytest.approx(expected)
+
+
 def test_compute_optimal_is_the_best_method_of_each_bucket(database: Path) -> None:
     """Brute force over all strategies, PRMs and buckets in Python."""
     accuracies: dict[Any, dict[str, float]] = defaultdict(dict)

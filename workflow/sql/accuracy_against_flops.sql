@@ -1,6 +1,6 @@
 -- Accuracy against floating-point operations per problem, by method and policy, with one PRM.
 -- FLOPs are 2 N D: two per parameter and generated token, plus two per PRM parameter and token that
--- the PRM read. One row per point; NULL budgets are methods without results.
+-- the PRM computed. One row per point; NULL budgets are methods without results.
 -- Parameters: task, scoring, voting.
 SELECT
     *,

@@ -1,6 +1,6 @@
 -- What a practitioner can choose from: ways to use a policy, each with an accuracy that was not measured on
 -- the problems that chose it, and with what it costs per problem in samples (units of N), tokens that the
--- policy generates, FLOPs (2 per parameter and token, those that the PRM reads too) and seconds of the engines
+-- policy generates, FLOPs (2 per parameter and token, those that the PRM computes too) and seconds of the engines
 -- (NULL where not known). One row per task, policy, PRM, way, budget and difficulty (all, or predicted:
 -- easy, medium, hard). methods: what the way answers with, by share of the problems.
 -- Parameters: scoring, voting.

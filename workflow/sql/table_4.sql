@@ -1,7 +1,7 @@
 -- Table 4: FLOPs of small policies with compute-optimal TTS and of large ones with CoT, for one task.
 -- One row per policy and series (cot, compute_optimal): parameters, tokens that trained it, and over
 -- all problems the tokens that were generated and read as prompts, and the products of a PRM's
--- parameters and the tokens that it read; strategies that tie share the problems. NULL where it is not
+-- parameters and the tokens that it computed; strategies that tie share the problems. NULL where it is not
 -- known; a policy without results has one row whose series is NULL. Rows whose series is
 -- 'printed' hold what the paper prints for a model, in FLOPs. Parameters: task, scoring, voting.
 WITH

@@ -4,8 +4,9 @@ The score is that of ProcessBench (arXiv 2412.06559, section 3; its code/run_eva
 says that the first step with a score below 0.5 is the first error, or that there is none. On wrong
 solutions it must name the first wrong step, on right ones it must name no step; F1 is the harmonic
 mean of the two accuracies. The stored quantity is the logit margin, so the threshold is 0, for
-every PRM: nothing is tuned on the solutions that are scored. What can go wrong is measured too, by
-the failures that the paper names (section 4.2 and appendix C).
+every PRM: nothing is tuned. (ProcessBench gives Skywork's PRMs alone the threshold that is best on
+its subset GSM8K, section 4.1.) What can go wrong is measured too, by the failures that the paper
+names (section 4.2 and appendix C).
 
 A right solution has right steps only and ends in an answer, a wrong one has a wrong step. A
 solution whose steps are right but which states no answer is neither; such solutions are counted

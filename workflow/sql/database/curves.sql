@@ -1,7 +1,7 @@
 CREATE VIEW curves AS
 SELECT
     c.*,
-    c.budget * (r.prm_tokens_computed + r.prm_tokens_cached) AS prm_tokens,
+    c.budget * r.prm_tokens_computed AS prm_tokens,
     c.budget * r.seconds AS seconds
 FROM curve_points c
 LEFT JOIN unit_costs r
@@ -10,5 +10,5 @@ LEFT JOIN unit_costs r
 
 COMMENT ON VIEW curves IS 'Accuracy of each strategy by budget, with what it costs on its own';
 COMMENT ON COLUMN curves.prm_tokens IS
-'Tokens that the PRM reads per problem, cached ones included; null where none does';
+'Tokens that the PRM computes per problem, without what its cache holds; null where none does';
 COMMENT ON COLUMN curves.seconds IS 'Wall time of the engines per problem, in seconds';

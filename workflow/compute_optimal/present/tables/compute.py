@@ -49,10 +49,11 @@ def flops(rows: Sequence[Row], title: str) -> Table:
     notes = [
         "FLOPs over all problems. 6ND: six per parameter and training token. 2ND: two per "
         "parameter and generated token, which is all that the paper counts. With the PRM: two more "
-        "for each of its parameters and tokens it read. All computed tokens: prompts and discarded "
-        "work too, without what was read from a cache. Attention, which grows with the length, is "
-        "not counted. Total: pre-training and inference as the paper counts them. PRMs and methods "
-        "that do equally well are all counted, each for its share of the problems."
+        "for each of its parameters and tokens it computed, without what its cache held. All "
+        "computed tokens: the policy's prompts too, without what its cache held. Attention, which "
+        "grows with the length, is not counted. Total: pre-training and inference as the paper "
+        "counts them. PRMs and methods that do equally well are all counted, each for its share of "
+        "the problems."
     ]
     if printed:
         notes.append(
