@@ -215,7 +215,7 @@ def test_verdicts_do_not_rest_on_optimism(database: Path, tmp_path: Path) -> Non
         assert {(case.value, case.in_sample) for case in outcome.cases} == {(0, 100)}
     (row,) = csv.DictReader(io.StringIO(claims_table([outcome]).csv()))
     assert (float(row["measured"]), float(row["in_sample"])) == (-50, 50)
-    assert "in-sample, as in the paper: +50" in claims_page([outcome])
+    assert "in-sample (Equation 3): +50" in claims_page([outcome])
 
 
 def test_policies_of_about_one_size_are_not_a_small_and_a_large_one(

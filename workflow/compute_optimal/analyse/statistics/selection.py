@@ -1,10 +1,11 @@
 """Which strategy to use where: compute-optimal selection and what it gains (paper sections 2.3, 5).
 
-The paper picks the best strategy per difficulty on the very problems it reports (equation 2 with
-the test set as the expectation), for each PRM, and reports the PRM that does best. Best-of-many on
-the same data is optimistic, so the selection is reported four ways: in-sample, the paper's fixed
-rule by model size, cross-fitted (all that is chosen, the PRM too, is chosen on some problems and
-scored on others) and oracle (best strategy of each problem, an upper bound).
+The paper's equations 2 and 3 pick the best strategy per difficulty, here with the very problems
+that are scored as the expectation, for each PRM, and the PRM that does best; its tables follow a
+fixed rule by model size, which was read off the same problems. Best-of-many on the same data is
+optimistic, so the selection is reported four ways: in-sample, the paper's fixed rule, cross-fitted
+(all that is chosen, the PRM too, is chosen on some problems and scored on others) and oracle (best
+strategy of each problem, an upper bound).
 
 ``outcomes`` is [strategies, problems]: expected correctness 0..1 with one PRM at one budget, NaN
 where missing. ``buckets`` [problems] are labels of any kind. A strategy with a missing outcome in a
@@ -144,7 +145,7 @@ def fit(
     ``weights`` [replicates, problems] are bootstrap weights (``intervals.bootstrap_weights``; 200
     replicates do). Every replicate selects again; a problem drawn twice stays in one fold.
 
-    In-sample, a bucket's best strategy is that of the problems it is scored on, as in the paper;
+    In-sample, a bucket's best strategy is that of the problems it is scored on (equation 3);
     cross-fitted, that of the other folds, in ``repeats`` random splits. Folds are stratified by
     bucket; buckets smaller than ``folds`` leave one problem out. The only problem of a bucket is
     given the strategy that is best in the other buckets. Raises ``ValueError`` for fewer than two

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 RULES: Mapping[str, style.Look] = {
     "in_sample": style.METHODS["compute_optimal"]._replace(
-        label="compute-optimal TTS, in-sample, as in the paper"
+        label="compute-optimal TTS, in-sample (Equation 3)"
     ),
     "cross_fitted": style.Look(
         "cross-fitted: chosen on other problems", "", style.OTHER_COLOURS[0], "o"

@@ -56,8 +56,9 @@ _SENTENCES = (
     "This study runs the paper's whole pipeline and asks of each of its statements whether the "
     "evidence carries it: a rule, written before the results were seen, and a confidence interval "
     "over problems decide.",
-    "Every verdict below says at which of three scales it was reached, and links to its figure, "
-    "table, query and specifications.",
+    "Every verdict below says on what it was reached (real models, this study's models, the "
+    "paper's models, the printed numbers), and links to its figure, table, query and "
+    "specifications.",
 )
 
 
@@ -126,7 +127,7 @@ def claims_table(judgements: Sequence[Judgement]) -> Table:
             "numbers alone. Points are percentage points. Compute-optimal TTS is judged on "
             "held-out problems: the strategy of a problem is chosen on others of its (true) "
             "difficulty. In-sample: the same "
-            "number if it is chosen on the very problems that it is scored on, as in the paper; "
+            "number if it is chosen on the very problems that it is scored on (Equation 3); "
             "the verdict does not use it. Stricter verdict: where a claim is about policies or "
             "PRMs in general, these are resampled together with the problems (limits of Student's "
             "t, for they are few), and p is corrected by Holm for the number of tested claims on "
@@ -492,7 +493,7 @@ def _measured(judgement: Judgement) -> str:
     )
     text = f"{estimate} [{low}, {high}] {judgement.unit}"
     if judgement.in_sample is not None:
-        text += f"; in-sample, as in the paper: {judgement.in_sample:+.1f}".replace(": -", ": −")
+        text += f"; in-sample (Equation 3): {judgement.in_sample:+.1f}".replace(": -", ": −")
     return one_line(text)
 
 

@@ -23,7 +23,7 @@ _AGGREGATIONS = {
     "prm_max": "Max", "prm_vote": "Vote", "majority": "majority",
 }  # fmt: skip
 _RULES = {
-    "in_sample": "chosen on the same problems, as the paper does",
+    "in_sample": "chosen on the same problems (the paper's Equation 3)",
     "fixed_rule": "the paper's fixed rule by size",
     "cross_fitted": "chosen on other problems",
     "oracle": "the best of each problem",
