@@ -445,14 +445,28 @@ def _outcomes(
         for i, k in enumerate(curve.budgets)
         if k == 1 or k in settings.budgets
     ]
-    strategies = _strategies([curve for curve, _, _ in points]).with_columns(
-        budget=pl.Series([k for _, _, k in points], dtype=pl.Int64)
-    )
+    keys = [(c.prm, c.method, c.scoring, c.voting, k) for c, _, k in points]
     problems = pl.DataFrame({"problem_id": problem_ids, "bucket": labels})
-    values = [curve.values[:, i] for curve, i, _ in points]
+    return by_problem(keys, problems, [curve.values[:, i] for curve, i, _ in points], OUTCOMES)
+
+
+def by_problem(
+    keys: Sequence[tuple[Any, ...]],
+    problems: pl.DataFrame,
+    values: Sequence[FloatArray],
+    schema: Columns,
+) -> pl.DataFrame:
+    """A table with a row for each of ``keys`` and each of ``problems`` that has an accuracy there.
+
+    ``keys``: of the columns that are not those of ``problems``; ``values``: accuracies of each key
+    [problems], NaN where there is none.
+    """
+    named = {name: kind for name, kind in schema.items() if name not in problems.columns}
+    del named["accuracy"]
     return (
-        strategies.join(problems, how="cross", maintain_order="left_right")
+        pl.DataFrame(keys, schema=named, orient="row")
+        .join(problems, how="cross", maintain_order="left_right")
         .with_columns(accuracy=np.concatenate([np.empty(0), *values]))
-        .select(pl.col(name).cast(kind) for name, kind in OUTCOMES.items())
+        .select(pl.col(name).cast(kind) for name, kind in schema.items())
         .filter(pl.col("accuracy").is_not_nan())
     )

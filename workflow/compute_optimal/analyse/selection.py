@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from compute_optimal.analyse.accuracy import by_problem
 from compute_optimal.analyse.paper_rule import methods_of_paper
 from compute_optimal.analyse.statistics.estimators import FloatArray
 from compute_optimal.analyse.statistics.intervals import mean_interval, problem_weights
@@ -145,18 +146,20 @@ def select_strategies(
         pl.col("scoring").is_not_null(),
         pl.col("budget").is_in(budgets),
     )
+    places = np.array([index[name] for name in candidates["problem_id"]], dtype=np.int64)
+    buckets[places] = candidates["bucket"].fill_null("unknown").to_numpy()
+    accuracies = candidates["accuracy"].to_numpy()
     values: dict[_Key, FloatArray] = {}
-    for key, part in candidates.group_by(_Key._fields, maintain_order=True):
-        rows = [index[name] for name in part["problem_id"]]
-        buckets[rows] = part["bucket"].fill_null("unknown").to_numpy()
+    grouped = candidates.with_row_index("row").group_by(_Key._fields, maintain_order=True)
+    for *key, rows in grouped.agg("row").iter_rows():
         values[_Key(*key)] = column = np.full(len(index), np.nan)
-        column[rows] = part["accuracy"].to_numpy()
+        column[places[rows]] = accuracies[rows]
     fixed = methods_of_paper(task, n_parameters, is_reasoning=is_reasoning)
     rows_of: dict[str, list[tuple[Any, ...]]] = {name: [] for name in TABLES}
+    chosen_of: dict[str, list[FloatArray]] = {"chosen_outcomes": [], "held_out_outcomes": []}
     for scoring, voting in dict.fromkeys((key.scoring, key.voting) for key in values):
         of_rule = {k: v for k, v in values.items() if (k.scoring, k.voting) == (scoring, voting)}
         known = np.logical_or.reduce([~np.isnan(column) for column in of_rule.values()])
-        names = [problem_ids[row] for row in np.flatnonzero(known)]
         weights = problem_weights(problem_ids, replicates, seed)[:, known]
         nested = problem_weights(problem_ids, REPLICATES, seed)[:, known]
         labels = buckets[known]
@@ -191,26 +194,30 @@ def select_strategies(
                         of_all, choice, weights, confidence
                     )
                 ]
-            rows_of["held_out_outcomes"] += [
-                (prm, *of_budget, name, accuracy)
-                for prm, _, choice in by_prm
-                for name, accuracy in zip(names, choice.cross_fitted.accuracy.tolist(), strict=True)
-                if not np.isnan(accuracy)
-            ]
+            for prm, _, choice in by_prm:
+                rows_of["held_out_outcomes"].append((prm, *of_budget))
+                chosen_of["held_out_outcomes"].append(_of_all(choice.cross_fitted, known))
             for rule in ("in_sample", "cross_fitted"):
                 selection: Selection = getattr(chosen, rule)
                 rows_of["choices"] += [
                     (*of_budget, rule, *row) for row in _shares(selection, labels, run)
                 ]
-                rows_of["chosen_outcomes"] += [
-                    (*of_budget, rule, name, accuracy)
-                    for name, accuracy in zip(names, selection.accuracy.tolist(), strict=True)
-                    if not np.isnan(accuracy)
-                ]
+                rows_of["chosen_outcomes"].append((*of_budget, rule))
+                chosen_of["chosen_outcomes"].append(_of_all(selection, known))
+    problems = pl.DataFrame({"problem_id": problem_ids})
     return {
-        name: pl.DataFrame(rows_of[name], schema=schema, orient="row").fill_nan(None)
+        name: by_problem(rows_of[name], problems, chosen_of[name], schema)
+        if name in chosen_of
+        else pl.DataFrame(rows_of[name], schema=schema, orient="row").fill_nan(None)
         for name, schema in TABLES.items()
     }
+
+
+def _of_all(selection: Selection, known: NDArray[np.bool_]) -> FloatArray:
+    """Accuracy of each problem, NaN of those that are not ``known``."""
+    accuracy = np.full(len(known), np.nan)
+    accuracy[known] = selection.accuracy
+    return accuracy
 
 
 def _cell(
