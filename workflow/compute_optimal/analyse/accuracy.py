@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from compute_optimal.analyse.answer_grid import (
     SCORINGS,
     AnswerGrid,
-    margins_of,
+    in_order_of,
     scored_parts,
+    with_scores,
 )
 from compute_optimal.analyse.statistics.difficulty import bucket_of, bucket_probabilities
 from compute_optimal.analyse.statistics.estimators import (
@@ -210,6 +211,7 @@ def _curves(
     if pool.height:
         yield from _pool_curves(pool, scores, problem_ids, settings, scored)
     searched = answers.filter(pl.col("method").is_not_null())
+    searched = with_scores(searched) if searched.height else searched
     for (prm, method), paths in searched.group_by("prm", "method", maintain_order=True):
         parts = [paths] if method == "dvts" else paths.partition_by("budget")
         for part in parts:
@@ -255,7 +257,7 @@ def _scored_curves(
     by_scoring = {
         (prm, scoring): (ranking, weight)
         for prm, of_prm in scores.items()
-        for scoring, ranking, weight in group.scores(margins_of(pool, of_prm))
+        for scoring, ranking, weight in group.scores(in_order_of(pool, of_prm))
     }
     means, errors = weighted_vote_at_k(
         group.classes,
@@ -334,7 +336,7 @@ def _search_values(
     trees = paths.group_by("problem_id", "subtree").agg(pl.first("n_tokens_tree"))
     of_problem = dict(trees.group_by("problem_id").agg(pl.mean("n_tokens_tree")).iter_rows())
     tokens = np.array([of_problem.get(name, np.nan) for name in problem_ids], dtype=np.float64)
-    scores = [(ranking, weight) for _, ranking, weight in grid.scores(paths["margins"])]
+    scores = [(ranking, weight) for _, ranking, weight in grid.scores(paths)]
     majority, *weighted = vote_of_k_units(
         grid.classes,
         grid.correct,

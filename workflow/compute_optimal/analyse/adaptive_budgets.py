@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from compute_optimal.analyse.answer_grid import AnswerGrid, margins_of
+from compute_optimal.analyse.answer_grid import AnswerGrid, in_order_of
 from compute_optimal.analyse.predicted_difficulty import FOLDS, REPEATS, REPLICATES
 from compute_optimal.analyse.statistics.estimators import FloatArray, plurality_at_k
 from compute_optimal.analyse.statistics.intervals import (
@@ -135,8 +135,7 @@ def _rows(
         return
     splits = Splits.of(nested, FOLDS, REPEATS, settings.seed)
     for prm, of_prm in scores.items():
-        margins = margins_of(pool, of_prm)
-        for scoring, of_pool, _ in grid.scores(margins):
+        for scoring, of_pool, _ in grid.scores(in_order_of(pool, of_prm)):
             # A mean of steps that are all certain has no finite logit.
             ranking = np.clip(of_pool[enough], -1e300, 1e300)
             known = ranking[~np.isnan(ranking)]

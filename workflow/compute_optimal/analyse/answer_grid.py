@@ -56,17 +56,30 @@ class AnswerGrid:
         classes[rows, columns] = labels.to_numpy()
         return cls(correct, classes, n_tokens, rows, columns)
 
-    def scores(self, margins: pl.Series) -> Iterator[tuple[Scoring, FloatArray, FloatArray]]:
+    def scores(self, scored: pl.DataFrame) -> Iterator[tuple[Scoring, FloatArray, FloatArray]]:
         """Each scoring with its ranking scores (logits) and vote weights (0 to 1) [problems, n],
-        NaN where there is none, from a list of step margins for each answer, in their order."""
-        n_steps = margins.list.len().fill_null(0).to_numpy()
-        flat = margins.explode(empty_as_null=False, keep_nulls=False).cast(pl.Float64).to_numpy()
+        NaN where there is none, from the answers ``with_scores``, in their order."""
         for scoring in SCORINGS:
-            trajectories = trajectory_scores(flat, n_steps, scoring)
             ranking, weight = (np.full(self.correct.shape, np.nan) for _ in range(2))
-            ranking[self.rows, self.columns] = trajectories.ranking
-            weight[self.rows, self.columns] = trajectories.vote_weight
+            ranking[self.rows, self.columns] = scored[f"{scoring}_ranking"].to_numpy()
+            weight[self.rows, self.columns] = scored[f"{scoring}_weight"].to_numpy()
             yield scoring, ranking, weight
+
+
+def with_scores(answers: pl.DataFrame) -> pl.DataFrame:
+    """Answers with the ranking score and the vote weight that their step ``margins`` give by each
+    scoring, NaN where there are none; as they are if they have these."""
+    if f"{SCORINGS[0]}_ranking" in answers.columns:
+        return answers
+    margins = answers["margins"]
+    n_steps = margins.list.len().fill_null(0).to_numpy()
+    flat = margins.explode(empty_as_null=False, keep_nulls=False).cast(pl.Float64).to_numpy()
+    columns: dict[str, FloatArray] = {}
+    for scoring in SCORINGS:
+        trajectories = trajectory_scores(flat, n_steps, scoring)
+        columns[f"{scoring}_ranking"] = trajectories.ranking
+        columns[f"{scoring}_weight"] = trajectories.vote_weight
+    return answers.with_columns(**columns)
 
 
 def scores_of_solutions(
@@ -95,19 +108,12 @@ def scored_parts(
         yield part, {prm: rows for prm, rows in scores.items() if scored.get(prm) == size}
 
 
-def margins_of(pool: pl.DataFrame, scores: pl.DataFrame) -> pl.Series:
-    """The step margins of each row of a pool, null where it was not scored.
+def in_order_of(pool: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
+    """The samples of a pool ``with_scores``, in its order; null where one was not scored.
 
     ``pool`` and ``scores``: problem_id, sample_index; the latter with margins.
     """
-    # Most that ask have them in one order (``in_order_of``).
-    if pool.select(_SAMPLE).equals(scores.select(_SAMPLE)):
-        return scores["margins"]
-    return pool.select(_SAMPLE).join(scores, on=_SAMPLE, how="left", maintain_order="left")[
-        "margins"
-    ]
-
-
-def in_order_of(pool: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
-    """The scores of a pool's samples in the order of the pool; arguments as for ``margins_of``."""
-    return pool.select(_SAMPLE).join(scores, on=_SAMPLE, maintain_order="left")
+    # Most that ask have them in this order.
+    if not pool.select(_SAMPLE).equals(scores.select(_SAMPLE)):
+        scores = pool.select(_SAMPLE).join(scores, on=_SAMPLE, how="left", maintain_order="left")
+    return with_scores(scores)

@@ -70,7 +70,7 @@ def analysed(
     ``scores``: PRM -> (problem_id, sample_index, margins) of the evaluation pool.
     """
     settings, task = request.settings, request.task
-    # Several analyses ask for the scores by sample.
+    # Several analyses ask for the scores by sample: they are worked out once.
     pool = answers.filter(pool="evaluation")
     scores = {prm: in_order_of(pool, of_prm) for prm, of_prm in scores.items()}
     ids = problems["problem_id"].to_list()

@@ -27,7 +27,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from compute_optimal.analyse.answer_grid import SCORINGS, AnswerGrid, margins_of
+from compute_optimal.analyse.answer_grid import SCORINGS, AnswerGrid, in_order_of
 from compute_optimal.analyse.selection import METHODS
 from compute_optimal.analyse.statistics.choosing_anew import (
     choice_deviations,
@@ -237,8 +237,7 @@ class _Pool:
         self.rankings: dict[tuple[str, str], FloatArray] = {}
 
     def score(self, prm: str, scores: pl.DataFrame) -> None:
-        margins = margins_of(self.pool, scores)
-        for scoring, ranking, weight in self.grid.scores(margins):
+        for scoring, ranking, weight in self.grid.scores(in_order_of(self.pool, scores)):
             self.rankings[prm, scoring], self.weights[prm, scoring] = ranking, weight
 
     def features(self, prm: str | None) -> FloatArray:

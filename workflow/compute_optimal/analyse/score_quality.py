@@ -17,7 +17,7 @@ import polars as pl
 from compute_optimal.analyse.accuracy import RUN_TO_RUN
 from compute_optimal.analyse.answer_grid import (
     AnswerGrid,
-    margins_of,
+    in_order_of,
     scored_parts,
 )
 from compute_optimal.analyse.statistics.estimators import (
@@ -149,10 +149,10 @@ def _examined(
     powers = {2**i for i in range(size.bit_length())} | {*settings.budgets}
     budgets = np.array(sorted(k for k in powers if k <= size))
     study_budgets = _study_budgets(grid, settings)
-    margins = margins_of(pool, scores)
+    samples = in_order_of(pool, scores)
     steps = np.full(grid.correct.shape, np.nan)
-    steps[grid.rows, grid.columns] = margins.list.len().fill_null(0).to_numpy()
-    for scoring, ranking, score in grid.scores(margins):
+    steps[grid.rows, grid.columns] = samples["margins"].list.len().fill_null(0).to_numpy()
+    for scoring, ranking, score in grid.scores(samples):
         measured = {"score": score, "tokens": grid.n_tokens, "steps": steps}
         for row in _picks(measured, ranking, grid, budgets, weights, settings):
             yield "picks", (scoring, *row)
