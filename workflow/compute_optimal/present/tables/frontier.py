@@ -82,8 +82,8 @@ def _table(rows: Sequence[Row], title: str, *, by_prm: bool) -> Table:
         body.append([f"{model}{MARK}", "not printed", method, prm, "not printed", *accuracies])
     notes = [
         "In brackets: intervals over problems. Compute-optimal TTS: for each difficulty the "
-        "method that does best, at the largest budget; chosen on the problems it is scored on, as "
-        "in the paper, or cross-fitted, on other problems. "
+        "method that does best, at the largest budget; chosen on the problems it is scored on (the "
+        "paper's Equation 3), or cross-fitted, on other problems. "
         + (
             "The PRM is that of the line."
             if by_prm
