@@ -223,7 +223,7 @@ def check_tree(row: dict[str, Any], search: cells.Cell, width: int) -> None:
 def unit_costs(of: Study, folder: Path) -> dict[tuple[Any, ...], tuple[Any, ...]]:
     """What each method costs, by the study's own tables."""
     file = folder / "ledger.parquet"
-    database._ledger(of, Stock(Storage.of(of))).write_parquet(file)
+    database._spent(of, Stock(Storage.of(of)))["ledger"].write_parquet(file)
     with duckdb.connect() as connection:
         database.fill(connection, {"ledger": [str(file)]}, folder)
         rows = connection.execute("FROM unit_costs").fetchall()
@@ -232,7 +232,8 @@ def unit_costs(of: Study, folder: Path) -> dict[tuple[Any, ...], tuple[Any, ...]
 
 def check_costs(of: Study) -> None:
     """Costs are those of the units that count, each once, whichever study asks."""
-    store, ledger = Storage.of(of).store, database._ledger(of, Stock(Storage.of(of)))
+    store, spent_of = Storage.of(of).store, database._spent(of, Stock(Storage.of(of)))
+    ledger, by_problem = spent_of["ledger"], spent_of["problem_costs"]
     for cell in cells.Grid(of):
         spent = units.costs(store, cell.spec)
         assert spent.height == units.stored(store, cell.spec).height
@@ -242,8 +243,10 @@ def check_costs(of: Study) -> None:
         for name in ("generated_tokens", "prm_tokens_computed", "sample_requests"):
             assert mine[name].sum() == spent[name].sum()
         assert not spent.select(*ORIGIN, "seconds").null_count().sum_horizontal().item()
+    for name in ("n_units", "generated_tokens", "prm_tokens_computed", "sample_requests"):
+        assert by_problem[name].sum() == ledger[name].sum()
     # All that is reckoned of costs is reckoned from these rows.
     for other in (of.model_copy(update={"budgets": (4,)}), of.model_copy(update={"problems": 1})):
-        rows = database._ledger(other, Stock(Storage.of(other))).rows()
+        rows = database._spent(other, Stock(Storage.of(other)))["ledger"].rows()
         assert rows
         assert set(rows) <= set(ledger.rows())

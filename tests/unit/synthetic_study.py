@@ -428,6 +428,20 @@ class SyntheticStudy:
                 }
                 for run, engine in enumerate(("vllm 1", "vllm 2", "vllm 1"))
             ]
+            self._rows["problem_costs"] += [
+                {
+                    "task": task,
+                    "policy": policy,
+                    "prm": prm,
+                    "method": method,
+                    "budget": budget,
+                    "unit_budget": unit,
+                    "problem_hash": f"{i:016x}",
+                    "n_units": 3,
+                    **{name: 3 * count / n_problems for name, count in counts.items()},
+                }
+                for i in range(n_problems)
+            ]
 
     def _ks(self, method: str) -> list[int]:
         if method == "cot":

@@ -378,7 +378,7 @@ def test_unrecorded_prm_tokens_are_not_taken_for_none(tmp_path: Path) -> None:
         tmp_path / "s.duckdb"
     )
     with duckdb.connect(str(path)) as connection:
-        connection.execute("UPDATE unit_costs SET prm_tokens_computed = NULL")
+        connection.execute("UPDATE bucket_costs SET prm_tokens_computed = NULL")
     figure = draw("accuracy_against_flops", path).sheet
     assert any("no record of the tokens" in text.get_text() for text in figure.texts)
     labels = {line.get_label() for line in panel(figure, POLICIES[0][0]).get_lines()}

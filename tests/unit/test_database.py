@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import polars as pl
 import pytest
 from default_study import ROOT
@@ -95,6 +96,68 @@ def test_a_cell_that_shared_its_tokens_is_not_faster_than_it_would_be_on_its_own
     for one in cells:
         key = "dvts", one["prm"], None
         assert unit_costs([one])[key] == costs[key]
+
+
+def test_what_difficulty_costs_is_what_its_problems_cost() -> None:
+    """Whatever other problems take; together the buckets make up the cell."""
+    cells = [
+        # of an easy and of a hard problem: generated, PRM computed, PRM cached, seconds of engines
+        {"method": "majority", "of": ((100, 0, 0, 1.0), (300, 0, 0, 3.0))},
+        {"method": "best_of_n", "prm": "r", "of": ((0, 50, 5, 2.0), (0, 150, 45, 8.0))},
+        {"method": "dvts", "prm": "r", "of": ((200, 80, 8, 4.0), (400, 320, 32, 8.0)),
+         "shared": 300, "prm_shared": 200},
+    ]  # fmt: skip
+    names = ("generated_tokens", "prm_tokens_computed", "prm_tokens_cached", "seconds")
+    zeros = dict.fromkeys((*COUNTS, *SECONDS), 0)
+    ledger, by_problem = [], []
+    for cell in cells:
+        key = {"task": "t", "policy": "p", "prm": cell.get("prm"), "method": cell["method"]}
+        key |= {"unit_budget": 4 if cell["method"] == "dvts" else 1}
+        totals = dict(zip(names, map(sum, zip(*cell["of"], strict=True)), strict=True))
+        shared = {"shared_tokens": cell.get("shared", 0)}
+        shared |= {"prm_tokens_shared": cell.get("prm_shared", 0)}
+        engines = {"policy_seconds": totals["seconds"] / 2, "prm_seconds": totals["seconds"] / 4}
+        ledger.append({**zeros, **key, **totals, **shared, **engines, "n_units": 4})
+        by_problem += [
+            {
+                **zeros,
+                **key,
+                **dict(zip(names, of, strict=True)),
+                "problem_hash": name,
+                "n_units": 2,
+            }
+            for name, of in zip("eh", cell["of"], strict=True)
+        ]
+    facts = [{"task": "t", "problem_id": f"id {name}", "problem_hash": name} for name in "eh"]
+    rated = [
+        {"task": "t", "policy": "p", "problem_id": f"id {name}", "pool": "x", "bucket_pool": "x",
+         "bucket": bucket}
+        for name, bucket in (("e", "easy"), ("h", "hard"))
+    ]  # fmt: skip
+    points = [
+        {"task": "t", "policy": "p", "prm": cell.get("prm"), "method": cell["method"],
+         "bucket": bucket, "budget": 8}
+        for cell in cells
+        for bucket in ("all", "easy", "hard")
+    ]  # fmt: skip
+    filled = {"ledger": ledger, "problem_costs": by_problem, "problems": facts, "rated": rated}
+    filled["curve_points"] = points
+    with duckdb.connect() as database:
+        fill_frames(
+            database, {name: pl.DataFrame(rows, TABLES[name]) for name, rows in filled.items()}
+        )
+        rows = database.execute(
+            "SELECT method, bucket, prm_tokens, seconds FROM curves ORDER BY ALL"
+        ).fetchall()
+    costs = {(method, bucket): tuple(rest) for method, bucket, *rest in rows}
+    # A budget of 8 is four times the two samples of a problem, and two subtrees of DVTS make it up.
+    assert costs["best_of_n", "easy"] == pytest.approx((4 * 55, 4 * (1.0 + 2.0)))
+    assert costs["best_of_n", "hard"] == pytest.approx((4 * 195, 4 * (3.0 + 8.0)))
+    assert costs["dvts", "easy"][0] == pytest.approx(88)
+    assert costs["dvts", "hard"][0] == pytest.approx(352)
+    for method in ("best_of_n", "dvts"):
+        of_all, *of_buckets = (costs[method, bucket] for bucket in ("all", "easy", "hard"))
+        assert np.mean(of_buckets, axis=0) == pytest.approx(of_all)
 
 
 def test_costs_of_a_cell_add_up_over_runs() -> None:

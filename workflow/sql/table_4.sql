@@ -27,7 +27,7 @@ spent AS (
         if(shares.method = 'cot', 'cot', 'compute_optimal') AS series,
         shares.budget,
         round(sum(shares.n_problems), 9) AS n_problems,
-        -- Tokens of a bucket are known for the buckets of difficulty; elsewhere those of all problems.
+        -- Costs of a bucket are known for the buckets of difficulty; elsewhere those of all problems.
         if(
             count(curves.tokens) = count(*), sum(shares.n_problems * curves.tokens), NULL
         ) AS generated_tokens,
@@ -36,12 +36,12 @@ spent AS (
             sum(shares.n_problems * curves.prm_tokens * prms.n_parameters),
             NULL
         ) AS prm_parameter_tokens,
-        if(count(unit_costs.generated_tokens) = count(*), sum(
+        if(count(bucket_costs.generated_tokens) = count(*), sum(
             shares.n_problems * shares.budget
-            * (unit_costs.generated_tokens + unit_costs.prompt_tokens_computed)
+            * (bucket_costs.generated_tokens + bucket_costs.prompt_tokens_computed)
         ), NULL) AS policy_tokens_computed,
-        if(count(unit_costs.generated_tokens * prms.n_parameters) = count(*), sum(
-            shares.n_problems * shares.budget * unit_costs.prm_tokens_computed * prms.n_parameters
+        if(count(bucket_costs.generated_tokens * prms.n_parameters) = count(*), sum(
+            shares.n_problems * shares.budget * bucket_costs.prm_tokens_computed * prms.n_parameters
         ), NULL) AS prm_parameter_tokens_computed
     FROM shares
     LEFT JOIN prms ON prms.prm = shares.prm
@@ -56,13 +56,14 @@ spent AS (
             AND (
                 curves.method = 'cot' OR (curves.scoring = $scoring AND curves.voting = $voting)
             )
-    LEFT JOIN unit_costs
+    LEFT JOIN bucket_costs
         ON
-            unit_costs.task = $task
-            AND unit_costs.policy = shares.policy
-            AND unit_costs.prm IS NOT DISTINCT FROM shares.prm
-            AND unit_costs.method = shares.method
-            AND coalesce(unit_costs.budget, shares.budget) = shares.budget
+            bucket_costs.task = $task
+            AND bucket_costs.bucket = if(shares.bucket = 'unknown', 'all', shares.bucket)
+            AND bucket_costs.policy = shares.policy
+            AND bucket_costs.prm IS NOT DISTINCT FROM shares.prm
+            AND bucket_costs.method = shares.method
+            AND coalesce(bucket_costs.budget, shares.budget) = shares.budget
     GROUP BY ALL
 )
 SELECT

@@ -98,6 +98,18 @@ LEDGER = Columns(
 """Over all stored units that count, whether this study uses them or not, so that studies agree on
 what a cell cost."""
 
+PROBLEM_COSTS = Columns(
+    "What the units of a cell cost on each problem, whichever run made them",
+    {
+        **common("task", "policy", "prm", "method"),
+        "budget": _CELL["budget"],
+        "unit_budget": _CELL["unit_budget"],
+        **common("problem_hash"),
+        **common("n_units", *SECONDS, *COUNTS),
+    },
+)
+"""The sums of ``LEDGER`` by problem in place of by run: what difficulty costs."""
+
 _ENTRIES: dict[str, Columns] = {
     "policies": Columns(
         "Policies of the study and of what it adopts",
@@ -215,6 +227,7 @@ TABLES: dict[str, Columns] = {
     **STEP_FILES,
     "cells": COVERAGE,
     "ledger": LEDGER,
+    "problem_costs": PROBLEM_COSTS,
     **_ENTRIES,
     **ADOPTED,
     **REWARD_MODEL_TABLES,
@@ -232,6 +245,7 @@ DERIVED = {
     "database/search_paths.sql": "answers",
     "database/pass_at_1.sql": "rated",
     "database/difficulty.sql": "rated",
+    "database/bucket_costs.sql": "unit_costs",
     "database/curves.sql": "curve_points",
     "database/main_curves.sql": "curves",
     "database/cell_costs.sql": "ledger",
@@ -278,8 +292,8 @@ def build(
     paths = {name: _files_of(name, files) for name in (*FILES, *STEP_FILES)}
     adopted, stock = _adopted(study, storage), Stock(storage)
     frames: dict[str, pl.DataFrame] = {
-        "ledger": _ledger(study, stock),
-        # After the ledger, which has read all of it.
+        **_spent(study, stock),
+        # After these, which have read all of it.
         "cells": coverage(study, storage, stock=stock),
         **_entries(study),
         **adopted,
@@ -517,9 +531,14 @@ def _gains(
     )
 
 
-def _ledger(study: Study, stock: Stock) -> pl.DataFrame:
-    """Rows of ``LEDGER``: one a cell and run, in the order of the study."""
-    frames = [pl.DataFrame(schema=LEDGER)]
+def _spent(study: Study, stock: Stock) -> dict[str, pl.DataFrame]:
+    """Rows of ``LEDGER``, one a cell and run, and of ``PROBLEM_COSTS``, one a cell and problem, in
+    the order of the study."""
+    tables: dict[str, tuple[Columns, list[str]]] = {
+        "ledger": (LEDGER, ["run", *ORIGIN]),
+        "problem_costs": (PROBLEM_COSTS, ["problem_hash"]),
+    }
+    frames = {name: [pl.DataFrame(schema=columns)] for name, (columns, _) in tables.items()}
     for cell in cells.Grid(study):
         costs = stock.costs(cell)
         if costs.is_empty():
@@ -534,11 +553,14 @@ def _ledger(study: Study, stock: Stock) -> pl.DataFrame:
             "budget": places.budget_of(cell.spec),
             "unit_budget": places.unit_budget(cell.spec),
         }
-        of_runs = costs.group_by("run", *ORIGIN, maintain_order=True).agg(
-            pl.len().alias("n_units"), pl.col(*SECONDS, *COUNTS).sum()
-        )
         of_cell = [pl.lit(named[name], dtype=LEDGER[name]).alias(name) for name in _CELL]
-        frames.append(
-            of_runs.with_columns(of_cell).select(pl.col(x).cast(kind) for x, kind in LEDGER.items())
-        )
-    return pl.concat(frames)
+        for name, (columns, key) in tables.items():
+            summed = costs.group_by(key, maintain_order=True).agg(
+                pl.len().alias("n_units"), pl.col(*SECONDS, *COUNTS).sum()
+            )
+            frames[name].append(
+                summed.with_columns(of_cell).select(
+                    pl.col(x).cast(kind) for x, kind in columns.items()
+                )
+            )
+    return {name: pl.concat(of_table) for name, of_table in frames.items()}

@@ -4,8 +4,8 @@ SELECT
     c.budget * r.prm_tokens_computed AS prm_tokens,
     c.budget * r.seconds AS seconds
 FROM curve_points c
-LEFT JOIN unit_costs r
-    ON r.task = c.task AND r.policy = c.policy AND r.prm IS NOT DISTINCT FROM c.prm
+LEFT JOIN bucket_costs r
+    ON r.task = c.task AND r.policy = c.policy AND r.bucket = c.bucket AND r.prm IS NOT DISTINCT FROM c.prm
     AND r.method = c.method AND coalesce(r.budget, c.budget) = c.budget;
 
 COMMENT ON VIEW curves IS 'Accuracy of each strategy by budget, with what it costs on its own';

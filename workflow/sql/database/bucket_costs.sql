@@ -1,0 +1,91 @@
+-- The costs of unit_costs by difficulty: of all problems, and of those of each bucket on their own. Hard
+-- problems take more tokens, so what a method costs on all says little of them.
+--
+-- Tokens are those of the bucket's problems. Seconds that were shared are given back at the rates of the whole
+-- cell, so that those of the buckets add up to the cell's.
+CREATE TABLE bucket_costs AS
+WITH of_cell AS (
+    SELECT
+        task, policy, prm, method, budget,
+        sum(generated_tokens) AS generated,
+        sum(generated_tokens - shared_tokens) AS generated_alone,
+        sum(prm_tokens_computed) AS prm_read,
+        sum(prm_tokens_computed - prm_tokens_shared) AS prm_read_alone,
+        sum(seconds) AS seconds,
+        sum(policy_seconds) AS policy_seconds,
+        sum(prm_seconds) AS prm_seconds
+    FROM ledger
+    GROUP BY task, policy, prm, method, budget
+),
+of_bucket AS (
+    SELECT
+        spent.task, spent.policy, spent.prm, spent.method, spent.budget, difficulty.bucket,
+        sum(spent.n_units * spent.unit_budget) AS n,
+        sum(spent.generated_tokens) AS generated_tokens,
+        sum(spent.prompt_tokens_computed) AS prompt_tokens_computed,
+        sum(spent.prm_tokens_computed) AS prm_tokens_computed,
+        sum(spent.prm_tokens_cached) AS prm_tokens_cached,
+        sum(spent.seconds) AS seconds
+    FROM problem_costs AS spent
+    INNER JOIN problems USING (task, problem_hash)
+    INNER JOIN difficulty USING (task, policy, problem_id)
+    GROUP BY spent.task, spent.policy, spent.prm, spent.method, spent.budget, difficulty.bucket
+),
+alone AS (
+    SELECT
+        b.* REPLACE (CASE
+            WHEN c.generated = c.generated_alone AND c.prm_read = c.prm_read_alone THEN b.seconds
+            WHEN c.generated_alone > 0 AND c.prm_read_alone > 0
+            THEN c.policy_seconds * b.generated_tokens / c.generated_alone
+                + c.prm_seconds * b.prm_tokens_computed / c.prm_read_alone
+                + (c.seconds - c.policy_seconds - c.prm_seconds)
+                * (b.generated_tokens + b.prm_tokens_computed) / (c.generated_alone + c.prm_read_alone)
+            ELSE c.seconds * (b.generated_tokens + b.prm_tokens_computed)
+                / nullif(c.generated_alone + c.prm_read_alone, 0)
+        END AS seconds)
+    FROM of_bucket AS b
+    INNER JOIN of_cell AS c
+        ON c.task = b.task AND c.policy = b.policy AND c.prm IS NOT DISTINCT FROM b.prm
+        AND c.method = b.method AND c.budget IS NOT DISTINCT FROM b.budget
+),
+spent AS (
+    SELECT
+        task, policy, prm, method, budget, bucket,
+        seconds / n AS seconds,
+        generated_tokens / n AS generated_tokens,
+        prompt_tokens_computed / n AS prompt_tokens_computed,
+        prm_tokens_computed / n AS prm_tokens_computed,
+        prm_tokens_cached / n AS prm_tokens_cached
+    FROM alone
+)
+SELECT
+    task, policy, prm, method, budget, 'all' AS bucket, seconds, generated_tokens,
+    prompt_tokens_computed, prm_tokens_computed, prm_tokens_cached
+FROM unit_costs
+UNION ALL
+-- Best-of-N pays for its samples too.
+SELECT
+    s.task, s.policy, s.prm, s.method, s.budget, s.bucket,
+    s.seconds + if(s.method = 'best_of_n', p.seconds, 0),
+    s.generated_tokens + if(s.method = 'best_of_n', p.generated_tokens, 0),
+    s.prompt_tokens_computed + if(s.method = 'best_of_n', p.prompt_tokens_computed, 0),
+    s.prm_tokens_computed,
+    s.prm_tokens_cached
+FROM spent AS s
+LEFT JOIN spent AS p
+    ON p.task = s.task AND p.policy = s.policy AND p.bucket = s.bucket AND p.method = 'majority';
+
+COMMENT ON TABLE bucket_costs IS
+'What a method costs on its own by difficulty, per problem and unit of budget: means over all stored units';
+COMMENT ON COLUMN bucket_costs.bucket IS 'Difficulty of the problems: all, easy, medium, hard or unknown';
+COMMENT ON COLUMN bucket_costs.budget IS 'Budget N that the cost is of; null where it holds for all';
+COMMENT ON COLUMN bucket_costs.seconds IS
+'Wall time of the engines without loading, in seconds per problem and unit of budget';
+COMMENT ON COLUMN bucket_costs.generated_tokens IS
+'Tokens that the policy generates, per problem and unit of budget';
+COMMENT ON COLUMN bucket_costs.prompt_tokens_computed IS
+'Tokens of prompts that the policy computes, per problem and unit of budget';
+COMMENT ON COLUMN bucket_costs.prm_tokens_computed IS
+'Tokens that the PRM computes, per problem and unit of budget';
+COMMENT ON COLUMN bucket_costs.prm_tokens_cached IS
+'Tokens that the PRM has in its cache, per problem and unit of budget';
