@@ -101,13 +101,13 @@ def test_a_cell_that_shared_its_tokens_is_not_faster_than_it_would_be_on_its_own
 def test_what_difficulty_costs_is_what_its_problems_cost() -> None:
     """Whatever other problems take; together the buckets make up the cell."""
     cells = [
-        # of an easy and of a hard problem: generated, PRM computed, PRM cached, seconds of engines
-        {"method": "majority", "of": ((100, 0, 0, 1.0), (300, 0, 0, 3.0))},
-        {"method": "best_of_n", "prm": "r", "of": ((0, 50, 5, 2.0), (0, 150, 45, 8.0))},
-        {"method": "dvts", "prm": "r", "of": ((200, 80, 8, 4.0), (400, 320, 32, 8.0)),
+        # of an easy and of a hard problem: generated, PRM computed, seconds of engines
+        {"method": "majority", "of": ((100, 0, 1.0), (300, 0, 3.0))},
+        {"method": "best_of_n", "prm": "r", "of": ((0, 50, 2.0), (0, 150, 8.0))},
+        {"method": "dvts", "prm": "r", "of": ((200, 80, 4.0), (400, 320, 8.0)),
          "shared": 300, "prm_shared": 200},
     ]  # fmt: skip
-    names = ("generated_tokens", "prm_tokens_computed", "prm_tokens_cached", "seconds")
+    names = ("generated_tokens", "prm_tokens_computed", "seconds")
     zeros = dict.fromkeys((*COUNTS, *SECONDS), 0)
     ledger, by_problem = [], []
     for cell in cells:
@@ -151,10 +151,10 @@ def test_what_difficulty_costs_is_what_its_problems_cost() -> None:
         ).fetchall()
     costs = {(method, bucket): tuple(rest) for method, bucket, *rest in rows}
     # A budget of 8 is four times the two samples of a problem, and two subtrees of DVTS make it up.
-    assert costs["best_of_n", "easy"] == pytest.approx((4 * 55, 4 * (1.0 + 2.0)))
-    assert costs["best_of_n", "hard"] == pytest.approx((4 * 195, 4 * (3.0 + 8.0)))
-    assert costs["dvts", "easy"][0] == pytest.approx(88)
-    assert costs["dvts", "hard"][0] == pytest.approx(352)
+    assert costs["best_of_n", "easy"] == pytest.approx((4 * 50, 4 * (1.0 + 2.0)))
+    assert costs["best_of_n", "hard"] == pytest.approx((4 * 150, 4 * (3.0 + 8.0)))
+    assert costs["dvts", "easy"][0] == pytest.approx(80)
+    assert costs["dvts", "hard"][0] == pytest.approx(320)
     for method in ("best_of_n", "dvts"):
         of_all, *of_buckets = (costs[method, bucket] for bucket in ("all", "easy", "hard"))
         assert np.mean(of_buckets, axis=0) == pytest.approx(of_all)

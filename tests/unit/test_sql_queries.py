@@ -508,7 +508,9 @@ def test_compute_of_table_4_is_that_of_the_chosen_methods(database: Path) -> Non
             # The PRM reads what is generated.
             sizes = {prm["title"]: prm["n_parameters"] for prm in prms}
             of_prm = row["generated_tokens"] * sizes[row["prm_title"]]
-            assert row["prm_parameter_tokens"] == pytest.approx(of_prm)
+            # Nobody knows which problems are hard for a policy without samples for difficulty.
+            expected = None if row["policy"] == "qwen2.5-72b" else pytest.approx(of_prm)
+            assert row["prm_parameter_tokens"] == expected
 
 
 def test_printed_values_find_their_policies_and_tasks(database: Path) -> None:

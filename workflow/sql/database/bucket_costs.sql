@@ -24,7 +24,6 @@ of_bucket AS (
         sum(spent.generated_tokens) AS generated_tokens,
         sum(spent.prompt_tokens_computed) AS prompt_tokens_computed,
         sum(spent.prm_tokens_computed) AS prm_tokens_computed,
-        sum(spent.prm_tokens_cached) AS prm_tokens_cached,
         sum(spent.seconds) AS seconds
     FROM problem_costs AS spent
     INNER JOIN problems USING (task, problem_hash)
@@ -54,13 +53,12 @@ spent AS (
         seconds / n AS seconds,
         generated_tokens / n AS generated_tokens,
         prompt_tokens_computed / n AS prompt_tokens_computed,
-        prm_tokens_computed / n AS prm_tokens_computed,
-        prm_tokens_cached / n AS prm_tokens_cached
+        prm_tokens_computed / n AS prm_tokens_computed
     FROM alone
 )
 SELECT
     task, policy, prm, method, budget, 'all' AS bucket, seconds, generated_tokens,
-    prompt_tokens_computed, prm_tokens_computed, prm_tokens_cached
+    prompt_tokens_computed, prm_tokens_computed
 FROM unit_costs
 UNION ALL
 -- Best-of-N pays for its samples too.
@@ -69,8 +67,7 @@ SELECT
     s.seconds + if(s.method = 'best_of_n', p.seconds, 0),
     s.generated_tokens + if(s.method = 'best_of_n', p.generated_tokens, 0),
     s.prompt_tokens_computed + if(s.method = 'best_of_n', p.prompt_tokens_computed, 0),
-    s.prm_tokens_computed,
-    s.prm_tokens_cached
+    s.prm_tokens_computed
 FROM spent AS s
 LEFT JOIN spent AS p
     ON p.task = s.task AND p.policy = s.policy AND p.bucket = s.bucket AND p.method = 'majority';
@@ -87,5 +84,3 @@ COMMENT ON COLUMN bucket_costs.prompt_tokens_computed IS
 'Tokens of prompts that the policy computes, per problem and unit of budget';
 COMMENT ON COLUMN bucket_costs.prm_tokens_computed IS
 'Tokens that the PRM computes, per problem and unit of budget';
-COMMENT ON COLUMN bucket_costs.prm_tokens_cached IS
-'Tokens that the PRM has in its cache, per problem and unit of budget';
