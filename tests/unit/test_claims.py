@@ -589,6 +589,37 @@ def test_the_papers_models_are_judged_by_what_the_paper_says_and_ran(tmp_path: P
         assert case.value == pytest.approx(voted[task])
 
 
+def test_a_number_that_is_measured_again_on_the_same_problems_can_be_found_equal(
+    tmp_path: Path,
+) -> None:
+    """The problems are the paper's own: what resampling them shows is no difference of two runs.
+    On a part of them it is."""
+    study = SyntheticStudy(
+        tasks=(("math500", "MATH-500", 500),), policies=POLICIES[:1], prms=PRMS[:1], budgets=(4,)
+    )
+    path = with_the_papers_numbers(study.write(tmp_path / "study.duckdb"))
+    asked = [c for c in CLAIMS if c.name == "paper_cot"]
+    verdicts = []
+    for right, n in ((135, 500), (160, 500), (70, 250)):
+        with duckdb.connect(str(path)) as connection:
+            connection.execute(
+                "UPDATE outcomes SET accuracy = (place <= ?)::INTEGER FROM (SELECT problem_id AS name,"
+                " row_number() OVER (ORDER BY problem_id) AS place FROM outcomes"
+                " WHERE method = 'cot') WHERE name = problem_id AND method = 'cot'",
+                [right],
+            )
+            connection.execute(
+                "DELETE FROM outcomes WHERE method = 'cot' AND problem_id NOT IN (SELECT problem_id"
+                " FROM outcomes WHERE method = 'cot' ORDER BY problem_id LIMIT ?)",
+                [n],
+            )
+        (outcome,) = judge_claims(asked, path)
+        (case,) = outcome.cases
+        assert (case.value, case.reference) == pytest.approx((100 * right / n, 26.0))
+        verdicts.append(outcome.reason.partition(":")[0])
+    assert verdicts == ["the interval is on its side", "contradicted", "undecided"]
+
+
 def test_a_study_that_ran_nothing_tests_nothing(tmp_path: Path) -> None:
     study = SyntheticStudy(policies=POLICIES[:1], prms=PRMS[:1], missing=[(None, None, None)])
     path = study.write(tmp_path / "s.duckdb")
