@@ -603,8 +603,8 @@ def test_a_number_that_is_measured_again_on_the_same_problems_can_be_found_equal
     for right, n in ((135, 500), (160, 500), (70, 250)):
         with duckdb.connect(str(path)) as connection:
             connection.execute(
-                "UPDATE outcomes SET accuracy = (place <= ?)::INTEGER FROM (SELECT problem_id AS name,"
-                " row_number() OVER (ORDER BY problem_id) AS place FROM outcomes"
+                "UPDATE outcomes SET accuracy = (place <= ?)::INTEGER FROM (SELECT problem_id AS"
+                " name, row_number() OVER (ORDER BY problem_id) AS place FROM outcomes"
                 " WHERE method = 'cot') WHERE name = problem_id AND method = 'cot'",
                 [right],
             )
