@@ -8,12 +8,14 @@ import polars as pl
 import pytest
 
 from compute_optimal.judge.answers import ANSWERS, answers_of_adopted, grade_answers
+from compute_optimal.judge.grading import grade
 from compute_optimal.judge.grading.official import (
     grade_official,
     official_equal,
     official_extract,
     official_form,
 )
+from compute_optimal.judge.grading.plain import grade_plainly
 from compute_optimal.store import places
 from compute_optimal.store.storage import Storage
 from compute_optimal.study import cells
@@ -181,3 +183,18 @@ def test_agrees_with_the_verdicts_that_the_official_code_stored() -> None:
     correct = {(p, a): c for p, a, _, c, _ in graded.iter_rows()}
     n_agreed = sum(correct[question, stored] == right for question, _, stored, right in rows)
     assert n_agreed >= 0.99 * len(rows)
+
+
+def test_digits_without_end_are_compared_by_every_grader() -> None:
+    """A model in a loop writes more digits than Python makes a number of."""
+    many = "7" * 5000
+    golds = {"few": "7", "many": f"0{many}"}
+    answers = [("few", many), ("few", "07"), ("many", many), ("many", "7"), ("many", f"-{many}")]
+    table = pl.DataFrame(answers, schema=["problem_id", "answer"], orient="row")
+    for name, graded in (
+        ("plain", grade_plainly(golds, table)),
+        ("official", grade_official(golds, table)),
+        ("own", grade(golds, table.with_columns(count=1))),
+    ):
+        right = set(graded.filter("correct").select("problem_id", "answer").rows())
+        assert right == {("few", "07"), ("many", many)}, name

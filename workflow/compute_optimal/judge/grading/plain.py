@@ -6,7 +6,12 @@ import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from compute_optimal.judge.grading.equivalence import LONGEST_ANSWER, is_integer, math_verify
+from compute_optimal.judge.grading.equivalence import (
+    LONGEST_ANSWER,
+    canonical,
+    is_integer,
+    math_verify,
+)
 from compute_optimal.judge.grading.workers import WorkerPool
 
 if TYPE_CHECKING:
@@ -47,7 +52,8 @@ def grade_plainly(
         if answer is not None:
             gold = gold_by_problem[problem]
             if is_integer(gold) and is_integer(answer):
-                decided[gold, answer] = int(gold) == int(answer)
+                # Not int(), which refuses the digits that a model in a loop writes.
+                decided[gold, answer] = canonical(gold) == canonical(answer)
             else:
                 decided[gold, answer] = False if len(answer) > LONGEST_ANSWER else None
     open_pairs = sorted(pair for pair, verdict in decided.items() if verdict is None)
