@@ -416,3 +416,19 @@ def test_the_commands_and_a_run_restore_a_study(
     assert missing_cells(coverage(study)) is None
     assert cli.main([*command, published]) == 0
     assert " 0 parts fetched" in capsys.readouterr().out
+
+
+def test_collections_that_no_store_holds_are_named_before_anything_runs(tmp_path: Path) -> None:
+    """No model can make them: a study that may generate does not start either."""
+    from compute_optimal.study.config import load_study
+    from compute_optimal.study.plan import StudyPlan
+
+    names = ["mert-cemri-llama-3.2-1b", "rewardmath"]
+    held, content = {}, {"name": "t", "adopted": names, "generate": "missing"}
+    for shipped in ("data/store", "none"):
+        stores = {"writable": str(tmp_path / "mine"), "shipped": shipped}
+        (tmp_path / "study.yaml").write_text(json.dumps(content | {"store": stores}))
+        held[shipped] = load_study(tmp_path / "study.yaml")
+    StudyPlan(held["data/store"]).announce()
+    with pytest.raises(StudyError, match=f"{', '.join(names)}[\\s\\S]*make adopt"):
+        StudyPlan(held["none"]).announce()

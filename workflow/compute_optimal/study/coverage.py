@@ -9,8 +9,10 @@ import polars as pl
 from compute_optimal.errors import StudyError
 from compute_optimal.store import units
 from compute_optimal.store.columns import COUNT, REAL, TEXT, Column, Columns, common
+from compute_optimal.store.partitions import Store
+from compute_optimal.store.places import partition
 from compute_optimal.store.storage import Storage
-from compute_optimal.study.cells import Cell, Grid
+from compute_optimal.study.cells import ADOPTED_TABLES, Cell, Collection, Grid
 from compute_optimal.study.config import Study
 from compute_optimal.study.spec import digest
 
@@ -151,4 +153,24 @@ def missing_cells(covered: pl.DataFrame) -> StudyError | None:
         cure="set `generate: missing` and use an environment with an engine "
         "(make run CONFIG=...), or fetch a store that has them; make plan says what they cost "
         "together",
+    )
+
+
+def missing_collections(collections: Iterable[Collection], store: Store) -> StudyError | None:
+    """The error that names adopted ``collections`` of which ``store`` holds nothing, or None.
+
+    No model can make them, so whether a study may generate does not matter.
+    """
+    missing = [
+        collection.name
+        for collection in collections
+        if not any(partition(store, collection.spec).parts(table) for table in ADOPTED_TABLES)
+    ]
+    if not missing:
+        return None
+    return StudyError(
+        f"adopted collections are not in the store: {', '.join(missing)}",
+        where="adopted",
+        cure="take them in first: make adopt CONFIG=... (MIRROR=folder without a network), or "
+        "fetch a store that has them",
     )

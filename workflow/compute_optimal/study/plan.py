@@ -42,7 +42,7 @@ from compute_optimal.study.config import (
 from compute_optimal.study.config.reading import merged, read_mapping, read_overrides
 from compute_optimal.study.cost import LONGEST_MINUTES, Plan, Resources, price, resources
 from compute_optimal.study.cost import plan as plan_of
-from compute_optimal.study.coverage import coverage, missing_cells
+from compute_optimal.study.coverage import coverage, missing_cells, missing_collections
 from compute_optimal.study.models import refuse_unlocked
 from compute_optimal.study.requests import (
     AbilitySettings,
@@ -175,19 +175,21 @@ class StudyPlan:
         """Say what is worth knowing before any job starts, or refuse to start.
 
         What is not stored is first looked for in the study's remotes. Raises ``StudyError`` for
-        claims that cannot be read, a remote that cannot be reached, and a study that may not
-        generate what it lacks, has no engine to (where ``runs_here`` says that jobs run in this
-        environment), or whose models are not locked.
+        claims that cannot be read, a remote that cannot be reached, adopted collections that no
+        store holds, and a study that may not generate what it lacks, has no engine to (where
+        ``runs_here`` says that jobs run in this environment), or whose models are not locked.
         """
         for warning in self.study.warnings:
             print(f"note: {warning}", file=sys.stderr)
         load_claims(CLAIMS)
-        covered = self._covered
+        covered, store = self._covered, Storage.of(self.study).store
         for remote in self.study.store.remotes:
-            if missing_cells(covered):
-                partitions = cells.all_partitions(self.study, Storage.of(self.study).store)
+            if missing_cells(covered) or missing_collections(self.collections, store):
+                partitions = cells.all_partitions(self.study, store)
                 print(fetch(partitions, remote).summary("fetched"), file=sys.stderr)
                 covered = coverage(self.study, grid=self._grid)
+        if unadopted := missing_collections(self.collections, store):
+            raise unadopted
         missing = missing_cells(covered)
         if missing and self.study.generate == "never":
             raise missing
