@@ -110,6 +110,7 @@ def test_a_subtree_answers_with_all_siblings_of_its_last_step(tmp_path: Path) ->
         ({"completions": [None] * 4}, "malformed", "column completions: empty, or", False),
         ({"scores": [[0.5, 0.5]]}, "malformed", "column scores: 1 for 4 completions", False),
         ({"completion_tokens": [1, 2, 3, -4]}, "tokens unknown", "tokens: -4 at 3", True),
+        ({"completion_tokens": [1, 2, 3, 2**62]}, "tokens unknown", f"{2**62} at 3", True),
         ({"completion_tokens": [1, 2, 3, None]}, "tokens unknown", "tokens: with a null", True),
         ({"completion_tokens": [1, 2, 3]}, "tokens unknown", "tokens: 3 for 4 completions", True),
         ({"completion_tokens": None}, "tokens unknown", "column completion_tokens: empty", True),

@@ -17,6 +17,7 @@ from compute_optimal.adopt.pools import BATCH, placement, sources
 from compute_optimal.adopt.records import GivenFile
 from compute_optimal.adopt.zeroeval import answer_of
 from compute_optimal.errors import StudyError
+from compute_optimal.store.partitions import KEYS
 from compute_optimal.study.config import AdoptedEntry
 from compute_optimal.tasks import Problem
 
@@ -584,3 +585,30 @@ def test_scores_of_solutions_whose_truth_is_known() -> None:
 def test_scores_that_belong_to_nothing(content: bytes, reason: str) -> None:
     adoption = read("rewardmath", content, policy=None)
     assert set(adoption.findings["reason"]) == {reason}
+
+
+@pytest.mark.parametrize("method", ["best_of_n", "beam_search"])
+def test_counts_that_no_column_holds_are_malformed(method: str) -> None:
+    rows = [learned(1, [solution(2)], completion_tokens=[10**30]), learned(2, [solution(4)])]
+    adoption = read("search_and_learn", lines(*rows), files=[{"method": method}])
+    assert findings_of(adoption)["run/0.jsonl", "malformed", False] == 1
+    assert adoption.n_records == 1
+
+
+@pytest.mark.parametrize(("method", "distinct"), [("dvts", False), ("beam_search", True)])
+def test_budgets_tell_searches_apart_unless_one_run_serves_all(method: str, distinct: bool) -> None:
+    files = [{"method": method, "budget": budget} for budget in (2, 4)]
+    contents = [lines(learned(1, [solution(2), solution(3)]))] * 2
+
+    def keys(**numbered: Any) -> pl.DataFrame:
+        numbers = [{**file, **{k: n * v for k, v in numbered.items()}} for n, file in
+                   enumerate(files)]  # fmt: skip
+        paths = read("search_and_learn", *contents, files=numbers).paths
+        return paths.select(KEYS["adopted_paths"])
+
+    if distinct:
+        assert keys().is_unique().all()
+    else:
+        with pytest.raises(ValueError, match="the same search"):
+            keys()
+    assert keys(repetition=1).is_unique().all()

@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from compute_optimal.adopt import FINDINGS, PATHS, SAMPLES, Adoption
 from compute_optimal.adopt.archives import Member
-from compute_optimal.adopt.records import Reason, RecordError, problem_matcher
+from compute_optimal.adopt.records import Count, Reason, RecordError, problem_matcher
 from compute_optimal.errors import StudyError
 from compute_optimal.judge.grading.extraction import extract_answer
 from compute_optimal.policies.steps import STEP_DELIMITER, split_steps
@@ -77,7 +77,6 @@ _COMPANION = re.compile(
     r"(?:.*/)?(?:config\.json|avg_result\.json|question_\d+_\d+\.lock)", re.ASCII | re.DOTALL
 )
 _STEP_TAG = " ки\n"  # ends each step of a best-of-N or searched text (base_env.py:369-382)
-_Count = Annotated[int, Field(ge=0, lt=2**32)]  # so that sums stay in 64 bits
 
 
 class _Strict(BaseModel):
@@ -85,16 +84,16 @@ class _Strict(BaseModel):
 
 
 class _Trajectory(_Strict):
-    path_idx: _Count
+    path_idx: Count
     text: str
     value: list[FiniteFloat]
     extracted_answer: str
-    token_history: list[_Count] | _Count
+    token_history: list[Count] | Count
 
 
 class _Result(_Strict):
     majority_vote: Literal[0, 1]
-    total_completion_tokens: _Count
+    total_completion_tokens: Count
 
 
 class _Record(_Strict):

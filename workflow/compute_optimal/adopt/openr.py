@@ -16,12 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from compute_optimal.adopt import Adoption
 from compute_optimal.adopt.records import (
+    Count,
     Gathering,
     GivenFile,
     RecordError,
@@ -35,7 +36,6 @@ from compute_optimal.study.config import AdoptedEntry
 from compute_optimal.tasks import Problem
 
 _STEP_TAG = " ки\n"
-_Count = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class _Strict(BaseModel):
@@ -43,15 +43,15 @@ class _Strict(BaseModel):
 
 
 class _Answer(_Strict):
-    path_idx: _Count
+    path_idx: Count
     text: str
     value: list[FiniteFloat]
-    completion_tokens: _Count
+    completion_tokens: Count
 
 
 class _Result(_Strict):
     majority_vote: Literal[0, 1]
-    total_completion_tokens: _Count
+    total_completion_tokens: Count
 
 
 class _Record(_Strict):
@@ -104,7 +104,7 @@ def read(
                         f"{len(steps)} steps, or no probabilities",
                     )
                 text = STEP_DELIMITER.join(steps)
-                facts = {
+                facts: dict[str, Any] = {
                     "answer": extract_answer(text),
                     "official_correct": record.result.majority_vote == 1,
                     "n_answers": len(record.output),
@@ -114,13 +114,11 @@ def read(
                     "record_sha256": sha256,
                 }
                 if is_search:
-                    facts |= {
-                        "budget": budget,
-                        "subtree": 0,
-                        "path": answer.path_idx,
-                        "n_tokens_tree": record.result.total_completion_tokens,
-                    }
-                    gathering.add("paths", file.entry, where, problem, text=text, **facts)
+                    facts["n_tokens_tree"] = record.result.total_completion_tokens
+                    gathering.add(
+                        "paths", file.entry, where, problem, text=text, place=answer.path_idx,
+                        **facts,
+                    )  # fmt: skip
                 else:
                     index = gathering.next_index(problem)
                     gathering.add(

@@ -7,10 +7,10 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import polars as pl
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from compute_optimal.adopt import FILES, FINDINGS, PATHS, SAMPLES, SOLUTIONS, TOKENS, Adoption
 from compute_optimal.errors import StudyError
@@ -38,6 +38,11 @@ Reason = Literal[
 
 
 Kind = Literal["samples", "paths", "solutions"]
+
+TOO_MANY_TOKENS = 2**32
+"""No count of tokens reaches this, so that sums stay in 64 bits."""
+
+Count = Annotated[int, Field(ge=0, lt=TOO_MANY_TOKENS)]
 
 TokenCounter = Callable[[str], int]
 """Number of tokens of a text, its end token included."""
@@ -110,10 +115,11 @@ class Gathering:
         problem: Problem,
         *,
         text: str | None = None,
+        place: int = 0,
         **facts: Any,
     ) -> None:
         """One more row, and where it comes from. The tokens of ``text`` are counted where ``facts``
-        do not say ``n_tokens``."""
+        do not say ``n_tokens``. ``place``: of an answer of a search among its record's."""
         self._counts[file.path]["n_answers_used"] += 1
         row = {
             "task": self._entry.task,
@@ -126,7 +132,12 @@ class Gathering:
             **facts,
         }
         if kind == "paths":
-            row |= {"beam_width": self.beam_width, "repetition": file.repetition}
+            # DVTS of any budget serves every N: its answers are those of its subtrees.
+            of_search: dict[str, Any] = {"budget": file.budget, "subtree": 0, "path": place}
+            if file.method == "dvts":
+                subtree, path = divmod(place, self.beam_width)
+                of_search = {"budget": None, "subtree": subtree, "path": path}
+            row |= {"beam_width": self.beam_width, "repetition": file.repetition, **of_search}
         self._rows[kind].append(row)
         if self._count_tokens and text is not None and row.get("n_tokens") is None:
             self._tokens.append({**row, "kind": kind, "n_tokens": self._count_tokens(text)})

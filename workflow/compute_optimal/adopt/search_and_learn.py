@@ -23,7 +23,12 @@ import polars as pl
 
 from compute_optimal.adopt import FINDINGS, PATHS, SAMPLES, Adoption
 from compute_optimal.adopt.archives import archive_sha256
-from compute_optimal.adopt.records import Reason, RecordError, problem_matcher
+from compute_optimal.adopt.records import (
+    TOO_MANY_TOKENS,
+    Reason,
+    RecordError,
+    problem_matcher,
+)
 from compute_optimal.errors import StudyError
 from compute_optimal.judge.grading.extraction import extract_answer
 from compute_optimal.policies.steps import STEP_DELIMITER
@@ -224,7 +229,9 @@ def _not_counts(tokens: Sequence[int | None] | None, n_completions: int) -> str 
     known = [(index, count) for index, count in enumerate(tokens) if count is not None]
     if known and len(known) < len(tokens):
         return "with a null"
-    return next((f"{count} at {index}" for index, count in known if count < 0), None)
+    return next(
+        (f"{count} at {index}" for index, count in known if not 0 <= count < TOO_MANY_TOKENS), None
+    )
 
 
 def _placed(answers: list[dict[str, Any]], run: Run) -> Iterator[dict[str, Any]]:

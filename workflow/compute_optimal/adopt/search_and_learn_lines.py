@@ -41,6 +41,7 @@ from compute_optimal.adopt.pools import (
     sources,
 )
 from compute_optimal.adopt.records import (
+    TOO_MANY_TOKENS,
     Gathering,
     GivenFile,
     RecordError,
@@ -56,13 +57,17 @@ from compute_optimal.tasks import Problem
 _HEADER = re.compile(r"<\|start_header_id\|>assistant(?:<\|end_header_id\|>)?\s*")
 
 
+# Not above 0: unknown.
+_Count = Annotated[int, Field(lt=TOO_MANY_TOKENS)]
+
+
 class _Record(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True)
 
     problem: str
     completions: Annotated[list[str], Field(min_length=1)]
     scores: list[list[float]]
-    completion_tokens: list[int] | int | None = None
+    completion_tokens: list[_Count] | int | None = None
 
 
 @dataclass(frozen=True)
@@ -262,18 +267,14 @@ def _add_pool(pool: Sequence[tuple[GivenFile, _Row]], gathering: Gathering) -> N
 
 
 def _add_search(rows: Sequence[_Row], file: GivenFile, gathering: Gathering) -> None:
-    width = gathering.beam_width
     n_copies = 0
     for row in rows:
         gathering.count(file.entry.path)["n_used"] += 1
         n_copies += len(row.completions) - len({c.text for c in row.completions})
         for index, completion in enumerate(row.completions):
-            is_dvts = file.entry.method == "dvts"
-            subtree, path = divmod(index, width) if is_dvts else (0, index)
             gathering.add(
                 "paths", file.entry, completion.where, row.problem, text=completion.text,
-                budget=None if is_dvts else file.entry.budget, subtree=subtree, path=path,
-                **_facts(completion, len(row.completions)),
+                place=index, **_facts(completion, len(row.completions)),
             )  # fmt: skip
     if n_copies:
         gathering.doubt(

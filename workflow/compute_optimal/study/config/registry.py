@@ -566,7 +566,8 @@ class AdoptedEntry(Entry):
         if len(set(paths)) < len(paths):
             yield "a file stands twice in files || name it once"
         searches = [
-            (file.method, file.budget, file.repetition, file.prm)
+            # Runs of dvts serve every N, whatever their own.
+            (file.method, file.method == "dvts" or file.budget, file.repetition, file.prm)
             for file in self.files
             if file.method not in ("cot", "best_of_n")
         ]
