@@ -116,6 +116,11 @@ def test_amc_answers_become_integers_where_they_are(tmp_path: Path) -> None:
         ("math500", [MATH[0] | {"level": "Level ?"}], 1, ["line 1", "level 'Level ?'"]),
         ("math500", AIME, 2, ["line 1", "KeyError: 'level'"]),
         ("amc", [AMC[0] | {"extracted_groundtruth": "x"}], 1, ["line 1", "kind amc"]),
+        ("amc", [AMC[0] | {"extracted_groundtruth": float("inf")}], 1, ["line 1", "Overflow"]),
+        ("aime", [AIME[0] | {"extracted_groundtruth": 3.7}], 1, ["line 1", "ValueError"]),
+        ("math500", [MATH[0] | {"answer": " "}], 1, ["line 1", "answer is blank"]),
+        ("math500", [MATH[0] | {"answer": 12}], 1, ["line 1", "answer is blank or no text"]),
+        ("math500", [MATH[0] | {"problem": None}], 1, ["line 1", "problem is blank or no text"]),
     ],
 )
 def test_files_that_are_not_what_the_registry_says(
@@ -263,3 +268,16 @@ def test_the_published_files(name: str, tmp_path: Path, monkeypatch: pytest.Monk
     if name == "AIME24":
         assert by_id["2024-AIME-I-2"].answer == "25"
         assert set(by_id) == {f"2024-AIME-{k}-{i}" for k in ("I", "II") for i in range(1, 16)}
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        (b"[" * 100_000, "RecursionError"),
+        (json.dumps(AIME[0] | {"problem": "half a character: \ud800"}).encode(), "UnicodeEncode"),
+    ],
+)
+def test_lines_that_no_text_can_hold_are_named(tmp_path: Path, content: bytes, error: str) -> None:
+    (tmp_path / "problems.jsonl").write_bytes(content)
+    with pytest.raises(StudyError, match=f"{error}[\\s\\S]*line 1"):
+        load(entry("aime", content, 1), mirror=tmp_path, downloads=tmp_path / "downloads")

@@ -9,7 +9,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +37,7 @@ def load(task: TaskEntry, *, mirror: Path | None, downloads: Path) -> list[Probl
     for number, line in enumerate(content.rstrip(b"\n").split(b"\n"), start=1):
         try:
             problems.append(read(json.loads(line)))
-        except (ValueError, KeyError, TypeError, InvalidOperation) as error:
+        except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
             raise StudyError(
                 f"a line cannot be read as a problem of kind {task.kind}: "
                 f"{type(error).__name__}: {error}",
@@ -147,24 +147,35 @@ def _download(task: TaskEntry, downloads: Path) -> bytes:
     return Path(path).read_bytes()
 
 
+def _text(row: Mapping[str, Any], key: str) -> str:
+    """What a problem cannot be without: a text that is not blank. Raises ``ValueError``."""
+    value = row[key]
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"{key} is blank or no text")
+    value.encode()  # JSON has halves of characters, which no file takes
+    return value
+
+
 def _math500(row: Mapping[str, Any]) -> Problem:
     level = re.fullmatch(r"Level (\d)", row["level"])
     if level is None:
         raise ValueError(f"level {row['level']!r}")
-    return Problem(row["unique_id"], row["problem"], row["answer"], int(level[1]), row["subject"])
+    name, problem, answer = (_text(row, key) for key in ("unique_id", "problem", "answer"))
+    subject = None if row["subject"] is None else _text(row, "subject")
+    return Problem(name, problem, answer, int(level[1]), subject)
 
 
 def _aime(row: Mapping[str, Any]) -> Problem:
     # The file writes 025 where a solver writes 25.
-    answer = str(int(row["extracted_groundtruth"]))
-    return Problem(_contest_id(row["url"]), row["problem"], answer, None, None)
+    answer = str(int(str(row["extracted_groundtruth"])))
+    return Problem(_contest_id(row["url"]), _text(row, "problem"), answer, None, None)
 
 
 def _amc(row: Mapping[str, Any]) -> Problem:
     # The file writes 27.0 where a solver writes 27.
     answer = Decimal(str(row["extracted_groundtruth"]))
     text = str(int(answer)) if answer == answer.to_integral_value() else str(answer)
-    return Problem(_contest_id(row["url"]), row["problem"], text, None, None)
+    return Problem(_contest_id(row["url"]), _text(row, "problem"), text, None, None)
 
 
 def _contest_id(url: str) -> str:
