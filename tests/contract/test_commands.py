@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -220,3 +221,13 @@ def test_a_refusal_is_one_message(command: str, parts: list[str], working: Clone
     assert "Traceback" not in output
     assert 'File "' not in output
     assert not list((working.folder / ".snakemake/locks").glob("*"))
+
+
+def test_who_stops_reading_stops_no_command() -> None:
+    """Such as head: what is left to do is done, and nothing is said of a pipe."""
+    command = [sys.executable, "-m", "compute_optimal", "results-folder"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+        assert run.stdout
+        assert run.stderr
+        run.stdout.close()
+        assert (run.stderr.read(), run.wait()) == (b"", 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 from pathlib import Path
 
@@ -63,6 +64,9 @@ def test_models_are_called_by_name_or_title(database: Path) -> None:
         (Asked(most=4, accuracy=0.5), "both"),
         (Asked(accuracy=1.5), "cannot be"),
         (Asked(most=0.5), "no way costs so little"),
+        (Asked(most=-4), "-4 samples cannot be"),
+        (Asked(most=math.inf), "inf samples cannot be"),
+        (Asked(most=math.nan, unit="tokens"), "nan tokens cannot be"),
         (Asked(accuracy=1.0, task="AIME24"), "no way reaches"),
         (Asked(most=4, policy="gpt"), "no policy called gpt"),
         (Asked(most=4, prm="gpt"), "no PRM called gpt"),
@@ -79,6 +83,7 @@ def test_words_and_json_say_the_same(database: Path, capsys: pytest.CaptureFixtu
     arguments = ["recommend", "--database", str(database), "--budget", "16"]
     assert main(arguments) == 0
     words = capsys.readouterr().out
+    assert "1 samples" not in in_words(recommend(database, Asked(most=1)))
     assert main([*arguments, "--json"]) == 0
     answers = json.loads(capsys.readouterr().out)["answers"]
     assert words.strip() == in_words(recommend(database, Asked(most=16))).strip()

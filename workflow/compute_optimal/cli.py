@@ -11,6 +11,7 @@ import argparse
 import gc
 import hashlib
 import json
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -296,7 +297,11 @@ def _call(options: argparse.Namespace) -> None:
         gc.freeze()
         gc.enable()
     for line in function(**arguments) or ():
-        print(line, flush=True)
+        try:
+            print(line, flush=True)
+        except BrokenPipeError:
+            # Who reads along (head, less) has seen enough: the work goes on, unheard.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 _STORAGE = ("store", "shipped", "mirror", "part_seconds", "generate", "verdicts", "attempt")

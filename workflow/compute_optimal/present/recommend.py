@@ -8,6 +8,7 @@ intervals overlap with the best are said to be as good as it.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -126,6 +127,12 @@ def recommend(database: Path, asked: Asked) -> list[Recommendation]:
             + ("neither" if asked.most is None else "both"),
             where="recommend",
             cure="give --budget NUMBER --unit samples, or --accuracy NUMBER",
+        )
+    if asked.most is not None and not 0 < asked.most < math.inf:
+        raise StudyError(
+            f"a budget of {asked.most:g} {asked.unit} cannot be",
+            where="--budget",
+            cure="give a number above 0, such as 16; for the most accurate way of all, a large one",
         )
     if asked.accuracy is not None and not 0 < asked.accuracy <= 1:
         raise StudyError(
@@ -248,7 +255,11 @@ def in_words(recommendations: Sequence[Recommendation]) -> str:
         what = way if one.way not in ("one_strategy", "predicted") else f"{way}: {methods}"
         prm = f" with {one.prm}" if one.prm else ""
         problems = "" if one.difficulty == "all" else f" that are predicted {one.difficulty}"
-        costs = [f"{value:,.4g} {unit}" for unit in UNITS if (value := one.cost(unit)) is not None]
+        costs = [
+            f"{value:,.4g} {unit.removesuffix('s') if value == 1 else unit}"
+            for unit in UNITS
+            if (value := one.cost(unit)) is not None
+        ]
         others = {0: "no other way is", 1: "1 other way is"}.get(
             one.as_good, f"{one.as_good} other ways are"
         )
@@ -265,4 +276,4 @@ def in_words(recommendations: Sequence[Recommendation]) -> str:
 def to_json(recommendations: Sequence[Recommendation], asked: Asked) -> str:
     """Question and answers for machines."""
     answers: list[dict[str, Any]] = [asdict(one) for one in recommendations]
-    return json.dumps({"asked": asdict(asked), "answers": answers}, indent=2)
+    return json.dumps({"asked": asdict(asked), "answers": answers}, indent=2, allow_nan=False)
