@@ -22,7 +22,8 @@ from compute_optimal.study.config import Claim, ClaimScale
 _SCALES: Mapping[ClaimScale, tuple[str, str]] = {
     "public": (
         "The paper's claims on real models, by public rollouts",
-        "What others ran and published, judged and analysed here; the conditions stand in each "
+        "Claims of the paper or, as nobody published runs of its models at its budgets, the nearest "
+        "that public rollouts allow, judged and analysed here; the conditions stand in each "
         "sentence. The rules were written before any comparison of methods was computed.",
     ),
     "study": (
