@@ -22,7 +22,7 @@ from compute_optimal.study.config import Claim, ClaimScale
 _SCALES: Mapping[ClaimScale, tuple[str, str]] = {
     "public": (
         "The paper's claims on real models, by public rollouts",
-        "Claims of the paper or, as nobody published runs of its models at its budgets, the nearest "
+        "Claims of the paper or, as nobody published runs of its models at its N, the nearest "
         "that public rollouts allow, judged and analysed here; the conditions stand in each "
         "sentence. The rules were written before any comparison of methods was computed.",
     ),
