@@ -22,6 +22,8 @@ from synthetic_study import (
 )
 
 from compute_optimal.analyse import adopted_pools
+from compute_optimal.analyse.statistics.estimators import trajectory_scores, weighted_vote_at_k
+from compute_optimal.judge.answers import _margins
 from compute_optimal.present.catalogue import ITEMS
 from compute_optimal.present.claims import judge_claims
 from compute_optimal.present.query import run_query
@@ -31,6 +33,18 @@ from compute_optimal.study.config import Claim, ClaimRule
 IDS = [f"p{i}" for i in range(30)]
 PRM = "m"
 POOL = Rollouts("a", "A-1B-AWQ", 10**9, 0.4, 17, searched=20, n_runs=3)
+
+
+def test_given_scores_that_add_up_to_the_same_tie() -> None:
+    """Scores of few digits do so often: what is stored of them must not tell their sums apart."""
+    scores = [[1.0], [0.9921875], [0.99609375], [0.99609375]]
+    rows = pl.DataFrame({"step_scores": scores}, schema={"step_scores": pl.List(pl.Float32())})
+    margins = rows.select(_margins()).to_series()
+    weights = trajectory_scores(margins.explode(), [1] * 4, "prm_last").vote_weight
+    means, _ = weighted_vote_at_k(
+        [[0, 0, 1, 1]], [[1.0, 1.0, 0.0, 0.0]], weights[None, None], [4], 2, 0
+    )
+    assert means.item() == 0.5
 
 
 def examined(

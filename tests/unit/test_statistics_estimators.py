@@ -531,6 +531,23 @@ def test_trajectory_scores_follow_their_definitions() -> None:
         trajectory_scores([1.0], [2], "prm_min")
 
 
+def test_means_of_the_same_steps_rank_the_same_in_any_order_and_number() -> None:
+    """As of scores with few digits, that are often equal in exact arithmetic."""
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        steps = rng.integers(1, 256, 7) / 256
+        given = [*(rng.permutation(steps) for _ in range(5)), np.repeat(steps, 2), steps + 2e-7]
+        flat = np.concatenate(given)
+        margins = np.log(flat) - np.log1p(-flat)
+        ranking = trajectory_scores(margins, [len(one) for one in given], "prm_avg").ranking
+        assert len({*ranking[:-1]}) == 1
+        assert ranking[-1] > ranking[0]
+    # What has no finite logit keeps its place.
+    ends = trajectory_scores([np.inf, np.inf, -np.inf, 0.0, NAN], [1] * 5, "prm_avg").ranking
+    assert ends[:4].tolist() == [np.inf, np.inf, -np.inf, 0.0]
+    assert np.isnan(ends[4])
+
+
 @pytest.mark.parametrize("scoring", ["prm_min", "prm_last", "prm_avg"])
 def test_saturated_scores_stay_apart_in_the_ranking(scoring: str) -> None:
     margins = [40.0, 50.0, 45.0, 50.0, -60.0, -50.0, -55.0, -50.0]

@@ -198,10 +198,11 @@ def _with_tokens(rows: pl.DataFrame, cell: Partition, kind: str) -> pl.DataFrame
 def _margins() -> pl.Expr:
     """Logits of the step scores that others gave as probabilities; those of 0 and 1 are infinite.
 
-    A score that was rounded to 1 is above every other: such scores tie, and are not lost.
+    A score that was rounded to 1 is above every other: such scores tie, and are not lost. In 64
+    bits: scores of few digits often add up to the same, which 32 bits of a logit would tell apart.
     """
     score = pl.element().cast(pl.Float64)
-    return pl.col("step_scores").list.eval(score.log() - (-score).log1p()).cast(pl.List(pl.Float32))
+    return pl.col("step_scores").list.eval(score.log() - (-score).log1p())
 
 
 def scores_of(

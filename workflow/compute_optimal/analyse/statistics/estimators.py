@@ -34,6 +34,9 @@ Scoring = Literal["prm_min", "prm_last", "prm_avg"]
 EXACT_POOL = 20
 """Votes of pools up to this size are exact for every k: their subsets can be counted."""
 
+_ROUNDING = 2.0**-44
+"""Relative distance of two logits of means, of 1 at least, that is not told from rounding."""
+
 _LISTED = 2000
 """As many subsets of a small pool take less time to list than to count by the sums of classes."""
 
@@ -315,7 +318,8 @@ def trajectory_scores(margins: ArrayLike, n_steps: ArrayLike, scoring: Scoring) 
 
     ``margins`` is flat: the steps of all trajectories one after the other; ``n_steps``
     [trajectories] says how many belong to each. prm_min is the least step probability, prm_last
-    that of the last step, prm_avg their mean; probability = sigmoid(margin), in float64.
+    that of the last step, prm_avg their mean; probability = sigmoid(margin), in float64. Means that
+    rounding alone tells apart, as by the order of the steps, rank the same.
     """
     margin, steps = _floats(margins), np.asarray(n_steps, dtype=np.int64)
     if steps.sum() != len(margin):
@@ -331,13 +335,26 @@ def trajectory_scores(margins: ArrayLike, n_steps: ArrayLike, scoring: Scoring) 
         vote_weight[scored] = np.add.reduceat(good, starts) / steps[scored]
         mean_bad = np.add.reduceat(bad, starts) / steps[scored]
         with np.errstate(divide="ignore"):
-            ranking[scored] = np.log(vote_weight[scored]) - np.log(mean_bad)
+            ranking[scored] = _tied(np.log(vote_weight[scored]) - np.log(mean_bad))
     else:
         ranking[scored] = (
             np.minimum.reduceat(margin, starts) if scoring == "prm_min" else margin[ends - 1]
         )
         vote_weight = _sigmoids(ranking)[0]
     return TrajectoryScores(ranking, vote_weight)
+
+
+def _tied(logits: FloatArray) -> FloatArray:
+    """``logits`` [n] with one value for all that no more than rounding keeps apart."""
+    order = np.argsort(logits, kind="stable")
+    ordered = logits[order]
+    with np.errstate(invalid="ignore"):
+        gaps = np.diff(ordered) > _ROUNDING * np.maximum(np.abs(ordered[1:]), 1.0)
+    starts = np.where(gaps | ~np.isfinite(ordered[1:]), np.arange(1, len(ordered)), 0)
+    first = np.concatenate([[0], starts])
+    tied = np.empty_like(logits)
+    tied[order] = ordered[np.maximum.accumulate(first)]
+    return tied
 
 
 def _check_shape(correct: FloatArray, **others: FloatArray | IntArray) -> None:
