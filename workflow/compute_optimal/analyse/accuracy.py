@@ -179,8 +179,8 @@ OUTCOMES = Columns(
 
 
 RUN_TO_RUN = Columns(
-    "How far an accuracy would differ on the same problems with other seeds: of a whole pool, or of "
-    "the mean over the runs of a search",
+    "How far an accuracy would differ on the same problems with other seeds: of a whole pool, or "
+    "of the mean over the runs of a search",
     {
         **_STRATEGY,
         **common("budget"),

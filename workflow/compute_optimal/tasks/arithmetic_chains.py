@@ -175,10 +175,10 @@ def check_steps(problem_text: str, steps: Sequence[str]) -> StepCheck:
 
     Step i is right if it applies the i-th operation of the problem to that value without a slip,
     and bears no other number than i; the last step is right if it boxes that value after all
-    operations. Up to the first error the stated value is the true one, so the first wrong step is the earliest error of ProcessBench
-    (arXiv 2412.06559, section 3); later steps count as right if they follow from what was stated.
-    A step that cannot be read is wrong, and the value before it is kept. Raises ``StudyError`` as
-    ``parse`` does.
+    operations. Up to the first error the stated value is the true one, so the first wrong step is
+    the earliest error of ProcessBench (arXiv 2412.06559, section 3); later steps count as right if
+    they follow from what was stated. A step that cannot be read is wrong, and the value before it
+    is kept. Raises ``StudyError`` as ``parse`` does.
     """
     chain = parse(problem_text)
     value, correct = chain.start, []

@@ -34,7 +34,7 @@ Scoring = Literal["prm_min", "prm_last", "prm_avg"]
 EXACT_POOL = 20
 """Votes of pools up to this size are exact for every k: their subsets can be counted."""
 
-_ROUNDING = 2.0**-44
+_ROUNDING = 2.0**-47
 """Relative distance of two logits of means, of 1 at least, that is not told from rounding."""
 
 _LISTED = 2000
