@@ -62,9 +62,16 @@ def outcomes(gain_of: dict[str, float], policies: tuple[str, ...] = ("p",)) -> p
     return pl.DataFrame(rows, schema, orient="row")
 
 
-def examined(outcomes: pl.DataFrame, chosen: pl.DataFrame | None = None) -> dict[str, pl.DataFrame]:
+def examined(
+    outcomes: pl.DataFrame,
+    chosen: pl.DataFrame | None = None,
+    unmeasured: tuple[str, ...] = (),
+) -> dict[str, pl.DataFrame]:
     held_out = (outcomes.clear() if chosen is None else chosen).drop("method", "bucket")
-    abilities = pl.DataFrame({"task": "t", "prm": [*F1], "f1": [*F1.values()]})
+    measured = pl.when(~pl.col("prm").is_in(unmeasured))
+    abilities = pl.DataFrame({"task": "t", "prm": [*F1], "f1": [*F1.values()]}).with_columns(
+        measured.then("f1").alias("f1")
+    )
     discriminations = pl.DataFrame(
         {
             "task": "t",
@@ -72,7 +79,7 @@ def examined(outcomes: pl.DataFrame, chosen: pl.DataFrame | None = None) -> dict
             "prm": [*F1, *F1],
             "discrimination": [60.0, 70.0, 80.0, 62.0, 72.0, 82.0],
         }
-    )
+    ).with_columns(measured.then("discrimination").alias("discrimination"))
     return examine_gains(
         outcomes,
         held_out,
@@ -130,6 +137,23 @@ def test_few_problems_and_few_prms_say_nothing() -> None:
     assert tables["prm_thresholds"].is_empty()
     # Of the 40 problems, 8 are hard.
     assert set(tables["prm_gains"]["bucket"]) == {"all", "easy"}
+
+
+@pytest.mark.parametrize("unmeasured", [("poor",), tuple(F1)])
+def test_prms_whose_ability_nobody_measured_are_compared_all_the_same(
+    unmeasured: tuple[str, ...],
+) -> None:
+    """As one's own PRM on a task whose steps cannot be checked."""
+    gain_of = {"able": 0.2, "poor": -0.1, "middling": -0.1}
+    tables, known = (examined(outcomes(gain_of), unmeasured=names) for names in (unmeasured, ()))
+    gains = tables["prm_gains"]
+    unknown = pl.col("prm").is_in(unmeasured)
+    for ability in ("f1", "discrimination"):
+        assert (gains[ability].is_null() == gains.select(unknown).to_series()).all()
+    assert gains.drop("f1", "discrimination").equals(
+        known["prm_gains"].drop("f1", "discrimination")
+    )
+    assert tables["prm_thresholds"].is_empty()
 
 
 def test_choices_among_fewer_methods_are_not_compared() -> None:

@@ -147,15 +147,17 @@ def examine_gains(
 
     ``outcomes``, ``held_out``: as ``accuracy.OUTCOMES`` and ``selection.HELD_OUT`` with task and
     policy; ``widenings``: task, policy, prm, budget, widening; ``abilities``: task, prm, F1 (%);
-    ``discriminations``: task, policy, prm, discrimination (%); ``problems``: task, problem_id.
+    ``discriminations``: task, policy, prm, discrimination (%), both null where unknown;
+    ``problems``: task, problem_id.
     """
     rows: dict[str, list[tuple[object, ...]]] = {name: [] for name in TABLES}
     for (task,), of_task in outcomes.group_by("task", maintain_order=True):
         ids = problems.filter(task=task)["problem_id"].to_list()
-        f1 = dict(abilities.filter(task=task).select("prm", "f1").iter_rows())
+        f1 = dict(abilities.filter(task=task).drop_nulls("f1").select("prm", "f1").iter_rows())
         discrimination_of = {
             (policy, prm): value
             for policy, prm, value in discriminations.filter(task=task)
+            .drop_nulls("discrimination")
             .select("policy", "prm", "discrimination")
             .iter_rows()
         }
