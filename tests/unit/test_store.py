@@ -10,7 +10,7 @@ import pytest
 
 from compute_optimal.errors import StudyError
 from compute_optimal.store import partitions as store_module
-from compute_optimal.store.partitions import Partition, Store, atomic_write, verify
+from compute_optimal.store.partitions import Partition, Store, atomic_write, each, verify
 from compute_optimal.store.sharing import fetch, publish
 
 SPEC = {"kind": "samples", "seed": 0}
@@ -114,6 +114,50 @@ def test_of_two_runs_in_one_store_the_earliest_counts_whatever_its_part_is_calle
         *(f"first{i}" for i in range(3)),
         *(f"a{i}" for i in range(3)),
     ]
+
+
+@pytest.mark.parametrize("checked", [False, True])
+def test_partitions_read_together_are_as_read_one_by_one(store: Store, checked: bool) -> None:
+    cells = []
+    for number in range(2 * store_module._TOGETHER + 1):
+        cell = store.partition("samples", f"task.{number}", {**SPEC, "seed": number})
+        for part in range(number % 4):  # none, one, or several of which rows are the same
+            name = "ba"[part % 2]
+            cell.append(
+                "samples", rows(name, range(number % 3 + part + 1), f"{part}", run=f"{part}")
+            )
+        cells.append(cell)
+    alone = [
+        cell.read("samples", ["text"]) if checked else cell.look("samples", ["text"])
+        for cell in cells
+    ]
+    together = [*each(cells, "samples", ["text"], checked=checked)]
+    assert [frame.height for frame in alone].count(0) > 2
+    for one, other in zip(alone, together, strict=True):
+        assert one.equals(other)
+
+
+@pytest.mark.parametrize("checked", [False, True])
+@pytest.mark.parametrize("harm", ["cut", "other type", "no run"])
+def test_of_partitions_read_together_the_damaged_part_is_named(
+    store: Store, harm: str, checked: bool
+) -> None:
+    cells = [
+        store.partition("samples", f"task.{number}", {**SPEC, "seed": number})
+        for number in range(3)
+    ]
+    parts = [cell.append("samples", rows("a", range(3))) for cell in cells]
+    if harm == "cut":
+        parts[1].write_bytes(parts[1].read_bytes()[:-9])
+    else:
+        parts[1].unlink()
+        odd = rows("a", range(3))
+        odd = odd.drop("run") if harm == "no run" else odd.cast({"sample_index": pl.Int32})
+        parts[1] = parts[1].with_name("samples-0000000000000000.parquet")
+        odd.write_parquet(parts[1])
+    with pytest.raises(StudyError) as caught:
+        [*each(cells, "samples", ["text"], checked=checked)]
+    assert str(parts[1]) in str(caught.value)
 
 
 def test_runs_sort_by_their_start(monkeypatch: pytest.MonkeyPatch) -> None:

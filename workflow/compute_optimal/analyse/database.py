@@ -539,8 +539,7 @@ def _spent(study: Study, stock: Stock) -> dict[str, pl.DataFrame]:
         "problem_costs": (PROBLEM_COSTS, ["problem_hash"]),
     }
     frames = {name: [pl.DataFrame(schema=columns)] for name, (columns, _) in tables.items()}
-    for cell in cells.Grid(study):
-        costs = stock.costs(cell)
+    for cell, costs in stock.costs(cells.Grid(study)):
         if costs.is_empty():
             continue
         named = {

@@ -373,6 +373,11 @@ class Partition:
             )
         return path
 
+    def check(self, parts: Iterable[Path]) -> None:
+        """Raise ``StudyError`` for the first of its ``parts`` that is not as it was written."""
+        for part in parts:
+            self._verified(part)
+
     @contextlib.contextmanager
     def reading(self, parts: Sequence[Path]) -> Iterator[None]:
         """Whatever reads ``parts`` without checking each byte first, goes here.
@@ -382,8 +387,7 @@ class Partition:
         try:
             yield
         except UNREADABLE as error:
-            for part in parts:
-                self._verified(part)
+            self.check(parts)
             raise StudyError(
                 f"stored parts are whole, but not what this study reads: {_first_line(error)}",
                 where=", ".join(map(str, parts)),
@@ -457,18 +461,78 @@ class Partition:
 
 def _taken(table: str, parts: Iterable[Path], columns: Sequence[str] | None) -> pl.DataFrame:
     """Of the rows of ``parts``, one a key: keys and ``columns`` (all if None), in any order."""
-    keys = list(KEYS[table])
-    run = ["run"] if table in UNITS else []
-    wanted = None if columns is None else list(dict.fromkeys([*keys, *columns]))
-    read = None if wanted is None else list(dict.fromkeys([*wanted, *run]))
-    frames = [_rows(table, part, read, [*keys, *run]) for part in parts]
+    required = _required(table)
+    wanted = None if columns is None else list(dict.fromkeys([*KEYS[table], *columns]))
+    read = None if wanted is None else list(dict.fromkeys([*wanted, *required]))
+    frames = [_rows(table, part, read, required) for part in parts]
+    return _one_a_key(table, frames, wanted)
+
+
+def _required(table: str) -> list[str]:
+    """Columns without which rows cannot be told apart."""
+    return [*KEYS[table], *(["run"] if table in UNITS else [])]
+
+
+def _one_a_key(
+    table: str, frames: Sequence[pl.DataFrame], wanted: Sequence[str] | None
+) -> pl.DataFrame:
     if not frames:
         return pl.DataFrame()
     frame = frames[0]
     if len(frames) > 1:  # one part holds each key once
-        frame = pl.concat(frames, how="diagonal_relaxed").sort([*keys, *run], maintain_order=True)
-        frame = frame.unique(keys, keep="first", maintain_order=True)
+        order = _required(table)
+        frame = pl.concat(frames, how="diagonal_relaxed").sort(order, maintain_order=True)
+        frame = frame.unique(KEYS[table], keep="first", maintain_order=True)
     return frame if wanted is None else frame.select(wanted)
+
+
+_TOGETHER = 32
+"""Partitions that are read together: more take more memory and hardly less time."""
+
+
+def each(
+    cells: Sequence[Partition], table: str, columns: Sequence[str], *, checked: bool
+) -> Iterator[pl.DataFrame]:
+    """``Partition.read`` of many units' partitions, ``look`` unless ``checked``.
+
+    Their parts are opened together, which takes a fifth of the time where they are small; so none
+    of the ``columns`` is one that ``packing`` derives. Raises ``StudyError`` as these do.
+    """
+    for start in range(0, len(cells), _TOGETHER):
+        some = cells[start : start + _TOGETHER]
+        parts = [cell.parts(table) for cell in some]
+        if checked:
+            for cell, of_cell in zip(some, parts, strict=True):
+                cell.check(of_cell)
+        try:
+            rows = _together(table, [part for of_cell in parts for part in of_cell], columns)
+        except UNREADABLE:
+            # One after the other, the part at fault is named.
+            for cell in some:
+                yield cell.read(table, columns) if checked else cell.look(table, columns)
+            continue
+        wanted = list(dict.fromkeys([*KEYS[table], *columns]))
+        for of_cell in parts:
+            frame = _one_a_key(table, [rows[part] for part in of_cell], wanted)
+            yield _sorted(frame, KEYS[table]) if checked else frame
+
+
+def _together(
+    table: str, parts: Sequence[Path], columns: Sequence[str]
+) -> dict[Path, pl.DataFrame]:
+    """Keys, runs and ``columns`` of each part."""
+    if not parts:
+        return {}
+    names = dict.fromkeys([*_required(table), *columns])
+    rows = pl.scan_parquet(
+        list(parts),
+        schema={name: SCHEMAS[table][name] for name in names},
+        extra_columns="ignore",
+        include_file_paths="part",
+    ).collect()
+    found = rows.partition_by("part", include_key=False, as_dict=True, maintain_order=True)
+    none = rows.clear().drop("part")
+    return {part: found.get((str(part),), none) for part in parts}
 
 
 def _sorted(rows: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:

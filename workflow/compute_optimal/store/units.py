@@ -7,13 +7,14 @@ count for the text that they were given for, and for no other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 from typing import Literal
 
 import polars as pl
 
 from compute_optimal.errors import StudyError
-from compute_optimal.store.partitions import Partition, Store
+from compute_optimal.store.partitions import Partition, Store, each
 from compute_optimal.store.places import kind_of, partition, samples_of
 from compute_optimal.store.schemas import COUNTS, COUNTS_OF, NODE, ORIGIN, PATH, SECONDS
 from compute_optimal.study.spec import Spec
@@ -31,15 +32,36 @@ def stored(store: Store, spec: Spec, columns: Sequence[str] = ()) -> pl.DataFram
 
     A quick look, which reads no texts and checks no bytes.
     """
-    return _counting(store, spec, columns, Partition.look)
+    return next(stored_of_each(store, [spec], columns))
 
 
-def _counting(store: Store, spec: Spec, columns: Sequence[str], how: _Read) -> pl.DataFrame:
-    table = kind_of(spec)
-    rows = how(partition(store, spec), table, columns)
-    if table == "step_scores" and not rows.is_empty():
-        rows = _of_texts(rows, _texts(store, spec, how))
-    return rows
+def stored_of_each(
+    store: Store, specs: Sequence[Spec], columns: Sequence[str] = ()
+) -> Iterator[pl.DataFrame]:
+    """``stored`` of many cells, in less time."""
+    return _counting(store, specs, lambda _: columns, checked=False)
+
+
+def _counting(
+    store: Store,
+    specs: Sequence[Spec],
+    columns_of: Callable[[str], Sequence[str]],
+    *,
+    checked: bool,
+) -> Iterator[pl.DataFrame]:
+    how = Partition.read if checked else Partition.look
+    for kind, of_kind in groupby(specs, kind_of):
+        columns = columns_of(kind)
+        if kind == "searches":
+            # They lie in many small partitions.
+            cells = [partition(store, spec) for spec in of_kind]
+            yield from each(cells, kind, columns, checked=checked)
+            continue
+        for spec in of_kind:
+            rows = how(partition(store, spec), kind, columns)
+            if kind == "step_scores" and not rows.is_empty():
+                rows = _of_texts(rows, _texts(store, spec, how))
+            yield rows
 
 
 def _texts(store: Store, spec: Spec, how: _Read) -> pl.DataFrame:
@@ -140,9 +162,18 @@ def costs(
 
     Of all units that are stored and count, whoever asks. Unless ``checked``, bytes are not.
     """
-    counts = COUNTS_OF[kind_of(spec)]
-    how = Partition.read if checked else Partition.look
-    rows = _counting(store, spec, ["run", *counts, *SECONDS, *ORIGIN, *also], how)
-    if rows.is_empty():
-        return rows
-    return rows.with_columns(pl.lit(0).alias(name) for name in COUNTS if name not in counts)
+    return next(costs_of_each(store, [spec], checked=checked, also=also))
+
+
+def costs_of_each(
+    store: Store, specs: Sequence[Spec], *, checked: bool = True, also: Sequence[str] = ()
+) -> Iterator[pl.DataFrame]:
+    """``costs`` of many cells, in less time."""
+
+    def columns_of(kind: str) -> list[str]:
+        return ["run", *COUNTS_OF[kind], *SECONDS, *ORIGIN, *also]
+
+    for spec, rows in zip(specs, _counting(store, specs, columns_of, checked=checked), strict=True):
+        counts = COUNTS_OF[kind_of(spec)]
+        none = [pl.lit(0).alias(name) for name in COUNTS if name not in counts]
+        yield rows if rows.is_empty() else rows.with_columns(none)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 
 import polars as pl
 
@@ -49,24 +50,35 @@ class Stock:
         unit."""
         key = digest(cell.spec)
         if key not in self._present:
-            self._present[key] = units.stored(self._storage.store, cell.spec, _counted(cell))
+            self._present[key] = units.stored(self._storage.store, cell.spec, _counted(cell.kind))
         return self._present[key]
 
-    def costs(self, cell: Cell) -> pl.DataFrame:
-        """What each stored unit of a cell's spec cost (``units.costs``), every byte checked.
+    def look(self, cells: Iterable[Cell]) -> None:
+        """Look the searches of ``cells`` up together, which takes less time than one by one."""
+        specs = {digest(cell.spec): cell.spec for cell in cells if cell.kind == "searches"}
+        new = {key: spec for key, spec in specs.items() if key not in self._present}
+        found = units.stored_of_each(self._storage.store, [*new.values()])
+        self._present |= zip(new, found, strict=True)
+
+    def costs(self, cells: Iterable[Cell]) -> Iterator[tuple[Cell, pl.DataFrame]]:
+        """Each cell with what each stored unit of its spec cost (``units.costs``), every byte
+        checked.
 
         Raises ``StudyError`` for any damaged byte too.
         """
-        counted = _counted(cell)
-        rows = units.costs(self._storage.store, cell.spec, also=counted)
-        # The keys were read as well.
-        keys = ["problem_hash", units.NUMBERS[cell.kind]]
-        self._present[digest(cell.spec)] = rows if rows.is_empty() else rows.select(*keys, *counted)
-        return rows
+        for kind, some in groupby(cells, lambda cell: cell.kind):
+            of_kind, counted = [*some], _counted(kind)
+            specs = [cell.spec for cell in of_kind]
+            found = units.costs_of_each(self._storage.store, specs, also=counted)
+            # The keys were read as well.
+            keys = ["problem_hash", units.NUMBERS[kind], *counted]
+            for cell, rows in zip(of_kind, found, strict=True):
+                self._present[digest(cell.spec)] = rows if rows.is_empty() else rows.select(keys)
+                yield cell, rows
 
 
-def _counted(cell: Cell) -> list[str]:
-    return ["n_tokens"] if cell.kind == "samples" else []
+def _counted(kind: str) -> list[str]:
+    return ["n_tokens"] if kind == "samples" else []
 
 
 def coverage(
@@ -85,20 +97,22 @@ def coverage(
     storage = storage or Storage.of(study)
     stock = stock or Stock(storage)
     facts = {name: storage.stored_facts(study.task(name), study.problems) for name in study.tasks}
+    cells = [*(grid or Grid(study))]
+    stock.look(cells)
     rows = []
     solution_tokens: dict[tuple[str, str], float] = {}
-    for cell in grid or Grid(study):
+    for cell in cells:
         problems = facts[cell.task]
         limit = study.problems or study.task(cell.task).n_problems
         n_problems = limit if problems is None else problems.height
         present = stock.of(cell)
         stored, tokens = 0, None
         if not present.is_empty():
-            present = present.filter(pl.col(units.NUMBERS[cell.kind]) < cell.n_units)
+            wanted = [pl.col(units.NUMBERS[cell.kind]) < cell.n_units]
             if problems is not None:
-                present = present.filter(
-                    pl.col("problem_hash").is_in(problems["problem_hash"].implode())
-                )
+                hashes = problems["problem_hash"].implode()
+                wanted.append(pl.col("problem_hash").is_in(hashes))
+            present = present.filter(wanted)
             stored = present.height
             tokens = present["n_tokens"].mean() if cell.kind == "samples" else None
         if cell.kind == "samples" and isinstance(tokens, float):
