@@ -138,7 +138,7 @@ def test_partitions_read_together_are_as_read_one_by_one(store: Store, checked: 
 
 
 @pytest.mark.parametrize("checked", [False, True])
-@pytest.mark.parametrize("harm", ["cut", "other type", "no run"])
+@pytest.mark.parametrize("harm", ["cut", "other type", "no run", "folder"])
 def test_of_partitions_read_together_the_damaged_part_is_named(
     store: Store, harm: str, checked: bool
 ) -> None:
@@ -149,6 +149,9 @@ def test_of_partitions_read_together_the_damaged_part_is_named(
     parts = [cell.append("samples", rows("a", range(3))) for cell in cells]
     if harm == "cut":
         parts[1].write_bytes(parts[1].read_bytes()[:-9])
+    elif harm == "folder":
+        parts[1].unlink()
+        parts[1].mkdir()
     else:
         parts[1].unlink()
         odd = rows("a", range(3))

@@ -523,6 +523,10 @@ def _together(
     """Keys, runs and ``columns`` of each part."""
     if not parts:
         return {}
+    # A folder in the place of a part would be searched for others.
+    for part in parts:
+        if part.is_dir():
+            raise IsADirectoryError(part)
     names = dict.fromkeys([*_required(table), *columns])
     rows = pl.scan_parquet(
         list(parts),
