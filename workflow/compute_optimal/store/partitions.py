@@ -547,21 +547,21 @@ def _sorted(rows: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
 
 
 def _rows(table: str, part: Path, columns: list[str] | None, required: list[str]) -> pl.DataFrame:
-    _check_types(table, part)
     try:
         frame = packing.read(part, columns)
     except pl.exceptions.ColumnNotFoundError as error:
         raise OtherLayoutError(str(part)) from error
+    _check_types(table, frame, part)
     if not set(required) <= set(frame.columns):
         raise OtherLayoutError(str(part))
     return frame
 
 
-def _check_types(table: str, part: Path) -> None:
-    """Raises ``SchemaError`` for a column of another type than is written, which polars would
+def _check_types(table: str, frame: pl.DataFrame, part: Path) -> None:
+    """Raises ``SchemaError`` for a column of another type than is written, which polars has
     read, and which would end far from here or be taken for what it is not."""
     written = SCHEMAS.get(table, {})
-    for name, stored in pl.read_parquet_schema(part).items():
+    for name, stored in frame.schema.items():
         if stored != written.get("paths" if name == "ends" else name, stored):
             raise pl.exceptions.SchemaError(f"{name} of {part.name} is of another type")
 
