@@ -20,11 +20,13 @@ from synthetic_study import POLICIES, PRMS, SyntheticStudy
 
 from compute_optimal.analyse.descriptions import extend
 from compute_optimal.errors import StudyError
+from compute_optimal.present.catalogue import ITEMS
 from compute_optimal.present.claims import claims_page, claims_table, judge_claims
 from compute_optimal.present.claims import judge as judging
 from compute_optimal.present.claims.judge import Judgement
 from compute_optimal.present.claims.price import prices
 from compute_optimal.present.claims.records import records
+from compute_optimal.present.query import run_query
 from compute_optimal.study.config import (
     Claim,
     ClaimRule,
@@ -278,7 +280,7 @@ def test_without_enough_problems_nothing_is_tested() -> None:
     assert judged(claim("study"), []).verdict == "untested"
     few = judged(claim("study"), rows(0.5, n=9))
     assert (few.verdict, few.estimate) == ("untested", None)
-    assert "0 of 1 cases have 10 problems or more" in few.reason
+    assert "no case has 10 problems or more" in few.reason
     half = judged(claim("paper", least_cases=2), rows(0.5))
     assert (half.verdict, "1 of 2 cases" in half.reason) == ("untested", True)
 
@@ -799,3 +801,42 @@ def test_a_margin_has_the_unit_of_what_is_judged() -> None:
     table = claims_table([Judgement(one, "untested", "") for one in expected.values()])
     written = csv.DictReader(io.StringIO(table.csv()))
     assert [row["rule"] for row in written] == [*expected]
+
+
+def test_one_of_anything_is_singular() -> None:
+    alone = judged(claim("printed"), [{"case_name": "a", "value": 2, "reference": 1}])
+    assert alone.reason == "holds in the one case"
+    page = claims_page([judged(claim("study", expect="equal", margin=1), rows(0.1))])
+    assert "differ by at most 1 point," in page
+
+
+def test_the_page_links_to_what_the_study_has_and_says_where_nothing_is_tested(
+    tmp_path: Path,
+) -> None:
+    """Items of real models are made only where rollouts are adopted."""
+    for adopted in ((), (POLICIES[0][0],)):
+        path = SyntheticStudy(
+            policies=POLICIES[:1], prms=PRMS[:1], budgets=(4,), adopted=adopted
+        ).write(tmp_path / f"{len(adopted)}.duckdb")
+        (evidence,) = run_query("evidence", path)
+        page = claims_page(judge_claims(CLAIMS, path), evidence)
+        shown = {item.name for item in ITEMS if item.scale != "public" or adopted}
+        linked = set(re.findall(r'href="(?:figures|tables)/(\w+)\.', page))
+        assert linked <= shown
+        assert bool(adopted) == ("public_sources" in linked)
+        assert bool(adopted) == ("explorer.html#scale=public" in page)
+        assert bool(adopted) or "None of them is tested by this study" in page
+
+
+def test_samples_that_tell_difficulty_are_no_budget(tmp_path: Path) -> None:
+    path = SyntheticStudy(policies=POLICIES[:1], prms=PRMS[:1], budgets=(4,)).write(
+        tmp_path / "study.duckdb"
+    )
+    with duckdb.connect(str(path)) as connection:
+        columns = [name for name, *_ in connection.execute("DESCRIBE cells").fetchall()]
+        values = {"method": "difficulty", "budget": 512, "status": "stored"}
+        connection.execute(
+            f"INSERT INTO cells VALUES ({', '.join('?' for _ in columns)})",
+            [values.get(name) for name in columns],
+        )
+    assert run_query("evidence", path)[0]["largest_budget"] != 512

@@ -15,7 +15,12 @@ SELECT
     own_prms.prms AS own_prms,
     own_prms.smallest AS smallest_prm,
     own_prms.largest AS largest_prm,
-    (SELECT max(budget) FROM cells WHERE status = 'stored') AS largest_budget,
+    (
+        -- Samples that tell difficulty are no budget of a method.
+        SELECT max(budget)
+        FROM cells
+        WHERE status = 'stored' AND method <> 'difficulty'
+    ) AS largest_budget,
     adopted.policies AS public_policies,
     (SELECT count(*) FROM collections) AS n_collections,
     (

@@ -196,7 +196,7 @@ def _percent(share: float) -> str:
 
 
 def _points(value: float) -> str:
-    return f"{value:+.1f} points".replace("-", "−")
+    return f"{value:+z.1f} points".replace("-", "−")
 
 
 def _policies(n: int) -> str:

@@ -107,7 +107,7 @@ def _measured(claim: Mapping[str, str]) -> str:
     """One decimal and the interval, from a row of the table of claims."""
     try:
         value, low, high = (
-            f"{float(claim[name]):+.1f}".replace("-", "−")
+            f"{float(claim[name]):+z.1f}".replace("-", "−")
             for name in ("measured", "measured_low", "measured_high")
         )
     except (KeyError, ValueError):

@@ -139,11 +139,11 @@ def _lines(printed: tuple[float, float] | None) -> list[tuple[Any, str]]:
 
 def _line_text(slope: float, intercept: float) -> str:
     sign = "+" if intercept >= 0 else "−"
-    return f"Y = {slope:.2f} ln(X) {sign} {abs(intercept):.2f}".replace("-", "−")
+    return f"Y = {slope:z.2f} ln(X) {sign} {abs(intercept):.2f}".replace("-", "−")
 
 
 def _rank_text(ranks: RankCorrelation | None, n_prms: int) -> str:
     if ranks is None:
         return ""
-    rho = f"{ranks.rho:.2f}".replace("-", "−")
+    rho = f"{ranks.rho:z.2f}".replace("-", "−")
     return f"\nSpearman's ρ = {rho} ({style.counted(n_prms, 'PRM')}, p = {ranks.p_value:.2g})"

@@ -106,10 +106,10 @@ def _gap(rows: Sequence[Row], place: Mapping[str | None, int]) -> str:
     for row in rows:
         if row["rule"] == "optimism_gap" and row["prm"] == last:
             low, high = style.percent(row["ci_low"]), style.percent(row["ci_high"])
-            interval = "" if low is None or high is None else f" [{low:+.1f}, {high:+.1f}]"
+            interval = "" if low is None or high is None else f" [{low:+z.1f}, {high:+z.1f}]"
             of_all = f", {_ANY}" if last is None and len(place) > 1 else ""
             text = (
-                f"optimism{of_all}: {100 * row['accuracy']:+.1f}{interval} points, "
+                f"optimism{of_all}: {100 * row['accuracy']:+z.1f}{interval} points, "
                 f"{style.counted(row['n_strategies'], 'strategy', 'strategies')}"
             )
             return text.replace("-", "\N{MINUS SIGN}")

@@ -195,12 +195,11 @@ def _judged(claim: Claim, rows: Sequence[Row], resampling: Resampling) -> Judgem
         # Cases that are shown with the one that decides cannot decide in its place.
         tested = []
     if len(tested) < claim.rule.least_cases:
-        lacking = (
-            "nothing of it has been run"
-            if not rows
-            else f"{len(tested)} of {claim.rule.least_cases} cases have "
-            f"{MINIMUM_PROBLEMS} problems or more"
-        )
+        lacking = "nothing of it has been run"
+        if rows:
+            of_least = f"{len(tested)} of {claim.rule.least_cases} cases"
+            enough = f"{'have' if len(tested) > 1 else 'has'} {MINIMUM_PROBLEMS} problems or more"
+            lacking = f"{of_least if tested else 'no case'} {enough}"
         return Judgement(claim, "untested", f"{lacking}; needs {_needed(claim)}")
     if claim.rule.expect in ("rises", "falls"):
         return _judged_by_trend(claim, tested, resampling)
@@ -238,7 +237,11 @@ def _judged_on_print(claim: Claim, rows: Sequence[Row]) -> Judgement:
     failing = sum(not case.holds for case in cases)
     if failing:
         return Judgement(claim, "inconsistent", f"fails in {failing} of {len(cases)}", tuple(cases))
-    return Judgement(claim, "consistent", f"holds in all {len(cases)}", tuple(cases))
+    return Judgement(claim, "consistent", _in_all(len(cases)), tuple(cases))
+
+
+def _in_all(n_cases: int) -> str:
+    return f"holds in all {n_cases}" if n_cases > 1 else "holds in the one case"
 
 
 def _judged_by_difference(claim: Claim, rows: Sequence[Row], resampling: Resampling) -> Judgement:
@@ -349,7 +352,7 @@ def _verdict_on_each(cases: Sequence[Case]) -> tuple[Verdict, str]:
     against = sum(case.holds is False for case in cases)
     held = sum(case.holds is True for case in cases)
     if held == len(cases):
-        return "reproduced", f"holds in all {held}"
+        return "reproduced", _in_all(held)
     if against:
         return "not reproduced", f"contradicted in {against} of {len(cases)}"
     return "not reproduced", f"undecided in {len(cases) - held} of {len(cases)}"

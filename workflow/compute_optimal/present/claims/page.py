@@ -151,6 +151,7 @@ def claims_page(
     scripts, and nothing is loaded.
     """
     counts = Counter(_badge(judgement) for judgement in judgements)
+    has_rollouts = evidence is None or evidence["n_collections"] > 0
     names = {row[key] for row in makers for key in ("policy_title", "prm_title")} - {None}
     scales = []
     for scale, (heading, explained) in _SCALES.items():
@@ -165,9 +166,12 @@ def claims_page(
                     "others fill their own row. Dashed: the margin; shaded: the claim's side."
                     if reach and scale != "printed"
                     else "",
+                    "none": ""
+                    if any(_badge(judgement) != "untested" for judgement in of_scale)
+                    else "None of them is tested by this study; what each needs stands below.",
                     "claims": [
                         {
-                            **_claim(judgement, names),
+                            **_claim(judgement, names, has_rollouts=has_rollouts),
                             "price": (prices or {}).get(judgement.claim.name, ""),
                             "plot": _plot(judgement, reach),
                         }
@@ -234,12 +238,16 @@ def _rule(claim: Claim) -> str:
 
 def _margin(claim: Claim) -> str:
     """The margin of a claim in its unit; of printed numbers, without one."""
-    unit = " %" if claim.rule.measure == "relative" else " points"
+    points = " point" if claim.rule.margin == 1 else " points"
+    unit = " %" if claim.rule.measure == "relative" else points
     return f"{claim.rule.margin:g}{'' if claim.scale == 'printed' else unit}"
 
 
-def _claim(judgement: Judgement, names: Collection[str]) -> Mapping[str, Any]:
-    """What the page says of a claim, in lines of text."""
+def _claim(
+    judgement: Judgement, names: Collection[str], *, has_rollouts: bool
+) -> Mapping[str, Any]:
+    """What the page says of a claim, in lines of text. ``has_rollouts``: whether the study has
+    adopted any, without which nothing shows them."""
     claim = judgement.claim
     prints = [f"the paper prints {claim.printed}"] if claim.printed else []
     has_in_sample = any(case.in_sample is not None for case in judgement.cases)
@@ -259,7 +267,7 @@ def _claim(judgement: Judgement, names: Collection[str]) -> Mapping[str, Any]:
             "; ".join(f"{key} = {value}" for key, value in claim.parameters.items()) or "none"
         ),
         "sql": (SQL_FOLDER / "claims" / f"{claim.query}.sql").read_text(encoding="utf-8"),
-        "links": _links(judgement),
+        "links": _links(judgement, has_rollouts=has_rollouts),
         "n_cases": counted(len(judgement.cases), "case"),
         "headings": [name for name in _HEADINGS if has_in_sample or name != "In-sample"],
         "cases": [
@@ -308,11 +316,14 @@ def _rule_in_words(judgement: Judgement) -> str:
     return f"{expected}, {across}, and so does the whole interval over problems{least}."
 
 
-def _links(judgement: Judgement) -> list[dict[str, str]]:
+def _links(judgement: Judgement, *, has_rollouts: bool) -> list[dict[str, str]]:
     """Figures and tables that show a claim: those that it names of the paper's, or, on rollouts of
-    others, those on real models that ask the same; the rollouts; and how its numbers were made."""
+    others, those on real models that ask the same; the rollouts; and how its numbers were made.
+    A study that has adopted no rollouts has none of what shows them."""
     claim = judgement.claim
     public = claim.scale == "public"
+    if public and not has_rollouts:
+        return []
     own = claim.query.removeprefix("public_")
     numbers = _numbered(claim.where)
     shown = [
@@ -390,9 +401,9 @@ def _boxes(evidence: Row) -> list[dict[str, str]]:
     if policies:
         prms = evidence["public_prms"] or []
         public = (
-            f"{evidence['n_collections']} collections that others ran and published, judged here: "
-            f"{', '.join(policies)} on {', '.join(evidence['public_tasks'])}; up to N = "
-            f"{evidence['public_largest_budget']}; PRMs: {', '.join(prms) or 'none'}."
+            f"{counted(evidence['n_collections'], 'collection')} that others ran and published, "
+            f"judged here: {', '.join(policies)} on {', '.join(evidence['public_tasks'])}; up to "
+            f"N = {evidence['public_largest_budget']}; PRMs: {', '.join(prms) or 'none'}."
         )
     own = "This study runs no models of its own."
     if evidence["n_policies"]:
@@ -489,12 +500,12 @@ def _measured(judgement: Judgement) -> str:
     if judgement.estimate is None or judgement.low is None or judgement.high is None:
         return ""
     estimate, low, high = (
-        f"{number:+.1f}".replace("-", "−")
+        f"{number:+z.1f}".replace("-", "−")
         for number in (judgement.estimate, judgement.low, judgement.high)
     )
     text = f"{estimate} [{low}, {high}] {judgement.unit}"
     if judgement.in_sample is not None:
-        text += f"; in-sample (Equation 3): {judgement.in_sample:+.1f}".replace(": -", ": −")
+        text += f"; in-sample (Equation 3): {judgement.in_sample:+z.1f}".replace(": -", ": −")
     return one_line(text)
 
 

@@ -319,7 +319,8 @@ def _ampersands(cells: Sequence[str]) -> str:
 def _number(column: Column, value: float, relation: Relation = "=") -> str:
     if column.form == "parameters":
         return parameters_text(value)
-    form = f".{column.digits}e" if column.scientific else f",.{column.digits}f"
+    # z: what rounds to zero has no sign.
+    form = f".{column.digits}e" if column.scientific else f"z,.{column.digits}f"
     text = format(value, form).replace("e+", "e") if math.isfinite(value) else "∞"
     return f"{_SIGNS[relation]}{text}{column.suffix}".replace("-", "−")
 
@@ -347,7 +348,7 @@ def _printed_text(column: Column, cell: Cell) -> str:
     text = _number(column, cell.printed.value, cell.printed.relation)
     remarks = [cell.differs] if cell.differs else []
     if cell.difference is not None and not column.scientific:
-        remarks.append(f"{cell.difference:+.{column.digits}f}".replace("-", "−"))
+        remarks.append(f"{cell.difference:+z.{column.digits}f}".replace("-", "−"))
     if cell.inside is not None:
         remarks.append("inside" if cell.inside else "outside")
     return f"{text} ({', '.join(remarks)})" if remarks else text
