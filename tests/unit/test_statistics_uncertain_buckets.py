@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from compute_optimal.analyse.statistics.difficulty import (
     bucket_of,
@@ -82,3 +83,17 @@ def test_of_few_problems_that_are_all_wrong_more_may_be_right() -> None:
     assert coverage["hard"] >= 0.93 - 0.026
     alike = means_in_buckets(np.zeros((20, 1)), np.eye(3)[[2] * 20])
     assert [part[2, 0] for part in alike] == pytest.approx([0, 0, 0.161], abs=1e-3)
+
+
+@pytest.mark.parametrize("n_expected", [2.04, 2.17, 2.45, 3.149])
+def test_students_t_is_that_of_as_many_problems_as_are_expected(n_expected: float) -> None:
+    """Between one and two degrees of freedom it falls from 12.7 to 4.3: a tenth of one matters."""
+    chances = np.zeros((50, 3))
+    chances[:, 0] = n_expected / 50
+    values = 0.5 + 0.01 * np.linspace(-1, 1, 50)[:, None]
+    mean, low, high = means_in_buckets(values, chances)
+    away = chances[:, 0] @ np.square(values[:, 0] - 0.5) * n_expected / 50
+    error = np.sqrt(away / (n_expected * (n_expected - 1)))
+    t = stats.t.ppf(0.975, n_expected - 1)
+    ends = mean[0, 0] - t * error, mean[0, 0] + t * error
+    assert (low[0, 0], high[0, 0]) == pytest.approx(ends, rel=1e-6)

@@ -85,7 +85,8 @@ def means_in_buckets(
         away = np.where(known, chance[:, bucket, None] * (value - mean[bucket]), 0.0)
         n = np.maximum(total[bucket], LEAST_EXPECTED)
         error = np.sqrt((away**2).sum(axis=0) * n / (n - 1)) / n
-        degrees, places = np.unique(np.round(n - 1, 1), return_inverse=True)
+        # Most columns have the same problems, but for the rounding of their sums.
+        degrees, places = np.unique(np.round(n - 1, 9), return_inverse=True)
         t = special.stdtrit(degrees, 0.5 + confidence / 2)[places]
         variance = chance[:, bucket] @ np.where(known, (value - mean[bucket]) ** 2, 0.0) / n
         largest = mean[bucket] * (1 - mean[bucket])
