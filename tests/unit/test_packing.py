@@ -181,6 +181,16 @@ def cell(tmp_path: Path) -> Partition:
     )
 
 
+def test_searches_lie_in_a_folder_whose_name_is_a_pattern(tmp_path: Path) -> None:
+    tree = {"nodes": [], "paths": []}
+    for n_trees, name in enumerate(("store1", "store[1]"), 1):
+        part = tmp_path / name / "part"
+        packing.write(rows([tree] * n_trees), part)
+        part.with_name("part-plain").write_bytes(part.read_bytes())
+    assert packing.is_smallest(part)
+    assert packing.read(part, None).height == packing.read(part, ["ends"]).height == 2
+
+
 def as_older_versions_did(cell: Partition, frame: pl.DataFrame) -> Path:
     part = cell.append("searches", frame)
     part.unlink()

@@ -1,5 +1,6 @@
 """The store: append-only parts, verified on every read."""
 
+import ast
 import json
 import multiprocessing
 import os
@@ -135,6 +136,34 @@ def test_partitions_read_together_are_as_read_one_by_one(store: Store, checked: 
     assert [frame.height for frame in alone].count(0) > 2
     for one, other in zip(alone, together, strict=True):
         assert one.equals(other)
+
+
+@pytest.mark.parametrize("checked", [False, True])
+def test_a_folder_whose_name_is_a_pattern_is_that_folder(tmp_path: Path, checked: bool) -> None:
+    for name in ("store1 ab", "store[1] *?"):  # the second matches the first, and not itself
+        cell = Store(tmp_path / name).partition("samples", "task.policy", SPEC)
+        cell.append("samples", rows("a", range(2), name))
+    expected = ["store[1] *?0", "store[1] *?1"]
+    (found,) = each([cell], "samples", ["text"], checked=checked)
+    assert found["text"].to_list() == expected
+    assert cell.read("samples")["text"].to_list() == expected
+    assert cell.look("samples", ["text"])["text"].to_list() == expected
+
+
+def test_no_reader_takes_the_path_of_a_file_for_a_pattern() -> None:
+    package = Path(store_module.__file__).parents[1]
+    calls = [
+        (path.name, node.lineno, {keyword.arg for keyword in node.keywords})
+        for path in package.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id == "pl"
+        and node.func.attr.startswith(("read_", "scan_"))
+    ]
+    assert len(calls) > 8
+    assert [call for call in calls if "glob" not in call[2]] == []
 
 
 @pytest.mark.parametrize("checked", [False, True])

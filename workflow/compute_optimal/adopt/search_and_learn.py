@@ -119,8 +119,8 @@ def _rows(
 ) -> Iterator[dict[str, Any]]:
     wanted = {**_COLUMNS}
     try:
-        schema = pl.read_parquet_schema(file)
-        n_rows = pl.scan_parquet(file).select(pl.len()).collect().item()
+        schema = pl.scan_parquet(file, glob=False).collect_schema()
+        n_rows = pl.scan_parquet(file, glob=False).select(pl.len()).collect().item()
     except (OSError, pl.exceptions.PolarsError) as error:
         raise StudyError(
             f"not a parquet file that can be read: {str(error).splitlines()[0]}",
@@ -147,7 +147,7 @@ def _rows(
                 detail = "is missing" if actual is None else f"holds {actual}, expected {kind}"
                 findings.append((member, "tokens unknown", f"column {column} {detail}", True))
     for start in range(0, n_rows, _ROWS_AT_ONCE):
-        part = pl.scan_parquet(file).select(list(wanted)).slice(start, _ROWS_AT_ONCE)
+        part = pl.scan_parquet(file, glob=False).select(list(wanted)).slice(start, _ROWS_AT_ONCE)
         yield from part.collect().cast(dict(wanted)).iter_rows(named=True)  # type: ignore[arg-type]
 
 

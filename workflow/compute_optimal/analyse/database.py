@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -335,7 +336,7 @@ def fill(
             empty = scratch / f"empty_{name}.parquet"
             write_parquet(pl.DataFrame(schema=columns), empty)
             files = [str(empty)]
-        database.read_parquet(files, union_by_name=True).create(name)
+        database.read_parquet([*map(glob.escape, files)], union_by_name=True).create(name)
     for derived in DERIVED:
         database.execute(statement(derived))
     _describe(database)
@@ -486,7 +487,7 @@ def _gains(
 
     def read(table: str, columns: Columns) -> pl.LazyFrame:
         files = [*paths[table]]
-        return pl.scan_parquet(files) if files else pl.LazyFrame(schema=columns)
+        return pl.scan_parquet(files, glob=False) if files else pl.LazyFrame(schema=columns)
 
     aggregation = {"scoring": study.aggregation.scoring, "voting": study.aggregation.voting}
     own = pl.col("task").is_in(study.tasks), pl.col("policy").is_in(study.policies)

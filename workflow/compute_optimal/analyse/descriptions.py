@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -40,7 +41,7 @@ def extend(
             for name, (_, frame) in tables.items():
                 file = Path(folder) / f"{name}.parquet"
                 write_parquet(frame, file)
-                connection.read_parquet(str(file)).create(name)
+                connection.read_parquet(glob.escape(str(file))).create(name)
             describe(connection, {name: columns for name, (columns, _) in tables.items()})
             connection.commit()
         scratch.replace(output)

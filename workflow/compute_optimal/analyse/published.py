@@ -171,7 +171,7 @@ def load_optscale(file: Path) -> pl.DataFrame:
 def _read(file: Path, columns: tuple[str, ...]) -> pl.DataFrame:
     """All columns as strings; empty fields are null."""
     try:
-        frame = pl.read_csv(file, infer_schema=False)
+        frame = pl.read_csv(file, infer_schema=False, glob=False)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise StudyError(
             f"cannot read the published numbers: {error}",

@@ -12,6 +12,7 @@ wrote hold ``paths``, and are read as they are.
 
 from __future__ import annotations
 
+import glob
 import io
 import os
 from collections.abc import Sequence
@@ -75,18 +76,20 @@ def read(part: Path, columns: Sequence[str] | None) -> pl.DataFrame:
     which takes longer to derive than to read.
     """
     if columns is None:
-        searches = pl.read_parquet(part)
+        searches = pl.read_parquet(part, glob=False)
         return unpacked(searches) if "ends" in searches.columns else searches
     if not {"paths", "ends"} & set(columns):
-        return pl.read_parquet(part, columns=list(columns))
-    is_packed = "ends" in pl.read_parquet_schema(part)
+        return pl.read_parquet(part, columns=list(columns), glob=False)
+    is_packed = "ends" in pl.scan_parquet(part, glob=False).collect_schema()
     if "paths" in columns and is_packed:
         others = [name for name in columns if name not in ("paths", "nodes")]
-        return unpacked(pl.read_parquet(part, columns=[*others, "nodes", "ends"])).select(columns)
+        return unpacked(
+            pl.read_parquet(part, columns=[*others, "nodes", "ends"], glob=False)
+        ).select(columns)
     if "ends" in columns and not is_packed:
         written = ["paths" if name == "ends" else name for name in columns]
-        return pl.read_parquet(part, columns=written).rename({"paths": "ends"})
-    return pl.read_parquet(part, columns=list(columns))
+        return pl.read_parquet(part, columns=written, glob=False).rename({"paths": "ends"})
+    return pl.read_parquet(part, columns=list(columns), glob=False)
 
 
 def write(searches: pl.DataFrame, file: Path) -> None:
@@ -105,7 +108,7 @@ def write(searches: pl.DataFrame, file: Path) -> None:
         packed(searches).write_parquet(content, compression="uncompressed")
         plain.write_bytes(content.getbuffer())
         with duckdb.connect(config={"threads": 1}) as connection:
-            places = {"source": str(plain), "target": str(file)}
+            places = {"source": glob.escape(str(plain)), "target": str(file)}
             connection.execute(_STATEMENT.read_text(encoding="utf-8"), places)
     except (duckdb.Error, OSError) as error:
         raise StudyError(
@@ -124,7 +127,9 @@ def is_smallest(part: Path) -> bool:
         length = int.from_bytes(file.read(4), "little")
         file.seek(-8 - length, os.SEEK_END)
         footer = file.read(length)
-    return b"DuckDB version" in footer and "ends" in pl.read_parquet_schema(part)
+    return (
+        b"DuckDB version" in footer and "ends" in pl.scan_parquet(part, glob=False).collect_schema()
+    )
 
 
 def derived(nodes: pl.Series, ends: pl.Series) -> tuple[pl.Series, pl.Series]:

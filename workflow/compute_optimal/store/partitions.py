@@ -170,7 +170,7 @@ UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 def read_table(path: Path) -> pl.DataFrame:
     """A parquet file among the results. Raises ``StudyError`` where it is damaged or absent."""
     try:
-        return pl.read_parquet(path)
+        return pl.read_parquet(path, glob=False)
     except UNREADABLE as error:
         raise StudyError(
             f"a table cannot be read: {_first_line(error)}",
@@ -530,6 +530,7 @@ def _together(
     names = dict.fromkeys([*_required(table), *columns])
     rows = pl.scan_parquet(
         list(parts),
+        glob=False,
         schema={name: SCHEMAS[table][name] for name in names},
         extra_columns="ignore",
         include_file_paths="part",
@@ -547,21 +548,21 @@ def _sorted(rows: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
 
 
 def _rows(table: str, part: Path, columns: list[str] | None, required: list[str]) -> pl.DataFrame:
+    _check_types(table, part)
     try:
         frame = packing.read(part, columns)
     except pl.exceptions.ColumnNotFoundError as error:
         raise OtherLayoutError(str(part)) from error
-    _check_types(table, frame, part)
     if not set(required) <= set(frame.columns):
         raise OtherLayoutError(str(part))
     return frame
 
 
-def _check_types(table: str, frame: pl.DataFrame, part: Path) -> None:
-    """Raises ``SchemaError`` for a column of another type than is written, which polars has
+def _check_types(table: str, part: Path) -> None:
+    """Raises ``SchemaError`` for a column of another type than is written, which polars would
     read, and which would end far from here or be taken for what it is not."""
     written = SCHEMAS.get(table, {})
-    for name, stored in frame.schema.items():
+    for name, stored in pl.scan_parquet(part, glob=False).collect_schema().items():
         if stored != written.get("paths" if name == "ends" else name, stored):
             raise pl.exceptions.SchemaError(f"{name} of {part.name} is of another type")
 
