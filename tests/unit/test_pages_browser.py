@@ -145,6 +145,10 @@ def test_the_page_is_worked_by_keys_names_and_the_way_back(
             r"Step \d+, kept, score [\d.]+, (right so far|has an error)",
             tab.value(f"{chosen}.getAttribute('aria-label')"),
         )
+        # An address that somebody edited: what is no kind is none that objects have by nature.
+        tab.value("location.hash = 'kind=constructor&scoring=toString&budget=x', 1")
+        tab.until("document.querySelector('[name=\"What is seen\"]').value === ''")
+        assert "Problem" in tab.value("document.querySelector('h2').textContent")
         # What nobody wrote is not found, and the page says so.
         find = "document.querySelector('[name=Find]')"
         tab.value(f"{find}.value = 'zebra'; {find}.dispatchEvent(new Event('input'))")

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import chromium
+import duckdb
 import pytest
 from searched_study import data_of, unpacked
 from synthetic_study import POLICIES, PRMS, ROLLOUTS, SyntheticStudy
@@ -28,7 +29,15 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
         budgets=(4, 16),
         rollouts=ROLLOUTS[:1],
     )
-    return study.write(tmp_path_factory.mktemp("study") / "study.duckdb")
+    path = study.write(tmp_path_factory.mktemp("study") / "study.duckdb")
+    with duckdb.connect(str(path)) as connection:
+        # Others ran a method that the study does not have.
+        connection.execute(
+            "UPDATE curve_points SET method = 'mcts (OpenR)'"
+            " WHERE method = 'beam_search' AND policy = ?",
+            [ROLLOUTS[0].policy],
+        )
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +100,63 @@ def test_the_choice_is_drawn_kept_in_the_address_and_never_mixes_scales(tab: chr
     tab.value("location.hash = 'scale=public', 1")
     tab.until("drawn.length && drawn.every(row => row.scale === 'public')")
     assert not tab.problems
+
+
+def test_a_method_that_the_study_does_not_have_keeps_its_name(tab: chromium.Tab) -> None:
+    tab.value("location.hash = 'scale=public', 1")
+    tab.until("drawn.length && drawn.every(row => row.scale === 'public')")
+    assert tab.value("document.querySelector('#choices [value=\"mcts (OpenR)\"]').checked")
+    assert "mcts (OpenR)" in tab.value("document.querySelector('#board').textContent")
+    assert not tab.problems
+
+
+def test_what_cannot_be_drawn_is_said_and_cannot_be_saved(tab: chromium.Tab) -> None:
+    disabled = "['csv', 'svg'].map(id => document.getElementById(id).disabled)"
+    tab.value("location.hash = 'scale=public&x=seconds', 1")
+    tab.until("document.querySelector('#chart').textContent.startsWith('Nothing to draw')")
+    assert tab.value(disabled) == [True, True]
+    n_lost = tab.value("rows.filter(row => row.scale === 'public' && isChosen(row)).length")
+    assert n_lost > 1
+    tab.value("location.hash = 'scale=public&x=budget', 1")
+    tab.until("document.querySelectorAll('#chart svg').length")
+    assert tab.value(disabled) == [False, False]
+    assert "left out" not in tab.value("document.getElementById('said').textContent")
+    assert tab.value("[counted(1, 'point'), counted(2, 'point')]") == ["1 point", "2 points"]
+    assert not tab.problems
+
+
+def test_the_focus_stays_where_the_choice_was_made(tab: chromium.Tab) -> None:
+    """A menu may have the value of a box: majority is a method and a vote."""
+    tab.value("location.hash = 'scale=study&voting=majority', 1")
+    tab.until("drawn.length && drawn.every(row => row.scale === 'study')")
+    for field in ("input[value=majority]", "select[name=voting]"):
+        tab.value(
+            f"(field => {{ field.focus(); field.dispatchEvent(new Event('change')); }})"
+            f"(document.querySelector('#choices {field}')), 1"
+        )
+        assert tab.value(f"document.activeElement.matches('#choices {field}')"), field
+
+
+def test_a_panel_is_called_by_policy_and_prm_on_lines_of_their_own(tab: chromium.Tab) -> None:
+    tab.value("location.hash = 'scale=study&layout=panels', 1")
+    tab.until("drawn.length && drawn.every(row => row.scale === 'study')")
+    seen = "[...document.querySelectorAll('#chart svg tspan')].map(line => line.textContent)"
+    tab.until(f"{seen}.includes({json.dumps(PRMS[0][1])})")
+    assert POLICIES[0][1] in tab.value(seen)
+
+
+def test_long_names_widen_no_page(tmp_path: Path) -> None:
+    if chromium.found() is None:
+        pytest.skip("no Chromium on this machine")
+    policy = ("long", "name" * 40, *POLICIES[0][2:])
+    study = SyntheticStudy(tasks=(("t", "T", 4),), policies=(policy,), prms=PRMS[:1], budgets=(4,))
+    path = tmp_path / "explorer.html"
+    path.write_text(explorer_page(study.write(tmp_path / "study.duckdb")), encoding="utf-8")
+    with chromium.running(tmp_path / "profile") as browser:
+        tab = browser.tab()
+        tab.open(path.as_uri(), width=390)
+        tab.until("document.documentElement.dataset.drawn")
+        assert tab.value("document.documentElement.scrollWidth") <= 390
 
 
 def test_the_leaderboard_sorts_and_filters(tab: chromium.Tab) -> None:

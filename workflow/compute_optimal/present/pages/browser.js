@@ -200,7 +200,7 @@ function show() {
     return;
   }
   const cell = cellShown();
-  if (!(choice.kind in KINDS)) choice.kind = "";
+  if (!Object.hasOwn(KINDS, choice.kind)) choice.kind = "";
   if (scoring() < 0) choice.scoring = data.scorings[0];
   const problems = matching(cell);
   const problem = problems.find((p) => p.id === choice.problem) ?? problems[0];

@@ -18,6 +18,8 @@ const LAYOUTS = { panels: "a panel for each policy and PRM", one: "all in one pa
 const NO_PRM = new Set(["cot", "majority"]);
 const FEW = 3;
 
+const counted = (n, noun) => `${n} ${noun}${n === 1 ? "" : "s"}`;
+const seriesOf = (row) => JSON.stringify([row.policy, row.prm, row.method]);
 const distinct = (list, name) => [...new Set(list.map((row) => row[name]))].filter((value) => value !== "");
 const choice = {};
 function fromAddress() {
@@ -99,15 +101,20 @@ function boxes(legend, key, options, swatch) {
   return field;
 }
 
-function points(shown) {
-  const kept = shown.filter((row) => choice.policies.includes(row.policy) && choice.methods.includes(row.method)
-    && (row.prm === "" || choice.prms.includes(row.prm)) && row[choice.x] !== null && row[choice.x] > 0);
+const isChosen = (row) =>
+  choice.policies.includes(row.policy) && choice.methods.includes(row.method) && (row.prm === "" || choice.prms.includes(row.prm));
+
+// Of a logarithmic axis there is nothing at 0 and of what is unknown.
+const isPlaced = (row) => row[choice.x] !== null && row[choice.x] > 0;
+
+function points(chosen) {
+  const kept = chosen.filter(isPlaced);
   const made = [];
   for (const row of kept) {
     const prms = row.prm !== "" || choice.layout === "one" || !choice.prms.length ? [row.prm] : choice.prms;
     for (const prm of prms) {
-      const panel = choice.layout === "one" ? "all" : prm === "" ? row.policy : `${row.policy} · ${prm}`;
-      made.push({ ...row, panel, x: row[choice.x], label: methods[row.method].label, series: `${row.policy}|${row.prm}|${row.method}`,
+      const panel = choice.layout === "one" ? "all" : prm === "" ? row.policy : `${row.policy}\n${prm}`;
+      made.push({ ...row, panel, x: row[choice.x], label: methods[row.method].label, series: seriesOf(row),
         interval: row.low === null ? "no interval" : `${row.low.toFixed(1)} to ${row.high.toFixed(1)}` });
     }
   }
@@ -149,7 +156,7 @@ function chart(made) {
       encoding: { y, color: { value: colour("ink") }, detail: { value: "front" } } });
   }
   const unit = { width, height: choice.layout === "one" ? 420 : 220, layer, encoding: { x, color: hue, detail: [{ field: "series" }] } };
-  const body = choice.layout === "one" ? unit : { facet: { field: "panel", type: "nominal", title: null, sort: panels, header: { labelLimit: width + 40 } }, columns: across, spec: unit };
+  const body = choice.layout === "one" ? unit : { facet: { field: "panel", type: "nominal", title: null, sort: panels, header: { labelLimit: width + 40, labelExpr: "split(datum.label, '\\n')" } }, columns: across, spec: unit };
   return { background: null, data: { values: made }, ...body, config: {
     font: "system-ui, sans-serif", axis: { labelColor: colour("ink"), titleColor: colour("ink"), gridColor: colour("line"), domainColor: colour("edge"), tickColor: colour("edge") },
     legend: { labelColor: colour("ink"), titleColor: colour("ink") }, header: { labelColor: colour("ink"), labelFontWeight: "bold" }, view: { stroke: colour("line") } } };
@@ -172,7 +179,7 @@ function shownAs(key, value) {
 function leaderboard(shown) {
   const largest = new Map();
   for (const row of shown) {
-    const key = `${row.policy}|${row.prm}|${row.method}`;
+    const key = seriesOf(row);
     if (!largest.has(key) || largest.get(key).budget < row.budget) largest.set(key, row);
   }
   const board = [...largest.values()].sort((a, b) => b.accuracy - a.accuracy);
@@ -201,12 +208,15 @@ let view = null;
 let drawn = [];
 async function show() {
   if (!size) {
+    canSave(false);
     document.getElementById("chart").textContent = "This study has no results to explore.";
     return;
   }
   const { ofTask, shown, options, ofScale } = settle();
   const form = document.getElementById("choices");
-  const focus = document.activeElement?.name || document.activeElement?.value;
+  // A checkbox has a value and no name, and a menu may have the value of one.
+  const place = (field) => field && JSON.stringify([field.name, field.type === "checkbox" ? field.value : ""]);
+  const focus = form.contains(document.activeElement) ? place(document.activeElement) : null;
   const pairs = (list, words) => list.map((value) => [value, words?.[value] ?? value]);
   form.replaceChildren(
     select("Scale of evidence", "scale", pairs(distinct(rows, "scale"), scales)),
@@ -221,21 +231,34 @@ async function show() {
     boxes("PRMs", "prms", options.prms),
     boxes("Methods", "methods", options.methods, true),
   );
-  [...form.elements].find((field) => field.name === focus || field.value === focus)?.focus();
+  if (focus) [...form.elements].find((field) => place(field) === focus)?.focus();
   const parts = new URLSearchParams();
   for (const key of ["scale", "task", "difficulty", "scoring", "voting", "x", "layout", "front"]) if (choice[key]) parts.set(key, choice[key]);
   for (const [key, values] of [["policy", choice.policies], ["prm", choice.prms], ["method", choice.methods]]) for (const value of values) parts.append(key, value);
   try { history.replaceState(null, "", `#${parts}`); } catch { /* a frame of a report has no address of its own */ }
   document.getElementById("evidence").textContent = `Scale of this evidence: ${scales[choice.scale]}.`;
-  drawn = points(shown);
-  const lost = shown.filter((row) => choice.policies.includes(row.policy) && !(row[choice.x] > 0)).length;
-  document.getElementById("said").textContent = `${drawn.length} points; bands: ${Math.round(100 * settings.confidence)}% intervals over problems`
-    + (lost ? `; ${lost} points whose ${AXES[choice.x]} is unknown are left out.` : ".");
+  const chosen = shown.filter(isChosen);
+  drawn = points(chosen);
+  const lost = chosen.filter((row) => !isPlaced(row)).length;
+  document.getElementById("said").textContent = `${counted(drawn.length, "point")}; bands: ${Math.round(100 * settings.confidence)}% intervals over problems`
+    + (lost ? `; ${counted(lost, "point")} without a known ${AXES[choice.x]} ${lost === 1 ? "is" : "are"} left out.` : ".");
   leaderboard(shown);
+  canSave(drawn.length > 0);
+  if (!drawn.length) {
+    view?.finalize();
+    view = null;
+    document.getElementById("chart").textContent = `Nothing to draw: nothing that is chosen has a known ${AXES[choice.x]}. Take another x axis, or choose more.`;
+    document.documentElement.dataset.drawn = "0";
+    return;
+  }
   const embedded = await vegaEmbed("#chart", chart(drawn), { ast: true, actions: false, renderer: "svg", defaultStyle: false, mode: "vega-lite",
     tooltip: { disableDefaultStyle: true, id: "vg-tooltip-element" } });
   view = embedded.view;
   document.documentElement.dataset.drawn = String(drawn.length);
+}
+
+function canSave(something) {
+  for (const id of ["csv", "svg"]) document.getElementById(id).disabled = !something;
 }
 
 function save(content, type, name) {
@@ -246,7 +269,7 @@ function save(content, type, name) {
 document.getElementById("csv").addEventListener("click", () => {
   const keys = ["scale", "task", "policy", "prm", "method", "scoring", "voting", "bucket", "budget", "accuracy", "low", "high", "n", "tokens", "flops", "seconds"];
   const field = (value) => (typeof value === "number" ? String(value) : `"${String(value ?? "").replaceAll('"', '""')}"`);
-  const seen = new Map(drawn.map((row) => [`${row.series}|${row.budget}`, row]));
+  const seen = new Map(drawn.map((row) => [`${row.series} ${row.budget}`, row]));
   save([keys.join(","), ...[...seen.values()].map((row) => keys.map((key) => field(row[key])).join(","))].join("\n") + "\n", "text/csv", "explorer.csv");
 });
 document.getElementById("svg").addEventListener("click", async () => save(await view.toSVG(), "image/svg+xml", "explorer.svg"));

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +46,7 @@ def explorer_page(database: Path) -> str:
             "study": f"{own}{' (no evidence about large models)' * evidence['is_miniature']}",
             "public": "Real models, public rollouts",
         },
-        "methods": {
-            name: {"label": look.label, "colour": look.colour}
-            for name, look in style.METHODS.items()
-        },
+        "methods": _methods(row["method"] for row in rows),
     }
     return page(
         _FOLDER / "explorer.html",
@@ -61,6 +59,21 @@ def explorer_page(database: Path) -> str:
         ],
         data=packed(json_block(data)),
     )
+
+
+def _methods(shown: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Label and colour of each method: adopted rollouts may be of one that the study does not have,
+    which keeps its own name."""
+    known = {
+        name: {"label": look.label, "colour": look.colour} for name, look in style.METHODS.items()
+    }
+    others = sorted(set(shown) - known.keys())
+    # The lightest first, which is seen on dark paper too.
+    colours = cycle(sorted(style.OTHER_COLOURS, reverse=True))
+    return known | {
+        name: {"label": name, "colour": colour}
+        for name, colour in zip(others, colours, strict=False)
+    }
 
 
 def _columns(rows: Sequence[Row]) -> dict[str, Any]:

@@ -51,7 +51,7 @@ function makeSortable(table) {
       for (const row of group) row.hidden = hidden;
       shown += hidden ? 0 : 1;
     }
-    count.textContent = `${shown} of ${groups.length} rows`;
+    count.textContent = `${shown} of ${groups.length} row${groups.length === 1 ? "" : "s"}`;
   };
   input.addEventListener("input", filter);
   const wanted = new URLSearchParams(location.hash.slice(1)).get("rows");
