@@ -18,6 +18,7 @@ from synthetic_study import POLICIES, PRMS, SyntheticStudy
 
 from compute_optimal.analyse.descriptions import extend
 from compute_optimal.errors import StudyError
+from compute_optimal.present import sentences
 from compute_optimal.present.catalogue import ITEMS, NOTEBOOKS
 from compute_optimal.present.claims import judge_claims
 from compute_optimal.present.claims.records import records
@@ -182,8 +183,28 @@ def test_each_notebook_says_what_came_out(tmp_path: Path) -> None:
     # Tokens count for each unit, but no second was spent twice.
     assert "PRMs, each unit on its own. What units have in common" in said["run"]["06_costs"]
     assert "untested" in said["run"]["07_verdicts"]
-    assert said["not run"]["03_scaling"] == "Nothing of this has been run in this study."
+    assert said["not run"]["03_scaling"].startswith("This study holds nothing of this")
     assert all(said["not run"].values())
+
+
+def test_little_is_neither_nothing_nor_a_range(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One PRM has no best and worst, and small costs are not 0.0 million."""
+    study = SyntheticStudy(
+        tasks=(("math500", "MATH-500", 30),), policies=POLICIES[:1], prms=PRMS[:1], budgets=(4, 16),
+        abilities={PRMS[0][0]: 50.0},
+    )  # fmt: skip
+    prms = what_came_out("04_prms", study.write(tmp_path / "study.duckdb")).text
+    assert prms.count(PRMS[0][1]) == 1
+    costs = {"generated_tokens": 41_000, "prm_tokens_computed": 0, "seconds": 1.2}
+    monkeypatch.setattr(sentences, "run_query", lambda *_: [{**costs, "discarded_tokens": 0}])
+    said = sentences.SENTENCES["06_costs"](tmp_path)
+    assert "41,000 tokens of the policies" in said
+    assert "none of the PRMs" in said
+    assert "took 1.2 seconds" in said
+    assert sentences._duration(7300) == "2.0 hours"
+    assert sentences._points(-0.04) == "+0.0 points"
 
 
 def test_a_cell_that_fails_is_named(tmp_path: Path) -> None:

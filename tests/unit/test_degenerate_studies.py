@@ -9,7 +9,9 @@ import pytest
 from synthetic_study import POLICIES, PRMS, SyntheticStudy
 
 from compute_optimal.present.catalogue import ITEMS
+from compute_optimal.present.charts.prediction import regret
 from compute_optimal.present.render import draw, tabulate
+from compute_optimal.present.tables import Column, Compared, Estimate, Printed, Table
 
 TINY = (("t", "Tiny", 1),)
 STUDIES = {
@@ -53,3 +55,34 @@ def test_every_item_shows_or_says_something(database: Path) -> None:
             drawn = [*axes.get_lines(), *axes.patches, *axes.collections]
             said = [text.get_text() for text in axes.texts]
             assert drawn or said, f"{item.name}: {axes.get_label()} is blank"
+
+
+def test_what_is_only_printed_is_of_no_real_models(tmp_path: Path) -> None:
+    """Without a PRM, Table 1 has the paper's numbers alone, and they are no rollouts."""
+    study = SyntheticStudy(tasks=TINY, policies=POLICIES[:1], prms=(), budgets=(4,))
+    table = tabulate("table_1", study.write(tmp_path / "study.duckdb"))
+    assert table.rows
+    assert "public rollouts" not in table.title
+
+
+def test_a_reason_stands_alone_in_its_panel() -> None:
+    """Of one problem nothing is predicted: no axis crosses the words that say so."""
+    row = {
+        "policy": "p", "policy_title": "P", "n_parameters": 1, "prm": None, "budget": None,
+        "reason": "1 problem with 4 samples",
+    }  # fmt: skip
+    (axes,) = regret([row], "title", "subtitle").sheet().figure.axes
+    assert [text.get_text() for text in axes.texts] == ["1 problem with 4 samples"]
+    assert not axes.get_lines()
+    assert not len(axes.get_xticks())
+
+
+def test_what_rounds_to_zero_has_no_sign() -> None:
+    columns = [
+        Column("a", "A", "estimate"), Column("b", "B", "number", digits=0),
+        Column("c", "C", "compared"),
+    ]  # fmt: skip
+    compared = Compared(Estimate(1.0, -0.01, 2.0), Printed(1.001))
+    text = Table("T", columns, [[Estimate(-0.04, -1.0, -0.01), -0.3, compared]]).markdown()
+    assert "| 0.0 [−1.0, 0.0] | 0 | 1.0 [0.0, 2.0] |" in text
+    assert "−0.0" not in text

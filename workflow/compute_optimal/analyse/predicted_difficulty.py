@@ -279,10 +279,11 @@ def _examine(
     enough = np.logical_and.reduce(
         [(pool.n_samples >= PROBES) & ~np.isnan(pool.truth) for pool in pools]
     )
-    if np.count_nonzero(enough) < 2 * FOLDS:
+    n_enough = np.count_nonzero(enough)
+    if n_enough < 2 * FOLDS:
         return (
-            f"{np.count_nonzero(enough)} problems with {PROBES} samples and a known difficulty; "
-            f"{2 * FOLDS} are needed to fit on some and to try on others"
+            f"{n_enough} problem{'' if n_enough == 1 else 's'} with {PROBES} samples and a known "
+            f"difficulty; {2 * FOLDS} are needed to fit on some and to try on others"
         )
     for pool in pools:
         for prm, of_prm in scores.items():

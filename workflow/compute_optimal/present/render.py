@@ -395,7 +395,8 @@ def _doubtful_buckets(rows: Sequence[Row], database: Path) -> Iterator[str]:
 def _of_one_origin(item: Item, rows: Sequence[Row]) -> tuple[tuple[Row, ...], str | None]:
     """Rows of what the study itself runs or of what others ran, whichever an item of one task
     shows, and which that is; all, where the query does not tell."""
-    origins = {row["origin"] for row in rows if "origin" in row}
+    # What is only printed has none.
+    origins = {row["origin"] for row in rows if "origin" in row} - {None}
     if not origins or item.task_rank is None:
         return tuple(rows), None
     wanted = "adopted" if item.scale == "public" or "run" not in origins else "run"

@@ -13,7 +13,7 @@ from compute_optimal.present.style import METHODS, counted
 from compute_optimal.present.tables.model import escape_markdown
 from compute_optimal.study.buckets import BUCKETS
 
-_NOTHING = "Nothing of this has been run in this study."
+_NOTHING = "This study holds nothing of this: it was not run, or on too few problems."
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +97,13 @@ def _prms(database: Path) -> str:
     n_better = sum(row["ci_low"] > ROUNDING for row in ranked)
     n_worse = sum(row["ci_high"] < -ROUNDING for row in ranked)
     least, most = ranked[0], ranked[-1]
+    ends = [
+        f"{_points(row['gain'])} with {row['prm_title']}{_ability(row)}" for row in (least, most)
+    ]
     return (
         f"At N = {most['budget']:,}, best-of-N does better than majority voting with {n_better} of "
         f"{counted(len(ranked), 'PRM')} and worse with {n_worse}, the whole interval considered: "
-        f"from {_points(least['gain'])} with {least['prm_title']}{_ability(least)} to "
-        f"{_points(most['gain'])} with {most['prm_title']}{_ability(most)}."
+        f"{f'from {ends[0]} to {ends[1]}' if len(ranked) > 1 else ends[0]}."
     )
 
 
@@ -146,13 +148,24 @@ def _costs(database: Path) -> str:
         return ""
     prm = sum(row["prm_tokens_computed"] or 0 for row in rows)
     discarded = sum(row["discarded_tokens"] or 0 for row in rows)
-    hours = sum(row["seconds"] or 0 for row in rows) / 3600
+    seconds = sum(row["seconds"] or 0 for row in rows)
     return (
-        f"All that is stored took {policy / 1e6:,.1f} million tokens of the policies, "
+        f"All that is stored took {_tokens(policy)} of the policies, "
         f"{_percent(discarded / policy)} of them for steps that no answer contains, and "
-        f"{prm / 1e6:,.1f} million of the PRMs, each unit on its own. What units have in common "
-        f"was computed once: the engines took {hours:,.1f} hours."
+        f"{_tokens(prm) if prm else 'none'} of the PRMs, each unit on its own. What units have in "
+        f"common was computed once: the engines took {_duration(seconds)}."
     )
+
+
+def _tokens(n: int) -> str:
+    return f"{n / 1e6:,.1f} million tokens" if n >= 1e6 else counted(n, "token")
+
+
+def _duration(seconds: float) -> str:
+    for unit, size in (("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:,.1f} {unit}"
+    return f"{seconds:.2g} seconds"
 
 
 _SCALES = {

@@ -42,7 +42,8 @@ def regret(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
         axes.set_yticks(range(len(place)), [*prms.values()])
         axes.tick_params(axis="y", length=0)
         axes.grid(visible=False, axis="y")
-        axes.axvline(0, color=style.INK, linewidth=0.8)
+        if not shown:
+            axes.set_xticks([])
 
     panels = [
         _regret_panel(of_policy, [one for one in shown if one[0]["policy"] == policy], place)
@@ -76,6 +77,8 @@ def _regret_panel(
     first = rows[0]
 
     def paint(axes: Axes) -> None:
+        # Not where a panel only says why it has no results: the line would cross the words.
+        axes.axvline(0, color=style.INK, linewidth=0.8)
         for row, difference in shown:
             look = AGAINST[row["against"]]
             y = place[row["prm"]] + _SPREAD * ([*AGAINST].index(row["against"]) - 1)
@@ -91,7 +94,8 @@ def _regret_panel(
 
     budgets = {row["budget"] for row, _ in shown}
     title = f"{first['policy_title']} ({style.parameters_text(first['n_parameters'])})"
-    note = "; ".join(f"N = {n:,}, {len(shown[0][0]['problem_ids'])} problems" for n in budgets)
+    n_problems = style.counted(len(shown[0][0]["problem_ids"]) if shown else 0, "problem")
+    note = "; ".join(f"N = {n:,}, {n_problems}" for n in budgets)
     absent = style.fit(first["reason"] or style.NOT_RUN, 1.7, style.SMALL, 4)
     return Panel(first["policy"], title, paint if shown else None, absent, note=note)
 
