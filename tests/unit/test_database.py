@@ -217,6 +217,11 @@ def test_every_table_view_and_column_says_what_it_is(small: Path) -> None:
         words = {"ci_low": "settings.confidence", "seconds": "second", "accuracy": "0 to 1"}
         if table != "prm_ability" and column in words:
             assert words[column] in text, f"{table}.{column}: {text}"
+    # What a method would take on its own is not measured where others had computed for it.
+    for table in ("unit_costs", "bucket_costs", "curves"):
+        assert "shared" in (columns[table, "seconds"] or "")
+    for table in ("ledger", "cell_costs", "problem_costs"):
+        assert "shared" not in (columns[table, "seconds"] or "")
     # Descriptions of a view are those of what it shows.
     assert columns["curves", "tokens"] == columns["curve_points", "tokens"]
     assert columns["search_paths", "path"] != columns["answers", "sample_index"]

@@ -1,5 +1,5 @@
--- Accuracy against measured seconds of an engine per problem, by method and policy, with one PRM.
--- One row per point; NULL budgets are methods without results, NULL seconds were not measured.
+-- Accuracy against seconds of the engines per problem, by method and policy, with one PRM.
+-- One row per point; NULL budgets are methods without results, NULL seconds are not known.
 -- Parameters: task, scoring, voting.
 SELECT *
 FROM accuracy_points($task, $scoring, $voting)

@@ -77,7 +77,7 @@ COMMENT ON TABLE bucket_costs IS
 COMMENT ON COLUMN bucket_costs.bucket IS 'Difficulty of the problems: all, easy, medium, hard or unknown';
 COMMENT ON COLUMN bucket_costs.budget IS 'Budget N that the cost is of; null where it holds for all';
 COMMENT ON COLUMN bucket_costs.seconds IS
-'Wall time of the engines without loading, in seconds per problem and unit of budget';
+'Engine seconds per problem and unit of budget, without loading; of shared tokens at the rate of the others';
 COMMENT ON COLUMN bucket_costs.generated_tokens IS
 'Tokens that the policy generates, per problem and unit of budget';
 COMMENT ON COLUMN bucket_costs.prompt_tokens_computed IS

@@ -11,4 +11,5 @@ LEFT JOIN bucket_costs r
 COMMENT ON VIEW curves IS 'Accuracy of each strategy by budget, with what it costs on its own';
 COMMENT ON COLUMN curves.prm_tokens IS
 'Tokens that the PRM computes per problem, without what its cache holds; null where none does';
-COMMENT ON COLUMN curves.seconds IS 'Wall time of the engines per problem, in seconds';
+COMMENT ON COLUMN curves.seconds IS
+'Wall time of the engines per problem, in seconds; of shared tokens at the rate of the others';

@@ -75,7 +75,7 @@ COMMENT ON TABLE unit_costs IS
 'What a method costs on its own, per problem and unit of budget: means over all stored units';
 COMMENT ON COLUMN unit_costs.budget IS 'Budget N that the cost is of; null where it holds for all';
 COMMENT ON COLUMN unit_costs.seconds IS
-'Wall time of the engines without loading, in seconds per problem and unit of budget';
+'Engine seconds per problem and unit of budget, without loading; of shared tokens at the rate of the others';
 COMMENT ON COLUMN unit_costs.generated_tokens IS
 'Tokens that the policy generates, per problem and unit of budget';
 COMMENT ON COLUMN unit_costs.discarded_tokens IS

@@ -62,8 +62,8 @@ def against_flops(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
 
 
 def against_seconds(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
-    """Accuracy over measured seconds of the engines per problem."""
-    counted = f"{subtitle}; {_prm_text(rows)}; as measured where the cells were made"
+    """Accuracy over seconds of the engines per problem."""
+    counted = f"{subtitle}; {_prm_text(rows)}; by the rates measured where the cells were made"
     absent = "no record of the time it took"
     return _against(rows, title, counted, "seconds", "engine seconds per problem (s)", absent)
 
