@@ -676,6 +676,27 @@ def test_the_table_and_the_page_show_every_claim(
     assert f"{undecided} undecided" in page
 
 
+def test_the_page_says_whose_models_are_resampled_and_what_is_untested() -> None:
+    """No plot without a word on what is missing from it; nothing named that a link does not lead
+    to; the correction stands once."""
+    named, general = (
+        judging._corrected([judged(claim(scale, **rule), of_models(0.1, 0.1, noise=0.05))])[0]
+        for scale, rule in (("public", {}), ("study", {"general": ["policies"]}))
+    )
+    printed = judged(claim("printed"), [{"case_name": "x", "value": 2, "reference": 1}])
+    by = "<b>Corrected for the number of claims (Holm):</b> reproduced: on its side: p = "
+    page = claims_page([named])
+    assert by in page
+    assert page.count("(Holm)") == 1
+    assert "Models resampled too, and corrected" not in page
+    assert "untested;" not in page
+    assert f'"#claim-{printed.claim.name}">its cases below' in claims_page([printed])
+    page = claims_page([general, judged(claim("study"), [])])
+    assert "<b>Models resampled too, and corrected for the number of claims (Holm):</b>" in page
+    assert page.count("1 more is untested; what each needs stands below.") == 1
+    assert "before the results were seen" not in page
+
+
 def test_names_cannot_act_on_the_page() -> None:
     hostile = rows(0.1)
     hostile[0]["case_name"] = "<script>x</script>\u202e<img src=x onerror=y>"

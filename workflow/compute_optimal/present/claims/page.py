@@ -55,8 +55,8 @@ _SENTENCES = (
     "process reward model (PRM) and the method that suits both, solves more problems than one a "
     "hundred times its size that answers at once.",
     "This study runs the paper's whole pipeline and asks of each of its statements whether the "
-    "evidence carries it: a rule, written before the results were seen, and a confidence interval "
-    "over problems decide.",
+    "evidence carries it: a rule decides and, where anything was run, a confidence interval over "
+    "problems.",
     "Every verdict below says on what it was reached (real models, this study's models, the "
     "paper's models, the printed numbers), and links to its figure, table, query and "
     "specifications.",
@@ -76,7 +76,7 @@ def claims_table(judgements: Sequence[Judgement]) -> Table:
         Column("unit", "Unit"),
         Column("strict_verdict", "Stricter verdict"),
         Column("strict_reason", "Stricter reason"),
-        Column("in_general", "With models resampled", "estimate"),
+        Column("in_general", "Stricter interval", "estimate"),
         Column("p", "p", "number", digits=4),
         Column("p_corrected", "p corrected (Holm)", "number", digits=4),
         Column("cases", "Cases", "number", digits=0),
@@ -166,9 +166,7 @@ def claims_page(
                     "others fill their own row. Dashed: the margin; shaded: the claim's side."
                     if reach and scale != "printed"
                     else "",
-                    "none": ""
-                    if any(_badge(judgement) != "untested" for judgement in of_scale)
-                    else "None of them is tested by this study; what each needs stands below.",
+                    "none": _untested(of_scale),
                     "claims": [
                         {
                             **_claim(judgement, names, has_rollouts=has_rollouts),
@@ -262,6 +260,9 @@ def _claim(
         "where": one_line("; ".join([claim.where, *prints])),
         "rule": _rule_in_words(judgement),
         "strict": _strict_in_words(judgement),
+        "strict_by": "Models resampled too, and corrected"
+        if judgement.claim.rule.general
+        else "Corrected",
         "query": claim.query,
         "parameters": one_line(
             "; ".join(f"{key} = {value}" for key, value in claim.parameters.items()) or "none"
@@ -290,8 +291,18 @@ def _strict_in_words(judgement: Judgement) -> str:
     strict = judgement.strict
     if strict is None:
         return ""
-    p = "" if strict.corrected is None else f"; p = {strict.corrected:.2g}, corrected (Holm)"
-    return one_line(f"{strict.verdict}: {strict.reason}{p}.")
+    return one_line(f"{strict.verdict}: {strict.reason}.")
+
+
+def _untested(judgements: Sequence[Judgement]) -> str:
+    """What is said of claims of a scale that have no mark in its plot; empty if all have."""
+    n_untested = sum(_badge(judgement) == "untested" for judgement in judgements)
+    if not n_untested:
+        return ""
+    if n_untested == len(judgements):
+        return "None of them is tested by this study; what each needs stands below."
+    are = "is" if n_untested == 1 else "are"
+    return f"{n_untested} more {are} untested; what each needs stands below."
 
 
 def _rule_in_words(judgement: Judgement) -> str:
@@ -336,7 +347,12 @@ def _links(judgement: Judgement, *, has_rollouts: bool) -> list[dict[str, str]]:
         )
     ]
     if claim.scale == "printed":
-        return [{"text": "the printed numbers, data/published/paper.csv", "href": "claims.csv"}]
+        return [
+            {
+                "text": "its cases below, of data/published/paper.csv",
+                "href": f"#claim-{claim.name}",
+            }
+        ]
     links = [
         {
             "text": f"{item.kind}: {item.heading}",

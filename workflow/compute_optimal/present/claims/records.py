@@ -38,8 +38,12 @@ CLAIMS = Columns(
             TEXT, "Verdict with models resampled where the claim is general, corrected (Holm)"
         ),
         "strict_reason": Column(TEXT, "Why, in words"),
-        "strict_low": Column(REAL, "Lower end with models resampled, in unit"),
-        "strict_high": Column(REAL, "Upper end with models resampled, in unit"),
+        "strict_low": Column(
+            REAL, "Lower end, with models resampled where the claim is general, in unit"
+        ),
+        "strict_high": Column(
+            REAL, "Upper end, with models resampled where the claim is general, in unit"
+        ),
         "p": Column(REAL, "Two-sided p, 0 to 1"),
         "p_corrected": Column(REAL, "The same, corrected for the claims of the scale (Holm)"),
         "n_cases": Column(COUNT, "Number of cases in claim_cases"),
