@@ -66,6 +66,14 @@ def test_captions_render(
     assert "problematic" not in html
 
 
+def test_the_caption_of_figure_4_says_which_budgets_searches_have() -> None:
+    shown = REPORT_FOLDER / "figure_4.rst"
+    own = {"budgets": [4, 16, 64], "search_budgets": [4, 16], "prm_search_budgets": {"r": [4, 64]}}
+    assert "at the budgets 4, 16, with some PRMs at others." in " ".join(render(shown, own).split())
+    alike = " ".join(render(shown, {"budgets": [4, 16], "search_budgets": None}).split())
+    assert "at the budgets 4, 16. All panels" in alike
+
+
 def test_every_item_has_a_caption_and_every_caption_an_item() -> None:
     assert {path.stem for path in REPORT_FOLDER.glob("*.rst")} == {
         "workflow",
