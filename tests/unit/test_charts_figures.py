@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import io
 import itertools
 import math
 import operator
@@ -16,9 +17,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib import image
 from matplotlib.axes import Axes
 from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -415,6 +418,33 @@ def test_ability_has_a_fit_from_three_prms_on(tmp_path: Path) -> None:
     design = np.stack([np.log(x), np.ones(3)], axis=1)
     slope, intercept = np.linalg.solve(design.T @ design, design.T @ y)
     assert np.allclose(fit.get_ydata(), slope * np.log(fit.get_xdata()) + intercept)
+
+
+def test_prms_of_other_tasks_are_not_missed(tmp_path: Path) -> None:
+    """Those that only adopted collections of other tasks know are of another scale of evidence."""
+    path = SyntheticStudy(
+        tasks=TASKS[:1], policies=POLICIES[:1], abilities={prm: 50.0 for prm, *_ in PRMS}
+    ).write(tmp_path / "s.duckdb")
+    of_task = {row["prm"] for row in run_query("figure_6", path, PARAMETERS)}
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(
+            "INSERT INTO prms"
+            " SELECT * REPLACE ('outside' AS prm, 'Outside' AS title) FROM prms LIMIT 1"
+        )
+    assert {row["prm"] for row in run_query("figure_6", path, PARAMETERS)} == of_task
+    assert not any(
+        "Outside" in text for text in texts(panel(draw("figure_6", path).sheet, "ability"))
+    )
+
+
+def test_pale_areas_are_seen_in_pictures_of_few_colours(drawn: Drawn) -> None:
+    """What has not been run has another ground than the paper, in the PNG too."""
+    figure = drawn("figure_10")
+    box = panel(figure.sheet, "llama-3.2-1b|rlhflow-mistral-8b").get_position()
+    pixels = image.imread(io.BytesIO(figure.encoded("png")))
+    height, width = pixels.shape[:2]
+    inside = pixels[round((1 - box.y1 + 0.1 * box.height) * height), round(box.x0 * width) + 20]
+    assert np.ptp([inside[0], pixels[0, 0, 0]]) > 0.04
 
 
 def test_the_papers_line_and_names_stand_beside_the_points(tmp_path: Path) -> None:

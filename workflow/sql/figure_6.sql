@@ -1,6 +1,6 @@
 -- Figure 6: accuracy of test-time scaling against the ability of the PRM to find wrong steps.
--- One row per PRM. ability: F1 of finding the first error, in % (view prm_ability), with its interval
--- where it was measured. accuracy: mean over policies and methods at the largest budget that all of
+-- One row per PRM of the task. ability: F1 of finding the first error, in % (view prm_ability), with its
+-- interval where it was measured. accuracy: mean over policies and methods at the largest budget that all of
 -- them share, as a fraction; NULL if not run. accuracies: the same by problem. replicates, confidence,
 -- seed: the study's settings of intervals.
 -- printed_slope, printed_intercept: of the paper's own line, Y = slope ln(X) + intercept.
@@ -77,6 +77,7 @@ SELECT
     settings.confidence,
     settings.seed
 FROM prms
+SEMI JOIN (SELECT prm FROM planned() WHERE task = $task) AS shown ON shown.prm = prms.prm
 CROSS JOIN settings
 CROSS JOIN printed
 LEFT JOIN (SELECT * FROM abilities() WHERE task = $task) AS abilities USING (prm)

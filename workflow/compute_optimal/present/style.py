@@ -43,7 +43,7 @@ METHODS: Mapping[str, Look] = {
 }
 OTHER_COLOURS = ("#332288", "#882255", "#999933", "#661100")
 """Colours of what is no method and no policy, such as ways to choose or to score."""
-INK, MUTED, FAINT, LIGHT, EMPTY = "#222222", "#555555", "#8C8C8C", "#BDBDBD", "#F4F4F4"
+INK, MUTED, FAINT, LIGHT, EMPTY = "#222222", "#555555", "#8C8C8C", "#BDBDBD", "#EEEEEE"
 HALO: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.85}
 SERIES_MARKERS = "osD^vP*Xhd<>p8"
 
