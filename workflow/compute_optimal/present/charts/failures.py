@@ -232,7 +232,7 @@ def examples(*failures: str) -> Chart:
         panels = [_example(steps) for steps in (kept if len(seen) > len(kept) else cases)]
         if len(seen) > len(kept):
             subtitle = (
-                f"{subtitle}; {len(kept)} of {len(seen)} cases, of the first PRMs that have one"
+                f"{subtitle}; {len(kept)} of {len(seen)} cases, of the smallest PRMs that have one"
             )
         if not panels:
             reason = "two PRMs that choose differently" if rows else "a PRM"
