@@ -198,6 +198,18 @@ def test_models_are_split_by_size_and_share_a_gpu_within_its_memory(tmp_path: Pa
             assert shares[1] * 80 >= gpu_gib(prm, prm.n_gpus)
 
 
+def test_a_plan_says_which_adopted_collections_are_not_stored(tmp_path: Path) -> None:
+    """No model makes them, so nothing else in a plan would."""
+    shipped = load_study(Path("config/public.yaml"))
+    n = len(shipped.adopted)
+    assert f"adopted:   {n} of {n} collections are stored" in describe(planned(shipped), "policy")
+    lacking = planned(study(tmp_path, "llama-rollouts"))
+    text = describe(lacking, "policy")
+    assert "adopted:   0 of 2 collections are stored" in text
+    assert text.endswith("search-and-learn-llama-3.2-1b, search-and-learn-llama-3.2-3b")
+    assert "adopted:" not in describe(planned(study(tmp_path)), "policy")
+
+
 def test_unknown_hardware_is_answered_with_the_known(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="A100-40GB") as caught:
         planned(small(tmp_path), "A100-40GB")

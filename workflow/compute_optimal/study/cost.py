@@ -24,9 +24,9 @@ import polars as pl
 
 from compute_optimal.store import units
 from compute_optimal.store.storage import Storage
-from compute_optimal.study.cells import Cell, Grid
+from compute_optimal.study.cells import Cell, Grid, collections
 from compute_optimal.study.config import HardwareEntry, ModelEntry, Study
-from compute_optimal.study.coverage import Stock, coverage
+from compute_optimal.study.coverage import Stock, coverage, not_adopted
 
 GIB = 2**30
 
@@ -171,6 +171,10 @@ class Plan:
     """Weights of the models from the hub that something is missing of, by name [10^9 bytes]."""
     gated: tuple[str, ...]
     """Models that something is missing of and that need an account with access."""
+    n_adopted: int = 0
+    """Number of adopted collections."""
+    unadopted: tuple[str, ...] = ()
+    """Those of which the store holds nothing."""
 
     @property
     def token_share(self) -> float:
@@ -233,6 +237,8 @@ def plan(
         separate,
         {name: entry.weight_bytes / 1e9 for name, entry in entries.items() if entry.hub_id},
         tuple(name for name, entry in entries.items() if entry.gated),
+        len(study.adopted),
+        not_adopted(collections(study), storage.store),
     )
 
 
@@ -729,7 +735,16 @@ def _totals(planned: Plan) -> Iterator[str]:
         )
     if planned.gated:
         yield f"gated:     {', '.join(planned.gated)}: ask for access, then `hf auth login`"
+    if planned.n_adopted:
+        lacking = ", ".join(planned.unadopted)
+        yield (
+            f"adopted:   {planned.n_adopted - len(planned.unadopted)} of {planned.n_adopted} "
+            "collections are stored"
+            + (f"; make adopt CONFIG=... takes in the others: {lacking}" if lacking else "")
+        )
     full, separate = planned.full_tokens, planned.separate_tokens
+    if not separate or not sum(separate.values()):
+        return
     parts = ", ".join(
         f"{kind.replace('_', ' ')} {full[kind] / separate[kind]:.0%}"
         for kind in full

@@ -170,16 +170,21 @@ def missing_cells(covered: pl.DataFrame) -> StudyError | None:
     )
 
 
+def not_adopted(collections: Iterable[Collection], store: Store) -> tuple[str, ...]:
+    """Names of the adopted ``collections`` of which ``store`` holds nothing."""
+    return tuple(
+        collection.name
+        for collection in collections
+        if not any(partition(store, collection.spec).parts(table) for table in ADOPTED_TABLES)
+    )
+
+
 def missing_collections(collections: Iterable[Collection], store: Store) -> StudyError | None:
     """The error that names adopted ``collections`` of which ``store`` holds nothing, or None.
 
     No model can make them, so whether a study may generate does not matter.
     """
-    missing = [
-        collection.name
-        for collection in collections
-        if not any(partition(store, collection.spec).parts(table) for table in ADOPTED_TABLES)
-    ]
+    missing = not_adopted(collections, store)
     if not missing:
         return None
     return StudyError(
