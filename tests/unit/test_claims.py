@@ -697,6 +697,20 @@ def test_the_page_says_whose_models_are_resampled_and_what_is_untested() -> None
     assert "before the results were seen" not in page
 
 
+def test_a_case_leads_to_the_specs_of_each_of_its_models() -> None:
+    """No row of the table of specs names two policies, so these are alternatives."""
+    makers = [
+        {"policy_title": policy, "prm_title": prm, "engines": "e", "packages": "0", "seed": 0}
+        for policy, prm in (("Small", "Judge"), ("Large (4 bits)", None))
+    ]
+    asked = {"Small, N = 4, on t": "Small", "Small, Judge, N = 4": "Small+Judge"}
+    asked["Small, N = 4, against Large (4 bits) on t"] = "Large%7CSmall"
+    for name, words in asked.items():
+        case = {**rows(0.1)[0], "case_name": name}
+        page = claims_page([judged(claim("study"), [case])], makers=makers)
+        assert f'href="tables/provenance.html#rows={words}"' in page, name
+
+
 def test_names_cannot_act_on_the_page() -> None:
     hostile = rows(0.1)
     hostile[0]["case_name"] = "<script>x</script>\u202e<img src=x onerror=y>"

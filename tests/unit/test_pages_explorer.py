@@ -179,3 +179,17 @@ def test_a_narrow_page_is_not_cut(tab: chromium.Tab, page: Path) -> None:
         tab.open(page.as_uri() + f"#w{width}", width=width)
         tab.until("document.documentElement.dataset.drawn")
         assert tab.value("document.documentElement.scrollWidth") <= width
+
+
+def test_rows_of_a_table_are_found_by_words_and_by_either_of_two(
+    tab: chromium.Tab, tmp_path: Path
+) -> None:
+    page = tmp_path / "table.html"
+    rows = [["one", "r"], ["two", "r"], ["two", "s"], ["three", "r"]]
+    columns = [Column("policy", "Policy"), Column("prm", "PRM")]
+    page.write_text(Table("Title", columns, rows, []).html(), encoding="utf-8")
+    shown = "[...document.querySelectorAll('tbody tr')].filter(row => !row.hidden).length"
+    for words, n_rows in (("", 4), ("two", 2), ("two+r", 1), ("one%7Ctwo", 3), ("one%7Ctwo+r", 2)):
+        tab.open(f"{page.as_uri()}?{n_rows}#rows={words}")
+        tab.until("document.querySelector('[role=status]')")
+        assert tab.value(shown) == n_rows, words

@@ -152,7 +152,7 @@ def claims_page(
     """
     counts = Counter(_badge(judgement) for judgement in judgements)
     has_rollouts = evidence is None or evidence["n_collections"] > 0
-    names = {row[key] for row in makers for key in ("policy_title", "prm_title")} - {None}
+    names = [{row[key] for row in makers} - {None} for key in ("policy_title", "prm_title")]
     scales = []
     for scale, (heading, explained) in _SCALES.items():
         of_scale = [judgement for judgement in judgements if judgement.claim.scale == scale]
@@ -242,10 +242,10 @@ def _margin(claim: Claim) -> str:
 
 
 def _claim(
-    judgement: Judgement, names: Collection[str], *, has_rollouts: bool
+    judgement: Judgement, names: Sequence[Collection[str]], *, has_rollouts: bool
 ) -> Mapping[str, Any]:
-    """What the page says of a claim, in lines of text. ``has_rollouts``: whether the study has
-    adopted any, without which nothing shows them."""
+    """What the page says of a claim, in lines of text. ``names``: of policies, and of PRMs.
+    ``has_rollouts``: whether the study has adopted any, without which nothing shows them."""
     claim = judgement.claim
     prints = [f"the paper prints {claim.printed}"] if claim.printed else []
     has_in_sample = any(case.in_sample is not None for case in judgement.cases)
@@ -380,13 +380,17 @@ def _numbered(text: str) -> set[str]:
     return items
 
 
-def _made_by(judgement: Judgement, case: Case, names: Collection[str]) -> str:
-    """Where the specs stand that made a case: rows of a table that hold its models' names."""
+def _made_by(judgement: Judgement, case: Case, names: Sequence[Collection[str]]) -> str:
+    """Where the specs stand that made a case: rows of a table that hold its models' names, of
+    several policies or PRMs one of theirs, for no row has two."""
     if judgement.claim.scale == "printed":
         return ""
     if judgement.claim.scale == "public":
         return "tables/public_sources.html"
-    words = [name for name in sorted(names) if name in case.name]
+    words = []
+    for of_kind in names:
+        named = [name for name in sorted(of_kind) if name in case.name]
+        words += ["|".join(name.split()[0] for name in named)] if len(named) > 1 else named
     return f"tables/provenance.html#rows={quote_plus(' '.join(words))}"
 
 

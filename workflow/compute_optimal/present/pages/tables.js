@@ -36,7 +36,7 @@ function makeSortable(table) {
   const count = document.createElement("span");
   const save = document.createElement("button");
   input.type = "search";
-  label.append("Rows with all of these words", input);
+  label.append("Rows with all of these words (one|other: with one of them)", input);
   count.setAttribute("role", "status");
   save.type = "button";
   save.textContent = "Save rows as CSV";
@@ -47,7 +47,7 @@ function makeSortable(table) {
     let shown = 0;
     for (const group of groups) {
       const text = group.map((row) => row.textContent).join(" ").toLowerCase();
-      const hidden = !words.every((word) => text.includes(word));
+      const hidden = !words.every((word) => word.split("|").some((one) => text.includes(one)));
       for (const row of group) row.hidden = hidden;
       shown += hidden ? 0 : 1;
     }
