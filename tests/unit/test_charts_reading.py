@@ -64,6 +64,8 @@ def test_captions_render(
     html = render(REPORT_FOLDER / f"{name}.rst", config)
     assert len(re.sub("<[^>]*>", "", html)) > 200
     assert "problematic" not in html
+    if name == "workflow" and config:
+        assert "1 policy, 1 PRM and budgets up to 16 on 1 task." in " ".join(html.split())
 
 
 def test_the_caption_of_figure_4_says_which_budgets_searches_have() -> None:

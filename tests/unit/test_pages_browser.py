@@ -149,6 +149,10 @@ def test_the_page_is_worked_by_keys_names_and_the_way_back(
         tab.value("location.hash = 'kind=constructor&scoring=toString&budget=x', 1")
         tab.until("document.querySelector('[name=\"What is seen\"]').value === ''")
         assert "Problem" in tab.value("document.querySelector('h2').textContent")
+        assert tab.value("[counted(1, 'sample'), counted(2, 'sample')]") == [
+            "1 sample",
+            "2 samples",
+        ]
         # What nobody wrote is not found, and the page says so.
         find = "document.querySelector('[name=Find]')"
         tab.value(f"{find}.value = 'zebra'; {find}.dispatchEvent(new Event('input'))")

@@ -83,6 +83,22 @@ def test_words_of_captions_are_found_and_lists_are_in_natural_order(tab: chromiu
     assert order == ["figure_1", "figure_2", "figure_10"]
 
 
+@pytest.mark.parametrize("width", [390, 768, 1440])
+def test_the_page_fits_its_window(width: int, tmp_path: Path) -> None:
+    """The first page's own style is for a page without a menu, and once moved the whole report."""
+    with chromium.running(tmp_path / "profile") as browser:
+        tab = browser.tab()
+        tab.open(REPORT.as_uri(), width=width)
+        tab.until("document.documentElement.dataset.finished && !!document.querySelector('.prose')")
+        overflowing = (
+            "[document.documentElement, document.querySelector('.grow.h-screen')]"
+            ".filter(part => part.scrollWidth > part.clientWidth).length"
+        )
+        assert tab.value(overflowing) == 0
+        left = "document.querySelector('#app').getBoundingClientRect().left"
+        assert tab.value(left) == 0
+
+
 def test_a_page_that_is_no_report_is_refused(tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     page.write_text("nothing")

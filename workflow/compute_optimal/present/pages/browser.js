@@ -44,6 +44,7 @@ function drawn(name, attributes, text) {
   return made;
 }
 
+const counted = (n, noun) => `${n} ${noun}${n === 1 ? "" : "s"}`;
 const text = (index) => data.texts[index];
 const probability = (margin) => 1 / (1 + Math.exp(-margin));
 const shown = (value, digits) => (value === null || value === undefined ? "\u2013" : value.toFixed(digits));
@@ -253,7 +254,7 @@ function statement(cell, problem) {
   const rated =
     problem.passAt1 === null
       ? "Pass@1 not measured"
-      : `Pass@1 of the policy ${(100 * problem.passAt1).toFixed(1)}% in ${problem.nRated} samples (${problem.bucket})`;
+      : `Pass@1 of the policy ${(100 * problem.passAt1).toFixed(1)}% in ${counted(problem.nRated, "sample")} (${problem.bucket})`;
   const kinds = problem.kinds.map((kind) => KINDS[kind]).join("; ");
   const facts = element("p", { class: "muted", text: `${rated}. Seen here: ${kinds || "none of the kinds above"}.` });
   const gold = element("p", {}, document.createTextNode("Correct answer: "), element("strong", { class: "text", text: text(problem.gold) }));
@@ -364,7 +365,7 @@ function steps(entries) {
 function card(title, answer) {
   const [word, look] = verdict(answer);
   const heading = element("h3", {}, document.createTextNode(`${title}: `), element("span", { class: "text", text: answerText(answer) }), document.createTextNode(" "), element("span", { class: look, text: word }));
-  const facts = element("p", { class: "muted", text: `${answer.nTokens ?? "?"} tokens${answer.ended ? `, ended by ${answer.ended}` : ""}${answer.seed ? `, seed ${answer.seed}` : ""}` });
+  const facts = element("p", { class: "muted", text: `${answer.nTokens === null ? "? tokens" : counted(answer.nTokens, "token")}${answer.ended ? `, ended by ${answer.ended}` : ""}${answer.seed ? `, seed ${answer.seed}` : ""}` });
   return element("article", { class: "card" }, heading, facts);
 }
 
@@ -380,7 +381,7 @@ function pool(problem, prms) {
     return made;
   });
   const of = prms.length > 1 ? ` Scores from left to right: ${prms.map((prm) => data.prms[prm].title).join(", ")}.` : "";
-  const note = `The first ${samples.length} of ${problem.nPool} samples, each step with its score. The study's curves average over all subsets of the pool; this is one of them.${of}`;
+  const note = `The first ${samples.length} of ${counted(problem.nPool, "sample")}, each step with its score. The study's curves average over all subsets of the pool; this is one of them.${of}`;
   const votesOf = (prm) => element("section", { class: "one" }, ...(prms.length > 1 ? [element("h2", { text: data.prms[prm].title })] : []), ...votes(samples, prm));
   return [element("div", { class: prms.length > 1 ? "beside" : "" }, ...prms.map(votesOf)), element("h2", { text: "Samples" }), element("p", { class: "muted", text: note }), element("div", { class: "cards" }, ...cards)];
 }
