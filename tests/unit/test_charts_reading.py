@@ -23,6 +23,7 @@ from compute_optimal.present.catalogue import ITEMS, NOTEBOOKS
 from compute_optimal.present.claims import judge_claims
 from compute_optimal.present.claims.records import records
 from compute_optimal.present.notebooks import run_notebooks
+from compute_optimal.present.pages.page import seen_from_elsewhere
 from compute_optimal.present.sentences import SENTENCES, what_came_out
 from compute_optimal.study.config import load_claims
 
@@ -195,6 +196,18 @@ def test_each_notebook_says_what_came_out(tmp_path: Path) -> None:
     assert "untested" in said["run"]["07_verdicts"]
     assert said["not run"]["03_scaling"].startswith("This study holds nothing of this")
     assert all(said["not run"].values())
+
+
+def test_links_of_a_page_lead_from_where_it_is_shown(tmp_path: Path) -> None:
+    """The notebook of verdicts stands in a folder of its own."""
+    page = tmp_path / "index.html"
+    page.write_text('<a href="tables/a.html#x">a</a> <a href="#b">b</a> <a href="https://c">c</a>')
+    assert seen_from_elsewhere(page) == (
+        f'<a href="{tmp_path.as_posix()}/tables/a.html#x">a</a> '
+        '<a href="#b">b</a> <a href="https://c">c</a>'
+    )
+    notebook = nbformat.read(NOTEBOOK_FOLDER / "07_verdicts.ipynb", as_version=4)
+    assert any("seen_from_elsewhere(claims)" in cell.source for cell in notebook.cells)
 
 
 def test_little_is_neither_nothing_nor_a_range(

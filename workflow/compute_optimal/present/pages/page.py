@@ -23,6 +23,8 @@ from markupsafe import Markup
 
 _POLICY = re.compile(r"<[^<>]*Content-Security-Policy[^>]*>")
 
+_RELATIVE = re.compile(r'\bhref="(?![#/]|[a-z]+:)')
+
 _FOLDER = Path(__file__).parent
 
 
@@ -65,6 +67,13 @@ def without_policy(content: str) -> str:
     browsers ignore it within another page and warn of it. Its quotes may be escaped as in a string
     of JavaScript."""
     return _POLICY.sub("", content)
+
+
+def seen_from_elsewhere(page: Path | str) -> str:
+    """A page of ours as a page in another folder shows it: its links to other files lead from
+    there, along the path that the page is named by."""
+    folder = Path(page).parent.as_posix()
+    return _RELATIVE.sub(rf"\g<0>{folder}/", Path(page).read_text(encoding="utf-8"))
 
 
 @cache
