@@ -716,3 +716,16 @@ def _frame(table: str, rows: Iterable[Row]) -> pl.DataFrame:
         row if isinstance(row, tuple) else tuple(row.get(name) for name in columns) for row in rows
     ]
     return pl.DataFrame(values, schema=columns, orient="row")
+
+
+def with_the_papers_numbers(path: Path) -> Path:
+    """The database with all that the paper prints, and what its models were trained on."""
+    folder = Path(__file__).parents[2] / "data/published"
+    with duckdb.connect(str(path)) as connection:
+        for table, name in (("published", "paper.csv"), ("pretraining", "pretraining.csv")):
+            connection.execute(f"DELETE FROM {table}")
+            connection.execute(
+                f"INSERT INTO {table} SELECT * FROM read_csv(?, all_varchar = true)",
+                [str(folder / name)],
+            )
+    return path

@@ -16,7 +16,7 @@ import duckdb
 import numpy as np
 import polars as pl
 import pytest
-from synthetic_study import POLICIES, PRMS, SyntheticStudy
+from synthetic_study import POLICIES, PRMS, SyntheticStudy, with_the_papers_numbers
 
 from compute_optimal.analyse.descriptions import extend
 from compute_optimal.errors import StudyError
@@ -38,16 +38,6 @@ from compute_optimal.study.cost import plan
 
 ROOT = Path(__file__).parents[2]
 CLAIMS = load_claims(ROOT / "config/claims.yaml")
-
-
-def with_the_papers_numbers(path: Path) -> Path:
-    with duckdb.connect(str(path)) as connection:
-        connection.execute("DELETE FROM published")
-        connection.execute(
-            "INSERT INTO published SELECT * FROM read_csv(?, all_varchar = true)",
-            [str(ROOT / "data/published/paper.csv")],
-        )
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -512,6 +502,20 @@ def test_the_papers_inconsistencies_come_out(
     outcome = verdicts[name]
     assert outcome.verdict == "inconsistent"
     assert sorted(case.name for case in outcome.cases if not case.holds) == sorted(failing)
+
+
+def test_no_prm_is_counted_for_what_the_paper_ran_by_majority_voting(
+    verdicts: Mapping[str, judging.Judgement],
+) -> None:
+    alone, with_prm = (
+        {case.name: case.reference for case in verdicts[name].cases}
+        for name in ("inference_flops", "inference_flops_with_prm")
+    )
+    ratios = {name: with_prm[name] / alone[name] for name in alone}
+    assert ratios == {
+        "DeepSeek-R1 against DeepSeek-R1-Distill-7B": 1,
+        "Llama-3.1-405B-Inst. against Llama-3.2-3B-Inst.": pytest.approx(1 + 7 / 3),
+    }
 
 
 def test_the_rest_of_the_paper_agrees_with_itself(

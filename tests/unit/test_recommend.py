@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,18 @@ def test_the_cheapest_way_to_an_accuracy(database: Path, unit: str) -> None:
         except StudyError:
             return
         assert cheaper.ci_low < 0.3
+
+
+def test_that_others_were_measured_on_more_problems_is_said(database: Path) -> None:
+    (one,) = recommend(database, Asked(most=16, task="MATH-500"))
+    assert one.most_problems == one.n_problems
+    assert "Others were measured" not in in_words([one])
+    few = replace(one, n_problems=30)
+    assert (
+        f"Others were measured on up to {one.n_problems:.0f} problems, which may be easier or "
+        "harder than these 30." in in_words([few])
+    )
+    assert "Others were measured" not in in_words([replace(few, difficulty="hard")])
 
 
 def test_models_are_called_by_name_or_title(database: Path) -> None:

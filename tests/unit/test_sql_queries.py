@@ -208,7 +208,8 @@ COLUMNS = {
         "policy", "policy_title", "family", "n_parameters", "training_tokens",
         "pretraining_parameters", "active_parameters", "series", "prm_title", "budget",
         "n_problems", "generated_tokens", "prm_parameter_tokens", "policy_tokens_computed",
-        "prm_parameter_tokens_computed", "model", "method", "printed", "printed_rank",
+        "prm_parameter_tokens_computed", "model", "method", "is_read_by_prm", "printed",
+        "printed_rank",
     },
     "predicted_difficulty": {
         "policy", "policy_title", "family", "n_parameters", "origin", "prm", "prm_title",

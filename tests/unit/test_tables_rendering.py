@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from synthetic_study import POLICIES, PRMS, ROLLOUTS, SyntheticStudy
+from synthetic_study import POLICIES, PRMS, ROLLOUTS, SyntheticStudy, with_the_papers_numbers
 
 from compute_optimal.analyse.published import POLICY_NAMES, load_paper
 from compute_optimal.analyse.statistics.selection import efficiency_gain
@@ -440,6 +440,15 @@ def test_printed_rows_are_recounted_with_prm_and_active_parameters(database: Pat
     assert float(row["pretraining_flops_printed"]) == 5.96e25
     assert float(row["pretraining_active_flops"]) == pytest.approx(6 * 37e9 * 14.8e12)
     assert "2.22e17" in tabulate("table_4", database).markdown()
+
+
+def test_no_prm_is_counted_where_the_paper_used_none(database: Path, tmp_path: Path) -> None:
+    of_paper = with_the_papers_numbers(Path(shutil.copy(database, tmp_path)))
+    rows = {row["model"]: row for row in records(tabulate("table_4", of_paper))}
+    distilled, llama = rows["DeepSeek-R1-Distill-7B†"], rows["Llama-3.2-3B-Inst.†"]
+    assert (distilled["prm"], llama["prm"]) == ("none", "not printed")
+    assert distilled["inference_with_prm_flops"] == distilled["inference_flops_printed"]
+    assert float(llama["inference_with_prm_flops"]) == pytest.approx(3.07e17 * (1 + 7 / 3))
 
 
 def test_what_only_the_paper_ran_stands_below(database: Path) -> None:

@@ -450,6 +450,11 @@ SELECT
     try_cast(regexp_extract(value::VARCHAR, '[0-9.]+(e[0-9]+)?') AS DOUBLE) AS number
 FROM published;
 
+-- Whether a PRM read what a model of the paper's wrote: not what answered once, and not R1-Distill, which
+-- was run by majority voting (the authors, issue 1 of the official repository).
+CREATE OR REPLACE TEMP MACRO read_by_prm(model, method) AS
+    method <> 'CoT' AND NOT contains(name_key(model), 'r1distill');
+
 -- Tasks and policies that a claim is tested on. scale_ 'paper': those that the paper names, whoever drew
 -- their samples; 'study': what the study itself runs.
 CREATE OR REPLACE TEMP MACRO tested_pairs(scale_) AS TABLE

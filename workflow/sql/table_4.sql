@@ -84,6 +84,7 @@ SELECT
     spent.prm_parameter_tokens_computed,
     NULL::VARCHAR AS model,
     NULL::VARCHAR AS method,
+    NULL::BOOLEAN AS is_read_by_prm,
     NULL::MAP(VARCHAR, VARCHAR) AS printed
 FROM policies
 INNER JOIN (SELECT DISTINCT policy FROM planned() WHERE task = $task) AS shown USING (policy)
@@ -100,6 +101,7 @@ UNION ALL BY NAME
 SELECT
     published.model,
     any_value(published.method) AS method,
+    read_by_prm(published.model, any_value(published.method)) AS is_read_by_prm,
     any_value(pretraining.training_tokens) AS training_tokens,
     any_value(pretraining.parameters) AS pretraining_parameters,
     any_value(pretraining.active_parameters) AS active_parameters,

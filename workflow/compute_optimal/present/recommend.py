@@ -83,6 +83,8 @@ class Recommendation:
     n_problems: float
     as_good: int
     """How many other ways that fit the question have an interval that holds this accuracy."""
+    most_problems: float
+    """The most problems that a way which fits the question was measured on."""
 
     def cost(self, unit: str) -> float | None:
         """The cost in one of ``UNITS``; None where unknown."""
@@ -224,6 +226,7 @@ def _best(rows: Sequence[Row], asked: Asked) -> Recommendation | None:
             )
         },
         as_good=as_good,
+        most_problems=max(other["n_problems"] for other in fitting),
     )  # fmt: skip
 
 
@@ -263,12 +266,19 @@ def in_words(recommendations: Sequence[Recommendation]) -> str:
         others = {0: "no other way is", 1: "1 other way is"}.get(
             one.as_good, f"{one.as_good} other ways are"
         )
+        # A few less make no difference, and of a predicted difficulty each way has its own.
+        more = (
+            f" Others were measured on up to {one.most_problems:.0f} problems, which may be easier "
+            f"or harder than these {one.n_problems:.0f}."
+            if one.difficulty == "all" and one.most_problems > 1.1 * one.n_problems
+            else ""
+        )
         paragraphs.append(
             f"{one.task}{problems}: {one.policy}{prm}, N = {one.budget} - {what}.\n"
             f"  Accuracy {100 * one.accuracy:.1f}% [{100 * one.ci_low:.1f}, "
             f"{100 * one.ci_high:.1f}] on {one.n_problems:.0f} problems that did not choose it.\n"
             f"  Cost per problem: {'; '.join(costs)}.\n"
-            f"  Within the question, {others} as good as far as the intervals tell."
+            f"  Within the question, {others} as good as far as the intervals tell.{more}"
         )
     return "\n".join(paragraphs)
 

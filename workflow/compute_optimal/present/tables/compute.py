@@ -58,8 +58,9 @@ def flops(rows: Sequence[Row], title: str) -> Table:
     if printed:
         notes.append(
             f"{MARK} printed in Table 4, or derived from it: with the PRM, as if one of "
-            f"{style.parameters_text(_PASS_OF_PRM)} had read each generated token once; with "
-            "active parameters, for a mixture of experts (DeepSeek-R1: 37B of 671B)."
+            f"{style.parameters_text(_PASS_OF_PRM)} had read each generated token once, but of "
+            "R1-Distill, which was voted on without one; with active parameters, for a mixture of "
+            "experts (DeepSeek-R1: 37B of 671B)."
         )
     return Table(title, columns, body, notes)
 
@@ -100,16 +101,15 @@ def _of_paper(row: Row) -> list[Cell]:
     inference = printed.get("inference_FLOPS")
     size, active = row["pretraining_parameters"], row["active_parameters"]
     pretraining = _pretraining(size, row["training_tokens"])
-    uses_prm = row["method"] != "CoT"
     derived: list[Cell] = [_UNKNOWN, _UNKNOWN]
     if inference is not None and size:
-        with_prm = inference.value * (1 + _PASS_OF_PRM / size if uses_prm else 1)
+        with_prm = inference.value * (1 + _PASS_OF_PRM / size * row["is_read_by_prm"])
         derived = [Printed(with_prm), Printed(inference.value * (active or size) / size)]
     return [
         f"{row['model']}{MARK}",
         row["method"],
-        "not printed" if uses_prm else "none",
-        "not printed" if uses_prm else 1,
+        "not printed" if row["is_read_by_prm"] else "none",
+        1 if row["method"] == "CoT" else "not printed",
         "not printed",
         Compared(None if pretraining is None else Estimate(pretraining),
                  printed.get("pretraining_FLOPS")),
