@@ -202,7 +202,7 @@ def test_repeated_searches_that_keep_one_beam_are_subtrees(tmp_path: Path) -> No
         ("beam_search", 4, 2, 1, 3, 3, 4),
         ("dvts", 12, 2, 1, 3, 1, 4),
     ]
-    assert "incomplete: fewer subtrees of 1 problems" in report(adoption)
+    assert "incomplete: fewer subtrees of 1 problem" in report(adoption)
 
 
 def without(key: str) -> bytes:

@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from compute_optimal.analyse.score_quality import TABLES, examine_scores
+from compute_optimal.analyse.score_quality import MEASURES, SIGNED, TABLES, examine_scores
+from compute_optimal.analyse.statistics.intervals import unseen_limits
 from compute_optimal.study.requests import EstimateSettings
 
 SETTINGS = EstimateSettings([2, 4], 4, 0.5, 0.1, 200, 20, 0.95, 0)
@@ -113,6 +114,23 @@ def test_length_correlation_ignores_what_explains_both() -> None:
     )
     tables = examine_scores(answers, {"r": biased}, IDS, SETTINGS)
     assert measure(tables, "length_correlation")["value"] > 0.7
+
+
+@pytest.mark.parametrize("n_problems", [1, 2, 3])
+def test_few_problems_are_no_certainty(n_problems: int) -> None:
+    """Also where a measure is the same on all: nothing unscored, one score for all samples."""
+    answers, scores = study()
+    equal = scores.with_columns(margins=pl.lit([1.0]))
+    ids = IDS[:n_problems]
+    known = pl.col("problem_id").is_in(ids)
+    of_prms = {"a": scores.filter(known), "b": equal.filter(known)}
+    quality = examine_scores(answers.filter(known), of_prms, ids, SETTINGS)["score_quality"]
+    assert set(quality["measure"]) == set(MEASURES)
+    for row in quality.filter(pl.col("measure") != "calibration_error").iter_rows(named=True):
+        least = -1 if row["measure"] in SIGNED else 0
+        ends = unseen_limits((row["value"] - least) / (1 - least), row["n_problems"])
+        low, high = (least + (1 - least) * end for end in ends)
+        assert least <= row["ci_low"] <= low + 1e-12 <= high <= row["ci_high"] + 1e-12 <= 1 + 1e-12
 
 
 def test_nothing_to_examine_gives_empty_tables() -> None:

@@ -226,7 +226,9 @@ def report(adoption: Adoption) -> str:
             f"{cell['n_problems']} problems x {cell['n_runs']} {runs}, {cell['n_rows']} answers"
         )
         if short := cell["n_problems"] - cell["n_complete"]:
-            lines.append(f"    incomplete: fewer {runs} of {short} problems")
+            lines.append(
+                f"    incomplete: fewer {runs} of {short} problem{'s' if short > 1 else ''}"
+            )
         if (cell["n_repetitions"] or 1) > 1:
             lines.append(
                 f"    {cell['n_repetitions']} repetitions of one search, not a larger budget"

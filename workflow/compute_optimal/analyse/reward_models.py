@@ -88,7 +88,7 @@ def examine_solutions(
                 quality, bins = _quality(given, correct, is_chance=scoring is not None)
                 n_solutions = int(np.count_nonzero(~np.isnan(given)))
                 for measure, sums in quality.items():
-                    if row := ratio_interval(sums, weights, confidence):
+                    if row := ratio_interval(measure, sums, weights, confidence):
                         rows["reward_model_quality"].append((*key, measure, *row, n_solutions))
                 if bins is not None:
                     rows["reward_model_reliability"] += [

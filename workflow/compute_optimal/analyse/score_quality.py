@@ -57,6 +57,9 @@ MEASURES: Mapping[str, str] = {
 }
 """Both correlations are within a problem and among samples that are equally right."""
 
+SIGNED = frozenset({"overconfidence", "length_correlation", "step_correlation"})
+"""Measures from -1 to 1; the others are shares, from 0 to 1."""
+
 _SCORED = {"prm": Column(TEXT, "PRM that gave the scores"), **common("scoring")}
 _INTERVAL = common("ci_low", "ci_high")
 TABLES: dict[str, Columns] = {
@@ -168,7 +171,8 @@ def _examined(
             "step_correlation": _correlation(ranking, grid, steps),
         }
         for measure, sums in quality.items():
-            if (interval := ratio_interval(sums, weights, settings.confidence)) is not None:
+            interval = ratio_interval(measure, sums, weights, settings.confidence)
+            if interval is not None:
                 yield "score_quality", (scoring, measure, *interval)
         if (error := bins.error(weights, settings.confidence)) is not None:
             yield "score_quality", (scoring, "calibration_error", *error)
@@ -346,12 +350,13 @@ def _correlation(
 
 
 def ratio_interval(
-    sums: tuple[FloatArray, ...], weights: FloatArray, confidence: float
+    measure: str, sums: tuple[FloatArray, ...], weights: FloatArray, confidence: float
 ) -> tuple[float, float, float, int] | None:
     """A quotient of sums over problems, the ends of its interval, and the number of problems; of
     three sums xy, xx and yy, the correlation. None where nothing was measured.
 
-    ``sums``: arrays [problems]; ``weights`` [replicates, problems].
+    ``measure`` says whether it is ``SIGNED``; ``sums``: arrays [problems]; ``weights`` [replicates,
+    problems]. As of means, an interval is no shorter than what unseen problems leave possible.
     """
     n_problems = int(np.count_nonzero(sums[1]))
     all_weights = np.vstack([np.ones((1, len(sums[0]))), weights])
@@ -361,7 +366,17 @@ def ratio_interval(
     if np.isnan(values[0]):
         return None
     low, high = percentile_interval(values[1:, None], n_problems, confidence)
-    return float(values[0]), float(low[0]), float(high[0]), n_problems
+    least = -1.0 if measure in SIGNED else 0.0
+    share = (values[0] - least) / (1 - least)
+    fewest, most = (
+        least + (1 - least) * end for end in unseen_limits(share, n_problems, confidence)
+    )
+    return (
+        float(values[0]),
+        float(np.fmin(low[0], fewest)),
+        float(np.fmax(high[0], most)),
+        n_problems,
+    )
 
 
 def _run_to_run(
