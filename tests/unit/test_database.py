@@ -11,6 +11,8 @@ import numpy as np
 import polars as pl
 import pytest
 from default_study import ROOT
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from synthetic_study import POLICIES, PRMS, TASKS, SyntheticStudy, fill_frames
 
 from compute_optimal.analyse.database import DERIVED, LEDGER, TABLES
@@ -74,7 +76,7 @@ def test_a_cell_that_shared_its_tokens_is_not_faster_than_it_would_be_on_its_own
          "prm_seconds": 20.0},
         {**cell, **counts, "prm": "second", "seconds": 21.84, "policy_seconds": 0.8,
          "prm_seconds": 20.0, "shared_tokens": 3920, "prm_tokens_shared": 4000},
-        # All that it said others had said: the rate of what it read is that of all.
+        # All that it said others had said: a token takes what it took these.
         {**cell, **counts, "prm": "third", "seconds": 10.0, "prm_seconds": 9.0,
          "shared_tokens": 4000, "prm_tokens_shared": 4000},
         {**cell, **counts, "prm": "fourth", "seconds": 1.0, "prm_seconds": 0.5,
@@ -84,7 +86,7 @@ def test_a_cell_that_shared_its_tokens_is_not_faster_than_it_would_be_on_its_own
     assert costs["dvts", "first", None] == pytest.approx((63 / 40, 100, 200))
     rest = 1.04 * 12000 / 4080
     assert costs["dvts", "second", None] == pytest.approx(((40 + 40 + rest) / 40, 100, 200))
-    assert costs["dvts", "third", None] == pytest.approx((10.0 * 12000 / 4000 / 40, 100, 200))
+    assert costs["dvts", "third", None] == pytest.approx(((40 + 18 + 3) / 40, 100, 200))
     assert costs["dvts", "fourth", None] == (None, 100, 200)
     # Equal samples were read once, which took no policy.
     scored = {"method": "best_of_n", "prm": "r", "unit_budget": 1, "n_units": 10}
@@ -92,10 +94,36 @@ def test_a_cell_that_shared_its_tokens_is_not_faster_than_it_would_be_on_its_own
     sampled = {"method": "majority", "unit_budget": 1, "n_units": 10, "seconds": 1.0}
     alone = unit_costs([{**scored, **read, "seconds": 6.0, "prm_seconds": 5.0}, sampled])
     assert alone["best_of_n", "r", None][0] == pytest.approx((12.0 + 1.0) / 10)
-    # Which other cells a study asks about is all one.
-    for one in cells:
-        key = "dvts", one["prm"], None
-        assert unit_costs([one])[key] == costs[key]
+    # Without those who drew, it is not known; a few tokens say nothing of what many take.
+    assert unit_costs(cells[:1])["dvts", "first", None] == costs["dvts", "first", None]
+    for one in cells[1:]:
+        assert unit_costs([one])["dvts", one["prm"], None] == (None, 100, 200)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(0, 1000), min_size=1, max_size=5), st.data())
+def test_what_shared_costs_what_alone_would(drawn: list[int], data: st.DataObject) -> None:
+    """Of cells whose engines take the same time for each token, whoever drew it."""
+    cells = []
+    for number, own in enumerate(drawn):
+        generated = data.draw(st.integers(max(own, 1), 2000))
+        read = data.draw(st.integers(1, 5000))
+        scored = data.draw(st.integers(read, 9000))
+        cells.append(
+            {"method": "beam_search", "budget": 4, "unit_budget": 4, "n_units": 1,
+             "prm": f"prm {number}", "generated_tokens": generated,
+             "shared_tokens": generated - own, "prm_tokens_computed": scored,
+             "prm_tokens_shared": scored - read, "policy_seconds": 0.01 * own,
+             "prm_seconds": 0.002 * read, "seconds": 0.011 * own + 0.003 * read}
+        )  # fmt: skip
+    costs = unit_costs(cells)
+    for cell in cells:
+        seconds = costs["beam_search", cell["prm"], 4][0]
+        if 10 * sum(drawn) < cell["generated_tokens"]:
+            assert seconds is None
+        elif seconds is not None:
+            expected = 0.011 * cell["generated_tokens"] + 0.003 * cell["prm_tokens_computed"]
+            assert seconds * 4 == pytest.approx(expected)
 
 
 def test_what_difficulty_costs_is_what_its_problems_cost() -> None:

@@ -241,6 +241,7 @@ TABLES: dict[str, Columns] = {
 """All that is written into the database, table by table; what follows from it is ``DERIVED``."""
 
 DERIVED = {
+    "database/engine_rates.sql": "ledger",
     "database/unit_costs.sql": "ledger",
     "database/pools.sql": "answers",
     "database/search_paths.sql": "answers",

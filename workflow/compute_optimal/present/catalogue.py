@@ -337,7 +337,7 @@ ITEMS: tuple[Item, ...] = (
     Item(
         "accuracy_against_seconds",
         "",
-        "Accuracy against measured time",
+        "Accuracy against time",
         "accuracy_against_seconds",
         chart=accuracy.against_seconds,
     ),

@@ -2,22 +2,9 @@
 -- problems take more tokens, so what a method costs on all says little of them.
 --
 -- Tokens are those of the bucket's problems. Seconds that were shared are given back at the rates of the whole
--- cell, so that those of the buckets add up to the cell's.
+-- cell (engine_rates), so that those of the buckets add up to the cell's.
 CREATE TABLE bucket_costs AS
-WITH of_cell AS (
-    SELECT
-        task, policy, prm, method, budget,
-        sum(generated_tokens) AS generated,
-        sum(generated_tokens - shared_tokens) AS generated_alone,
-        sum(prm_tokens_computed) AS prm_read,
-        sum(prm_tokens_computed - prm_tokens_shared) AS prm_read_alone,
-        sum(seconds) AS seconds,
-        sum(policy_seconds) AS policy_seconds,
-        sum(prm_seconds) AS prm_seconds
-    FROM ledger
-    GROUP BY task, policy, prm, method, budget
-),
-of_bucket AS (
+WITH of_bucket AS (
     SELECT
         spent.task, spent.policy, spent.prm, spent.method, spent.budget, difficulty.bucket,
         sum(spent.n_units * spent.unit_budget) AS n,
@@ -32,20 +19,18 @@ of_bucket AS (
 ),
 alone AS (
     SELECT
-        b.* REPLACE (CASE
-            WHEN c.generated = c.generated_alone AND c.prm_read = c.prm_read_alone THEN b.seconds
-            WHEN c.generated_alone > 0 AND c.prm_read_alone > 0
-            THEN c.policy_seconds * b.generated_tokens / c.generated_alone
-                + c.prm_seconds * b.prm_tokens_computed / c.prm_read_alone
-                + (c.seconds - c.policy_seconds - c.prm_seconds)
-                * (b.generated_tokens + b.prm_tokens_computed) / (c.generated_alone + c.prm_read_alone)
-            ELSE c.seconds * (b.generated_tokens + b.prm_tokens_computed)
-                / nullif(c.generated_alone + c.prm_read_alone, 0)
-        END AS seconds)
+        b.* REPLACE (
+            if(
+                r.is_shared,
+                b.generated_tokens * r.policy_rate + b.prm_tokens_computed * r.prm_rate
+                + (b.generated_tokens + b.prm_tokens_computed) * r.other_rate,
+                b.seconds
+            ) AS seconds
+        )
     FROM of_bucket AS b
-    INNER JOIN of_cell AS c
-        ON c.task = b.task AND c.policy = b.policy AND c.prm IS NOT DISTINCT FROM b.prm
-        AND c.method = b.method AND c.budget IS NOT DISTINCT FROM b.budget
+    INNER JOIN engine_rates AS r
+        ON r.task = b.task AND r.policy = b.policy AND r.prm IS NOT DISTINCT FROM b.prm
+        AND r.method = b.method AND r.budget IS NOT DISTINCT FROM b.budget
 ),
 spent AS (
     SELECT
@@ -77,7 +62,7 @@ COMMENT ON TABLE bucket_costs IS
 COMMENT ON COLUMN bucket_costs.bucket IS 'Difficulty of the problems: all, easy, medium, hard or unknown';
 COMMENT ON COLUMN bucket_costs.budget IS 'Budget N that the cost is of; null where it holds for all';
 COMMENT ON COLUMN bucket_costs.seconds IS
-'Engine seconds per problem and unit of budget, without loading; of shared tokens at the rate of the others';
+'Engine seconds per problem and unit of budget, without loading; where tokens were shared, by engine_rates';
 COMMENT ON COLUMN bucket_costs.generated_tokens IS
 'Tokens that the policy generates, per problem and unit of budget';
 COMMENT ON COLUMN bucket_costs.prompt_tokens_computed IS

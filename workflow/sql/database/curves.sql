@@ -12,4 +12,4 @@ COMMENT ON VIEW curves IS 'Accuracy of each strategy by budget, with what it cos
 COMMENT ON COLUMN curves.prm_tokens IS
 'Tokens that the PRM computes per problem, without what its cache holds; null where none does';
 COMMENT ON COLUMN curves.seconds IS
-'Wall time of the engines per problem, in seconds; of shared tokens at the rate of the others';
+'Wall time of the engines per problem, in seconds; where tokens were shared, by engine_rates';

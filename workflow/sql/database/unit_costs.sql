@@ -1,44 +1,38 @@
 -- Means over all units of a cell that are stored, by what each makes up of N: a sample 1, a subtree
--- of DVTS M, a beam search its N. So they depend neither on the study that asks nor on its largest
--- N.
+-- of DVTS M, a beam search its N. So they do not depend on the largest N of the study that asks.
 --
 -- Best-of-N pays for its samples too. All is what the method costs on its own: tokens that units
 -- had in common count for each, and a cell that shared any is given the seconds that they would
--- have taken: each engine's at the rate of the tokens that it computed for the cell, the rest at
--- that of both. Where only one engine computed any, its rate is that of all; where none did, NULL.
+-- have taken (engine_rates), NULL where no rate is known.
 CREATE TABLE unit_costs AS
 WITH counted AS (
     SELECT
         task, policy, prm, method, budget,
         sum(n_units * unit_budget) AS n,
         sum(generated_tokens) AS generated_tokens,
-        sum(shared_tokens) AS shared_tokens,
         sum(discarded_tokens) AS discarded_tokens,
         sum(prompt_tokens_computed) AS prompt_tokens_computed,
         sum(prompt_tokens_cached) AS prompt_tokens_cached,
         sum(prm_tokens_computed) AS prm_tokens_computed,
         sum(prm_tokens_cached) AS prm_tokens_cached,
-        sum(prm_tokens_shared) AS prm_tokens_shared,
-        sum(seconds) AS seconds,
-        sum(policy_seconds) AS policy_seconds,
-        sum(prm_seconds) AS prm_seconds
+        sum(seconds) AS seconds
     FROM ledger
     GROUP BY task, policy, prm, method, budget
 ),
 alone AS (
     SELECT
-        * REPLACE (CASE
-            WHEN shared_tokens + prm_tokens_shared = 0 THEN seconds
-            WHEN generated_tokens > shared_tokens AND prm_tokens_computed > prm_tokens_shared
-            THEN policy_seconds * generated_tokens / (generated_tokens - shared_tokens)
-                + prm_seconds * prm_tokens_computed / (prm_tokens_computed - prm_tokens_shared)
-                + (seconds - policy_seconds - prm_seconds)
-                * (generated_tokens + prm_tokens_computed) / (
-                    generated_tokens - shared_tokens + prm_tokens_computed - prm_tokens_shared)
-            ELSE seconds * (generated_tokens + prm_tokens_computed) / nullif(
-                generated_tokens - shared_tokens + prm_tokens_computed - prm_tokens_shared, 0)
-        END AS seconds)
-    FROM counted
+        c.* REPLACE (
+            if(
+                r.is_shared,
+                c.generated_tokens * r.policy_rate + c.prm_tokens_computed * r.prm_rate
+                + (c.generated_tokens + c.prm_tokens_computed) * r.other_rate,
+                c.seconds
+            ) AS seconds
+        )
+    FROM counted AS c
+    INNER JOIN engine_rates AS r
+        ON r.task = c.task AND r.policy = c.policy AND r.prm IS NOT DISTINCT FROM c.prm
+        AND r.method = c.method AND r.budget IS NOT DISTINCT FROM c.budget
 ),
 spent AS (
     SELECT
@@ -75,7 +69,7 @@ COMMENT ON TABLE unit_costs IS
 'What a method costs on its own, per problem and unit of budget: means over all stored units';
 COMMENT ON COLUMN unit_costs.budget IS 'Budget N that the cost is of; null where it holds for all';
 COMMENT ON COLUMN unit_costs.seconds IS
-'Engine seconds per problem and unit of budget, without loading; of shared tokens at the rate of the others';
+'Engine seconds per problem and unit of budget, without loading; where tokens were shared, by engine_rates';
 COMMENT ON COLUMN unit_costs.generated_tokens IS
 'Tokens that the policy generates, per problem and unit of budget';
 COMMENT ON COLUMN unit_costs.discarded_tokens IS
