@@ -242,12 +242,12 @@ TABLES: dict[str, Columns] = {
 
 DERIVED = {
     "database/engine_rates.sql": "ledger",
-    "database/unit_costs.sql": "ledger",
     "database/pools.sql": "answers",
     "database/search_paths.sql": "answers",
     "database/pass_at_1.sql": "rated",
     "database/difficulty.sql": "rated",
-    "database/bucket_costs.sql": "unit_costs",
+    "database/bucket_costs.sql": "ledger",
+    "database/unit_costs.sql": "bucket_costs",
     "database/curves.sql": "curve_points",
     "database/main_curves.sql": "curves",
     "database/cell_costs.sql": "ledger",

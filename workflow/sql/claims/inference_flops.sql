@@ -1,7 +1,7 @@
 -- Inference FLOPs of each pair of Table 4: those of the large policy with CoT against those of the
 -- small one with TTS. prm_billions: parameters of a PRM that reads every generated token once, of a model
--- that was run with one; 0 leaves it out, as the paper does. active_billions: parameters of the mixture of experts that work
--- on a token; 0 counts all of them, as the paper does.
+-- that was run with one; 0 leaves it out, as the paper does. active_billions: parameters of the mixture of
+-- experts that work on a token; 0 counts all of them, as the paper does.
 WITH
 work AS (
     SELECT

@@ -3,8 +3,8 @@
 -- Engines' seconds are of the tokens that were computed for a cell, and searches with several PRMs draw in
 -- common: the first of them took nearly all of the policy's seconds, the others a few tokens in batches of
 -- their own. So the policy's rate is a cell's own where it drew a tenth or more of its tokens, else that of
--- all cells with the same method and budget, if these drew as much. The PRM is a cell's own. Seconds beside
--- the engines go by the tokens of both, in the same way as the policy's.
+-- all cells with the same method and budget, if these drew as much. The PRM's is a cell's own. Seconds
+-- beside the engines go by the tokens of both, in the same way as the policy's.
 CREATE TABLE engine_rates AS
 WITH counted AS (
     SELECT
