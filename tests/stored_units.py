@@ -29,5 +29,5 @@ def trees(of: Study, search: cells.Cell) -> dict[str, pl.DataFrame]:
     return {
         "nodes": units.nodes(store, search.spec),
         "paths": units.paths(store, search.spec),
-        "costs": units.costs(store, search.spec),
+        "costs": next(units.costs(store, [search.spec])),
     }

@@ -235,7 +235,7 @@ def check_costs(of: Study) -> None:
     store, spent_of = Storage.of(of).store, database._spent(of, Stock(Storage.of(of)))
     ledger, by_problem = spent_of["ledger"], spent_of["problem_costs"]
     for cell in cells.Grid(of):
-        spent = units.costs(store, cell.spec)
+        (spent,) = units.costs(store, [cell.spec])
         assert spent.height == units.stored(store, cell.spec).height
         mine = ledger.filter(spec=database.canonical(cell.spec))
         assert mine["n_units"].sum() == spent.height

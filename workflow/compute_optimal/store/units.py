@@ -160,20 +160,13 @@ def _each(
 
 
 def costs(
-    store: Store, spec: Spec, *, checked: bool = True, also: Sequence[str] = ()
-) -> pl.DataFrame:
-    """What each unit of a cell cost, all counts of it; its run, engine, machine and package, and
-    the columns that are asked for ``also``.
+    store: Store, specs: Sequence[Spec], *, checked: bool = True, also: Sequence[str] = ()
+) -> Iterator[pl.DataFrame]:
+    """Of each cell, what its units cost, all counts of it; their run, engine, machine and package,
+    and the columns that are asked for ``also``.
 
     Of all units that are stored and count, whoever asks. Unless ``checked``, bytes are not.
     """
-    return next(costs_of_each(store, [spec], checked=checked, also=also))
-
-
-def costs_of_each(
-    store: Store, specs: Sequence[Spec], *, checked: bool = True, also: Sequence[str] = ()
-) -> Iterator[pl.DataFrame]:
-    """``costs`` of many cells, in less time."""
 
     def columns_of(kind: str) -> list[str]:
         return ["run", *COUNTS_OF[kind], *SECONDS, *ORIGIN, *also]

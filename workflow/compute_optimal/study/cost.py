@@ -450,7 +450,7 @@ class _Measured:
         sums: dict[tuple[object, ...], list[float]] = defaultdict(lambda: [0.0, 0.0])
         drawn: dict[tuple[object, ...], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
         stored = [cell for cell, row in pairs if row["n_stored"]]
-        costs = units.costs_of_each(storage.store, [cell.spec for cell in stored], checked=False)
+        costs = units.costs(storage.store, [cell.spec for cell in stored], checked=False)
         for cell, spent in zip(stored, costs, strict=True):
             if cell.kind == "searches":
                 simulated = _tokens(cell, ranks, int(spent["generated_tokens"].sum()))

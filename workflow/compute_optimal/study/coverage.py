@@ -69,7 +69,7 @@ class Stock:
         for kind, some in groupby(cells, lambda cell: cell.kind):
             of_kind, counted = [*some], _counted(kind)
             specs = [cell.spec for cell in of_kind]
-            found = units.costs_of_each(self._storage.store, specs, also=counted)
+            found = units.costs(self._storage.store, specs, also=counted)
             # The keys were read as well.
             keys = ["problem_hash", units.NUMBERS[kind], *counted]
             for cell, rows in zip(of_kind, found, strict=True):
