@@ -25,10 +25,12 @@ from matplotlib import image
 from matplotlib.axes import Axes
 from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cbook import STEP_LOOKUP_MAP
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.path import Path as MplPath
 from matplotlib.text import Text
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
@@ -37,7 +39,7 @@ from synthetic_study import POLICIES, PRMS, ROLLOUTS, SyntheticStudy
 from compute_optimal.errors import StudyError
 from compute_optimal.present import style
 from compute_optimal.present.catalogue import ITEMS, item_named
-from compute_optimal.present.charts import accuracy, failures, scores
+from compute_optimal.present.charts import accuracy, failures, numbers, public, scores
 from compute_optimal.present.charts import grid as grid_module
 from compute_optimal.present.charts.gains import exceptions_text
 from compute_optimal.present.charts.grid import PAGE_HEIGHT, WIDTH, Block, Grid, Panel
@@ -412,7 +414,8 @@ def test_ability_has_a_fit_from_three_prms_on(tmp_path: Path) -> None:
     spans = sorted(tuple(np.ptp(bar.get_segments()[0], axis=0)) for bar in bars)
     assert [span for span in spans if not span[1]] == [(7, 0)] * 3
     assert len([span for span in spans if span[1]]) == 3
-    assert any("Spearman's ρ" in text for text in texts(axes))
+    (about_fit,) = (label for _, label in draw("figure_6", path).grid.legend if "fit" in label)
+    assert "Spearman's ρ" in about_fit
     (fit,) = (line for line in axes.get_lines() if line.get_label() == "fit")
     x, y = np.array(expected).T
     design = np.stack([np.log(x), np.ones(3)], axis=1)
@@ -563,6 +566,73 @@ def test_text_is_legible_inside_the_sheet_and_apart(drawn: Drawn, study: str, na
             boxes.append((text.get_text(), box))
     for (one, box), (two, other) in itertools.combinations(boxes, 2):
         assert not box.padded(-1).overlaps(other.padded(-1)), f"{one!r} and {two!r} overlap"
+
+
+@pytest.mark.parametrize("study", ["usual", "adopted"])
+@pytest.mark.parametrize("name", FIGURES)
+def test_no_text_in_a_panel_lies_over_a_line_or_another_text(
+    drawn: Drawn, study: str, name: str
+) -> None:
+    figure = drawn(name, study).sheet
+    renderer = laid_out(figure)
+    for axes in figure.axes:
+        lines = [*lines_of(axes)]
+        boxes = []
+        for text in axes.texts:
+            if not text.get_text().strip():
+                continue
+            box = Text.get_window_extent(text, renderer).padded(-1)
+            ground = text.get_bbox_patch()
+            covers = ground is not None and ground.get_alpha() in (None, 1)
+            for line, height in lines:
+                crossed = line.intersects_bbox(box, filled=False)
+                hidden = covers and text.get_zorder() > height
+                assert hidden or not crossed, f"a line crosses {text.get_text()!r}"
+            boxes.append((text.get_text(), box))
+        for (one, box), (two, other) in itertools.combinations(boxes, 2):
+            assert not box.overlaps(other), f"{one!r} and {two!r} overlap"
+
+
+def lines_of(axes: Axes) -> Iterator[tuple[MplPath, float]]:
+    """Lines and bars of a panel where they are on the sheet, with their height in the pile."""
+    for line in axes.get_lines():
+        if line.get_linestyle() != "None":
+            step = STEP_LOOKUP_MAP[line.get_drawstyle()]
+            path = MplPath(np.array(step(*line.get_xydata().T)).T)
+            yield line.get_transform().transform_path(path), line.get_zorder()
+    for bars in axes.collections:
+        if isinstance(bars, LineCollection):
+            for path in bars.get_paths():
+                yield bars.get_transform().transform_path(path), bars.get_zorder()
+
+
+def test_points_of_a_curve_over_costs_say_their_n_where_there_is_room(drawn: Drawn) -> None:
+    """The last of each curve at least, where nothing else is drawn there."""
+    shown = [text.get_text() for axes in drawn("accuracy_against_flops").sheet.axes
+             for text in axes.texts]  # fmt: skip
+    assert {"1", "4", "256"} <= {*shown}
+    with mpl.rc_context(style.RC):
+        figure = Figure()
+        axes = figure.add_subplot()
+        axes.set(xlim=(0, 1), ylim=(0, 1))
+        axes.plot([0.5], [0.5], marker="o")
+        place = numbers.Number(0.5, 0.5, "256", style.INK)
+        numbers.number_points(axes, [place])
+        assert [text.get_text() for text in axes.texts] == ["256"]
+        # As many as there are sides, and no more.
+        numbers.number_points(axes, [place] * 9)
+        assert len(axes.texts) < 9
+
+
+@pytest.mark.parametrize("n_budgets", [1, 2, 3, 4, 6])
+def test_points_of_one_line_are_closer_to_each_other_than_to_those_of_the_next(
+    n_budgets: int,
+) -> None:
+    places = [public._offset(place, n_budgets) for place in range(n_budgets)]
+    places.append(places[-1] + public._BESIDE)
+    gaps = np.diff(places)
+    assert gaps.max() < 1 + places[0] - places[-1]
+    assert places[0] == pytest.approx(-places[-1])
 
 
 @pytest.mark.parametrize("name", ["figure_3", "figure_10", "figure_8", "accuracy_against_flops"])

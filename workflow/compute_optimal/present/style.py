@@ -44,7 +44,8 @@ METHODS: Mapping[str, Look] = {
 OTHER_COLOURS = ("#332288", "#882255", "#999933", "#661100")
 """Colours of what is no method and no policy, such as ways to choose or to score."""
 INK, MUTED, FAINT, LIGHT, EMPTY = "#222222", "#555555", "#8C8C8C", "#BDBDBD", "#EEEEEE"
-HALO: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.85}
+HALO: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
+"""Ground of a number that stands in the way of a line: the line ends there, as it must be read."""
 SERIES_MARKERS = "osD^vP*Xhd<>p8"
 
 TITLE, HEADING, TEXT, SMALL = 9.5, 8.0, 7.5, 7.0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from compute_optimal.analyse.ability_trend import RankCorrelation, ability_trend
+from compute_optimal.analyse.ability_trend import AbilityTrend, RankCorrelation, ability_trend
 from compute_optimal.analyse.quantities import Estimate, mean_accuracy, resampling_of
 from compute_optimal.present import style
 from compute_optimal.present.charts.grid import Block, Grid, Panel
@@ -20,6 +20,8 @@ _COLOUR = style.MUTED
 """Of no method: a point is the mean over several."""
 _NAMES, _END = 104.0, 144.0
 """Where names begin on the axis of ability, which ends at 100, and where the panel does."""
+_FIT: dict[str, Any] = {"color": style.FAINT, "linestyle": "--"}
+_PRINTED: dict[str, Any] = {"color": style.OTHER_COLOURS[1], "linestyle": (0, (1, 1.2))}
 
 
 def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
@@ -35,7 +37,8 @@ def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
     abilities = [
         Estimate(row["ability"], row["ability_low"], row["ability_high"]) for row in points
     ]
-    printed = _printed_line(rows)
+    printed = _printed_line(rows) if points else None
+    trend = ability_trend(x.tolist(), y.tolist())
     low, high = style.percent_limits([*y, *(end for one in accuracies for end in one.ends)])
     largest = max((row["prm_n_parameters"] or 0 for row in points), default=0) or 1
 
@@ -45,34 +48,13 @@ def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
         axes.set_ylim(low - 0.1 * (high - low), high + 0.15 * (high - low))
 
     def paint(axes: Axes) -> None:
-        trend = ability_trend(x.tolist(), y.tolist())
         if trend is not None:
-            slope, intercept, ranks = trend
             grid = np.linspace(x.min(), x.max(), 100)
-            axes.plot(
-                grid,
-                slope * np.log(grid) + intercept,
-                color=style.FAINT,
-                linestyle="--",
-                label="fit",
-            )
-            axes.text(
-                0.01,
-                0.04,
-                f"fit: {_line_text(slope, intercept)}" + _rank_text(ranks, len(x)),
-                transform=axes.transAxes,
-                color=style.MUTED,
-            )
+            axes.plot(grid, trend.slope * np.log(grid) + trend.intercept, label="fit", **_FIT)
         if printed is not None:
             # From where it is positive; without the axes' limits where nothing else is.
             grid = np.linspace(1, 100, 200)
-            axes.plot(
-                grid,
-                printed[0] * np.log(grid) + printed[1],
-                color=style.OTHER_COLOURS[1],
-                linestyle=(0, (1, 1.2)),
-                label="printed",
-            )
+            axes.plot(grid, printed[0] * np.log(grid) + printed[1], label="printed", **_PRINTED)
         for of_prm, with_it, ability, accuracy in zip(abilities, accuracies, x, y, strict=True):
             axes.hlines(accuracy, *of_prm.ends, color=_COLOUR, alpha=0.45, linewidth=1.0)
             axes.vlines(ability, *with_it.ends, color=_COLOUR, alpha=0.45, linewidth=1.0)
@@ -116,7 +98,7 @@ def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
         "ability of the PRM to find wrong steps: F1 (%)",
         "mean accuracy (%)",
         [Block("", [panel], prepare)],
-        _lines(printed if points else None),
+        _legend(trend, len(x), printed),
     )
 
 
@@ -128,13 +110,19 @@ def _printed_line(rows: Sequence[Row]) -> tuple[float, float] | None:
     return None
 
 
-def _lines(printed: tuple[float, float] | None) -> list[tuple[Any, str]]:
+def _legend(
+    trend: AbilityTrend | None, n_prms: int, printed: tuple[float, float] | None
+) -> list[tuple[Any, str]]:
+    """Both lines with their equations: inside the axes these would lie over lines and points."""
     from matplotlib.lines import Line2D
 
-    if printed is None:
-        return []
-    line = Line2D([], [], color=style.OTHER_COLOURS[1], linestyle=(0, (1, 1.2)))
-    return [(line, f"the paper's line: {_line_text(*printed)}")]
+    entries: list[tuple[Any, str]] = []
+    if trend is not None:
+        text = f"fit: {_line_text(trend.slope, trend.intercept)}{_rank_text(trend.ranks, n_prms)}"
+        entries.append((Line2D([], [], **_FIT), text))
+    if printed is not None:
+        entries.append((Line2D([], [], **_PRINTED), f"the paper's line: {_line_text(*printed)}"))
+    return entries
 
 
 def _line_text(slope: float, intercept: float) -> str:
@@ -146,4 +134,4 @@ def _rank_text(ranks: RankCorrelation | None, n_prms: int) -> str:
     if ranks is None:
         return ""
     rho = f"{ranks.rho:z.2f}".replace("-", "−")
-    return f"\nSpearman's ρ = {rho} ({style.counted(n_prms, 'PRM')}, p = {ranks.p_value:.2g})"
+    return f"; Spearman's ρ = {rho} ({style.counted(n_prms, 'PRM')}, p = {ranks.p_value:.2g})"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from compute_optimal.present import style
 from compute_optimal.present.charts.grid import Block, Grid, Panel
+from compute_optimal.present.charts.numbers import Number, number_points
 from compute_optimal.present.query import Row
 
 if TYPE_CHECKING:
@@ -101,18 +102,6 @@ def _against(
                 points = [row for row in mine if row["method"] == method]
                 if points:
                     _curve(axes, style.METHODS[method], points, cost, method, bars=True)
-                for row in points:
-                    # At the right end there is no room beside a point.
-                    at_end = row[cost] > 10 ** (exponents[-1] - 0.4)
-                    axes.annotate(
-                        f"{row['budget']:,}",
-                        (row[cost], 100 * row["accuracy"]),
-                        xytext=(-2 if at_end else 2, 2),
-                        textcoords="offset points",
-                        ha="right" if at_end else "left",
-                        fontsize=style.SMALL,
-                        color=style.METHODS[method].colour,
-                    )
             front = _front(mine, cost)
             axes.step(
                 [row[cost] for row in front],
@@ -123,6 +112,7 @@ def _against(
                 linestyle=(0, (2, 1.5)),
                 label="front",
             )
+            number_points(axes, [_number(row, cost) for row in _ends_first(mine)])
 
         return Panel(
             of_policy[0]["policy"],
@@ -138,7 +128,7 @@ def _against(
     front = Line2D([], [], color=style.INK, linewidth=0.8, linestyle=(0, (2, 1.5)))
     return Grid(
         title,
-        f"{subtitle}; numbers at points: N",
+        f"{subtitle}; numbers at points: N, where there is room",
         cost_title,
         _ACCURACY,
         [Block("", panels, prepare)] if panels else [],
@@ -148,6 +138,28 @@ def _against(
         ],
         panel_height=1.9,
     )
+
+
+def _ends_first(rows: Sequence[Row]) -> list[Row]:
+    """Points in the order in which a reader needs their N: of each curve the last, then the first,
+    then those between, which lie in order."""
+    of_curve = [sorted(group, key=lambda row: row["budget"]) for group in _by_method(rows)]
+    ranked = [
+        (0 if row is curve[-1] else 1 if row is curve[0] else 2, place, row)
+        for curve in of_curve
+        for place, row in enumerate(curve)
+    ]
+    return [row for _, _, row in sorted(ranked, key=lambda one: one[:2])]
+
+
+def _by_method(rows: Sequence[Row]) -> list[list[Row]]:
+    methods = dict.fromkeys(row["method"] for row in rows)
+    return [[row for row in rows if row["method"] == method] for method in methods]
+
+
+def _number(row: Row, cost: str) -> Number:
+    colour = style.METHODS[row["method"]].colour
+    return Number(row[cost], 100 * row["accuracy"], f"{row['budget']:,}", colour)
 
 
 def _front(rows: Sequence[Row], cost: str) -> list[Row]:

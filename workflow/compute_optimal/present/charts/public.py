@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _LEFT = 3.4
 _ROW = 0.3
+_BESIDE = 0.14
+"""From the point of the largest N to the hollow one below it, in heights of a line."""
 _SEARCHES = 4
 """Places of the query ``public_methods`` from which on methods are searches."""
 
@@ -47,7 +49,9 @@ def small_against_large(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
             place = order.index(row["large_policy"]) + _offset(own.index(row["budget"]), len(own))
             marks.append((place, every.difference, look.colour, look.marker, True))
             if row["budget"] == own[-1]:
-                marks.append((place + 0.14, answered.difference, look.colour, look.marker, False))
+                marks.append(
+                    (place + _BESIDE, answered.difference, look.colour, look.marker, False)
+                )
         parts_of_blocks.append((of_policy[0]["policy_title"], labels, marks, 0.8 + 0.15 * len(own)))
     ends = _ends([mark for _, _, marks, _ in parts_of_blocks for mark in marks])
     blocks = [_block(*parts, ends) for parts in parts_of_blocks]
@@ -143,8 +147,10 @@ def _block(
 
 
 def _offset(place: int, n: int) -> float:
-    """Offset of one of ``n`` points on a line, from -0.32 to 0.18 of its height."""
-    return -0.05 if n == 1 else -0.32 + 0.5 * place / (n - 1)
+    """Offset of one of ``n`` points on a line, in its heights: they and what stands beside the last
+    lie about its middle, closer to each other than to those of the next line."""
+    step = min(0.2, 0.5 / max(1, n - 1))
+    return step * (place - (n - 1) / 2) - _BESIDE / 2
 
 
 def _pair(row: Row) -> str:
