@@ -8,11 +8,13 @@ import shlex
 from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 import pytest
 from synthetic_study import POLICIES, PRMS, SyntheticStudy
 
 from compute_optimal.cli import main
 from compute_optimal.errors import StudyError
+from compute_optimal.present.query import run_query
 from compute_optimal.present.recommend import UNITS, Asked, in_words, recommend
 
 ROOT = Path(__file__).parents[2]
@@ -60,6 +62,38 @@ def test_that_others_were_measured_on_more_problems_is_said(database: Path) -> N
         "harder than these 30." in in_words([few])
     )
     assert "Others were measured" not in in_words([replace(few, difficulty="hard")])
+
+
+def test_voting_on_predicted_difficulty_pays_for_the_scores_of_its_probes(database: Path) -> None:
+    aggregation = {"scoring": "prm_last", "voting": "prm_max"}
+    ways = {
+        (row["task"], row["policy"], row["prm"], row["way"], row["difficulty"]): row
+        for row in run_query("recommendations", database, aggregation)
+        if row["budget"] == 16
+    }
+    task, policy, prm = "math500", POLICIES[0][0], PRMS[0][0]
+    with duckdb.connect(str(database), read_only=True) as connection:
+        costs = {
+            method: (tokens, prm_tokens or 0, seconds)
+            for method, tokens, prm_tokens, seconds in connection.execute(
+                "SELECT method, tokens, prm_tokens, seconds FROM main_curves "
+                "WHERE task = ? AND policy = ? AND budget = 16 AND (prm = ? OR prm IS NULL)",
+                [task, policy, prm],
+            ).fetchall()
+        }
+    size, prm_size = POLICIES[0][3], PRMS[0][3]
+    voted, scored = costs["majority"], costs["best_of_n"]
+    # Half of the problems that are predicted medium are voted on, the PRM having read 4 samples.
+    flops_of_scores = 2 * prm_size * scored[1]
+    expected = 2 * size * (voted[0] + scored[0]) / 2 + flops_of_scores * (1 + 4 / 16) / 2
+    predicted = ways[task, policy, prm, "predicted", "medium"]
+    assert predicted["tokens"] == pytest.approx((voted[0] + scored[0]) / 2)
+    assert predicted["flops"] == pytest.approx(expected)
+    seconds = (voted[2] + scored[2] + (scored[2] - voted[2]) * 4 / 16) / 2
+    assert predicted["seconds"] == pytest.approx(seconds)
+    # Without a prediction nothing is looked at.
+    alone = ways[task, policy, prm, "one_strategy", "all"]
+    assert alone["flops"] == pytest.approx(expected - flops_of_scores * 4 / 16 / 2)
 
 
 def test_models_are_called_by_name_or_title(database: Path) -> None:

@@ -68,23 +68,22 @@ shares AS (
     FROM chosen
     WHERE bucket = 'all'
 ),
-costs AS (
+-- What a problem takes that a method answers. Where its difficulty is predicted, the PRM has read the
+-- probes: best-of-N needs their scores anyway and a search takes its probes in addition, but voting asks
+-- the PRM for them alone.
+spent AS (
     SELECT
-        rule, shares.task, shares.policy, shares.prm, shares.budget, difficulty,
-        sum(share * (shares.budget + is_search * n_probes)) AS samples,
-        if(
-            count(own.tokens) = count(*),
-            sum(share * (shares.budget * own.tokens + is_search * n_probes * probe.tokens)), NULL
-        ) AS tokens,
-        if(
-            count(own.flops) = count(*),
-            sum(share * (shares.budget * own.flops + is_search * n_probes * probe.flops)), NULL
-        ) AS flops,
-        if(
-            count(own.seconds) = count(*),
-            sum(share * (shares.budget * own.seconds + is_search * n_probes * probe.seconds)), NULL
-        ) AS seconds,
-        map_from_entries(list((shares.method, share) ORDER BY share DESC, shares.method)) AS methods
+        shares.*,
+        shares.budget + is_search * n_probes AS samples,
+        shares.budget * own.tokens + if(is_search * n_probes > 0, n_probes * probe.tokens, 0) AS tokens,
+        shares.budget * own.flops + CASE
+            WHEN n_probes = 0 OR shares.method = 'best_of_n' THEN 0
+            ELSE n_probes * (probe.flops - if(is_search = 1, 0, own.flops))
+        END AS flops,
+        shares.budget * own.seconds + CASE
+            WHEN n_probes = 0 OR shares.method = 'best_of_n' THEN 0
+            ELSE n_probes * (probe.seconds - if(is_search = 1, 0, own.seconds))
+        END AS seconds
     FROM shares
     LEFT JOIN unit AS own
         ON own.task = shares.task AND own.policy = shares.policy AND own.method = shares.method
@@ -93,7 +92,17 @@ costs AS (
     LEFT JOIN unit AS probe
         ON probe.task = shares.task AND probe.policy = shares.policy AND probe.prm = shares.prm
         AND probe.method = 'best_of_n' AND probe.budget = shares.budget
-    GROUP BY rule, shares.task, shares.policy, shares.prm, shares.budget, difficulty
+),
+costs AS (
+    SELECT
+        rule, task, policy, prm, budget, difficulty,
+        sum(share * samples) AS samples,
+        if(count(tokens) = count(*), sum(share * tokens), NULL) AS tokens,
+        if(count(flops) = count(*), sum(share * flops), NULL) AS flops,
+        if(count(seconds) = count(*), sum(share * seconds), NULL) AS seconds,
+        map_from_entries(list((method, share) ORDER BY share DESC, method)) AS methods
+    FROM spent
+    GROUP BY rule, task, policy, prm, budget, difficulty
 ),
 ways AS (
     SELECT
