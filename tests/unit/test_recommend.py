@@ -96,6 +96,15 @@ def test_voting_on_predicted_difficulty_pays_for_the_scores_of_its_probes(databa
     assert alone["flops"] == pytest.approx(expected - flops_of_scores * 4 / 16 / 2)
 
 
+def test_what_a_sample_of_a_difficulty_costs_is_said_to_be_that_of_all(database: Path) -> None:
+    of_all, of_easy = (
+        in_words(recommend(database, Asked(most=30, task="MATH-500", difficulty=difficulty)))
+        for difficulty in ("all", "easy")
+    )
+    assert "the mean over all problems" in of_easy
+    assert "the mean over all problems" not in of_all
+
+
 def test_models_are_called_by_name_or_title(database: Path) -> None:
     by_name, by_title = (
         recommend(database, Asked(most=16, policy=name)) for name in POLICIES[0][:2]

@@ -63,6 +63,8 @@ class Asked:
 class Recommendation:
     """A way to use a policy: accuracies are 0 to 1, costs per problem, None where unknown.
 
+    Of a predicted difficulty, samples are those that its strategies take; what a sample costs in
+    tokens, FLOPs and seconds is the mean over all problems, whatever their difficulty.
     ``methods``: method -> the share of problems that it answers, 0 to 1.
     """
 
@@ -263,6 +265,8 @@ def in_words(recommendations: Sequence[Recommendation]) -> str:
             for unit in UNITS
             if (value := one.cost(unit)) is not None
         ]
+        # What a sample takes of problems that are predicted easy or hard alone is not known.
+        of_all = "" if one.difficulty == "all" else " (a sample's: the mean over all problems)"
         others = {0: "no other way is", 1: "1 other way is"}.get(
             one.as_good, f"{one.as_good} other ways are"
         )
@@ -277,7 +281,7 @@ def in_words(recommendations: Sequence[Recommendation]) -> str:
             f"{one.task}{problems}: {one.policy}{prm}, N = {one.budget} - {what}.\n"
             f"  Accuracy {100 * one.accuracy:.1f}% [{100 * one.ci_low:.1f}, "
             f"{100 * one.ci_high:.1f}] on {one.n_problems:.0f} problems that did not choose it.\n"
-            f"  Cost per problem: {'; '.join(costs)}.\n"
+            f"  Cost per problem: {'; '.join(costs)}{of_all}.\n"
             f"  Within the question, {others} as good as far as the intervals tell.{more}"
         )
     return "\n".join(paragraphs)
