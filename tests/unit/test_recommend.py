@@ -139,6 +139,9 @@ def test_words_and_json_say_the_same(database: Path, capsys: pytest.CaptureFixtu
     arguments = ["recommend", "--database", str(database), "--budget", "16"]
     assert main(arguments) == 0
     words = capsys.readouterr().out
+    assert "on 1 problem that" in in_words(
+        [replace(recommend(database, Asked(most=1))[0], n_problems=1.1)]
+    )
     assert "1 samples" not in in_words(recommend(database, Asked(most=1)))
     assert main([*arguments, "--json"]) == 0
     answers = json.loads(capsys.readouterr().out)["answers"]

@@ -21,6 +21,7 @@ from compute_optimal.analyse.statistics.intervals import (
     percentile_interval,
     pool_standard_error,
     problem_weights,
+    unseen_limits,
     wilson_interval,
 )
 from compute_optimal.study.buckets import BUCKETS
@@ -302,6 +303,19 @@ def test_problems_count_by_their_parts() -> None:
             np.testing.assert_allclose(end, same)
     first = mean_interval([[1.0], [0.0]], weights[:, :2], parts=np.array([1.0, 0.25]))
     assert first.estimate[0] == pytest.approx(0.8)
+
+
+def test_problems_that_hardly_count_add_little_certainty() -> None:
+    """One problem and ten that count by a fifteenth each know as much as 2.7, and not as 11."""
+    weights = bootstrap_weights(11, 200, 0)
+    parts = np.array([1.0, *[1 / 15] * 10])
+    n = (1 + 10 / 15) ** 2 / (1 + 10 / 15**2)
+    low, _ = unseen_limits(1.0, n)
+    interval = mean_interval(np.ones((11, 1)), weights, parts=parts)
+    assert interval.low[0] == pytest.approx(low)
+    # Of none that counts nothing is known.
+    nothing = mean_interval([[np.nan]], weights[:, :1], parts=np.array([1.0]))
+    assert np.isnan([nothing.estimate[0], nothing.low[0], nothing.high[0]]).all()
 
 
 def test_only_what_is_resampled_is_widened() -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from compute_optimal.errors import StudyError
 from compute_optimal.present.query import Row, opened, run_query
+from compute_optimal.present.style import counted
 from compute_optimal.study.config import Study
 from compute_optimal.study.config.reading import suggestion
 
@@ -280,7 +281,8 @@ def in_words(recommendations: Sequence[Recommendation]) -> str:
         paragraphs.append(
             f"{one.task}{problems}: {one.policy}{prm}, N = {one.budget} - {what}.\n"
             f"  Accuracy {100 * one.accuracy:.1f}% [{100 * one.ci_low:.1f}, "
-            f"{100 * one.ci_high:.1f}] on {one.n_problems:.0f} problems that did not choose it.\n"
+            f"{100 * one.ci_high:.1f}] on {counted(round(one.n_problems), 'problem')} that did not "
+            "choose it.\n"
             f"  Cost per problem: {'; '.join(costs)}{of_all}.\n"
             f"  Within the question, {others} as good as far as the intervals tell.{more}"
         )

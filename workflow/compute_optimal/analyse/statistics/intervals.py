@@ -34,6 +34,9 @@ from compute_optimal.analyse.statistics.estimators import FloatArray, IntArray
 
 _NORMAL = NormalDist()
 
+_LEAST_WEIGHT = 1e-12
+"""Weights that add up to less are none."""
+
 _COLUMNS = 256
 """Columns that are resampled at once: 2 MB for 1000 replicates."""
 
@@ -114,7 +117,7 @@ def percentile_interval(
     # NaN is sorted to the end.
     if np.isnan(ordered[:, -1:]).any():
         last = np.count_nonzero(~np.isnan(ordered), axis=1) - 1
-    sizes = np.broadcast_to(np.asarray(n_problems, dtype=np.int64), last.shape).tolist()
+    sizes = np.broadcast_to(n_problems, last.shape).tolist()
     tail = np.array([expanded_tail(size, confidence) for size in sizes])
     return _order_statistic(ordered, tail * last), _order_statistic(ordered, (1 - tail) * last)
 
@@ -135,7 +138,9 @@ def mean_interval(
     bootstrap knows only the few problems that differ, and of equal ones nothing. It is one rule
     for all columns, continuous in the values, so a curve has no step where its points become equal.
 
-    ``parts`` [problems], 0..1: how far each problem counts, if it is not all or nothing.
+    ``parts`` [problems], 0..1: how far each problem counts, if it is not all or nothing. What they
+    know is what so many whole ones do as the weights are worth, (sum of parts)^2 / sum of squares
+    (Kish 1965, section 11.7): a whole problem and ten that count by a fifteenth are 2.7, not 11.
     ``widening`` [columns]: how many times as far a mean spreads as resampled values do, of which
     something was chosen. It is of the bootstrap's interval alone: unseen problems leave no more
     possible for it.
@@ -145,11 +150,14 @@ def mean_interval(
     than it says holds more often on average (Brown, Cai and DasGupta 2001).
     """
     value = np.asarray(values, dtype=np.float64)
+    sizes = None
     if parts is not None:
         value, weights = np.where(parts[:, None] > 0, value, np.nan), weights * parts
-    interval = _bootstrap_interval(value, weights, confidence)
+        known = ~np.isnan(value)
+        sizes = (parts @ known) ** 2 / np.maximum(parts**2 @ known, _LEAST_WEIGHT)
+    interval = _bootstrap_interval(value, weights, confidence, sizes)
     mean = interval.estimate if parts is None else bootstrap_means(value, parts[None])[0]
-    low, high = unseen_limits(mean, interval.n_problems, confidence)
+    low, high = unseen_limits(mean, interval.n_problems if sizes is None else sizes, confidence)
     # A factor of 1 leaves the limits as they are, to the last digit.
     more = np.asarray(widening, dtype=np.float64) - 1
     return Interval(
@@ -273,7 +281,10 @@ def _orders(n_problems: int, n_samples: int, splits: int, seed: int) -> tuple[In
     return tuple(np.argsort(random.random(shape), axis=1) for _ in range(splits))
 
 
-def _bootstrap_interval(values: ArrayLike, weights: FloatArray, confidence: float) -> Interval:
+def _bootstrap_interval(
+    values: ArrayLike, weights: FloatArray, confidence: float, sizes: FloatArray | None = None
+) -> Interval:
+    """``sizes`` [columns]: how many whole problems the values of a column amount to."""
     value = np.asarray(values, dtype=np.float64)
     n_problems = np.count_nonzero(~np.isnan(value), axis=0)
     mean = np.divide(
@@ -284,7 +295,9 @@ def _bootstrap_interval(values: ArrayLike, weights: FloatArray, confidence: floa
     for start in range(0, len(mean), _COLUMNS):
         some = slice(start, start + _COLUMNS)
         low[some], high[some] = percentile_interval(
-            bootstrap_means(value[:, some], weights), n_problems[some], confidence
+            bootstrap_means(value[:, some], weights),
+            (n_problems if sizes is None else sizes)[some],
+            confidence,
         )
     return Interval(mean, low, high, n_problems)
 
@@ -301,17 +314,17 @@ def _order_statistic(ordered: FloatArray, position: FloatArray) -> FloatArray:
 
 
 @cache
-def expanded_tail(n: int, confidence: float) -> float:
+def expanded_tail(n: float, confidence: float) -> float:
     """Share of replicates left out on each side so that the width is that of a t interval.
 
     The expanded percentile interval of Hesterberg (2015): a mean of ``n`` resampled problems
     spreads too little, by sqrt((n - 1) / n), and that spread is known by n - 1 degrees of freedom.
-    Of fewer than two problems the plain share.
+    Of one problem or less of it the plain share.
     """
     from scipy import special
 
     quantile = 0.5 + confidence / 2
-    if n < 2:
+    if n <= 1:
         return 1 - quantile
     t = float(special.stdtrit(n - 1, quantile))
     return _NORMAL.cdf(-t * math.sqrt(n / (n - 1)))
