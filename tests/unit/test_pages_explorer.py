@@ -67,6 +67,31 @@ def test_the_page_holds_every_point_and_runs_nothing_else(database: Path, page: 
         assert f"'sha256-{digest}'" in policy
 
 
+def test_no_sample_says_both_how_hard_a_problem_is_and_how_well_it_is_solved(
+    tmp_path: Path,
+) -> None:
+    study = SyntheticStudy(
+        tasks=(("t", "T", 6),), policies=POLICIES[:1], prms=PRMS[:1], budgets=(4,),
+        rollouts=ROLLOUTS[:2],
+    )  # fmt: skip
+    database = study.write(tmp_path / "study.duckdb")
+    whole = ROLLOUTS[1].policy
+    with duckdb.connect(str(database)) as connection:
+        connection.execute(
+            "INSERT INTO curve_points SELECT * REPLACE ('hard' AS bucket) FROM curve_points"
+            " WHERE bucket = 'all' AND policy = ?",
+            [whole],
+        )
+        (title,) = connection.execute(
+            "SELECT title FROM policies WHERE policy = ?", [whole]
+        ).fetchone() or ("",)
+    buckets: dict[str, set[str]] = {}
+    for row in run_query("explorer", database):
+        buckets.setdefault(row["policy"], set()).add(row["bucket"])
+    assert buckets.pop(title) == {"all"}
+    assert all({"all", "easy"} <= of_policy for of_policy in buckets.values())
+
+
 def test_a_table_is_a_page_whose_cells_are_text() -> None:
     columns = [Column("a", "A"), Column("b_percent", "B (%)", "estimate")]
     rows = [["<img src=x>", Estimate(62.14, 58.0, 66.3)], ["none", None]]

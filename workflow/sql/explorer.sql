@@ -29,6 +29,16 @@ LEFT JOIN prms USING (prm)
 WHERE
     curves.method <> 'pass_at_k'
     AND (curves.budget & (curves.budget - 1) = 0 OR curves.method IN ('beam_search', 'dvts'))
+    -- Of a pool that is neither split nor beside one for difficulty, the samples that say how hard a problem is
+    -- are those that solve it.
+    AND (
+        curves.bucket = 'all'
+        OR (curves.task, curves.policy) IN (
+            SELECT (task, policy) FROM difficulty WHERE pool = 'difficulty'
+            UNION
+            SELECT (task, policy) FROM pool_outcomes WHERE part = 'first half'
+        )
+    )
 ORDER BY
     scale, task, policies.n_parameters, policy, prms.n_parameters, prm, curves.method,
     curves.scoring, curves.voting, curves.bucket, curves.budget;
