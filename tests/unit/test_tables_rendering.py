@@ -358,6 +358,9 @@ def test_another_grader_moves_accuracy_by_the_answers_that_it_judges_differently
         assert difference == pytest.approx(other - ours, abs=1e-6)
         assert (difference > 0) == (row["judged_differently"] == "1")
         assert float(row["difference_points_low"]) <= difference
+    # Texts of search-and-learn's rollouts are not kept, nor what the official rules find in them.
+    (note,) = tabulate("grader_sensitivity", database).notes
+    assert "without a box is not in it" in note
 
 
 def test_every_cell_says_how_it_was_made(database: Path) -> None:

@@ -24,13 +24,15 @@ def sensitivity(rows: Sequence[Row], title: str) -> Table:
         Column("difference_points", "Difference (points)", "estimate", digits=2),
     ]
     notes = [
-        "Of the evaluation samples, each different answer of a problem counted once. Here: the "
-        "grader of this study. There: the paper's official code, that is, the verdicts that it "
-        "recorded of an adopted run, else its rules, re-implemented (its parser of formulas is "
-        "another), on the answers that these rules extract; or math-verify as it comes, on the "
-        "answers that this study extracts. Accuracy: mean over all samples; difference: there "
-        "minus here. In brackets: intervals over problems, paired for the difference. No "
-        "difference has no width."
+        "Of the evaluation samples, each different answer of a problem counted once, the lack of "
+        "one too. Here: the grader of this study. There: the paper's official code, that is, the "
+        "verdicts that it recorded of an adopted run, else its rules, re-implemented (its parser "
+        "of formulas is another), on the answers that these rules extract, or on this study's "
+        "where a collection does not say them (those of search-and-learn: what the rules fall "
+        "back on without a box is not in it there); or math-verify as it comes, on the answers "
+        "that this study extracts. Accuracy: mean over all samples; difference: there minus here. "
+        "In brackets: intervals over problems, paired for the difference. No difference has no "
+        "width."
     ]
     return Table(title, columns, [_row(row) for row in rows], notes)
 
