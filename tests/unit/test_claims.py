@@ -190,6 +190,7 @@ def test_the_settings_come_from_the_database(database: Path, tmp_path: Path) -> 
     (usual,), (narrow,) = (judge_claims(asked, p) for p in (database, path))
     assert narrow.high - narrow.low < 0.6 * (usual.high - usual.low)
     assert "the whole 60% interval" in claims_table([narrow]).markdown()
+    assert "Problems: the most that a case has" in claims_table([narrow]).markdown()
 
 
 def test_verdicts_do_not_rest_on_optimism(database: Path, tmp_path: Path) -> None:

@@ -132,7 +132,8 @@ def claims_table(judgements: Sequence[Judgement]) -> Table:
             "the verdict does not use it. Stricter verdict: where a claim is about policies or "
             "PRMs in general, these are resampled together with the problems (limits of Student's "
             "t, for they are few), and p is corrected by Holm for the number of tested claims on "
-            "the same scale."
+            "the same scale. Problems: the most that a case has; cases of several tasks have "
+            "problems of their own."
         ],
     )
 
