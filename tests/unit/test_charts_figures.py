@@ -85,6 +85,15 @@ STUDIES = {
         budgets=(4, 16),
         abilities={"r": 50.0, "math-shepherd-7b": 52.0},
     ),
+    "wide": SyntheticStudy(
+        tasks=(("math500", "数学问题" * 20, 6), ("aime24", "W" * 80, 4)),
+        policies=(("p", "大型语言模型" * 8, "数学", 10**9), ("q", "W" * 60, "W" * 30, 2 * 10**9)),
+        prms=(("r", "奖励模型" * 12, "f", 10**9), ("s", "M" * 60, "f", 10**9)),
+        budgets=(4, 16),
+        abilities={"r": 50.0, "s": 52.0},
+        adopted=("p",),
+        rollouts=ROLLOUTS,
+    ),
     "one of each": SyntheticStudy(
         tasks=(("t", "Tiny", 1),), policies=POLICIES[:1], prms=PRMS[:1], budgets=(4,)
     ),
@@ -547,7 +556,7 @@ def test_failures_are_drawn_with_their_intervals(drawn: Drawn, database: Path) -
     ("study", "name"),
     dict.fromkeys(
         [
-            *itertools.product(("usual", "hostile"), FIGURES),
+            *itertools.product(("usual", "hostile", "wide"), FIGURES),
             *itertools.product(STUDIES, ("figure_1", "figure_3", "figure_10", "figure_6")),
         ]
     ),
@@ -743,6 +752,16 @@ def test_no_line_ends_at_a_no_break_space() -> None:
     assert len(lines) > 1
     assert kept in lines[-1]
     assert " ".join(lines) == f"wide text that ends {kept}"
+
+
+@pytest.mark.parametrize(
+    "text", ["W" * 300, "数学" * 100, f"{'W' * 90} and {'数' * 90}", "i" * 900]
+)
+def test_no_line_is_wider_than_its_room_whatever_its_characters_are(text: str) -> None:
+    for width, lines, room in ((1.5, 2, None), (8.0, 3, 7.1), (0.2, 1, None)):
+        drawn = style.fit(text, width, style.TEXT, lines, room).split("\n")
+        assert len(drawn) <= lines
+        assert max(style.inches(line, style.TEXT) for line in drawn) <= (room or width)
 
 
 def test_labels_are_wrapped_and_cut() -> None:

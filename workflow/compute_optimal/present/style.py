@@ -11,7 +11,9 @@ import math
 import re
 import textwrap
 import unicodedata
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -108,19 +110,55 @@ def one_line(text: str) -> str:
     return re.sub(r"[^\S\N{NO-BREAK SPACE}]+", " ", "".join(kept)).strip()
 
 
-def fit(text: str, width: float, size: float, lines: int = 2) -> str:
+def fit(
+    text: str,
+    width: float,
+    size: float,
+    lines: int = 2,
+    room: float | None = None,
+    weight: str = "normal",
+) -> str:
     """Text wrapped at spaces and hyphens, or within a longer word, to ``width`` inches at ``size``
     points.
 
-    What does not fit into ``lines`` is cut and ends in an ellipsis.
+    ``width`` counts characters of the usual width; no line is longer than ``room`` inches (by
+    default as many), whatever its characters are. What does not fit into ``lines`` is cut and ends
+    in an ellipsis.
     """
     # DejaVu Sans is about 0.6 em wide on average in names with digits and capitals.
     columns = max(4, int(width * 72 / (0.6 * size)))
-    wrapped = textwrap.wrap(one_line(text), columns, break_on_hyphens=True)
-    if len(wrapped) > lines:
-        last = wrapped[lines - 1][: columns - 1].rstrip()
-        wrapped = [*wrapped[: lines - 1], f"{last}…"]
-    return "\n".join(wrapped)
+    text = one_line(text)
+    while True:
+        wrapped = textwrap.wrap(text, columns, break_on_hyphens=True)
+        if len(wrapped) > lines:
+            last = wrapped[lines - 1][: columns - 1].rstrip()
+            wrapped = [*wrapped[: lines - 1], f"{last}…"]
+        widest = max((inches(line, size, weight) for line in wrapped), default=0.0)
+        longest = width if room is None else room
+        if widest <= longest or columns == 1:
+            return "\n".join(wrapped)
+        # As many as would fit if all were as wide as those of the widest line.
+        columns = max(1, min(columns - 1, int(columns * longest / widest)))
+
+
+def inches(text: str, size: float, weight: str = "normal") -> float:
+    """Width of a line of text at ``size`` points, as it is drawn."""
+    return math.fsum(_advance(character, weight) for character in text) * size / 72
+
+
+@cache
+def _advance(character: str, weight: str) -> float:
+    """Width of one character in em: of its own glyph, or of what is drawn where the font has
+    none."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    font = FontProperties(family=RC["font.family"], size=1, weight=weight)
+    with warnings.catch_warnings():
+        # Of a glyph that is missing, as when it is drawn.
+        warnings.simplefilter("ignore")
+        width, _, _ = text_to_path.get_text_width_height_descent(character, font, ismath=False)
+    return float(width)
 
 
 def counted(n: int, noun: str, plural: str | None = None) -> str:

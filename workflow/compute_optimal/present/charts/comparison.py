@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _SERIES = ("cot", "compute_optimal")
 _BAR = 0.36
+_LEFT, _LABEL = 2.35, 2.25
+"""Inches left of the axes, and of a name there."""
 _PAPER = style.LIGHT
 _ALIKE: dict[str, Any] = {"marker": "d", "markersize": 5, "markeredgecolor": "black"}
 _UNLIKE: dict[str, Any] = _ALIKE | {
@@ -49,7 +51,7 @@ def small_against_large(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
         blocks,
         _legend(any(row["series"] == "printed" or row["printed"] for row in rows)),
         panel_height=0.1 + 0.32 * n_bars,
-        left=2.35,
+        left=_LEFT,
     )
 
 
@@ -63,7 +65,7 @@ def _block(task: Row, policies: Sequence[Gains], models: Sequence[Row]) -> Block
         axes.set_xticks(range(0, 101, 20))
         axes.set_ylim(len(names) - 0.4, -0.6)
         axes.set_yticks(
-            range(len(names)), [style.fit(name, 2.35, style.SMALL, 1) for name in names]
+            range(len(names)), [style.fit(name, _LEFT, style.SMALL, 1, _LABEL) for name in names]
         )
         axes.tick_params(axis="y", length=0)
         axes.grid(visible=False, axis="y")

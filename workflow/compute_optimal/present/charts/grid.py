@@ -182,7 +182,10 @@ class Grid:
     @property
     def _legend_columns(self) -> int:
         """As many columns as fit; the legend fills them one after the other."""
-        widths = [0.58 + 0.062 * len(label) for _, label in self.legend]
+        widths = [
+            0.58 + max(0.062 * len(label), style.inches(label, style.TEXT))
+            for _, label in self.legend
+        ]
         for columns in range(len(widths), 1, -1):
             rows = math.ceil(len(widths) / columns)
             is_full = math.ceil(len(widths) / rows) == columns
@@ -202,7 +205,8 @@ class Grid:
 
     @property
     def _subtitle_lines(self) -> list[str]:
-        return style.fit(self.subtitle, WIDTH * 1.1, style.TEXT, lines=3).split("\n")
+        room = WIDTH - 2 * _EDGE
+        return style.fit(self.subtitle, WIDTH * 1.1, style.TEXT, 3, room).split("\n")
 
     def _bands(self, block: Block) -> Iterator[_Band]:
         for start in range(0, len(block.panels), self._columns):
@@ -327,7 +331,7 @@ def _draw_title(figure: Figure, title: str, top: float) -> None:
     figure.text(
         _EDGE / WIDTH,
         (top - 0.05) / figure.get_figheight(),
-        style.fit(title, WIDTH, style.HEADING, lines=1),
+        style.fit(title, WIDTH, style.HEADING, 1, WIDTH - 2 * _EDGE, "bold"),
         va="top",
         fontsize=style.HEADING,
         weight="bold",

@@ -157,7 +157,7 @@ def _pair(row: Row) -> str:
     """What is compared, on two lines, and on how many problems."""
     lines = _way(row, ""), f"over {_way(row, 'other_')} ({len(row['problem_ids'])})"
     # Small letters are narrower than what is allowed for.
-    return "\n".join(style.fit(line, 1.3 * _LEFT, style.SMALL, 1) for line in lines)
+    return "\n".join(style.fit(line, 1.3 * _LEFT, style.SMALL, 1, _LEFT) for line in lines)
 
 
 def _way(row: Row, prefix: str) -> str:
