@@ -18,6 +18,7 @@ from compute_optimal.analyse import (
     predicted_difficulty,
 )
 from compute_optimal.analyse.accuracy import OUTCOMES
+from compute_optimal.analyse.choice_dependence import examine_dependence
 from compute_optimal.analyse.database import TABLES, fill
 from compute_optimal.analyse.prm_ability import MEASURES
 from compute_optimal.analyse.prm_cases import DISAGREEMENT, FAILURES
@@ -250,8 +251,12 @@ class SyntheticStudy:
         if not self.tasks:
             return
         first = self.tasks[0][0]
+        own = rows_of("outcomes").filter(~pl.col("policy").is_in([*self.adopted]))
+        self._rows["choice_dependence"] += examine_dependence(
+            own, rows_of("problems"), scoring="prm_last", voting="prm_max", seed=0
+        ).rows()
         tables = examine_gains(
-            rows_of("outcomes").filter(~pl.col("policy").is_in([*self.adopted])),
+            own,
             rows_of("held_out_outcomes"),
             rows_of("selection").filter(pl.col("prm").is_not_null(), rule="cross_fitted"),
             pl.DataFrame(

@@ -526,8 +526,8 @@ def test_the_rest_of_the_paper_agrees_with_itself(
     assert consistent == {
         "performance_gains", "headline_numbers", "flops_totals", "inference_flops",
         "printed_gains_by_size", "printed_1b_405b", "printed_3b_405b", "printed_half_b_gpt_4o",
-        "printed_r1_distill_7b_average", "printed_long_cot", "printed_voting_skywork",
-        "printed_voting_qwen",
+        "printed_r1_distill_7b_average", "printed_long_cot", "printed_long_cot_distilled",
+        "printed_prm_data", "printed_voting_skywork", "printed_voting_qwen",
     }  # fmt: skip
     assert len(verdicts["performance_gains"].cases) == 10
 
@@ -625,6 +625,81 @@ def test_a_number_that_is_measured_again_on_the_same_problems_can_be_found_equal
         assert (case.value, case.reference) == pytest.approx((100 * right / n, 26.0))
         verdicts.append(outcome.reason.partition(":")[0])
     assert verdicts == ["the interval is on its side", "contradicted", "undecided"]
+
+
+def test_a_share_of_problems_that_is_measured_again_is_compared_with_the_printed_one(
+    tmp_path: Path,
+) -> None:
+    """Above 80% of 64 samples is 52 of them and more."""
+    study = SyntheticStudy(
+        tasks=(("math500", "MATH-500", 500),), policies=POLICIES[5:], prms=PRMS[:1], budgets=(4,)
+    )
+    path = with_the_papers_numbers(study.write(tmp_path / "study.duckdb"))
+    asked = [c for c in CLAIMS if c.name == "paper_mostly_easy"]
+    reasons = []
+    for above, right in ((390, 52), (390, 51), (300, 52)):
+        with duckdb.connect(str(path)) as connection:
+            connection.execute(
+                "UPDATE rated SET n_correct = if(place <= ?, ?, 0), pass_at_1 = if(place <= ?,"
+                " ?, 0) / 64 FROM (SELECT problem_id AS name, row_number() OVER (ORDER BY"
+                " problem_id) AS place FROM rated) WHERE name = problem_id",
+                [above, right, above, right],
+            )
+        (outcome,) = judge_claims(asked, path)
+        (case,) = outcome.cases
+        share = above / 5 if right == 52 else 0
+        assert (case.value, case.reference) == pytest.approx((share, 76.2))
+        reasons.append(outcome.reason.partition(":")[0])
+    assert reasons == ["the interval is on its side", "contradicted", "contradicted"]
+
+
+def test_tokens_of_two_prms_are_compared_at_the_largest_budget_of_both(tmp_path: Path) -> None:
+    mistral = PRMS[1]
+    deepseek = ("rlhflow-deepseek-8b", "RLHFlow-PRM-Deepseek-8B", "rlhflow", 8_030_000_000)
+    study = SyntheticStudy(
+        tasks=(("math500", "MATH-500", 40),),
+        policies=POLICIES[4:5],
+        prms=(mistral, deepseek),
+        budgets=(4, 16),
+    )
+    path = with_the_papers_numbers(study.write(tmp_path / "study.duckdb"))
+    asked = [c for c in CLAIMS if c.name == "paper_prm_tokens"]
+    reasons = []
+    for factor in (2.0, 1.0):
+        with duckdb.connect(str(path)) as connection:
+            connection.execute(
+                "UPDATE problem_costs SET generated_tokens = n_units * unit_budget * if(prm = ?,"
+                " 100, 100 * ?) * if(problem_hash LIKE '%0', 1.5, 1) * if(budget = 4, 7, 1)",
+                [mistral[0], factor],
+            )
+        (outcome,) = judge_claims(asked, path)
+        assert [case.name for case in outcome.cases] == [
+            f"Qwen2.5-7B-Instruct, {method}, RLHFlow-PRM-Deepseek-8B against"
+            f" RLHFlow-PRM-Mistral-8B, MATH-500{n}, tokens"
+            for method, n in (("beam_search", ", N = 16"), ("dvts", ""))
+        ]
+        for case in outcome.cases:
+            assert case.reference == pytest.approx(100 * (37 + 3 * 1.5) / 40)
+            assert case.value == pytest.approx(factor * case.reference)
+            assert case.difference == pytest.approx(100 * (factor - 1))
+        assert outcome.unit == "%"
+        reasons.append(outcome.reason.partition(":")[0])
+    assert reasons == ["the interval is on its side", "contradicted"]
+
+
+@pytest.mark.parametrize("left_out", ["policy", "prm", "difficulty"])
+def test_what_a_choice_depends_on_is_judged_by_what_was_examined(
+    database: Path, verdicts: Mapping[str, judging.Judgement], left_out: str
+) -> None:
+    outcome = verdicts[f"depends_on_{left_out}"]
+    with duckdb.connect(str(database), read_only=True) as connection:
+        differences = connection.execute(
+            "SELECT difference FROM choice_dependence WHERE left_out = ?", [left_out]
+        ).fetchall()
+    assert len(outcome.cases) == len(differences) > 1
+    assert outcome.estimate == pytest.approx(100 * np.mean(differences))
+    assert outcome.strict is not None
+    assert outcome.strict.models == "4 policies and 3 PRMs"
 
 
 def test_a_study_that_ran_nothing_tests_nothing(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from compute_optimal.adopt import SOLUTIONS
 from compute_optimal.analyse.accuracy import CURVES, OUTCOMES, RATED
 from compute_optimal.analyse.adaptive_budgets import ADAPTIVE
 from compute_optimal.analyse.adopted_pools import TABLES as POOL_TABLES
+from compute_optimal.analyse.choice_dependence import CHOICE_DEPENDENCE, examine_dependence
 from compute_optimal.analyse.descriptions import FORMAT, comment, describe
 from compute_optimal.analyse.predicted_difficulty import TABLES as PREDICTION_TABLES
 from compute_optimal.analyse.prm_ability import RATES
@@ -233,6 +234,7 @@ TABLES: dict[str, Columns] = {
     **ADOPTED,
     **REWARD_MODEL_TABLES,
     **GAIN_TABLES,
+    "choice_dependence": CHOICE_DEPENDENCE,
     "published": PAPER,
     "pretraining": PRETRAINING,
     "processbench": PROCESSBENCH,
@@ -306,6 +308,7 @@ def build(
             study.seed,
         ),
         **_gains(study, paths, printed["processbench"]),
+        "choice_dependence": _dependence(study, paths),
         **printed,
     }
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -485,16 +488,10 @@ def _gains(
     study: Study, paths: Mapping[str, Sequence[str]], processbench: pl.DataFrame
 ) -> dict[str, pl.DataFrame]:
     """What each PRM gains with the study's own policies, over its ability (``prm_gains``)."""
-
-    def read(table: str, columns: Columns) -> pl.LazyFrame:
-        files = [*paths[table]]
-        return pl.scan_parquet(files, glob=False) if files else pl.LazyFrame(schema=columns)
-
-    aggregation = {"scoring": study.aggregation.scoring, "voting": study.aggregation.voting}
-    own = pl.col("task").is_in(study.tasks), pl.col("policy").is_in(study.policies)
+    aggregation, own = _aggregation(study), _own(study)
     is_aggregation = [pl.col(name) == value for name, value in aggregation.items()]
     is_majority = pl.col("method") == "majority"
-    rates = read("prm_rates", RATES).filter(pl.col("policy").is_null(), measure="f1")
+    rates = _read(paths, "prm_rates", RATES).filter(pl.col("policy").is_null(), measure="f1")
     measured = rates.select("task", "prm", (100 * pl.col("value")).alias("f1")).collect()
     published = processbench.filter(subset="MATH").select(
         pl.col("registry_prm").alias("prm"), pl.col("f1").alias("published")
@@ -507,23 +504,23 @@ def _gains(
         .join(published, on="prm", how="left")
         .with_columns(pl.coalesce("f1", "published").alias("f1"))
     )
-    selected = read("selection", FILES["selection"]).filter(
+    selected = _read(paths, "selection", FILES["selection"]).filter(
         *own, *is_aggregation, pl.col("prm").is_not_null(), rule="cross_fitted"
     )
-    discriminations = read("score_quality", FILES["score_quality"]).filter(
+    discriminations = _read(paths, "score_quality", FILES["score_quality"]).filter(
         *own, is_aggregation[0], measure="discrimination"
     )
     return examine_gains(
-        read("outcomes", FILES["outcomes"])
+        _read(paths, "outcomes", FILES["outcomes"])
         .filter(*own, is_majority & pl.col("prm").is_null() | is_aggregation[0] & is_aggregation[1])
         .collect(),
-        read("held_out_outcomes", FILES["held_out_outcomes"])
+        _read(paths, "held_out_outcomes", FILES["held_out_outcomes"])
         .filter(*own, *is_aggregation)
         .collect(),
         selected.select("task", "policy", "prm", "budget", "widening").collect(),
         abilities,
         discriminations.with_columns((100 * pl.col("value")).alias("discrimination")).collect(),
-        read("problems", FILES["problems"]).select("task", "problem_id").collect(),
+        _problems(paths),
         GainSettings(
             study.statistics.bootstrap_replicates,
             study.statistics.confidence,
@@ -531,6 +528,32 @@ def _gains(
             **aggregation,
         ),
     )
+
+
+def _dependence(study: Study, paths: Mapping[str, Sequence[str]]) -> pl.DataFrame:
+    """On what the best method depends, by the study's own policies (``choice_dependence``)."""
+    aggregation = _aggregation(study)
+    of_study = _read(paths, "outcomes", FILES["outcomes"]).filter(*_own(study), **aggregation)
+    return examine_dependence(of_study.collect(), _problems(paths), **aggregation, seed=study.seed)
+
+
+def _read(paths: Mapping[str, Sequence[str]], table: str, columns: Columns) -> pl.LazyFrame:
+    files = [*paths[table]]
+    return pl.scan_parquet(files, glob=False) if files else pl.LazyFrame(schema=columns)
+
+
+def _problems(paths: Mapping[str, Sequence[str]]) -> pl.DataFrame:
+    return _read(paths, "problems", FILES["problems"]).select("task", "problem_id").collect()
+
+
+def _aggregation(study: Study) -> dict[str, str]:
+    """The study's one way from step scores to an answer."""
+    return {"scoring": study.aggregation.scoring, "voting": study.aggregation.voting}
+
+
+def _own(study: Study) -> tuple[pl.Expr, pl.Expr]:
+    """What the study itself runs, and not what it adopts."""
+    return pl.col("task").is_in(study.tasks), pl.col("policy").is_in(study.policies)
 
 
 def _spent(study: Study, stock: Stock) -> dict[str, pl.DataFrame]:

@@ -1,6 +1,6 @@
 -- A policy with test-time scaling at its largest budget against the CoT of another model: the study's
--- own where it holds it, else the number that Table 3 prints, which has no interval.
--- Parameters: model (its title), against (a pattern of titles as printed), series (compute_optimal or
+-- own where it holds it, else the number that a table prints, which has no interval.
+-- Parameters: item (Table 3 or 6), model (its title), against (a pattern of titles as printed), series (compute_optimal or
 -- majority), least_budget (smaller ones are not what the paper ran), tasks, scoring, voting, scale.
 WITH
 series AS (
@@ -15,7 +15,7 @@ printed AS (
     SELECT model, model_key, task AS printed_task, number
     FROM printed_numbers()
     WHERE
-        item = 'Table 3'
+        item = $item
         AND metric = 'accuracy'
         AND method = 'CoT'
         AND regexp_full_match(model, $against)

@@ -1,4 +1,5 @@
--- Accuracy printed for one model with compute-optimal TTS against another's with CoT, by task, in %.
+-- Accuracy printed for one model against another's, one with compute-optimal TTS and one with CoT, by
+-- task, in %.
 -- Parameters: item (the table), model, against (a pattern), tasks (a pattern).
 SELECT
     other.model || ' on ' || one.task AS case_name,
@@ -9,8 +10,10 @@ INNER JOIN printed_numbers() AS other USING (item, task)
 WHERE
     item = $item
     AND one.metric = 'accuracy'
-    AND one.method = 'compute-optimal TTS'
-    AND other.method = 'CoT'
+    AND other.metric = one.metric
+    AND one.method IN ('CoT', 'compute-optimal TTS')
+    AND other.method IN ('CoT', 'compute-optimal TTS')
+    AND other.method <> one.method
     AND one.model = $model
     AND regexp_full_match(other.model, $against)
     AND regexp_full_match(task, $tasks)

@@ -6,7 +6,8 @@ A query (``workflow/sql/claims``) gives one row a case. Common columns: ``case_n
 compute-optimal TTS, held out, ``in_sample`` is the mean accuracy (a fraction) as the paper reports
 it, and ``widening`` how many times as far as its resampled means it spreads, for these keep what
 was chosen; where both were, ``choice_deviations`` (fractions) are how their difference moves in
-resamplings that choose again, the same of all rows of a task. A query for a claim about models in
+resamplings that choose again, the same of all rows of a task. Where the lists hold no accuracies,
+``value_unit`` names what they hold, and the rule is relative. A query for a claim about models in
 general has ``policy`` or ``prm``, whichever it is about; one for a rule of trend has ``x``,
 ``x_unit``, and ``trend``, which groups the cases that share a line.
 """
@@ -51,10 +52,10 @@ _PATTERNS = dict.fromkeys(("ability", "difficulty", "policies", "prms", "tasks")
 class Case:
     """One comparison. ``holds`` is None where the interval does not decide.
 
-    ``value`` and ``reference`` are printed numbers or mean accuracies in %; ``difference`` is what
-    the rule looks at, in points or, of a relative rule, in % of the reference, with its limits
-    (None for printed numbers). ``in_sample``: what the value is, in %, if strategies are chosen on
-    the problems that they are scored on.
+    ``value`` and ``reference`` are printed numbers or means: of accuracies in %, of others in the
+    unit that ``name`` ends with. ``difference`` is what the rule looks at, in points or, of a
+    relative rule, in % of the reference, with its limits (None for printed numbers). ``in_sample``:
+    what the value is, in %, if strategies are chosen on the problems that they are scored on.
     """
 
     name: str
@@ -297,9 +298,9 @@ def _measured_cases(
     is_trend = claim.rule.expect in ("rises", "falls")
     return tuple(
         Case(
-            name=row["case_name"],
-            value=mean_percent(row["value"]),
-            reference=mean_percent(row["reference"]),
+            name=", ".join(filter(None, (row["case_name"], row.get("value_unit")))),
+            value=_mean(row, "value"),
+            reference=_mean(row, "reference"),
             difference=float(estimates[i]),
             low=float(low[i]),
             high=float(high[i]),
@@ -309,6 +310,11 @@ def _measured_cases(
         )
         for i, row in enumerate(rows)
     )
+
+
+def _mean(row: Row, side: str) -> float:
+    values: list[float] = row[side]
+    return float(np.mean(values)) if row.get("value_unit") else mean_percent(values)
 
 
 def _n_problems(rows: Sequence[Row], replicates: FloatArray, weights: FloatArray) -> int:

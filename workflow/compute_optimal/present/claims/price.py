@@ -66,6 +66,8 @@ def _needed(claim: Claim, cell: Mapping[str, Any], formats: Mapping[str, str]) -
     series = wanted.get("series")
     if series in ("cot", "majority"):
         return bool(cell["method"] == series)
-    if "first" not in wanted or cell["method"] in _POOL:
+    if cell["method"] in _POOL:
         return True
-    return matches("first", cell["method"]) or matches("second", cell["method"])
+    if "first" in wanted:
+        return matches("first", cell["method"]) or matches("second", cell["method"])
+    return matches("methods", cell["method"])

@@ -55,7 +55,10 @@ CLAIM_CASES = Columns(
     {
         "claim": _CLAIM,
         "case_name": Column(TEXT, "What is compared, in words"),
-        "value": Column(REAL, "Mean accuracy in %, or a printed number"),
+        "value": Column(
+            REAL,
+            "Mean accuracy in %, another mean, in the unit of case_name, or a printed number",
+        ),
         "reference": Column(REAL, "What it is compared with, in the same unit"),
         "difference": Column(
             REAL, "Value minus reference: in points, in % of it where relative, or as printed"
