@@ -20,6 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests/unit"))
 
 import test_adaptive_budgets as stopping
+import test_choice_dependence as dependence
 import test_predicted_difficulty as prediction
 import test_statistics_generality as generality
 import test_statistics_selection as selection
@@ -27,6 +28,9 @@ import test_statistics_uncertain_buckets as buckets
 
 DIFFER = (0.0, 0.06, 0.12, 0.2)
 """How much better the best strategy is than the next: as good, to 20 points."""
+
+SPREADS = (0.0, 0.01, 0.05)
+"""How far methods differ by policy, PRM and difficulty: not at all, to 5 points."""
 
 STARTS = (-5.0, -4.0, -3.0, -2.5, -2.0, -1.0, 0.0)
 """Log odds of a right answer where no sample was right: 0.7 to 50%."""
@@ -73,6 +77,11 @@ def over_truths(repetitions: int) -> Iterator[tuple[str, str, list[float]]]:
             for times in (0.0, 1.0, 2.0):
                 share = selection.covered(repetitions, n_problems, n_prms, times)["out"]
                 key = "chosen by difficulty, held out", f"{n_prms} PRMs, {n_problems} problems"
+                found.setdefault(key, []).append(share)
+    for n_problems in (30, 200):
+        for spread in SPREADS:
+            for left_out, share in dependence.covered(repetitions, n_problems, spread).items():
+                key = "what a choice depends on", f"{left_out}, {n_problems} problems"
                 found.setdefault(key, []).append(share)
     for n_problems in (40, 120, 200):
         for differ in DIFFER:
