@@ -350,6 +350,29 @@ def test_selections_are_those_of_the_analysis(drawn: Drawn, database: Path) -> N
     assert len(expected) == 3 * 3 + 2
 
 
+def test_what_knowing_gains_is_drawn_as_the_means_of_the_pairs(
+    drawn: Drawn, database: Path
+) -> None:
+    rows = run_query("choice_dependence", database, PARAMETERS)
+    for left_out in ("policy", "prm", "difficulty"):
+        of_panel = [row for row in rows if row["left_out"] == left_out]
+        axes = panel(drawn("choice_dependence").sheet, left_out)
+        points = {line.get_label(): line.get_xdata()[0] for line in axes.get_lines()}
+        expected = {
+            label: 100 * np.mean([np.subtract(row["value"], row["reference"]) for row in members])
+            for label, members in (
+                (f"all|all {len(of_panel)} pairs", of_panel),
+                *(
+                    (f"{kind}|{title}", [r for r in of_panel if r[f"{kind}_title"] == title])
+                    for kind in ("policy", "prm")
+                    for title in {row[f"{kind}_title"] for row in of_panel}
+                ),
+            )
+        }
+        assert {name: points[name] for name in expected} == pytest.approx(expected)
+        assert len(expected) == 1 + 3 + 2
+
+
 def test_scores_are_drawn_beside_the_truth(drawn: Drawn, database: Path) -> None:
     axes = panel(drawn("over_optimisation").sheet, "qwen2.5-72b|math-shepherd-7b")
     rows = [

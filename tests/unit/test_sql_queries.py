@@ -100,6 +100,11 @@ COLUMNS = {
     "figure_4": POINTS,
     "figure_9": POINTS,
     "figure_10": POINTS,
+    "choice_dependence": {
+        "left_out", "policy", "policy_title", "family", "n_parameters", "policy_place", "n_places",
+        "prm", "prm_title", "prm_ability", "budget", "problem_ids", "value", "reference",
+        "choice_deviations", "replicates", "confidence", "seed",
+    },
     "optimism_gap": {
         "policy", "policy_title", "family", "n_parameters", "prm", "prm_title", "prm_n_parameters",
         "prm_ability", "rule", "budget", "accuracy", "ci_low", "ci_high", "n_strategies",

@@ -36,7 +36,7 @@ TASKS = (("math500", "MATH-500", 20), ("aime24", "AIME24", 8))
 PARAMETERS = {"task": "math500", "scoring": "prm_last", "voting": "prm_max"}
 NEITHER_RUN_NOR_CHECKED = {
     *("cost_ledger", "provenance", "prm_ability", "table_7"),
-    *("prm_gains_numbers", "prm_thresholds"),
+    *("prm_gains_numbers", "prm_thresholds", "choice_dependence_numbers"),
 }
 """Of a study whose steps are not checked, on few problems."""
 EXPECTED = Path(__file__).parents[2] / "data/expected"

@@ -16,6 +16,7 @@ from compute_optimal.present.charts import (
     ability,
     accuracy,
     comparison,
+    dependence,
     distribution,
     failures,
     gains,
@@ -42,6 +43,7 @@ from compute_optimal.present.tables import (
     rollouts,
     voting,
 )
+from compute_optimal.present.tables import dependence as dependence_tables
 from compute_optimal.present.tables import optscale as optscale_tables
 from compute_optimal.present.tables import prediction as prediction_tables
 from compute_optimal.present.tables import public as public_tables
@@ -397,6 +399,17 @@ ITEMS: tuple[Item, ...] = (
         "What compute-optimal selection gains, and what of it is optimism",
         "optimism_gap",
         chart=optimism.selections,
+    ),
+    *_with_numbers(
+        Item(
+            "choice_dependence",
+            "",
+            "What choosing gains by knowing the policy, the PRM and the difficulty",
+            "choice_dependence",
+            chart=dependence.left_out,
+        ),
+        "choice_dependence_numbers",
+        dependence_tables.table,
     ),
     Item(
         "accuracy_against_flops",

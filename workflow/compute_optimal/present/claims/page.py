@@ -329,8 +329,8 @@ def _rule_in_words(judgement: Judgement) -> str:
 
 
 def _links(judgement: Judgement, *, has_rollouts: bool) -> list[dict[str, str]]:
-    """Figures and tables that show a claim: those that it names of the paper's, or, on rollouts of
-    others, those on real models that ask the same; the rollouts; and how its numbers were made.
+    """Figures and tables that show a claim: those that it names of the paper's, and those that ask
+    the same (on rollouts of others these alone); the rollouts; and how its numbers were made.
     A study that has adopted no rollouts has none of what shows them."""
     claim = judgement.claim
     public = claim.scale == "public"
@@ -344,7 +344,8 @@ def _links(judgement: Judgement, *, has_rollouts: bool) -> list[dict[str, str]]:
         if (
             item.scale == "public" and item.query in (own, claim.query, "public_methods")
             if public
-            else item.scale == "study" and numbers & _numbered(item.reference)
+            else item.scale == "study"
+            and (numbers & _numbered(item.reference) or item.query == claim.query)
         )
     ]
     if claim.scale == "printed":
