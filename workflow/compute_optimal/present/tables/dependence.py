@@ -11,7 +11,7 @@ import numpy as np
 from compute_optimal.analyse.quantities import compared_on_one_task
 from compute_optimal.present.query import Row
 from compute_optimal.present.style import counted
-from compute_optimal.present.tables.model import NOT_APPLICABLE, Cell, Column, Estimate, Table
+from compute_optimal.present.tables.model import Cell, Column, Estimate, Table
 
 LEFT_OUT = {"policy": "the policy", "prm": "the PRM", "difficulty": "the difficulty"}
 """What a choice may not know, in words."""
@@ -111,7 +111,7 @@ def table(rows: Sequence[Row], title: str) -> Table:
             for gain in of_it
         ]
         if not of_it:
-            body.append([words, NOTHING, *[NOT_APPLICABLE] * 6])
+            body.append([words, NOTHING, *[None] * 6])
     notes = [
         "Best-of-N or a search, chosen for each policy, PRM and (true) difficulty, and again "
         "without knowing one of them: by what does best for all policies, all PRMs or all "
