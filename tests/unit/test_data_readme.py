@@ -1,0 +1,82 @@
+"""Numbers that ``data/README.md`` says of the shipped results are those of the shipped results."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+DATA = Path(__file__).parents[2] / "data"
+EXPECTED = DATA / "expected" / "micro"
+TASK = "arithmetic-chains"
+BUDGETS = (4, 16, 64, 256)
+
+
+def rows_with(n_cells: int) -> list[list[str]]:
+    """Rows of the tables of so many columns, about a model of the scale model."""
+    text = (DATA / "README.md").read_text(encoding="utf-8")
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in text.splitlines()
+        if line.startswith("| micro-")
+    ]
+    return [row for row in rows if len(row) == n_cells]
+
+
+def accuracies() -> pl.DataFrame:
+    main = pl.col("method").is_in(["majority"]) | (
+        (pl.col("scoring") == "prm_last") & (pl.col("voting") == "prm_max")
+    )
+    curves = pl.read_csv(EXPECTED / "curves.csv.gz", infer_schema_length=None)
+    return curves.filter(main, task=TASK, bucket="all")
+
+
+def is_rounded(text: str, value: float) -> bool:
+    """Whether the number in ``text`` is ``value`` with fewer digits."""
+    _, _, decimals = text.strip().partition(".")
+    return abs(float(text) - value) <= 0.5 * 10 ** -len(decimals) + 1e-6
+
+
+def test_pass_at_1_and_buckets_of_the_problems() -> None:
+    overview = pl.read_csv(EXPECTED / "tables" / "overview.csv").filter(task=TASK)
+    known = {row["policy"]: row for row in overview.iter_rows(named=True)}
+    rows = [row for row in rows_with(3) if row[0] in known and row[2].count(" / ") == 2]
+    assert len(rows) == len(known) == 6
+    for policy, _, said in rows:
+        match = re.fullmatch(r"([0-9.]+) [(](\d+) / (\d+) / (\d+)[)]", said)
+        assert match is not None, said
+        shipped = known[policy]
+        assert is_rounded(match[1], shipped["pass_at_1_percent"] / 100), policy
+        buckets = [shipped[f"{name}_problems"] for name in ("easy", "medium", "hard")]
+        assert [int(match[i]) for i in (2, 3, 4)] == buckets
+
+
+@pytest.mark.parametrize("method", ["best_of_n", "beam_search", "dvts"])
+def test_means_over_the_policies_with_each_prm(method: str) -> None:
+    curves = accuracies().filter(method=method)
+    column = ("best_of_n", "beam_search", "dvts").index(method) + 1
+    rows = [row for row in rows_with(4) if re.fullmatch(r"\S+ [(]\d+[)]", row[0])]
+    assert len(rows) == 9
+    for row in rows:
+        of_prm = curves.filter(prm=row[0].split()[0])
+        for budget, said in zip(BUDGETS, row[column].split("/"), strict=False):
+            values = of_prm.filter(budget=budget)["accuracy"]
+            assert len(values) == 6
+            assert is_rounded(said, 100 * float(values.mean() or 0)), (row[0], budget)  # type: ignore[arg-type]
+
+
+def test_best_of_n_of_each_policy_beside_majority_voting() -> None:
+    curves = accuracies()
+    prms = [None, *(f"micro-skywork-{name}-prm-0.9M" for name in ("exact", "x64", "x4"))]
+    rows = [row for row in rows_with(5) if row[1].count("/") == 3]
+    assert len(rows) == 6
+    for policy, *columns in rows:
+        for prm, column in zip(prms, columns, strict=True):
+            of_pair = curves.filter(pl.col("prm").eq_missing(pl.lit(prm)), policy=policy).filter(
+                method="majority" if prm is None else "best_of_n"
+            )
+            for budget, said in zip(BUDGETS, column.split("/"), strict=True):
+                (value,) = of_pair.filter(budget=budget)["accuracy"]
+                assert is_rounded(said, 100 * value), (policy, prm, budget)
