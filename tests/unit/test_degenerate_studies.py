@@ -57,6 +57,31 @@ def test_every_item_shows_or_says_something(database: Path) -> None:
             assert drawn or said, f"{item.name}: {axes.get_label()} is blank"
 
 
+@pytest.mark.parametrize(("n_problems", "ran"), [(1, True), (9, True), (9, False), (10, True)])
+def test_gains_of_too_few_problems_are_not_said_to_be_not_run(
+    n_problems: int, ran: bool, tmp_path: Path
+) -> None:
+    study = SyntheticStudy(
+        tasks=(("t", "Tiny", n_problems),), policies=POLICIES[:1], prms=PRMS[:1], budgets=(4,),
+        missing=[] if ran else [(None, None, None)], abilities={PRMS[0][0]: 50.0},
+    )  # fmt: skip
+    path = study.write(tmp_path / "study.duckdb")
+    absent = "not run" if not ran else "too few problems" if n_problems < 10 else ""
+    for item in ITEMS:
+        if item.query != "prm_gains":
+            continue
+        if item.kind == "table":
+            table = tabulate(item.name, path)
+            words = {word for word in ("not run", "too few problems") if word in table.csv()}
+            assert words == {absent} - {""}, item.name
+            said = table.title
+        else:
+            texts = [t.get_text() for axes in draw(item.name, path).sheet.axes for t in axes.texts]
+            said = " ".join(texts).replace("\n", " ")
+            assert said.startswith(absent), item.name
+        assert ("10 problems at least" in said) == (absent == "too few problems"), item.name
+
+
 def test_what_is_only_printed_is_of_no_real_models(tmp_path: Path) -> None:
     """Without a PRM, Table 1 has the paper's numbers alone, and they are no rollouts."""
     study = SyntheticStudy(tasks=TINY, policies=POLICIES[:1], prms=(), budgets=(4,))

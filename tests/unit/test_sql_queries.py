@@ -242,6 +242,7 @@ COLUMNS = {
     "table_5": GAINS,
     "table_6": FRONTIER | {"prm", "prm_n_parameters"},
     "public_tasks": {"task", "title", "n_problems"},
+    "problems_run": {"n_problems"},
     "tasks": {"task", "title", "n_problems"},
 }  # fmt: skip
 
@@ -310,6 +311,7 @@ def test_every_file_is_tested_and_used() -> None:
         "candidates",
         "evidence",
         "explorer",
+        "problems_run",
         "public_tasks",
         "recommendations",
         "settings",

@@ -27,6 +27,9 @@ UNSEEN_SPREAD = 0.1
 print no smaller ones. A policy whose majority is right in one of 10^9 draws leaves as much to
 problems that were not seen as one whose majority never is."""
 
+LEAST_PROBLEMS = 10
+"""ASSUME: problems that the gain of a PRM needs, for intervals over fewer are far too short."""
+
 MOST_POINTS = 100.0
 """No two accuracies differ by more percentage points."""
 

@@ -21,16 +21,15 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from compute_optimal.analyse.differences import MOST_POINTS, limits
+from compute_optimal.analyse.differences import LEAST_PROBLEMS, MOST_POINTS, limits
 from compute_optimal.analyse.selection import METHODS
 from compute_optimal.analyse.statistics.estimators import FloatArray, IntArray
 from compute_optimal.analyse.statistics.intervals import expanded_tail, problem_weights
 from compute_optimal.store.columns import COUNT, REAL, TEXT, Column, Columns, common, one_of
 from compute_optimal.study.buckets import BUCKETS
 
-LEAST_PRMS, LEAST_PROBLEMS = 3, 10
-"""A threshold needs so many PRMs, a gain so many problems. ASSUME: two points show no threshold,
-and intervals over fewer problems are far too short."""
+LEAST_PRMS = 3
+"""A threshold needs so many PRMs. ASSUME: two points show no threshold."""
 
 AGAINST = {
     "majority": "majority voting at the same budget",

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from compute_optimal.analyse.differences import LEAST_PROBLEMS
 from compute_optimal.errors import StudyError
 from compute_optimal.present.charts import (
     ability,
@@ -80,7 +81,7 @@ class Item:
     shows adopted rollouts alone, and ``task_rank`` counts the tasks that have some; printed shows
     what another paper prints; study shows what the study itself runs or, where an item of one task
     finds nothing of that, adopted rollouts; where a query tells the two apart (column origin),
-    never both.
+    never both. ``least_problems``: of how many problems at least there are results.
     """
 
     name: str
@@ -93,6 +94,7 @@ class Item:
     aggregated: bool = True
     intervals: bool = True
     scale: Scale = "study"
+    least_problems: int = 1
 
     @property
     def kind(self) -> Literal["figure", "table"]:
@@ -357,6 +359,7 @@ ITEMS: tuple[Item, ...] = (
             "How good a PRM must be: gain over majority voting against its ability",
             "prm_gains",
             chart=gains.by_policy,
+            least_problems=LEAST_PROBLEMS,
         ),
         "prm_gains_numbers",
         prm_gains.gains,
@@ -368,6 +371,7 @@ ITEMS: tuple[Item, ...] = (
             "How good a PRM must be, by difficulty",
             "prm_gains",
             chart=gains.by_difficulty,
+            least_problems=LEAST_PROBLEMS,
         ),
         "prm_thresholds",
         prm_gains.thresholds,
@@ -378,6 +382,7 @@ ITEMS: tuple[Item, ...] = (
         "Over-optimisation against ability: best-of-N from the smallest to the largest N",
         "prm_gains",
         chart=gains.change_with_budget,
+        least_problems=LEAST_PROBLEMS,
     ),
     Item(
         "calibration",

@@ -17,7 +17,7 @@ from functools import cache, cached_property, partial
 from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from compute_optimal.errors import StudyError
 from compute_optimal.present import style
@@ -151,16 +151,17 @@ def _grid(
 ) -> Grid:
     assert item.chart is not None
     with opened(database):
-        rows, subtitle = _rows_and_subtitle(item, database, task, scoring, voting)
-    return _grid_of_rows_and_subtitle(item, rows, subtitle)
+        return _grid_of(item, _shown(item, database, task, scoring, voting))
 
 
-def _grid_of_rows_and_subtitle(item: Item, rows: Sequence[Row] | None, subtitle: str) -> Grid:
+def _grid_of(item: Item, shown: _Shown) -> Grid:
     assert item.chart is not None
+    rows, subtitle, absent = shown
     if rows:
         return item.chart(rows, item.heading, subtitle)
-    subtitle = subtitle if rows is None else f"{subtitle}: nothing of this kind in the study"
-    return grid_without_results(item.name, item.heading, subtitle)
+    if rows is not None and absent == style.NOT_RUN:
+        subtitle = f"{subtitle}: nothing of this kind in the study"
+    return grid_without_results(item.name, item.heading, subtitle, absent)
 
 
 def tabulate(
@@ -176,9 +177,11 @@ def tabulate(
     if item.table is None:
         raise StudyError(f"{name} is a figure", cure="use draw")
     with opened(Path(database)):
-        rows, subtitle = _rows_and_subtitle(item, Path(database), task, scoring, voting)
+        rows, subtitle, absent = _shown(item, Path(database), task, scoring, voting)
         (settings,) = run_query("settings", Path(database))
     table = item.table(rows or (), f"{item.heading} ({subtitle})")
+    if absent != style.NOT_RUN:
+        table = replace(table, absent=absent)
     if not table.has_intervals:
         return table
     return replace(table, title=f"{item.heading} ({subtitle}; {_level_text(settings)})")
@@ -197,7 +200,7 @@ def draw_figures(database: Path, outputs: Sequence[Path], *, workers: int) -> No
     with answering_once(database):
         for name in figures:
             item = item_named(name)
-            contents[name] = _Contents(name, *_rows_and_subtitle(item, database, None, None, None))
+            contents[name] = _Contents(name, *_shown(item, database, None, None, None))
     missing = []
     for name, files in figures.items():
         if all(contents[name].kept(path).is_file() for path in files.values()):
@@ -226,6 +229,7 @@ class _Contents:
     name: str
     rows: tuple[Row, ...] | None
     subtitle: str
+    absent: str = style.NOT_RUN
 
     def kept(self, output: Path) -> Path:
         """Path of the kept copy of the drawing that is written to ``output``."""
@@ -241,7 +245,7 @@ class _Contents:
         # What a chart that another function has made was made with.
         made_with = [cell.cell_contents for cell in item.chart.__closure__ or ()]
         # By repr, which tells every float from every other.
-        shown = repr((function, made_with, item.heading, self.subtitle, self.rows))
+        shown = repr((function, made_with, item.heading, self.subtitle, self.rows, self.absent))
         return hashlib.sha256(f"{shown}\n{_drawn_by(module)}".encode()).hexdigest()
 
 
@@ -277,7 +281,7 @@ def _draw_one(figure: tuple[_Contents, Mapping[str, Path]]) -> None:
     # among them over and over took an eighth of the time.
     gc.disable()
     try:
-        grid = _grid_of_rows_and_subtitle(item, contents.rows, contents.subtitle)
+        grid = _grid_of(item, _Shown(contents.rows, contents.subtitle, contents.absent))
         Drawing(item.heading, lambda: grid).save(files)
     finally:
         gc.enable()
@@ -307,13 +311,23 @@ def write_table(
 
 def rows_of(item: Item, database: Path) -> tuple[Row, ...]:
     """The rows that an item shows by itself; none where it cannot be shown."""
-    return _rows_and_subtitle(item, database, None, None, None)[0] or ()
+    return _shown(item, database, None, None, None).rows or ()
 
 
-def _rows_and_subtitle(
+class _Shown(NamedTuple):
+    """Rows of an item and what it shows, in words; None and the reason if it cannot be shown.
+
+    ``absent``: what stands in place of results where there are no rows.
+    """
+
+    rows: tuple[Row, ...] | None
+    subtitle: str
+    absent: str = style.NOT_RUN
+
+
+def _shown(
     item: Item, database: Path, task: str | None, scoring: str | None, voting: str | None
-) -> tuple[tuple[Row, ...] | None, str]:
-    """Rows of the item and what it shows, in words; None and the reason if it cannot be shown."""
+) -> _Shown:
     tasks = run_query("public_tasks" if item.scale == "public" else "tasks", database)
     (settings,) = run_query("settings", database)
     parameters = {
@@ -333,14 +347,14 @@ def _rows_and_subtitle(
             )
         if not asked_tasks:
             if item.scale == "public":
-                return None, _NO_ROLLOUTS
-            return None, "the study has no second task"
+                return _Shown(None, _NO_ROLLOUTS)
+            return _Shown(None, "the study has no second task")
         parameters["task"] = asked_tasks[0]["task"]
         shown.append(_task_text(asked_tasks[0]))
     elif item.scale == "printed":
         shown.append("numbers that another paper prints")
     elif not tasks:
-        return None, _NO_ROLLOUTS
+        return _Shown(None, _NO_ROLLOUTS)
     elif item.scale == "study":
         shown += [_task_text(row) for row in tasks]
     if item.aggregated:
@@ -350,13 +364,19 @@ def _rows_and_subtitle(
         shown.append(_level_text(settings))
     rows, origin = _of_one_origin(item, run_query(item.query, database, parameters))
     if origin == "adopted" and (twin := _public_twin(item)):
-        return None, f"the study runs none; of real models: {twin}"
+        return _Shown(None, f"the study runs none; of real models: {twin}")
     if item.scale == "public" and item.task_rank is None:
         shown = [*dict.fromkeys(row["task_title"] for row in rows if "task_title" in row), *shown]
         shown = shown if rows else ["nothing of this kind is adopted", *shown]
     if item.scale == "public" or origin == "adopted":
         shown.insert(0, _PUBLIC)
-    return rows, "; ".join([*shown, *_doubtful_buckets(rows, database)])
+    absent = style.NOT_RUN
+    if not rows and item.least_problems > 1:
+        (ran,) = run_query("problems_run", database, {"task": parameters["task"]})
+        if 0 < ran["n_problems"] < item.least_problems:
+            absent = style.TOO_FEW
+            shown.append(f"results are of {item.least_problems} problems at least")
+    return _Shown(rows, "; ".join([*shown, *_doubtful_buckets(rows, database)]), absent)
 
 
 def _level_text(settings: Row) -> str:

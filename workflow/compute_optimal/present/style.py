@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
 NOT_RUN = "not run"
-"""What figures and tables say of what the study means to run and has not."""
+TOO_FEW = "too few problems"
+"""What figures and tables say of what the study means to run and has not, and of what it has run on
+fewer problems than it takes."""
 
 
 class Look(NamedTuple):

@@ -338,13 +338,13 @@ def _draw_title(figure: Figure, title: str, top: float) -> None:
     )
 
 
-def grid_without_results(name: str, title: str, reason: str) -> Grid:
-    """A figure that only says why it shows nothing."""
+def grid_without_results(name: str, title: str, reason: str, absent: str = style.NOT_RUN) -> Grid:
+    """A figure that only says why it shows nothing: ``absent``, and of what or why."""
 
     def prepare(axes: Axes) -> None:
         axes.set(xticks=[], yticks=[])
 
-    panel = Panel(name, "", None, absent=f"{style.NOT_RUN}: {reason}")
+    panel = Panel(name, "", None, absent=f"{absent}: {reason}")
     return Grid(title, "", "", "", [Block("", [panel], prepare)], panel_height=1.2)
 
 

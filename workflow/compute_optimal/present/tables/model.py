@@ -137,12 +137,16 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Columns, rows of as many cells, and notes that belong below."""
+    """Columns, rows of as many cells, and notes that belong below.
+
+    ``absent``: what each cell says if there are no rows; None: that nothing has been run.
+    """
 
     title: str
     columns: Sequence[Column]
     rows: Sequence[Sequence[Cell]]
     notes: Sequence[str] = ()
+    absent: str | None = None
 
     @property
     def has_intervals(self) -> bool:
@@ -162,7 +166,7 @@ class Table:
         stream = io.StringIO()
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow([*names, *[NOTE] * has_numbers])
-        for row in self._rows_or_not_run():
+        for row in self._rows_or_absent():
             fields, reasons = [], dict[str, list[str]]()
             for column, cell in zip(self.columns, row, strict=True):
                 fields += _csv_fields(column, cell)
@@ -214,7 +218,7 @@ class Table:
         """The HTML of a page of its own: sorted by a click, filtered by words, in no need of a
         network."""
         lines = self._text_rows(str, str)
-        groups = iter(self._rows_or_not_run())
+        groups = iter(self._rows_or_absent())
         rows = []
         for line in lines:
             printed = line[0] == f"printed{MARK}"
@@ -242,8 +246,8 @@ class Table:
     def _repr_markdown_(self) -> str:
         return self.markdown()
 
-    def _rows_or_not_run(self) -> Sequence[Sequence[Cell]]:
-        return self.rows or [[None] * len(self.columns)]
+    def _rows_or_absent(self) -> Sequence[Sequence[Cell]]:
+        return self.rows or [[self.absent] * len(self.columns)]
 
     def _text_rows(
         self, escape: Callable[[str], str], escape_number: Callable[[str], str]
@@ -259,7 +263,7 @@ class Table:
             return escape_number(_text(column, cell))
 
         lines: list[list[str]] = []
-        for row in self._rows_or_not_run():
+        for row in self._rows_or_absent():
             pairs = [*zip(self.columns, row, strict=True)]
             lines.append([write(column, cell) for column, cell in pairs])
             if any(isinstance(cell, Compared) and cell.printed for cell in row):
