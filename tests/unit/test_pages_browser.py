@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -107,10 +108,29 @@ def test_a_page_that_would_be_too_large_shows_less(
     options, database = run_study(tmp_path, monkeypatch)
     monkeypatch.setattr("compute_optimal.present.pages.browser.SIZE_LIMIT", 1)
     data = data_of(browser_page(options, database))
-    assert (data["problemsOfKind"], data["budgets"], data["allBudgets"]) == (1, [4], [4, 16])
+    assert (data["problemsOfKind"], data["budgets"], data["leftOut"]) == (1, [4], [16])
+    assert data["largest"] == 4
     (cell,) = data["cells"]
     assert {len(problem["samples"]) for problem in cell["problems"]} == {4}
     assert {s["budget"] for p in cell["problems"] for s in p["searches"]} == {4, None}
+
+
+def test_a_page_says_that_larger_budgets_are_stored_only_where_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A study of adopted rollouts names budgets that no pool of its has."""
+    options, database = run_study(tmp_path, monkeypatch, problems=1)
+    description = Path(options[-1])
+    content = json.loads(description.read_text())
+    assert content["study"]["budgets"] == [4, 16]
+    content["study"]["budgets"] = [4, 64, 256]
+    description.write_text(json.dumps(content))
+    data = data_of(browser_page(options, database))
+    assert (data["largest"], data["leftOut"]) == (4, [16])
+    content["study"]["budgets"] = [4, 16, 64]
+    description.write_text(json.dumps(content))
+    data = data_of(browser_page(options, database))
+    assert (data["largest"], data["leftOut"]) == (16, [])
 
 
 @pytest.mark.skipif(chromium.found() is None, reason="no Chromium on this machine")

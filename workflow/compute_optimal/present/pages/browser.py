@@ -110,17 +110,21 @@ def _data(
     names = dict.fromkeys([*study.prms, *(prm for entry in adopted for prm in entry.prms)])
     shown = [row for row in candidates if row["place"] <= n_problems]
     data_of_cells = []
+    sizes: set[int] = set()
     for (task, policy), group in groupby(shown, key=lambda row: (row["task"], row["policy"])):
         rows = list(group)
         context = study, grid, storage, database, task, policy
         of_cell = [row for row in origins if (row["task"], row["policy"]) == (task, policy)]
         cell = _Cell(*context, rows, of_cell, budgets, list(names), texts)
         data_of_cells.append(cell.data())
+        sizes |= cell.sizes
     return {
         "study": study.name,
         "problemsOfKind": n_problems,
         "budgets": budgets,
-        "allBudgets": list(study.every_budget),
+        # What there is, not what the study's own cells would have: adopted pools end where they do.
+        "largest": max((n for n in sizes if n <= max(budgets)), default=0),
+        "leftOut": sorted(n for n in sizes if n > max(budgets)),
         "beamWidth": study.beam_width,
         "methods": list(study.methods),
         "prms": [{"name": name, "title": study.prm_facts(name).title} for name in names],
@@ -159,6 +163,8 @@ class _Cell:
     budgets: Sequence[int]
     prms: Sequence[str]
     texts: _Texts
+    sizes: set[int] = field(default_factory=set)
+    """Budgets that its pools and searches have, on the page or not."""
 
     def data(self) -> dict[str, Any]:
         first = self.rows[0]
@@ -289,6 +295,7 @@ class _Cell:
         key = row["problem_hash"]
         pool = [answer for answer in answers if answer["pool"] == "evaluation"]
         shown = [answer for answer in pool if answer["sample_index"] < max(self.budgets)]
+        self._take_note(len(pool))
         places = [(row["problem_id"], answer["sample_index"]) for answer in shown]
         of_prms = [
             _scores([self._scores.get(prm, {}).get(place) for place in places]) for prm in self.prms
@@ -320,7 +327,13 @@ class _Cell:
 
         paths = [row for row in answers if row["method"] is not None]
         paths.sort(key=lambda row: (row["prm"], row["method"], row["budget"] or 0))
-        for (prm, method, budget), group in groupby(paths, key=search):
+        for (prm, method, budget), of_search in groupby(paths, key=search):
+            group = list(of_search)
+            if budget is None:
+                n_subtrees = 1 + max(row["subtree"] for row in group)
+                self._take_note(n_subtrees * self.study.beam_width)
+            else:
+                self.sizes.add(budget)
             if budget is not None and budget not in self.budgets:
                 continue
             tree = prm, method, budget, key
@@ -344,6 +357,14 @@ class _Cell:
                     for row, of_row in zip(shown, scores, strict=True)
                 ],
             }
+
+    def _take_note(self, size: int) -> None:
+        """Of a pool, or a search of as many subtrees, which holds all smaller budgets."""
+        fitting = [n for n in self.study.every_budget if n <= size]
+        self.sizes.update(fitting)
+        # Adopted pools have sizes of their own.
+        if size and (not fitting or size > max(self.study.every_budget)):
+            self.sizes.add(size)
 
     def _judged(self, answer: Row) -> dict[str, Any]:
         return {
