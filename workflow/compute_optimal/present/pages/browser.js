@@ -533,11 +533,10 @@ function tree(nodes, chain, paths, truths, choose, prm) {
 }
 
 const many = data.problemsOfKind;
-const cut = data.leftOut;
 document.getElementById("rule").textContent =
   `For each task, of each kind of event and difficulty: the ${many === 1 ? "problem" : `${many} problems`} on which it is seen with the most policies. ` +
   (data.largest ? `Pools and searches up to N = ${data.largest}` : "No pools and no searches") +
-  (cut.length ? `; larger ones (${cut.join(", ")}) are in the study's store, but not on this page.` : ".") +
+  (data.leftOut ? `; larger ones (up to N = ${data.leftOut}) are in the study's store, but not on this page.` : ".") +
   " Kinds are judged at the largest N that each pool and search has, on all samples.";
 addEventListener("popstate", () => {
   fromAddress();

@@ -124,7 +124,7 @@ def _data(
         "budgets": budgets,
         # What there is, not what the study's own cells would have: adopted pools end where they do.
         "largest": max((n for n in sizes if n <= max(budgets)), default=0),
-        "leftOut": sorted(n for n in sizes if n > max(budgets)),
+        "leftOut": max((n for n in sizes if n > max(budgets)), default=None),
         "beamWidth": study.beam_width,
         "methods": list(study.methods),
         "prms": [{"name": name, "title": study.prm_facts(name).title} for name in names],
