@@ -10,8 +10,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import chromium
+import duckdb
 import pytest
 from searched_study import browser_page, data_of, run_study, unpacked
+from synthetic_study import POLICIES, PRMS, ROLLOUTS, SyntheticStudy
+
+from compute_optimal.present.query import run_query
 
 HOSTILE = (
     "</script><script>document.title='taken'</script>",
@@ -131,6 +135,29 @@ def test_a_page_says_that_larger_budgets_are_stored_only_where_they_are(
     description.write_text(json.dumps(content))
     data = data_of(browser_page(options, database))
     assert (data["largest"], data["leftOut"]) == (16, None)
+
+
+def test_every_policy_on_the_page_has_something_to_show(tmp_path: Path) -> None:
+    """Of large models that others ran there is one greedy answer: the page opened on nothing."""
+    study = SyntheticStudy(
+        tasks=(("math500", "MATH-500", 6),), policies=POLICIES[:1], prms=PRMS[:1], budgets=(4,),
+        rollouts=ROLLOUTS,
+    )  # fmt: skip
+    assert any(rollouts.is_greedy for rollouts in ROLLOUTS)
+    database = study.write(tmp_path / "study.duckdb")
+    with duckdb.connect(str(database)) as connection:
+        for table, replaced in (("tasks", ""), ("problems", ", ids.problem_id AS problem_id")):
+            connection.execute(
+                f"INSERT INTO {table} SELECT one.* REPLACE ('outside' AS task{replaced})"
+                f" FROM (FROM {table} LIMIT 1) AS one, (SELECT DISTINCT problem_id FROM answers"
+                f" WHERE task = 'outside' {'LIMIT 1' * (table == 'tasks')}) AS ids"
+            )
+    rows = run_query("browser_problems", database)
+    assert {row["policy"] for row in rows} == {POLICIES[0][0], "small--a", "smaller"}
+    for row in rows:
+        asked = {"task": row["task"], "policy": row["policy"]}
+        asked["problems"] = json.dumps([row["problem_id"]])
+        assert run_query("browser_answers", database, asked), asked
 
 
 @pytest.mark.skipif(chromium.found() is None, reason="no Chromium on this machine")

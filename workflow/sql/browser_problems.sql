@@ -40,7 +40,10 @@ kinds AS (
     UNION ALL
     SELECT DISTINCT task, policy, problem_id, 'pruned' FROM pruning WHERE outcome = 'pruned'
 ),
-shown AS (SELECT DISTINCT task, policy, problem_id FROM answers),
+-- What the page has answers of (query browser_answers): of one greedy answer there is nothing to look at.
+shown AS (
+    SELECT DISTINCT task, policy, problem_id FROM answers WHERE pool = 'evaluation' OR method IS NOT NULL
+),
 groups AS (
     SELECT
         shown.task, shown.problem_id,
