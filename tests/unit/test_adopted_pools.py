@@ -22,13 +22,20 @@ from synthetic_study import (
 )
 
 from compute_optimal.analyse import adopted_pools
+from compute_optimal.analyse.estimates import analysed
 from compute_optimal.analyse.statistics.estimators import trajectory_scores, weighted_vote_at_k
 from compute_optimal.judge.answers import _margins
 from compute_optimal.present.catalogue import ITEMS
 from compute_optimal.present.claims import judge_claims
 from compute_optimal.present.query import run_query
 from compute_optimal.present.render import draw, tabulate
+from compute_optimal.study.buckets import BUCKETS
 from compute_optimal.study.config import Claim, ClaimRule
+from compute_optimal.study.requests import (
+    AdoptedEstimatesRequest,
+    AdoptedPolicyPart,
+    AdoptedScores,
+)
 
 IDS = [f"p{i}" for i in range(30)]
 PRM = "m"
@@ -109,6 +116,29 @@ def test_a_pool_is_split_if_it_is_large(sizes: list[int], is_split: bool) -> Non
         pool=pl.when(pl.col("sample_index") == 0).then(pl.lit("difficulty")).otherwise("pool")
     )
     assert not adopted_pools.is_split(with_its_own)
+
+
+@pytest.mark.parametrize("n_samples", [3, 17])
+def test_no_sample_says_both_how_hard_a_problem_is_and_how_well_it_is_solved(
+    n_samples: int,
+) -> None:
+    """A pool that is not split has no accuracies by difficulty: by its own samples, problems that
+    are hard are those that it does not solve."""
+    answers = answers_of(replace(POOL, n_samples=n_samples), IDS, PRM)
+    policy = AdoptedPolicyPart(
+        policy="a", n_parameters=10**9, is_reasoning=False, adopted=AdoptedScores(prm=PRM, spec={})
+    )
+    request = AdoptedEstimatesRequest(
+        answers="0", task="t", settings=SETTINGS, collections=(policy,)
+    )
+    problems = pl.DataFrame({"problem_id": IDS})
+    tables = analysed(policy, request, problems, answers, scores_in(answers, PRM))
+    is_split = n_samples >= adopted_pools.SPLIT_FROM
+    assert set(tables["curves"]["bucket"]) == {"all", *BUCKETS[: 3 * is_split]}
+    assert set(tables["outcomes"]["bucket"]) == {"unknown"}
+    assert set(tables["choices"]["bucket"]) <= {"unknown"}
+    # What the samples say of the problems stays.
+    assert set(tables["difficulty"]["bucket"]) <= {*BUCKETS}
 
 
 def test_budgets_are_what_the_pool_carries_and_few_problems_may_lack_them() -> None:

@@ -75,12 +75,13 @@ def analysed(
     scores = {prm: in_order_of(pool, of_prm) for prm, of_prm in scores.items()}
     ids = problems["problem_id"].to_list()
     rated = accuracy.difficulty(answers, ids, settings)
-    buckets = dict(rated.select("problem_id", "bucket").unique().iter_rows())
+    # No sample may say both how hard a problem is and how well it is solved: what a pool of others
+    # says of difficulty is used where it is split, and nowhere else.
+    by_others = rated.filter(bucket_pool="difficulty")
+    buckets = dict(by_others.select("problem_id", "bucket").unique().iter_rows())
     is_adopted = isinstance(request, AdoptedEstimatesRequest)
     is_split = is_adopted and adopted_pools.is_split(answers)
     if is_split:
-        # No sample may say both how hard a problem is and how well it is solved.
-        buckets = {}
         halves = adopted_pools.difficulty_of_halves(answers, ids, settings)
         rated = pl.concat([rated, halves])
     scored = request.scored if isinstance(request, RunEstimatesRequest) else {}
