@@ -214,3 +214,17 @@ def test_intervals_grow_with_the_likeness_of_solutions() -> None:
         for measures in (measured(once), measured([s for s in once for _ in range(64)]))
     ]
     assert widths[0] == widths[1] > 0.2
+
+
+def test_one_failure_in_many_solutions_leaves_no_more_certain_than_none() -> None:
+    """As many problems may hide others that are unlike them, whether one solution failed or not."""
+    right = ["1", "22", "end"], [True, True, True], True
+    accepted: list[Solution] = [
+        (f"p{i}", *right, [2.0, 1.0, 3.0]) for i in range(30) for _ in range(40)
+    ]
+    failed = [*accepted[:-1], (*accepted[-1][:4], [2.0, -1.0, 3.0])]
+    for name in ("correct_accuracy", "over_criticism"):
+        none, one = (measured(solutions)[name] for solutions in (accepted, failed))
+        widths = [row["ci_high"] - row["ci_low"] for row in (none, one)]
+        assert widths[1] >= 0.99 * widths[0] > 0.1
+        assert one["ci_low"] <= one["value"] <= one["ci_high"]

@@ -28,7 +28,7 @@ from compute_optimal.analyse.statistics.estimators import FloatArray, IntArray
 from compute_optimal.analyse.statistics.intervals import (
     bootstrap_weights,
     percentile_interval,
-    wilson_interval,
+    unseen_limits,
 )
 from compute_optimal.errors import StudyError
 from compute_optimal.store.columns import COUNT, REAL, TEXT, Column, Columns, common, one_of
@@ -365,18 +365,16 @@ def _rates(counts: FloatArray, weights: FloatArray, confidence: float) -> list[d
     low, high = percentile_interval(
         np.stack([replicates[name] for name in names], axis=1), n_problems, confidence
     )
-    limits = {name: (float(low[i]), float(high[i])) for i, name in enumerate(names)}
-    for name in wholes:
-        if values[name] in (0.0, 1.0):
-            # Without spread the bootstrap knows nothing. Problems count, not solutions, since the
-            # solutions of a problem are alike: the interval is rather too wide than too narrow.
-            n = int(np.count_nonzero(has[name]))
-            limits[name] = wilson_interval(n if values[name] else 0, n, confidence)
-    if values["f1"] == 0.0:
-        low_end, high_end = harmonic_mean(
-            np.array(limits["error_accuracy"]), np.array(limits["correct_accuracy"])
-        )
-        limits["f1"] = float(low_end), float(high_end)
+    # Where hardly a solution differs the bootstrap knows nothing. Problems count, not solutions,
+    # since the solutions of a problem are alike.
+    shares = np.array([values[name] for name in names])
+    least, most = unseen_limits(shares, n_problems, confidence)
+    at = {name: i for i, name in enumerate(names)}
+    parts = [at["error_accuracy"], at["correct_accuracy"]]
+    for ends in (least, most):
+        ends[at["f1"]] = harmonic_mean(*ends[parts])
+    low, high = np.fmin(low, least), np.fmax(high, most)
+    limits = {name: (float(low[i]), float(high[i])) for name, i in at.items()}
     sizes = {name: totals[_COUNTS.index(whole)] for name, whole in wholes.items()}
     sizes["f1"] = totals[_COUNTS.index("wrong")] + totals[_COUNTS.index("right")]
     return [
