@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
+
+from compute_optimal import tasks
+from compute_optimal.study.config import reading, registry
 
 # A deadline would make tests fail on a busy machine, and says nothing about correctness.
 settings.register_profile("study", deadline=None)
@@ -18,6 +24,36 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # for one another most of the time.
     for threads in ("OMP_NUM_THREADS", "POLARS_MAX_THREADS"):
         os.environ.setdefault(threads, "1")
+
+
+def remembered(function: Callable[..., Any], key: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function, asked once for each ``key`` of its arguments. What it returned is given
+    as a new copy each time; what it raised is not kept, nor anything where there is no key."""
+    answers: dict[Any, bytes] = {}
+
+    def answer(*arguments: Any) -> Any:
+        if (about := key(*arguments)) is None:
+            return function(*arguments)
+        if about not in answers:
+            answers[about] = pickle.dumps(function(*arguments))
+        return pickle.loads(answers[about])
+
+    return answer
+
+
+def _content(path: Path, model: type) -> tuple[bytes, type] | None:
+    try:
+        return path.read_bytes(), model
+    except OSError:
+        return None
+
+
+# Nearly every test reads the registry, some hundreds of times, and reading it takes as long as what
+# they test. What is read depends on the bytes of the file alone, which are read anew each time.
+reading._parsed = remembered(reading._parsed, lambda text, _: text)
+registry.read_entries = remembered(registry.read_entries, _content)
+# A command generates the problems of one task once; tests ask for several, in turn, many times.
+tasks._chains = functools.cache(tasks._chains.__wrapped__)
 
 
 TOGETHER = {"test_sources": "test_commands", "test_machines": "test_reruns"}
