@@ -7,7 +7,6 @@ that mixes runs shows it.
 
 from __future__ import annotations
 
-import functools
 import random
 import zlib
 from collections.abc import Callable, Iterator
@@ -30,7 +29,7 @@ from compute_optimal.policies.steps import STEP_DELIMITER, split_steps
 from compute_optimal.store import places, units
 from compute_optimal.store.schemas import ORIGIN
 from compute_optimal.store.storage import Storage
-from compute_optimal.study import cells, config
+from compute_optimal.study import cells
 from compute_optimal.study.config import Study, load_study
 from compute_optimal.study.coverage import Stock, coverage
 from compute_optimal.study.plan import StudyPlan
@@ -112,9 +111,6 @@ def restless(monkeypatch: pytest.MonkeyPatch) -> Restless:
     monkeypatch.setattr(generate, "open_policy", engines.policy)
     monkeypatch.setattr(generate, "open_prm", engines.prm)
     monkeypatch.setattr(parts, "tqdm", lambda **_: Silent())
-    for name in ("load_registry", "load_lock"):
-        # Read hundreds of times in one test.
-        monkeypatch.setattr(config, name, functools.cache(getattr(config, name)))
     return engines
 
 
@@ -220,14 +216,20 @@ def check_tree(row: dict[str, Any], search: cells.Cell, width: int) -> None:
     assert row["discarded_tokens"] == row["generated_tokens"] - kept
 
 
+_COSTS: dict[tuple[tuple[Any, ...], ...], dict[tuple[Any, ...], tuple[Any, ...]]] = {}
+
+
 def unit_costs(of: Study, folder: Path) -> dict[tuple[Any, ...], tuple[Any, ...]]:
-    """What each method costs, by the study's own tables."""
-    file = folder / "ledger.parquet"
-    database._spent(of, Stock(Storage.of(of)))["ledger"].write_parquet(file)
-    with duckdb.connect() as connection:
-        database.fill(connection, {"ledger": [str(file)]}, folder)
-        rows = connection.execute("FROM unit_costs").fetchall()
-    return {row[:5]: row[5:] for row in rows}
+    """What each method costs, by the study's own tables; of one ledger reckoned once."""
+    ledger = database._spent(of, Stock(Storage.of(of)))["ledger"]
+    if (rows := tuple(ledger.rows())) not in _COSTS:
+        file = folder / "ledger.parquet"
+        ledger.write_parquet(file)
+        with duckdb.connect() as connection:
+            database.fill(connection, {"ledger": [str(file)]}, folder)
+            costs = connection.execute("FROM unit_costs").fetchall()
+        _COSTS[rows] = {row[:5]: row[5:] for row in costs}
+    return _COSTS[rows]
 
 
 def check_costs(of: Study) -> None:
