@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from compute_optimal import tasks
+from compute_optimal import cli, tasks
 from compute_optimal.study.config import reading, registry
 
 # A deadline would make tests fail on a busy machine, and says nothing about correctness.
@@ -54,6 +54,8 @@ reading._parsed = remembered(reading._parsed, lambda text, _: text)
 registry.read_entries = remembered(registry.read_entries, _content)
 # A command generates the problems of one task once; tests ask for several, in turn, many times.
 tasks._chains = functools.cache(tasks._chains.__wrapped__)
+# A process parses one command; tests give hundreds in theirs.
+cli._parser = functools.cache(cli._parser)
 
 
 TOGETHER = {"test_sources": "test_commands", "test_machines": "test_reruns"}
