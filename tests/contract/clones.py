@@ -107,8 +107,8 @@ def fresh_clone(folder: Path) -> Clone:
     for part in PARTS:
         source = ROOT / part
         if source.is_dir():
-            unwanted = shutil.ignore_patterns("__pycache__", "*.egg-info")
-            shutil.copytree(source, folder / part, ignore=unwanted)
+            # With modules as they were compiled: each clone would compile all of them anew.
+            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("*.egg-info"))
         else:
             shutil.copy2(source, folder / part)
     (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY, sort_keys=False))
