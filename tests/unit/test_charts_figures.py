@@ -472,6 +472,21 @@ def test_prms_of_other_tasks_are_not_missed(tmp_path: Path) -> None:
     )
 
 
+def test_runs_that_never_differ_are_no_certainty_and_say_on_how_few_problems() -> None:
+    def row(budget: int, again: float | None) -> Row:
+        return {
+            "policy": "p", "policy_title": "P", "n_parameters": 10**6, "prm_title": None,
+            "method": "majority", "budget": budget, "run_to_run": again, "half_interval": 0.1,
+            "n_problems": 30, "confidence": 0.95,
+        }  # fmt: skip
+
+    grid = scores.run_to_run([row(4, 0.01), row(256, None)], "t", "s")
+    assert grid.blocks[0].panels[0].note == "no two runs of 30 problems differ: majority 256"
+    (axes,) = grid.sheet().figure.axes
+    lines = {line.get_label(): list(line.get_xdata()) for line in axes.get_lines()}
+    assert lines == {"majority|0": [4], "majority|1": [4, 256]}
+
+
 def test_pale_areas_are_seen_in_pictures_of_few_colours(drawn: Drawn) -> None:
     """What has not been run has another ground than the paper, in the PNG too."""
     figure = drawn("figure_10")

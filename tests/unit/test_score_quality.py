@@ -133,6 +133,39 @@ def test_few_problems_are_no_certainty(n_problems: int) -> None:
         assert least <= row["ci_low"] <= low + 1e-12 <= high <= row["ci_high"] + 1e-12 <= 1 + 1e-12
 
 
+@pytest.mark.parametrize("n_problems", [1, 3])
+def test_equal_picks_and_equal_halves_are_no_certainty(n_problems: int) -> None:
+    """All right, all scored alike, all as long: other problems and other samples may differ."""
+    answers, _ = study()
+    ids = IDS[:n_problems]
+    known = pl.col("problem_id").is_in(ids)
+    answers = answers.filter(known).with_columns(
+        correct=True, answer_class=pl.lit("1"), n_tokens=pl.lit(50)
+    )
+    equal = answers.select("problem_id", "sample_index", margins=pl.lit([1.0]))
+    tables = examine_scores(answers, {"r": equal}, ids, SETTINGS)
+    for row in tables["picks"].iter_rows(named=True):
+        assert row["n_problems"] == n_problems
+        if row["measure"] == "score":
+            low, high = unseen_limits(row["value"], n_problems)
+            assert (row["ci_low"], row["ci_high"]) == (pytest.approx(low), pytest.approx(high))
+        else:
+            assert (row["ci_low"], row["ci_high"]) == (None, None)
+    assert tables["run_to_run"].height
+    assert tables["run_to_run"]["standard_error"].to_list() == [None] * tables["run_to_run"].height
+
+
+def test_picks_that_differ_have_the_intervals_that_they_had(
+    tables: dict[str, pl.DataFrame],
+) -> None:
+    for row in tables["picks"].iter_rows(named=True):
+        assert row["ci_low"] < row["value"] < row["ci_high"]
+        if row["measure"] == "score":
+            low, high = unseen_limits(row["value"], row["n_problems"])
+            assert row["ci_low"] <= low < high <= row["ci_high"]
+    assert (tables["run_to_run"]["standard_error"] > 0).all()
+
+
 def test_nothing_to_examine_gives_empty_tables() -> None:
     answers, scores = study()
     for tables in (

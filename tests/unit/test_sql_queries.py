@@ -62,7 +62,7 @@ COLUMNS = {
     },
     "run_to_run": {
         "policy", "policy_title", "family", "n_parameters", "method", "budget", "run_to_run",
-        "half_interval", "confidence", "prm_title",
+        "half_interval", "confidence", "prm_title", "n_problems",
     },
     "score_quality": PAIRS | {"measure", "value", "ci_low", "ci_high", "n_problems"},
     "evidence": {

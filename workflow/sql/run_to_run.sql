@@ -1,7 +1,7 @@
 -- How much an accuracy would differ if the same problems were run with other seeds, beside half
 -- its interval over problems, for majority voting and best-of-N with one PRM, and for searches that were
 -- repeated. Fractions. One row per policy, method and budget; of the first two, one without results has
--- one row whose budget is NULL.
+-- one row whose budget is NULL. run_to_run is NULL where no two runs differed.
 -- Parameters: task, scoring.
 WITH
 repeated AS (
@@ -20,6 +20,7 @@ spread AS (
         curves.prm,
         curves.method,
         curves.budget,
+        curves.n_problems,
         (curves.ci_high - curves.ci_low) / 2 AS half_interval
     FROM curves
     WHERE
@@ -39,6 +40,7 @@ SELECT
     repeated.budget,
     repeated.standard_error AS run_to_run,
     spread.half_interval,
+    spread.n_problems,
     settings.confidence,
     prms.title AS prm_title
 FROM (SELECT DISTINCT policy FROM planned() WHERE task = $task) AS shown

@@ -184,7 +184,11 @@ RUN_TO_RUN = Columns(
     {
         **_STRATEGY,
         **common("budget"),
-        "standard_error": Column(REAL, "Standard error of the accuracy, 0 to 1"),
+        "standard_error": Column(
+            REAL,
+            "Standard error of the accuracy, 0 to 1; null where no two runs or halves of a pool "
+            "differed, which says nothing of others",
+        ),
     },
 )
 
@@ -432,7 +436,7 @@ def _spread_of_runs(curve: _Curve) -> Iterator[tuple[Any, ...]]:
     for i, budget in enumerate(curve.budgets):
         known, n_problems = curve.run_variances[:, i], int((~np.isnan(curve.values[:, i])).sum())
         if not np.isnan(known).all():
-            error = float(np.sqrt(np.nanmean(known) / n_problems))
+            error = float(np.sqrt(np.nanmean(known) / n_problems)) or None
             yield curve.prm, curve.method, curve.scoring, curve.voting, int(budget), error
 
 

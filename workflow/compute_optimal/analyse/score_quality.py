@@ -29,6 +29,7 @@ from compute_optimal.analyse.statistics.estimators import (
 )
 from compute_optimal.analyse.statistics.intervals import (
     difference_interval,
+    mean_interval,
     percentile_interval,
     pool_standard_error,
     problem_weights,
@@ -60,8 +61,12 @@ MEASURES: Mapping[str, str] = {
 SIGNED = frozenset({"overconfidence", "length_correlation", "step_correlation"})
 """Measures from -1 to 1; the others are shares, from 0 to 1."""
 
+_ROUNDING = 1e-9
+"""Differences up to which numbers are equal but for rounding."""
+
 _SCORED = {"prm": Column(TEXT, "PRM that gave the scores"), **common("scoring")}
 _INTERVAL = common("ci_low", "ci_high")
+_LOW = _INTERVAL["ci_low"].meaning
 TABLES: dict[str, Columns] = {
     "picks": Columns(
         "The solution that best-of-N picks, on average",
@@ -70,7 +75,10 @@ TABLES: dict[str, Columns] = {
             "measure": Column(TEXT, "What of it: score (0 to 1), tokens or steps (numbers)"),
             **common("budget"),
             "value": Column(REAL, "Mean over problems, in the unit of the measure"),
-            **_INTERVAL,
+            "ci_low": Column(
+                REAL, f"{_LOW}; null for numbers that are all equal, or of one problem"
+            ),
+            "ci_high": Column(REAL, "Upper end, likewise"),
             **common("n_problems"),
         },
     ),
@@ -194,13 +202,18 @@ def _picks(
     for measure, picked in zip(measured, best_values(known, ranking, budgets), strict=True):
         # Not scored at all: nothing is picked by score.
         picked[unscored] = np.nan
-        interval_of_picks = difference_interval(
-            picked, np.zeros_like(picked), weights, settings.confidence
-        )
+        if measure == "score":
+            mean, low, high, counts = mean_interval(picked, weights, settings.confidence)
+        else:
+            mean, low, high, counts = difference_interval(
+                picked, np.zeros_like(picked), weights, settings.confidence
+            )
+            # Numbers have no largest one: where nothing varies, nothing bounds what was not seen.
+            low, high = (np.where(high - low > _ROUNDING, end, np.nan) for end in (low, high))
         for i, budget in enumerate(budgets.tolist()):
-            if interval_of_picks.n_problems[i]:
-                interval = (float(part[i]) for part in interval_of_picks[:3])
-                yield measure, budget, *interval, int(interval_of_picks.n_problems[i])
+            if counts[i]:
+                interval = (float(part[i]) for part in (mean, low, high))
+                yield measure, budget, *interval, int(counts[i])
 
 
 def tenths(scores: FloatArray) -> IntArray:
@@ -390,6 +403,8 @@ def _run_to_run(
     n_problems, n_samples = grid.correct.shape
     splits = min(8, -(-HALVED // n_problems))
     errors = pool_standard_error(estimate, n_problems, n_samples, budgets, splits, settings.seed)
+    # Halves that never differ are no evidence that other samples would not.
+    errors = np.where(errors > _ROUNDING, errors, np.nan)
     yield from zip(budgets.tolist(), errors.tolist(), strict=True)
 
 

@@ -197,7 +197,8 @@ def run_to_run(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
 
         known = any(row["budget"] is not None for row in group)
         first = group[0]
-        return Panel(first["policy"], _policy_title(first), paint if known else None)
+        note = _alike(group)
+        return Panel(first["policy"], _policy_title(first), paint if known else None, note=note)
 
     panels = [panel([*group]) for _, group in groupby(rows, key=lambda row: row["policy"])]
     prms = sorted({row["prm_title"] for row in drawn} - {None})
@@ -215,6 +216,16 @@ def run_to_run(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
         [Block("", panels, prepare)] if panels else [],
         legend,
     )
+
+
+def _alike(rows: Sequence[Row]) -> str:
+    """Where other seeds have no margin, and on how few problems that rests; empty for nowhere."""
+    alike = [row for row in rows if row["budget"] is not None and row["run_to_run"] is None]
+    if not alike:
+        return ""
+    places = ", ".join(f"{style.METHODS[row['method']].short} {row['budget']:,}" for row in alike)
+    n_problems = style.counted(max(row["n_problems"] or 0 for row in alike), "problem")
+    return f"no two runs of {n_problems} differ: {places}"
 
 
 def _over_budgets(rows: Sequence[Row], values: Sequence[float]) -> Callable[[Axes], Any]:
