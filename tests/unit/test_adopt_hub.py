@@ -312,9 +312,9 @@ def test_runs_of_one_search_are_repetitions(
         ("dvts", 2),
         ("dvts", 4),
     ]
-    # The runs say the same here, so other seeds made no difference.
+    # The runs say the same here, which says nothing of other seeds.
     assert set(spread["method"]) == {"beam_search", "dvts"}
-    assert spread["standard_error"].max() == 0
+    assert spread["standard_error"].null_count() == spread.height
 
 
 def test_a_run_is_named_once_and_samples_come_from_one(entry: AdoptedEntry) -> None:
