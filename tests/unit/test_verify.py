@@ -5,7 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from compute_optimal.ship.expected import on_disk, read_expected, read_manifest, write_expected
-from compute_optimal.ship.verify import Check, Verification, compare
+from compute_optimal.ship.verify import (
+    Check,
+    Verification,
+    compare,
+    engine_versions,
+    shipped_files,
+)
+from compute_optimal.study.config import load_study
 
 HEADER = (
     "task,policy,prm,method,scoring,voting,bucket,budget,n_problems,accuracy,monte_carlo_error\n"
@@ -73,6 +80,28 @@ def test_the_page_escapes_what_the_files_say() -> None:
     verification = Verification("micro", (Check(1, evil, False, (evil,)),), (("claim",), (evil,)))
     assert "<script" not in verification.html
     assert "1 of 1 checks failed" in verification.html
+
+
+def test_what_a_study_does_not_have_is_not_said_to_have_been_checked(tmp_path: Path) -> None:
+    """Of adopted rollouts alone there are no models and no engine; of one thing there is no "1
+    cells"."""
+    adopted = load_study("config/public.yaml")
+    subjects = {check.subject for check in shipped_files(adopted, Path("data/expected/public"))}
+    assert "shipped models: this study has none" in subjects
+    engines = engine_versions(adopted, tmp_path)
+    assert engines.subject == "engines: none made a cell of this study"
+    own = load_study("config/config.yaml")
+    one = own.model_copy(
+        update={
+            "policies": own.policies[:1],
+            "prms": (),
+            "tasks": own.tasks[:1],
+            "methods": ("majority",),
+        }
+    )
+    subjects = {check.subject for check in shipped_files(one, tmp_path)}
+    assert "1 shipped model against config/models.lock.json" in subjects
+    assert f"0 files of {tmp_path} against its manifest" in subjects
 
 
 def test_a_packed_file_reads_as_it_was_written_and_damaged_ones_as_nothing(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from compute_optimal.errors import StudyError
+from compute_optimal.present.style import counted
 from compute_optimal.ship.expected import (
     CLAIMS,
     Files,
@@ -181,9 +182,11 @@ def shipped_files(study: Study, expected: Path) -> list[Check]:
         if path.relative_to(expected).as_posix() not in manifest
     ]
     checks = [
-        _check(0, f"{n_parts} parts of {root} against its manifest", partitions.verify(root)),
-        _check(0, f"{len(manifest)} files of {expected} against its manifest", findings),
-        _check(0, "shipped models against config/models.lock.json", _changed_models(study)),
+        _check(
+            0, f"{counted(n_parts, 'part')} of {root} against its manifest", partitions.verify(root)
+        ),
+        _check(0, f"{counted(len(manifest), 'file')} of {expected} against its manifest", findings),
+        _models_against_lock(study),
     ]
     own = study.results / CLAIMS
     if own.exists() and (expected / CLAIMS).exists():
@@ -216,9 +219,16 @@ def engine_versions(study: Study, folder: Path) -> Check:
         if len(counts) > 1:
             of = ", ".join(f"{n:,} units of {engine}" for engine, n in counts)
             remarks.append(f"{cell.partition(shipped).directory}: {of}")
-    subject = f"engine of {n_cells} cells: one version each"
+    if not n_cells:
+        nothing = "others drew what this study shows"
+        return Check(0, "engines: none made a cell of this study", True, (nothing,))
+    subject = f"engine of {counted(n_cells, 'cell')}: one version each"
     if remarks:
-        subject = f"engine of {n_cells} cells: {len(remarks)} hold units of more than one version"
+        hold = "holds" if len(remarks) == 1 else "hold"
+        subject = (
+            f"engine of {counted(n_cells, 'cell')}: {len(remarks)} {hold} units of more than one "
+            "version"
+        )
     return Check(0, subject, True, tuple(remarks) or ("as each unit says",))
 
 
@@ -229,16 +239,21 @@ def _damage(path: Path, sha256: str) -> list[str]:
     return [] if actual == sha256 else [f"{path} has sha256 {actual}, the manifest says {sha256}"]
 
 
-def _changed_models(study: Study) -> list[str]:
-    findings = []
+def _models_against_lock(study: Study) -> Check:
+    """Tier 0: shipped models against the lock file."""
+    findings, n_models = [], 0
     for entry in (*map(study.policy, study.policies), *map(study.prm, study.prms)):
         if entry.path is None:
             continue
+        n_models += 1
         try:
             model_folder(entry, study.lock)
         except StudyError as error:
             findings.append(error.what)
-    return findings
+    if not n_models:
+        return Check(0, "shipped models: this study has none", True, ("nothing to compare",))
+    subject = f"{counted(n_models, 'shipped model')} against config/models.lock.json"
+    return _check(0, subject, findings)
 
 
 def _check(tier: int, subject: str, findings: Sequence[str]) -> Check:
