@@ -23,6 +23,7 @@ from compute_optimal.errors import StudyError
 from compute_optimal.present.catalogue import ITEMS
 from compute_optimal.present.claims import claims_page, claims_table, judge_claims
 from compute_optimal.present.claims import judge as judging
+from compute_optimal.present.claims import page as page_of_claims
 from compute_optimal.present.claims.judge import Judgement
 from compute_optimal.present.claims.price import prices
 from compute_optimal.present.claims.records import records
@@ -752,8 +753,23 @@ def test_the_table_and_the_page_show_every_claim(
     assert "https:" not in page
     for row in read:
         assert f'id="claim-{row["name"]}"' in page
-    undecided = sum("undecided" in row["reason"] for row in read)
-    assert f"{undecided} undecided" in page
+
+
+def test_verdicts_of_different_scales_are_never_counted_together(
+    verdicts: Mapping[str, judging.Judgement],
+) -> None:
+    """What holds for miniatures alone was counted with what holds for real models."""
+    of_scale: dict[str, list[judging.Judgement]] = {}
+    for one in verdicts.values():
+        of_scale.setdefault(one.claim.scale, []).append(one)
+    assert len(of_scale) > 1
+    tally = claims_page([*verdicts.values()]).partition('claims-tally">')[2].partition("</dl>")[0]
+    lines = dict(re.findall(r'<dt><a href="#scale-(\w+)">.*?</dt>\s*<dd>(.*?)</dd>', tally, re.S))
+    assert lines.keys() == of_scale.keys()
+    for scale, ones in of_scale.items():
+        shown = dict(re.findall(r"claims-(\w+)\">\S (\d+) \1<", lines[scale]))
+        badges = [page_of_claims._badge(one) for one in ones]
+        assert shown == {badge: str(badges.count(badge)) for badge in badges}
 
 
 def test_the_page_says_whose_models_are_resampled_and_what_is_untested() -> None:

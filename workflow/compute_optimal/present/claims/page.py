@@ -151,7 +151,6 @@ def claims_page(
     ``prices`` say by a claim's name what testing it would cost. All text is escaped; there are no
     scripts, and nothing is loaded.
     """
-    counts = Counter(_badge(judgement) for judgement in judgements)
     has_rollouts = evidence is None or evidence["n_collections"] > 0
     names = [{row[key] for row in makers} - {None} for key in ("policy_title", "prm_title")]
     scales = []
@@ -161,7 +160,9 @@ def claims_page(
         if of_scale:
             scales.append(
                 {
+                    "name": scale,
                     "heading": heading,
+                    "tally": _tally(of_scale),
                     "explained": explained,
                     "axis": f"Differences in points reach from −{reach:.0f} to +{reach:.0f}; "
                     "others fill their own row. Dashed: the margin; shaded: the claim's side."
@@ -185,7 +186,6 @@ def claims_page(
         sentences=_SENTENCES,
         made=_made(makers),
         boxes=_boxes(evidence) if evidence else [],
-        tally=[(badge, f"{counts[badge]} {badge}") for badge in _MARKS],
         scales=scales,
         marks=_MARKS,
     )
@@ -293,6 +293,12 @@ def _strict_in_words(judgement: Judgement) -> str:
     if strict is None:
         return ""
     return one_line(f"{strict.verdict}: {strict.reason}.")
+
+
+def _tally(judgements: Sequence[Judgement]) -> list[tuple[str, str]]:
+    """Badges of the claims of one scale, each with how many have it; scales are never mixed."""
+    counts = Counter(_badge(judgement) for judgement in judgements)
+    return [(badge, f"{counts[badge]} {badge}") for badge in _MARKS if counts[badge]]
 
 
 def _untested(judgements: Sequence[Judgement]) -> str:
