@@ -29,6 +29,13 @@ def found() -> str | None:
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
+_KEYS = {
+    "Tab": (9, ""), "Enter": (13, "\r"), "Escape": (27, ""), " ": (32, " "), "ArrowUp": (38, ""),
+    "ArrowDown": (40, ""), "ArrowLeft": (37, ""), "ArrowRight": (39, ""),
+}  # fmt: skip
+"""Code and text of keys."""
+
+
 class Tab:
     """One page of a browser. ``problems``: what it has complained of: errors, refused loads."""
 
@@ -52,7 +59,7 @@ class Tab:
             width=width, height=height, deviceScaleFactor=1, mobile=False,
         )  # fmt: skip
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.send("Emulation.setEmulatedMedia", features=[scheme])
+        self.send("Emulation.setEmulatedMedia", media="", features=[scheme])
         self.send("Page.navigate", url=address)
         self.value(
             "new Promise(done => document.readyState === 'complete' ? done(true)"
@@ -95,6 +102,26 @@ class Tab:
             return None
         self.problems += frame.problems
         return value
+
+    def press(self, key: str, *, shift: bool = False) -> None:
+        """A key of the keyboard, as somebody presses it: Tab, Enter, Escape, ArrowDown, " "."""
+        code, text = _KEYS[key]
+        how: dict[str, Any] = {
+            "key": key, "code": "Space" if key == " " else key, "windowsVirtualKeyCode": code,
+            "modifiers": 8 * shift,
+        }  # fmt: skip
+        kind = "keyDown" if text else "rawKeyDown"
+        self.send("Input.dispatchKeyEvent", type=kind, **how, **({"text": text} if text else {}))
+        self.send("Input.dispatchKeyEvent", type="keyUp", **how)
+
+    def printed(self, *, dark: bool = False) -> None:
+        """Lay the page out as on A4 paper with the usual margins."""
+        self.send(
+            "Emulation.setDeviceMetricsOverride",
+            width=718, height=1047, deviceScaleFactor=1, mobile=False,
+        )  # fmt: skip
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.send("Emulation.setEmulatedMedia", media="print", features=[scheme])
 
     def picture(self, path: Path) -> None:
         """The whole page, as a PNG."""

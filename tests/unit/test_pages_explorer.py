@@ -199,6 +199,79 @@ def test_the_leaderboard_sorts_and_filters(tab: chromium.Tab) -> None:
     assert 0 < tab.value(f"{rows}.length") < everything
 
 
+def test_every_control_is_reached_by_keys_and_seen(tab: chromium.Tab) -> None:
+    """Tab goes through all that can be changed or read, in the order of the page."""
+    tab.value("location.hash = 'scale=study', 1")
+    tab.until("drawn.length && drawn.every(row => row.scale === 'study')")
+    tab.value("document.querySelector('details').open = true")
+    tab.value(
+        "window.all = [...document.querySelectorAll('select, input, button, summary, [tabindex]')]"
+        ".filter(one => one.offsetParent && !one.disabled), all[0].focus(), 1"
+    )
+    expected, reached = tab.value("all.length"), [0]
+    while len(reached) < expected:
+        tab.press("Tab")
+        where, outline = tab.value(
+            "(one => [all.indexOf(one), getComputedStyle(one).outlineStyle])"
+            "(document.activeElement)"
+        )
+        reached.append(where)
+        assert outline != "none", tab.value("document.activeElement.outerHTML.slice(0, 200)")
+    assert reached == [*range(expected)]
+
+
+def test_a_choice_is_made_by_keys_and_the_focus_stays(tab: chromium.Tab) -> None:
+    tab.value("location.hash = 'scale=study&x=budget', 1")
+    tab.until("drawn.length && location.hash.includes('x=budget')")
+    tab.value("document.querySelector('select[name=x]').focus()")
+    tab.press("ArrowDown")
+    tab.until("location.hash.includes('x=tokens')")
+    assert tab.value("document.activeElement.name") == "x"
+    box = "document.querySelector('#choices input[value=majority]')"
+    tab.value(f"{box}.focus()")
+    before = tab.value(f"{box}.checked")
+    tab.press(" ")
+    tab.until(f"{box}.checked !== {json.dumps(before)}")
+    assert tab.value(f"document.activeElement === {box}")
+    assert "points" in tab.value("document.getElementById('said').textContent")
+    assert tab.value("document.getElementById('said').getAttribute('role')") == "status"
+
+
+def test_what_marks_say_is_read_without_a_mouse_and_goes_by_a_key(tab: chromium.Tab) -> None:
+    tab.value("location.hash = 'scale=study&x=budget', 1")
+    tab.until("drawn.length && location.hash.includes('x=budget')")
+    cells = "[...document.querySelectorAll('#points tbody tr')].map(row => row.innerText)"
+    tab.value("document.querySelector('details').open = true")
+    rows = tab.value(cells)
+    points = tab.value(
+        "[...new Map(drawn.map(row => [row.series + row.budget, row])).values()]"
+        ".map(row => ({...row, said: [row.accuracy, row.low, row.high]"
+        ".map(number => number.toFixed(1)).join('\\t')}))"
+    )
+    assert len(rows) == len(points) > 3
+    for row, point in zip(rows, points, strict=True):
+        assert point["policy"] in row
+        assert point["said"] in row
+    shown = "document.getElementById('vg-tooltip-element').className.includes('visible')"
+    place = tab.value(
+        "(box => [box.x + box.width / 2, box.y + box.height / 2])"
+        "(document.querySelector('#chart .mark-symbol path').getBoundingClientRect())"
+    )
+    tab.send("Input.dispatchMouseEvent", type="mouseMoved", x=place[0], y=place[1])
+    tab.until(shown)
+    tab.press("Escape")
+    assert not tab.value(shown)
+
+
+def test_a_lone_point_has_its_interval_too(tab: chromium.Tab) -> None:
+    """A band needs two points: greedy answers and searches of one budget had none."""
+    tab.value("location.hash = 'scale=study&x=budget&layout=panels', 1")
+    tab.until("drawn.length && location.hash.includes('x=budget')")
+    n_alone = tab.value("drawn.filter(row => row.alone && row.low !== null).length")
+    n_bars = tab.value("document.querySelectorAll('#chart svg .mark-rule.role-mark line').length")
+    assert n_bars == n_alone > 0
+
+
 def test_a_narrow_page_is_not_cut(tab: chromium.Tab, page: Path) -> None:
     for width in (390, 768):
         tab.open(page.as_uri() + f"#w{width}", width=width)

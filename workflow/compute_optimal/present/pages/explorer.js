@@ -118,6 +118,11 @@ function points(chosen) {
         interval: row.low === null ? "no interval" : `${row.low.toFixed(1)} to ${row.high.toFixed(1)}` });
     }
   }
+  // A band needs two points; of one the interval is drawn as a bar.
+  const place = (row) => `${row.panel} ${row.series}`;
+  const counts = new Map();
+  for (const row of made) counts.set(place(row), (counts.get(place(row)) ?? 0) + 1);
+  for (const row of made) row.alone = counts.get(place(row)) === 1;
   // The Pareto front of each panel: nothing is both cheaper and better.
   for (const panel of distinct(made, "panel")) {
     let top = -Infinity;
@@ -148,6 +153,7 @@ function chart(made) {
   ].map(([field, title, format]) => ({ field, title, ...(format ? { format, type: "quantitative" } : { type: "nominal" }) }));
   const layer = [
     { transform: [{ filter: "isValid(datum.low)" }], mark: { type: choice.layout === "one" ? "rule" : "area", opacity: choice.layout === "one" ? 0.3 : 0.13 }, encoding: { y: { field: "low", type: "quantitative" }, y2: { field: "high" } } },
+    { transform: [{ filter: "isValid(datum.low) && datum.alone" }], mark: { type: "rule", opacity: choice.layout === "one" ? 0 : 0.5 }, encoding: { y: { field: "low", type: "quantitative" }, y2: { field: "high" } } },
     { mark: { type: "line", opacity: choice.layout === "one" ? 0.6 : 1 }, encoding: { y } },
     { mark: { type: "point", filled: true, size: 45 }, encoding: { y, tooltip, ...(choice.layout === "one" && choice.policies.length > 1 ? { shape: { field: "policy", type: "nominal", title: "policy", legend: { orient: "bottom", columns: 2, labelLimit: 400 } } } : {}) } },
   ];
@@ -175,19 +181,12 @@ function shownAs(key, value) {
   return key in DIGITS ? value.toFixed(DIGITS[key]) : value === "" ? "none" : String(value);
 }
 
-// The largest budget of each policy, method and PRM, the most accurate first.
-function leaderboard(shown) {
-  const largest = new Map();
-  for (const row of shown) {
-    const key = seriesOf(row);
-    if (!largest.has(key) || largest.get(key).budget < row.budget) largest.set(key, row);
-  }
-  const board = [...largest.values()].sort((a, b) => b.accuracy - a.accuracy);
+function tableOf(list) {
   const table = element("table", { class: "sortable" });
   const head = element("tr");
   for (const [, text] of BOARD) head.append(element("th", { scope: "col" }, text));
   const body = element("tbody");
-  for (const row of board) {
+  for (const row of list) {
     const line = element("tr");
     for (const [key] of BOARD) {
       const number = typeof row[key] === "number";
@@ -196,12 +195,33 @@ function leaderboard(shown) {
     body.append(line);
   }
   table.append(element("thead", {}, head), body);
-  const place = document.getElementById("board");
-  place.parentElement.querySelector(".board-tools")?.remove();
+  return table;
+}
+
+function put(table, id) {
+  const place = document.getElementById(id);
+  const tools = `${id}-tools`;
+  place.parentElement.querySelector(`.${tools}`)?.remove();
   place.replaceChildren(table);
-  makeSortable(table).classList.add("board-tools");
+  makeSortable(table).classList.add(tools);
+}
+
+// The largest budget of each policy, method and PRM, the most accurate first.
+function leaderboard(shown) {
+  const largest = new Map();
+  for (const row of shown) {
+    const key = seriesOf(row);
+    if (!largest.has(key) || largest.get(key).budget < row.budget) largest.set(key, row);
+  }
+  put(tableOf([...largest.values()].sort((a, b) => b.accuracy - a.accuracy)), "board");
   document.getElementById("board-says").textContent =
     `Each policy, method and PRM at its largest N: ${scales[choice.scale]}, ${choice.task}, ${BUCKETS[choice.difficulty] ?? choice.difficulty}.`;
+}
+
+// What the marks of the chart say to a mouse, for all: every point once, curve by curve.
+function pointTable() {
+  const seen = new Map(drawn.map((row) => [`${row.series} ${row.budget}`, row]));
+  put(tableOf([...seen.values()]), "points");
 }
 
 let view = null;
@@ -240,8 +260,9 @@ async function show() {
   const chosen = shown.filter(isChosen);
   drawn = points(chosen);
   const lost = chosen.filter((row) => !isPlaced(row)).length;
-  document.getElementById("said").textContent = `${counted(drawn.length, "point")}; bands: ${Math.round(100 * settings.confidence)}% intervals over problems`
+  document.getElementById("said").textContent = `${counted(drawn.length, "point")}; bands and bars: ${Math.round(100 * settings.confidence)}% intervals over problems`
     + (lost ? `; ${counted(lost, "point")} without a known ${AXES[choice.x]} ${lost === 1 ? "is" : "are"} left out.` : ".");
+  pointTable();
   leaderboard(shown);
   canSave(drawn.length > 0);
   if (!drawn.length) {
@@ -273,6 +294,10 @@ document.getElementById("csv").addEventListener("click", () => {
   save([keys.join(","), ...[...seen.values()].map((row) => keys.map((key) => field(row[key])).join(","))].join("\n") + "\n", "text/csv", "explorer.csv");
 });
 document.getElementById("svg").addEventListener("click", async () => save(await view.toSVG(), "image/svg+xml", "explorer.svg"));
+// What is shown beside a mark goes by a key as well.
+addEventListener("keydown", (event) => {
+  if (event.key === "Escape") document.getElementById("vg-tooltip-element")?.classList.remove("visible");
+});
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
 addEventListener("hashchange", () => { fromAddress(); show(); });
 fromAddress();
