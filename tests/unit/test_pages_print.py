@@ -75,3 +75,9 @@ def test_a_table_of_many_columns_is_whole(tab: chromium.Tab, tmp_path: Path) -> 
     assert tab.value(CUT) == []
     assert tab.value("getComputedStyle(document.querySelector('tr')).breakInside") == "avoid"
     assert not tab.value("document.querySelector('.tools').offsetParent")
+    # A page is made as small as its widest part asks for, down to half its size.
+    assert tab.value("document.documentElement.scrollWidth") <= 2 * 718
+    # Headings stand on every page: a button would be painted on the first alone.
+    look = "getComputedStyle(document.querySelector('{}')).{}"
+    assert tab.value(look.format("thead", "display")) == "table-header-group"
+    assert tab.value(look.format("th button", "display")) == "contents"
