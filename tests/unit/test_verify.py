@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import chromium
+import pytest
+
 from compute_optimal.ship.expected import on_disk, read_expected, read_manifest, write_expected
 from compute_optimal.ship.verify import (
     Check,
@@ -80,6 +83,26 @@ def test_the_page_escapes_what_the_files_say() -> None:
     verification = Verification("micro", (Check(1, evil, False, (evil,)),), (("claim",), (evil,)))
     assert "<script" not in verification.html
     assert "1 of 1 checks failed" in verification.html
+
+
+@pytest.mark.skipif(chromium.found() is None, reason="no Chromium on this machine")
+def test_a_claim_has_room_beside_a_long_unit(tmp_path: Path) -> None:
+    """A measure with its unit was one line, and left the claim a word or two a line."""
+    header = ("claim", "scale", "verdict", "reason", "measured", "measured_low", "measured_high",
+              "unit")  # fmt: skip
+    row = ("The larger the policy, the smaller the gain of best-of-2 over one sample", "public",
+           "not reproduced", "undecided: the interval holds the margin", "-19.6", "-27.2", "-11.8",
+           "% per tenfold parameters")  # fmt: skip
+    page = tmp_path / "verify.html"
+    check = Check(0, "a", True, ("b",))
+    page.write_text(Verification("s", (check,), (header, row)).html, encoding="utf-8")
+    with chromium.running(tmp_path / "profile") as browser:
+        tab = browser.tab()
+        tab.open(page.as_uri(), width=768)
+        wide = "getBoundingClientRect().width"
+        assert tab.value(f"document.querySelector('.verdicts td').{wide}") > 200
+        assert tab.value(f"document.querySelector('.verdicts td.number').{wide}") < 200
+        assert tab.value("document.documentElement.scrollWidth") <= 768
 
 
 def test_what_a_study_does_not_have_is_not_said_to_have_been_checked(tmp_path: Path) -> None:
