@@ -85,6 +85,16 @@ def test_what_was_published_passes_both_tiers(published: Clone) -> None:
     assert "identical, byte for byte" in (published.folder / "results/verify.html").read_text()
 
 
+def test_it_passes_on_another_kind_of_processor(published: Clone) -> None:
+    """NumPy and its BLAS add in another order where a processor has no wide registers."""
+    from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
+
+    wide = " ".join(name for name in __cpu_dispatch__ if __cpu_features__[name])
+    older = {"NPY_DISABLE_CPU_FEATURES": wide, "OPENBLAS_CORETYPE": "Prescott"}
+    done = published.run("compute_optimal", "verify", "--config", "tiny.yaml", **older)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_mended_manifests_hide_edits_from_tier_0_but_not_from_tier_1(published: Clone) -> None:
     doctor(part(published, "samples", f"{FIRST}.evaluation", "samples"), edit_answers)
     doctor(part(published, "step_scores", f"{SECOND}.{PRM}", "step_scores"), swap_scores)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections import Counter
 from dataclasses import replace
@@ -17,7 +18,14 @@ from compute_optimal.engines import NO_ENGINE
 from compute_optimal.engines.likelihood import Likelihood
 from compute_optimal.errors import StudyError
 from compute_optimal.ship import audit as auditing
-from compute_optimal.ship.audit import Audit, Finding, Power, audit, audit_studies
+from compute_optimal.ship.audit import (
+    Audit,
+    Finding,
+    Power,
+    audit,
+    audit_studies,
+    findings_of,
+)
 from compute_optimal.ship.plausibility import (
     ARITHMETIC,
     ERROR_RATE,
@@ -28,6 +36,10 @@ from compute_optimal.ship.plausibility import (
     too_many,
 )
 from compute_optimal.ship.redrawing import (
+    CellSlice,
+    Key,
+    Row,
+    beside,
     choose,
     inconsistencies,
     shipped_cells,
@@ -135,6 +147,80 @@ def test_honest_differences_are_too_many_as_seldom_as_stated(n: int) -> None:
     count = too_many(n, 3)
     assert at_least(count, n, ARITHMETIC) <= ERROR_RATE / 6
     assert count == 1 or at_least(count - 1, n, ARITHMETIC) > ERROR_RATE / 6
+
+
+def scored(folder: Path, kind: str) -> tuple[CellSlice, dict[Key, Row]]:
+    """A slice of one cell and its units, with scores."""
+    of = small(folder)
+    cell = next(c for c in shipped_cells([of]) if c.cell.kind == kind)
+    one = CellSlice(of, cell.cell, len(cell.keys), cell.keys[:200])
+    rows = stored_rows(shipped_store(of), one)
+    return one, {key: row for key, row in rows.items() if any(margins_of(row))}
+
+
+def margins_of(row: Row) -> list[float]:
+    paths = row.get("paths", [row])
+    return [margin for path in paths for margin in path["margins"]]
+
+
+def moved(row: Row, by: float) -> Row:
+    """A unit whose first margin is another one."""
+
+    def other(margins: list[float]) -> list[float]:
+        return [margins[0] + by, *margins[1:]]
+
+    if "paths" not in row:
+        return row | {"margins": other(row["margins"])}
+    first, *rest = row["paths"]
+    return row | {"paths": [first | {"margins": other(first["margins"])}, *rest]}
+
+
+@pytest.mark.parametrize("kind", ["step_scores", "searches"])
+@pytest.mark.parametrize(
+    ("by", "n", "passes"),
+    [
+        (0.9e-4, 200, True),  # within float32
+        (2e-4, 1, True),  # another order of summation, once
+        (2e-4, 20, False),  # too often for that
+        (9e-3, 1, True),
+        (1.1e-2, 1, False),  # too far for that
+        (math.inf, 1, False),
+    ],
+)
+def test_scores_may_be_off_a_little_and_a_few_of_them_a_little_more(
+    kind: str, by: float, n: int, passes: bool, tmp_path: Path
+) -> None:
+    one, rows = scored(tmp_path, kind)
+    one = replace(one, keys=tuple(rows))
+    stored = {key: moved(row, by) if i < n else row for i, (key, row) in enumerate(rows.items())}
+    (finding,) = findings_of([beside(one, stored, rows)], np.random.default_rng(0))
+    assert finding.passed is passes
+    assert finding.n_different == (0 if by < 1e-4 else n)
+    assert ("arithmetic explains" in " ".join(finding.remarks)) is (n == 20)
+
+
+def test_scores_fail_that_are_missing_or_too_many(tmp_path: Path) -> None:
+    one, rows = scored(tmp_path, "step_scores")
+    key = next(iter(rows))
+    for margins in ([], [*rows[key]["margins"], 1.0]):
+        stored = rows | {key: rows[key] | {"margins": margins}}
+        (finding,) = findings_of(
+            [beside(replace(one, keys=(key,)), stored, rows)], np.random.default_rng(0)
+        )
+        assert not finding.passed
+
+
+def test_nodes_of_a_search_are_scored_as_its_paths_are(tmp_path: Path) -> None:
+    one, rows = scored(tmp_path, "searches")
+    key, row = next((key, row) for key, row in rows.items() if row["nodes"][0]["margin"])
+    for by, passes in ((2e-4, True), (0.02, False)):
+        first, *rest = row["nodes"]
+        other = row | {"nodes": [first | {"margin": first["margin"] + by}, *rest]}
+        (finding,) = findings_of(
+            [beside(replace(one, keys=tuple(rows)), rows | {key: other}, rows)],
+            np.random.default_rng(0),
+        )
+        assert (finding.passed, finding.n_different) == (passes, 1)
 
 
 ODDS = np.array([0.7, 0.2, 0.08, 0.02])

@@ -487,6 +487,17 @@ def test_what_is_of_another_n_prm_or_other_problems_is_not_compared() -> None:
     ]  # fmt: skip
 
 
+@given(st.floats(0.001, 100), st.floats(-1e-14, 1e-14))
+def test_what_rounding_leaves_of_a_difference_is_written_as_0(end: float, rest: float) -> None:
+    column = Column("gain", "Gain (points)", "estimate")
+    for estimate in (Estimate(rest * end, -end, end), Estimate(end, rest * end, 2 * end)):
+        table = Table("t", [column], [[estimate]])
+        (row,) = csv.DictReader(io.StringIO(table.csv()))
+        written = [row["gain"], row["gain_low"], row["gain_high"]]
+        true = (estimate.value, estimate.low, estimate.high)
+        assert written == ["0" if one == rest * end else f"{one:.10g}" for one in true]
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

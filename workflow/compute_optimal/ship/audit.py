@@ -241,11 +241,12 @@ def findings_of(compared: Sequence[Compared], rng: np.random.Generator) -> Itera
             # Models that are not here prove nothing; what cannot be so does.
             yield _finding(one, not wrong, remarks, 0)
             continue
-        others = [d for d in one.differences if not d.other_text]
+        others = [d for d in one.differences if not d.excusable]
+        excusable = [d for d in one.differences if d.excusable]
         texts = [d for d in one.differences if d.other_text]
-        remarks = [f"{d.key[0]}, {d.key[1]}: {d.what}" for d in (*others, *texts)]
+        remarks = [f"{d.key[0]}, {d.key[1]}: {d.what}" for d in (*others, *excusable)]
         passed = not others and not wrong
-        if texts and (count := excess[one.slice.cell.kind]) is not None:
+        if excusable and (count := excess[one.slice.cell.kind]) is not None:
             passed = False
             remarks.append(
                 f"{count} {KINDS[one.slice.cell.kind]} of all cells differ: more than another "
@@ -276,10 +277,10 @@ def _finding(one: Compared, passed: bool, remarks: Sequence[str], n_different: i
 
 
 def _too_many_of(made: Sequence[Compared], kind: Kind) -> int | None:
-    """How many units of a kind differ in what was said, if that is too many; else None."""
+    """How many units of a kind differ as arithmetic may make them; None if not too many."""
     of_kind = [one for one in made if one.slice.cell.kind == kind]
     n = sum(len(one.slice.keys) for one in of_kind)
-    count = sum(d.other_text for one in of_kind for d in one.differences)
+    count = sum(d.excusable for one in of_kind for d in one.differences)
     return count if n and count >= too_many(n, len(KINDS)) else None
 
 
@@ -352,7 +353,7 @@ def _powers(shipped: Sequence[ShippedCell], compared: Sequence[Compared]) -> Ite
         n_drawn[one.slice.cell.kind] += 0 if one.failure else len(one.slice.keys)
     for kind, n_of_kind in n_shipped.items():
         n = n_drawn[kind]
-        # A score that differs is found by itself; of texts, arithmetic excuses a few.
+        # Scores of another PRM are found by themselves; of texts, arithmetic excuses a few.
         count = 1 if kind == "step_scores" else too_many(n, len(KINDS))
         yield Power(
             KINDS[kind],

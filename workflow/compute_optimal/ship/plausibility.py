@@ -1,10 +1,10 @@
 """What differences between stored and redrawn units prove, with stated error rates.
 
-Two tests. How many units differ: the same model, seed and engine draw the same text, but for ties
-that another machine's order of summation breaks otherwise. Where more differ than that explains,
-what is stored was not drawn as it says. And how likely the differing texts are: where arithmetic
-is another, they are another draw from the same distribution, no more and no less likely than a
-fresh one.
+Two tests. How many units differ: the same model, seed and engine draw the same text and give the
+same scores, but for last digits and for ties, which another order of summation breaks otherwise.
+Where more differ than that explains, what is stored was not made as it says. And how likely the
+differing texts are: where arithmetic is another, they are another draw from the same distribution,
+no more and no less likely than a fresh one.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ ERROR_RATE = 0.01
 """Chance that an honest store fails an audit: half of it for either test, over all it tests."""
 
 ARITHMETIC = 0.0005
-"""ASSUME: share of units that another machine may draw otherwise in float32. None of some 60 that
-were drawn with one thread and with two did (``tests/e2e/test_audit_by_drawing.py``); engines in
-half precision have no such bound, and are not audited so."""
+"""ASSUME: share of units that another machine may draw or score otherwise in float32. Of 23,000
+that were made anew in other batches and on another kind of processor one had another score, and
+none another text; engines in half precision have no such bound, and are not audited so."""
 
 _RESAMPLES = 20_000
 _TINY = 1e-30

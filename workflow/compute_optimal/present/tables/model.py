@@ -32,6 +32,8 @@ MARK = "†"
 """Stands at what is printed elsewhere and was not computed here."""
 NOT_APPLICABLE = "–"
 """What a cell says to people if there can be nothing in it."""
+_ROUNDING = 1e-12
+"""What is so small beside its interval is 0 but for rounding."""
 _SIGNS: dict[Relation, str] = {"=": "", ">": ">", "<": "<"}
 
 
@@ -433,10 +435,14 @@ def _ends(cell: Cell) -> list[tuple[float | None, Relation]]:
     estimate = _as_compared(cell).estimate
     if estimate is None:
         return [(None, "=")] * 3
+    ends = estimate.value, estimate.low, estimate.high
+    # What a difference of equal means leaves depends on the processor's order of summation.
+    known = [abs(end) for end in ends if end is not None and math.isfinite(end)]
+    nothing = _ROUNDING * max(known, default=0.0)
+    relations = estimate.relation, estimate.low_relation, estimate.high_relation
     return [
-        (estimate.value, estimate.relation),
-        (estimate.low, estimate.low_relation),
-        (estimate.high, estimate.high_relation),
+        (0.0 if end is not None and abs(end) <= nothing else end, relation)
+        for end, relation in zip(ends, relations, strict=True)
     ]
 
 
