@@ -594,13 +594,15 @@ class SyntheticStudy:
                 again = (None, None) if rule == "fixed" else (0.3 * top, 0.9 * top)
                 self._rows["adaptive"].append(
                     (task, policy, prm, "best_of_n", "prm_last", rule, top, mean, mean, mean, drawn,
-                     0.9 * drawn, drawn, *again, change, change, change, 0.0, len(ids))
+                     0.9 * drawn, drawn, *again, 130.0 * drawn, change, change, change, 0.0,
+                     len(ids))
                 )  # fmt: skip
         if len(majority):
             mean = float(majority.mean())  # type: ignore[arg-type]
             self._rows["adaptive"] += [
                 (task, policy, None, "majority", None, rule, top, mean, mean, mean, share * top,
-                 share * top, share * top, None, None, 0.0, 0.0, 0.0, 0.0, len(ids))
+                 share * top, share * top, None, None, 130.0 * share * top, 0.0, 0.0, 0.0, 0.0,
+                 len(ids))
                 for rule, share in (("fixed", 1.0), ("certain", 0.7), ("confident", 0.4))
             ]  # fmt: skip
         self._rows["bucket_accuracy"] += [

@@ -257,3 +257,30 @@ def test_the_intervals_cover_what_they_should() -> None:
             assert share == 1.0, (method, rule, measure)
         else:
             assert 0.93 - 0.036 <= share <= 0.97 + 0.036, (method, rule, measure, share)
+
+
+def test_tokens_are_those_of_the_problems_that_take_many_samples() -> None:
+    correct, classes, scores = attempts(np.random.default_rng(3))
+    answers, of_prm = as_tables(correct, classes, scores)
+    # Hard problems are long; of one nobody counted the tokens.
+    length = (100 - 90 * correct.mean(axis=1)).round().astype(int)
+    n_tokens = pl.Series(np.repeat(length, N_SAMPLES))
+    unknown = answers["problem_id"] == IDS[0]
+    answers = answers.with_columns(n_tokens=n_tokens).with_columns(
+        n_tokens=pl.when(unknown).then(None).otherwise(pl.col("n_tokens"))
+    )
+    table = examine_stopping(answers, {"prm": of_prm}, IDS, SETTINGS)
+    tokens = {(row["method"], row["rule"]): row for row in table.iter_rows(named=True)}
+    fixed = tokens["majority", "fixed"]
+    assert fixed["tokens"] == pytest.approx(BUDGET * length[1:].mean())
+    assert tokens["best_of_n", "fixed"]["tokens"] == pytest.approx(fixed["tokens"])
+    certain = majority_stopped(classes, correct, [BUDGET], SETTINGS.vote_subsets, SETTINGS.seed)
+    drawn = certain["certain"].samples[1:, 0]
+    assert tokens["majority", "certain"]["tokens"] == pytest.approx((drawn * length[1:]).mean())
+    for method, rule in (("majority", "certain"), ("best_of_n", "threshold")):
+        row = tokens[method, rule]
+        assert row["tokens"] > 1.05 * row["samples"] * length[1:].mean()
+    nobody = examine_stopping(
+        answers.with_columns(n_tokens=pl.lit(None, dtype=pl.Int64)), {"prm": of_prm}, IDS, SETTINGS
+    )
+    assert nobody["tokens"].null_count() == nobody.height

@@ -96,6 +96,43 @@ def test_voting_on_predicted_difficulty_pays_for_the_scores_of_its_probes(databa
     assert alone["flops"] == pytest.approx(expected - flops_of_scores * 4 / 16 / 2)
 
 
+def test_stopping_early_costs_what_the_problems_that_take_many_samples_cost(database: Path) -> None:
+    with duckdb.connect(str(database), read_only=True) as connection:
+        unit = {
+            (task, policy, prm, method): rest
+            for task, policy, prm, method, *rest in connection.execute(
+                "SELECT task, policy, prm, method, tokens / 16, prm_tokens / 16, seconds / 16 "
+                "FROM main_curves WHERE budget = 16 AND tokens IS NOT NULL"
+            ).fetchall()
+        }
+        drawn = connection.execute(
+            "SELECT task, policy, prm, method, rule, tokens, samples FROM adaptive "
+            "WHERE budget = 16 AND rule <> 'fixed'"
+        ).fetchall()
+    ways = {
+        (row["task"], row["policy"], row["prm"], row["way"]): row
+        for row in run_query(
+            "recommendations", database, {"scoring": "prm_last", "voting": "prm_max"}
+        )
+        if row["budget"] == 16
+    }
+    sizes = {policy[0]: policy[3] for policy in POLICIES}
+    prm_sizes = {prm[0]: prm[3] for prm in PRMS}
+    assert len({rule for *_, rule, _, _ in drawn}) > 1
+    for task, policy, prm, method, rule, tokens, samples in drawn:
+        way = ways[task, policy, prm, f"{method} {rule}"]
+        of_sample, read, seconds = unit[task, policy, prm, method]
+        # Long samples are drawn more often than the mean over problems says.
+        assert way["samples"] == samples
+        assert way["tokens"] == tokens
+        assert tokens != pytest.approx(samples * of_sample)
+        flops = 2 * sizes[policy] * tokens
+        if prm is not None:
+            flops += 2 * prm_sizes[prm] * read * tokens / of_sample
+        assert way["flops"] == pytest.approx(flops)
+        assert way["seconds"] == pytest.approx(seconds * tokens / of_sample)
+
+
 def test_what_a_sample_of_a_difficulty_costs_is_said_to_be_that_of_all(database: Path) -> None:
     of_all, of_easy = (
         in_words(recommend(database, Asked(most=30, task="MATH-500", difficulty=difficulty)))

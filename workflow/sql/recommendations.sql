@@ -134,11 +134,12 @@ ways AS (
             )
         )
     UNION ALL
+    -- Problems that take many samples take long ones. FLOPs and seconds go by the tokens.
     SELECT
         adaptive.task, adaptive.policy, adaptive.prm, adaptive.method || ' ' || adaptive.rule,
         adaptive.budget, 'all', adaptive.accuracy, adaptive.ci_low, adaptive.ci_high,
-        adaptive.samples, unit.tokens * adaptive.samples, unit.flops * adaptive.samples,
-        unit.seconds * adaptive.samples, map([adaptive.method], [1.0]), adaptive.n_problems
+        adaptive.samples, adaptive.tokens, unit.flops * adaptive.tokens / unit.tokens,
+        unit.seconds * adaptive.tokens / unit.tokens, map([adaptive.method], [1.0]), adaptive.n_problems
     FROM adaptive
     LEFT JOIN unit
         ON unit.task = adaptive.task AND unit.policy = adaptive.policy

@@ -58,6 +58,11 @@ ADAPTIVE = Columns(
             "of the resamplings reach; NULL where nothing is chosen",
         ),
         "chosen_high": Column(REAL, "Samples that 2.5% of these resamplings exceed"),
+        "tokens": Column(
+            REAL,
+            "Tokens that the policy generates per problem, on average, each problem's samples "
+            "counted by their own mean; null where unknown",
+        ),
         "change": Column(REAL, "Accuracy minus that of all N samples, -1 to 1"),
         "change_low": Column(REAL, "Lower end of the paired interval of change over problems"),
         "change_high": Column(REAL, "Upper end of the paired interval of change over problems"),
@@ -110,6 +115,7 @@ def _rows(
     budgets = np.array(carried, dtype=np.int64)
     enough = np.flatnonzero(sizes >= budgets[-1])
     correct, classes = grid.correct[enough], grid.classes[enough]
+    lengths = _mean_lengths(grid.n_tokens[enough])
     weights = problem_weights(problem_ids, settings.bootstrap_replicates, settings.seed)[:, enough]
     nested = problem_weights(problem_ids, REPLICATES, settings.seed)[:, enough]
     exact = plurality_at_k(classes, correct, budgets)
@@ -129,7 +135,7 @@ def _rows(
     }  # fmt: skip
     for rule, (right, drawn, error) in of_rule.items():
         yield from _summary(
-            (*key, rule), budgets, right, drawn, error, exact, weights, None, settings
+            (*key, rule), budgets, right, drawn, error, exact, lengths, weights, None, settings
         )
     if len(enough) < 2 * FOLDS:
         return
@@ -145,17 +151,27 @@ def _rows(
             key_ = prm, "best_of_n", scoring
             all_of_n = right[-1]
             yield from _summary(
-                (*key_, "fixed"), budgets, all_of_n, fixed, none, all_of_n, weights, None, settings
-            )
+                (*key_, "fixed"), budgets, all_of_n, fixed, none, all_of_n, lengths, weights, None,
+                settings,
+            )  # fmt: skip
             chosen = choose_thresholds(right, drawn, splits)
             right_chosen = (chosen.share * right).sum(axis=0)
             drawn_chosen = (chosen.share * drawn).sum(axis=0)
             tail = (1 - settings.confidence) / 2
             again = np.quantile(chosen.samples_again, [tail, 1 - tail], axis=0)
             yield from _summary(
-                (*key_, "threshold"), budgets, right_chosen, drawn_chosen, none, all_of_n, weights,
-                again, settings,
+                (*key_, "threshold"), budgets, right_chosen, drawn_chosen, none, all_of_n, lengths,
+                weights, again, settings,
             )  # fmt: skip
+
+
+def _mean_lengths(n_tokens: FloatArray) -> FloatArray:
+    """Mean tokens of a sample [problems] of ``n_tokens`` [problems, samples], which may be NaN."""
+    n_known = np.count_nonzero(~np.isnan(n_tokens), axis=1)
+    lengths: FloatArray = np.divide(
+        np.nansum(n_tokens, axis=1), n_known, out=np.full(len(n_tokens), np.nan), where=n_known > 0
+    )
+    return lengths
 
 
 def thresholds_of(scores: FloatArray) -> FloatArray:
@@ -204,13 +220,15 @@ def _summary(
     drawn: FloatArray,
     error: FloatArray,
     all_of_n: FloatArray,
+    lengths: FloatArray,
     weights: FloatArray,
     samples_again: FloatArray | None,
     settings: EstimateSettings,
 ) -> Iterator[tuple[Any, ...]]:
     """Rows of ``ADAPTIVE``, one a budget; arrays are [problems, budgets]. No change has an interval
-    where ``right`` is ``all_of_n`` itself or all N samples are drawn. ``samples_again`` [2,
-    budgets]: between which means most resamplings draw that choose a threshold again.
+    where ``right`` is ``all_of_n`` itself or all N samples are drawn. ``lengths`` [problems]: mean
+    tokens of a sample, NaN where unknown. ``samples_again`` [2, budgets]: between which means most
+    resamplings draw that choose a threshold again.
 
     Of a threshold that was chosen, all three are of those that were, on problems like these, as
     intervals of a cross-validated error are of what was fitted (Bayle et al. 2020, arXiv
@@ -225,6 +243,9 @@ def _summary(
     change[np.abs(change) < _ROUNDING] = 0.0
     n_budgets = len(budgets)
     n_problems = len(right)
+    # Problems that take many samples take long ones: the means do not multiply.
+    measured = ~np.isnan(lengths)
+    tokens = (drawn[measured] * lengths[measured, None]).sum(axis=0) / (measured.sum() or np.nan)
     mean, *ends, _ = mean_interval(np.hstack([right, share]), weights, settings.confidence)
     mean_change, low, high, _ = few_differences_interval(change, settings.confidence)
     is_same = (drawn == budgets).all(axis=0) | (right is all_of_n)
@@ -239,6 +260,7 @@ def _summary(
             *(float(end[i]) for end in ends),
             *(float(n * part[of_samples]) for part in (mean, *ends)),
             *again,
+            float(tokens[i]),
             float(mean_change[i]),
             float(low[i]),
             float(high[i]),
