@@ -24,6 +24,7 @@ from compute_optimal.present.claims import judge_claims
 from compute_optimal.present.claims.records import records
 from compute_optimal.present.notebooks import run_notebooks
 from compute_optimal.present.pages.page import seen_from_elsewhere
+from compute_optimal.present.query import run_query
 from compute_optimal.present.sentences import SENTENCES, what_came_out
 from compute_optimal.study.config import load_claims
 
@@ -228,6 +229,36 @@ def test_little_is_neither_nothing_nor_a_range(
     assert "took 1.2 seconds" in said
     assert sentences._duration(7300) == "2.0 hours"
     assert sentences._points(-0.04) == "+0.0 points"
+
+
+@pytest.mark.parametrize(
+    ("n_policies", "of"), [(1, POLICIES[0][1]), (2, "the mean over 2 policies")]
+)
+def test_what_prms_gain_is_said_of_each_task_and_of_its_policies(
+    tmp_path: Path, n_policies: int, of: str
+) -> None:
+    study = SyntheticStudy(
+        tasks=(("math500", "MATH-500", 30), ("amc23", "AMC23", 40)),
+        policies=POLICIES[:n_policies], prms=PRMS[:2], budgets=(4, 16),
+        abilities={prm[0]: 50.0 for prm in PRMS[:2]},
+    )  # fmt: skip
+    database = study.write(tmp_path / "study.duckdb")
+    said = what_came_out("04_prms", database).text
+    for task in ("math500", "amc23"):
+        gains = [
+            row
+            for row in run_query(
+                "prm_gains", database, {"task": task, "scoring": "prm_last", "voting": "prm_max"}
+            )
+            if (row["method"], row["bucket"], row["against"]) == ("best_of_n", "all", "majority")
+            and row["n_policies"] == n_policies
+        ]
+        assert len(gains) == 2
+        title = {"math500": "MATH-500", "amc23": "AMC23"}[task]
+        part = said.partition(f"On {title}, {of}: at N = 16, ")[2].partition(" On ")[0]
+        for row in gains:
+            gain = f"{row['gain']:+.1f} points".replace("-", "−")
+            assert f"{gain} with {row['prm_title']}" in part
 
 
 def test_a_cell_that_fails_is_named(tmp_path: Path) -> None:

@@ -80,3 +80,28 @@ def test_best_of_n_of_each_policy_beside_majority_voting() -> None:
             for budget, said in zip(BUDGETS, column.split("/"), strict=True):
                 (value,) = of_pair.filter(budget=budget)["accuracy"]
                 assert is_rounded(said, 100 * value), (policy, prm, budget)
+
+
+def test_what_is_said_of_beam_search_with_able_prms() -> None:
+    """The words go with the numbers beside them."""
+    text = " ".join((DATA / "README.md").read_text(encoding="utf-8").split())
+    means = {
+        (prm, budget): 100 * float(accuracy)
+        for prm, budget, accuracy in accuracies()
+        .filter(method="beam_search")
+        .group_by("prm", "budget")
+        .agg(pl.mean("accuracy"))
+        .iter_rows()
+    }
+    able = [row[0].split()[0] for row in rows_with(4) if re.search(r"[(]9\d[)]", row[0])]
+    assert len(able) == 4
+    assert "beam search gains half a point at most from 16 to 64" in text
+    for prm in able:
+        assert 0 < means[prm, 64] - means[prm, 16] <= 0.5 + 1e-9
+    said = re.search(
+        r"beam search gains ([0-9.]+) points on 16 [(][0-9. to]+[)], to ([0-9.]+)", text
+    )
+    assert said is not None
+    ablest = "micro-skywork-exact-prm-0.9M"
+    assert is_rounded(said[1], means[ablest, 256] - means[ablest, 16])
+    assert is_rounded(said[2], means[ablest, 256])

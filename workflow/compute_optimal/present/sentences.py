@@ -83,9 +83,17 @@ def _scaling(database: Path) -> str:
 
 
 def _prms(database: Path) -> str:
+    parts = [
+        _gains_of_task(database, task["task"], task["title"])
+        for task in run_query("tasks", database)
+    ]
+    return " ".join(filter(None, parts))
+
+
+def _gains_of_task(database: Path, task: str, title: str) -> str:
     gains = [
         row
-        for row in run_query("prm_gains", database, _parameters(database))
+        for row in run_query("prm_gains", database, {**_parameters(database), "task": task})
         if (row["method"], row["bucket"], row["against"]) == ("best_of_n", "all", "majority")
     ]
     first = gains[0]["policy"] if gains else None
@@ -100,10 +108,11 @@ def _prms(database: Path) -> str:
     ends = [
         f"{_points(row['gain'])} with {row['prm_title']}{_ability(row)}" for row in (least, most)
     ]
+    of = most["policy_title"] or f"the mean over {_policies(most['n_policies'])}"
     return (
-        f"At N = {most['budget']:,}, best-of-N does better than majority voting with {n_better} of "
-        f"{counted(len(ranked), 'PRM')} and worse with {n_worse}, the whole interval considered: "
-        f"{f'from {ends[0]} to {ends[1]}' if len(ranked) > 1 else ends[0]}."
+        f"On {title}, {of}: at N = {most['budget']:,}, best-of-N does better than majority voting "
+        f"with {n_better} of {counted(len(ranked), 'PRM')} and worse with {n_worse}, the whole "
+        f"interval considered: {f'from {ends[0]} to {ends[1]}' if len(ranked) > 1 else ends[0]}."
     )
 
 
