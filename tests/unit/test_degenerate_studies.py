@@ -10,6 +10,7 @@ from synthetic_study import POLICIES, PRMS, SyntheticStudy
 
 from compute_optimal.present.catalogue import ITEMS
 from compute_optimal.present.charts.prediction import regret
+from compute_optimal.present.query import opened
 from compute_optimal.present.render import draw, tabulate
 from compute_optimal.present.tables import Column, Compared, Estimate, Printed, Table
 
@@ -41,20 +42,21 @@ def database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 
 def test_every_item_shows_or_says_something(database: Path) -> None:
-    for item in ITEMS:
-        if item.kind == "table":
-            table = tabulate(item.name, database)
-            assert table.markdown()
-            fields = [field for line in table.csv().splitlines() for field in line.split(",")]
-            assert "nan" not in {field.lower() for field in fields}, item.name
-            assert table.latex()
-            continue
-        figure = draw(item.name, database).sheet
-        assert figure.axes, item.name
-        for axes in figure.axes:
-            drawn = [*axes.get_lines(), *axes.patches, *axes.collections]
-            said = [text.get_text() for text in axes.texts]
-            assert drawn or said, f"{item.name}: {axes.get_label()} is blank"
+    with opened(database):
+        for item in ITEMS:
+            if item.kind == "table":
+                table = tabulate(item.name, database)
+                assert table.markdown()
+                fields = [field for line in table.csv().splitlines() for field in line.split(",")]
+                assert "nan" not in {field.lower() for field in fields}, item.name
+                assert table.latex()
+                continue
+            figure = draw(item.name, database).sheet
+            assert figure.axes, item.name
+            for axes in figure.axes:
+                drawn = [*axes.get_lines(), *axes.patches, *axes.collections]
+                said = [text.get_text() for text in axes.texts]
+                assert drawn or said, f"{item.name}: {axes.get_label()} is blank"
 
 
 @pytest.mark.parametrize(("n_problems", "ran"), [(1, True), (9, True), (9, False), (10, True)])

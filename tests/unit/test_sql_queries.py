@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -12,8 +13,9 @@ import duckdb
 import pytest
 from synthetic_study import POLICIES, PRMS, ROLLOUTS, SyntheticStudy
 
-from compute_optimal.analyse.statements import SQL_FOLDER
+from compute_optimal.analyse.statements import SQL_FOLDER, statement
 from compute_optimal.errors import StudyError
+from compute_optimal.present import query
 from compute_optimal.present.catalogue import ITEMS
 from compute_optimal.present.query import run_query
 
@@ -318,6 +320,32 @@ def test_every_file_is_tested_and_used() -> None:
         "tasks",
         "wrong_buckets",
     } == {item.query for item in ITEMS}
+
+
+def test_macros_stand_on_those_before_them_and_all_are_asked_for() -> None:
+    """A query has those that it names, and what these stand on, in the order of their file."""
+    text = statement("macros.sql")
+    names = re.findall(r"MACRO (\w+)\(", text)
+    assert [*query._macros()] == names
+    for place, name in enumerate(names):
+        _, definition = text.split(f"MACRO {name}(")
+        body = definition.partition("\nCREATE ")[0]
+        assert not [later for later in names[place:] if re.search(rf"\b{later}\(", body)], name
+    asked = [statement(str(path.relative_to(SQL_FOLDER))) for path in SQL_FOLDER.rglob("*.sql")]
+    queries = [one for one in asked if one != text]
+    assert set(names) == set().union(*map(query._named_in, queries))
+
+
+def test_a_query_has_what_its_macros_stand_on_and_a_connection_has_no_more(database: Path) -> None:
+    with query.opened(database) as connection:
+        run_query("settings", database)
+        assert not query._DEFINED[database]
+        run_query("tasks", database)
+        assert query._DEFINED[database] == {"name_key", "shown_tasks", "ranked_tasks"}
+        own = "SELECT function_name FROM duckdb_functions() WHERE NOT internal"
+        named = {name for (name,) in connection.execute(own).fetchall()}
+        assert named == query._DEFINED[database]
+    assert database not in query._DEFINED
 
 
 def test_the_paper_decides_which_task_comes_first(database: Path) -> None:

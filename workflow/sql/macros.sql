@@ -1,5 +1,5 @@
--- Definitions that several queries share. Loaded before each query as temporary macros, so the
--- database itself stays untouched (it is opened read-only).
+-- Definitions that several queries share. A query has those that it names as temporary macros, so the
+-- database itself stays untouched (it is opened read-only). Each stands on those before it.
 
 -- One spelling for the names of models and tasks: "Llama-3.2-1B-Inst." is "Llama-3.2-1B-Instruct",
 -- "DeepSeek-R1-Distill-7B" is "DeepSeek-R1-Distill-Qwen-7B", "MATH-500" is "math500".

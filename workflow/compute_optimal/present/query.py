@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,8 @@ Row = Mapping[str, Any]
 """Values by column."""
 
 _OPEN: dict[Path, DuckDBPyConnection] = {}
+_DEFINED: dict[Path, set[str]] = {}
+"""Macros that the connection to each open database has."""
 _ANSWERED: dict[Path, dict[tuple[str, str], tuple[Row, ...]]] = {}
 """Rows by query and parameters, of each database that is ``answering_once``."""
 
@@ -38,11 +42,10 @@ def answering_once(database: Path) -> Iterator[DuckDBPyConnection]:
 
 @contextmanager
 def opened(database: Path) -> Iterator[DuckDBPyConnection]:
-    """The DuckDB file ``database``, opened read-only, with the macros of the study.
+    """The DuckDB file ``database``, opened read-only.
 
     Queries within the block share the connection: opening one takes longer than most queries.
-    Raises ``StudyError`` for a missing file, one that is no DuckDB file, and a database that lacks
-    what the macros need.
+    Raises ``StudyError`` for a missing file, and for one that is no DuckDB file.
     """
     if database in _OPEN:
         yield _OPEN[database]
@@ -57,15 +60,14 @@ def opened(database: Path) -> Iterator[DuckDBPyConnection]:
         # Sums in parallel depend on scheduling in their last digits.
         settings: dict[str, str | bool | int | float | list[str]] = {"threads": 1}
         connection = duckdb.connect(str(database), read_only=True, config=settings)
-        connection.execute(statement("macros.sql"))
-    except (duckdb.BinderException, duckdb.CatalogException, duckdb.IOException) as error:
-        raise _misfit(database, "the macros of the queries", error) from error
-    _OPEN[database] = connection
+    except duckdb.IOException as error:
+        raise _misfit(database, "the queries", error) from error
+    _OPEN[database], _DEFINED[database] = connection, set()
     try:
         with connection:
             yield connection
     finally:
-        del _OPEN[database]
+        del _OPEN[database], _DEFINED[database]
 
 
 def run_query(
@@ -75,7 +77,7 @@ def run_query(
 
     ``parameters`` fill the ``$name`` places of the query, all of which must be given; those it does
     not use are left out. The order of the rows is part of the query. Raises ``StudyError`` as
-    ``opened`` does, and for a database that lacks what the query needs.
+    ``opened`` does, and for a database that lacks what the query and its macros need.
     """
     import duckdb
 
@@ -86,6 +88,7 @@ def run_query(
         return kept[key]
     try:
         with opened(database) as connection:
+            _define(_named_in(query), database)
             result = connection.execute(query, used)
             columns = [column[0] for column in result.description or ()]
             rows = tuple(dict(zip(columns, row, strict=True)) for row in result.fetchall())
@@ -93,6 +96,41 @@ def run_query(
         raise _misfit(database, f"the query {name}", error) from error
     kept[key] = rows
     return rows
+
+
+@cache
+def _macros() -> Mapping[str, tuple[str, frozenset[str]]]:
+    """Statements of the macros by name, each with the names of those that it stands on, which come
+    before it."""
+    macros: dict[str, tuple[str, frozenset[str]]] = {}
+    begin = "CREATE OR REPLACE TEMP MACRO "
+    for definition in statement("macros.sql").split(begin)[1:]:
+        name = definition.partition("(")[0]
+        used = macros.keys() & _words(definition)
+        needed = frozenset(used.union(*(macros[other][1] for other in used)))
+        macros[name] = begin + definition, needed
+    return macros
+
+
+@cache
+def _named_in(query: str) -> frozenset[str]:
+    """The macros that a query needs."""
+    named = _macros().keys() & _words(query)
+    return frozenset(named.union(*(_macros()[name][1] for name in named)))
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"\w+", text.lower()))
+
+
+def _define(names: frozenset[str], database: Path) -> None:
+    """Define those of the macros that the open database does not have yet: all of them would take
+    longer than most queries."""
+    missing = names - _DEFINED[database]
+    for name, (definition, _) in _macros().items():
+        if name in missing:
+            _OPEN[database].execute(definition)
+            _DEFINED[database].add(name)
 
 
 def _misfit(database: Path, what: str, error: Exception) -> StudyError:

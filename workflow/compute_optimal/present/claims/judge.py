@@ -35,7 +35,7 @@ from compute_optimal.analyse.generality import Uncertain, holm, in_general
 from compute_optimal.analyse.quantities import mean_percent
 from compute_optimal.analyse.statements import SQL_FOLDER
 from compute_optimal.errors import StudyError
-from compute_optimal.present.query import Row, run_query
+from compute_optimal.present.query import Row, opened, run_query
 from compute_optimal.study.config import Claim
 from compute_optimal.study.config.reading import suggestion
 
@@ -132,13 +132,20 @@ def judge_claims(claims: Sequence[Claim], database: Path) -> tuple[Judgement, ..
                 where=f"config/claims.yaml, key claims.{claim.name}.query",
                 cure=suggestion(claim.query, known),
             )
+    with opened(database):
+        return _judged_together(claims, database, known)
+
+
+def _judged_together(
+    claims: Sequence[Claim], database: Path, queries: Mapping[str, Path]
+) -> tuple[Judgement, ...]:
     (settings,) = run_query("settings", database)
     resampling = Resampling(*(settings[name] for name in Resampling._fields))
     aggregation = {name: settings[name] for name in ("scoring", "voting")}
     judgements = []
     for claim in claims:
         of_claim = {**_PATTERNS, **aggregation, **claim.parameters, "scale": claim.scale}
-        _check_parameters(claim, known[claim.query].read_text(encoding="utf-8"), of_claim)
+        _check_parameters(claim, queries[claim.query].read_text(encoding="utf-8"), of_claim)
         rows = run_query(f"claims/{claim.query}", database, of_claim)
         judgements.append(
             replace(_judged(claim, rows, resampling), confidence=resampling.confidence)
