@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from statistics import fmean
 
+import duckdb
 import polars as pl
 import pytest
 from synthetic_study import (
@@ -432,6 +434,28 @@ def test_what_is_not_known_is_said_and_is_never_0(database: Path) -> None:
         assert shown.rows
         assert {row[i] for row in shown.rows for i in tokens} >= {"unknown"}
         assert 0 not in {row[i] for row in shown.rows for i in tokens}
+
+
+def test_tokens_of_a_choice_are_of_the_problems_that_it_is_made_for(
+    database: Path, tmp_path: Path
+) -> None:
+    """A problem with too few samples for a budget is left out, with what it would take."""
+    copied = tmp_path / "study.duckdb"
+    shutil.copyfile(database, copied)
+    with duckdb.connect(str(copied)) as connection:
+        (long,) = connection.execute(
+            "SELECT min(problem_id) FROM pool_chosen WHERE policy = 'small--a'"
+        ).fetchone() or ("",)
+        of_long = f"policy = 'small--a' AND problem_id = '{long}'"
+        connection.execute(f"UPDATE answers SET n_tokens = 30000 WHERE {of_long}")
+        connection.execute(f"DELETE FROM pool_chosen WHERE {of_long} AND budget > 2")
+    tokens = {
+        row["budget"]: row["tokens"]
+        for row in run_query("public_selection", copied)
+        if (row["policy"], row["part"], row["problems"]) == ("small--a", "whole", "all")
+    }
+    assert tokens[2] > 2 * 300
+    assert tokens[4] == pytest.approx(4 * 300)
 
 
 @pytest.mark.parametrize("rollouts", [(), ROLLOUTS[:1], ROLLOUTS[3:4]])

@@ -48,11 +48,19 @@ chosen AS (
     )
     GROUP BY task, policy, part, problems, budget
 ),
+-- Of the very problems that are chosen for: larger budgets leave some out.
 spent AS (
-    SELECT task, policy, if(count(tokens) = count(*), avg(tokens), NULL) AS tokens
-    FROM tokens_of_samples()
-    WHERE pool = 'evaluation'
-    GROUP BY task, policy
+    SELECT
+        chosen.task,
+        chosen.policy,
+        chosen.part,
+        chosen.problems,
+        chosen.budget,
+        if(count(samples.tokens) = count(*), avg(samples.tokens), NULL) AS tokens
+    FROM pool_chosen AS chosen
+    INNER JOIN tokens_of_samples() AS samples USING (task, policy, problem_id)
+    WHERE samples.pool = 'evaluation' AND chosen.rule = 'in_sample'
+    GROUP BY chosen.task, chosen.policy, chosen.part, chosen.problems, chosen.budget
 )
 SELECT
     selection.task,
@@ -75,7 +83,7 @@ FROM pool_selection AS selection
 INNER JOIN policies USING (policy)
 INNER JOIN tasks USING (task)
 LEFT JOIN chosen USING (task, policy, part, problems, budget)
-LEFT JOIN spent USING (task, policy)
+LEFT JOIN spent USING (task, policy, part, problems, budget)
 WHERE policies.policy IN (SELECT policy FROM pool_outcomes WHERE method = 'best_of_n')
 ORDER BY
     selection.task, policies.n_parameters, selection.policy, selection.part DESC,
