@@ -13,6 +13,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ from compute_optimal.present.charts import accuracy, failures, numbers, public, 
 from compute_optimal.present.charts import grid as grid_module
 from compute_optimal.present.charts.gains import exceptions_text
 from compute_optimal.present.charts.grid import PAGE_HEIGHT, WIDTH, Block, Grid, Panel
-from compute_optimal.present.query import Row, run_query
+from compute_optimal.present.query import Row, opened, run_query
 from compute_optimal.present.render import Drawing, draw
 from compute_optimal.present.tables.gains import gains_of
 
@@ -108,9 +109,14 @@ STUDIES = {
 
 
 @pytest.fixture(scope="module")
-def databases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
+    """All studies, open for as long as they are looked at; what changes one changes a copy."""
     folder = tmp_path_factory.mktemp("studies")
-    return {name: study.write(folder / f"{name}.duckdb") for name, study in STUDIES.items()}
+    paths = {name: study.write(folder / f"{name}.duckdb") for name, study in STUDIES.items()}
+    with ExitStack() as stack:
+        for path in paths.values():
+            stack.enter_context(opened(path))
+        yield paths
 
 
 Drawn = Callable[..., Drawing]
