@@ -372,6 +372,15 @@ def test_many_claims_are_corrected_for() -> None:
     assert "undecided" in among.reason
 
 
+def test_the_verdicts_of_a_study_are_corrected(verdicts: Mapping[str, judging.Judgement]) -> None:
+    strict = [outcome.strict for outcome in verdicts.values() if outcome.strict]
+    tested = [one for one in strict if one.p is not None]
+    assert tested
+    for one in tested:
+        assert one.corrected is not None
+        assert one.corrected >= one.p
+
+
 @pytest.mark.parametrize(
     ("rule", "differences", "verdict", "reason"),
     [
