@@ -11,7 +11,7 @@ import pytest
 from synthetic_study import OUTSIDE, POLICIES, PRMS, ROLLOUTS, TASKS, SyntheticStudy
 
 from compute_optimal.present.catalogue import ITEMS
-from compute_optimal.present.query import run_query
+from compute_optimal.present.query import opened, run_query
 from compute_optimal.present.render import draw, tabulate
 from compute_optimal.present.tables.model import Estimate, Table
 
@@ -122,14 +122,15 @@ def test_public_items_say_their_scale(tmp_path: Path) -> None:
     public = [item for item in ITEMS if item.scale != "study"]
     assert len(public) >= 10
     parameters = {"task": TASKS[0][0], "scoring": "prm_last", "voting": "prm_max"}
-    for item in public:
-        if not run_query(item.query, database, parameters):
-            continue
-        mark = "public rollouts" if item.scale == "public" else "another paper prints"
-        if item.kind == "table":
-            assert mark in tabulate(item.name, database).title
-        else:
-            assert mark in names_of(item.name, database)
+    with opened(database):
+        for item in public:
+            if not run_query(item.query, database, parameters):
+                continue
+            mark = "public rollouts" if item.scale == "public" else "another paper prints"
+            if item.kind == "table":
+                assert mark in tabulate(item.name, database).title
+            else:
+                assert mark in names_of(item.name, database)
 
 
 def test_rules_are_compared_with_majority_on_the_same_problems(database: Path) -> None:
