@@ -67,6 +67,7 @@ def test_samples_are_facts_without_text(tmp_path: Path) -> None:
         "sample_index": 1,
         "answer": "5",
     }
+    assert first["official_answer"] == "5"
     assert (first["n_tokens"], first["n_steps"]) == (11, 2)
     assert first["step_scores"] == [0.5, pytest.approx(0.2)]
     assert first["member"] == "tiny/file, row 0"

@@ -114,6 +114,33 @@ def test_samples_of_several_files_are_one_pool_of_facts() -> None:
     assert "run/1.jsonl: 1 of 1 records, 1 of 2 answers" in report(adoption)
 
 
+WITHOUT_A_BOX = [
+    ("So it is \\boxed{6}.", "6", "6"),
+    ("Then\n\nthe answer is 6", None, "6"),
+    ("We add 2 and 4,000", None, "4000"),
+    ("I do not know", None, ""),
+]
+
+
+@pytest.mark.parametrize("reader", ["search_and_learn", "openr", "qwen_math"])
+def test_a_sample_keeps_what_the_official_code_takes_for_its_answer(reader: str) -> None:
+    """Without a box that code finds one where this study sees none; the text is not kept."""
+    texts = [text for text, _, _ in WITHOUT_A_BOX]
+    scores = [[0.5] * len(text.split("\n\n")) for text in texts]
+    tree = searched(3, *scores)
+    for answer, text in zip(tree["output"], texts, strict=True):
+        answer["text"] = text
+    rows = {
+        "search_and_learn": learned(3, texts, scores=scores),
+        "openr": tree,
+        "qwen_math": harness(3, *texts),
+    }
+    adoption = read(reader, lines(rows[reader]), files=[{"budget": len(texts)}])
+    assert adoption.samples.select("answer", "official_answer").rows() == [
+        (answer, official) for _, answer, official in WITHOUT_A_BOX
+    ]
+
+
 def test_a_header_is_no_step_and_its_score_is_none() -> None:
     text = HEADER + solution(6)
     row = learned(3, [text], scores=[[0.9, 0.25, 0.75]])
@@ -523,12 +550,12 @@ def test_texts_of_the_harness_and_those_that_it_lost() -> None:
     adoption = read("qwen_math", content, files=[{"method": "cot"}], prm=None, count_tokens=len)
     columns = ("problem_id", "answer", "official_answer", "official_correct", "n_tokens", "n_steps")
     assert adoption.samples.select(columns).rows() == [
-        ("p3", "6", "6", True, None, 2),
-        ("p4", None, None, False, None, 0),
+        ("p3", "6", None, None, None, 2),
+        ("p4", None, None, None, None, 0),
     ]
     assert findings_of(adoption) == {("run/0.jsonl", "no answer", True): 1}
     assert adoption.tokens["n_tokens"].to_list() == [len(solution(6)), 0]
-    bad = lines(harness(3, solution(6)), harness(4, solution(8), pred=[]))
+    bad = lines(harness(3, solution(6)), harness(4))
     assert findings_of(read("qwen_math", bad)) == {("run/0.jsonl", "malformed", False): 1}
 
 

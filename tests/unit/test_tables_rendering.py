@@ -358,9 +358,21 @@ def test_another_grader_moves_accuracy_by_the_answers_that_it_judges_differently
         assert difference == pytest.approx(other - ours, abs=1e-6)
         assert (difference > 0) == (row["judged_differently"] == "1")
         assert float(row["difference_points_low"]) <= difference
-    # Texts of search-and-learn's rollouts are not kept, nor what the official rules find in them.
-    (note,) = tabulate("grader_sensitivity", database).notes
-    assert "without a box is not in it" in note
+
+
+@pytest.mark.parametrize(("origin", "has_row"), [("adopted", False), ("run", True)])
+def test_rollouts_of_others_without_a_pool_have_no_row_among_the_graders(
+    origin: str, has_row: bool, database: Path, tmp_path: Path
+) -> None:
+    """Nobody here can run them, so "not run" would be no answer."""
+    one = POLICIES[0][0]
+    shutil.copy(database, tmp_path / "study.duckdb")
+    with duckdb.connect(str(tmp_path / "study.duckdb")) as connection:
+        connection.execute("UPDATE policies SET origin = ? WHERE policy = ?", [origin, one])
+        connection.execute("DELETE FROM answers WHERE policy = ? AND pool = 'evaluation'", [one])
+    rows = run_query("grader_sensitivity", tmp_path / "study.duckdb", PARAMETERS)
+    assert any(row["policy"] == one for row in rows) is has_row
+    assert {row["policy"] for row in rows} - {one}
 
 
 def test_every_cell_says_how_it_was_made(database: Path) -> None:

@@ -1,5 +1,6 @@
 -- The evaluation pool under this study's grader and another: the official rules, or math-verify as it
--- comes. One row per task, policy and other grader; NULL where nothing has been run. A pair is a
+-- comes. One row per task, policy and other grader; NULL where nothing has been run. Rollouts of others
+-- without a pool, which nobody here can run, have no row. A pair is a
 -- different answer of a problem; what a grader could not decide counts as wrong. accuracies,
 -- other_accuracies: share of right samples per problem, in the same order. replicates, confidence,
 -- seed: the study's settings of intervals.
@@ -75,5 +76,6 @@ CROSS JOIN (
 ) AS graders (rank, grader, title)
 LEFT JOIN pairs USING (task, policy, grader)
 LEFT JOIN accuracies USING (task, policy, grader)
+WHERE policies.origin != 'adopted' OR pairs.n_pairs IS NOT NULL
 ORDER BY
     tasks.task_rank, policies.family, policies.n_parameters, policies.policy, graders.rank;

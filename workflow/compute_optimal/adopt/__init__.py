@@ -44,9 +44,10 @@ Within one (task, policy, prm, method) the key is (problem_id, sample_index). ``
 none scored. The facts:
 
 - ``answer``: extracted from the text by this study, null where there is none; ``official_answer``:
-  extracted by the code that ran it, "" where the official code found none. Null, as the verdict,
-  where the collection does not say.
-- ``official_correct``: the verdict of the code that ran it on the majority vote of the record; it
+  by the paper's official code, as its record says or else of a pool's text as that code would,
+  "" where it finds none; null of a greedy answer that no such record holds.
+- ``official_correct``: the verdict of the official code, or of OpenR's, from which it descends, on
+  the majority vote of the record, null where another code ran it; it
   is about the row's own answer where ``n_answers``, the number of answers in the record, is 1.
 - ``n_tokens``: tokens generated for this solution, null where unknown; ``n_steps``: its steps.
 - ``step_scores``: probabilities as given, one per step; null where no PRM scored the solution, or

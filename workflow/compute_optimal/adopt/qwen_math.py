@@ -1,7 +1,8 @@
 """Outputs of the Qwen2.5-Math evaluation harness: a problem a line, one text or more.
 
-Keys that are read: ``question``, ``code`` (texts, whatever the name says), ``pred`` and ``score``
-(what the harness extracted, and whether it took that for right). It counts no tokens.
+Keys that are read: ``question`` and ``code`` (texts, whatever the name says). What the harness
+itself extracted and took for right is left: its grader is neither this study's nor the official
+code's. It counts no tokens.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from compute_optimal.adopt import Adoption
 from compute_optimal.adopt.records import (
     Gathering,
     GivenFile,
-    RecordError,
     TokenCounter,
     records,
     with_problems,
@@ -31,8 +31,6 @@ class _Record(BaseModel):
 
     question: str
     code: Annotated[list[str], Field(min_length=1)]
-    pred: list[str | None]
-    score: list[bool]
 
 
 def read(
@@ -52,16 +50,13 @@ def read(
             gathering,
             question=lambda record: record.question,
             n_answers=lambda record: len(record.code),
-            check=_require_equal_lengths,
         ):
             gathering.count(file.entry.path)["n_used"] += 1
-            for text, extracted, right in zip(record.code, record.pred, record.score, strict=True):
+            for text in record.code:
                 empty += not text.strip()
                 gathering.add(
                     "samples", file.entry, where, problem, text=text,
-                    sample_index=gathering.next_index(problem),
-                    answer=extract_answer(text), official_answer=extracted,
-                    official_correct=right if len(record.code) == 1 else None,
+                    sample_index=gathering.next_index(problem), answer=extract_answer(text),
                     n_answers=len(record.code), n_steps=len(split_steps(text)),
                     record_sha256=sha256,
                 )  # fmt: skip
@@ -69,12 +64,3 @@ def read(
             detail = f"{empty} texts are empty: the harness has lost them, or nothing was said"
             gathering.doubt(file.entry.path, "no answer", detail)
     return gathering.adoption()
-
-
-def _require_equal_lengths(record: _Record) -> None:
-    if not len(record.code) == len(record.pred) == len(record.score):
-        raise RecordError(
-            "malformed",
-            f"{len(record.code)} texts, {len(record.pred)} answers and "
-            f"{len(record.score)} verdicts",
-        )

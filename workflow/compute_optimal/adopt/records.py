@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from compute_optimal.adopt import FILES, FINDINGS, PATHS, SAMPLES, SOLUTIONS, TOKENS, Adoption
 from compute_optimal.errors import StudyError
+from compute_optimal.judge.grading.official import official_extract
 from compute_optimal.study.config import AdoptedEntry, RolloutFile
 from compute_optimal.tasks import Problem
 
@@ -119,7 +120,8 @@ class Gathering:
         **facts: Any,
     ) -> None:
         """One more row, and where it comes from. The tokens of ``text`` are counted where ``facts``
-        do not say ``n_tokens``. ``place``: of an answer of a search among its record's."""
+        do not say ``n_tokens``, and what the official code would take for the answer of a pool's
+        sample is kept. ``place``: of an answer of a search among its record's."""
         self._counts[file.path]["n_answers_used"] += 1
         row = {
             "task": self._entry.task,
@@ -131,6 +133,8 @@ class Gathering:
             "member": where,
             **facts,
         }
+        if kind == "samples" and file.method != "cot" and text is not None:
+            row["official_answer"] = official_extract(text)
         if kind == "paths":
             # DVTS of any budget serves every N: its answers are those of its subtrees.
             of_search: dict[str, Any] = {"budget": file.budget, "subtree": 0, "path": place}

@@ -31,6 +31,7 @@ from compute_optimal.adopt.records import (
 )
 from compute_optimal.errors import StudyError
 from compute_optimal.judge.grading.extraction import extract_answer
+from compute_optimal.judge.grading.official import official_extract
 from compute_optimal.policies.steps import STEP_DELIMITER
 from compute_optimal.tasks import Problem
 
@@ -209,7 +210,7 @@ def _answers(
         answers.append(
             {
                 "answer": extract_answer(text),
-                "official_answer": None,
+                "official_answer": official_extract(text) if run.method == "best_of_n" else None,
                 "official_correct": None,
                 "n_answers": len(completions),
                 "n_tokens": n_tokens,

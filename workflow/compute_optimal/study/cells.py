@@ -374,7 +374,7 @@ def task_spec(task: TaskEntry) -> dict[str, Any]:
     return problems_spec(task_identity(task))
 
 
-ADOPTED_VERSION = 3
+ADOPTED_VERSION = 4
 """Raised when a reader of adopted rollouts, or what is taken for the answer of a text, changes."""
 
 ADOPTED_TABLES = (

@@ -27,12 +27,11 @@ def sensitivity(rows: Sequence[Row], title: str) -> Table:
         "Of the evaluation samples, each different answer of a problem counted once, the lack of "
         "one too. Here: the grader of this study. There: the paper's official code, that is, the "
         "verdicts that it recorded of an adopted run, else its rules, re-implemented (its parser "
-        "of formulas is another), on the answers that these rules extract, or on this study's "
-        "where a collection does not say them (those of search-and-learn: what the rules fall "
-        "back on without a box is not in it there); or math-verify as it comes, on the answers "
+        "of formulas is another), on the answers that these rules extract: without a box, what "
+        "follows 'the answer is', or the last number; or math-verify as it comes, on the answers "
         "that this study extracts. Accuracy: mean over all samples; difference: there minus here. "
         "In brackets: intervals over problems, paired for the difference. No difference has no "
-        "width."
+        "width. Rollouts of others that are no pool of samples are not in it."
     ]
     return Table(title, columns, [_row(row) for row in rows], notes)
 
