@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shlex
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -140,6 +141,32 @@ def test_what_a_sample_of_a_difficulty_costs_is_said_to_be_that_of_all(database:
     )
     assert "the mean over all problems" in of_easy
     assert "the mean over all problems" not in of_all
+
+
+@pytest.mark.parametrize(("least", "known"), [(9.9, False), (10, True)])
+def test_nothing_is_recommended_for_a_few_problems_of_a_difficulty(
+    least: float, known: bool, database: Path, tmp_path: Path
+) -> None:
+    """A hit or two of a problem or two would be the most accurate way of all."""
+    shutil.copy(database, tmp_path / "study.duckdb")
+    with duckdb.connect(str(tmp_path / "study.duckdb")) as connection:
+        few, *_ = connection.execute(
+            "SELECT min(n_problems) FROM predicted_selection WHERE bucket = 'easy'"
+        ).fetchone() or (0,)
+        connection.execute(
+            "UPDATE predicted_selection SET n_problems = ?, accuracy = 1 "
+            "WHERE bucket = 'easy' AND n_problems <= ?",
+            [least, few],
+        )
+        connection.execute(
+            "DELETE FROM predicted_selection WHERE bucket = 'easy' AND n_problems > ?", [few]
+        )
+    asked = Asked(most=1000, difficulty="easy")
+    if known:
+        assert recommend(tmp_path / "study.duckdb", asked)[0].n_problems == least
+    else:
+        with pytest.raises(StudyError, match=r"too few problems are predicted easy: 9\.9 at most"):
+            recommend(tmp_path / "study.duckdb", asked)
 
 
 def test_models_are_called_by_name_or_title(database: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from compute_optimal.errors import StudyError
+from compute_optimal.present.claims.judge import MINIMUM_PROBLEMS
 from compute_optimal.present.query import Row, opened, run_query
 from compute_optimal.present.style import counted
 from compute_optimal.study.config import Study
@@ -122,9 +123,10 @@ def recommend(database: Path, asked: Asked) -> list[Recommendation]:
     """The best answer for each task, of adopted rollouts and own runs alike.
 
     The most accurate way within the budget (of equals the cheapest); or the cheapest whose interval
-    lies wholly at the asked accuracy or above or, where there is none, whose estimate does. Raises
-    ``StudyError`` for a question about neither or both, and for one without an answer, and says
-    what there would be.
+    lies wholly at the asked accuracy or above or, where there is none, whose estimate does. Of a
+    predicted difficulty, ways count that as many problems were predicted for as a claim on a
+    difficulty asks for. Raises ``StudyError`` for a question about neither or both, and for one
+    without an answer, and says what there would be.
     """
     if (asked.most is None) == (asked.accuracy is None):
         raise StudyError(
@@ -163,6 +165,15 @@ def recommend(database: Path, asked: Asked) -> list[Recommendation]:
             where="--difficulty",
             cure=suggestion(asked.difficulty, {row["difficulty"]: None for row in rows}),
         )
+    if asked.difficulty != "all":
+        most_problems = max(row["n_problems"] for row in of_difficulty)
+        of_difficulty = [row for row in of_difficulty if row["n_problems"] >= MINIMUM_PROBLEMS]
+        if not of_difficulty:
+            raise StudyError(
+                f"too few problems are predicted {asked.difficulty}: {most_problems:.1f} at most",
+                where="--difficulty",
+                cure=f"ask about all problems, or run a task with {MINIMUM_PROBLEMS} such problems",
+            )
     known = [row for row in of_difficulty if row[asked.unit] is not None]
     if not known:
         raise StudyError(
