@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -349,3 +352,44 @@ def test_a_cell_costs_all_that_a_unit_does() -> None:
         fill_frames(database, {})
         columns = {name for name, *_ in database.execute("DESCRIBE cell_costs").fetchall()}
     assert columns >= {*COUNTS, *SECONDS}
+
+
+SPENT = """
+import numpy as np, polars as pl
+from pathlib import Path
+from compute_optimal.analyse.database import LEDGER, _spent
+from compute_optimal.store.schemas import COUNTS, ORIGIN, SECONDS
+from compute_optimal.study.cells import Grid
+from compute_optimal.study.config import load_study
+
+study = load_study(Path("config/config.yaml"))
+rng, n, cell = np.random.default_rng(0), 7_680, next(iter(Grid(study)))
+costs = pl.DataFrame(
+    {"run": "r", **dict.fromkeys(ORIGIN, "o"), "problem_hash": rng.integers(0, 30, n).astype(str)}
+    | {name: rng.integers(0, 9, n) for name in COUNTS}
+    | {name: rng.gamma(1, 0.01, n) for name in SECONDS}
+)
+
+class Stock:
+    def costs(self, _):
+        yield cell, costs
+
+for table in _spent(study, Stock()).values():
+    print(table.select(SECONDS).rows())
+"""
+
+
+def test_what_a_study_spent_is_the_same_to_the_bit_with_any_number_of_threads() -> None:
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", SPENT],
+            cwd=ROOT,
+            env=os.environ | {"POLARS_MAX_THREADS": threads, "PYTHONPATH": str(ROOT / "workflow")},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for threads in ("1", "3", "7")
+    }
+    assert len(said) == 1
+    assert len(said.pop()) > 1_000

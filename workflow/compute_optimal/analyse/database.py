@@ -580,8 +580,10 @@ def _spent(study: Study, stock: Stock) -> dict[str, pl.DataFrame]:
         of_cell = [pl.lit(named[name], dtype=LEDGER[name]).alias(name) for name in _CELL]
         for name, (columns, key) in tables.items():
             summed = costs.group_by(key, maintain_order=True).agg(
-                pl.len().alias("n_units"), pl.col(*SECONDS, *COUNTS).sum()
+                pl.len().alias("n_units"), pl.col(*COUNTS).sum(), pl.col(*SECONDS)
             )
+            # A sum over groups adds in an order that depends on how many threads there are.
+            summed = summed.with_columns(pl.col(*SECONDS).list.sum())
             frames[name].append(
                 summed.with_columns(of_cell).select(
                     pl.col(x).cast(kind) for x, kind in columns.items()
