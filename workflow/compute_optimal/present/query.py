@@ -103,12 +103,11 @@ def _macros() -> Mapping[str, tuple[str, frozenset[str]]]:
     """Statements of the macros by name, each with the names of those that it stands on, which come
     before it."""
     macros: dict[str, tuple[str, frozenset[str]]] = {}
-    begin = "CREATE OR REPLACE TEMP MACRO "
-    for definition in statement("macros.sql").split(begin)[1:]:
-        name = definition.partition("(")[0]
+    for definition in re.split(r"^(?=CREATE )", statement("macros.sql"), flags=re.MULTILINE)[1:]:
+        name = definition.partition("(")[0].split()[-1]
         used = macros.keys() & _words(definition)
         needed = frozenset(used.union(*(macros[other][1] for other in used)))
-        macros[name] = begin + definition, needed
+        macros[name] = definition, needed
     return macros
 
 
