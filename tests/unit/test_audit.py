@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -399,6 +400,14 @@ def test_honest_adopted_rows_are_given_again_by_the_mirror(
     assert finding.remarks[0].startswith("the same rows, adopted again")
 
 
+@pytest.mark.parametrize(("n_different", "said"), [(0, "ships."), (2, "ships, but for 2 of the")])
+def test_the_page_does_not_call_the_same_what_was_excused(n_different: int, said: str) -> None:
+    finding = Finding("a cell", True, 10, 5, n_different, ("as it is",))
+    power = Power("samples", 10, 5, 2, (0.0, 0.0, 0.0, 0.0))
+    page = Audit(("micro",), 7, 0.5, "e", 1.0, (finding,), (power,), ()).html
+    assert f"All that was drawn anew is what {said}" in page
+
+
 def test_the_page_escapes_what_the_store_says() -> None:
     evil = "</td><script>alert(1)</script>"
     finding = Finding(evil, False, 10, 1, 1, (evil,))
@@ -407,3 +416,4 @@ def test_the_page_escapes_what_the_store_says() -> None:
     assert "<script" not in page
     assert "1 of 1 cells are not what they claim to be" in page
     assert "make audit SEED=7 SHARE=0.5" in page
+    assert re.search(r"Checked \d{4}-\d\d-\d\d \d\d:\d\d UTC at commit [0-9a-f]+", page)

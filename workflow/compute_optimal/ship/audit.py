@@ -46,7 +46,7 @@ from compute_optimal.ship.redrawing import (
     shipped_store,
     stored_rows,
 )
-from compute_optimal.ship.report import hand_over, report_page
+from compute_optimal.ship.report import hand_over, made, report_page
 from compute_optimal.store.partitions import Store
 from compute_optimal.store.places import Kind, partition
 from compute_optimal.store.storage import Storage
@@ -123,6 +123,7 @@ class Audit:
             "audit.html",
             title=f"Audit of {', '.join(self.studies)}",
             audit=self,
+            made=made(),
             replaced=REPLACED,
             error_rate=ERROR_RATE,
         )

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -30,6 +34,29 @@ def report_page(template: str, *, title: str, **context: Any) -> str:
     """The page that the file ``template`` beside this one makes of ``context``."""
     style = (_FOLDER / "report.css").read_text(encoding="utf-8")
     return page_of(_FOLDER / template, title=title, styles=[style], **context)
+
+
+def made() -> str:
+    """When, on what commit and where a check was made, in a sentence."""
+    when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    asked = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        commit = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        commit = "not known"
+    kind = f" ({name})" if (name := _processor()) else ""
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores{kind}"
+    return f"Checked {when} at commit {commit} on {machine}, Python {platform.python_version()}."
+
+
+def _processor() -> str:
+    """The name of this machine's kind of processor, of which last digits may be; "" if unknown."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.processor()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, "")[:100]
 
 
 def hand_over(report: Report, page: Path, *, failure: str, cure: str) -> Iterator[str]:

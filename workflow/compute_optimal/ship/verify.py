@@ -13,13 +13,9 @@ import csv
 import hashlib
 import io
 import math
-import os
-import platform
-import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from compute_optimal.errors import StudyError
@@ -33,7 +29,7 @@ from compute_optimal.ship.expected import (
     read_manifest,
     recompute,
 )
-from compute_optimal.ship.report import hand_over, report_page
+from compute_optimal.ship.report import hand_over, made, report_page
 from compute_optimal.store import partitions, units
 from compute_optimal.store.places import collection_of
 from compute_optimal.study.cells import Grid, all_partitions
@@ -90,7 +86,7 @@ class Verification:
             title=f"Verification of the study {self.study}",
             verification=self,
             claims=[{**claim, "measured": _measured(claim)} for claim in claims],
-            made=_made(),
+            made=made(),
             standard_errors=STANDARD_ERRORS,
         )
 
@@ -115,18 +111,6 @@ def _measured(claim: Mapping[str, str]) -> str:
     except (KeyError, ValueError):
         return "–"
     return f"{value} [{low}, {high}] {claim.get('unit', '')}"
-
-
-def _made() -> str:
-    """When, on what commit and where the checks were made."""
-    when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    asked = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-    try:
-        commit = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        commit = "not known"
-    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
-    return f"Checked {when} at commit {commit} on {machine}, Python {platform.python_version()}."
 
 
 def verify_study(
