@@ -393,3 +393,51 @@ def test_what_a_study_spent_is_the_same_to_the_bit_with_any_number_of_threads() 
     }
     assert len(said) == 1
     assert len(said.pop()) > 1_000
+
+
+MADE = """
+import os, tempfile
+import duckdb, numpy as np, polars as pl
+from pathlib import Path
+from compute_optimal.analyse.database import IN_ORDER, LEDGER, PROBLEM_COSTS, fill
+from compute_optimal.store.schemas import COUNTS, SECONDS
+
+rng, n = np.random.default_rng(0), 500_000
+numbers = {name: rng.integers(1, 9, n) for name in COUNTS}
+numbers |= {name: rng.gamma(1, 0.01, n) for name in SECONDS}
+cell = {
+    "task": "t", "policy": rng.integers(0, 6, n).astype(str), "prm": None, "method": "dvts",
+    "kind": "searches", "spec": "s", "budget": rng.integers(0, 100, n), "unit_budget": 1,
+    "run": "r", "problem_hash": "h", "n_units": 1,
+}
+frame = pl.DataFrame({**cell, **numbers})
+with tempfile.TemporaryDirectory() as folder, duckdb.connect(config=IN_ORDER) as database:
+    paths = {}
+    for name, columns in {"ledger": LEDGER, "problem_costs": PROBLEM_COSTS}.items():
+        have = [pl.col(c) if c in frame.columns else pl.lit(None).alias(c) for c in columns]
+        file = Path(folder) / f"{name}.parquet"
+        frame.select(e.cast(k) for e, k in zip(have, columns.values())).write_parquet(
+            file, row_group_size=50_000
+        )
+        paths[name] = [str(file)]
+    fill(database, paths, Path(folder))
+    for table in ("engine_rates", "bucket_costs"):
+        print(database.execute(f"FROM {table} ORDER BY ALL").fetchall())
+"""
+
+
+def test_what_is_derived_is_the_same_to_the_bit_on_any_number_of_cores() -> None:
+    """Processors that a process may not use are none to it."""
+    cores = sorted(os.sched_getaffinity(0))
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", f"import os; os.sched_setaffinity(0, {set(allowed)})\n{MADE}"],
+            env=os.environ | {"PYTHONPATH": str(ROOT / "workflow")},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for allowed in (cores[:1], cores)
+    }
+    assert len(said) == 1
+    assert len(said.pop()) > 10_000

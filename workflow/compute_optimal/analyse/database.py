@@ -259,6 +259,10 @@ DERIVED = {
 a column that its statement does not describe means what its namesake there does."""
 
 
+IN_ORDER = {**FORMAT, "threads": 1}
+"""Settings to make a database with: several threads add numbers in an order of their own."""
+
+
 def build_database(
     study: Study,
     storage: Storage,
@@ -319,7 +323,7 @@ def build(
             write_parquet(frame, file)
             paths[name] = [str(file)]
         scratch = Path(folder) / output.name
-        with duckdb.connect(str(scratch), config=FORMAT) as database:
+        with duckdb.connect(str(scratch), config=IN_ORDER) as database:
             fill(database, paths, Path(folder))
         scratch.replace(output)
 
