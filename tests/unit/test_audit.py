@@ -186,6 +186,7 @@ def moved(row: Row, by: float) -> Row:
         (9e-3, 1, True),
         (1.1e-2, 1, False),  # too far for that
         (math.inf, 1, False),
+        (math.nan, 1, False),
     ],
 )
 def test_scores_may_be_off_a_little_and_a_few_of_them_a_little_more(
@@ -211,10 +212,24 @@ def test_scores_fail_that_are_missing_or_too_many(tmp_path: Path) -> None:
         assert not finding.passed
 
 
+@pytest.mark.parametrize(
+    ("by", "n_different"), [(0.005, 0), (0.02, 1), (math.nan, 1), (math.inf, 1)]
+)
+def test_a_sample_has_the_likelihood_that_its_text_has(
+    by: float, n_different: int, tmp_path: Path
+) -> None:
+    of = small(tmp_path)
+    cell = next(c for c in shipped_cells([of]) if c.cell.kind == "samples")
+    one = CellSlice(of, cell.cell, len(cell.keys), cell.keys[:1])
+    rows = stored_rows(shipped_store(of), one)
+    stored = {key: row | {"logprob_sum": row["logprob_sum"] + by} for key, row in rows.items()}
+    assert len(beside(one, stored, rows).differences) == n_different
+
+
 def test_nodes_of_a_search_are_scored_as_its_paths_are(tmp_path: Path) -> None:
     one, rows = scored(tmp_path, "searches")
     key, row = next((key, row) for key, row in rows.items() if row["nodes"][0]["margin"])
-    for by, passes in ((2e-4, True), (0.02, False)):
+    for by, passes in ((2e-4, True), (0.02, False), (math.nan, False)):
         first, *rest = row["nodes"]
         other = row | {"nodes": [first | {"margin": first["margin"] + by}, *rest]}
         (finding,) = findings_of(

@@ -264,23 +264,25 @@ def _difference(key: Key, kind: Kind, old: Row, new: Row) -> Difference | None:
         if old["text"] != new["text"]:
             return Difference(key, _first_difference(old["text"], new["text"]), other_text=True)
     if kind == "searches":
-        off = _off_on_common_paths(old, new)
-        if off <= MARGIN_AT_MOST and _said(old) != _said(new):
+        if (off := _off_on_common_paths(old, new)) > MARGIN_AT_MOST:
+            return _of_scores(key, off)
+        if _said(old) != _said(new):
             return Difference(key, "another tree is drawn", other_text=True)
-    if off <= MARGIN_AT_MOST:
-        for column in _SAME[kind]:
-            if old[column] != new[column]:
-                return Difference(key, f"{column} is {old[column]!r}, {new[column]!r} anew")
-        if kind == "samples" and (_off(old["logprob_sum"], new["logprob_sum"])) > LOGPROB:
-            was, now = old["logprob_sum"], new["logprob_sum"]
-            return Difference(key, f"logprob_sum is {was:.3f}, {now:.3f} anew")
-        for before, after in _scored(kind, old, new):
-            if len(before) != len(after):
-                return Difference(key, f"{len(before)} scores are stored, {len(after)} given anew")
-            off = max((off, *map(_off, before, after)))
-    if off <= MARGIN:
-        return None
-    what = "a step has no margin" if math.isinf(off) else f"a margin is off by {off:.2g}"
+    for column in _SAME[kind]:
+        if old[column] != new[column]:
+            return Difference(key, f"{column} is {old[column]!r}, {new[column]!r} anew")
+    if kind == "samples" and _off(old["logprob_sum"], new["logprob_sum"]) > LOGPROB:
+        was, now = (f"{row['logprob_sum']:.3f}" for row in (old, new))
+        return Difference(key, f"logprob_sum is {was}, {now} anew")
+    for before, after in _scored(kind, old, new):
+        if len(before) != len(after):
+            return Difference(key, f"{len(before)} scores are stored, {len(after)} given anew")
+        off = max((off, *map(_off, before, after)))
+    return _of_scores(key, off) if off > MARGIN else None
+
+
+def _of_scores(key: Key, off: float) -> Difference:
+    what = "a margin is no number" if math.isinf(off) else f"a margin is off by {off:.2g}"
     return Difference(key, what, close_scores=off <= MARGIN_AT_MOST)
 
 
@@ -294,10 +296,10 @@ def _scored(kind: Kind, old: Row, new: Row) -> Iterator[tuple[Sequence[float], S
 
 
 def _off(old: float | None, new: float | None) -> float:
-    """How far two numbers are apart; infinitely if one alone is none."""
+    """How far two numbers are apart; infinitely if one alone is none, or either is not finite."""
     if old is None or new is None:
         return 0.0 if old is new else math.inf
-    return abs(old - new)
+    return off if math.isfinite(off := abs(old - new)) else math.inf
 
 
 def _first_difference(old: str, new: str) -> str:
