@@ -357,7 +357,7 @@ def test_a_cell_costs_all_that_a_unit_does() -> None:
 SPENT = """
 import numpy as np, polars as pl
 from pathlib import Path
-from compute_optimal.analyse.database import LEDGER, _spent
+from compute_optimal.analyse.database import _spent
 from compute_optimal.store.schemas import COUNTS, ORIGIN, SECONDS
 from compute_optimal.study.cells import Grid
 from compute_optimal.study.config import load_study
@@ -379,27 +379,30 @@ for table in _spent(study, Stock()).values():
 """
 
 
+def said_by(script: str, **environment: str) -> str:
+    """What a Python of its own says."""
+    return subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "workflow")} | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+
 def test_what_a_study_spent_is_the_same_to_the_bit_with_any_number_of_threads() -> None:
-    said = {
-        subprocess.run(
-            [sys.executable, "-c", SPENT],
-            cwd=ROOT,
-            env=os.environ | {"POLARS_MAX_THREADS": threads, "PYTHONPATH": str(ROOT / "workflow")},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for threads in ("1", "3", "7")
-    }
+    said = {said_by(SPENT, POLARS_MAX_THREADS=threads) for threads in ("1", "3", "7")}
     assert len(said) == 1
     assert len(said.pop()) > 1_000
 
 
 MADE = """
-import os, tempfile
+import tempfile
 import duckdb, numpy as np, polars as pl
 from pathlib import Path
-from compute_optimal.analyse.database import IN_ORDER, LEDGER, PROBLEM_COSTS, fill
+from compute_optimal.analyse.database import LEDGER, PROBLEM_COSTS, fill
+from compute_optimal.analyse.statements import IN_ORDER
 from compute_optimal.store.schemas import COUNTS, SECONDS
 
 rng, n = np.random.default_rng(0), 500_000
@@ -426,17 +429,14 @@ with tempfile.TemporaryDirectory() as folder, duckdb.connect(config=IN_ORDER) as
 """
 
 
+@pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity"), reason="this system keeps no process from a core"
+)
 def test_what_is_derived_is_the_same_to_the_bit_on_any_number_of_cores() -> None:
     """Processors that a process may not use are none to it."""
     cores = sorted(os.sched_getaffinity(0))
     said = {
-        subprocess.run(
-            [sys.executable, "-c", f"import os; os.sched_setaffinity(0, {set(allowed)})\n{MADE}"],
-            env=os.environ | {"PYTHONPATH": str(ROOT / "workflow")},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
+        said_by(f"import os; os.sched_setaffinity(0, {set(allowed)})\n{MADE}")
         for allowed in (cores[:1], cores)
     }
     assert len(said) == 1

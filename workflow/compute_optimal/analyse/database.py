@@ -37,7 +37,7 @@ from compute_optimal.analyse.reward_models import TABLES as REWARD_MODEL_TABLES
 from compute_optimal.analyse.reward_models import examine_solutions
 from compute_optimal.analyse.score_quality import TABLES as SCORE_TABLES
 from compute_optimal.analyse.selection import TABLES as SELECTION_TABLES
-from compute_optimal.analyse.statements import statement
+from compute_optimal.analyse.statements import IN_ORDER, statement
 from compute_optimal.analyse.uncertain_buckets import BUCKET_ACCURACY
 from compute_optimal.judge.answers import GRADED
 from compute_optimal.judge.pruning import PRUNING
@@ -259,10 +259,6 @@ DERIVED = {
 a column that its statement does not describe means what its namesake there does."""
 
 
-IN_ORDER = {**FORMAT, "threads": 1}
-"""Settings to make a database with: several threads add numbers in an order of their own."""
-
-
 def build_database(
     study: Study,
     storage: Storage,
@@ -323,7 +319,7 @@ def build(
             write_parquet(frame, file)
             paths[name] = [str(file)]
         scratch = Path(folder) / output.name
-        with duckdb.connect(str(scratch), config=IN_ORDER) as database:
+        with duckdb.connect(str(scratch), config={**FORMAT, **IN_ORDER}) as database:
             fill(database, paths, Path(folder))
         scratch.replace(output)
 

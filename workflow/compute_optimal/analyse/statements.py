@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+IN_ORDER: dict[str, str | bool | int | float | list[str]] = {"threads": 1}
+"""Settings of DuckDB: several threads add numbers in an order that depends on scheduling."""
+
 SQL_FOLDER = Path(__file__).parents[2] / "sql"
 
 

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compute_optimal.analyse.statements import statement
+from compute_optimal.analyse.statements import IN_ORDER, statement
 from compute_optimal.errors import StudyError
 
 if TYPE_CHECKING:
@@ -57,9 +57,7 @@ def opened(database: Path) -> Iterator[DuckDBPyConnection]:
             "there is no database of results", where=str(database), cure="build it: make"
         )
     try:
-        # Sums in parallel depend on scheduling in their last digits.
-        settings: dict[str, str | bool | int | float | list[str]] = {"threads": 1}
-        connection = duckdb.connect(str(database), read_only=True, config=settings)
+        connection = duckdb.connect(str(database), read_only=True, config=IN_ORDER)
     except duckdb.IOException as error:
         raise _misfit(database, "the queries", error) from error
     _OPEN[database], _DEFINED[database] = connection, set()
