@@ -29,6 +29,7 @@ from compute_optimal.analyse.statistics.estimators import (
     Scoring,
     best_of_k,
     best_of_k_units,
+    mean_of_known,
     pass_at_k,
     plurality_at_k,
     vote_of_k_units,
@@ -234,7 +235,7 @@ def _pool_curves(
     size = group.correct.shape[1]
     budgets = np.arange(1, size + 1)
     # Adopted samples may not say what they cost: the mean is over those that do.
-    tokens = _mean_of_known(group.n_tokens.T)[0][:, None]
+    tokens = mean_of_known(group.n_tokens.T)[0][:, None]
     n_correct = np.nansum(group.correct, axis=1).astype(np.int64)
     n_samples = np.count_nonzero(~np.isnan(group.correct), axis=1)
     solved = pass_at_k(n_correct, n_samples, budgets)
@@ -303,9 +304,9 @@ def _search_curves(
         for _, run in sorted(paths.group_by("repetition"))
     ]
     # A problem that a run lacks is averaged over those that have it; NaN where none has.
-    values, n_runs = _mean_of_known(np.stack([run.values for run in runs]))
-    tokens, _ = _mean_of_known(np.stack([run.tokens for run in runs]))
-    squares, _ = _mean_of_known((np.stack([run.values for run in runs]) - values) ** 2)
+    values, n_runs = mean_of_known(np.stack([run.values for run in runs]))
+    tokens, _ = mean_of_known(np.stack([run.tokens for run in runs]))
+    squares, _ = mean_of_known((np.stack([run.values for run in runs]) - values) ** 2)
     # The mean's variance over seeds, of problems that were run more than once.
     variances = np.divide(squares, n_runs - 1, out=np.full_like(squares, np.nan), where=n_runs > 1)
     for i, (scoring, voting) in enumerate(_SEARCH_VOTES):
@@ -357,15 +358,6 @@ def _search_values(
     return _SearchRun(np.stack(values), tokens[:, None] * units)
 
 
-def _mean_of_known(values: FloatArray) -> tuple[FloatArray, IntArray]:
-    """Mean over the first axis without NaN, and over how many."""
-    n_known = np.count_nonzero(~np.isnan(values), axis=0)
-    mean = np.divide(
-        np.nansum(values, axis=0), n_known, out=np.full(values.shape[1:], np.nan), where=n_known > 0
-    )
-    return mean, n_known
-
-
 def _summaries(
     curves: Sequence[_Curve],
     parts: Mapping[str, tuple[IntArray, FloatArray]],
@@ -394,7 +386,7 @@ def _summaries(
     for bucket, (chosen, weights) in parts.items():
         of_bucket = values[chosen]
         interval = mean_interval(of_bucket, weights, settings.confidence)
-        spent, _ = _mean_of_known(np.where(np.isnan(of_bucket), np.nan, tokens[chosen]))
+        spent, _ = mean_of_known(np.where(np.isnan(of_bucket), np.nan, tokens[chosen]))
         error = np.full(len(sampled), np.nan)
         error[sampled] = np.sqrt(np.nansum(np.take(variances, chosen, axis=1), axis=1))
         tables.append(

@@ -18,7 +18,7 @@ import polars as pl
 
 from compute_optimal.analyse.answer_grid import AnswerGrid, in_order_of
 from compute_optimal.analyse.predicted_difficulty import FOLDS, REPEATS, REPLICATES
-from compute_optimal.analyse.statistics.estimators import FloatArray, plurality_at_k
+from compute_optimal.analyse.statistics.estimators import FloatArray, mean_of_known, plurality_at_k
 from compute_optimal.analyse.statistics.intervals import (
     few_differences_interval,
     mean_interval,
@@ -115,7 +115,7 @@ def _rows(
     budgets = np.array(carried, dtype=np.int64)
     enough = np.flatnonzero(sizes >= budgets[-1])
     correct, classes = grid.correct[enough], grid.classes[enough]
-    lengths = _mean_lengths(grid.n_tokens[enough])
+    lengths, _ = mean_of_known(grid.n_tokens[enough].T)
     weights = problem_weights(problem_ids, settings.bootstrap_replicates, settings.seed)[:, enough]
     nested = problem_weights(problem_ids, REPLICATES, settings.seed)[:, enough]
     exact = plurality_at_k(classes, correct, budgets)
@@ -163,15 +163,6 @@ def _rows(
                 (*key_, "threshold"), budgets, right_chosen, drawn_chosen, none, all_of_n, lengths,
                 weights, again, settings,
             )  # fmt: skip
-
-
-def _mean_lengths(n_tokens: FloatArray) -> FloatArray:
-    """Mean tokens of a sample [problems] of ``n_tokens`` [problems, samples], which may be NaN."""
-    n_known = np.count_nonzero(~np.isnan(n_tokens), axis=1)
-    lengths: FloatArray = np.divide(
-        np.nansum(n_tokens, axis=1), n_known, out=np.full(len(n_tokens), np.nan), where=n_known > 0
-    )
-    return lengths
 
 
 def thresholds_of(scores: FloatArray) -> FloatArray:
@@ -244,8 +235,7 @@ def _summary(
     n_budgets = len(budgets)
     n_problems = len(right)
     # Problems that take many samples take long ones: the means do not multiply.
-    measured = ~np.isnan(lengths)
-    tokens = (drawn[measured] * lengths[measured, None]).sum(axis=0) / (measured.sum() or np.nan)
+    tokens, _ = mean_of_known(drawn * lengths[:, None])
     mean, *ends, _ = mean_interval(np.hstack([right, share]), weights, settings.confidence)
     mean_change, low, high, _ = few_differences_interval(change, settings.confidence)
     is_same = (drawn == budgets).all(axis=0) | (right is all_of_n)

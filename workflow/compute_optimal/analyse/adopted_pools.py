@@ -19,7 +19,7 @@ from compute_optimal.analyse import accuracy
 from compute_optimal.analyse.accuracy import CURVES, OUTCOMES
 from compute_optimal.analyse.predicted_difficulty import Way
 from compute_optimal.analyse.selection import FOLDS, REPEATS, REPLICATES, RULES
-from compute_optimal.analyse.statistics.estimators import FloatArray
+from compute_optimal.analyse.statistics.estimators import FloatArray, mean_of_known
 from compute_optimal.analyse.statistics.intervals import (
     bootstrap_means,
     mean_interval,
@@ -236,9 +236,11 @@ def curves_by_difficulty(
             for rows_, value in zip(inside, values, strict=True)
         ]
         sizes = np.min([np.count_nonzero(~np.isnan(way), axis=0) for way in ways], axis=0)
-        means = [_means(way) for way in ways]
+        means = [mean_of_known(way)[0] for way in ways]
         replicates = np.mean([bootstrap_means(way, weights) for way in ways], axis=0)
-        tokens = np.mean([_means(np.where(np.isnan(way), np.nan, spent)) for way in ways], axis=0)
+        tokens = np.mean(
+            [mean_of_known(np.where(np.isnan(way), np.nan, spent))[0] for way in ways], axis=0
+        )
         mean = np.mean(means, axis=0)
         low, high = percentile_interval(replicates, sizes, settings.confidence)
         least, most = unseen_limits(mean, sizes, settings.confidence)
@@ -251,14 +253,6 @@ def curves_by_difficulty(
                     (*strategy, bucket, budget, float(mean[i]), *ends, None, int(sizes[i]), cost)
                 )
     return pl.DataFrame(rows, schema=CURVES, orient="row")
-
-
-def _means(values: FloatArray) -> FloatArray:
-    """Means [columns] without NaN; NaN of nothing."""
-    n = np.count_nonzero(~np.isnan(values), axis=0)
-    total = np.nansum(values, axis=0)
-    means: FloatArray = np.divide(total, n, out=np.full(len(n), np.nan), where=n > 0)
-    return means
 
 
 def _matrix(outcomes: pl.DataFrame, keys: pl.DataFrame, problem_ids: Sequence[str]) -> FloatArray:

@@ -387,6 +387,15 @@ def _pools(correct: FloatArray) -> Iterator[tuple[IntArray, IntArray]]:
         yield rows, columns[rows, :size]
 
 
+def mean_of_known(values: FloatArray) -> tuple[FloatArray, IntArray]:
+    """Mean over the first axis without NaN, NaN of nothing, and over how many."""
+    n_known = np.count_nonzero(~np.isnan(values), axis=0)
+    mean = np.divide(
+        np.nansum(values, axis=0), n_known, out=np.full(values.shape[1:], np.nan), where=n_known > 0
+    )
+    return mean, n_known
+
+
 def mean_over_ties(scores: FloatArray, values: FloatArray) -> FloatArray:
     """``values`` averaged over runs of equal scores; rows are sorted by score, NaN equals NaN."""
     starts = np.ones(scores.shape, dtype=bool)

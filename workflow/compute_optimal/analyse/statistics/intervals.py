@@ -30,7 +30,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from compute_optimal.analyse.statistics.estimators import FloatArray, IntArray
+from compute_optimal.analyse.statistics.estimators import FloatArray, IntArray, mean_of_known
 
 _NORMAL = NormalDist()
 
@@ -286,11 +286,7 @@ def _bootstrap_interval(
 ) -> Interval:
     """``sizes`` [columns]: how many whole problems the values of a column amount to."""
     value = np.asarray(values, dtype=np.float64)
-    n_problems = np.count_nonzero(~np.isnan(value), axis=0)
-    mean = np.divide(
-        np.nansum(value, axis=0), n_problems, out=np.full(len(n_problems), np.nan),
-        where=n_problems > 0,
-    )  # fmt: skip
+    mean, n_problems = mean_of_known(value)
     low, high = np.empty_like(mean), np.empty_like(mean)
     for start in range(0, len(mean), _COLUMNS):
         some = slice(start, start + _COLUMNS)
