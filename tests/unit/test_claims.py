@@ -637,6 +637,34 @@ def test_a_number_that_is_measured_again_on_the_same_problems_can_be_found_equal
     assert verdicts == ["the interval is on its side", "contradicted", "undecided"]
 
 
+@pytest.mark.parametrize("name", ["paper_cot", "paper_1b_405b", "paper_mostly_easy"])
+def test_a_part_of_a_task_that_others_chose_does_not_stand_beside_numbers_printed_of_all_of_it(
+    name: str, tmp_path: Path
+) -> None:
+    """ZeroEval answered the problems of the hardest level alone: no sample of the task's."""
+    study = SyntheticStudy(
+        tasks=(("math500", "MATH-500", 60),),
+        policies=POLICIES[5:] if name == "paper_mostly_easy" else POLICIES[:1],
+        prms=PRMS[:1],
+        budgets=(4, 512),
+    )
+    path = with_the_papers_numbers(study.write(tmp_path / "study.duckdb"))
+    asked = [c for c in CLAIMS if c.name == name]
+    judged = []
+    for change in (
+        "SELECT 1",
+        "UPDATE tasks SET n_problems = 500",
+        "UPDATE policies SET origin = 'adopted'",
+        "UPDATE tasks SET n_problems = 60",
+    ):
+        with duckdb.connect(str(path)) as connection:
+            connection.execute(change)
+        (outcome,) = judge_claims(asked, path)
+        judged.append((len(outcome.cases), outcome.verdict == "untested"))
+    tested, untested = (1, False), (0, True)
+    assert judged == [tested, tested, untested, tested]
+
+
 def test_a_share_of_problems_that_is_measured_again_is_compared_with_the_printed_one(
     tmp_path: Path,
 ) -> None:

@@ -525,6 +525,14 @@ WHERE
     AND (one_series.series <> 'compute_optimal' OR cross_fitted.held_out IS NOT NULL)
     AND (one_series.task, one_series.policy) IN (SELECT (task, policy) FROM tested_pairs(scale_));
 
+-- Whether an accuracy on some problems can stand beside a number that the paper prints of all of a task: it
+-- is on all of them, or on those that a study of its own takes, the first. Others chose theirs, such as
+-- those of the hardest level alone.
+CREATE OR REPLACE TEMP MACRO stands_for_task(policy_, problem_ids_, n_problems_of_task_) AS (
+    len(problem_ids_) = n_problems_of_task_
+    OR policy_ IN (SELECT policy FROM policies WHERE origin = 'run')
+);
+
 -- The F1 (%) above which a PRM is strong: halfway between the ablest of the PRMs that the paper calls weak
 -- and the poorest of those that it calls strong, as published for ProcessBench MATH (section 4.2).
 CREATE OR REPLACE TEMP MACRO strong_from() AS (

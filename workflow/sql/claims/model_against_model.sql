@@ -1,5 +1,6 @@
 -- A policy with test-time scaling at its largest budget against the CoT of another model: the study's
--- own where it holds it, else the number that a table prints, which has no interval.
+-- own where it holds it, else the number that a table prints, which has no interval and is of all problems
+-- of the task (stands_for_task).
 -- Parameters: item (Table 3 or 6), model (its title), against (a pattern of titles as printed), series (compute_optimal or
 -- majority), least_budget (smaller ones are not what the paper ran), tasks, scoring, voting, scale.
 WITH
@@ -39,4 +40,7 @@ LEFT JOIN series AS large
         AND large.series = 'cot'
         AND name_key(large.policy_title) = printed.model_key
         AND large.problem_ids = small.problem_ids
+WHERE
+    large.task IS NOT NULL
+    OR stands_for_task(small.policy, small.problem_ids, small.n_problems_of_task)
 ORDER BY small.task_rank, case_name;

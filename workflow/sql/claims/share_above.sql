@@ -1,6 +1,7 @@
 -- Share of the problems whose Pass@1 by the policy is above a threshold against the share that Figure 3
 -- prints. As in table_5_values, the task's own problems are no sample of others: on all of them nothing is
--- resampled, and the margin is what runs may differ by.
+-- resampled, and the margin is what runs may differ by. A part that others chose is no
+-- case (stands_for_task).
 -- Parameters: threshold (0 to 1), policies, tasks, scale.
 WITH
 printed AS (
@@ -52,4 +53,5 @@ SELECT
         lambda one : share + if(len(problem_ids) = n_problems_of_task, one - list_avg(is_above), 0)
     ) AS reference
 FROM rated
+WHERE stands_for_task(policy, problem_ids, n_problems_of_task)
 ORDER BY task_rank, case_name;

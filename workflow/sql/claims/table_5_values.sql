@@ -1,7 +1,8 @@
 -- A column of Table 5 measured again, per policy: the largest budget against the printed number. On all of
 -- the task's problems the two are about the same ones, which therefore are no sample here: they are not
 -- resampled, and the margin is what runs may differ by. (Of 500 problems resampled no accuracy between 14
--- and 86% is known to 3 points, so that none could ever be found equal.) On fewer they are a sample.
+-- and 86% is known to 3 points, so that none could ever be found equal.) On fewer they are a sample, but for
+-- those that others chose, which are no case (stands_for_task).
 -- Parameters: series (cot, majority or compute_optimal), least_budget (smaller ones are not what the
 -- paper ran), tasks, scoring, voting, scale.
 WITH
@@ -17,6 +18,7 @@ measured AS (
         AND budget >= $least_budget
         AND regexp_full_match(task_title, $tasks)
         AND printed[$series] IS NOT NULL
+        AND stands_for_task(policy, problem_ids, n_problems_of_task)
     QUALIFY budget = max(budget) OVER (PARTITION BY task, policy)
 )
 SELECT
