@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -31,6 +31,7 @@ from compute_optimal.present.catalogue import ITEMS
 from compute_optimal.present.claims import judge_claims
 from compute_optimal.present.query import run_query
 from compute_optimal.present.render import draw, tabulate
+from compute_optimal.present.tables.model import Cell, Estimate
 from compute_optimal.study.buckets import BUCKETS
 from compute_optimal.study.config import Claim, ClaimRule
 from compute_optimal.study.requests import (
@@ -359,6 +360,44 @@ def test_small_against_large_counts_missing_answers_both_ways_and_the_first_deci
     assert (line[8].value, line[8].low, line[8].high) == pytest.approx(
         (second.difference, second.low, second.high)
     )
+
+
+@pytest.mark.parametrize(
+    ("table", "query", "parameters", "reads"),
+    [
+        (
+            "public_methods_numbers", "public_methods", {"second": "majority"},
+            lambda row: row[1] == "Best-of-N" and row[5] == "Majority voting",
+        ),
+        (
+            "public_voting", "public_methods", {"second": "majority"},
+            lambda row: row[3:5] == [16, "Last-Max"],
+        ),
+        (
+            "public_predicted_difficulty_numbers", "predicted_difficulty",
+            {"against": "true_difficulty"}, lambda row: row[7] == "true difficulty",
+        ),
+    ],
+)  # fmt: skip
+def test_a_difference_has_one_interval_in_a_table_and_in_a_verdict(
+    database: Path, tmp_path: Path, table: str, query: str, parameters: dict[str, str],
+    reads: Callable[[Sequence[Cell]], bool],
+) -> None:  # fmt: skip
+    """Also where the task has problems that are not compared, here ten more."""
+    path = Path(shutil.copy(database, tmp_path / "study.duckdb"))
+    with duckdb.connect(str(path)) as connection:
+        for i in range(40):
+            connection.execute(
+                "INSERT INTO problems BY NAME SELECT ? AS task, ? AS problem_id",
+                [OUTSIDE[0], f"{OUTSIDE[0]}/{i:03d}"],
+            )
+    of_query = {"models": "Small-1B-AWQ", "first": "best_of_n", "budget": 0}
+    claim = public_claim(query, **(of_query if query == "public_methods" else {}), **parameters)
+    (judged,) = judge_claims([claim], path)
+    (case,) = judged.cases
+    (line,) = [row for row in tabulate(table, path).rows if row[0] == "Small-1B-AWQ" and reads(row)]
+    shown = [(cell.value, cell.low, cell.high) for cell in line if isinstance(cell, Estimate)]
+    assert shown[-1] == pytest.approx((case.difference, case.low, case.high))
 
 
 @pytest.mark.parametrize(("difficulty", "n_cases"), [(".*", 1), ("easy", 2), ("hard", 2)])

@@ -143,11 +143,11 @@ def test_rules_are_compared_with_majority_on_the_same_problems(database: Path) -
     shown = zip(rows, column(table, "accuracy_percent"), column(table, "difference_points"),
                 strict=True)  # fmt: skip
     for row, accuracy, difference in shown:
-        assert accuracy.value == pytest.approx(100 * np.mean(row["accuracies"]))
+        assert accuracy.value == pytest.approx(100 * np.mean(row["value"]))
         if row["rule"] == "majority":
             assert difference == "reference"
             continue
-        pairs = np.array(row["accuracies"]) - np.array(row["majority_accuracies"])
+        pairs = np.array(row["value"]) - np.array(row["reference"])
         assert isinstance(difference, Estimate)
         assert difference.value == pytest.approx(100 * pairs.mean())
         assert difference.low is not None

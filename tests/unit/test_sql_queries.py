@@ -103,9 +103,9 @@ COLUMNS = {
     "figure_9": POINTS,
     "figure_10": POINTS,
     "choice_dependence": {
-        "left_out", "policy", "policy_title", "family", "n_parameters", "policy_place", "n_places",
-        "prm", "prm_title", "prm_ability", "budget", "problem_ids", "value", "reference",
-        "choice_deviations", "replicates", "confidence", "seed",
+        "left_out", "task", "problems_of_task", "policy", "policy_title", "family", "n_parameters",
+        "policy_place", "n_places", "prm", "prm_title", "prm_ability", "budget", "problem_ids",
+        "value", "reference", "choice_deviations", "replicates", "confidence", "seed",
     },
     "optimism_gap": {
         "policy", "policy_title", "family", "n_parameters", "prm", "prm_title", "prm_n_parameters",
@@ -166,9 +166,10 @@ COLUMNS = {
         "n_answers", "n_answers_used",
     },
     "public_voting": {
-        "policy", "policy_title", "n_parameters", "collection", "prm", "prm_title", "budget",
-        "method", "rule", "accuracy", "ci_low", "ci_high", "monte_carlo_error", "n_problems",
-        "problem_ids", "accuracies", "majority_accuracies", "replicates", "confidence", "seed",
+        "task", "problems_of_task", "policy", "policy_title", "n_parameters", "collection", "prm",
+        "prm_title", "budget", "method", "rule", "accuracy", "ci_low", "ci_high",
+        "monte_carlo_error", "n_problems", "problem_ids", "value", "reference", "replicates",
+        "confidence", "seed",
     },
     "pruning": PAIRS
     | {"method", "budget", "depth", "n_problems", "n_pruned", "n_not_written", "confidence"},
@@ -185,7 +186,8 @@ COLUMNS = {
         "variant", "method", "prm_title", "budget", "place", "other_policy", "other_title",
         "other_weights",
         "other_variant", "other_method", "other_prm_title", "other_budget", "other_place",
-        "problem_ids", "value", "reference", "tokens", "other_tokens", "is_retokenised",
+        "problem_ids", "problems_of_task", "value", "reference", "tokens", "other_tokens",
+        "is_retokenised",
         "other_is_retokenised", "run_accuracies", "replicates", "confidence", "seed",
     },
     "public_pools": {
@@ -201,7 +203,8 @@ COLUMNS = {
     "small_against_large": {
         "task", "task_title", "policy", "policy_title", "policy_model", "n_parameters",
         "prm_title", "prm_n_parameters", "budget", "large_policy", "large_title", "large_model",
-        "large_n_parameters", "problem_ids", "value", "reference", "has_answer", "widening",
+        "large_n_parameters", "problem_ids", "problems_of_task", "value", "reference",
+        "has_answer", "widening",
         "small_without_answer", "large_without_answer", "small_tokens", "large_tokens",
         "is_retokenised", "pretraining_parameters", "training_tokens",
         "large_pretraining_parameters", "large_training_tokens", "replicates", "confidence", "seed",
@@ -219,10 +222,9 @@ COLUMNS = {
         "printed_rank",
     },
     "predicted_difficulty": {
-        "policy", "policy_title", "family", "n_parameters", "origin", "prm", "prm_title",
-        "prm_n_parameters", "prm_ability", "budget", "figure_budget", "n_probes", "samples",
-        "other_samples", "against",
-        "problem_ids", "value", "reference", "choice_deviations", "right_bucket",
+        "task", "problems_of_task", "policy", "policy_title", "family", "n_parameters", "origin",
+        "prm", "prm_title", "prm_n_parameters", "prm_ability", "budget", "figure_budget",
+        "n_probes", "samples", "other_samples", "against", "problem_ids", "value", "reference", "choice_deviations", "right_bucket",
         "right_without", "reason", "replicates", "confidence", "seed",
     },
     "adaptive_budgets": {
@@ -244,6 +246,7 @@ COLUMNS = {
     "table_5": GAINS,
     "table_6": FRONTIER | {"prm", "prm_n_parameters"},
     "public_tasks": {"task", "title", "n_problems"},
+    "problems_of_tasks": {"task", "problems_of_task"},
     "problems_run": {"n_problems"},
     "tasks": {"task", "title", "n_problems"},
 }  # fmt: skip
@@ -313,6 +316,7 @@ def test_every_file_is_tested_and_used() -> None:
         "candidates",
         "evidence",
         "explorer",
+        "problems_of_tasks",
         "problems_run",
         "public_tasks",
         "recommendations",

@@ -7,6 +7,8 @@ asked AS (FROM (VALUES (1, 'policy'), (2, 'prm'), (3, 'difficulty')) AS asked (p
 compared AS (
     SELECT
         dependence.left_out,
+        dependence.task,
+        of_tasks.problems_of_task,
         dependence.policy,
         policies.title AS policy_title,
         policies.family,
@@ -22,6 +24,7 @@ compared AS (
         dependence.uninformed AS reference,
         dependence.choice_deviations
     FROM choice_dependence AS dependence
+    LEFT JOIN problems_of_tasks() AS of_tasks USING (task)
     INNER JOIN policies USING (policy)
     INNER JOIN policy_places() AS places USING (policy)
     INNER JOIN prms USING (prm)

@@ -158,6 +158,11 @@ FROM (
 INNER JOIN prms USING (prm)
 GROUP BY ALL;
 
+-- All problems of each task, in the order of their names: what is resampled of whatever is compared on some
+-- of them, so that a difference has one interval wherever it stands.
+CREATE OR REPLACE TEMP MACRO problems_of_tasks() AS TABLE
+SELECT task, list(problem_id ORDER BY problem_id) AS problems_of_task FROM problems GROUP BY task;
+
 -- Whether a budget is one of a single policy beyond all that the study's policies have, as N = 512 of the
 -- paper is. What compares policies leaves it out. Adopted rollouts have the budgets that they have.
 CREATE OR REPLACE TEMP MACRO is_beyond(policy_, budget_) AS (

@@ -29,7 +29,8 @@ of_figures AS (
     GROUP BY policy
 )
 SELECT
-    compared.* EXCLUDE (task, task_title, model),
+    compared.* EXCLUDE (task_title, model),
+    of_tasks.problems_of_task,
     of_figures.figure_budget,
     abilities.ability AS prm_ability,
     quality.right_bucket,
@@ -40,6 +41,7 @@ SELECT
     settings.seed
 FROM compared
 INNER JOIN quality USING (task, policy, prm)
+LEFT JOIN problems_of_tasks() AS of_tasks USING (task)
 LEFT JOIN of_figures USING (policy)
 LEFT JOIN abilities() AS abilities USING (task, prm)
 LEFT JOIN quality AS without

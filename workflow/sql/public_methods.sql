@@ -132,6 +132,7 @@ pairs AS (
 )
 SELECT
     pairs.* EXCLUDE (prm),
+    of_tasks.problems_of_task,
     (
         SELECT list(accuracy ORDER BY part)
         FROM (
@@ -151,6 +152,7 @@ SELECT
     settings.confidence,
     settings.seed
 FROM pairs
+LEFT JOIN problems_of_tasks() AS of_tasks USING (task)
 CROSS JOIN settings
 WHERE len(problem_ids) >= 10
 ORDER BY task, base, policy_title, place, budget, prm_title, other_place, other_title, other_budget;

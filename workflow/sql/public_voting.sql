@@ -26,6 +26,8 @@ rules AS (
 ),
 majority AS (SELECT * FROM rules WHERE rule = 'majority')
 SELECT
+    $task AS task,
+    of_tasks.problems_of_task,
     policies.policy,
     policies.title AS policy_title,
     policies.n_parameters,
@@ -41,8 +43,8 @@ SELECT
     nullif(curves.monte_carlo_error, 0) AS monte_carlo_error,
     curves.n_problems,
     rules.problem_ids,
-    rules.accuracies,
-    majority.accuracies AS majority_accuracies,
+    rules.accuracies AS value,
+    majority.accuracies AS reference,
     settings.replicates,
     settings.confidence,
     settings.seed
@@ -60,6 +62,7 @@ INNER JOIN curves
         AND curves.voting IS NOT DISTINCT FROM rules.voting
         AND (curves.prm = rules.prm OR curves.prm IS NULL)
         AND curves.bucket = 'all'
+LEFT JOIN problems_of_tasks() AS of_tasks ON of_tasks.task = $task
 CROSS JOIN settings
 -- A PRM that scored none of a policy's samples has only the majority's row.
 WHERE (rules.policy, rules.prm) IN (SELECT (rules.policy, rules.prm) FROM rules WHERE rules.rule <> 'majority')

@@ -52,6 +52,7 @@ SELECT
     list(small.accuracy ORDER BY small.problem_id) AS value,
     list(large.accuracy ORDER BY small.problem_id) AS reference,
     list(large.has_answer ORDER BY small.problem_id) AS has_answer,
+    any_value(of_tasks.problems_of_task) AS problems_of_task,
     any_value(selection.widening) AS widening,
     avg(small.share_without_answer) AS small_without_answer,
     avg((NOT large.has_answer)::INTEGER) AS large_without_answer,
@@ -69,6 +70,7 @@ FROM small
 INNER JOIN policies USING (policy)
 INNER JOIN prms_of USING (task, policy)
 INNER JOIN public_cot() AS large USING (task, problem_id)
+LEFT JOIN problems_of_tasks() AS of_tasks USING (task)
 CROSS JOIN settings
 LEFT JOIN pool_selection AS selection
     ON

@@ -48,7 +48,9 @@ def differences(
     """Mean difference of every case [cases], and its replicates [replicates, cases].
 
     ``rows``, one a case: task, and lists of one order with problem_ids, value and reference (0 to
-    1). Cases of one task share the resampled problems, so they and their differences are paired.
+    1). Cases of one task share the resampled problems, so they and their differences are paired;
+    with ``problems_of_task``, all of its problems, these are resampled whichever of them a case is
+    about, so its interval does not depend on the cases beside it.
     Differences are in percentage points or, ``relative``, in % of the reference. What was chosen on
     these problems varies further than its resampled mean, for that keeps the choice: ``widening``
     says how much further the value does; ``choice_deviations`` are how the difference of two that
@@ -57,7 +59,8 @@ def differences(
     """
     problems: dict[str, list[str]] = {}
     for row in rows:
-        problems.setdefault(row["task"], []).extend(row["problem_ids"])
+        of_task = problems.setdefault(row["task"], [])
+        of_task.extend([*(row.get("problems_of_task") or ()), *row["problem_ids"]])
     index = {
         task: {name: i for i, name in enumerate(dict.fromkeys(ids))}
         for task, ids in problems.items()

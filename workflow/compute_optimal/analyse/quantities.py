@@ -21,7 +21,6 @@ from compute_optimal.analyse.statistics.intervals import (
     bootstrap_weights,
     difference_interval,
     mean_interval,
-    problem_weights,
     wilson_interval,
 )
 
@@ -79,18 +78,10 @@ def mean_difference(
     accuracies: Sequence[float],
     reference: Sequence[float],
     resampling: Resampling,
-    problem_ids: Sequence[str] | None = None,
 ) -> Estimate:
-    """Mean of ``accuracies`` minus ``reference``, paired by problem, in points.
-
-    Without ``problem_ids``, problems are in the order of their names.
-    """
-    settings = resampling.replicates, resampling.seed
-    weights = (
-        bootstrap_weights(len(accuracies), *settings)
-        if problem_ids is None
-        else problem_weights(problem_ids, *settings)
-    )
+    """Mean of ``accuracies`` minus ``reference``, paired by problem, which are in the order of
+    their names, in points."""
+    weights = bootstrap_weights(len(accuracies), resampling.replicates, resampling.seed)
     pair = _column(accuracies), _column(reference)
     return _in_percent(difference_interval(*pair, weights, resampling.confidence))
 
@@ -121,16 +112,14 @@ def compared_both_ways(row: Row) -> tuple[Comparison, Comparison]:
 
 def compared_on_one_task(rows: Sequence[Row]) -> list[Estimate]:
     """Mean of ``value`` minus ``reference`` of each row, in points; rows share the resampled
-    problems of one task."""
-    if not rows:
-        return []
-    cases = [{**row, "task": "t"} for row in rows]
-    return _differences(cases, resampling_of(rows[0]))
+    problems of their task, which are those of the verdicts."""
+    return _differences(rows, resampling_of(rows[0])) if rows else []
 
 
 def _comparisons(row: Row, parts: Sequence[Sequence[int]]) -> list[Comparison]:
     """One for each part of the problems; they share the resampled problems."""
-    shared = {"task": row["task"], "widening": row.get("widening")}
+    shared: dict[str, Any] = {"task": row["task"]}
+    shared |= {name: row.get(name) for name in ("problems_of_task", "widening")}
     lists = ("problem_ids", "value", "reference")
     cases = [{**shared, **{name: [row[name][i] for i in part] for name in lists}} for part in parts]
     known = [case for case in cases if case["problem_ids"]]

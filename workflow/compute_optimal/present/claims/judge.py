@@ -142,11 +142,13 @@ def _judged_together(
     (settings,) = run_query("settings", database)
     resampling = Resampling(*(settings[name] for name in Resampling._fields))
     aggregation = {name: settings[name] for name in ("scoring", "voting")}
+    of_tasks = {row["task"]: row for row in run_query("problems_of_tasks", database)}
     judgements = []
     for claim in claims:
         of_claim = {**_PATTERNS, **aggregation, **claim.parameters, "scale": claim.scale}
         _check_parameters(claim, queries[claim.query].read_text(encoding="utf-8"), of_claim)
-        rows = run_query(f"claims/{claim.query}", database, of_claim)
+        found = run_query(f"claims/{claim.query}", database, of_claim)
+        rows = [{**row, **of_tasks.get(row.get("task", ""), {})} for row in found]
         judgements.append(
             replace(_judged(claim, rows, resampling), confidence=resampling.confidence)
         )

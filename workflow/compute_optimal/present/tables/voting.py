@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from compute_optimal.analyse.quantities import mean_difference, resampling_of
+from compute_optimal.analyse.quantities import compared
 from compute_optimal.present.query import Row
-from compute_optimal.present.tables.model import Cell, Column, Estimate, Table, percent_of
+from compute_optimal.present.tables.model import Cell, Column, Table, percent_of
 
 _WORDS = {
     "prm_min": "Min", "prm_last": "Last", "prm_avg": "Avg", "prm_max": "Max", "prm_vote": "Vote",
@@ -41,7 +41,7 @@ def against_majority(rows: Sequence[Row], title: str) -> Table:
                 row["budget"],
                 "Majority" if is_majority else "-".join(_WORDS[x] for x in row["rule"].split(" ")),
                 percent_of(row),
-                "reference" if is_majority else _difference(row),
+                "reference" if is_majority else compared(row).difference,
                 error,
                 row["n_problems"],
             ]
@@ -54,9 +54,3 @@ def against_majority(rows: Sequence[Row], title: str) -> Table:
         "Vote, over random ones, and the Monte-Carlo error says how far that may be off."
     ]
     return Table(title, columns, body, notes)
-
-
-def _difference(row: Row) -> Estimate:
-    return mean_difference(
-        row["accuracies"], row["majority_accuracies"], resampling_of(row), row["problem_ids"]
-    )

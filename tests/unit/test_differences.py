@@ -1,0 +1,37 @@
+"""Differences between two ways to answer the same problems: what their intervals rest on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from compute_optimal.analyse.differences import Resampling, differences, limits
+
+RESAMPLING = Resampling(400, 0.95, 0)
+NAMES = [f"p{i:02d}" for i in range(40)]
+
+
+def case_on(names: list[str]) -> dict[str, Any]:
+    random = np.random.default_rng(len(names))
+    value, reference = random.random((2, len(names))).tolist()
+    return {
+        "task": "t", "problems_of_task": NAMES, "problem_ids": names, "value": value,
+        "reference": reference,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("beside", [NAMES, NAMES[::-1], NAMES[5:20], NAMES[:31]])
+def test_an_interval_does_not_depend_on_the_cases_beside_it(beside: list[str]) -> None:
+    """Two policies rarely have the same problems of a task that others ran."""
+    alone, other = case_on(NAMES[:30]), case_on(beside)
+    ends = []
+    for rows in ([alone], [alone, other], [other, alone]):
+        means, replicates = differences(rows, RESAMPLING, relative=False)
+        sizes = [len(row["problem_ids"]) for row in rows]
+        low, high = limits(means, replicates, sizes, RESAMPLING.confidence)
+        at = rows.index(alone)
+        ends.append((float(means[at]), float(low[at]), float(high[at])))
+    assert ends[1] == pytest.approx(ends[0])
+    assert ends[2] == pytest.approx(ends[0])

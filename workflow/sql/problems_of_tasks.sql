@@ -1,0 +1,2 @@
+-- All problems of each task, one row a task.
+FROM problems_of_tasks() ORDER BY task;
