@@ -299,15 +299,18 @@ class SyntheticStudy:
         tables |= examine_scores(answers, scores_in(answers, prm), ids, SETTINGS)
         ways = adopted_pools.ways_round(answers, tables["pool_outcomes"], ids, SETTINGS)
         scores = scores_in(answers, prm)
-        tables |= predicted_difficulty.examine_predictions(ways, scores, ids, SETTINGS)
+        estimated = accuracy.estimate(answers, scores, {}, ids, SETTINGS)
+        tables |= predicted_difficulty.examine_predictions(
+            ways, scores, estimated.tokens, ids, SETTINGS
+        )
         tables["adaptive"] = adaptive_budgets.examine_stopping(answers, scores, ids, SETTINGS)
         for table, frame in tables.items():
             self._rows[table] += [(task, name, *row) for row in frame.rows()]
-        estimated = accuracy.estimate(answers, scores_in(answers, prm), {}, ids, SETTINGS)
         curves = [estimated.curves]
         if adopted_pools.is_split(answers):
+            outcomes = tables["pool_outcomes"]
             curves.append(
-                adopted_pools.curves_by_difficulty(tables["pool_outcomes"], answers, ids, SETTINGS)
+                adopted_pools.curves_by_difficulty(outcomes, estimated.tokens, ids, SETTINGS)
             )
         self._rows["curve_points"] += [(task, name, *row) for row in pl.concat(curves).iter_rows()]
 
@@ -580,10 +583,12 @@ class SyntheticStudy:
                 self._rows["predicted_outcomes"].append((*cell, rule, accuracies))
             self._rows["predicted_outcomes"].append((*cell, "majority", majority.to_list()))
             self._rows["predicted_choices"] += [
-                (*cell, bucket, method, 0.5)
+                (*cell, rule, bucket, method, 0.5,
+                 320.0 * top * (0.8 if method in SEARCHES else 1.0), 4 * 320.0)
+                for rule in ("predicted", "one_strategy")
                 for bucket in ("all", "easy", "medium")
                 for method in ("majority", "beam_search" if bucket == "easy" else "best_of_n")
-            ]
+            ]  # fmt: skip
             self._rows["predicted_gaps"] += [
                 (*cell, against, -0.01, [0.004, -0.004])
                 for against in ("true_difficulty", "one_strategy", "majority")

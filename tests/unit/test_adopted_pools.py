@@ -23,7 +23,7 @@ from synthetic_study import (
     scores_in,
 )
 
-from compute_optimal.analyse import adopted_pools
+from compute_optimal.analyse import accuracy, adopted_pools
 from compute_optimal.analyse.estimates import analysed
 from compute_optimal.analyse.statistics.estimators import trajectory_scores, weighted_vote_at_k
 from compute_optimal.judge.answers import _margins
@@ -105,7 +105,7 @@ def test_difficulty_is_that_of_the_half_that_is_not_evaluated() -> None:
         "second half": ({"easy"}, {0.0}),
     }
     curves = adopted_pools.curves_by_difficulty(
-        examined(answers)["pool_outcomes"], answers, IDS, SETTINGS
+        examined(answers)["pool_outcomes"], {}, IDS, SETTINGS
     )
     # Neither way round has both kinds of problems, so there is no mean of both.
     assert curves.filter(bucket="easy").is_empty()
@@ -181,7 +181,8 @@ def test_accuracy_at_two_is_the_mean_over_all_pairs_of_samples() -> None:
 def test_curves_by_difficulty_are_means_of_both_ways_round() -> None:
     answers = answers_of(POOL, IDS, PRM)
     outcomes = examined(answers)["pool_outcomes"]
-    curves = adopted_pools.curves_by_difficulty(outcomes, answers, IDS, SETTINGS)
+    tokens = accuracy.estimate(answers, scores_in(answers, PRM), {}, IDS, SETTINGS).tokens
+    curves = adopted_pools.curves_by_difficulty(outcomes, tokens, IDS, SETTINGS)
     for bucket in ("easy", "medium", "hard"):
         ways = [
             outcomes.filter(
@@ -285,7 +286,8 @@ def test_whatever_there_is_little_of_gives_tables(rollouts: Rollouts, n_problems
         name: pl.Schema(schema) for name, schema in adopted_pools.TABLES.items()
     }
     if adopted_pools.is_split(answers):
-        curves = adopted_pools.curves_by_difficulty(tables["pool_outcomes"], answers, ids, SETTINGS)
+        tokens = accuracy.estimate(answers, scores_in(answers, PRM), {}, ids, SETTINGS).tokens
+        curves = adopted_pools.curves_by_difficulty(tables["pool_outcomes"], tokens, ids, SETTINGS)
         assert curves["accuracy"].null_count() == 0
 
 

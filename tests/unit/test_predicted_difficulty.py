@@ -28,7 +28,6 @@ from compute_optimal.analyse.statistics.prediction import (
     Splits,
     bucket_numbers,
     choose_held_out,
-    in_buckets,
     predicted_pass_at_1,
 )
 from compute_optimal.study.buckets import BUCKETS
@@ -84,8 +83,9 @@ def examined(
     scores = {f"prm-{i}": scored(evaluated, skill, rng) for i in range(prms)}
     rated = accuracy.difficulty(answers, ids, SETTINGS)
     buckets = dict(rated.select("problem_id", "bucket").unique().iter_rows())
-    outcomes = accuracy.outcomes(answers, scores, buckets, ids, SETTINGS)
-    return examine_predictions(ways_of_run(answers, rated, outcomes), scores, ids, SETTINGS)
+    estimated = accuracy.estimate(answers, scores, buckets, ids, SETTINGS)
+    ways = ways_of_run(answers, rated, estimated.outcomes)
+    return examine_predictions(ways, scores, estimated.tokens, ids, SETTINGS)
 
 
 CHANCES = np.random.default_rng(7).beta(0.5, 0.7, 60)
@@ -106,8 +106,35 @@ def test_difficulty_is_predicted_on_other_problems_and_the_samples_count() -> No
     assert (chosen["samples"] == chosen["budget"]).all()
     assert (chosen["ci_low"] <= chosen["accuracy"]).all()
     assert (chosen["accuracy"] <= chosen["ci_high"]).all()
-    shares = tables["predicted_choices"].group_by("scoring", "voting", "budget", "bucket")
+    shares = tables["predicted_choices"].group_by("scoring", "voting", "budget", "rule", "bucket")
     assert shares.agg(pl.sum("share"))["share"].to_list() == pytest.approx([1.0] * len([*shares]))
+
+
+def test_what_problems_of_a_difficulty_take_is_theirs() -> None:
+    """Hard problems have long answers here (``pool``)."""
+    tables = examined(CHANCES)
+    keys = ["scoring", "voting", "budget", "rule", "bucket"]
+    share = pl.col("share")
+    spent = tables["predicted_choices"].group_by(keys).agg(
+        tokens=(share * pl.col("tokens")).sum(), probes=(share * pl.col("probe_tokens")).sum()
+    )  # fmt: skip
+    sizes = tables["predicted_selection"].select(*keys, "n_problems", "samples", "n_probes")
+    spent = spent.join(sizes, on=keys)
+    # Voting and best-of-N take the same samples, so who chooses does not matter.
+    assert spent["tokens"].to_list() == pytest.approx(
+        (spent["probes"] * spent["budget"] / PROBES).to_list()
+    )
+    predicted = spent.filter(rule="predicted")
+    for _, of_cell in predicted.group_by("scoring", "voting", "budget"):
+        probes = dict(of_cell.select("bucket", "probes").iter_rows())
+        assert probes["easy"] < probes["medium"] < probes["hard"]
+        assert probes["hard"] > 1.3 * probes["easy"]
+        parts = of_cell.filter(pl.col("bucket") != "all")
+        n_problems = parts["n_problems"].sum()
+        assert n_problems == pytest.approx(len(CHANCES))
+        assert probes["all"] == pytest.approx(
+            (parts["probes"] * parts["n_problems"]).sum() / n_problems
+        )
 
 
 def test_the_mean_of_the_outcomes_is_the_accuracy() -> None:
@@ -139,7 +166,7 @@ def test_a_search_costs_the_samples_in_addition() -> None:
     best = outcomes.filter(method="best_of_n")
     perfect = best.with_columns(method=pl.lit("beam_search"), accuracy=pl.lit(1.0))
     way = Way(answers.filter(pool="evaluation"), rated, pl.concat([outcomes, perfect]))
-    selected = examine_predictions([way], scores, ids, SETTINGS)["predicted_selection"]
+    selected = examine_predictions([way], scores, {}, ids, SETTINGS)["predicted_selection"]
     of_rule = selected.filter(bucket="all", budget=16)
     by_rule = dict(of_rule.select("rule", "samples").unique().iter_rows())
     # Where others always find it too, they share.
@@ -188,7 +215,8 @@ def test_problems_without_any_answer_are_predicted_too() -> None:
     scores = {"prm": scored(answers.filter(pool="evaluation"), 1.0, rng)}
     rated = accuracy.difficulty(answers, ids, SETTINGS)
     outcomes = accuracy.outcomes(answers, scores, {}, ids, SETTINGS)
-    tables = examine_predictions(ways_of_run(answers, rated, outcomes), scores, ids, SETTINGS)
+    ways = ways_of_run(answers, rated, outcomes)
+    tables = examine_predictions(ways, scores, {}, ids, SETTINGS)
     of_silent = tables["predictions"].filter(pl.col("problem_id").is_in(["p000", "p001"]))
     others = tables["predictions"].filter(~pl.col("problem_id").is_in(["p000", "p001"]))
     assert of_silent["predicted"].max() < others["predicted"].mean()
@@ -196,7 +224,7 @@ def test_problems_without_any_answer_are_predicted_too() -> None:
 
 def test_what_cannot_be_predicted_says_why() -> None:
     ids = [f"p{i:03d}" for i in range(40)]
-    none = examine_predictions([], {}, ids, SETTINGS)["unpredicted"]["reason"].item()
+    none = examine_predictions([], {}, {}, ids, SETTINGS)["unpredicted"]["reason"].item()
     assert "too few samples" in none
     few = examined(CHANCES[:8])["unpredicted"]["reason"].item()
     assert "8 problems" in few
@@ -223,7 +251,7 @@ def test_a_pool_of_others_is_halved_both_ways_round() -> None:
     assert len(ways) == 2
     looked_at = [set(way.pool["sample_index"]) for way in ways]
     assert not looked_at[0] & looked_at[1]
-    tables = examine_predictions(ways, scores, ids, SETTINGS)
+    tables = examine_predictions(ways, scores, {}, ids, SETTINGS)
     assert set(tables["predicted_selection"]["budget"]) == {8}
     small = answers.filter(pl.col("sample_index") < 12)
     assert adopted_pools.ways_round(small, outcomes, ids, SETTINGS) == ()
@@ -274,6 +302,33 @@ def test_strategies_are_chosen_as_by_hand() -> None:
     assert choice.replicates[0, 0] == pytest.approx(choice.accuracy.mean())
 
 
+def test_a_problem_is_in_the_bucket_that_splits_without_it_predict() -> None:
+    rng = np.random.default_rng(4)
+    outcomes = rng.random((2, 3, 30))
+    splits = Splits.of(np.ones((1, 30)), repeats=2)
+    numbers = rng.integers(3, size=(len(splits.train), 30))
+    choice = choose_held_out(outcomes, numbers, splits, numbers)
+    one = choose_held_out(outcomes, np.zeros(30), splits, numbers)
+    for problem in range(30):
+        without = np.flatnonzero(splits.held_out[: splits.n_of_sample, problem])
+        assert len(without) == splits.repeats
+        share = np.zeros((3, 2, 3))
+        for split in without:
+            group = numbers[split, problem]
+            train = (splits.train[split] > 0) & (numbers[split] == group)
+            if train.sum() < 5:
+                train = splits.train[split] > 0
+            for chooser, best in enumerate(outcomes[:, :, train].mean(axis=2).argmax(axis=1)):
+                share[group, chooser, best] += 1 / splits.repeats
+        assert choice.share_within[..., problem] == pytest.approx(share)
+        right = (share * outcomes[:, :, problem]).sum(axis=2)
+        assert choice.right_within[..., problem] == pytest.approx(right)
+        # Who chooses one strategy for all is told of the same buckets.
+        assert one.share_within[..., problem].sum(axis=2) == pytest.approx(share.sum(axis=2))
+    assert choice.share_within.sum(axis=0) == pytest.approx(choice.share)
+    assert choice.right_within.sum(axis=0) == pytest.approx(choice.accuracy)
+
+
 def test_a_rare_bucket_is_given_what_does_best_on_all() -> None:
     outcomes = np.zeros((1, 2, 40))
     outcomes[0, 0] = 1
@@ -321,20 +376,25 @@ def simulated_coverage(
         splits = Splits.of(nested, seed=repetition)
         numbers = bucket_numbers(predicted_pass_at_1(features, truth, splits), 0.5, 0.1)
         ways = {
-            "predicted": choose_held_out(outcomes, numbers, splits),
+            "predicted": choose_held_out(outcomes, numbers, splits, numbers),
             "true difficulty": choose_held_out(outcomes, bucket_numbers(truth, 0.5, 0.1), splits),
             "one strategy": choose_held_out(outcomes, np.zeros(n_problems), splits),
         }
         predicted = ways["predicted"]
         wider = widening_of_means(predicted.replicates, predicted.once, nested, predicted.accuracy)
-        inside = in_buckets(numbers[: splits.n_of_sample])
-        for name, part in {
-            "all": np.ones(n_problems),
-            **dict(zip(BUCKETS, inside, strict=True)),
-        }.items():
+        for name, part, right in (
+            ("all", np.ones(n_problems), predicted.accuracy),
+            *zip(
+                BUCKETS,
+                predicted.share_within[:, 0].sum(axis=1),
+                predicted.right_within,
+                strict=True,
+            ),
+        ):
             if part.sum() < 1:
                 continue
-            interval = mean_interval(predicted.accuracy.T, every, parts=part, widening=wider)
+            right = right / np.maximum(part, 1e-12)
+            interval = mean_interval(right.T, every, parts=part, widening=wider)
             mean, low, high = (float(one[0]) for one in interval[:3])
             found.setdefault(name, []).append((mean, low, high))
         for name in ("true difficulty", "one strategy"):

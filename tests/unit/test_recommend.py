@@ -134,13 +134,38 @@ def test_stopping_early_costs_what_the_problems_that_take_many_samples_cost(data
         assert way["seconds"] == pytest.approx(seconds * tokens / of_sample)
 
 
-def test_what_a_sample_of_a_difficulty_costs_is_said_to_be_that_of_all(database: Path) -> None:
-    of_all, of_easy = (
-        in_words(recommend(database, Asked(most=30, task="MATH-500", difficulty=difficulty)))
-        for difficulty in ("all", "easy")
-    )
-    assert "the mean over all problems" in of_easy
-    assert "the mean over all problems" not in of_all
+def test_what_is_predicted_easy_costs_what_such_problems_take(
+    database: Path, tmp_path: Path
+) -> None:
+    """Long answers are not evenly spread over difficulties."""
+
+    def costs(path: Path) -> dict[tuple[str, ...], dict[str, float]]:
+        rows = run_query("recommendations", path, {"scoring": "prm_last", "voting": "prm_max"})
+        return {
+            (row["task"], row["policy"], row["prm"], row["difficulty"]): {
+                unit: row[unit] for unit in ("budget", "samples", "tokens", "flops", "seconds")
+            }
+            for row in rows
+            if row["way"] == "predicted" and row["origin"] == "run"
+        }
+
+    shutil.copy(database, tmp_path / "study.duckdb")
+    with duckdb.connect(str(tmp_path / "study.duckdb")) as connection:
+        connection.execute(
+            "UPDATE predicted_choices SET tokens = 3 * tokens, probe_tokens = 3 * probe_tokens "
+            "WHERE bucket = 'easy'"
+        )
+    before, after = costs(database), costs(tmp_path / "study.duckdb")
+    assert {key[-1] for key in before} == {"all", "easy", "medium"}
+    for key, of_way in before.items():
+        # Half of the easy problems are voted on; the other half's search pays for its probes too.
+        if key[-1] == "easy":
+            voted, searched = 320 * of_way["budget"], 0.8 * 320 * of_way["budget"] + 4 * 320
+            assert of_way["tokens"] == pytest.approx((voted + searched) / 2)
+            assert of_way["samples"] == of_way["budget"] + 4 / 2
+        for unit in ("tokens", "flops", "seconds"):
+            factor = 3 if key[-1] == "easy" else 1
+            assert after[key][unit] == pytest.approx(factor * of_way[unit]), (key, unit)
 
 
 @pytest.mark.parametrize(("least", "known"), [(9.9, False), (10, True)])

@@ -33,71 +33,52 @@ unit AS (
 ),
 chosen AS (
     SELECT
-        task, policy, prm, budget, bucket, method, share,
+        rule, task, policy, prm, budget, bucket AS difficulty, method, share, tokens, probe_tokens,
         if(method IN ('majority', 'best_of_n'), 0, 1) AS is_search
     FROM predicted_choices
-    WHERE scoring = $scoring AND voting = $voting
+    WHERE
+        scoring = $scoring AND voting = $voting
+        AND (rule = 'predicted' OR (rule = 'one_strategy' AND bucket = 'all'))
 ),
--- Of a bucket, and of all problems by its share of them.
 sizes AS (
     SELECT task, policy, prm, budget, bucket, n_problems, n_probes, accuracy, ci_low, ci_high, rule
     FROM predicted_selection
     WHERE scoring = $scoring AND voting = $voting
 ),
-shares AS (
-    SELECT 'predicted' AS rule, chosen.task, chosen.policy, chosen.prm, chosen.budget,
-        chosen.bucket AS difficulty, method, share, is_search, n_probes
-    FROM chosen
-    INNER JOIN sizes USING (task, policy, prm, budget, bucket)
-    WHERE sizes.rule = 'predicted' AND bucket <> 'all'
-    UNION ALL
-    SELECT 'predicted', task, policy, prm, budget, 'all', method,
-        sum(share * n_problems) / any_value(total), any_value(is_search), any_value(n_probes)
-    FROM chosen
-    INNER JOIN sizes USING (task, policy, prm, budget, bucket)
-    INNER JOIN (
-        SELECT task, policy, prm, budget, sum(n_problems) AS total
-        FROM sizes
-        WHERE rule = 'predicted' AND bucket <> 'all'
-        GROUP BY ALL
-    ) USING (task, policy, prm, budget)
-    WHERE sizes.rule = 'predicted' AND bucket <> 'all'
-    GROUP BY task, policy, prm, budget, method
-    UNION ALL
-    SELECT 'one_strategy', task, policy, prm, budget, 'all', method, share, is_search, 0
-    FROM chosen
-    WHERE bucket = 'all'
-),
--- What a problem takes that a method answers. Where its difficulty is predicted, the PRM has read the
--- probes: best-of-N needs their scores anyway and a search takes its probes in addition, but voting asks
--- the PRM for them alone.
+-- What a problem takes that a method answers: of the problems that are given it, hard ones take more tokens.
+-- FLOPs and seconds go by the tokens. Where its difficulty is predicted, the PRM has read the probes:
+-- best-of-N needs their scores anyway and a search takes its probes in addition, but voting asks the PRM for
+-- them alone.
 spent AS (
     SELECT
-        shares.*,
-        shares.budget + is_search * n_probes AS samples,
-        shares.budget * own.tokens + if(is_search * n_probes > 0, n_probes * probe.tokens, 0) AS tokens,
-        shares.budget * own.flops + CASE
-            WHEN n_probes = 0 OR shares.method = 'best_of_n' THEN 0
-            ELSE n_probes * (probe.flops - if(is_search = 1, 0, own.flops))
+        chosen.*,
+        chosen.budget + is_search * n_probes AS samples,
+        chosen.tokens + if(is_search * n_probes > 0, probe_tokens, 0) AS all_tokens,
+        chosen.tokens * own.flops / own.tokens + CASE
+            WHEN n_probes = 0 OR chosen.method = 'best_of_n' THEN 0
+            ELSE probe_tokens * (probe.flops / probe.tokens - if(is_search = 1, 0, own.flops / own.tokens))
         END AS flops,
-        shares.budget * own.seconds + CASE
-            WHEN n_probes = 0 OR shares.method = 'best_of_n' THEN 0
-            ELSE n_probes * (probe.seconds - if(is_search = 1, 0, own.seconds))
+        chosen.tokens * own.seconds / own.tokens + CASE
+            WHEN n_probes = 0 OR chosen.method = 'best_of_n' THEN 0
+            ELSE probe_tokens * (probe.seconds / probe.tokens - if(is_search = 1, 0, own.seconds / own.tokens))
         END AS seconds
-    FROM shares
+    FROM chosen
+    INNER JOIN sizes
+        ON sizes.task = chosen.task AND sizes.policy = chosen.policy AND sizes.prm = chosen.prm
+        AND sizes.budget = chosen.budget AND sizes.rule = chosen.rule AND sizes.bucket = chosen.difficulty
     LEFT JOIN unit AS own
-        ON own.task = shares.task AND own.policy = shares.policy AND own.method = shares.method
-        AND own.budget = shares.budget
-        AND (own.prm = shares.prm OR (own.prm IS NULL AND shares.method = 'majority'))
+        ON own.task = chosen.task AND own.policy = chosen.policy AND own.method = chosen.method
+        AND own.budget = chosen.budget
+        AND (own.prm = chosen.prm OR (own.prm IS NULL AND chosen.method = 'majority'))
     LEFT JOIN unit AS probe
-        ON probe.task = shares.task AND probe.policy = shares.policy AND probe.prm = shares.prm
-        AND probe.method = 'best_of_n' AND probe.budget = shares.budget
+        ON probe.task = chosen.task AND probe.policy = chosen.policy AND probe.prm = chosen.prm
+        AND probe.method = 'best_of_n' AND probe.budget = chosen.budget
 ),
 costs AS (
     SELECT
         rule, task, policy, prm, budget, difficulty,
         sum(share * samples) AS samples,
-        if(count(tokens) = count(*), sum(share * tokens), NULL) AS tokens,
+        if(count(all_tokens) = count(*), sum(share * all_tokens), NULL) AS tokens,
         if(count(flops) = count(*), sum(share * flops), NULL) AS flops,
         if(count(seconds) = count(*), sum(share * seconds), NULL) AS seconds,
         map_from_entries(list((method, share) ORDER BY share DESC, method)) AS methods

@@ -121,6 +121,11 @@ def estimate(
             schema=RUN_TO_RUN,
             orient="row",
         ),
+        {
+            (curve.prm, curve.method, budget): curve.tokens[:, place]
+            for curve in curves
+            for place, budget in enumerate(map(int, curve.budgets))
+        },
     )
 
 
@@ -194,12 +199,18 @@ RUN_TO_RUN = Columns(
 )
 
 
+Tokens = Mapping[tuple[str | None, str, int], FloatArray]
+"""Tokens that the policy generates for each problem [problems], NaN where not known, by PRM, method
+and budget."""
+
+
 class Estimates(NamedTuple):
     """Tables of ``CURVES``, ``OUTCOMES`` and, of searches that were repeated, ``RUN_TO_RUN``."""
 
     curves: pl.DataFrame
     outcomes: pl.DataFrame
     run_to_run: pl.DataFrame
+    tokens: Tokens
 
 
 def _curves(

@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from compute_optimal.analyse import accuracy
-from compute_optimal.analyse.accuracy import CURVES, OUTCOMES
+from compute_optimal.analyse.accuracy import CURVES, OUTCOMES, Tokens
 from compute_optimal.analyse.predicted_difficulty import Way
 from compute_optimal.analyse.selection import FOLDS, REPEATS, REPLICATES, RULES
 from compute_optimal.analyse.statistics.estimators import FloatArray, mean_of_known
@@ -211,13 +211,14 @@ _POOLED = ("pass_at_k", "majority", "best_of_n")
 
 def curves_by_difficulty(
     outcomes: pl.DataFrame,
-    answers: pl.DataFrame,
+    tokens: Tokens,
     problem_ids: Sequence[str],
     settings: EstimateSettings,
 ) -> pl.DataFrame:
     """Rows of ``accuracy.CURVES`` for the buckets of a pool that was split: means of both ways.
 
-    ``outcomes``: table ``pool_outcomes`` of the pool. ``n_problems`` is the fewer of both ways.
+    ``outcomes``: table ``pool_outcomes`` of the pool; ``tokens``: what all of it took.
+    ``n_problems`` is the fewer of both ways.
     """
     weights = problem_weights(problem_ids, settings.bootstrap_replicates, settings.seed)
     names = [*_STRATEGY, "budget"]
@@ -227,7 +228,10 @@ def curves_by_difficulty(
         values.append(_matrix(outcomes.filter(part=half), keys, problem_ids))
         of_half = dict(outcomes.filter(part=half).select("problem_id", "bucket").iter_rows())
         labels.append(np.array([of_half.get(name, "unknown") for name in problem_ids]))
-    spent = _tokens(answers, keys, problem_ids)
+    unknown = np.full(len(problem_ids), np.nan)
+    spent = np.stack(
+        [tokens.get((prm, method, n), unknown) for prm, method, _, _, n in keys.iter_rows()], axis=1
+    )
     rows = []
     for bucket in BUCKETS:
         inside = [label == bucket for label in labels]
@@ -238,7 +242,7 @@ def curves_by_difficulty(
         sizes = np.min([np.count_nonzero(~np.isnan(way), axis=0) for way in ways], axis=0)
         means = [mean_of_known(way)[0] for way in ways]
         replicates = np.mean([bootstrap_means(way, weights) for way in ways], axis=0)
-        tokens = np.mean(
+        costs = np.mean(
             [mean_of_known(np.where(np.isnan(way), np.nan, spent))[0] for way in ways], axis=0
         )
         mean = np.mean(means, axis=0)
@@ -248,10 +252,8 @@ def curves_by_difficulty(
             if sizes[i]:
                 *strategy, budget = key
                 ends = float(np.fmin(low[i], least[i])), float(np.fmax(high[i], most[i]))
-                cost = None if np.isnan(tokens[i]) else float(tokens[i])
-                rows.append(
-                    (*strategy, bucket, budget, float(mean[i]), *ends, None, int(sizes[i]), cost)
-                )
+                at_budget = float(mean[i]), *ends, None, int(sizes[i]), _or_none(costs[i])
+                rows.append((*strategy, bucket, budget, *at_budget))
     return pl.DataFrame(rows, schema=CURVES, orient="row")
 
 
@@ -264,32 +266,6 @@ def _matrix(outcomes: pl.DataFrame, keys: pl.DataFrame, problem_ids: Sequence[st
     matrix = np.full((len(problem_ids), keys.height), np.nan)
     matrix[placed["row"].to_numpy(), placed["column"].to_numpy()] = placed["accuracy"].to_numpy()
     return matrix
-
-
-def _tokens(answers: pl.DataFrame, keys: pl.DataFrame, problem_ids: Sequence[str]) -> FloatArray:
-    """Tokens [problems, keys] that a budget takes of a problem; NaN where that is not known."""
-    searched = pl.col("method").is_not_null()
-    trees = answers.filter(searched).unique(
-        ["prm", "method", "budget", "problem_id", "repetition", "subtree"], maintain_order=True
-    )
-    of_search = trees.group_by("prm", "method", "budget", "problem_id").agg(
-        pl.mean("n_tokens_tree")
-    )
-    per_search = {row[:4]: row[4] for row in of_search.iter_rows()}
-    of_pool = answers.filter(~searched).group_by("pool", "problem_id").agg(pl.mean("n_tokens"))
-    per_sample = {row[:2]: row[2] for row in of_pool.iter_rows()}
-    tokens = np.full((len(problem_ids), keys.height), np.nan)
-    for column, (prm, method, _, _, budget) in enumerate(keys.iter_rows()):
-        for row, problem in enumerate(problem_ids):
-            if method in _POOLED:
-                each = per_sample.get(("evaluation", problem))
-                spent = None if each is None else budget * each
-            elif method == "cot":
-                spent = per_sample.get(("greedy", problem))
-            else:
-                spent = per_search.get((prm, method, budget, problem))
-            tokens[row, column] = np.nan if spent is None else spent
-    return tokens
 
 
 class _Way(NamedTuple):

@@ -85,7 +85,9 @@ def analysed(
         halves = adopted_pools.difficulty_of_halves(answers, ids, settings)
         rated = pl.concat([rated, halves])
     scored = request.scored if isinstance(request, RunEstimatesRequest) else {}
-    curves, outcomes, repeated = accuracy.estimate(answers, scores, buckets, ids, settings, scored)
+    curves, outcomes, repeated, tokens = accuracy.estimate(
+        answers, scores, buckets, ids, settings, scored
+    )
     selected = select_strategies(
         outcomes,
         ids,
@@ -105,7 +107,7 @@ def analysed(
         carried = adopted_pools.examine_pools(answers, scores, ids, settings)
     if is_split:
         by_difficulty = adopted_pools.curves_by_difficulty(
-            carried["pool_outcomes"], answers, ids, settings
+            carried["pool_outcomes"], tokens, ids, settings
         )
         curves = pl.concat([curves, by_difficulty])
     ways = (
@@ -113,7 +115,7 @@ def analysed(
         if is_adopted
         else predicted_difficulty.ways_of_run(answers, rated, outcomes)
     )
-    predicted = predicted_difficulty.examine_predictions(ways, scores, ids, settings)
+    predicted = predicted_difficulty.examine_predictions(ways, scores, tokens, ids, settings)
     tables = {
         "difficulty": rated,
         "curves": curves,

@@ -27,6 +27,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from compute_optimal.analyse.accuracy import Tokens
 from compute_optimal.analyse.answer_grid import SCORINGS, AnswerGrid, in_order_of
 from compute_optimal.analyse.selection import METHODS
 from compute_optimal.analyse.statistics.choosing_anew import (
@@ -45,7 +46,6 @@ from compute_optimal.analyse.statistics.prediction import (
     Splits,
     bucket_numbers,
     choose_held_out,
-    in_buckets,
     predicted_pass_at_1,
 )
 from compute_optimal.store.columns import COUNT, REAL, TEXT, Column, Columns, common
@@ -106,12 +106,25 @@ TABLES: dict[str, Columns] = {
         },
     ),
     "predicted_choices": Columns(
-        "Strategies that a predicted difficulty is given, chosen on other problems",
+        "Strategies that problems are given by predicted difficulty, chosen on other problems",
         {
             **_CELL,
-            "bucket": Column(TEXT, "Predicted difficulty: easy, medium or hard; all for one"),
+            **_RULE,
+            "bucket": Column(
+                TEXT, "Predicted difficulty of the problems: all, easy, medium or hard"
+            ),
             "method": Column(TEXT, "Method of the strategy"),
             "share": Column(REAL, "Share of the bucket's problems that are given it, 0 to 1"),
+            "tokens": Column(
+                REAL,
+                "Tokens that the policy generates per such problem, on average, without what is "
+                "looked at beforehand; null where not known",
+            ),
+            "probe_tokens": Column(
+                REAL,
+                "Tokens of the samples that are looked at, per such problem, on average; null "
+                "where not known",
+            ),
         },
     ),
     "predicted_outcomes": Columns(
@@ -190,18 +203,20 @@ class _Tried(NamedTuple):
 def examine_predictions(
     ways: Sequence[Way],
     scores: Mapping[str, pl.DataFrame],
+    tokens: Tokens,
     problem_ids: Sequence[str],
     settings: EstimateSettings,
 ) -> dict[str, pl.DataFrame]:
     """``TABLES`` of one (task, policy). ``ways``: one, or both halves of a pool.
 
-    ``scores``: PRM -> (problem_id, sample_index, margins). A pool that is too small, lacks a PRM or
-    has no samples that tell the difficulty says so in ``unpredicted``.
+    ``scores``: PRM -> (problem_id, sample_index, margins); ``tokens``: what the methods take. A
+    pool that is too small, lacks a PRM or has no samples that tell the difficulty says so in
+    ``unpredicted``.
     """
     rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in TABLES}
     reason = _reason(ways)
     if reason is None:
-        reason = _examine(ways, scores, problem_ids, settings, rows)
+        reason = _examine(ways, scores, tokens, problem_ids, settings, rows)
     if reason is not None:
         rows["unpredicted"].append((reason,))
     return {
@@ -270,6 +285,7 @@ _VOTINGS = ("prm_max", "prm_vote")
 def _examine(
     ways: Sequence[Way],
     scores: Mapping[str, pl.DataFrame],
+    tokens: Tokens,
     problem_ids: Sequence[str],
     settings: EstimateSettings,
     rows: Mapping[str, list[tuple[Any, ...]]],
@@ -327,9 +343,14 @@ def _examine(
             if any(one is None for one in tried):
                 continue
             n_tried += 1
+            of_known = {
+                key: of_problems[enough]
+                for key, of_problems in tokens.items()
+                if key[0] in (prm, None) and key[2] in (budget, PROBES)
+            }
             _report(
                 [one for one in tried if one is not None],
-                prm, budget, names, weights[:, enough], nested[:, enough], settings, rows,
+                prm, budget, names, of_known, weights[:, enough], nested[:, enough], settings, rows,
             )  # fmt: skip
     if not n_tried:
         return f"no budget above {PROBES} samples that the pool carries with a choice of methods"
@@ -425,15 +446,18 @@ def _try(
     true = bucket_numbers(pool.truth[enough], settings.easy, settings.medium)
     mean = np.stack(means)
     held_out = {
-        "predicted": choose_held_out(np.stack(of_first), numbers, splits),
-        "true_difficulty": choose_held_out(mean, true, splits),
-        "one_strategy": choose_held_out(mean, np.zeros_like(true), splits),
+        "predicted": choose_held_out(np.stack(of_first), numbers, splits, numbers),
+        "true_difficulty": choose_held_out(mean, true, splits, numbers),
+        "one_strategy": choose_held_out(mean, np.zeros_like(true), splits, numbers),
     }
     majority = mean[0, searches.index("majority")]
     return _Tried(tuple(aggregations), searches, held_out, majority, numbers)
 
 
 _KEY = ("prm", "method", "scoring", "voting", "budget")
+
+_LEAST = 1e-12
+"""Problems that count for less are in no bucket."""
 
 
 class _Outcomes:
@@ -465,6 +489,7 @@ def _report(
     prm: str,
     budget: int,
     names: Sequence[str],
+    tokens: Tokens,
     weights: FloatArray,
     nested: FloatArray,
     settings: EstimateSettings,
@@ -474,52 +499,68 @@ def _report(
     first = tried[0]
     if any(one[:2] != first[:2] for one in tried):
         return
-    is_search = np.array([method not in ("majority", "best_of_n") for method in first.candidates])
-    accuracy = {
-        rule: np.mean([one.held_out[rule].accuracy for one in tried], axis=0) for rule in RULES
-    }
-    replicates = {
-        rule: np.mean([one.held_out[rule].replicates for one in tried], axis=0) for rule in RULES
-    }
-    share = {rule: np.mean([one.held_out[rule].share for one in tried], axis=0) for rule in RULES}
+
+    def mean(quantity: str) -> dict[str, FloatArray]:
+        """Of both ways round, by rule."""
+        return {
+            rule: np.mean([getattr(one.held_out[rule], quantity) for one in tried], axis=0)
+            for rule in RULES
+        }
+
+    accuracy, replicates, once = mean("accuracy"), mean("replicates"), mean("once")
     majority = np.mean([one.majority for one in tried], axis=0)
-    once = {rule: np.mean([one.held_out[rule].once for one in tried], axis=0) for rule in RULES}
-    wider = {
-        rule: widening_of_means(replicates[rule], once[rule], nested, accuracy[rule])
-        for rule in RULES
+    factors = np.concatenate(
+        [widening_of_means(replicates[rule], once[rule], nested, accuracy[rule]) for rule in RULES]
+    )
+    # A problem whose predicted difficulty varies with the split counts in part, by what it was
+    # given in the splits that held it out.
+    given = _by_bucket(mean("share"), mean("share_within"))
+    right = _by_bucket(accuracy, mean("right_within"))
+    # Every rule and aggregation is told of the same buckets.
+    parts = {"all": np.ones(len(names))} | {
+        bucket: given[bucket]["predicted"][0].sum(axis=0) for bucket in BUCKETS
     }
-    # Where a problem's predicted difficulty varies with the split, it counts in part.
-    inside = np.mean([in_buckets(one.numbers[: FOLDS * REPEATS]) for one in tried], axis=0)
-    groups = {"all": np.ones(len(names)), **dict(zip(BUCKETS, inside, strict=True))}
-    order = sorted(range(len(names)), key=names.__getitem__)
+    known = {bucket: part for bucket, part in parts.items() if part.sum() >= 1}
     # Of all aggregations at once: most of the time goes into reading the weights.
-    columns = np.concatenate([accuracy[rule] for rule in RULES]).T
-    known = {bucket: part for bucket, part in groups.items() if part.sum() >= 1}
-    factors = np.concatenate([wider[rule] for rule in RULES])
     intervals = {
-        bucket: mean_interval(columns, weights, settings.confidence, parts=part, widening=factors)
+        bucket: mean_interval(
+            (np.concatenate([right[bucket][rule] for rule in RULES]) / np.maximum(part, _LEAST)).T,
+            weights,
+            settings.confidence,
+            parts=part,
+            widening=factors,
+        )
         for bucket, part in known.items()
     }
+    is_search = np.array([method not in ("majority", "best_of_n") for method in first.candidates])
+    costs = [
+        tokens.get((None if method == "majority" else prm, method, budget))
+        for method in first.candidates
+    ]
+    of_probes = tokens.get((None, "majority", PROBES))
+    order = sorted(range(len(names)), key=names.__getitem__)
     for place, (scoring, voting) in enumerate(first.aggregations):
         cell = _Cell(prm, scoring, voting, budget)
         for bucket, part in known.items():
             interval = intervals[bucket]
             for number, rule in enumerate(RULES):
                 column = number * len(first.aggregations) + place
-                mean, low, high = (float(one[column]) for one in interval[:3])
-                searched = (share[rule][place][is_search] * part).sum() / part.sum()
+                estimate, low, high = (float(one[column]) for one in interval[:3])
+                searched = given[bucket][rule][place][is_search].sum() / part.sum()
                 probes = PROBES if rule == "predicted" else 0
                 rows["predicted_selection"].append(
-                    (*cell, rule, bucket, mean, low, high, float(factors[column]),
+                    (*cell, rule, bucket, estimate, low, high, float(factors[column]),
                      budget + probes * float(searched), probes, float(part.sum()))
                 )  # fmt: skip
-            rule = "one_strategy" if bucket == "all" else "predicted"
-            share_of_bucket = (share[rule][place] * part).sum(axis=1) / part.sum()
             rows["predicted_choices"] += [
-                (*cell, bucket, method, float(one))
-                for method, one in zip(first.candidates, share_of_bucket, strict=True)
-                if one > 0
-            ]
+                (*cell, rule, bucket, method, float(of_method.sum() / part.sum()),
+                 _spent(cost, of_method), _spent(of_probes, of_method))
+                for rule in ("predicted", "one_strategy")
+                for method, cost, of_method in zip(
+                    first.candidates, costs, given[bucket][rule][place], strict=True
+                )
+                if of_method.any()
+            ]  # fmt: skip
         rows["predicted_outcomes"] += [
             (*cell, rule, values[order].tolist())
             for rule, values in (
@@ -547,3 +588,22 @@ def _report(
             rows["predicted_gaps"].append(
                 (*cell, against, float(difference.mean()), moves[:, 0].tolist())
             )
+
+
+def _by_bucket(
+    of_all: Mapping[str, FloatArray], within: Mapping[str, FloatArray]
+) -> dict[str, Mapping[str, FloatArray]]:
+    """What there is of all problems, by rule, and ``within`` each bucket [buckets, ...]."""
+    of_buckets = {
+        bucket: {rule: values[place] for rule, values in within.items()}
+        for place, bucket in enumerate(BUCKETS)
+    }
+    return {"all": of_all, **of_buckets}
+
+
+def _spent(tokens: FloatArray | None, shares: FloatArray) -> float | None:
+    """Mean of ``tokens`` [problems] by how far each of them counts, of those where it is known."""
+    if tokens is None:
+        return None
+    known = ~np.isnan(tokens) & (shares > 0)
+    return float(np.average(tokens[known], weights=shares[known])) if known.any() else None

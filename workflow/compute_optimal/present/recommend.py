@@ -65,8 +65,8 @@ class Asked:
 class Recommendation:
     """A way to use a policy: accuracies are 0 to 1, costs per problem, None where unknown.
 
-    Of a predicted difficulty, samples are those that its strategies take; what a sample costs in
-    tokens, FLOPs and seconds is the mean over all problems, whatever their difficulty.
+    Of a predicted difficulty they are of the problems that it was predicted for; FLOPs and seconds
+    go by the tokens that these take.
     ``methods``: method -> the share of problems that it answers, 0 to 1.
     """
 
@@ -277,8 +277,6 @@ def in_words(recommendations: Sequence[Recommendation]) -> str:
             for unit in UNITS
             if (value := one.cost(unit)) is not None
         ]
-        # What a sample takes of problems that are predicted easy or hard alone is not known.
-        of_all = "" if one.difficulty == "all" else " (a sample's: the mean over all problems)"
         others = {0: "no other way is", 1: "1 other way is"}.get(
             one.as_good, f"{one.as_good} other ways are"
         )
@@ -294,7 +292,7 @@ def in_words(recommendations: Sequence[Recommendation]) -> str:
             f"  Accuracy {100 * one.accuracy:.1f}% [{100 * one.ci_low:.1f}, "
             f"{100 * one.ci_high:.1f}] on {counted(round(one.n_problems), 'problem')} that did not "
             "choose it.\n"
-            f"  Cost per problem: {'; '.join(costs)}{of_all}.\n"
+            f"  Cost per problem: {'; '.join(costs)}.\n"
             f"  Within the question, {others} as good as far as the intervals tell.{more}"
         )
     return "\n".join(paragraphs)

@@ -74,4 +74,6 @@ def choose_together(
         (once * outcome).sum(axis=1),
         share,
         of_replicates / n_drawn[:, None],
+        np.zeros((0, *share.shape)),
+        np.zeros((0, n_choosers, n_problems)),
     )

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from compute_optimal.analyse.statistics.estimators import FloatArray, IntArray
 from compute_optimal.study.buckets import BUCKETS
@@ -115,21 +115,28 @@ class HeldOut:
     ``accuracy`` [choosers, problems]: mean over the repeats; ``once``: of the first repeat alone,
     which is what replicates repeat. ``share`` [choosers, strategies,
     problems]: how often each strategy answers a problem. ``replicates`` [replicates, choosers]:
-    mean accuracy where resampled problems fit and choose again.
+    mean accuracy where resampled problems fit and choose again. Of the buckets that were asked for,
+    ``share_within`` [buckets, choosers, strategies, problems]: how often a problem is in one and
+    answered by a strategy; ``right_within`` [buckets, choosers, problems]: and answered right.
     """
 
     accuracy: FloatArray
     once: FloatArray
     share: FloatArray
     replicates: FloatArray
+    share_within: FloatArray
+    right_within: FloatArray
 
 
-def choose_held_out(outcomes: ArrayLike, groups: ArrayLike, splits: Splits) -> HeldOut:
+def choose_held_out(
+    outcomes: ArrayLike, groups: ArrayLike, splits: Splits, buckets: IntArray | None = None
+) -> HeldOut:
     """The strategy that does best on the training problems of each group, on the held-out ones.
 
     ``outcomes`` [choosers, strategies, problems], without NaN, of strategies that one chooser can
     choose from; ``groups``: numbers from 0 of the problems' groups, [problems] or, where they
-    depend on the split, [splits, problems]. Strategies that are equally good share.
+    depend on the split, [splits, problems]. ``buckets`` [splits, problems]: places in ``BUCKETS``
+    to tell of, none by default. Strategies that are equally good share.
     """
     outcome = np.asarray(outcomes, dtype=np.float64)
     group = np.asarray(groups, dtype=np.int64)
@@ -140,6 +147,11 @@ def choose_held_out(outcomes: ArrayLike, groups: ArrayLike, splits: Splits) -> H
     on_all = (splits.train @ flat).reshape(shape)
     gained = np.zeros((n_splits, n_choosers))
     share, once = np.zeros((2, n_choosers, n_strategies, n_problems))
+    told = np.zeros((0, splits.n_of_sample, n_problems))
+    if buckets is not None:
+        places = np.arange(len(BUCKETS))[:, None, None]
+        told = (buckets[: splits.n_of_sample] == places).astype(np.float64)
+    within = np.zeros((len(told), *share.shape))
     for number in range(int(group.max(initial=0)) + 1):
         inside = (group == number).astype(np.float64)
         train = splits.train * inside
@@ -150,8 +162,9 @@ def choose_held_out(outcomes: ArrayLike, groups: ArrayLike, splits: Splits) -> H
         held_out = splits.held_out * inside
         gained += (choice * (held_out @ flat).reshape(shape)).sum(axis=2)
         of_sample = held_out[: splits.n_of_sample] / splits.repeats
-        taken = choice[: splits.n_of_sample].reshape(splits.n_of_sample, -1).T @ of_sample
-        share += taken.reshape(share.shape)
+        chosen = choice[: splits.n_of_sample].reshape(splits.n_of_sample, -1).T
+        share += (chosen @ of_sample).reshape(share.shape)
+        within += (chosen @ (of_sample * told)).reshape(within.shape)
         in_first = held_out[: splits.folds]
         once += (choice[: splits.folds].reshape(splits.folds, -1).T @ in_first).reshape(share.shape)
     totals = splits.held_out.sum(axis=1)
@@ -162,6 +175,8 @@ def choose_held_out(outcomes: ArrayLike, groups: ArrayLike, splits: Splits) -> H
         (once * outcome).sum(axis=1),
         share,
         of_replicates / n_drawn[:, None],
+        within,
+        (within * outcome).sum(axis=2),
     )
 
 
@@ -169,8 +184,3 @@ def bucket_numbers(pass_at_1: FloatArray, easy: float, medium: float) -> IntArra
     """Places in ``BUCKETS`` of Pass@1 of any shape."""
     numbers: IntArray = np.where(pass_at_1 >= easy, 0, np.where(pass_at_1 >= medium, 1, 2))
     return numbers
-
-
-def in_buckets(numbers: IntArray) -> NDArray[np.float64]:
-    """Share of the first axis in which each problem is in each of ``BUCKETS``: [3, problems]."""
-    return np.stack([(numbers == place).mean(axis=0) for place in range(len(BUCKETS))])
