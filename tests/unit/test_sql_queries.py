@@ -224,8 +224,9 @@ COLUMNS = {
     "predicted_difficulty": {
         "task", "problems_of_task", "policy", "policy_title", "family", "n_parameters", "origin",
         "prm", "prm_title", "prm_n_parameters", "prm_ability", "budget", "figure_budget",
-        "n_probes", "samples", "other_samples", "against", "problem_ids", "value", "reference", "choice_deviations", "right_bucket",
-        "right_without", "reason", "replicates", "confidence", "seed",
+        "n_probes", "samples", "other_samples", "against", "problem_ids", "value", "reference",
+        "choice_deviations", "right_bucket", "right_without", "reason", "replicates",
+        "confidence", "seed",
     },
     "adaptive_budgets": {
         "policy", "policy_title", "family", "n_parameters", "origin", "prm", "prm_title",
