@@ -919,7 +919,10 @@ def test_a_home_family_is_whose_solutions_a_prm_was_taught_on(tmp_path: Path) ->
         families={"skywork-1.5b": "Llama"},
     ).write(tmp_path / "study.duckdb")
     (outcome,) = judge_claims([c for c in CLAIMS if c.name == "home_family"], path)
-    assert [case.name for case in outcome.cases] == ["Skywork-PRM-1.5B, MATH-500"]
+    # What is compared is no accuracy, so its unit is said.
+    assert [case.name for case in outcome.cases] == [
+        "Skywork-PRM-1.5B, MATH-500, gain over majority voting in points"
+    ]
     with duckdb.connect(str(path), read_only=True) as connection:
         gains = dict(
             connection.execute(

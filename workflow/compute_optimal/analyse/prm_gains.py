@@ -37,7 +37,8 @@ AGAINST = {
 }
 ABILITIES = {
     "f1": "F1 of finding the first wrong step, over all policies, in percent",
-    "discrimination": "share of pairs whose right sample scores higher, on this policy, in percent",
+    "discrimination": "chance that a right sample outscores a wrong one of its problem, on this "
+    "policy, in percent",
 }
 
 _COMPARED = {

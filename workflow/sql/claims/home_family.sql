@@ -43,7 +43,7 @@ pairs AS (
     HAVING value IS NOT NULL AND reference IS NOT NULL
 )
 SELECT
-    concat_ws(', ', prm_title, task_title) AS case_name,
+    concat_ws(', ', prm_title, task_title, 'gain over majority voting in points') AS case_name,
     task,
     prm_title AS prm,
     list(problem_id ORDER BY problem_id) AS problem_ids,
