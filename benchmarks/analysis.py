@@ -19,20 +19,20 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import polars as pl
 
-from compute_optimal.analyse import accuracy as estimate
-from compute_optimal.analyse import database
+from compute_optimal.analyse import accuracy, database, estimates, predicted_difficulty
 from compute_optimal.analyse.published import load_processbench
-from compute_optimal.analyse.score_quality import examine_scores
-from compute_optimal.analyse.selection import select_strategies
 from compute_optimal.analyse.statements import SQL_FOLDER
+from compute_optimal.judge.answers import of_cell
 from compute_optimal.present.claims import judge_claims
 from compute_optimal.present.query import run_query
 from compute_optimal.store.partitions import write_json, write_parquet
@@ -40,10 +40,10 @@ from compute_optimal.store.storage import Storage
 from compute_optimal.study.config import Study, load_claims
 from compute_optimal.study.config.reading import read_mapping
 from compute_optimal.study.config.study import parse_study
-from compute_optimal.study.requests import EstimateSettings
+from compute_optimal.study.requests import EstimateSettings, RunEstimatesRequest
 
 TASK = "MATH-500"
-TARGET_SECONDS, TARGET_GIGABYTES = 120, 8
+TARGET_SECONDS, TARGET_GIGABYTES = 40, 8
 PUBLISHED = Path("data/published")
 PAPER = Path("config/paper.yaml")
 
@@ -112,12 +112,29 @@ Costs = dict[str, tuple[float, float]]
 """Name of a part or query -> seconds of wall and of processor time."""
 
 
-def timed(costs: Costs, name: str, work: Callable[[], Any]) -> Any:
+PARTS = {
+    "difficulty": (accuracy, "difficulty"),
+    "curves": (accuracy, "estimate"),
+    "selection": (estimates, "select_strategies"),
+    "score quality": (estimates, "examine_scores"),
+    "predicted difficulty": (predicted_difficulty, "examine_predictions"),
+    "stopping early": (estimates, "examine_stopping"),
+    "uncertain difficulty": (estimates, "examine_buckets"),
+}
+"""Parts of ``estimates.analysed`` by the functions that it calls."""
+
+
+def timed(costs: Costs, name: str, work: Callable[..., Any], *given: Any, **named: Any) -> Any:
+    """What ``work`` returns; what it costs is added to ``costs``."""
     wall, processor = time.perf_counter(), time.process_time()
     try:
-        return work()
+        return work(*given, **named)
     finally:
-        costs[name] = time.perf_counter() - wall, time.process_time() - processor
+        before = costs.get(name, (0.0, 0.0))
+        costs[name] = (
+            before[0] + time.perf_counter() - wall,
+            before[1] + time.process_time() - processor,
+        )
 
 
 def analyse(
@@ -128,41 +145,35 @@ def analyse(
     answers, scores = made_up(size, prms, seed)
     costs: Costs = {}
     entry = study.policy(policy)
-    rated = timed(costs, "difficulty", lambda: estimate.difficulty(answers, ids, settings))
-    buckets = dict(rated.select("problem_id", "bucket").unique().iter_rows())
-    curves, outcomes, _ = timed(
-        costs, "curves", lambda: estimate.estimate(answers, scores, buckets, ids, settings)
+    request = RunEstimatesRequest(
+        policy=policy,
+        n_parameters=entry.n_parameters,
+        is_reasoning=entry.is_reasoning,
+        answers="made up",
+        task=TASK,
+        settings=settings,
+        scores={prm: {} for prm in prms},
     )
-    selected = timed(
-        costs,
-        "selection",
-        lambda: select_strategies(
-            outcomes,
-            ids,
-            task=TASK,
-            n_parameters=entry.n_parameters,
-            is_reasoning=entry.is_reasoning,
-            budgets=sorted({1, *settings.budgets}),
-            replicates=settings.bootstrap_replicates,
-            confidence=settings.confidence,
-            seed=settings.seed,
-        ),
+    problems = pl.DataFrame({"problem_id": ids})
+    with ExitStack() as parts:
+        for part, (module, function) in PARTS.items():
+            of_part = partial(timed, costs, part, getattr(module, function))
+            parts.enter_context(patch.object(module, function, of_part))
+        tables = timed(
+            costs, "all", estimates.analysed, request, request, problems, answers, scores
+        )
+    # What is no part of its own: samples put in the order of the answers.
+    wall, processor = costs.pop("all")
+    costs["rest"] = (
+        wall - sum(part[0] for part in costs.values()),
+        processor - sum(part[1] for part in costs.values()),
     )
-    quality = timed(costs, "score quality", lambda: examine_scores(answers, scores, ids, settings))
-    frames = {
-        "answers": answers,
-        "difficulty": rated,
-        "curves": curves,
-        "outcomes": outcomes,
-        **selected,
-        **quality,
-    }
+    frames = tables | {"answers": of_cell(answers, TASK, policy)}
     paths = {kind: folder / policy / f"{kind}-0.parquet" for kind in frames}
 
     def write() -> None:
         for kind, frame in frames.items():
-            of_cell = frame.select(pl.lit(TASK).alias("task"), pl.lit(policy).alias("policy"), "*")
-            write_parquet(of_cell, paths[kind])
+            write_parquet(frame, paths[kind])
 
     timed(costs, "files", write)
     return [*paths.values()], costs

@@ -306,7 +306,7 @@ def test_runs_of_one_search_are_repetitions(
     facts = machine.facts(TASK, None)
     graded = judge.grade_answers(facts, answers, seconds=10, workers=1)
     settings = EstimateSettings([2, 4, 8, 16], 2, 0.5, 0.1, 100, 20, 0.95, 0)
-    curves, _, spread = estimate(graded, {}, {}, facts["problem_id"].to_list(), settings)
+    curves, _, spread, _ = estimate(graded, {}, {}, facts["problem_id"].to_list(), settings)
     searched = curves.filter(bucket="all", voting="majority").filter(pl.col("prm").is_not_null())
     assert sorted(searched.select("method", "budget").iter_rows()) == [
         ("beam_search", 4),

@@ -84,7 +84,8 @@ def by_enumeration(budget: int, pick: object) -> float:
 
 
 def test_curves_are_what_enumeration_of_subsets_gives() -> None:
-    curves, *_ = estimate(answers(POOL), {"prm": SCORES}, {"a": "easy"}, ["a", "b"], SETTINGS)
+    settings = dataclasses.replace(SETTINGS, budgets=(1, 3, 4))
+    curves, *_ = estimate(answers(POOL), {"prm": SCORES}, {"a": "easy"}, ["a", "b"], settings)
 
     def best(subset: tuple[dict[str, object], ...]) -> float:
         def score(row: dict[str, object]) -> float:
@@ -106,6 +107,15 @@ def test_curves_are_what_enumeration_of_subsets_gives() -> None:
         assert math.isclose(accuracy, by_enumeration(budget, best))
         accuracy = value(curves, budget, method="majority", voting="majority")
         assert math.isclose(accuracy, by_enumeration(budget, plurality))
+
+
+def test_curves_have_powers_of_two_the_budgets_of_the_study_and_the_whole_pool() -> None:
+    rows = [sample("a", i, "1", "1") for i in range(13)]
+    margins = {"problem_id": "a", "sample_index": [*range(13)], "margins": [[1.0]] * 13}
+    settings = dataclasses.replace(SETTINGS, budgets=(3, 6, 40))
+    curves, *_ = estimate(answers(rows), {"prm": pl.DataFrame(margins)}, {}, ["a"], settings)
+    for (method, voting), curve in curves.filter(bucket="all").group_by("method", "voting"):
+        assert sorted(set(curve["budget"])) == [1, 2, 3, 4, 6, 8, 13], (method, voting)
 
 
 def test_a_prm_that_read_less_than_the_pool_is_estimated_on_what_it_read() -> None:
@@ -154,7 +164,7 @@ def search(
 
 def test_dvts_at_smaller_budgets_averages_over_sets_of_whole_subtrees() -> None:
     rows = [search("a", 0, "1", "1"), search("a", 1, "2", "1")]
-    curves, outcomes, _ = estimate(answers(rows), {}, {"a": "easy"}, ["a"], SETTINGS)
+    curves, outcomes, *_ = estimate(answers(rows), {}, {"a": "easy"}, ["a"], SETTINGS)
     # One subtree costs M = 2: at N = 2 either of them, at N = 4 both, and the second scores best.
     assert value(curves, 2, method="dvts", scoring="prm_last", voting="prm_max") == 0.5
     assert value(curves, 4, method="dvts", scoring="prm_last", voting="prm_max") == 0.0
@@ -179,7 +189,7 @@ def siblings() -> list[dict[str, object]]:
 
 def test_subtrees_with_several_answers_are_taken_whole_and_make_no_larger_budget() -> None:
     settings = dataclasses.replace(SETTINGS, budgets=[2, 4, 8, 16])
-    curves, outcomes, _ = estimate(answers(siblings()), {}, {"a": "easy"}, ["a"], settings)
+    curves, outcomes, *_ = estimate(answers(siblings()), {}, {"a": "easy"}, ["a"], settings)
     assert set(outcomes["budget"]) == {2, 4, 8}
 
     def mean_over_sets(n: int, pick: object) -> float:
@@ -213,7 +223,7 @@ def test_repetitions_are_averaged_and_show_their_spread(method: str) -> None:
         for run, answer in enumerate("122")
         for subtree in (range(1) if budget else range(2))
     ]
-    curves, outcomes, spread = estimate(answers(rows), {}, {}, ["a", "b"], SETTINGS)
+    curves, outcomes, spread, _ = estimate(answers(rows), {}, {}, ["a", "b"], SETTINGS)
     assert set(outcomes["budget"]) == ({4} if budget else {2, 4})
     for voting, scoring in (("majority", None), ("prm_max", "prm_last"), ("prm_vote", "prm_min")):
         accuracy = value(curves, 4, method=method, voting=voting, scoring=scoring)
@@ -230,7 +240,7 @@ def test_a_problem_that_lacks_a_repetition_is_averaged_over_the_others() -> None
         for run, answer in enumerate("12")
     ]
     rows.append(search("b", 0, "7", "7", method="beam_search", budget=4, repetition=1))
-    curves, _, spread = estimate(answers(rows), {}, {}, ["a", "b"], SETTINGS)
+    curves, _, spread, _ = estimate(answers(rows), {}, {}, ["a", "b"], SETTINGS)
     assert value(curves, 4, method="beam_search", scoring=None, voting="majority") == 0.75
     # Of the two problems only one shows how far runs differ.
     assert spread["standard_error"].to_list() == pytest.approx([0.5 / 2**0.5] * 7)

@@ -39,8 +39,8 @@ WHERE tasks.task IN (SELECT task FROM shown_tasks());
 
 CREATE OR REPLACE TEMP MACRO first_task() AS (SELECT task FROM ranked_tasks() WHERE task_rank = 1);
 
--- Accuracy curves of one task under one aggregation of step scores and votes. Pool methods have a
--- row for every k; powers of two and the study's budgets are enough on a logarithmic axis.
+-- Accuracy curves of one task under one aggregation of step scores and votes, at powers of two and the
+-- study's budgets: curves of a pool have the whole of it as well, which may lie between.
 CREATE OR REPLACE TEMP MACRO thinned_curves(task_, scoring_, voting_) AS TABLE
 SELECT curves.*, study_budgets.budget IS NOT NULL AS at_study_budget
 FROM curves

@@ -243,8 +243,7 @@ def _pool_curves(
     scored: Mapping[str, int],
 ) -> Iterator[_Curve]:
     group = AnswerGrid.of(pool, problem_ids)
-    size = group.correct.shape[1]
-    budgets = np.arange(1, size + 1)
+    budgets = _budgets(group, settings)
     # Adopted samples may not say what they cost: the mean is over those that do.
     tokens = mean_of_known(group.n_tokens.T)[0][:, None]
     n_correct = np.nansum(group.correct, axis=1).astype(np.int64)
@@ -266,11 +265,7 @@ def _scored_curves(
     settings: EstimateSettings,
 ) -> Iterator[_Curve]:
     """Best-of-N of PRMs that read all of ``pool``; ``tokens`` of a sample [problems, 1]."""
-    size = group.correct.shape[1]
-    budgets = np.arange(1, size + 1)
-    # Weighted votes have no closed form: powers of two and the study's budgets only.
-    powers = {2**i for i in range(size.bit_length())} | {*settings.budgets, size}
-    votes = np.array(sorted(k for k in powers if k <= size))
+    budgets = _budgets(group, settings)
     by_scoring = {
         (prm, scoring): (ranking, weight)
         for prm, of_prm in scores.items()
@@ -280,7 +275,7 @@ def _scored_curves(
         group.classes,
         group.correct,
         np.stack([weight for _, weight in by_scoring.values()]),
-        votes,
+        budgets,
         settings.vote_subsets,
         settings.seed,
     )
@@ -288,8 +283,18 @@ def _scored_curves(
         best = best_of_k(group.correct, by_scoring[prm, scoring][0], budgets)
         yield _Curve(prm, "best_of_n", scoring, "prm_max", list(budgets), best, tokens * budgets)
         yield _Curve(
-            prm, "best_of_n", scoring, "prm_vote", list(votes), mean, tokens * votes, error
+            prm, "best_of_n", scoring, "prm_vote", list(budgets), mean, tokens * budgets, error
         )
+
+
+def _budgets(pool: AnswerGrid, settings: EstimateSettings) -> IntArray:
+    """Budgets of a pool's curves: powers of two, those of the study, and the whole pool.
+
+    At others nothing is shown, and a curve of every N is nine times as large.
+    """
+    size = pool.correct.shape[1]
+    shown = {2**i for i in range(size.bit_length())} | {*settings.budgets, size}
+    return np.array(sorted(n for n in shown if n <= size), dtype=np.int64)
 
 
 def _search_curves(
