@@ -10,6 +10,7 @@ from compute_optimal.analyse import accuracy, adopted_pools
 from compute_optimal.analyse.differences import Resampling, differences, limits
 from compute_optimal.analyse.predicted_difficulty import (
     PROBES,
+    REPEATS,
     REPLICATES,
     TABLES,
     Way,
@@ -135,6 +136,15 @@ def test_what_problems_of_a_difficulty_take_is_theirs() -> None:
         assert probes["all"] == pytest.approx(
             (parts["probes"] * parts["n_problems"]).sum() / n_problems
         )
+
+
+def test_problems_that_are_whole_together_are_a_whole_number() -> None:
+    """Thirds of problems, one a repeat, add up to a bit less than one or ten, and one or ten is
+    what is asked for."""
+    for seed in range(3):
+        for n_problems in examined(CHANCES, seed=seed)["predicted_selection"]["n_problems"]:
+            is_whole = abs(n_problems - round(n_problems)) < 0.5 / REPEATS
+            assert not is_whole or n_problems == round(n_problems)
 
 
 def test_the_mean_of_the_outcomes_is_the_accuracy() -> None:

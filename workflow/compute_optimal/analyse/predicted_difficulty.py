@@ -459,6 +459,9 @@ _KEY = ("prm", "method", "scoring", "voting", "budget")
 _LEAST = 1e-12
 """Problems that count for less are in no bucket."""
 
+_DIGITS = 9
+"""Of sums of problems; what is beyond is rounding."""
+
 
 class _Outcomes:
     """Accuracies of one way round [problems] by strategy and budget, NaN where there is none."""
@@ -520,7 +523,9 @@ def _report(
     parts = {"all": np.ones(len(names))} | {
         bucket: given[bucket]["predicted"][0].sum(axis=0) for bucket in BUCKETS
     }
-    known = {bucket: part for bucket, part in parts.items() if part.sum() >= 1}
+    # Thirds of problems, one a repeat, add up to whole ones, but for rounding.
+    sizes = {bucket: round(float(part.sum()), _DIGITS) for bucket, part in parts.items()}
+    known = {bucket: part for bucket, part in parts.items() if sizes[bucket] >= 1}
     # Of all aggregations at once: most of the time goes into reading the weights.
     intervals = {
         bucket: mean_interval(
@@ -550,7 +555,7 @@ def _report(
                 probes = PROBES if rule == "predicted" else 0
                 rows["predicted_selection"].append(
                     (*cell, rule, bucket, estimate, low, high, float(factors[column]),
-                     budget + probes * float(searched), probes, float(part.sum()))
+                     budget + probes * float(searched), probes, sizes[bucket])
                 )  # fmt: skip
             rows["predicted_choices"] += [
                 (*cell, rule, bucket, method, float(of_method.sum() / part.sum()),
