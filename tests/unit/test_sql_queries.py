@@ -344,13 +344,14 @@ def test_macros_stand_on_those_before_them_and_all_are_asked_for() -> None:
 def test_a_query_has_what_its_macros_stand_on_and_a_connection_has_no_more(database: Path) -> None:
     with query.opened(database) as connection:
         run_query("settings", database)
-        assert not query._DEFINED[database]
+        macros = query._OPEN[database].macros
+        assert not macros
         run_query("tasks", database)
-        assert query._DEFINED[database] == {"name_key", "shown_tasks", "ranked_tasks"}
+        assert macros == {"name_key", "shown_tasks", "ranked_tasks"}
         own = "SELECT function_name FROM duckdb_functions() WHERE NOT internal"
         named = {name for (name,) in connection.execute(own).fetchall()}
-        assert named == query._DEFINED[database]
-    assert database not in query._DEFINED
+        assert named == macros
+    assert database not in query._OPEN
 
 
 def test_the_paper_decides_which_task_comes_first(database: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,9 +19,16 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 """Values by column."""
 
-_OPEN: dict[Path, DuckDBPyConnection] = {}
-_DEFINED: dict[Path, set[str]] = {}
-"""Macros that the connection to each open database has."""
+
+@dataclass(frozen=True)
+class _Open:
+    """An open database: the connection to it, and the macros that this connection has."""
+
+    connection: DuckDBPyConnection
+    macros: set[str] = field(default_factory=set)
+
+
+_OPEN: dict[Path, _Open] = {}
 _ANSWERED: dict[Path, dict[tuple[str, str], tuple[Row, ...]]] = {}
 """Rows by query and parameters, of each database that is ``answering_once``."""
 
@@ -48,7 +56,7 @@ def opened(database: Path) -> Iterator[DuckDBPyConnection]:
     Raises ``StudyError`` for a missing file, and for one that is no DuckDB file.
     """
     if database in _OPEN:
-        yield _OPEN[database]
+        yield _OPEN[database].connection
         return
     import duckdb
 
@@ -60,12 +68,12 @@ def opened(database: Path) -> Iterator[DuckDBPyConnection]:
         connection = duckdb.connect(str(database), read_only=True, config=IN_ORDER)
     except duckdb.IOException as error:
         raise _misfit(database, "the queries", error) from error
-    _OPEN[database], _DEFINED[database] = connection, set()
+    _OPEN[database] = _Open(connection)
     try:
         with connection:
             yield connection
     finally:
-        del _OPEN[database], _DEFINED[database]
+        del _OPEN[database]
 
 
 def run_query(
@@ -123,11 +131,12 @@ def _words(text: str) -> set[str]:
 def _define(names: frozenset[str], database: Path) -> None:
     """Define those of the macros that the open database does not have yet: all of them would take
     longer than most queries."""
-    missing = names - _DEFINED[database]
+    known = _OPEN[database]
+    missing = names - known.macros
     for name, (definition, _) in _macros().items():
         if name in missing:
-            _OPEN[database].execute(definition)
-            _DEFINED[database].add(name)
+            known.connection.execute(definition)
+            known.macros.add(name)
 
 
 def _misfit(database: Path, what: str, error: Exception) -> StudyError:
