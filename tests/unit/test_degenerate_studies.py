@@ -9,9 +9,10 @@ import pytest
 from synthetic_study import POLICIES, PRMS, SyntheticStudy
 
 from compute_optimal.present.catalogue import ITEMS
+from compute_optimal.present.charts.grid import Panel
 from compute_optimal.present.charts.prediction import regret
 from compute_optimal.present.query import opened
-from compute_optimal.present.render import draw, tabulate
+from compute_optimal.present.render import draw, rows_of, tabulate
 from compute_optimal.present.tables import Column, Compared, Estimate, Printed, Table
 
 TINY = (("t", "Tiny", 1),)
@@ -51,12 +52,38 @@ def test_every_item_shows_or_says_something(database: Path) -> None:
                 assert "nan" not in {field.lower() for field in fields}, item.name
                 assert table.latex()
                 continue
-            figure = draw(item.name, database).sheet
-            assert figure.axes, item.name
-            for axes in figure.axes:
+            drawing = draw(item.name, database)
+            panels = [panel for block in drawing.grid.blocks for panel in block.panels]
+            assert len(drawing.sheet.axes) == len(panels) > 0, item.name
+            for panel, axes in zip(panels, drawing.sheet.axes, strict=True):
                 drawn = [*axes.get_lines(), *axes.patches, *axes.collections]
-                said = [text.get_text() for text in axes.texts]
-                assert drawn or said, f"{item.name}: {axes.get_label()} is blank"
+                said = " ".join(text.get_text() for text in axes.texts).split()
+                # Lines of an empty panel are of its axes, and say nothing.
+                assert said or (drawn and panel.paint), f"{item.name}: {panel.name} is blank"
+
+
+def test_a_figure_without_rows_says_of_what_there_is_nothing(database: Path) -> None:
+    """No chart is made of no rows: its axes would be of nothing."""
+    n_empty = 0
+    with opened(database):
+        for item in ITEMS:
+            if item.kind == "table" or rows_of(item, database):
+                continue
+            n_empty += 1
+            (axes,) = draw(item.name, database).sheet.axes
+            said = " ".join(" ".join(text.get_text() for text in axes.texts).split())
+            reason, _, of_what = said.partition(": ")
+            assert reason, item.name
+            assert len(of_what) > 10, f"{item.name}: {said!r}"
+            assert not axes.get_xlabel() + axes.get_ylabel(), item.name
+            assert not len(axes.get_xticks()), item.name
+    assert n_empty
+
+
+def test_an_absent_panel_never_goes_without_a_reason() -> None:
+    assert Panel("p", "", None).absent.strip()
+    with pytest.raises(ValueError, match="reason"):
+        Panel("p", "", None, absent=" ")
 
 
 @pytest.mark.parametrize(("n_problems", "ran"), [(1, True), (9, True), (9, False), (10, True)])

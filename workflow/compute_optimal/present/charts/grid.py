@@ -38,7 +38,8 @@ Paint = Callable[["Axes"], None]
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes, labelled ``name``. ``paint`` None means that there is nothing to draw."""
+    """One pair of axes, labelled ``name``. ``paint`` None means that there is nothing to draw, of
+    which ``absent`` says why."""
 
     name: str
     title: str
@@ -47,6 +48,10 @@ class Panel:
     note: str = ""
     height: float | None = None
     """Inches of the axes; None: as all others of the figure."""
+
+    def __post_init__(self) -> None:
+        if self.paint is None and not self.absent.strip():
+            raise ValueError(f"the panel {self.name!r} shows nothing and gives no reason")
 
 
 @dataclass(frozen=True)
