@@ -42,6 +42,7 @@ from compute_optimal.present import style
 from compute_optimal.present.catalogue import ITEMS, item_named
 from compute_optimal.present.charts import accuracy, failures, numbers, public, scores
 from compute_optimal.present.charts import grid as grid_module
+from compute_optimal.present.charts.ability import accuracy_by_ability
 from compute_optimal.present.charts.gains import exceptions_text
 from compute_optimal.present.charts.grid import PAGE_HEIGHT, WIDTH, Block, Grid, Panel
 from compute_optimal.present.query import Row, opened, run_query
@@ -523,6 +524,38 @@ def test_the_papers_line_and_names_stand_beside_the_points(tmp_path: Path) -> No
     boxes = [text.get_window_extent(renderer) for text in names]
     assert not any(one.overlaps(two) for one, two in itertools.combinations(boxes, 2))
     assert all(axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1 for box in boxes)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_number_leads_to_its_point_and_name_and_no_line_crosses_another(seed: int) -> None:
+    """Also where points are close to each other, as those of able PRMs are."""
+    random = np.random.default_rng(seed)
+    known = np.round([*random.uniform(2, 90, 4), *random.uniform(92, 99, 5)], 1)
+    rows = [
+        {
+            "prm": f"p{i}", "prm_title": f"PRM {i}", "prm_n_parameters": 10**6, "ability": value,
+            "ability_low": None, "ability_high": None, "accuracy": random.uniform(0.3, 0.95),
+            "accuracies": [0.5, 1.0], "source": None, "budget": 4, "printed_slope": None,
+            "printed_intercept": None, "confidence": 0.95, "replicates": 10, "seed": 0,
+        }
+        for i, value in enumerate(random.permutation(known).tolist())
+    ]  # fmt: skip
+    (axes,) = accuracy_by_ability(rows, "t", "s").sheet().figure.axes
+    leaders = [line for line in axes.get_lines() if line.get_label() != "fit"]
+    assert len(leaders) == len(rows)
+    paths = [line.get_transform().transform_path(line.get_path()) for line in leaders]
+    for one, two in itertools.combinations(paths, 2):
+        assert not one.intersects_path(two, filled=False)
+    points = {(row["ability"], 100 * row["accuracy"]): row["prm_title"] for row in rows}
+    said = {(text.get_text(), text.get_position()) for text in axes.texts}
+    names = {text.get_position()[1]: text.get_text() for text in axes.texts
+             if text.get_text().startswith("PRM")}  # fmt: skip
+    ranked = sorted(rows, key=lambda row: row["ability"])
+    for line in leaders:
+        start, *_, end = map(tuple, line.get_xydata())
+        (number,) = (text for text, place in said if place == end)
+        (height,) = (place[1] for text, place in said if text == number and place != end)
+        assert names[height] == points[start] == ranked[int(number) - 1]["prm_title"]
 
 
 def test_gains_are_drawn_over_both_abilities_with_their_threshold(

@@ -9,6 +9,7 @@ import numpy as np
 
 from compute_optimal.analyse.ability_trend import AbilityTrend, RankCorrelation, ability_trend
 from compute_optimal.analyse.quantities import Estimate, mean_accuracy, resampling_of
+from compute_optimal.analyse.statistics.estimators import FloatArray
 from compute_optimal.present import style
 from compute_optimal.present.charts.grid import Block, Grid, Panel
 from compute_optimal.present.query import Row
@@ -18,14 +19,21 @@ if TYPE_CHECKING:
 
 _COLOUR = style.MUTED
 """Of no method: a point is the mean over several."""
-_NAMES, _END = 104.0, 144.0
-"""Where names begin on the axis of ability, which ends at 100, and where the panel does."""
+_KEY, _NAMES, _END = 103.0, 107.0, 146.0
+"""Where on the axis of ability, which ends at 100, the key begins, its names do, and the panel
+ends."""
+_SHOULDER, _NUMBERS = 0.86, 0.95
+"""Heights in the panel, of 1: where lines from points to their numbers turn, and of numbers."""
+_APART = 3.2
+"""Between numbers at least, on the axis of ability."""
 _FIT: dict[str, Any] = {"color": style.FAINT, "linestyle": "--"}
 _PRINTED: dict[str, Any] = {"color": style.OTHER_COLOURS[1], "linestyle": (0, (1, 1.2))}
 
 
 def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
     """One point per PRM, its area larger the more parameters it has, and Y = a ln(X) + b.
+
+    PRMs are numbered by ability. A number stands above its point, and in the key beside the name.
 
     The paper's own line stands beside it, as far as it is inside the axes. Intervals over problems:
     of the accuracy always, of the ability where it was measured.
@@ -45,9 +53,11 @@ def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
     def prepare(axes: Axes) -> None:
         axes.set_xlim(0, _END)
         axes.set_xticks(range(0, 101, 20))
-        axes.set_ylim(low - 0.1 * (high - low), high + 0.15 * (high - low))
+        axes.set_ylim(low - 0.1 * (high - low), high + 0.25 * (high - low))
 
     def paint(axes: Axes) -> None:
+        # The grid ends where the key begins.
+        axes.axvspan(100.5, _END, color="white", linewidth=0, zorder=0.9)
         if trend is not None:
             grid = np.linspace(x.min(), x.max(), 100)
             axes.plot(grid, trend.slope * np.log(grid) + trend.intercept, label="fit", **_FIT)
@@ -58,23 +68,45 @@ def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
         for of_prm, with_it, ability, accuracy in zip(abilities, accuracies, x, y, strict=True):
             axes.hlines(accuracy, *of_prm.ends, color=_COLOUR, alpha=0.45, linewidth=1.0)
             axes.vlines(ability, *with_it.ends, color=_COLOUR, alpha=0.45, linewidth=1.0)
-        # Names stand beside the axes, in the order of their points, so that none covers another.
-        heights = np.linspace(*axes.get_ylim(), len(points) + 2)[1:-1]
-        for place, i in enumerate(np.argsort(y)):
+        order = np.argsort(x, kind="stable")
+        bottom, top = axes.get_ylim()
+        shoulder, above = (bottom + part * (top - bottom) for part in (_SHOULDER, _NUMBERS))
+        # Names stand beside the axes, in the order of their numbers, so that none covers another.
+        heights = np.linspace(top, bottom, len(points) + 2)[1:-1]
+        for number, (i, place) in enumerate(zip(order, _apart(x[order]), strict=True), 1):
             row, ability, accuracy = points[i], x[i], y[i]
             axes.scatter(
                 ability,
                 accuracy,
-                s=25 + 375 * (row["prm_n_parameters"] or 0) / largest,
+                s=25 + 95 * (row["prm_n_parameters"] or 0) / largest,
                 color=_COLOUR,
                 alpha=0.7,
                 edgecolor="white",
                 label=row["prm"],
             )
-            axes.plot([ability, _NAMES - 1], [accuracy, heights[place]], color=style.FAINT, lw=0.5)
+            # Upright first, then aslant between two heights: in order at both, no two cross.
+            axes.plot(
+                [ability, ability, place],
+                [accuracy, shoulder, above],
+                color=style.FAINT,
+                linewidth=0.5,
+                zorder=1,
+            )
+            axes.text(
+                place,
+                above,
+                str(number),
+                ha="center",
+                va="center",
+                fontsize=style.SMALL,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0},
+                zorder=3,
+            )
+            height = heights[number - 1]
+            axes.text(_KEY, height, str(number), va="center", fontsize=style.SMALL)
             axes.text(
                 _NAMES,
-                heights[place],
+                height,
                 style.fit(row["prm_title"], 1.7, style.SMALL, lines=2),
                 va="center",
                 fontsize=style.SMALL,
@@ -100,6 +132,24 @@ def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
         [Block("", [panel], prepare)],
         _legend(trend, len(x), printed),
     )
+
+
+def _apart(x: FloatArray) -> FloatArray:
+    """Places of numbers for points at ``x``, which rises: ``_APART`` from each other or, where they
+    are too many, as far as they can be; else as near to their points as they can be."""
+    step = min(_APART, 100 / max(1, len(x)))
+    # Groups that would overlap are set about the mean of their points: each with its sum and size.
+    groups: list[tuple[float, int]] = []
+    for rank, value in enumerate(x.tolist()):
+        groups.append((value - step * rank, 1))
+        while len(groups) > 1 and groups[-2][0] / groups[-2][1] >= groups[-1][0] / groups[-1][1]:
+            total, size = groups.pop()
+            groups[-1] = (groups[-1][0] + total, groups[-1][1] + size)
+    starts = np.concatenate([np.full(size, total / size) for total, size in groups] or [x])
+    # Inside the axes, and left of the key.
+    starts = np.clip(starts, 1.0, max(1.0, 99.0 - step * (len(x) - 1)))
+    places: FloatArray = starts + step * np.arange(len(x))
+    return places
 
 
 def _printed_line(rows: Sequence[Row]) -> tuple[float, float] | None:
