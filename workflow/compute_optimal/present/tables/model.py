@@ -32,6 +32,8 @@ MARK = "†"
 """Stands at what is printed elsewhere and was not computed here."""
 NOT_APPLICABLE = "–"
 """What a cell says to people if there can be nothing in it."""
+_SHORT = 26
+"""Letters of a text that is not broken on a screen."""
 _ROUNDING = 1e-12
 """What is so small beside its interval is 0 but for rounding."""
 _SIGNS: dict[Relation, str] = {"=": "", ">": ">", "<": "<"}
@@ -229,11 +231,16 @@ class Table:
                 {
                     "printed": printed,
                     "cells": [
-                        {"text": text, "number": column.kind != "text", "value": _order(cell)}
-                        for column, cell, text in zip(self.columns, cells, line, strict=True)
+                        {"text": text, "value": _order(cell)}
+                        for cell, text in zip(cells, line, strict=True)
                     ],
                 }
             )
+        looks = []
+        for place, column in enumerate(self.columns):
+            longest = max(len(line[place]) for line in lines)
+            name = "name" if longest > _SHORT else "short"
+            looks.append("number" if column.kind != "text" else name)
         title, opened, subtitle = self.title.partition(" (")
         return page(
             Path(__file__).parent / "table.html",
@@ -241,6 +248,7 @@ class Table:
             subtitle=subtitle[:-1] if opened and subtitle.endswith(")") else subtitle,
             scripts=[sorting_script()],
             columns=self.columns,
+            looks=looks,
             rows=rows,
             notes=self.notes,
         )
