@@ -31,7 +31,8 @@ def found() -> str | None:
 
 _KEYS = {
     "Tab": (9, ""), "Enter": (13, "\r"), "Escape": (27, ""), " ": (32, " "), "ArrowUp": (38, ""),
-    "ArrowDown": (40, ""), "ArrowLeft": (37, ""), "ArrowRight": (39, ""),
+    "ArrowDown": (40, ""), "ArrowLeft": (37, ""), "ArrowRight": (39, ""), "PageUp": (33, ""),
+    "PageDown": (34, ""), "End": (35, ""), "Home": (36, ""),
 }  # fmt: skip
 """Code and text of keys."""
 

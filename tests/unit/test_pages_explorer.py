@@ -206,7 +206,8 @@ def test_every_control_is_reached_by_keys_and_seen(tab: chromium.Tab) -> None:
     tab.value("document.querySelector('details').open = true")
     tab.value(
         "window.all = [...document.querySelectorAll('select, input, button, summary, [tabindex]')]"
-        ".filter(one => one.offsetParent && !one.disabled), all[0].focus(), 1"
+        ".filter(one => (one.offsetParent || one.ownerSVGElement) && !one.disabled"
+        " && one.tabIndex >= 0), all[0].focus(), 1"
     )
     expected, reached = tab.value("all.length"), [0]
     while len(reached) < expected:
@@ -252,15 +253,94 @@ def test_what_marks_say_is_read_without_a_mouse_and_goes_by_a_key(tab: chromium.
     for row, point in zip(rows, points, strict=True):
         assert point["policy"] in row
         assert point["said"] in row
-    shown = "document.getElementById('vg-tooltip-element').className.includes('visible')"
+    told = "(box => box.hidden ? null : box.innerText)(document.getElementById('told'))"
+    mark = "document.querySelector('#chart .mark-symbol.role-mark path')"
+    tab.value(f"{mark}.scrollIntoView({{block: 'center'}})")
     place = tab.value(
-        "(box => [box.x + box.width / 2, box.y + box.height / 2])"
-        "(document.querySelector('#chart .mark-symbol path').getBoundingClientRect())"
+        f"(box => [box.x + box.width / 2, box.y + box.height / 2])({mark}.getBoundingClientRect())"
     )
+    assert tab.value(told) is None
     tab.send("Input.dispatchMouseEvent", type="mouseMoved", x=place[0], y=place[1])
-    tab.until(shown)
+    tab.until(f"{told} !== null")
+    # Beside the mark: it stood below the page, where the page's policy had left it.
+    beside = tab.value(
+        "(box => [box.left, box.top, box.right <= innerWidth, box.bottom <= innerHeight])"
+        "(document.getElementById('told').getBoundingClientRect())"
+    )
+    assert beside == [*(pytest.approx(at + 12, abs=1) for at in place), True, True]
+    assert not tab.problems
     tab.press("Escape")
-    assert not tab.value(shown)
+    assert tab.value(told) is None
+
+
+def test_arrow_keys_go_from_point_to_point_and_say_what_a_mouse_is_told(tab: chromium.Tab) -> None:
+    tab.value("location.hash = 'scale=study&x=budget&layout=panels', 1")
+    tab.until("drawn.length && location.hash.includes('layout=panels')")
+    tab.until("document.querySelectorAll('#chart [tabindex=\"0\"] ').length === 1")
+    datum = "(({panel, series, budget, accuracy}) => [panel, series, budget, accuracy])"
+    at = f"{datum}(datumOf(document.activeElement))"
+    told = "document.getElementById('told').innerText"
+    tab.value("document.getElementById('chart').focus()")
+    tab.press("Tab")
+    panel, series, *_ = tab.value(at)
+    # Along a curve, to its end and no further.
+    of_panel = f"drawn.filter(row => row.panel === {json.dumps(panel)})"
+    curve = tab.value(
+        f"{of_panel}.filter(row => row.series === {json.dumps(series)}).map(row => row.budget)"
+        ".sort((a, b) => a - b)"
+    )
+    tab.press("Home")
+    walked = [tab.value(at)[2]]
+    for _ in curve:
+        tab.press("ArrowRight")
+        walked.append(tab.value(at)[2])
+        assert tab.value(at)[:2] == [panel, series]
+    assert walked == [*curve, curve[-1]]
+    accuracy = tab.value(at)[3]
+    assert f"{accuracy:.1f}" in tab.value(told)
+    words = ("policy", "PRM", "method", "N", "accuracy (%)", "95% interval", "problems")
+    said = tab.value("document.activeElement.getAttribute('aria-label')")
+    for word in (*words, "tokens", "FLOPs", "seconds"):
+        assert word in tab.value(told)
+        assert f"{word}: " in said
+    tab.press("ArrowLeft")
+    assert tab.value(at)[2] == curve[-2]
+    # Up and down reach every curve of the panel, Page Down every panel.
+    for _ in range(9):
+        tab.press("ArrowUp")
+    seen = [tab.value(at)[1]]
+    for _ in range(9):
+        tab.press("ArrowDown")
+        seen.append(tab.value(at)[1])
+        assert tab.value(at)[0] == panel
+    n_curves = tab.value(f"new Set({of_panel}.map(row => row.series)).size")
+    assert len({*seen}) == n_curves > 2
+    panels = [panel]
+    for _ in range(9):
+        tab.press("PageDown")
+        panels.append(tab.value(at)[0])
+    assert list(dict.fromkeys(panels)) == tab.value("distinct(drawn, 'panel')")
+    tab.press("PageUp")
+    assert tab.value(at)[0] == list(dict.fromkeys(panels))[-2]
+    # The numbers stay beside their point where the page has been scrolled to it.
+    tab.value("window.scrollBy(0, 40), new Promise(done => setTimeout(() => done(1), 100))")
+    gap = tab.value(
+        "(mark => (told => Math.min(Math.abs(told.top - mark.bottom),"
+        " Math.abs(mark.bottom - told.bottom)))"
+        "(document.getElementById('told').getBoundingClientRect()))"
+        "(document.activeElement.getBoundingClientRect())"
+    )
+    assert gap == pytest.approx(12, abs=1)
+    # The focus is not held: one point is reached by Tab, and the next control by the next.
+    assert tab.value("document.querySelectorAll('#chart path[tabindex=\"0\"]').length") == 1
+    tab.press("Escape")
+    assert tab.value("document.getElementById('told').hidden")
+    assert tab.value("Boolean(datumOf(document.activeElement))")
+    tab.press("Tab")
+    assert tab.value("document.activeElement.id") == "csv"
+    tab.press("Tab", shift=True)
+    assert tab.value(at)[0] == list(dict.fromkeys(panels))[-2]
+    assert not tab.problems
 
 
 def test_a_lone_point_has_its_interval_too(tab: chromium.Tab) -> None:
@@ -291,3 +371,47 @@ def test_rows_of_a_table_are_found_by_words_and_by_either_of_two(
         tab.open(f"{page.as_uri()}?{n_rows}#rows={words}")
         tab.until("document.querySelector('[role=status]')")
         assert tab.value(shown) == n_rows, words
+
+
+def test_room_of_a_table_goes_to_names_and_not_to_headings_of_numbers(
+    tab: chromium.Tab, tmp_path: Path
+) -> None:
+    """Names stood on three lines each beside headings that nothing broke."""
+    page = tmp_path / "table.html"
+    columns = [Column("policy", "Policy"), Column("title", "Title")]
+    columns += [Column(f"n{i}", "Judged differently here", "number") for i in range(7)]
+    long = "a name that is longer than what stands on one line of a column of names"
+    rows = [["micro-llama-instruct-0.1M", long, *range(7)]] * 3
+    page.write_text(Table("Title", columns, rows, []).html(), encoding="utf-8")
+    lines = (
+        "(cell => (range => {range.selectNodeContents(cell);"
+        " return new Set([...range.getClientRects()].map(box => Math.round(box.top))).size})"
+        "(document.createRange()))(document.querySelector('{}'))"
+    )
+    for width in (390, 1000):
+        tab.open(page.as_uri() + f"?{width}", width=width)
+        tab.until("document.querySelector('[role=status]')")
+        assert tab.value(lines.replace("{}", "tbody td")) == 1
+        assert tab.value(lines.replace("{}", "thead th.number")) > 1
+        # What is longer wraps, in a column that is no narrower than a name.
+        cell = "document.querySelectorAll('tbody td')[1].getBoundingClientRect().width"
+        assert 140 < tab.value(cell) < 600
+        assert tab.value("document.documentElement.scrollWidth") <= width
+
+
+def test_a_study_without_prms_says_that_there_are_none(tmp_path: Path) -> None:
+    """A menu and a box stood empty."""
+    if chromium.found() is None:
+        pytest.skip("no Chromium on this machine")
+    study = SyntheticStudy(tasks=(("t", "T", 3),), policies=POLICIES[:1], prms=(), budgets=(1,))
+    path = tmp_path / "explorer.html"
+    path.write_text(explorer_page(study.write(tmp_path / "study.duckdb")), encoding="utf-8")
+    with chromium.running(tmp_path / "profile") as browser:
+        tab = browser.tab()
+        tab.open(path.as_uri())
+        tab.until("document.documentElement.dataset.drawn")
+        said = "[...document.querySelectorAll('#choices select, #choices fieldset')].map(one =>"
+        said += " (one.selectedOptions?.[0] ?? one).textContent.replace(/^.* of \\d+\\)/, ''))"
+        assert all(tab.value(said))
+        assert "none" in tab.value("document.querySelector('select[name=scoring]').innerText")
+        assert tab.problems == []

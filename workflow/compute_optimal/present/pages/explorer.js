@@ -75,12 +75,17 @@ function select(label, key, options) {
     option.selected = value === choice[key];
     box.append(option);
   }
+  if (!options.length) {
+    box.append(element("option", { value: "" }, "none: nothing here has one"));
+    box.disabled = true;
+  }
   box.addEventListener("change", () => { choice[key] = box.value; show(); });
   return element("label", {}, label, box);
 }
 
 function boxes(legend, key, options, swatch) {
   const field = element("fieldset", {}, element("legend", {}, `${legend} (${choice[key].length} of ${options.length})`));
+  if (!options.length) field.append("none");
   for (const option of options) {
     const input = element("input", { type: "checkbox", value: option });
     input.checked = choice[key].includes(option);
@@ -172,25 +177,29 @@ const BOARD = [
   ["policy", "Policy"], ["method", "Method"], ["prm", "PRM"], ["budget", "N"], ["accuracy", "Accuracy (%)"], ["low", "Low (%)"], ["high", "High (%)"],
   ["n", "Problems"], ["tokens", "Tokens"], ["flops", "FLOPs"], ["seconds", "Seconds (s)"],
 ];
+const SHORT = 26; // letters of a name that is not broken on a screen
 const DIGITS = { accuracy: 1, low: 1, high: 1, tokens: 0 };
 function shownAs(key, value) {
   if (value === null || value === undefined) return "unknown";
   if (key === "method") return methods[value].label;
-  if (key === "flops") return value.toExponential(1);
+  if (key === "flops") return value.toExponential(1).replace("e+", "e");
   if (key === "seconds") return value.toPrecision(2);
-  return key in DIGITS ? value.toFixed(DIGITS[key]) : value === "" ? "none" : String(value);
+  if (key in DIGITS) return value.toFixed(DIGITS[key]).replace(/\B(?=(\d{3})+$)/g, ",");
+  return value === "" ? "none" : String(value);
 }
 
 function tableOf(list) {
   const table = element("table", { class: "sortable" });
   const head = element("tr");
-  for (const [, text] of BOARD) head.append(element("th", { scope: "col" }, text));
+  const looks = Object.fromEntries(BOARD.map(([key]) => [key, "number"]));
+  for (const key of ["policy", "method", "prm"]) looks[key] = list.every((row) => shownAs(key, row[key]).length <= SHORT) ? "short" : "name";
+  for (const [key, text] of BOARD) head.append(element("th", { scope: "col", class: looks[key] }, text));
   const body = element("tbody");
   for (const row of list) {
     const line = element("tr");
     for (const [key] of BOARD) {
       const number = typeof row[key] === "number";
-      line.append(element("td", number ? { class: "number", "data-value": row[key] } : {}, shownAs(key, row[key])));
+      line.append(element("td", { class: looks[key], ...(number ? { "data-value": row[key] } : {}) }, shownAs(key, row[key])));
     }
     body.append(line);
   }
@@ -227,6 +236,7 @@ function pointTable() {
 let view = null;
 let drawn = [];
 async function show() {
+  tell(null);
   if (!size) {
     canSave(false);
     document.getElementById("chart").textContent = "This study has no results to explore.";
@@ -273,10 +283,101 @@ async function show() {
     return;
   }
   const embedded = await vegaEmbed("#chart", chart(drawn), { ast: true, actions: false, renderer: "svg", defaultStyle: false, mode: "vega-lite",
-    tooltip: { disableDefaultStyle: true, id: "vg-tooltip-element" } });
+    tooltip: (_, event, item, value) => tell(value, event?.clientX, event?.clientY, "mouse") });
   view = embedded.view;
+  makeWalkable();
   document.documentElement.dataset.drawn = String(drawn.length);
 }
+
+// --- what a mark says: beside the mouse, or beside the mark that has the focus -----------------------
+
+// By Vega's own way it would stand below the page: the page's policy lets no style be written as text.
+// A mouse that goes takes along what it has been told, and not what keys have.
+function tell(value, x, y, by = "keys") {
+  const box = document.getElementById("told");
+  if (!value && by === "mouse" && box.dataset.by !== "mouse") return;
+  box.dataset.by = by;
+  box.hidden = !value;
+  if (!value) return;
+  const lines = Object.entries(value).map(([name, said]) => element("tr", {}, element("th", { scope: "row" }, name), element("td", {}, String(said))));
+  box.replaceChildren(element("table", {}, element("tbody", {}, ...lines)));
+  // Beside an edge it would be measured narrower than it is elsewhere.
+  box.style.left = box.style.top = "0";
+  const { width, height } = box.getBoundingClientRect();
+  const beside = (at, length, room) => Math.max(4, at + 12 + length <= room ? at + 12 : at - 12 - length);
+  box.style.left = `${beside(x, width, document.documentElement.clientWidth)}px`;
+  box.style.top = `${beside(y, height, innerHeight)}px`;
+}
+
+const MARKS = "#chart .mark-symbol.role-mark path";
+const datumOf = (mark) => mark.__data__.datum;
+
+// One of the marks is reached by Tab, the others from there by arrow keys.
+function makeWalkable() {
+  document.querySelectorAll(MARKS).forEach((mark, i) => {
+    const { policy, PRM, ...numbers } = mark.__data__.tooltip;
+    const said = Object.entries({ ...numbers, policy, PRM }).map(([name, value]) => `${name}: ${value}`).join("; ");
+    for (const [name, value] of [["role", "img"], ["tabindex", i ? -1 : 0], ["aria-label", said]]) mark.setAttribute(name, value);
+  });
+}
+
+// Curves of a panel from the highest end to the lowest, each from the cheapest point on.
+function curvesOf(marks) {
+  const curves = new Map();
+  for (const mark of marks) {
+    const { series } = datumOf(mark);
+    curves.set(series, [...(curves.get(series) ?? []), mark]);
+  }
+  for (const curve of curves.values()) curve.sort((a, b) => datumOf(a).x - datumOf(b).x);
+  return [...curves.values()].sort((a, b) => datumOf(b.at(-1)).accuracy - datumOf(a.at(-1)).accuracy);
+}
+
+const nearest = (curve, x) => curve?.reduce((best, mark) => (Math.abs(Math.log(datumOf(mark).x / x)) < Math.abs(Math.log(datumOf(best).x / x)) ? mark : best));
+
+// Null where there is none that way; undefined for a key that leads nowhere.
+function markTowards(key, at) {
+  const marks = [...document.querySelectorAll(MARKS)];
+  const panels = distinct(marks.map(datumOf), "panel");
+  const { panel, method, x } = datumOf(at);
+  const curves = curvesOf(marks.filter((mark) => datumOf(mark).panel === panel));
+  const place = curves.findIndex((curve) => curve.includes(at));
+  const curve = curves[place];
+  const other = panels[panels.indexOf(panel) + { PageUp: -1, PageDown: 1 }[key]];
+  const there = curvesOf(marks.filter((mark) => datumOf(mark).panel === other));
+  const ways = {
+    ArrowLeft: () => curve[curve.indexOf(at) - 1], ArrowRight: () => curve[curve.indexOf(at) + 1],
+    ArrowUp: () => nearest(curves[place - 1], x), ArrowDown: () => nearest(curves[place + 1], x),
+    Home: () => curve[0], End: () => curve.at(-1),
+    PageUp: () => nearest(there.find((one) => datumOf(one[0]).method === method) ?? there[0], x),
+    PageDown: () => nearest(there.find((one) => datumOf(one[0]).method === method) ?? there[0], x),
+  };
+  return key in ways ? ways[key]() ?? null : undefined;
+}
+
+const chartBox = document.getElementById("chart");
+chartBox.addEventListener("keydown", (event) => {
+  if (!event.target.matches(MARKS) || event.ctrlKey || event.metaKey || event.altKey) return;
+  const to = markTowards(event.key, event.target);
+  if (to === undefined) return;
+  // Also at an end: the page would be scrolled away from the point.
+  event.preventDefault();
+  if (to === null) return;
+  event.target.setAttribute("tabindex", -1);
+  to.setAttribute("tabindex", 0);
+  to.focus();
+});
+function tellOf(mark) {
+  const { right, bottom } = mark.getBoundingClientRect();
+  tell(mark.__data__.tooltip, right, bottom);
+}
+chartBox.addEventListener("focusin", (event) => {
+  if (event.target.matches(MARKS)) tellOf(event.target);
+});
+// A browser scrolls to what has the focus after it has said that it has.
+addEventListener("scroll", () => {
+  if (document.activeElement.matches(MARKS) && !document.getElementById("told").hidden) tellOf(document.activeElement);
+}, true);
+chartBox.addEventListener("focusout", () => tell(null));
 
 function canSave(something) {
   for (const id of ["csv", "svg"]) document.getElementById(id).disabled = !something;
@@ -296,7 +397,7 @@ document.getElementById("csv").addEventListener("click", () => {
 document.getElementById("svg").addEventListener("click", async () => save(await view.toSVG(), "image/svg+xml", "explorer.svg"));
 // What is shown beside a mark goes by a key as well.
 addEventListener("keydown", (event) => {
-  if (event.key === "Escape") document.getElementById("vg-tooltip-element")?.classList.remove("visible");
+  if (event.key === "Escape") tell(null);
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
 addEventListener("hashchange", () => { fromAddress(); show(); });
