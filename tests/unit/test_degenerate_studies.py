@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from synthetic_study import POLICIES, PRMS, SyntheticStudy
+from synthetic_study import POLICIES, PRMS, ROLLOUTS, SyntheticStudy
 
 from compute_optimal.present.catalogue import ITEMS
 from compute_optimal.present.charts.grid import Panel
@@ -117,6 +117,34 @@ def test_what_is_only_printed_is_of_no_real_models(tmp_path: Path) -> None:
     table = tabulate("table_1", study.write(tmp_path / "study.duckdb"))
     assert table.rows
     assert "public rollouts" not in table.title
+
+
+@pytest.mark.parametrize("n_parameters", [700_000, 7_000_000_000])
+def test_what_a_scale_model_made_says_so_wherever_it_is_shown(
+    n_parameters: int, tmp_path: Path
+) -> None:
+    """A figure or table leaves its page, and is no evidence about large models."""
+    policy = (*POLICIES[0][:3], n_parameters)
+    study = SyntheticStudy(
+        tasks=(("t", "Tiny", 12),), policies=(policy,), prms=PRMS[:1], budgets=(4,),
+        rollouts=ROLLOUTS,
+    )  # fmt: skip
+    path = study.write(tmp_path / "study.duckdb")
+    with opened(path):
+        for item in ITEMS:
+            # The schematic is no evidence at all.
+            if item.name == "figure_2" or not rows_of(item, path):
+                continue
+            if item.kind == "table":
+                said = tabulate(item.name, path).title
+            else:
+                grid = draw(item.name, path).grid
+                if not any(panel.paint for block in grid.blocks for panel in block.panels):
+                    continue
+                said = grid.subtitle
+            expected = item.scale == "study" and n_parameters < 1e7
+            assert ("scale model" in said) == expected, item.name
+            assert ("real models, public rollouts" in said) == (item.scale == "public"), item.name
 
 
 def test_a_reason_stands_alone_in_its_panel() -> None:

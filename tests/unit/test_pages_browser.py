@@ -200,6 +200,15 @@ def test_the_page_is_worked_by_keys_names_and_the_way_back(
             "1 sample",
             "2 samples",
         ]
+        # A link of a claim names a scale, and the page says of which it is.
+        said = "document.getElementById('evidence').textContent"
+        assert "The scale model (no evidence about large models)" in tab.value(said)
+        tab.value("data.cells.push({...data.cells[0], adopted: true, task: 'other'}), 1")
+        tab.value("location.hash = 'scale=public', 1")
+        tab.until(f"{said}.includes('Real models, public rollouts')")
+        assert tab.value("choice.task") == "other"
+        tab.value("location.hash = 'scale=study', 1")
+        tab.until(f"{said}.includes('The scale model')")
         # What nobody wrote is not found, and the page says so.
         find = "document.querySelector('[name=Find]')"
         tab.value(f"{find}.value = 'zebra'; {find}.dispatchEvent(new Event('input'))")

@@ -114,7 +114,7 @@ COLUMNS = {
     },
     "settings": {
         "confidence", "replicates", "vote_subsets", "seed", "beam_width", "easy", "medium",
-        "scoring", "voting",
+        "scoring", "voting", "is_miniature",
     },
     "figure_6": {
         "prm", "prm_title", "prm_n_parameters", "ability", "ability_low", "ability_high", "source",
@@ -345,9 +345,9 @@ def test_a_query_has_what_its_macros_stand_on_and_a_connection_has_no_more(datab
     with query.opened(database) as connection:
         run_query("settings", database)
         macros = query._OPEN[database].macros
-        assert not macros
+        assert macros == {"is_miniature"}
         run_query("tasks", database)
-        assert macros == {"name_key", "shown_tasks", "ranked_tasks"}
+        assert macros == {"is_miniature", "name_key", "shown_tasks", "ranked_tasks"}
         own = "SELECT function_name FROM duckdb_functions() WHERE NOT internal"
         named = {name for (name,) in connection.execute(own).fetchall()}
         assert named == macros

@@ -8,6 +8,12 @@ CREATE OR REPLACE TEMP MACRO name_key(name) AS replace(
     'distillqwen', 'distill'
 );
 
+-- Whether all policies that the study runs itself, if it runs any, have fewer than ten million
+-- parameters: its results are no evidence about large models.
+CREATE OR REPLACE TEMP MACRO is_miniature() AS (
+    SELECT coalesce(max(n_parameters) < 1e7, FALSE) FROM policies WHERE origin = 'run'
+);
+
 -- Tasks of the paper's figures and tables: those that the study runs, or all if it runs none.
 CREATE OR REPLACE TEMP MACRO shown_tasks() AS TABLE
 SELECT task

@@ -38,6 +38,7 @@ SCREEN_WIDTH = 760
 """Width of a figure in a notebook [pixels]; its PNG is about twice as wide."""
 
 _PUBLIC = "real models, public rollouts"
+_MINIATURE = "scale model"
 _NO_ROLLOUTS = "the study has no adopted rollouts"
 _RULES = {"prm_max": "best-scored answer", "prm_vote": "answers voted by score"}
 _SCORES = {"prm_last": "last step", "prm_min": "lowest step", "prm_avg": "mean of steps"}
@@ -370,6 +371,8 @@ def _shown(
         shown = shown if rows else ["nothing of this kind is adopted", *shown]
     if item.scale == "public" or origin == "adopted":
         shown.insert(0, _PUBLIC)
+    elif item.scale == "study" and settings["is_miniature"] and not _any_adopted(rows):
+        shown.insert(0, _MINIATURE)
     absent = style.NOT_RUN
     if not rows and item.least_problems > 1:
         (ran,) = run_query("problems_run", database, {"task": parameters["task"]})
@@ -421,6 +424,10 @@ def _of_one_origin(item: Item, rows: Sequence[Row]) -> tuple[tuple[Row, ...], st
         return tuple(rows), None
     wanted = "adopted" if item.scale == "public" or "run" not in origins else "run"
     return tuple(row for row in rows if row["origin"] in (wanted, None)), wanted
+
+
+def _any_adopted(rows: Sequence[Row]) -> bool:
+    return any(row.get("origin") == "adopted" for row in rows)
 
 
 def _public_twin(item: Item) -> str | None:

@@ -178,6 +178,15 @@ def parameters_text(n: float | None) -> str:
     return f"{n:.0f}"
 
 
+def scales_of_evidence(*, is_miniature: bool) -> dict[str, str]:
+    """The scales that pages with a choice of them tell apart: what the study itself runs, and what
+    others ran."""
+    own = "This study's models"
+    if is_miniature:
+        own = "The scale model (no evidence about large models)"
+    return {"study": own, "public": "Real models, public rollouts"}
+
+
 def ability_text(ability: float | None) -> str:
     """A PRM's ability, in percent, as figures name it: "F1 95.9"; empty where it is unknown."""
     return "" if ability is None else f"F1 {ability:.1f}"

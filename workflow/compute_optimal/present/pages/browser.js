@@ -149,8 +149,12 @@ function valid(value, options) {
 
 // --- address: by names, each choice a step back ----------------------------------------------------
 
+const scaleOf = (cell) => (cell.adopted ? "public" : "study");
 function fromAddress() {
   const asked = new URLSearchParams(location.hash.slice(1));
+  // A link may name the scale of evidence alone.
+  const first = data.cells.find((cell) => scaleOf(cell) === asked.get("scale"));
+  if (first && !asked.has("task")) Object.assign(choice, { task: first.task, policy: first.policy });
   for (const key of Object.keys(choice)) {
     if (asked.has(key)) choice[key] = key === "budget" ? Number(asked.get(key)) : asked.get(key);
     else if (["kind", "find"].includes(key)) choice[key] = "";
@@ -201,6 +205,7 @@ function show() {
     return;
   }
   const cell = cellShown();
+  document.getElementById("evidence").textContent = `Scale of this evidence: ${data.scales[scaleOf(cell)]}.`;
   if (!Object.hasOwn(KINDS, choice.kind)) choice.kind = "";
   if (scoring() < 0) choice.scoring = data.scorings[0];
   const problems = matching(cell);

@@ -23,6 +23,7 @@ from compute_optimal.judge.answers import scores_of, scores_of_adopted
 from compute_optimal.policies.steps import split_steps
 from compute_optimal.present.pages.page import json_block, packed, page
 from compute_optimal.present.query import Row, opened, run_query
+from compute_optimal.present.style import scales_of_evidence
 from compute_optimal.search.records import Fate
 from compute_optimal.store import places, units
 from compute_optimal.store.partitions import atomic_write
@@ -105,6 +106,7 @@ def _data(
 ) -> dict[str, Any]:
     budgets = [n for n in study.every_budget if n <= budget] or [min(study.every_budget)]
     texts, grid = _Texts(), cells.Grid(study)
+    (settings,) = run_query("settings", database)
     origins = run_query("browser_origins", database)
     adopted = map(study.adopted_collection, study.adopted)
     names = dict.fromkeys([*study.prms, *(prm for entry in adopted for prm in entry.prms)])
@@ -120,6 +122,7 @@ def _data(
         sizes |= cell.sizes
     return {
         "study": study.name,
+        "scales": scales_of_evidence(is_miniature=settings["is_miniature"]),
         "problemsOfKind": n_problems,
         "budgets": budgets,
         # What there is, not what the study's own cells would have: adopted pools end where they do.

@@ -37,15 +37,10 @@ def explorer_page(database: Path) -> str:
     with opened(database):
         rows = run_query("explorer", database)
         (settings,) = run_query("settings", database)
-        (evidence,) = run_query("evidence", database)
-    own = "The scale model" if evidence["is_miniature"] else "This study's models"
     data = {
         "columns": _columns(rows),
         "settings": {key: settings[key] for key in ("scoring", "voting", "confidence")},
-        "scales": {
-            "study": f"{own}{' (no evidence about large models)' * evidence['is_miniature']}",
-            "public": "Real models, public rollouts",
-        },
+        "scales": style.scales_of_evidence(is_miniature=settings["is_miniature"]),
         "methods": _methods(row["method"] for row in rows),
     }
     return page(
