@@ -16,7 +16,7 @@ import duckdb
 import numpy as np
 import polars as pl
 import pytest
-from synthetic_study import POLICIES, PRMS, SyntheticStudy, with_the_papers_numbers
+from synthetic_study import POLICIES, PRMS, ROLLOUTS, SyntheticStudy, with_the_papers_numbers
 
 from compute_optimal.analyse.descriptions import extend
 from compute_optimal.errors import StudyError
@@ -995,8 +995,80 @@ def test_the_page_links_to_what_the_study_has_and_says_where_nothing_is_tested(
         linked = set(re.findall(r'href="(?:figures|tables)/(\w+)\.', page))
         assert linked <= shown
         assert bool(adopted) == ("public_sources" in linked)
-        assert bool(adopted) == ("explorer.html#scale=public" in page)
+        for of_scale in ("explorer", "browser"):
+            assert bool(adopted) == (f"{of_scale}.html#scale=public" in page)
+            assert f"{of_scale}.html#scale=study" in page
         assert bool(adopted) or "None of them is tested by this study" in page
+
+
+def test_the_box_of_real_models_says_what_ran_to_which_n_with_which_prm() -> None:
+    """The largest N of all stood before the PRMs, none of which reached it."""
+    models = [
+        {"model": "Llama-3.2-1B-Instruct-AWQ", "is_scaled": True, "is_cot": False},
+        {"model": "Qwen2.5-7B-Instruct", "is_scaled": True, "is_cot": True},
+        {"model": "Qwen2.5-72B-Instruct", "is_scaled": False, "is_cot": True},
+        {"model": "o1-mini-2024-09-12", "is_scaled": False, "is_cot": True},
+        {"model": "only-stored", "is_scaled": False, "is_cot": False},
+    ]
+    evidence = {
+        "n_printed": 1, "n_printed_items": 1, "is_miniature": False, "n_policies": 0,
+        "n_collections": 5, "public_policies": models, "public_tasks": ["MATH-500"],
+        "public_largest_budget": 40,
+        "public_prms": [{"title": "A", "budget": 16}, {"title": "B", "budget": None}],
+    }  # fmt: skip
+    page = claims_page([judged(claim("study"), rows(1.0))], evidence)
+    lines = dict(re.findall(r"<dt>([^<]*)</dt><dd>([^<]*)</dd>", page))
+    assert lines["Largest N"] == "40 without a PRM, 16 with A, none with B"
+    assert lines["With TTS"] == "2 models: Llama-3.2-Instruct-AWQ 1B; Qwen2.5-Instruct 7B"
+    assert lines["One answer"] == "3 models: Qwen2.5-Instruct 7B, 72B; o1-mini-2024-09-12"
+    assert lines["Neither"] == "only-stored"
+    assert lines["Runs"].startswith("5 collections")
+    assert lines["Models"] == "none: this study runs no models of its own"
+
+
+@pytest.mark.parametrize("is_miniature", [False, True])
+def test_claims_on_miniatures_are_said_to_be_so(is_miniature: bool) -> None:
+    evidence = {
+        "n_printed": 1, "n_printed_items": 1, "is_miniature": is_miniature, "n_policies": 1,
+        "own_prms": None, "smallest": 7e5, "largest": 7e5, "smallest_prm": None,
+        "largest_prm": None, "largest_budget": 1, "own_tasks": ["T"], "n_collections": 0,
+        "public_policies": None, "public_tasks": None, "public_largest_budget": None,
+        "public_prms": None,
+    }  # fmt: skip
+    page = claims_page([judged(claim("study"), rows(1.0))], evidence)
+    headings = re.findall(r'<h3 id="scale-study">([^<]*)</h3>\s*<p>([^<]*)</p>', page)
+    assert len(headings) == 1
+    assert all(("the scale model" in one) == is_miniature for one in headings[0][:1])
+    assert ("no evidence about large models" in headings[0][1]) == is_miniature
+
+
+def test_what_rollouts_reach_is_told_by_prm(tmp_path: Path) -> None:
+    path = SyntheticStudy(
+        policies=POLICIES[:1], prms=PRMS[:2], budgets=(4,), rollouts=ROLLOUTS
+    ).write(tmp_path / "study.duckdb")
+    with duckdb.connect(str(path)) as connection:
+        # One that scored searches, and one that scored nothing that was judged.
+        for policy, (prm, *_) in zip((ROLLOUTS[0].policy, ROLLOUTS[1].policy), PRMS, strict=False):
+            connection.execute("UPDATE collections SET prm = ? WHERE policy = ?", [prm, policy])
+    (evidence,) = run_query("evidence", path)
+    names = {one.model for one in ROLLOUTS}
+    assert {row["model"] for row in evidence["public_policies"]} == names
+    greedy = {one.model for one in ROLLOUTS if one.is_greedy}
+    assert {row["model"] for row in evidence["public_policies"] if row["is_cot"]} == greedy
+    scaled = {one.model for one in ROLLOUTS if one.n_samples > 1 or one.searched}
+    assert {row["model"] for row in evidence["public_policies"] if row["is_scaled"]} == scaled
+    with duckdb.connect(str(path), read_only=True) as connection:
+        largest = connection.execute(
+            "SELECT prm, max(budget) FROM curves WHERE policy IN"
+            " (SELECT policy FROM policies WHERE origin = 'adopted') GROUP BY prm"
+        ).fetchall()
+    expected: dict[str | None, int] = dict(largest)
+    titles = {title: prm for prm, title, *_ in PRMS}
+    assert evidence["public_largest_budget"] == expected[None]
+    assert len(evidence["public_prms"]) == 2
+    for row in evidence["public_prms"]:
+        assert row["budget"] == expected.get(titles[row["title"]])
+    assert evidence["public_prms"][-1]["budget"] is None
 
 
 def test_samples_that_tell_difficulty_are_no_budget(tmp_path: Path) -> None:

@@ -1,5 +1,38 @@
--- What evidence this database holds at each scale, in one row: for the first page. is_miniature: all
--- policies that the study runs itself have fewer than ten million parameters.
+-- What evidence this database holds at each scale, in one row: for the first page. public_policies
+-- and public_prms are lists of what others ran: is_scaled says of a policy that more than one
+-- sample of a problem was used, or a PRM, is_cot that one answer (CoT) was drawn; budget is the
+-- largest N.
+WITH public_points AS (
+    SELECT curves.policy, curves.prm, curves.method, curves.budget
+    FROM curves INNER JOIN policies USING (policy)
+    WHERE policies.origin = 'adopted'
+),
+
+public_models AS (
+    SELECT
+        policies.model,
+        min(policies.n_parameters) AS n_parameters,
+        coalesce(
+            bool_or(
+                public_points.method <> 'cot'
+                AND (public_points.budget > 1 OR public_points.prm IS NOT NULL)
+            ),
+            FALSE
+        ) AS is_scaled,
+        coalesce(bool_or(public_points.method = 'cot'), FALSE) AS is_cot
+    FROM policies LEFT JOIN public_points USING (policy)
+    WHERE policies.origin = 'adopted'
+    GROUP BY policies.model
+),
+
+public_scorers AS (
+    SELECT prms.title, max(public_points.budget) AS budget
+    FROM prms
+    INNER JOIN collections USING (prm)
+    LEFT JOIN public_points USING (prm)
+    GROUP BY prms.title
+)
+
 SELECT
     (SELECT count(*) FROM published) AS n_printed,
     (
@@ -10,7 +43,7 @@ SELECT
     own.n_policies,
     own.smallest,
     own.largest,
-    coalesce(own.largest < 1e7, FALSE) AS is_miniature,
+    is_miniature() AS is_miniature,
     (SELECT list(title ORDER BY task_rank) FROM ranked_tasks()) AS own_tasks,
     own_prms.prms AS own_prms,
     own_prms.smallest AS smallest_prm,
@@ -21,16 +54,14 @@ SELECT
         FROM cells
         WHERE status = 'stored' AND method <> 'difficulty'
     ) AS largest_budget,
-    adopted.policies AS public_policies,
+    (
+        SELECT list(public_models ORDER BY n_parameters NULLS LAST, model) FROM public_models
+    ) AS public_policies,
     (SELECT count(*) FROM collections) AS n_collections,
     (
-        SELECT list(DISTINCT prms.title ORDER BY prms.title)
-        FROM collections INNER JOIN prms USING (prm)
+        SELECT list(public_scorers ORDER BY budget DESC NULLS LAST, title) FROM public_scorers
     ) AS public_prms,
-    (
-        SELECT max(budget) FROM curves
-        WHERE policy IN (SELECT policy FROM policies WHERE origin = 'adopted')
-    ) AS public_largest_budget,
+    (SELECT max(budget) FROM public_points WHERE prm IS NULL) AS public_largest_budget,
     (
         SELECT list(DISTINCT tasks.title ORDER BY tasks.title)
         FROM collections INNER JOIN tasks USING (task)
@@ -51,9 +82,4 @@ CROSS JOIN (
         max(n_parameters) AS largest
     FROM prms
     WHERE prm IN (SELECT prm FROM cells)
-) AS own_prms
-CROSS JOIN (
-    SELECT list(DISTINCT policies.model ORDER BY policies.model) AS policies
-    FROM policies
-    WHERE origin = 'adopted'
-) AS adopted;
+) AS own_prms;

@@ -39,6 +39,10 @@ _SCALES: Mapping[ClaimScale, tuple[str, str]] = {
         "What follows from the printed numbers alone, without running anything.",
     ),
 }
+_MINIATURES = (
+    "They are miniatures, trained here on generated arithmetic: what holds of them is no evidence "
+    "about large models by itself."
+)
 _HEADINGS = ("Case", "Value", "In-sample", "Reference", "Difference", "Problems", "Holds")
 _MARKS = {
     "reproduced": "✓",
@@ -153,8 +157,11 @@ def claims_page(
     """
     has_rollouts = evidence is None or evidence["n_collections"] > 0
     names = [{row[key] for row in makers} - {None} for key in ("policy_title", "prm_title")]
+    is_miniature = evidence is not None and evidence["is_miniature"]
     scales = []
     for scale, (heading, explained) in _SCALES.items():
+        if scale == "study" and is_miniature:
+            heading, explained = f"{heading}, the scale model", f"{explained} {_MINIATURES}"
         of_scale = [judgement for judgement in judgements if judgement.claim.scale == scale]
         reach = _reach(of_scale)
         if of_scale:
@@ -370,11 +377,11 @@ def _links(judgement: Judgement, *, has_rollouts: bool) -> list[dict[str, str]]:
         }
         for item in shown
     ]
-    made = "public_sources" if public else "provenance"
+    made, scale = ("public_sources", "public") if public else ("provenance", "study")
     return [
         *links,
-        {"text": "explorer", "href": f"explorer.html#scale={'public' if public else 'study'}"},
-        {"text": "rollouts", "href": "browser.html"},
+        {"text": "explorer", "href": f"explorer.html#scale={scale}"},
+        {"text": "rollouts", "href": f"browser.html#scale={scale}"},
         {"text": "how its numbers were made", "href": f"tables/{made}.html"},
     ]
 
@@ -418,43 +425,84 @@ def _made(makers: Sequence[Row]) -> str:
     )
 
 
-def _boxes(evidence: Row) -> list[dict[str, str]]:
-    """What there is at each scale, in words."""
-    printed = (
-        f"{evidence['n_printed']:,} numbers of {evidence['n_printed_items']} figures and tables of "
-        "the paper, and of its text, held against each other. Nothing was run."
+def _boxes(evidence: Row) -> list[dict[str, Any]]:
+    """What there is at each scale: a heading, and in few words each what was run of it."""
+    numbers = (
+        f"{evidence['n_printed']:,} of {evidence['n_printed_items']} figures and tables of the "
+        "paper, and of its text, held against each other"
     )
-    policies = evidence["public_policies"] or []
-    public = "This study has adopted no rollouts of others."
-    if policies:
-        prms = evidence["public_prms"] or []
-        public = (
-            f"{counted(evidence['n_collections'], 'collection')} that others ran and published, "
-            f"judged here: {', '.join(policies)} on {', '.join(evidence['public_tasks'])}; up to "
-            f"N = {evidence['public_largest_budget']}; PRMs: {', '.join(prms) or 'none'}."
-        )
-    own = "This study runs no models of its own."
-    if evidence["n_policies"]:
-        prms = evidence["own_prms"] or []
-        sizes = _sizes(evidence["smallest"], evidence["largest"])
-        own = f"{counted(evidence['n_policies'], 'policy', 'policies')} of {sizes} parameters"
-        if prms:
-            sizes = _sizes(evidence["smallest_prm"], evidence["largest_prm"])
-            own += f" and {counted(len(prms), 'PRM')} of {sizes}"
-        own += f" on {', '.join(evidence['own_tasks'] or ['no task'])}"
-        if evidence["largest_budget"] is not None:
-            own += f", up to N = {evidence['largest_budget']}"
-        own += (
-            "; trained here, on generated arithmetic: no evidence about large models by itself."
-            if evidence["is_miniature"]
-            else "."
-        )
-    name = "The scale model" if evidence["is_miniature"] else "This study's models"
-    return [
-        {"heading": "1 Printed", "text": one_line(printed)},
-        {"heading": "2 Real models, public rollouts", "text": one_line(public)},
-        {"heading": f"3 {name}", "text": one_line(own)},
+    printed = [
+        ("Numbers", numbers if evidence["n_printed"] else "none: this study holds none"),
+        ("Models", "none: nothing was run"),
     ]
+    name = "The scale model" if evidence["is_miniature"] else "This study's models"
+    boxes = [
+        ("1 Printed", printed),
+        ("2 Real models, public rollouts", _public_box(evidence)),
+        (f"3 {name}", _own_box(evidence)),
+    ]
+    return [
+        {"heading": heading, "lines": [(label, one_line(text)) for label, text in lines]}
+        for heading, lines in boxes
+    ]
+
+
+def _public_box(evidence: Row) -> list[tuple[str, str]]:
+    models = evidence["public_policies"] or []
+    if not models:
+        return [("Runs", "none: this study has adopted no rollouts of others")]
+    scaled = [row["model"] for row in models if row["is_scaled"]]
+    once = [row["model"] for row in models if row["is_cot"]]
+    neither = [row["model"] for row in models if not row["is_scaled"] and not row["is_cot"]]
+    largest = evidence["public_largest_budget"]
+    budgets = [f"{largest} without a PRM"] if largest is not None else []
+    budgets += [
+        f"{row['budget'] or 'none'} with {row['title']}" for row in evidence["public_prms"] or []
+    ]
+    collections = counted(evidence["n_collections"], "collection")
+    lines = [
+        ("Runs", f"{collections} that others ran and published, judged here"),
+        ("Problems", ", ".join(evidence["public_tasks"] or ["none"])),
+        ("Largest N", ", ".join(budgets) or "none"),
+        ("With TTS", f"{counted(len(scaled), 'model')}: {_by_family(scaled)}" if scaled else ""),
+        ("One answer", f"{counted(len(once), 'model')}: {_by_family(once)}" if once else ""),
+        ("Neither", _by_family(neither)),
+    ]
+    return [(label, text) for label, text in lines if text]
+
+
+def _own_box(evidence: Row) -> list[tuple[str, str]]:
+    if not evidence["n_policies"]:
+        return [("Models", "none: this study runs no models of its own")]
+    prms = evidence["own_prms"] or []
+    sizes = _sizes(evidence["smallest"], evidence["largest"])
+    of_prms = _sizes(evidence["smallest_prm"], evidence["largest_prm"])
+    largest = evidence["largest_budget"]
+    lines = [
+        (
+            "Models",
+            f"{counted(evidence['n_policies'], 'policy', 'policies')} of {sizes} parameters",
+        ),
+        ("PRMs", f"{len(prms)} of {of_prms} parameters" if prms else "none"),
+        ("Problems", ", ".join(evidence["own_tasks"] or ["none"])),
+        ("Largest N", "none: nothing was run" if largest is None else f"{largest:,}"),
+    ]
+    if evidence["is_miniature"]:
+        made = "trained here, on generated arithmetic"
+        lines.append(("Evidence", f"none about large models by itself: {made}"))
+    return lines
+
+
+def _by_family(models: Sequence[str]) -> str:
+    """Names of models, those that differ in their size alone in one: "Qwen2.5-Instruct 7B, 72B"."""
+    families: dict[str, list[str]] = {}
+    for model in models:
+        match = re.fullmatch(r"(.+)-(\d+(?:\.\d+)?[BM])(-.+)?", model)
+        family, size = (f"{match[1]}{match[3] or ''}", match[2]) if match else (model, "")
+        families.setdefault(family, []).append(size)
+    return "; ".join(
+        f"{family} {', '.join(sizes)}".strip() for family, sizes in sorted(families.items())
+    )
 
 
 def _sizes(smallest: float | None, largest: float | None) -> str:
