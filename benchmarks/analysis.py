@@ -34,7 +34,7 @@ from compute_optimal.analyse.published import load_processbench
 from compute_optimal.analyse.statements import SQL_FOLDER
 from compute_optimal.judge.answers import of_cell
 from compute_optimal.present.claims import judge_claims
-from compute_optimal.present.query import run_query
+from compute_optimal.present.query import opened, run_query
 from compute_optimal.store.partitions import write_json, write_parquet
 from compute_optimal.store.storage import Storage
 from compute_optimal.study.config import Study, load_claims
@@ -235,9 +235,10 @@ def run(size: Size, workers: int) -> dict[str, Any]:
         )
         common = study.aggregation.model_dump()
         parameters = {"task": TASK, **common, "problems": "[]", "policy": policies[0]}
-        for query in sorted(file.stem for file in SQL_FOLDER.glob("*.sql")):
-            if query != "macros":
-                timed(queries, query, partial(run_query, query, path, parameters))
+        with opened(path):
+            for query in sorted(file.stem for file in SQL_FOLDER.glob("*.sql")):
+                if query != "macros":
+                    timed(queries, query, run_query, query, path, parameters)
         parts["queries"] = tuple(np.sum([*queries.values()], axis=0).tolist())
     kilobytes = [
         resource.getrusage(who).ru_maxrss

@@ -8,7 +8,8 @@ LEFT JOIN bucket_costs r
     ON r.task = c.task AND r.policy = c.policy AND r.bucket = c.bucket AND r.prm IS NOT DISTINCT FROM c.prm
     AND r.method = c.method AND coalesce(r.budget, c.budget) = c.budget;
 
-COMMENT ON VIEW curves IS 'Accuracy of each strategy by budget, with what it costs on its own';
+COMMENT ON VIEW curves IS
+'Accuracy of each strategy by budget (of a pool: powers of two, the study''s, the whole), with what it costs on its own';
 COMMENT ON COLUMN curves.prm_tokens IS
 'Tokens that the PRM computes per problem, without what its cache holds; null where none does';
 COMMENT ON COLUMN curves.seconds IS
