@@ -29,6 +29,13 @@ import test_statistics_uncertain_buckets as buckets
 DIFFER = (0.0, 0.06, 0.12, 0.2)
 """How much better the best strategy is than the next: as good, to 20 points."""
 
+OTHERS = tuple(
+    prediction.Truth(differ, *other)
+    for differ in (0.0, 0.1, 0.25)
+    for other in ((1.2, 0.0, 3, 8), (0.4, 0.7, 4, 1), (0.8, -0.5, 4, 8), (0.7, 0.3, 2, 1))
+)
+"""Truths that no rule was made by."""
+
 SPREADS = (0.0, 0.01, 0.05)
 """How far methods differ by policy, PRM and difficulty: not at all, to 5 points."""
 
@@ -85,9 +92,15 @@ def over_truths(repetitions: int) -> Iterator[tuple[str, str, list[float]]]:
                 found.setdefault(key, []).append(share)
     for n_problems in (40, 120, 200):
         for differ in DIFFER:
-            shares = prediction.simulated_coverage(repetitions, n_problems, differ)
+            truth = prediction.Truth(differ)
+            shares = prediction.simulated_coverage(repetitions, n_problems, truth)
             for name, share in shares.items():
                 key = "chosen by predicted difficulty", f"{name}, {n_problems} problems"
+                found.setdefault(key, []).append(share)
+        for truth in OTHERS:
+            shares = prediction.simulated_coverage(repetitions, n_problems, truth)
+            for name, share in shares.items():
+                key = "the same, of other truths", f"{name}, {n_problems} problems"
                 found.setdefault(key, []).append(share)
     for start in STARTS:
         shares, _ = buckets.covered(repetitions, all_or_nothing=True, start=start)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import polars as pl
 import pytest
@@ -26,6 +28,7 @@ from compute_optimal.analyse.statistics.intervals import (
     mean_interval,
 )
 from compute_optimal.analyse.statistics.prediction import (
+    HeldOut,
     Splits,
     bucket_numbers,
     choose_held_out,
@@ -365,22 +368,59 @@ def test_what_choosing_adds_is_no_less_where_the_choices_hardly_differ() -> None
     )
 
 
+def test_half_of_what_choosing_adds_is_that_of_the_bagged_mean() -> None:
+    """Replicates that are linear in the weights have a bagged mean of the same variance; of those
+    that vary on their own account, it has none of it."""
+    rng = np.random.default_rng(0)
+    weights = bootstrap_weights(100, 2000, 0)
+    kept = rng.normal(size=(1, 100))
+    own = kept.var() / 100
+    linear = 2 * weights @ kept.T / 100
+    noise = rng.normal(scale=3 * np.sqrt(own), size=(2000, 1))
+    for replicates, of_bagged in ((linear, 4 * own), (weights @ kept.T / 100 + noise, own)):
+        total = [
+            choice_deviations(replicates, kept, kept, weights, halved=halved).var(ddof=1) + own
+            for halved in (False, True)
+        ]
+        again = replicates.var(ddof=1)
+        assert total[0] == pytest.approx(again, rel=0.05)
+        assert total[1] == pytest.approx((again + of_bagged) / 2, rel=0.15)
+
+
+class Truth(NamedTuple):
+    """Of simulated problems. ``differ``: how much better the best of ``n_strategies`` is than the
+    middle one, where hardness is 1; ``blur``: how little the features tell of the hardness, whose
+    mean is ``hard``; ``n_answers``: behind each outcome."""
+
+    differ: float = 0.06
+    blur: float = 0.7
+    hard: float = 0.0
+    n_strategies: int = 3
+    n_answers: int = 1
+
+
+USUAL = Truth()
+
+
 def simulated_coverage(
-    n_repetitions: int, n_problems: int = 120, differ: float = 0.06
+    n_repetitions: int, n_problems: int = 120, truth_of: Truth = USUAL
 ) -> dict[str, float]:
     """How often intervals hold what the whole procedure, fitted to so many problems, gives on
     average: of held-out accuracy by predicted difficulty, on all problems and on those of each, and
-    of what it is better or worse by than other ways to choose. ``differ``: how much better the best
-    of three strategies is than the next, where hardness is 1."""
+    of what it is better or worse by than other ways to choose."""
     rng = np.random.default_rng(11)
     found: dict[str, list[tuple[float, float, float]]] = {}
+    differ, blur, hard, n_strategies, n_answers = truth_of
     for repetition in range(n_repetitions):
-        hardness = rng.normal(size=n_problems)
-        features = (hardness + 0.7 * rng.normal(size=n_problems))[:, None]
+        spread = rng.normal(size=n_problems)
+        hardness = spread + hard
+        features = (hardness + blur * rng.normal(size=n_problems))[:, None]
         truth = 1 / (1 + np.exp(2 * hardness))
         base = 1 / (1 + np.exp(1.5 * hardness + rng.normal(size=n_problems)))
-        slope = np.array([-differ, 0.0, differ])[:, None] * hardness
-        outcomes = (rng.random((3, n_problems)) < np.clip(base + slope, 0, 1)).astype(float)[None]
+        slope = np.linspace(-differ, differ, n_strategies)[:, None] * spread
+        chances = np.clip(base + slope, 0, 1)
+        answers = rng.random((n_answers, *chances.shape)) < chances
+        outcomes = answers.mean(axis=0)[None]
         every = bootstrap_weights(n_problems, 400, repetition)
         nested = every[:REPLICATES]
         splits = Splits.of(nested, seed=repetition)
@@ -390,6 +430,11 @@ def simulated_coverage(
             "true difficulty": choose_held_out(outcomes, bucket_numbers(truth, 0.5, 0.1), splits),
             "one strategy": choose_held_out(outcomes, np.zeros(n_problems), splits),
         }
+        # As majority voting is: what nobody chose.
+        given = outcomes[:, n_strategies // 2]
+        of_given = nested @ given.T / nested.sum(axis=1, keepdims=True)
+        share = np.zeros((1, *outcomes.shape[1:]))
+        ways["a given one"] = HeldOut(given, given, share, of_given, share[:0], given[:0])
         predicted = ways["predicted"]
         wider = widening_of_means(predicted.replicates, predicted.once, nested, predicted.accuracy)
         for name, part, right in (
@@ -407,12 +452,13 @@ def simulated_coverage(
             interval = mean_interval(right.T, every, parts=part, widening=wider)
             mean, low, high = (float(one[0]) for one in interval[:3])
             found.setdefault(name, []).append((mean, low, high))
-        for name in ("true difficulty", "one strategy"):
+        for name in ("true difficulty", "one strategy", "a given one"):
             other = ways[name]
             of_once = predicted.once - other.once
             gap = predicted.accuracy - other.accuracy
             again = predicted.replicates - other.replicates
-            moves = choice_deviations(again, of_once, gap, nested)
+            halved = name == "true difficulty"
+            moves = choice_deviations(again, of_once, gap, nested, halved=halved)
             case = {
                 "task": "t",
                 "problem_ids": [*map(str, range(n_problems))],

@@ -589,6 +589,7 @@ def _report(
                 of_once[None],
                 difference[None],
                 nested,
+                halved=against == "true_difficulty",
             )
             rows["predicted_gaps"].append(
                 (*cell, against, float(difference.mean()), moves[:, 0].tolist())

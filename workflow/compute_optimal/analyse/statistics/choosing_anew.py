@@ -74,7 +74,12 @@ def _bagged_variance(replicates: FloatArray, kept: FloatArray, weights: FloatArr
 
 
 def choice_deviations(
-    replicates: FloatArray, once: FloatArray, kept: FloatArray, weights: FloatArray
+    replicates: FloatArray,
+    once: FloatArray,
+    kept: FloatArray,
+    weights: FloatArray,
+    *,
+    halved: bool = False,
 ) -> FloatArray:
     """How the mean of ``kept`` moves where resampled problems choose again [replicates, columns].
 
@@ -85,11 +90,20 @@ def choice_deviations(
     choosing adds: of the replicates' variance so much counts as averaging over the repeats leaves
     of that of kept choices, and all where these do not vary: where two ways mostly choose alike,
     hardly a problem differs, and a ratio to its spread has no bound.
+
+    ``halved``: the variance is half of this and half of the bagged mean's, as of other means of
+    which something was chosen (``standard_error_of_means``). That is for two ways that both choose
+    for each difficulty. Against one for all problems it is too little (benchmarks/README.md):
+    in most samples both happen to choose alike, and the jackknife knows those alone.
     """
     of_once, of_kept = (bootstrap_means(one.T, weights) for one in (once, kept))
     again, before, own = (one.var(axis=0, ddof=1) for one in (replicates, of_once, of_kept))
     left = np.divide(own, before, out=np.ones_like(own), where=before > _EQUALLY_GOOD**2)
-    error = np.sqrt(np.maximum(again * np.minimum(left, 1.0) - own, 0.0))
+    variance = again * np.minimum(left, 1.0)
+    if halved:
+        bagged = _bagged_variance(replicates, once, weights)
+        variance = (variance + np.maximum(bagged, own)) / 2
+    error = np.sqrt(np.maximum(variance - own, 0.0))
     moves = replicates - of_once
     moves -= moves.mean(axis=0)
     spread = moves.std(axis=0, ddof=1)
