@@ -93,6 +93,11 @@ COLUMNS = {
         "n_right_by_ours_only", "n_right_by_other_only", "accuracies", "other_accuracies",
         "replicates", "confidence", "seed",
     },
+    "public_graders": {
+        "task", "task_title", "policy", "policy_title", "grader", "grader_title", "n_pairs",
+        "n_right_by_ours_only", "n_right_by_other_only", "accuracies", "other_accuracies",
+        "replicates", "confidence", "seed",
+    },
     "candidates": {"policy", "bucket"},
     "figure_2": {"budget", "beam_width"},
     "figure_3": {

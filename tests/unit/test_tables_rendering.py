@@ -370,9 +370,32 @@ def test_rollouts_of_others_without_a_pool_have_no_row_among_the_graders(
     with duckdb.connect(str(tmp_path / "study.duckdb")) as connection:
         connection.execute("UPDATE policies SET origin = ? WHERE policy = ?", [origin, one])
         connection.execute("DELETE FROM answers WHERE policy = ? AND pool = 'evaluation'", [one])
-    rows = run_query("grader_sensitivity", tmp_path / "study.duckdb", PARAMETERS)
-    assert any(row["policy"] == one for row in rows) is has_row
-    assert {row["policy"] for row in rows} - {one}
+    queries = ("grader_sensitivity", "public_graders")
+    own, public = (run_query(name, tmp_path / "study.duckdb", PARAMETERS) for name in queries)
+    assert any(row["policy"] == one for row in own) is has_row
+    assert {row["policy"] for row in own} - {one}
+    assert one not in {row["policy"] for row in public}
+
+
+def test_graders_of_pools_that_others_drew_stand_apart(database: Path, tmp_path: Path) -> None:
+    one = POLICIES[0][0]
+    told = {
+        (row["task"], row["grader"]): row
+        for row in run_query("grader_sensitivity", database, PARAMETERS)
+        if row["policy"] == one
+    }
+    shutil.copy(database, tmp_path / "study.duckdb")
+    with duckdb.connect(str(tmp_path / "study.duckdb")) as connection:
+        connection.execute("UPDATE policies SET origin = 'adopted' WHERE policy = ?", [one])
+    own, public = (
+        [row for row in run_query(name, tmp_path / "study.duckdb", PARAMETERS)
+         if row["policy"] == one]
+        for name in ("grader_sensitivity", "public_graders")
+    )  # fmt: skip
+    assert own == []
+    assert public
+    for row in public:
+        assert row == told[row["task"], row["grader"]]
 
 
 def test_every_cell_says_how_it_was_made(database: Path) -> None:

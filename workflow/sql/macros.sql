@@ -755,3 +755,69 @@ INNER JOIN policies ON policies.policy = predicted.policy
 INNER JOIN prms ON prms.prm = predicted.prm
 INNER JOIN tasks ON tasks.task = predicted.task
 WHERE predicted.rule = 'predicted';
+
+-- The evaluation pools under this study's grader and another: the official rules, or math-verify as it comes;
+-- one row per task, policy and other grader. A pair is a different answer of a problem; what a grader could
+-- not decide counts as wrong. accuracies, other_accuracies: share of right samples per problem, in the same
+-- order.
+CREATE OR REPLACE TEMP MACRO judged_twice() AS TABLE
+WITH
+verdicts AS (
+    UNPIVOT (
+        SELECT
+            task,
+            policy,
+            problem_id,
+            answer,
+            coalesce(correct, FALSE) AS right_by_ours,
+            coalesce(official_correct, FALSE) AS official,
+            coalesce(plain_correct, FALSE) AS "math-verify"
+        FROM pools
+        WHERE pool = 'evaluation'
+    )
+    ON official, "math-verify"
+    INTO NAME grader VALUE right_by_other
+),
+pairs AS (
+    SELECT
+        task,
+        policy,
+        grader,
+        count(*) AS n_pairs,
+        count(*) FILTER (right_by_ours AND NOT right_by_other) AS n_right_by_ours_only,
+        count(*) FILTER (right_by_other AND NOT right_by_ours) AS n_right_by_other_only
+    FROM (SELECT DISTINCT * FROM verdicts)
+    GROUP BY ALL
+),
+accuracies AS (
+    SELECT
+        task,
+        policy,
+        grader,
+        list(accuracy ORDER BY problem_id) AS accuracies,
+        list(other_accuracy ORDER BY problem_id) AS other_accuracies
+    FROM (
+        SELECT
+            task,
+            policy,
+            grader,
+            problem_id,
+            avg(right_by_ours::INTEGER) AS accuracy,
+            avg(right_by_other::INTEGER) AS other_accuracy
+        FROM verdicts
+        GROUP BY ALL
+    )
+    GROUP BY task, policy, grader
+)
+SELECT
+    pairs.*,
+    accuracies.accuracies,
+    accuracies.other_accuracies
+FROM pairs
+INNER JOIN accuracies USING (task, policy, grader);
+
+-- The graders that this study's is compared with, in the order of tables.
+CREATE OR REPLACE TEMP MACRO other_graders() AS TABLE
+FROM (
+    VALUES (1, 'official', 'official code'), (2, 'math-verify', 'math-verify')
+) AS graders (rank, grader, title);

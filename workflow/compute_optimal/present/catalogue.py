@@ -150,6 +150,16 @@ ITEMS: tuple[Item, ...] = (
         scale="public",
     ),
     Item(
+        "public_graders",
+        "",
+        "Real models: how much depends on the grader",
+        "public_graders",
+        table=graders.sensitivity,
+        task_rank=None,
+        aggregated=False,
+        scale="public",
+    ),
+    Item(
         "public_selection",
         "",
         "Real models: compute-optimal selection, four ways",
