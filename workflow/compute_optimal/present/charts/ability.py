@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from compute_optimal.analyse.ability_trend import AbilityTrend, RankCorrelation, ability_trend
 from compute_optimal.analyse.quantities import Estimate, mean_accuracy, resampling_of
-from compute_optimal.analyse.statistics.estimators import FloatArray
 from compute_optimal.present import style
 from compute_optimal.present.charts.grid import Block, Grid, Panel
 from compute_optimal.present.query import Row
@@ -56,7 +56,8 @@ def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
         axes.set_ylim(low - 0.1 * (high - low), high + 0.25 * (high - low))
 
     def paint(axes: Axes) -> None:
-        # The grid ends where the key begins.
+        # Grid and axis end where the key begins.
+        axes.spines["bottom"].set_bounds(0, 100)
         axes.axvspan(100.5, _END, color="white", linewidth=0, zorder=0.9)
         if trend is not None:
             grid = np.linspace(x.min(), x.max(), 100)
@@ -134,7 +135,7 @@ def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
     )
 
 
-def _apart(x: FloatArray) -> FloatArray:
+def _apart(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """Places of numbers for points at ``x``, which rises: ``_APART`` from each other or, where they
     are too many, as far as they can be; else as near to their points as they can be."""
     step = min(_APART, 100 / max(1, len(x)))
@@ -148,7 +149,7 @@ def _apart(x: FloatArray) -> FloatArray:
     starts = np.concatenate([np.full(size, total / size) for total, size in groups] or [x])
     # Inside the axes, and left of the key.
     starts = np.clip(starts, 1.0, max(1.0, 99.0 - step * (len(x) - 1)))
-    places: FloatArray = starts + step * np.arange(len(x))
+    places: NDArray[np.float64] = starts + step * np.arange(len(x))
     return places
 
 
