@@ -816,8 +816,38 @@ SELECT
 FROM pairs
 INNER JOIN accuracies USING (task, policy, grader);
 
--- The graders that this study's is compared with, in the order of tables.
-CREATE OR REPLACE TEMP MACRO other_graders() AS TABLE
-FROM (
+-- How far verdicts of evaluation pools hang on the grader (judged_twice), of policies of one origin: one row
+-- per task, policy and other grader. NULL where the study means to run a pool and has not; rollouts of others
+-- that are no pool of samples have no row. replicates, confidence, seed: the study's settings of intervals.
+CREATE OR REPLACE TEMP MACRO grader_sensitivity(origin_) AS TABLE
+SELECT
+    tasks.task,
+    tasks.title AS task_title,
+    policies.policy,
+    policies.title AS policy_title,
+    graders.grader,
+    graders.title AS grader_title,
+    judged.n_pairs,
+    judged.n_right_by_ours_only,
+    judged.n_right_by_other_only,
+    judged.accuracies,
+    judged.other_accuracies,
+    settings.replicates,
+    settings.confidence,
+    settings.seed
+FROM tasks
+CROSS JOIN settings
+INNER JOIN (
+    SELECT task, policy FROM planned()
+    UNION
+    SELECT task, policy FROM judged_twice()
+) AS shown USING (task)
+INNER JOIN policies USING (policy)
+CROSS JOIN (
     VALUES (1, 'official', 'official code'), (2, 'math-verify', 'math-verify')
-) AS graders (rank, grader, title);
+) AS graders (rank, grader, title)
+LEFT JOIN judged_twice() AS judged USING (task, policy, grader)
+LEFT JOIN ranked_tasks() AS ranked ON ranked.task = tasks.task
+WHERE policies.origin = origin_ AND (origin_ = 'run' OR judged.n_pairs IS NOT NULL)
+ORDER BY
+    ranked.task_rank NULLS LAST, tasks.task, policies.family, policies.n_parameters, policies.policy, graders.rank;
