@@ -165,6 +165,35 @@ def test_what_shared_costs_what_alone_would(drawn: list[int], data: st.DataObjec
             assert seconds * 4 == pytest.approx(expected)
 
 
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(0, 1000), min_size=1, max_size=5), st.data())
+def test_the_policy_reads_as_much_of_its_prompts_whoever_drew_first(
+    drawn: list[int], data: st.DataObject
+) -> None:
+    """Draws that others had made are asked for with prompts, too: these count as cached where it
+    was spent, and are computed where a method is on its own."""
+    cells, prompts = [], 3000
+    for number, own in enumerate(drawn):
+        generated = data.draw(st.integers(max(own, 1), 2000))
+        cells.append(
+            {"method": "dvts", "unit_budget": 4, "n_units": 1, "prm": f"prm {number}",
+             "generated_tokens": generated, "shared_tokens": generated - own,
+             "prompt_tokens_computed": own, "prompt_tokens_cached": prompts - own}
+        )  # fmt: skip
+    columns = "prm, 4 * prompt_tokens_computed, 4 * prompt_tokens_cached"
+    costs = {
+        prm: (computed, cached)
+        for prm, computed, cached in ask_again(f"SELECT {columns} FROM unit_costs", cells)
+    }
+    for cell in cells:
+        generated = cell["generated_tokens"]
+        if 10 * sum(drawn) >= generated:
+            expected = (generated, prompts - generated)
+            assert costs[cell["prm"]] == pytest.approx(expected)
+        else:
+            assert costs[cell["prm"]] == (None, None)
+
+
 def test_what_is_made_anew_for_a_ledger_is_what_the_product_makes() -> None:
     runs = [dict(zip(COLUMNS, run, strict=True)) for run in RUNS]
     assert unit_costs(runs, ask_again) == unit_costs(runs) != unit_costs(runs[2:], ask_again)

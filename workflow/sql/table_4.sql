@@ -36,7 +36,7 @@ spent AS (
             sum(shares.n_problems * curves.prm_tokens * prms.n_parameters),
             NULL
         ) AS prm_parameter_tokens,
-        if(count(bucket_costs.generated_tokens) = count(*), sum(
+        if(count(bucket_costs.prompt_tokens_computed) = count(*), sum(
             shares.n_problems * shares.budget
             * (bucket_costs.generated_tokens + bucket_costs.prompt_tokens_computed)
         ), NULL) AS policy_tokens_computed,

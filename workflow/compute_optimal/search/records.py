@@ -109,10 +109,11 @@ class Ledger:
     split into those computed and those read from a prefix cache; this split depends on what else
     the engine was serving, so it is a measurement and not part of the reproducible result.
 
-    All counts are what this unit would cost on its own. ``shared_tokens`` of the generated and
-    ``prm_tokens_shared`` of the computed PRM tokens cost nothing, because another unit had asked
-    for the same: which of two that is depends on the order of their requests. Prompts of shared
-    samples count as cached.
+    All counts are what this unit would cost on its own, but one: prompts of shared samples count
+    as cached, though on its own a part of them would be computed (``engine_rates.sql`` reckons it).
+    ``shared_tokens`` of the generated and ``prm_tokens_shared`` of the computed PRM tokens cost
+    nothing, because another unit had asked for the same: which of two that is depends on the order
+    of their requests.
     """
 
     subtree: int = 0

@@ -5,8 +5,8 @@
 --
 -- Best-of-N pays for its samples too. All is what the method costs on its own: tokens that units
 -- had in common count for each, and a cell that shared any is given the seconds that they would
--- have taken, NULL where no rate is known. The rates are those of the whole cell (engine_rates), so
--- that the seconds of its buckets add up to its own.
+-- have taken and the prompts that would have been computed for them, NULL where no rate is known. The
+-- rates are those of the whole cell (engine_rates), so that the seconds of its buckets add up to its own.
 CREATE TABLE bucket_costs AS
 WITH counts AS (
     SELECT
@@ -45,12 +45,29 @@ alone AS (
                 c.generated_tokens * r.policy_rate + c.prm_tokens_computed * r.prm_rate
                 + (c.generated_tokens + c.prm_tokens_computed) * r.other_rate,
                 c.seconds
-            ) AS seconds
+            ) AS seconds,
+            if(r.is_shared, w.prompts_computed, c.prompt_tokens_computed) AS prompt_tokens_computed,
+            if(
+                r.is_shared,
+                c.prompt_tokens_computed + c.prompt_tokens_cached - w.prompts_computed,
+                c.prompt_tokens_cached
+            ) AS prompt_tokens_cached
         )
     FROM counted AS c
     INNER JOIN engine_rates AS r
         ON r.task = c.task AND r.policy = c.policy AND r.prm IS NOT DISTINCT FROM c.prm
         AND r.method = c.method AND r.budget IS NOT DISTINCT FROM c.budget
+    -- No more than it asked with.
+    CROSS JOIN LATERAL (
+        SELECT
+            if(
+                r.prompt_rate IS NULL,
+                NULL,
+                least(
+                    c.generated_tokens * r.prompt_rate, c.prompt_tokens_computed + c.prompt_tokens_cached
+                )
+            ) AS prompts_computed
+    ) AS w
 ),
 spent AS (
     SELECT
@@ -92,9 +109,9 @@ COMMENT ON COLUMN bucket_costs.generated_tokens IS
 COMMENT ON COLUMN bucket_costs.discarded_tokens IS
 'Generated tokens that are in no answer, per problem and unit of budget';
 COMMENT ON COLUMN bucket_costs.prompt_tokens_computed IS
-'Tokens of prompts that the policy computes, per problem and unit of budget';
+'Tokens of prompts that the policy computes, per problem and unit of budget; where tokens were shared, by engine_rates';
 COMMENT ON COLUMN bucket_costs.prompt_tokens_cached IS
-'Tokens of prompts that the policy has in its cache, per problem and unit of budget';
+'Tokens of prompts that the policy has in its cache, per problem and unit of budget; where tokens were shared, the rest';
 COMMENT ON COLUMN bucket_costs.prm_tokens_computed IS
 'Tokens that the PRM computes, per problem and unit of budget';
 COMMENT ON COLUMN bucket_costs.prm_tokens_cached IS

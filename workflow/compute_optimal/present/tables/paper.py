@@ -236,7 +236,8 @@ def cost_ledger(rows: Sequence[Row], title: str) -> Table:
         [_cost_row(row) for row in rows],
         [
             "Tokens are counted, not estimated, and are what each sample, score and search would "
-            "cost on its own. Shared: what of it cost nothing, because another had asked for the "
+            "cost on its own; but prompts of what is shared count as read from the cache. "
+            "Shared: what of it cost nothing, because another had asked for the "
             "same (an earlier search; an equal sample, which is scored once). Seconds are wall "
             "time without loading models, on the machine that generated, as it was spent: what is "
             "shared took none. Discarded: generated for "
