@@ -105,3 +105,90 @@ def test_what_is_said_of_beam_search_with_able_prms() -> None:
     ablest = "micro-skywork-exact-prm-0.9M"
     assert is_rounded(said[1], means[ablest, 256] - means[ablest, 16])
     assert is_rounded(said[2], means[ablest, 256])
+
+
+def rows_below(heading: str) -> list[list[str]]:
+    """Rows of the one table whose heading begins so."""
+    lines = (DATA / "README.md").read_text(encoding="utf-8").splitlines()
+    (start,) = [number for number, line in enumerate(lines) if line.startswith(heading)]
+    end = lines.index("", start)
+    return [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in lines[start + 2 : end]
+    ]
+
+
+def test_what_generation_took() -> None:
+    kind = pl.col("what").replace_strict(
+        {"CoT, greedy": "samples", "samples": "samples", "samples for difficulty": "samples",
+         "scores of samples": "step_scores"}, default="searches",
+    )  # fmt: skip
+
+    def shared(count: str, percent: str) -> pl.Expr:
+        return (pl.col(count) * pl.col(percent).fill_null(0) / 100).sum()
+
+    spent = (
+        pl.read_csv(EXPECTED / "tables" / "cost_ledger.csv")
+        .group_by("task", kind.alias("units"))
+        .agg(
+            pl.sum("generated_tokens"),
+            shared("generated_tokens", "shared_percent").alias("generated_shared"),
+            pl.sum("prm_tokens_computed"),
+            shared("prm_tokens_computed", "prm_shared_percent").alias("prm_shared"),
+            pl.sum("seconds"),
+        )
+    )
+    known = {(task, units): values for task, units, *values in spent.iter_rows()}
+    rows = rows_below("| task | units | million tokens generated |")
+    assert {(row[0], row[1]) for row in rows} == set(known)
+    for task, units, *said in rows:
+        *tokens, seconds = known[task, units]
+        for text, value in zip(said, [*(n / 1e6 for n in tokens), seconds / 60], strict=True):
+            assert is_rounded(text, value), (task, units, text, value)
+
+
+def test_abilities_of_the_prms() -> None:
+    able = pl.read_csv(EXPECTED / "tables" / "prm_ability.csv").filter(policy="all")
+    quality = pl.read_csv(EXPECTED / "tables" / "score_quality.csv")
+    mean = quality.group_by("prm").agg(
+        pl.mean("discrimination_percent", "calibration_error_percent")
+    )
+    known = {row["prm"]: row for row in able.join(mean, on="prm").iter_rows(named=True)}
+    rows = rows_below("| PRM | cause | F1, %")
+    assert {row[0] for row in rows} == set(known)
+    for prm, _, f1, discrimination, calibration in rows:
+        match = re.fullmatch(r"([0-9.]+) [(]([0-9.]+) to ([0-9.]+)[)]", f1)
+        assert match is not None, f1
+        shipped = known[prm]
+        ends = ("f1_percent", "f1_percent_low", "f1_percent_high")
+        for text, name in zip(match.groups(), ends, strict=True):
+            assert is_rounded(text, shipped[name]), (prm, name)
+        assert is_rounded(discrimination, shipped["discrimination_percent"]), prm
+        assert is_rounded(calibration, shipped["calibration_error_percent"] / 100), prm
+
+
+def test_verdicts_on_the_scale_model() -> None:
+    claims = pl.read_csv(EXPECTED / "claims.csv").filter(scale="this study")
+    shipped = claims.select("claim", "verdict", "strict_verdict", "reason").rows()
+    assert [tuple(row) for row in rows_below("| claim | verdict |")] == shipped
+
+
+def test_buckets_of_the_second_task() -> None:
+    text = " ".join((DATA / "README.md").read_text(encoding="utf-8").split())
+    said = dict(re.findall(r"(micro-\S+) (\d+/\d+/\d+)[;.]", text))
+    overview = pl.read_csv(EXPECTED / "tables" / "overview.csv").filter(task="arithmetic-marathon")
+    names = [f"{name}_problems" for name in ("easy", "medium", "hard")]
+    assert said == {
+        policy: "/".join(map(str, counts))
+        for policy, *counts in overview.select("policy", *names).iter_rows()
+    }
+
+
+def test_what_was_adopted() -> None:
+    text = " ".join((DATA / "README.md").read_text(encoding="utf-8").split())
+    read = pl.read_csv(EXPECTED / "tables" / "public_collections.csv")
+    assert f"for all {read.height} collections" in text
+    of_files = read.drop_nulls("n_files")
+    names = ("n_files", "n_records", "n_records_used", "n_answers", "n_answers_used")
+    files, records, used, answers, answers_used = (f"{of_files[name].sum():,}" for name in names)
+    assert f"Their {files} files hold {records} records, of which {used} were used" in text
+    assert f"and {answers} answers, of which {answers_used} were" in text

@@ -224,6 +224,31 @@ def test_what_cannot_be_answered_says_why(database: Path, asked: Asked, what: st
     assert error.value.cure
 
 
+def test_a_model_that_is_known_elsewhere_is_not_said_to_be_unknown(
+    database: Path, tmp_path: Path
+) -> None:
+    """Of one policy alone, or of one task, the study has a PRM as little as it has a policy."""
+    (policy, title, *_), (prm, *_) = POLICIES[1], PRMS[0]
+    changed = tmp_path / "study.duckdb"
+    shutil.copy(database, changed)
+    with duckdb.connect(str(changed)) as connection:
+        for table in ("predicted_choices", "predicted_selection", "adaptive"):
+            connection.execute(f"DELETE FROM {table} WHERE prm = ? AND policy = ?", [prm, policy])
+        for table in ("predicted_choices", "predicted_selection", "adaptive", "curve_points"):
+            connection.execute(
+                f"DELETE FROM {table} WHERE task = 'aime24' AND policy = ?", [policy]
+            )
+    assert recommend(changed, Asked(most=16, prm=prm))
+    assert recommend(changed, Asked(most=16, policy=policy))
+    for asked in (
+        Asked(most=16, policy=policy, prm=prm),
+        Asked(most=16, policy=title, task="AIME24"),
+    ):
+        with pytest.raises(StudyError, match="with what else is asked for") as error:
+            recommend(changed, asked)
+        assert "did you mean" not in error.value.cure
+
+
 def test_words_and_json_say_the_same(database: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["recommend", "--database", str(database), "--budget", "16"]
     assert main(arguments) == 0

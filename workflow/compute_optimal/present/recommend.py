@@ -156,8 +156,9 @@ def recommend(database: Path, asked: Asked) -> list[Recommendation]:
             "the study holds nothing to choose from", where=str(database),
             cure="run a study with majority voting, or with a PRM and a budget above 4",
         )  # fmt: skip
+    every = rows
     for key, value in (("task", asked.task), ("policy", asked.policy), ("prm", asked.prm)):
-        rows = _named(rows, key, value)
+        rows = _named(rows, every, key, value)
     of_difficulty = [row for row in rows if row["difficulty"] == asked.difficulty]
     if not of_difficulty:
         raise StudyError(
@@ -192,22 +193,35 @@ def recommend(database: Path, asked: Asked) -> list[Recommendation]:
     return recommendations
 
 
-def _named(rows: Sequence[Row], key: str, value: str | None) -> Sequence[Row]:
-    """Rows of one task, policy or PRM; ways without a PRM stay whichever PRM is asked for."""
+def _named(rows: Sequence[Row], every: Sequence[Row], key: str, value: str | None) -> Sequence[Row]:
+    """Rows of one task, policy or PRM; ways without a PRM stay whichever PRM is asked for.
+
+    ``every``: rows of whatever task, policy and PRM, which say what the study has.
+    """
     if value is None:
         return rows
-    names = {row[name] for row in rows for name in (key, f"{key}_title")} - {None}
-    if value not in names:
+    what = "PRM" if key == "prm" else key
+    if value not in _names(rows, key):
+        elsewhere = value in _names(every, key)
         raise StudyError(
-            f"the study has no {'PRM' if key == 'prm' else key} called {value}",
+            f"nothing is known of the {what} {value} with what else is asked for"
+            if elsewhere
+            else f"the study has no {what} called {value}",
             where=f"--{key}",
-            cure=suggestion(value, {row[f"{key}_title"] or "": None for row in rows}),
+            # What is a name is no misspelling of another.
+            cure=suggestion(
+                "" if elsewhere else value, {row[f"{key}_title"]: None for row in rows if row[key]}
+            ),
         )
     return [
         row
         for row in rows
         if value in (row[key], row[f"{key}_title"]) or (key == "prm" and row[key] is None)
     ]
+
+
+def _names(rows: Sequence[Row], key: str) -> set[str]:
+    return {row[name] for row in rows for name in (key, f"{key}_title")} - {None}
 
 
 def _best(rows: Sequence[Row], asked: Asked) -> Recommendation | None:
