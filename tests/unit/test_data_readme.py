@@ -8,6 +8,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from compute_optimal.ship.audit import KINDS
+from compute_optimal.ship.plausibility import chance_to_find, too_many
+
 DATA = Path(__file__).parents[2] / "data"
 EXPECTED = DATA / "expected" / "micro"
 TASK = "arithmetic-chains"
@@ -192,3 +195,43 @@ def test_what_was_adopted() -> None:
     files, records, used, answers, answers_used = (f"{of_files[name].sum():,}" for name in names)
     assert f"Their {files} files hold {records} records, of which {used} were used" in text
     assert f"and {answers} answers, of which {answers_used} were" in text
+
+
+def test_how_far_seconds_hold() -> None:
+    text = " ".join((DATA / "README.md").read_text(encoding="utf-8").split())
+    said = re.search(
+        r"a token of (\S+)'s samples for difficulty took (\d+) µs on the first task and (\d+) on",
+        text,
+    )
+    assert said is not None
+    spent = pl.read_csv(EXPECTED / "tables" / "cost_ledger.csv").filter(
+        policy=said[1], what="samples for difficulty"
+    )
+    each = 1e6 * spent["policy_seconds"] / spent["generated_tokens"]
+    for number, value in zip(said.groups()[1:], each, strict=True):
+        assert is_rounded(number, value)
+
+
+def test_what_an_audit_finds() -> None:
+    shipped = pl.read_csv(EXPECTED / "rows.csv")
+    totals = [
+        int(shipped.filter(pl.col("partition").str.starts_with(f"{folder}/"))["n_rows"].sum())
+        for folder in ("samples", "step_scores", "search")
+    ]
+    samples, scores, searches = (f"{total:,}" for total in totals)
+    text = " ".join((DATA / "README.md").read_text(encoding="utf-8").split())
+    assert f"of all {samples} samples" in text
+    assert f"{scores} scores of nine PRMs, {searches} beam searches and subtrees" in text
+    rows = rows_below("| `SHARE=` |")
+    assert len(rows) == 2
+    for share, counts, _, *chances in rows:
+        drawn = [int(n.replace(",", "")) for n in counts.split(", ")]
+        expected = [float(share.split()[0]) * total for total in totals]
+        assert drawn == pytest.approx(expected, rel=0.05)
+        # Another PRM's score is found by itself; of texts and trees a few are excused.
+        least = [too_many(n, len(KINDS)) for n in drawn]
+        least[1] = 1
+        for replaced, said in zip((0.001, 0.01, 0.03), chances, strict=True):
+            pairs = zip(drawn, least, strict=True)
+            found = [f"{chance_to_find(replaced, n, count):.0%}" for n, count in pairs]
+            assert said == ", ".join(found)

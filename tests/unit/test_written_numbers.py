@@ -12,7 +12,7 @@ import pytest
 from scipy.stats import rankdata
 
 from compute_optimal.study.config import hardware_named, load_study
-from compute_optimal.study.cost import NEW_TOKENS, plan
+from compute_optimal.study.cost import NEW_TOKENS, Plan, plan
 
 ROOT = Path(__file__).parents[2]
 STORE = ROOT / "data" / "store"
@@ -27,9 +27,31 @@ def words(name: str) -> str:
     return " ".join((ROOT / name).read_text(encoding="utf-8").split())
 
 
-def test_what_is_said_of_the_papers_grid() -> None:
-    of = load_study("config/paper.yaml")
-    priced = plan(of, *hardware_named(of), by_item=False)
+def planned(folder: Path, config: str, hardware: str | None = None) -> Plan:
+    """Of a study of which nothing is stored, whatever was run in this repository."""
+    stores = {"writable": str(folder / "store"), "shipped": str(folder / "none")}
+    of = load_study(f"config/{config}.yaml", {"store": stores})
+    return plan(of, *hardware_named(of, hardware), by_item=False)
+
+
+def test_what_is_said_of_one_gpu(tmp_path: Path) -> None:
+    of = {name: planned(tmp_path, "one-gpu", name) for name in ("RTX-4090-24GB", "A100-80GB")}
+    small, large = (
+        [f"{priced.cells[name].sum():.0f}" for name in ("gpu_hours", "hours_least", "hours_most")]
+        for priced in of.values()
+    )
+    priced = of["A100-80GB"]
+    results, models = priced.cells["disk_mb"].sum() / 1000, sum(priced.model_gb.values())
+    row = (
+        f"| 1 | {priced.cells['gpu_memory_gib'].max():.0f} GiB at least | {small[0]} (RTX 4090), "
+        f"{large[0]} ({large[1]} to {large[2]}; A100, slow in the PRM's float32) | "
+        f"{models:.0f} GB models, {results:.1f} GB results |"
+    )
+    assert row in words("README.md")
+
+
+def test_what_is_said_of_the_papers_grid(tmp_path: Path) -> None:
+    priced = planned(tmp_path, "paper")
     shares = {
         kind: f"{priced.full_tokens[kind] / priced.separate_tokens[kind]:.0%}"
         for kind in priced.full_tokens
