@@ -102,6 +102,25 @@ def test_what_units_took_replaces_the_reckoning(tmp_path: Path) -> None:
         assert ratio == pytest.approx(slower * 100 / 400, rel=1e-3)
 
 
+def test_the_rest_of_scores_takes_as_long_a_sample_as_those_that_are_stored(tmp_path: Path) -> None:
+    """However much a PRM reads beside the solution: its question, its frame, its own tokens."""
+    of = small(tmp_path)
+    store, text = Storage.of(of).store, {"problem_hash": "a", "text_hash": "t", "sample_index": 0}
+    samples = cells.sample_spec(of, "AIME24", POLICY, "evaluation")
+    drawn = unit("samples", n_tokens=100, generated_tokens=100, seconds=1.0, **text)
+    places.partition(store, samples).append("samples", drawn)
+    [scores] = [
+        one.spec for one in cells.Grid(of) if one.kind == "step_scores" and one.budget == 16
+    ]
+    given = unit("step_scores", prm_tokens_computed=900, seconds=5.0, prm_seconds=5.0, **text)
+    places.partition(store, scores).append("step_scores", given)
+    rest = cell(planned(of), "best_of_n", 16)
+    assert rest["status"] == "partial"
+    assert rest["is_measured"]
+    assert rest["scored_tokens"] == (30 * 16 - 1) * 100
+    assert rest["hours"] == pytest.approx((30 * 16 - 1) * 5.0 / 3600)
+
+
 def test_a_later_prm_draws_less_and_reads_as_much(tmp_path: Path) -> None:
     prms = [PRM, "Qwen2.5-Math-PRM-7B"]
     of = planned(study(tmp_path, tasks=["AIME24"], policies=[POLICY], prms=prms, budgets=[4, 16]))

@@ -411,15 +411,19 @@ def _new_tokens(method: str, budget: int) -> tuple[float, ...]:
     return NEW_TOKENS[method, nearest]
 
 
-def _computed(cell: Cell, costs: pl.DataFrame) -> tuple[int, int]:
-    """Tokens that the engines generated and scored for units; ``_tokens`` after the fact."""
+def _computed(cell: Cell, costs: pl.DataFrame, unit_tokens: float) -> tuple[int, int]:
+    """Tokens that the engines generated and scored for units; ``_tokens`` after the fact.
+
+    ``unit_tokens``: what a plan reckons with for a unit of the cell.
+    """
 
     def total(name: str) -> int:
         return int(costs[name].sum())
 
     if cell.kind == "step_scores":
-        # Equal samples are scored once, and each counts.
-        return 0, total("prm_tokens_computed") + total("prm_tokens_cached")
+        # A PRM reads the question and its frame too, which a plan leaves out, so seconds are by the
+        # tokens of solutions. Equal ones are scored once, and each counts.
+        return 0, round(costs.height * unit_tokens)
     generated = total("generated_tokens") - total("shared_tokens")
     return generated, total("prm_tokens_computed") - total("prm_tokens_shared")
 
@@ -449,17 +453,18 @@ class _Measured:
         self._per_token: dict[tuple[object, ...], float] = {}
         sums: dict[tuple[object, ...], list[float]] = defaultdict(lambda: [0.0, 0.0])
         drawn: dict[tuple[object, ...], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
-        stored = [cell for cell, row in pairs if row["n_stored"]]
-        costs = units.costs(storage.store, [cell.spec for cell in stored], checked=False)
-        for cell, spent in zip(stored, costs, strict=True):
+        stored = [(cell, row["row_tokens"]) for cell, row in pairs if row["n_stored"]]
+        costs = units.costs(storage.store, [cell.spec for cell, _ in stored], checked=False)
+        for (cell, unit_tokens), spent in zip(stored, costs, strict=True):
             if cell.kind == "searches":
                 simulated = _tokens(cell, ranks, int(spent["generated_tokens"].sum()))
                 for key in self._sharers(cell):
-                    both = zip(drawn[key], (*_computed(cell, spent), *simulated), strict=True)
+                    computed = _computed(cell, spent, unit_tokens)
+                    both = zip(drawn[key], (*computed, *simulated), strict=True)
                     drawn[key] = [before + more for before, more in both]
             on_gpu = self._on_gpu(cell)
             spent = spent.filter(pl.col("engine").str.starts_with("vllm-cpu") != on_gpu)
-            computed = _computed(cell, spent)
+            computed = _computed(cell, spent, unit_tokens)
             seconds = float(spent["seconds"].sum())
             if sum(computed) == 0 or seconds == 0:
                 continue
