@@ -235,3 +235,17 @@ def test_what_an_audit_finds() -> None:
             pairs = zip(drawn, least, strict=True)
             found = [f"{chance_to_find(replaced, n, count):.0%}" for n, count in pairs]
             assert said == ", ".join(found)
+
+
+def test_how_far_pools_repeat_themselves() -> None:
+    text = " ".join((DATA / "README.md").read_text(encoding="utf-8").split())
+    said = re.search(
+        r"(\d+) to (\d+)% of what PRMs would read of a pool of `arithmetic-chains`", text
+    )
+    assert said is not None
+    scores = pl.read_csv(EXPECTED / "tables" / "cost_ledger.csv").filter(
+        task=TASK, what="scores of samples"
+    )
+    shared = scores["prm_shared_percent"].to_numpy()
+    assert is_rounded(said[1], shared.min())
+    assert is_rounded(said[2], shared.max())
