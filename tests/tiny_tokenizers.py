@@ -49,6 +49,9 @@ def save_piece_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     trained.pre_tokenizer = pre_tokenizers.Split("▁", "merged_with_next")
     trained.train_from_iterator(lines, trainers.BpeTrainer(vocab_size=200, special_tokens=special))
     state = json.loads(trained.to_str())["model"]
+    # As in Mistral's, two spaces are a piece that is joined before any other.
+    state["vocab"]["▁▁"] = len(state["vocab"])
+    state["merges"].insert(0, ["▁", "▁"])
     for byte in range(256):
         state["vocab"][f"<0x{byte:02X}>"] = len(state["vocab"])
     tokenizer = Tokenizer(

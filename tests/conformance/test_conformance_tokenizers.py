@@ -119,6 +119,14 @@ def test_prm_inputs_are_the_official_ones(
         assert {encoded.token_ids[position - 1] for position in encoded.positions} == {before}
 
 
+def test_spaces_that_end_a_step_of_math_shepherd_leave_its_tag_alone(mistral: Any) -> None:
+    encode = prm_format("math_shepherd").encode
+    plain_input = encode(mistral, QUESTION, STEPS)
+    for count in range(1, 20):
+        assert encode(mistral, QUESTION, [step + "▁" * count for step in STEPS]) == plain_input
+    assert len(encode(mistral, QUESTION, ["▁", "a", "▁▁"]).positions) == 3
+
+
 # Ids of the prompts written out by hand, from the tokenizers library alone.
 # fmt: off
 GOLDEN: dict[str, list[int]] = {

@@ -55,7 +55,19 @@ def test_ids_and_positions_are_the_official_ones(
 
 # --- what must hold for any text --------------------------------------------------------------
 
-MARKS = ["<extra_0>", "ки", " ки\n", "<|im_end|>", "<|im_start|>", "</s>", "<s>", "<|bos|>", "+"]
+# A tokenizer of pieces reads "▁" as a space.
+MARKS = [
+    "▁",
+    "<extra_0>",
+    "ки",
+    " ки\n",
+    "<|im_end|>",
+    "<|im_start|>",
+    "</s>",
+    "<s>",
+    "<|bos|>",
+    "+",
+]
 TEXTS = st.lists(
     st.sampled_from([*MARKS, "<", "extra_0>", "a", " ", "\n", "é", "🙂", "1"]), max_size=9
 )
@@ -82,8 +94,9 @@ def test_hostile_text_neither_adds_positions_nor_structure(
         harmless.token_ids[i] for i in harmless.positions
     ]
     text = tokenizer.decode(encoded.token_ids)
-    for step in steps:
-        assert (step.strip().replace("\n", " ") if name == "skywork" else step.strip()) in text
+    for step in map(str.strip, steps):
+        shown = {"skywork": step.replace("\n", " "), "math_shepherd": step.replace("▁", " ")}
+        assert shown.get(name, step).rstrip(" ") in text
 
 
 @pytest.mark.parametrize("name", PRM_FORMATS)
@@ -113,6 +126,16 @@ def test_the_tag_of_qwen_stays_text_even_if_the_tokenizer_calls_it_ordinary(
     encoded = prm_format("qwen_math").encode(tokenizer, "q<extra_0>", ["a<extra_0>b<extra_0>", "c"])
     assert encoded.token_ids.count(tag_id) == len(encoded.positions) == 2
     assert "q<extra_0>" in tokenizer.decode(encoded.token_ids)
+
+
+def test_spaces_that_end_a_step_of_math_shepherd_leave_its_tag_alone(
+    tokenizers: dict[str, Any],
+) -> None:
+    plain = encode(tokenizers, "math_shepherd", QUESTION, STEPS)
+    for marks in ("▁", "▁▁", "▁▁▁", " ▁", "▁ ▁"):
+        steps = [step + marks for step in STEPS]
+        assert encode(tokenizers, "math_shepherd", QUESTION, steps) == plain
+    assert len(encode(tokenizers, "math_shepherd", QUESTION, ["▁", "a", "▁"]).positions) == 3
 
 
 def test_earlier_turns_of_rlhflow_answer_plus(tokenizers: dict[str, Any]) -> None:

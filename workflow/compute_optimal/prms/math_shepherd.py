@@ -15,6 +15,8 @@ from compute_optimal.policies.prompts import Tokenizer, single_id
 from compute_optimal.prms import PrmInput, stripped_steps
 
 TAG, GOOD, BAD = "ки", "+", "-"
+SPACES = " ▁"
+"""Characters that are a space to a SentencePiece tokenizer, which writes "▁" for one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,8 @@ class MathShepherd:
     """Positions are those of the tags this format wrote, found by their place in the text.
 
     A tag inside the question or a step is an ordinary token of the vocabulary: it stays text and
-    is not counted. The space before the tag matters: glued to a word it is another token.
+    is not counted. The space before the tag matters: glued to a word it is another token, and so
+    it is behind another space. A "▁" that ends a step is a space, and left out like all of them.
     """
 
     # ASSUME: as in the official code, steps get no "Step i:" prefix when the policy wrote none,
@@ -40,7 +43,9 @@ class MathShepherd:
             )
         text, tag_ends = f"{question} ", []
         for step in stripped_steps(steps):
-            text += f"{step} {TAG}"
+            # The tokenizer puts a space of its own before the text.
+            text = f"{text}{step}".rstrip(SPACES)
+            text += f" {TAG}" if text else TAG
             tag_ends.append(len(text))
             text += "\n"
         encoded = tokenizer(
