@@ -614,6 +614,69 @@ def test_scores_that_belong_to_nothing(content: bytes, reason: str) -> None:
     assert set(adoption.findings["reason"]) == {reason}
 
 
+def test_scores_that_no_column_holds_are_malformed() -> None:
+    contents = [rated([1.0, 2.0, 3.0]), rated([1.0, 1e39, 3.0])]
+    files = [{"prm": "small"}, {"prm": "huge"}]
+    with pytest.raises(StudyError, match="no record of the expected schema"):
+        read("rewardmath", contents[1], policy=None)
+    both = json.dumps([*json.loads(contents[1]), *json.loads(rated([-1e38, 0.5, 1.0], 4))])
+    adoption = read("rewardmath", contents[0], both.encode(), files=files, policy=None)
+    assert findings_of(adoption) == {("run/1.jsonl", "malformed", False): 1}
+    assert all(map(math.isfinite, adoption.solutions["outcome_score"]))
+
+
+def answered(reader: str, number: int, *answers: int) -> Row:
+    """A record of a reader's schema with answers of its own."""
+    texts = [solution(answer) for answer in answers]
+    problem = PROBLEMS[number].problem
+    return {
+        "search_and_learn": learned(number, texts),
+        "openr": searched(number, *[[0.5, 0.5]] * len(texts)),
+        "zeroeval": {"problem": problem, "output": texts},
+        "qwen_math": harness(number, *texts),
+    }[reader]
+
+
+@pytest.mark.parametrize("reader", ["search_and_learn", "openr", "zeroeval", "qwen_math"])
+def test_greedy_answers_are_one_a_problem(reader: str) -> None:
+    def content(*rows: Row) -> bytes:
+        return json.dumps(rows).encode() if reader == "zeroeval" else lines(*rows)
+
+    first = content(*(answered(reader, n, 2 * n) for n in range(3)))
+    # The second file goes on, but holds one problem once more.
+    second = content(*(answered(reader, n, 2 * n) for n in range(2, 5)))
+    files = [{"method": "cot"}] * 2
+    adoption = read(reader, first, second, files=files, prm=None)
+    assert not adoption.paths.height
+    assert adoption.samples.select("problem_id", "sample_index", "method").rows() == [
+        (f"p{n}", 0, "cot") for n in range(5)
+    ]
+    refused = adoption.findings.filter(adopted=False)
+    assert refused.select("member", "reason").rows() == [("run/1.jsonl, row 0", "duplicate")]
+    assert adoption.files.select("n_records", "n_used").rows() == [(3, 3), (3, 2)]
+    # Two answers of one file: the record says which, and none is taken for the greedy one.
+    several = content(answered(reader, 0, 0, 1), answered(reader, 1, 2))
+    adoption = read(reader, several, files=[{"method": "cot"}], prm=None)
+    assert adoption.samples["problem_id"].to_list() == ["p1"]
+    assert findings_of(adoption)["run/0.jsonl", "malformed", False] == 1
+
+
+def test_several_greedy_answers_a_problem_are_no_such_file() -> None:
+    with pytest.raises(ValueError, match="greedy answers are one a problem, not 4"):
+        entry("qwen_math", {"path": "a", "method": "cot", "budget": 4})
+
+
+def test_a_pool_of_the_harness_has_as_many_texts_as_the_registry_states() -> None:
+    content = lines(harness(1, solution(2)), harness(2, *map(solution, (4, 5))),
+                    harness(3, *map(solution, (6, 7, 8))))  # fmt: skip
+    adoption = read("qwen_math", content, files=[{"budget": 2}], prm=None)
+    assert adoption.samples["problem_id"].to_list() == ["p1", "p2", "p2"]
+    assert findings_of(adoption) == {
+        ("run/0.jsonl", "answer count", True): 1,
+        ("run/0.jsonl", "malformed", False): 1,
+    }
+
+
 @pytest.mark.parametrize("method", ["best_of_n", "beam_search"])
 def test_counts_that_no_column_holds_are_malformed(method: str) -> None:
     rows = [learned(1, [solution(2)], completion_tokens=[10**30]), learned(2, [solution(4)])]

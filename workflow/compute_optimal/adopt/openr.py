@@ -28,6 +28,7 @@ from compute_optimal.adopt.records import (
     RecordError,
     TokenCounter,
     records,
+    require_answers,
     with_problems,
 )
 from compute_optimal.judge.grading.extraction import extract_answer
@@ -138,5 +139,4 @@ def read(
 def _require_answers(n_answers: int, record: _Record) -> None:
     if [answer.path_idx for answer in record.output] != [*range(len(record.output))]:
         raise RecordError("malformed", "output: path_idx does not count from 0")
-    if len(record.output) > n_answers:
-        raise RecordError("malformed", f"{len(record.output)} answers, not {n_answers}")
+    require_answers(len(record.output), n_answers)

@@ -8,6 +8,7 @@ code's. It counts no tokens.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,6 +19,7 @@ from compute_optimal.adopt.records import (
     GivenFile,
     TokenCounter,
     records,
+    require_answers,
     with_problems,
 )
 from compute_optimal.judge.grading.extraction import extract_answer
@@ -43,15 +45,18 @@ def read(
     finding."""
     gathering = Gathering(entry, problems, count_tokens)
     for file in files:
-        empty = 0
+        empty, budget = 0, file.entry.budget
         for where, sha256, record, problem in with_problems(
             records(_Record, file, gathering),
             file,
             gathering,
             question=lambda record: record.question,
             n_answers=lambda record: len(record.code),
+            check=partial(_require_texts, budget),
         ):
             gathering.count(file.entry.path)["n_used"] += 1
+            if len(record.code) < budget:
+                gathering.doubt(where, "answer count", f"{len(record.code)} of {budget} answers")
             for text in record.code:
                 empty += not text.strip()
                 gathering.add(
@@ -64,3 +69,7 @@ def read(
             detail = f"{empty} texts are empty: the harness has lost them, or nothing was said"
             gathering.doubt(file.entry.path, "no answer", detail)
     return gathering.adoption()
+
+
+def _require_texts(budget: int, record: _Record) -> None:
+    require_answers(len(record.code), budget)

@@ -25,7 +25,7 @@ Reason = Literal[
     "truncated",
     "malformed",
     "unmatched",  # the question is that of no problem, or of several
-    "duplicate",  # a second record of one run on one problem
+    "duplicate",  # a second record of one run on one problem, or a second greedy answer to it
     "step scores",  # do not fit the steps: adopted without them; of ``solutions``, left out
     "answer count",  # adopted with fewer answers than the folder name or the registry states
     "wrong problems",  # completions that lie under others' problems
@@ -44,6 +44,11 @@ TOO_MANY_TOKENS = 2**32
 """No count of tokens reaches this, so that sums stay in 64 bits."""
 
 Count = Annotated[int, Field(ge=0, lt=TOO_MANY_TOKENS)]
+
+LARGEST_SCORE = 3.4e38
+"""No score is larger in size, so that its column of 32 bits holds it."""
+
+Score = Annotated[float, Field(ge=-LARGEST_SCORE, le=LARGEST_SCORE)]
 
 TokenCounter = Callable[[str], int]
 """Number of tokens of a text, its end token included."""
@@ -83,12 +88,18 @@ class Gathering:
         self._findings: list[tuple[str, Reason, str, bool]] = []
         self._counts: dict[str, Counter[str]] = {}
         self._n_drawn: Counter[str] = Counter()
+        self._greedy: set[str] = set()
         self._sha256: dict[str, str] = {}
 
     def open(self, file: GivenFile) -> None:
         """Begin a file."""
         self._sha256[file.entry.path] = file.entry.sha256
         self._counts.setdefault(file.entry.path, Counter())
+
+    def answered(self, file: RolloutFile) -> set[str]:
+        """Ids of problems of which a file may hold no further record, for the caller to fill: none,
+        but of greedy answers those of the files before, for of these a problem has one."""
+        return self._greedy if file.method == "cot" else set()
 
     def count(self, path: str) -> Counter[str]:
         """The counter of an opened file: ``n_records``, ``n_used`` and ``n_answers`` are the
@@ -264,24 +275,31 @@ def with_problems(
     n_answers: Callable[[Model], int],
     check: Callable[[Model], None] = lambda _: None,
 ) -> Iterator[tuple[str, str, Model, Problem]]:
-    """``records`` or a ``json_list``, each record with its problem; a problem counts once a file.
+    """``records`` or a ``json_list``, each record with its problem; a problem counts once a file,
+    and once a collection where its answers are greedy.
 
     All their answers are counted. A record without a problem of its own, or of which ``check``
     raises ``RecordError``, becomes a finding.
     """
-    seen: set[str] = set()
+    seen = gathering.answered(file.entry)
     for where, sha256, record in readable:
         gathering.count(file.entry.path)["n_answers"] += n_answers(record)
         try:
             problem = gathering.find_problem(question(record))
             if problem.problem_id in seen:
-                raise RecordError("duplicate", "its problem stands in the file before")
+                raise RecordError("duplicate", "its problem stands before")
             check(record)
         except RecordError as error:
             gathering.refuse(where, error)
             continue
         seen.add(problem.problem_id)
         yield where, sha256, record, problem
+
+
+def require_answers(n_answers: int, expected: int) -> None:
+    """Raises ``RecordError`` where a record has more answers than the registry states."""
+    if n_answers > expected:
+        raise RecordError("malformed", f"{n_answers} answers, not {expected}")
 
 
 def other_schema(file: RolloutFile, what: str) -> StudyError:

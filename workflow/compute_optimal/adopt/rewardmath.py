@@ -13,13 +13,14 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+from pydantic import BaseModel, ConfigDict, Field
 
 from compute_optimal.adopt import Adoption
 from compute_optimal.adopt.records import (
     Gathering,
     GivenFile,
     RecordError,
+    Score,
     TokenCounter,
     json_list,
     with_problems,
@@ -33,7 +34,7 @@ class _Record(BaseModel):
 
     problem: str
     solution_reference: Annotated[list[str], Field(min_length=2)]
-    score: list[list[FiniteFloat]] | list[FiniteFloat]
+    score: list[list[Score]] | list[Score]
 
 
 def read(

@@ -103,7 +103,7 @@ def read(
         if file.entry.method == "best_of_n":
             pool += [(file, row) for row in _in_place(rows, file, gathering)]
         else:
-            _add_search(rows, file, gathering)
+            _add_answers(rows, file, gathering)
     _add_pool(pool, gathering)
     return gathering.adoption()
 
@@ -266,16 +266,24 @@ def _add_pool(pool: Sequence[tuple[GivenFile, _Row]], gathering: Gathering) -> N
         gathering.count(path)["n_used"] = 0 if path in searches else n_used
 
 
-def _add_search(rows: Sequence[_Row], file: GivenFile, gathering: Gathering) -> None:
+def _add_answers(rows: Sequence[_Row], file: GivenFile, gathering: Gathering) -> None:
+    """Add the answers of a search, or the greedy ones, as they stand."""
     n_copies = 0
     for row in rows:
         gathering.count(file.entry.path)["n_used"] += 1
         n_copies += len(row.completions) - len({c.text for c in row.completions})
         for index, completion in enumerate(row.completions):
-            gathering.add(
-                "paths", file.entry, completion.where, row.problem, text=completion.text,
-                place=index, **_facts(completion, len(row.completions)),
-            )  # fmt: skip
+            facts = _facts(completion, len(row.completions))
+            if file.entry.method == "cot":
+                gathering.add(
+                    "samples", file.entry, completion.where, row.problem, text=completion.text,
+                    sample_index=0, **facts,
+                )  # fmt: skip
+            else:
+                gathering.add(
+                    "paths", file.entry, completion.where, row.problem, text=completion.text,
+                    place=index, **facts,
+                )  # fmt: skip
     if n_copies:
         gathering.doubt(
             file.entry.path, "copy", f"{n_copies} answers are copies, as that code fills N"

@@ -448,10 +448,15 @@ class RolloutFile(Checked):
     )
 
     def complaints(self) -> Iterator[str]:
-        """A path that leads out of its repository."""
+        """A path that leads out of its repository, and several greedy answers."""
         yield from super().complaints()
         if ".." in self.path.split("/"):
             yield "the path leads out of the repository || write it from its root"
+        if self.method == "cot" and self.budget > 1:
+            yield (
+                f"greedy answers are one a problem, not {self.budget} || leave budget out, or say "
+                "method: best_of_n of a pool"
+            )
 
 
 class AdoptedEntry(Entry):
