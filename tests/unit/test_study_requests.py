@@ -8,6 +8,7 @@ digests anew, and the difference shows which rules of which studies the change t
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import MISSING, fields
 from itertools import combinations
@@ -16,6 +17,7 @@ from types import SimpleNamespace
 from typing import Any, get_args
 
 import pytest
+import yaml
 
 from compute_optimal.errors import StudyError
 from compute_optimal.micro.recipe_kinds import PolicyRecipe, PrmRecipe
@@ -30,9 +32,11 @@ from compute_optimal.study.spec import digest
 
 ROOT = Path(__file__).parents[2]
 EXPECTED = Path(__file__).with_name("expected_requests.json")
-STUDIES = sorted(
-    file.stem for file in (ROOT / "config").glob("*.yaml") if file.stem not in {"claims"}
-)
+FILES = {
+    file.stem: file
+    for file in sorted((ROOT / "config").glob("*.yaml"))
+    if file.stem not in {"claims"}
+}
 
 
 def places(plan: StudyPlan) -> Iterator[tuple[str, Any]]:
@@ -57,10 +61,10 @@ def places(plan: StudyPlan) -> Iterator[tuple[str, Any]]:
             yield rule, SimpleNamespace(**place)
 
 
-def digests(name: str) -> dict[str, str]:
+def digests(file: Path) -> dict[str, str]:
     """One digest a rule, over the parameters of all its jobs in the order of the study; and of the
     files that they make, the cells, and the directories of the store."""
-    plan = StudyPlan(load_study(ROOT / "config" / f"{name}.yaml"))
+    plan = StudyPlan(load_study(file))
     requests: dict[str, list[Any]] = {}
     drawn = any(cell.pool == "evaluation" for cell in Grid(plan.study))
     for rule, place in places(plan):
@@ -182,16 +186,44 @@ def test_a_wrong_request_is_one_error_that_names_the_field(
             parsed(verb, text)
 
 
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("name", FILES)
 def test_requests_and_directories_are_what_they_were(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
-    assert digests(name) == json.loads(EXPECTED.read_text())[name]
+    assert digests(FILES[name]) == json.loads(EXPECTED.read_text())[name]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"samples_per_job": 100, "hardware": "H100-80GB"},
+        {"grading": {"workers": 7}},
+        {"verdicts": "anew", "generate": "missing"},
+    ],
+)
+def test_no_request_depends_on_how_a_study_is_run(
+    changes: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    content = yaml.safe_load(FILES["one-gpu"].read_text())
+    registry = tmp_path / "registry"
+    shutil.copytree(ROOT / "config/registry", registry)
+    for section in ("policies", "prms"):
+        path = registry / f"{section}.yaml"
+        entries = yaml.safe_load(path.read_text())
+        for entry in entries[section].values():
+            entry["slots"] = 7
+            if entry.get("format") not in ("math_shepherd", "rlhflow"):
+                entry["tensor_parallel"] = 2
+        path.write_text(yaml.safe_dump(entries))
+    path = tmp_path / "one-gpu.yaml"
+    path.write_text(yaml.safe_dump(content | changes | {"registry": str(registry)}))
+    assert digests(path) == digests(FILES["one-gpu"])
 
 
 def write_expected() -> None:
-    expected = {name: digests(name) for name in STUDIES}
+    expected = {name: digests(file) for name, file in FILES.items()}
     EXPECTED.write_text(json.dumps(expected, indent=1, sort_keys=True) + "\n")
 
 

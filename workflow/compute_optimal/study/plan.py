@@ -91,12 +91,16 @@ PUBLIC_CATEGORY = "1 Real models, public rollouts"
 EVERY_COLLECTION = "every-collection"
 """Stands for the policy in names of files about all that is adopted on a task."""
 
-RUN_TIME_KEYS = {
-    *("generate", "mirror", "store", "results", "registry", "lock_file"),
-    *("samples_per_job", "hardware", "verdicts"),
+_WHERE_TO_RUN = ("generate", "mirror", "store", "results", "registry", "lock_file")
+_HOW_TO_RUN = ("samples_per_job", "hardware", "verdicts")
+RUN_TIME_KEYS: dict[str, Any] = {
+    **dict.fromkeys([*_WHERE_TO_RUN, *_HOW_TO_RUN], True),
+    "grading": {"workers"},
 }
 """Keys of a study that say where and how to run; no result depends on them."""
 
+RUN_TIME_KEYS_OF_MODELS = {"slots", "tensor_parallel"}
+"""Such keys of an entry of a model."""
 
 RECEIPTS: dict[Kind, str] = {"samples": "samples", "step_scores": "scores", "searches": "searches"}
 """What a job's receipt is called; the one place where step scores are called otherwise."""
@@ -745,7 +749,7 @@ class StudyPlan:
         # Keys that are empty unless a study varies are left out where they are: the digests of
         # studies that do not vary stay as they were.
         varying = ("prm_search_budgets", "overrides", "needed_for", "items")
-        empty = {key for key in varying if not getattr(self.study, key)}
+        empty = dict.fromkeys((key for key in varying if not getattr(self.study, key)), True)
         study = self.study.model_dump(mode="json", exclude=RUN_TIME_KEYS | empty)
         adopted = [collection.entry for collection in self.collections]
         entries = [
@@ -759,8 +763,9 @@ class StudyPlan:
         ]
         return StudyDescription(
             study=study,
-            # No result depends on how much an engine does at once.
-            entries=[entry.model_dump(mode="json", exclude={"slots"}) for entry in entries],
+            entries=[
+                entry.model_dump(mode="json", exclude=RUN_TIME_KEYS_OF_MODELS) for entry in entries
+            ],
             # Whatever else changes a result changes the name of a file that goes in.
             tables=[*self.problem_tables, *self.estimate_tables, *self.ability_tables],
         )
