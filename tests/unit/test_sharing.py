@@ -156,6 +156,21 @@ def test_only_new_rows_are_sent_and_only_the_studys_are_fetched(
     assert (drawn(receiver, "one"), drawn(receiver, "two")) == (list(range(8)), [])
 
 
+def test_cells_that_nobody_has_are_named_on_both_sides(address: str, machine: Machines) -> None:
+    sender, other = machine("sender"), machine("other")
+    draw(sender, "one", range(4))
+    ((two, _),) = cells_of(sender, "two")
+    sent = publish(cells_of(sender, "one", "two"), address)
+    assert sent.absent == (two.directory,)
+    assert f"  neither here nor there: {two.directory}" in sent.summary("sent").splitlines()
+    received = fetch(cells_of(other, "two"), address)
+    assert f"  not there: {two.directory}" in received.summary("fetched").splitlines()
+    # What others have published is there.
+    draw(other, "two", range(2))
+    assert publish(cells_of(other, "two"), address).absent == ()
+    assert publish(cells_of(sender, "one", "two"), address).absent == ()
+
+
 def test_two_publishers_at_once_lose_nothing(
     address: str, machine: Machines, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from textwrap import shorten
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from tqdm import tqdm
 
@@ -73,16 +73,17 @@ class Transfer:
     removed: tuple[str, ...] = ()
     """Files that were removed from the address."""
     absent: tuple[str, ...] = ()
-    """Partitions of which the address holds nothing."""
+    """Partitions of which the address holds nothing, nor got anything."""
 
-    def summary(self, done: str) -> str:
+    def summary(self, done: Literal["sent", "fetched"]) -> str:
         """What happened, for people; ``done`` says what was done to the parts."""
+        nowhere = {"sent": "neither here nor there", "fetched": "not there"}[done]
         lines = [
             f"{self.address}: {self.n_parts} parts {done} ({self.n_bytes / 1e6:,.1f} MB), "
             f"{self.n_present} were there already"
         ]
         lines += [f"  removed {name}" for name in self.removed]
-        lines += [f"  not there: {name}" for name in self.absent]
+        lines += [f"  {nowhere}: {name}" for name in self.absent]
         return "\n".join(lines)
 
 
@@ -128,12 +129,14 @@ def publish(cells: Cells, address: str, *, prune: bool = False) -> Transfer:
         for _ in _concurrently(lambda part: remote.send(*part), parts, n_bytes, "publish"):
             pass
     remote.list_parts(kept | added if prune else listed | added, manifests)
+    there = {Path(name).parent.as_posix() for name in kept | added}
     return Transfer(
         address,
         len(parts),
         sum(n_bytes),
         len(kept) + len(added) - len(parts),
         removed=remote.prune({cell.directory for cell, _ in cells}, kept | added) if prune else (),
+        absent=tuple(cell.directory for cell, _ in cells if cell.directory not in there),
     )
 
 
