@@ -37,8 +37,12 @@ SNAKEMAKE_OPTIONS :=
 PYTEST_OPTIONS :=
 LAB_OPTIONS :=
 
+# A value as one word of the shell, whatever is in it.
+quoted = '$(subst ','\'',$(1))'
+OF_STUDY = --config $(call quoted,$(CONFIG))
 # Items of a study that it is narrowed to.
-NARROWED = $(if $(ITEMS),--items '$(ITEMS)')
+NARROWED = $(if $(ITEMS),--items $(call quoted,$(ITEMS)))
+ONLY_ITEMS = $(if $(ITEMS),items=$(call quoted,$(ITEMS)))
 
 # The studies whose stored results ship in data/.
 SHIPPED := config/config.yaml config/public.yaml
@@ -63,7 +67,8 @@ export PIP_USER := 0
 # An archive brings its packages along (make archive).
 ifneq ($(wildcard wheels),)
   export PIP_NO_INDEX := 1
-  export PIP_FIND_LINKS := $(CURDIR)/wheels
+  # Relative: pip takes what a blank divides for two.
+  export PIP_FIND_LINKS := wheels
 endif
 # Files are read and written as UTF-8 whatever the locale; site.py and setuptools go by the locale alone.
 export PYTHONUTF8 := 1
@@ -108,15 +113,15 @@ endif
 ##@ Results, from what is stored
 .PHONY: study
 study: $(CORE)/.done ## figures, tables, notebooks and report from the shipped store (default)
-	@$(call run_study,$(CORE),$(if $(ITEMS),--config items='$(ITEMS)'))
+	@$(call run_study,$(CORE),$(if $(ITEMS),--config $(ONLY_ITEMS)))
 
 # Copies, since Snakemake would make what is edited in their place anew; they keep what was written in them.
 .PHONY: lab
 lab: $(LAB)/.done ## JupyterLab on the study's notebooks, in copies of their own (after `make`; CONFIG=...)
-	$(STRICT) results="$$($(LAB)/bin/python -m compute_optimal results-folder --config $(CONFIG) $(NARROWED))"; \
+	$(STRICT) results="$$($(LAB)/bin/python -m compute_optimal results-folder $(OF_STUDY) $(NARROWED))"; \
 	if [ ! -e "$$results/notebooks/01_setting.ipynb" ]; then \
 	  echo "error: there are no notebooks of this study yet"; \
-	  echo "  where: $$results/notebooks"; echo "  do:    make CONFIG=$(CONFIG)"; exit 1; \
+	  echo "  where: $$results/notebooks"; printf '  do:    make CONFIG=%s\n' $(call quoted,$(CONFIG)); exit 1; \
 	fi >&2; \
 	mkdir -p "$$results/lab"; \
 	for notebook in "$$results"/notebooks/*.ipynb; do \
@@ -127,11 +132,11 @@ lab: $(LAB)/.done ## JupyterLab on the study's notebooks, in copies of their own
 ##@ Running models (ITEMS="Table 3, Figure 5" narrows a study; SNAKEMAKE_OPTIONS=... is passed on)
 .PHONY: run
 run: $(ENGINE)/.done ## the same with the CPU engine at hand: what is missing is generated (CONFIG=...)
-	@$(call run_study,$(ENGINE),--config generate=missing $(if $(ITEMS),items='$(ITEMS)'))
+	@$(call run_study,$(ENGINE),--config generate=missing $(ONLY_ITEMS))
 
 .PHONY: run-gpu
 run-gpu: $(CUDA)/.done ## the same on this machine's NVIDIA GPUs (CONFIG=config/one-gpu.yaml ITEMS=...)
-	@$(call run_study,$(CUDA),--workflow-profile profiles/gpu --config generate=missing $(if $(ITEMS),items='$(ITEMS)'))
+	@$(call run_study,$(CUDA),--workflow-profile profiles/gpu --config generate=missing $(ONLY_ITEMS))
 
 .PHONY: check-engine check-gpu
 check-engine: $(ENGINE)/.done ## does the CPU engine do here what a study relies on? (some minutes; results/check-engine.html)
@@ -142,12 +147,12 @@ check-gpu: $(CUDA)/.done ## the same of the engine for NVIDIA GPUs: the first fi
 
 .PHONY: plan
 plan: $(CORE)/.done ## what a study has, and what the rest would cost (CONFIG=... HARDWARE=... ITEMS="Table 3, Figure 5")
-	@$(CORE)/bin/python -m compute_optimal plan --config $(CONFIG) $(NARROWED) $(if $(HARDWARE),--hardware $(HARDWARE))
+	@$(CORE)/bin/python -m compute_optimal plan $(OF_STUDY) $(NARROWED) $(if $(HARDWARE),--hardware $(call quoted,$(HARDWARE)))
 
 ##@ Checking and sharing
 .PHONY: verify
 verify: $(CORE)/.done ## is what ships what it claims to be? Graded and computed anew, without a GPU
-	$(CORE)/bin/python -m compute_optimal verify --config $(CONFIG) --cores $(CORES)
+	$(CORE)/bin/python -m compute_optimal verify $(OF_STUDY) --cores $(CORES)
 
 .PHONY: audit
 audit: $(ENGINE)/.done ## were the shipped samples drawn as they say? A random slice of them is, anew (SHARE=0.001, SEED=by the clock)
@@ -155,7 +160,7 @@ audit: $(ENGINE)/.done ## were the shipped samples drawn as they say? A random s
 
 .PHONY: adopt
 adopt: $(CORE)/.done ## take the rollouts of others that a study names (CONFIG=..., COLLECTION=one of them, MIRROR=folder)
-	$(CORE)/bin/python -m compute_optimal adopt --config $(CONFIG) $(COLLECTION)
+	$(CORE)/bin/python -m compute_optimal adopt $(OF_STUDY) $(COLLECTION)
 
 ##@ The scale model and what ships
 # `make ship` is a line of its own: make runs a line that calls make even in a dry run, all of it.
@@ -191,27 +196,27 @@ ship: $(CORE)/.done ## put the stored results of the shipped studies, and what f
 
 .PHONY: archive
 archive: $(CORE)/.done ## one zip of what is committed, with the packages it needs: make runs from it offline (WHEELS=no: without)
-	$(CORE)/bin/python -m compute_optimal archive --output $(ARCHIVE) --wheels $(WHEELS)
+	$(CORE)/bin/python -m compute_optimal archive --output $(call quoted,$(ARCHIVE)) --wheels $(WHEELS)
 
 ##@ Stored results elsewhere
 .PHONY: fetch publish
 fetch: $(CORE)/.done ## bring a study's stored results here (FROM=address, or the study's store.remotes)
-	$(CORE)/bin/python -m compute_optimal fetch --config $(CONFIG) $(NARROWED) $(if $(FROM),--from '$(FROM)')
+	$(CORE)/bin/python -m compute_optimal fetch $(OF_STUDY) $(NARROWED) $(if $(FROM),--from $(call quoted,$(FROM)))
 
 publish: $(CORE)/.done ## send a study's stored results to a folder or an address (TO=..., CONFIG=...)
-	$(CORE)/bin/python -m compute_optimal publish --config $(CONFIG) $(if $(TO),--to '$(TO)')
+	$(CORE)/bin/python -m compute_optimal publish $(OF_STUDY) $(if $(TO),--to $(call quoted,$(TO)))
 
 # The study is read before Snakemake reads it, whose own words for a file that is no YAML are few.
 # The report is made anew only if something newer than it lies in its folder.
 define run_study
 	$(STRICT) export PATH="$(CURDIR)/$(1)/bin:$$PATH"; \
-	results="$$(python -m compute_optimal results-folder --config $(CONFIG) $(NARROWED))"; \
-	snakemake --quiet rules reason host --cores $(CORES) --configfile $(CONFIG) $(SNAKEMAKE_OPTIONS) $(2) || { \
+	results="$$(python -m compute_optimal results-folder $(OF_STUDY) $(NARROWED))"; \
+	snakemake --quiet rules reason host --cores $(CORES) --configfile $(call quoted,$(CONFIG)) $(SNAKEMAKE_OPTIONS) $(2) || { \
 	  status=$$?; log="$$(ls -t .snakemake/log/*.snakemake.log 2>/dev/null | head -n 1)"; \
 	  echo "the whole log: $${log:-none was written}" >&2; exit $$status; \
 	}; \
 	if [ ! -e "$$results/report.html" ] || [ -n "$$(find "$$results" -type f ! -name verify.html ! -name audit.html ! -path '*/lab/*' -newer "$$results/report.html" -print -quit)" ]; then \
-	  snakemake --cores 1 --configfile $(CONFIG) $(if $(ITEMS),--config items='$(ITEMS)') --report "$$results/report.html" --quiet; \
+	  snakemake --cores 1 --configfile $(call quoted,$(CONFIG)) $(if $(ITEMS),--config $(ONLY_ITEMS)) --report "$$results/report.html" --quiet; \
 	  python -m compute_optimal finish-report "$$results/report.html"; \
 	fi; \
 	echo "report: $$results/report.html"
@@ -249,7 +254,7 @@ lint: $(TEST_ENVIRONMENT)/.done ## ruff, snakefmt, snakemake --lint, mypy
 	ruff check .; \
 	ruff format --check .; \
 	snakefmt --check Snakefile workflow/Snakefile workflow/rules; \
-	snakemake --lint --configfile $(CONFIG); \
+	snakemake --lint --configfile $(call quoted,$(CONFIG)); \
 	mypy
 
 .PHONY: conformance

@@ -113,6 +113,33 @@ def environment_seen(folder: Path) -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines if "=" in line)
 
 
+@pytest.mark.parametrize(
+    ("target", "variables"),
+    [
+        ("study", ["CONFIG", "ITEMS"]),
+        ("run", ["CONFIG", "ITEMS"]),
+        ("run-gpu", ["CONFIG", "ITEMS"]),
+        ("plan", ["CONFIG", "ITEMS", "HARDWARE"]),
+        ("verify", ["CONFIG"]),
+        ("adopt", ["CONFIG"]),
+        ("archive", ["ARCHIVE"]),
+        ("fetch", ["CONFIG", "ITEMS", "FROM"]),
+        ("publish", ["CONFIG", "TO"]),
+        ("lint", ["CONFIG"]),
+    ],
+)
+def test_a_path_with_blanks_and_quotes_is_one_word(
+    make: Make, target: str, variables: list[str]
+) -> None:
+    # The stubs join their words by single blanks.
+    values = {name: f'my  {name}\'s "file"' for name in variables}
+    done, calls = make(target, *(f"{name}={value}" for name, value in values.items()))
+    assert done.returncode == 0, done.stderr
+    for value in values.values():
+        assert [call for call in calls if value in call], calls
+    assert not [call for call in calls if "my CONFIG" in call]
+
+
 @pytest.mark.parametrize("home", ["", "/", "/nowhere"])
 def test_who_has_no_home_gets_one(make: Make, tmp_path: Path, home: str) -> None:
     if os.access("/", os.W_OK) and home == "/":
