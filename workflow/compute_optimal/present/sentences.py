@@ -59,7 +59,7 @@ def _difficulty(database: Path) -> str:
         )
         wrong = sum(row["wrong"] for row in of_task) / n
         parts.append(
-            f"On {task}, over {_policies(len(of_task))}, problems are {shares}; "
+            f"On {task}, over {counted(len(of_task), 'pool', 'pools')}, problems are {shares}; "
             f"{_percent(wrong)} of them are expected in the wrong bucket."
         )
     return " ".join(parts)

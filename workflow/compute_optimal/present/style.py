@@ -47,6 +47,8 @@ METHODS: Mapping[str, Look] = {
 }
 OTHER_COLOURS = ("#332288", "#882255", "#999933", "#661100")
 """Colours of what is no method and no policy, such as ways to choose or to score."""
+SHARES = (-2.5, 102.5)
+"""Limits of an axis of all percentages: marks at 0 and 100 are whole."""
 INK, MUTED, FAINT, LIGHT, EMPTY = "#222222", "#555555", "#8C8C8C", "#BDBDBD", "#EEEEEE"
 HALO: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
 """Ground of a number that stands in the way of a line: the line ends there, as it must be read."""

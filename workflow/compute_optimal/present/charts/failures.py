@@ -106,7 +106,7 @@ def failure_rates(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
 
     from matplotlib.lines import Line2D
 
-    shares = prepared(0, 100, range(0, 101, 20))
+    shares = prepared(*style.SHARES, range(0, 101, 20))
     everything = Line2D([], [], color=style.INK, marker="D", ls="", markersize=4.6)
     measured = any(row["value"] is not None for row in rows)
     return Grid(
@@ -120,7 +120,7 @@ def failure_rates(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
             Block(
                 "",
                 [*starmap(panel, LENGTH.items())],
-                prepared(-1, 1, (-1, -0.5, 0, 0.5, 1)),
+                prepared(-1.04, 1.04, (-1, -0.5, 0, 0.5, 1)),
                 "correlation of margin and length",
             ),
         ],

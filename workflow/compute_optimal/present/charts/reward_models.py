@@ -104,10 +104,10 @@ def _of_collection(rows: Sequence[Row]) -> Block:
 def reliability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
     """Share of right solutions over the score: a panel per PRM, a line per way to score."""
     top = max((100 * row["ci_high"] for row in rows), default=100.0)
-    height = min(102.0, max(20.0, 1.15 * top))
+    height = min(style.SHARES[1], max(20.0, 1.15 * top))
 
     def prepare(axes: Axes) -> None:
-        axes.set(xlim=(0, 100), ylim=(-0.02 * height, height), xticks=range(0, 101, 25))
+        axes.set(xlim=style.SHARES, ylim=(-0.02 * height, height), xticks=range(0, 101, 25))
         style.keep_labels_inside(axes)
 
     def panel(group: Sequence[Row]) -> Panel:

@@ -101,7 +101,8 @@ def calibration(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
     looks = {row["policy"]: style.policy_look(_policy_title(row), row) for row in policies}
 
     def prepare(axes: Axes) -> None:
-        axes.set(xlim=(0, 100), ylim=(-2, 102), xticks=range(0, 101, 25), yticks=range(0, 101, 25))
+        ticks = range(0, 101, 25)
+        axes.set(xlim=style.SHARES, ylim=style.SHARES, xticks=ticks, yticks=ticks)
         style.keep_labels_inside(axes)
 
     def panel(group: Sequence[Row]) -> Panel:

@@ -344,12 +344,12 @@ function markTowards(key, at) {
   const curve = curves[place];
   const other = panels[panels.indexOf(panel) + { PageUp: -1, PageDown: 1 }[key]];
   const there = curvesOf(marks.filter((mark) => datumOf(mark).panel === other));
+  const across = () => nearest(there.find((one) => datumOf(one[0]).method === method) ?? there[0], x);
   const ways = {
     ArrowLeft: () => curve[curve.indexOf(at) - 1], ArrowRight: () => curve[curve.indexOf(at) + 1],
     ArrowUp: () => nearest(curves[place - 1], x), ArrowDown: () => nearest(curves[place + 1], x),
     Home: () => curve[0], End: () => curve.at(-1),
-    PageUp: () => nearest(there.find((one) => datumOf(one[0]).method === method) ?? there[0], x),
-    PageDown: () => nearest(there.find((one) => datumOf(one[0]).method === method) ?? there[0], x),
+    PageUp: across, PageDown: across,
   };
   return key in ways ? ways[key]() ?? null : undefined;
 }

@@ -3,14 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from compute_optimal.analyse.quantities import mean_accuracy, mean_difference, resampling_of
 from compute_optimal.present.query import Row
 from compute_optimal.present.tables.model import Cell, Column, Table
 
+_RULES = (
+    "its rules, re-implemented (its parser of formulas is another), on the answers that these "
+    "rules extract: without a box, what follows 'the answer is', or the last number"
+)
 
-def sensitivity(rows: Sequence[Row], title: str) -> Table:
-    """Verdicts that differ, and accuracy of one sample, per task, policy and other grader."""
+
+def own(rows: Sequence[Row], title: str) -> Table:
+    """Of pools that the study drew: ``_sensitivity``."""
+    return _sensitivity(rows, title, _RULES)
+
+
+def adopted(rows: Sequence[Row], title: str) -> Table:
+    """Of pools that others drew: ``_sensitivity``. Rollouts that are no pool have no row."""
+    table = _sensitivity(rows, title, f"the verdicts that it recorded of a run, else {_RULES}")
+    notes = [*table.notes, "Rollouts of others that are no pool of samples are not in it."]
+    return replace(table, notes=notes)
+
+
+def _sensitivity(rows: Sequence[Row], title: str, official: str) -> Table:
+    """Verdicts that differ, and accuracy of one sample, per task, policy and other grader.
+
+    ``official``: what stands for the paper's official code.
+    """
     columns = [
         Column("task", "Task"),
         Column("policy", "Policy"),
@@ -25,13 +46,10 @@ def sensitivity(rows: Sequence[Row], title: str) -> Table:
     ]
     notes = [
         "Of the evaluation samples, each different answer of a problem counted once, the lack of "
-        "one too. Here: the grader of this study. There: the paper's official code, that is, the "
-        "verdicts that it recorded of an adopted run, else its rules, re-implemented (its parser "
-        "of formulas is another), on the answers that these rules extract: without a box, what "
-        "follows 'the answer is', or the last number; or math-verify as it comes, on the answers "
-        "that this study extracts. Accuracy: mean over all samples; difference: there minus here. "
-        "In brackets: intervals over problems, paired for the difference. No difference has no "
-        "width. Rollouts of others that are no pool of samples are not in it."
+        "one too. Here: the grader of this study. There: the paper's official code, that is, "
+        f"{official}; or math-verify as it comes, on the answers that this study extracts. "
+        "Accuracy: mean over all samples; difference: there minus here. In brackets: intervals "
+        "over problems, paired for the difference. No difference has no width."
     ]
     return Table(title, columns, [_row(row) for row in rows], notes)
 
