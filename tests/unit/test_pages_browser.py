@@ -200,6 +200,9 @@ def test_the_page_is_worked_by_keys_names_and_the_way_back(
             "1 sample",
             "2 samples",
         ]
+        # It opens where the most is seen.
+        seen = tab.value("mostSeen([[], ['a', 'b'], ['c']].map((kinds) => ({ kinds }))).kinds")
+        assert seen == ["a", "b"]
         # A link of a claim names a scale, and the page says of which it is.
         said = "document.getElementById('evidence').textContent"
         assert "The scale model (no evidence about large models)" in tab.value(said)

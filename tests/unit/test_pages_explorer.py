@@ -135,6 +135,39 @@ def test_a_method_that_the_study_does_not_have_keeps_its_name(tab: chromium.Tab)
     assert not tab.problems
 
 
+def test_a_front_is_of_points_of_the_same_problems_and_no_panel_of_a_prm_that_did_not_run(
+    tab: chromium.Tab,
+) -> None:
+    made = tab.value(
+        """(() => {
+          Object.assign(choice, { prms: ["q", "r"], x: "budget", layout: "panels" });
+          const point = (method, prm, budget, n, accuracy) => ({
+            policy: "p", method, prm, budget, n, accuracy, low: null, high: null, tokens: 1, flops: 1, seconds: 1 });
+          return points([
+            point("best_of_n", "q", 1, 500, 40), point("best_of_n", "q", 2, 100, 90),
+            point("best_of_n", "q", 4, 499, 50), point("majority", "", 4, 500, 45), point("majority", "", 8, 500, 60),
+          ]).map((row) => [row.panel, row.budget, row.method, row.front === true]);
+        })()"""  # noqa: E501
+    )
+    assert {panel for panel, *_ in made} == {"p\nq"}
+    assert [budget for _, budget, _, front in made if front] == [1, 4, 8]
+    alone = tab.value(
+        """(() => {
+          const one = { policy: "o", method: "majority", prm: "", budget: 2, n: 5, accuracy: 1, low: null, high: null };
+          return points([one]).map((row) => row.panel);
+        })()"""  # noqa: E501
+    )
+    assert alone == ["o"]
+
+
+def test_what_has_most_points_is_shown_first(tab: chromium.Tab) -> None:
+    found = tab.value(
+        'best([["a", 9], ["b", 3], ["b", 4], ["c", 5], ["c", 2], ["", 99]]'
+        '.map(([policy, accuracy]) => ({ policy, accuracy })), "policy")'
+    )
+    assert found == ["c", "b", "a"]
+
+
 def test_what_cannot_be_drawn_is_said_and_cannot_be_saved(tab: chromium.Tab) -> None:
     disabled = "['csv', 'svg'].map(id => document.getElementById(id).disabled)"
     tab.value("location.hash = 'scale=public&x=seconds', 1")
@@ -415,3 +448,16 @@ def test_a_study_without_prms_says_that_there_are_none(tmp_path: Path) -> None:
         assert all(tab.value(said))
         assert "none" in tab.value("document.querySelector('select[name=scoring]').innerText")
         assert tab.problems == []
+
+
+@pytest.mark.parametrize("is_miniature", [True, False])
+def test_real_models_come_first_unless_the_study_runs_some(
+    is_miniature: bool, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(name: str, *arguments: Path) -> object:
+        rows = run_query(name, *arguments)
+        return [{**rows[0], "is_miniature": is_miniature}] if name == "settings" else rows
+
+    monkeypatch.setattr("compute_optimal.present.pages.explorer.run_query", told)
+    settings = data_of(explorer_page(database))["settings"]
+    assert settings["opens_on"] == ("public" if is_miniature else "study")

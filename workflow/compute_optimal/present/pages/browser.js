@@ -191,6 +191,9 @@ function matching(cell) {
   });
 }
 
+// Where a page opens: the first problem on which the most is seen.
+const mostSeen = (problems) => problems.reduce((most, p) => (p.kinds.length > most.kinds.length ? p : most), problems[0]);
+
 function move(step) {
   const problems = matching(cellShown());
   const at = problems.findIndex((p) => p.id === choice.problem);
@@ -209,7 +212,7 @@ function show() {
   if (!Object.hasOwn(KINDS, choice.kind)) choice.kind = "";
   if (scoring() < 0) choice.scoring = data.scorings[0];
   const problems = matching(cell);
-  const problem = problems.find((p) => p.id === choice.problem) ?? problems[0];
+  const problem = problems.find((p) => p.id === choice.problem) ?? mostSeen(problems);
   const tasks = [...new Map(data.cells.map((c) => [c.task, c.taskTitle]))];
   const count = (kind) => cell.problems.filter((p) => p.kinds.includes(kind)).length;
   const kinds = Object.entries(KINDS).map(([kind, name]) => [kind, `${name} (${count(kind)})`]);
@@ -219,7 +222,7 @@ function show() {
     select("What is seen", choice.kind, [["", `anything (${cell.problems.length})`], ...kinds], (kind) => (choice.kind = kind)),
     finder(),
     select("Problem", problem?.id, problems.map((p) => [p.id, `${p.id} (${p.bucket})`]), (id) => (choice.problem = id)),
-    mover("Previous", "k", -1), mover("Next", "j", 1),
+    element("span", { class: "movers" }, mover("Previous", "k", -1), mover("Next", "j", 1)),
   ];
   if (!problem) {
     form.replaceChildren(...first);

@@ -17,6 +17,8 @@ const BUCKETS = { all: "all problems", easy: "easy", medium: "medium", hard: "ha
 const LAYOUTS = { panels: "a panel for each policy and PRM", one: "all in one panel" };
 const NO_PRM = new Set(["cot", "majority"]);
 const FEW = 3;
+// Share of the problems of a panel from which on its points are compared.
+const NEARLY_ALL = 0.95;
 
 const counted = (n, noun) => `${n} ${noun}${n === 1 ? "" : "s"}`;
 const seriesOf = (row) => JSON.stringify([row.policy, row.prm, row.method]);
@@ -40,15 +42,19 @@ function element(name, properties = {}, ...children) {
   return made;
 }
 
-// The policies that ran with the most PRMs and, of PRMs, those whose best accuracy is highest.
+// Those with the most points first and, of as many, those whose best accuracy is highest.
 function best(list, name) {
-  const top = new Map();
-  for (const row of list) if (row[name] !== "") top.set(row[name], Math.max(top.get(row[name]) ?? 0, row.accuracy));
-  return [...top].sort((a, b) => b[1] - a[1]).map(([value]) => value);
+  const found = new Map();
+  for (const row of list) {
+    if (row[name] === "") continue;
+    const { count, top } = found.get(row[name]) ?? { count: 0, top: 0 };
+    found.set(row[name], { count: count + 1, top: Math.max(top, row.accuracy) });
+  }
+  return [...found].sort(([, a], [, b]) => b.count - a.count || b.top - a.top).map(([value]) => value);
 }
 
 function settle() {
-  choice.scale = one(choice.scale, distinct(rows, "scale"), "study");
+  choice.scale = one(choice.scale, distinct(rows, "scale"), settings.opens_on);
   const ofScale = rows.filter((row) => row.scale === choice.scale);
   choice.task = one(choice.task, distinct(ofScale, "task"));
   const ofTask = ofScale.filter((row) => row.task === choice.task);
@@ -63,7 +69,8 @@ function settle() {
   const options = { policies: distinct(shown, "policy"), prms: distinct(shown, "prm"), methods: distinct(shown, "method") };
   const withPrm = best(shown.filter((row) => row.prm !== ""), "policy");
   choice.policies = some(choice.policies, options.policies, (withPrm.length ? withPrm : options.policies).slice(0, 2));
-  choice.prms = some(choice.prms, options.prms, best(shown, "prm").slice(0, FEW));
+  const withPolicies = shown.filter((row) => choice.policies.includes(row.policy));
+  choice.prms = some(choice.prms, options.prms, best(withPolicies.some((row) => row.prm !== "") ? withPolicies : shown, "prm").slice(0, FEW));
   choice.methods = some(choice.methods, options.methods, options.methods);
   return { ofScale, ofTask, shown, options };
 }
@@ -115,8 +122,11 @@ const isPlaced = (row) => row[choice.x] !== null && row[choice.x] > 0;
 function points(chosen) {
   const kept = chosen.filter(isPlaced);
   const made = [];
+  // What takes no PRM stands beside each that ran with its policy, or alone.
+  const prmsOf = (policy) => choice.prms.filter((prm) => kept.some((row) => row.policy === policy && row.prm === prm));
   for (const row of kept) {
-    const prms = row.prm !== "" || choice.layout === "one" || !choice.prms.length ? [row.prm] : choice.prms;
+    const beside = row.prm !== "" || choice.layout === "one" ? [] : prmsOf(row.policy);
+    const prms = beside.length ? beside : [row.prm];
     for (const prm of prms) {
       const panel = choice.layout === "one" ? "all" : prm === "" ? row.policy : `${row.policy}\n${prm}`;
       made.push({ ...row, panel, x: row[choice.x], label: methods[row.method].label, series: seriesOf(row),
@@ -128,10 +138,14 @@ function points(chosen) {
   const counts = new Map();
   for (const row of made) counts.set(place(row), (counts.get(place(row)) ?? 0) + 1);
   for (const row of made) row.alone = counts.get(place(row)) === 1;
-  // The Pareto front of each panel: nothing is both cheaper and better.
+  // The Pareto front of each panel: nothing is both cheaper and better. Of few of its problems an accuracy is another.
   for (const panel of distinct(made, "panel")) {
+    const ofPanel = made.filter((row) => row.panel === panel);
+    const most = Math.max(...ofPanel.map((row) => row.n));
     let top = -Infinity;
-    for (const point of made.filter((row) => row.panel === panel).sort((a, b) => a.x - b.x || b.accuracy - a.accuracy)) {
+    for (const point of ofPanel.sort((a, b) => a.x - b.x || b.accuracy - a.accuracy)) {
+      point.isOfFewer = point.n < NEARLY_ALL * most;
+      if (point.isOfFewer) continue;
       point.front = point.accuracy > top;
       top = Math.max(top, point.accuracy);
     }
@@ -224,7 +238,8 @@ function leaderboard(shown) {
   }
   put(tableOf([...largest.values()].sort((a, b) => b.accuracy - a.accuracy)), "board");
   document.getElementById("board-says").textContent =
-    `Each policy, method and PRM at its largest N: ${scales[choice.scale]}, ${choice.task}, ${BUCKETS[choice.difficulty] ?? choice.difficulty}.`;
+    `Each policy, method and PRM at its largest N: ${scales[choice.scale]}, ${choice.task}, ${BUCKETS[choice.difficulty] ?? choice.difficulty}.`
+    + (distinct(shown, "n").length > 1 ? " Rows with other numbers of problems are of other problems, and no ranking of each other." : "");
 }
 
 // What the marks of the chart say to a mouse, for all: every point once, curve by curve.
@@ -257,9 +272,8 @@ async function show() {
     select("x axis", "x", Object.entries(AXES)),
     select("Layout", "layout", Object.entries(LAYOUTS)),
     select("Pareto front (dashed)", "front", [["yes", "shown"], ["no", "hidden"]]),
-    boxes("Policies", "policies", options.policies),
-    boxes("PRMs", "prms", options.prms),
-    boxes("Methods", "methods", options.methods, true),
+    element("div", { class: "tools" },
+      boxes("Policies", "policies", options.policies), boxes("PRMs", "prms", options.prms), boxes("Methods", "methods", options.methods, true)),
   );
   if (focus) [...form.elements].find((field) => place(field) === focus)?.focus();
   const parts = new URLSearchParams();
@@ -271,7 +285,8 @@ async function show() {
   drawn = points(chosen);
   const lost = chosen.filter((row) => !isPlaced(row)).length;
   document.getElementById("said").textContent = `${counted(drawn.length, "point")}; bands and bars: ${Math.round(100 * settings.confidence)}% intervals over problems`
-    + (lost ? `; ${counted(lost, "point")} without a known ${AXES[choice.x]} ${lost === 1 ? "is" : "are"} left out.` : ".");
+    + (lost ? `; ${counted(lost, "point")} without a known ${AXES[choice.x]} ${lost === 1 ? "is" : "are"} left out.` : ".")
+    + (choice.front === "yes" && drawn.some((row) => row.isOfFewer) ? " A front is of points of nearly all problems of its panel: those of fewer problems are not in it." : "");
   pointTable();
   leaderboard(shown);
   canSave(drawn.length > 0);

@@ -39,7 +39,11 @@ def explorer_page(database: Path) -> str:
         (settings,) = run_query("settings", database)
     data = {
         "columns": _columns(rows),
-        "settings": {key: settings[key] for key in ("scoring", "voting", "confidence")},
+        "settings": {
+            **{key: settings[key] for key in ("scoring", "voting", "confidence")},
+            # Real models come first, as in the report, unless the study runs some of its own.
+            "opens_on": "public" if settings["is_miniature"] else "study",
+        },
         "scales": style.scales_of_evidence(is_miniature=settings["is_miniature"]),
         "methods": _methods(row["method"] for row in rows),
     }
