@@ -154,6 +154,13 @@ def test_samples_without_counts_of_tokens_are_adopted_at_no_known_cost(
     assert finding["adopted"]
 
 
+def test_zero_tokens_are_unknown(tmp_path: Path) -> None:
+    adoption = read(tmp_path, row(completion_tokens=[10, 0, 12, 13]), row(1, (8, 8, 8, 8)))
+    assert adoption.samples["n_tokens"].to_list() == [None] * 4 + [10, 11, 12, 13]
+    ((reason, text_of),) = adoption.findings.select("reason", "detail").rows()
+    assert (reason, text_of) == ("tokens unknown", "column completion_tokens: 0 at 1")
+
+
 def test_a_row_without_counts_of_tokens_leaves_the_others_theirs(tmp_path: Path) -> None:
     adoption = read(tmp_path, row(), row(1, completion_tokens=[1, 2, 3, -4]))
     assert adoption.samples["n_tokens"].to_list() == [10, 11, 12, 13, None, None, None, None]

@@ -116,6 +116,24 @@ def test_the_facts_of_a_search(tmp_path: Path) -> None:
     ]
 
 
+def test_zero_tokens_are_unknown(tmp_path: Path) -> None:
+    nothing = answer(token_history=[0, 0], completion_tokens=0)
+    adoption = read(
+        tmp_path,
+        {
+            f"{SINGLE}/question_0/record_0.jsonl": record(nothing),
+            f"{BEAM}/question_0/record_0.jsonl": record(nothing),
+        },
+    )
+    assert adoption.samples["n_tokens"].to_list() == [None]
+    assert adoption.paths.select("n_tokens", "n_tokens_tree").rows() == [(None, None)]
+    assert sorted(adoption.findings.select("reason", "detail", "adopted").rows()) == [
+        ("tokens unknown", "answer 0: the file says 0", True),
+        ("tokens unknown", "answer 0: the file says 0", True),
+        ("tokens unknown", "of the search: the file says 0", True),
+    ]
+
+
 def test_samples_are_numbered_by_record(tmp_path: Path) -> None:
     whole = answer(token_history=[40])
     other = answer(token_history=23, extracted_answer="5")

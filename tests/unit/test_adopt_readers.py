@@ -451,6 +451,19 @@ def test_a_value_of_zero_is_no_score_where_one_answer_was_drawn() -> None:
         assert findings_of(adoption) == {}
 
 
+def test_zero_tokens_of_openr_are_unknown() -> None:
+    row = searched(1, [0.5, 0.5])
+    row["output"][0]["completion_tokens"] = 0
+    sample = read("openr", lines(row), count_tokens=len)
+    assert sample.samples["n_tokens"].to_list() == [None]
+    assert sample.tokens["n_tokens"].to_list() == [len("First.\n\nSo \\boxed{2}.")]
+    assert detail(sample, "tokens unknown") == "answer 0: the file says 0"
+    row = searched(1, [0.5, 0.5], result={"majority_vote": 1, "total_completion_tokens": 0})
+    search = read("openr", lines(row), files=[{"method": "beam_search", "budget": 4}])
+    assert search.paths["n_tokens_tree"].to_list() == [None]
+    assert detail(search, "tokens unknown") == "of the search: the file says 0"
+
+
 def test_a_run_that_was_broken_off_says_so() -> None:
     adoption = read("openr", lines(searched(3, [0]), searched(4, [0])), files=[{"method": "cot"}])
     assert findings_of(adoption) == {("run/0.jsonl", "interrupted", True): 1}

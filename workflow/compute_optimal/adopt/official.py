@@ -24,7 +24,13 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from compute_optimal.adopt import FINDINGS, PATHS, SAMPLES, Adoption
 from compute_optimal.adopt.archives import Member
-from compute_optimal.adopt.records import Count, Reason, RecordError, problem_matcher
+from compute_optimal.adopt.records import (
+    Count,
+    Reason,
+    RecordError,
+    known_tokens,
+    problem_matcher,
+)
 from compute_optimal.errors import StudyError
 from compute_optimal.judge.grading.extraction import extract_answer
 from compute_optimal.policies.steps import STEP_DELIMITER, split_steps
@@ -121,7 +127,7 @@ class _Run:
     member: str
     sha256: str
     answers: list[dict[str, Any]]
-    n_tokens: int
+    n_tokens: int | None
 
 
 def read_official_records(
@@ -172,7 +178,7 @@ def read_official_records(
             continue
         answers, doubts = _facts(record, cell)
         runs.setdefault(cell, {})[key] = _Run(
-            member.name, sha256, answers, record.result.total_completion_tokens
+            member.name, sha256, answers, known_tokens(record.result.total_completion_tokens)
         )
         findings += [(member.name, reason, detail, True) for reason, detail in doubts]
     if not found_layout:
@@ -233,6 +239,8 @@ def _facts(record: _Record, cell: _Cell) -> tuple[list[dict[str, Any]], list[tup
     answers, doubts = [], list[tuple[Reason, str]]()
     if len(record.output) < cell.kept:
         doubts.append(("answer count", f"{len(record.output)} answers, expected {cell.kept}"))
+    if cell.method == "beam_search" and not record.result.total_completion_tokens:
+        doubts.append(("tokens unknown", "of the search: the file says 0"))
     for output in record.output:
         steps = split_steps(output.text.replace(_STEP_TAG, STEP_DELIMITER))
         scores: list[float] | None = output.value
@@ -245,14 +253,17 @@ def _facts(record: _Record, cell: _Cell) -> tuple[list[dict[str, Any]], list[tup
         elif not all(0 <= score <= 1 for score in output.value):
             scores = None
             doubts.append(("step scores", f"answer {output.path_idx}: not probabilities"))
-        tokens = output.token_history
+        history = output.token_history
+        n_tokens = known_tokens(history if isinstance(history, int) else sum(history))
+        if n_tokens is None:
+            doubts.append(("tokens unknown", f"answer {output.path_idx}: the file says 0"))
         answers.append(
             {
                 "answer": extract_answer(STEP_DELIMITER.join(steps)),
                 "official_answer": output.extracted_answer,
                 "official_correct": record.result.majority_vote == 1,
                 "n_answers": len(record.output),
-                "n_tokens": tokens if isinstance(tokens, int) else sum(tokens),
+                "n_tokens": n_tokens,
                 "n_steps": len(steps),
                 "step_scores": scores,
             }

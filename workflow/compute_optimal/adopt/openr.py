@@ -27,6 +27,7 @@ from compute_optimal.adopt.records import (
     GivenFile,
     RecordError,
     TokenCounter,
+    known_tokens,
     records,
     require_answers,
     with_problems,
@@ -90,6 +91,9 @@ def read(
             if len(record.output) < n_answers:
                 detail = f"{len(record.output)} of {n_answers} answers"
                 gathering.doubt(where, "answer count", detail)
+            of_search = known_tokens(record.result.total_completion_tokens)
+            if is_search and of_search is None:
+                gathering.doubt(where, "tokens unknown", "of the search: the file says 0")
             for answer in record.output:
                 steps = split_steps(answer.text.replace(_STEP_TAG, STEP_DELIMITER))
                 scores: list[float] | None = answer.value
@@ -104,18 +108,22 @@ def read(
                         f"answer {answer.path_idx}: {len(answer.value)} scores for "
                         f"{len(steps)} steps, or no probabilities",
                     )
+                n_tokens = None if is_search else known_tokens(answer.completion_tokens)
+                if not is_search and n_tokens is None:
+                    detail = f"answer {answer.path_idx}: the file says 0"
+                    gathering.doubt(where, "tokens unknown", detail)
                 text = STEP_DELIMITER.join(steps)
                 facts: dict[str, Any] = {
                     "answer": extract_answer(text),
                     "official_correct": record.result.majority_vote == 1,
                     "n_answers": len(record.output),
-                    "n_tokens": None if is_search else answer.completion_tokens,
+                    "n_tokens": n_tokens,
                     "n_steps": len(steps),
                     "step_scores": scores,
                     "record_sha256": sha256,
                 }
                 if is_search:
-                    facts["n_tokens_tree"] = record.result.total_completion_tokens
+                    facts["n_tokens_tree"] = of_search
                     gathering.add(
                         "paths", file.entry, where, problem, text=text, place=answer.path_idx,
                         **facts,

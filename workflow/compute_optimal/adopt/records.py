@@ -45,6 +45,13 @@ TOO_MANY_TOKENS = 2**32
 
 Count = Annotated[int, Field(ge=0, lt=TOO_MANY_TOKENS)]
 
+
+def known_tokens(count: int) -> int | None:
+    """A count of tokens as a file says it; None for 0, which stands where nothing was counted: an
+    answer has its end token at least."""
+    return count or None
+
+
 LARGEST_SCORE = 3.4e38
 """No score is larger in size, so that its column of 32 bits holds it."""
 

@@ -231,7 +231,7 @@ def _not_counts(tokens: Sequence[int | None] | None, n_completions: int) -> str 
     if known and len(known) < len(tokens):
         return "with a null"
     return next(
-        (f"{count} at {index}" for index, count in known if not 0 <= count < TOO_MANY_TOKENS), None
+        (f"{count} at {index}" for index, count in known if not 0 < count < TOO_MANY_TOKENS), None
     )
 
 
