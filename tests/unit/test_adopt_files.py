@@ -599,6 +599,25 @@ def test_one_collection_that_cannot_be_had_does_not_keep_the_others(
         list(collection.adopt_all(study, [], Path("x")))
 
 
+def test_an_error_of_a_file_names_its_collection(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(entry: AdoptedEntry, *_: Any) -> str:
+        where = "run/0.jsonl" if entry.name == "one" else f"collection {entry.name}"
+        raise StudyError("no record of the expected schema", where=where, cure="correct it")
+
+    monkeypatch.setattr(collection, "adopt", refused)
+    monkeypatch.setattr(Storage, "of", lambda *_: storage)
+    entries = {name: entry_of(name=name) for name in ("one", "other")}
+    study: Any = SimpleNamespace(
+        adopted=("one", "other"), adopted_collection=entries.__getitem__, task=lambda _: TASK
+    )
+    with pytest.raises(StudyError) as caught:
+        list(collection.adopt_all(study, [], None))
+    assert "  where: one: run/0.jsonl\n  do:    correct it" in str(caught.value)
+    assert "  where: collection other\n" in str(caught.value)
+
+
 # --- what ships -----------------------------------------------------------------------------------
 
 

@@ -66,7 +66,7 @@ def adopt_all(study: Study, collections: Sequence[str], source: Path | None) -> 
         try:
             yield adopt(entry, study.task(entry.task), storage, source)
         except StudyError as error:
-            failed.append(error)
+            failed.append(_in_collection(name, error))
     if len(failed) == 1:
         raise failed[0]
     if failed:
@@ -75,6 +75,16 @@ def adopt_all(study: Study, collections: Sequence[str], source: Path | None) -> 
             where="adopt",
             cure="see each of them; the others are stored",
         )
+
+
+def _in_collection(name: str, error: StudyError) -> StudyError:
+    """``error`` with the name of its collection: files of several may have one path."""
+    if name in str(error):
+        return error
+    where = f"{name}: {error.where}" if error.where else name
+    named = StudyError(error.what, where=where, cure=error.cure)
+    named.__cause__ = error
+    return named
 
 
 def adopt(entry: AdoptedEntry, task: TaskEntry, storage: Storage, source: Path | None) -> str:
