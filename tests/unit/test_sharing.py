@@ -427,7 +427,13 @@ def test_the_commands_and_a_run_restore_a_study(
     command = ["fetch", "--config", str(tmp_path / "study.yaml"), "--from"]
     assert cli.main([*command, str(tmp_path / "nowhere")]) == 1
     assert "no store is published there" in capsys.readouterr().err
-    StudyPlan(study).announce()
+    # Another address, to which nobody has published yet, is no hindrance.
+    nowhere = str(tmp_path / "nowhere")
+    content = json.loads(config)
+    content["store"]["remotes"] = [nowhere, published]
+    (tmp_path / "remotes.yaml").write_text(json.dumps(content))
+    StudyPlan(load_study(tmp_path / "remotes.yaml")).announce()
+    assert f"note: nothing is published at {nowhere} yet" in capsys.readouterr().err
     assert missing_cells(coverage(study)) is None
     assert cli.main([*command, published]) == 0
     assert " 0 parts fetched" in capsys.readouterr().out

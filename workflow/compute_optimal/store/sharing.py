@@ -62,6 +62,10 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+class NothingPublishedError(StudyError):
+    """Nobody has published to an address."""
+
+
 @dataclass(frozen=True)
 class Transfer:
     """What was sent or received: parts and their bytes, what needed no transfer, and the rest."""
@@ -143,15 +147,16 @@ def publish(cells: Cells, address: str, *, prune: bool = False) -> Transfer:
 def fetch(cells: Cells, address: str) -> Transfer:
     """Bring what the writable store lacks of ``cells``; every byte is checked before it is kept.
 
-    Raises ``StudyError`` where nothing is published there, or in another layout, a part is missing
-    or is not what the manifest says, or the disk is too small; parts that came before are kept.
+    Raises ``NothingPublishedError`` where nothing is published there, ``StudyError`` where it has
+    another layout, a part is missing or is not what the manifest says, or the disk is too small;
+    parts that came before are kept.
     """
     remote = _Remote(address)
     listed: Manifest = {}
     for parts in remote.manifests().values():
         listed |= parts
     if not listed:
-        raise StudyError(
+        raise NothingPublishedError(
             "no store is published there: there is no manifest",
             where=address,
             cure="correct the address, or publish to it first",

@@ -27,7 +27,7 @@ from compute_optimal.errors import StudyError, in_words
 from compute_optimal.micro.recipes import BASES, POLICIES, PRMS, RECIPES
 from compute_optimal.present.catalogue import ITEMS, NOTEBOOKS, Item, item_named
 from compute_optimal.store.places import Kind
-from compute_optimal.store.sharing import fetch
+from compute_optimal.store.sharing import NothingPublishedError, fetch
 from compute_optimal.store.storage import Storage
 from compute_optimal.study import cells
 from compute_optimal.study.cells import Cell, Collection, Grid, Job
@@ -190,7 +190,13 @@ class StudyPlan:
         for remote in self.study.store.remotes:
             if missing_cells(covered) or missing_collections(self.collections, store):
                 partitions = cells.all_partitions(self.study, store)
-                print(fetch(partitions, remote).summary("fetched"), file=sys.stderr)
+                try:
+                    fetched = fetch(partitions, remote)
+                except NothingPublishedError:
+                    # So it is before the first run of a study that a team shares.
+                    print(f"note: nothing is published at {remote} yet", file=sys.stderr)
+                    continue
+                print(fetched.summary("fetched"), file=sys.stderr)
                 covered = coverage(self.study, grid=self._grid)
         if unadopted := missing_collections(self.collections, store):
             raise unadopted
