@@ -138,6 +138,9 @@ def test_the_largest_budget_is_that_of_the_estimators() -> None:
         ({"results": "data/store/x"}, ["key results", "lies in store.shipped"]),
         ({"results": "."}, [" results: . is or holds the working directory"]),
         ({"results": "config"}, ["key results", "config is or holds registry"]),
+        ({"results": "$SCRATCH/x"}, ["key results", "variables are not put in", "in full"]),
+        ({"store": {"writable": "a/$USER"}}, ["key store.writable", "variables are not put in"]),
+        ({"results": "-x"}, ["key results", "begins with '-'"]),
     ],
 )
 def test_what_was_accepted_once_and_fatal_later(keys: dict[str, Any], expected: list[str]) -> None:

@@ -56,6 +56,16 @@ def _usable_path(path: Path) -> Path:
             f"{text[:80]!r} holds {match[0]!r}, which names of files here cannot hold "
             "|| rename the folder"
         )
+    if "$" in text:
+        # Snakemake would put a variable in where it writes the report, and nowhere else.
+        raise ValueError(
+            f"{text[:80]!r} holds '$': variables are not put in here || write the path in full"
+        )
+    if text.startswith("-"):
+        raise ValueError(
+            f"{text[:80]!r} begins with '-', which commands take for an option || rename the "
+            "folder, or write its path in full"
+        )
     if max(len(part.encode()) for part in (*path.parts, "")) > 255 or len(text.encode()) > 1024:
         raise ValueError(f"{text[:40]}... is too long for a file system || shorten it")
     try:
