@@ -5,16 +5,21 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 
 import chromium
 import duckdb
+import numpy as np
 import pytest
 from searched_study import browser_page, data_of, run_study, unpacked
 from synthetic_study import POLICIES, PRMS, ROLLOUTS, SyntheticStudy
 
+from compute_optimal.analyse.answer_grid import SCORINGS, scores_of_solutions
+from compute_optimal.analyse.statistics.estimators import best_of_k, weighted_vote_at_k
+from compute_optimal.present.pages.browser import _scores
 from compute_optimal.present.query import run_query
 
 HOSTILE = (
@@ -158,6 +163,73 @@ def test_every_policy_on_the_page_has_something_to_show(tmp_path: Path) -> None:
         asked = {"task": row["task"], "policy": row["policy"]}
         asked["problems"] = json.dumps([row["problem_id"]])
         assert run_query("browser_answers", database, asked), asked
+
+
+def test_a_right_path_counts_as_pruned_at_the_largest_budget_of_a_search_alone(
+    tmp_path: Path,
+) -> None:
+    """The page says that kinds are judged there; a search of few beams prunes more."""
+    study = SyntheticStudy(policies=POLICIES[:1], prms=PRMS[:2], budgets=(4, 16))
+    database = study.write(tmp_path / "study.duckdb")
+    task, policy, prm = study.tasks[0][0], POLICIES[0][0], PRMS[0][0]
+    with duckdb.connect(str(database)) as connection:
+        (few, many, *_) = connection.sql("SELECT DISTINCT problem_id FROM problems").fetchall()
+        for budget, outcomes in ((4, ("pruned", "found")), (16, ("found", "pruned"))):
+            connection.executemany(
+                "INSERT INTO pruning VALUES (?, ?, ?, 'beam_search', ?, ?, ?, 2)",
+                [
+                    (task, policy, prm, budget, problem, outcome)
+                    for (problem,), outcome in zip((few, many), outcomes, strict=True)
+                ],
+            )
+    rows = run_query("browser_problems", database)
+    assert len(rows) > 1
+    pruned = {row["problem_id"] for row in rows if "pruned" in row["kinds"]}
+    assert pruned == {*many}
+
+
+NEAR = {
+    "votes without weight": [[-30.0], [-64.0], [-27.5]],
+    "sums of sure votes": [[9.12345], [9.12346], [9.12344]],
+    "means apart in the seventh place": [[2.0, -1.0], [2.0, -1.0000003], [2.0, -0.9999999]],
+    "the same mean in another order": [[2.0, -1.0, 3.0], [3.0, 2.0, -1.0], [-5.0, -5.0, -5.0]],
+    "saturated": [[math.inf, 2.0], [2.0, math.inf], [1.0, math.inf]],
+}
+
+
+@pytest.mark.skipif(chromium.found() is None, reason="no Chromium on this machine")
+def test_the_page_names_the_winners_of_the_studys_votes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rounded to four places, scores near 0 or 1 were all alike, and several answers won."""
+    browser_page(*run_study(tmp_path, monkeypatch, problems=1))
+    with chromium.running(tmp_path / "profile") as browser:
+        tab = browser.tab()
+        tab.open((tmp_path / "results" / "browser.html").as_uri())
+        tab.until("document.querySelector('h2')")
+        for name, margins in NEAR.items():
+            answers = [
+                {"status": "graded", "group": i, "correct": False, "answer": None, "scores": [of]}
+                for i, of in enumerate(_scores(margins))
+            ]
+            scores = scores_of_solutions(margins)
+            for place, scoring in enumerate(SCORINGS):
+                ranking, weight = zip(*(of[place] for of in scores), strict=True)
+                correct = np.eye(3)
+                expected = [
+                    best_of_k(correct, np.tile(ranking, (3, 1)), [3])[:, 0],
+                    weighted_vote_at_k(
+                        np.tile([0, 1, 2], (3, 1)), correct, np.tile(weight, (1, 3, 1)), [3], 2, 0
+                    )[0][0, :, 0],
+                ]
+                shown = tab.value(
+                    f"choice.scoring = '{scoring}', votes({json.dumps(answers)}, 0)[1]"
+                    ".querySelectorAll('tbody tr').values().map((row) => [3, 4].map("
+                    "(i) => row.children[i].textContent.startsWith('\u25c0'))).toArray()"
+                )
+                won = [[share > 0 for share in of] for of in expected]
+                assert [*map(list, zip(*shown, strict=True))] == won, (name, scoring)
+        assert tab.problems == []
 
 
 @pytest.mark.skipif(chromium.found() is None, reason="no Chromium on this machine")

@@ -28,6 +28,11 @@ votes AS (
     FROM largest
     GROUP BY ALL
 ),
+searched AS (
+    SELECT task, policy, problem_id, outcome
+    FROM pruning
+    QUALIFY budget = max(budget) OVER (PARTITION BY task, policy, prm, method)
+),
 kinds AS (
     SELECT task, policy, problem_id, 'majority_beats_prm' AS kind
     FROM votes WHERE majority AND NOT every_prm
@@ -38,7 +43,7 @@ kinds AS (
     UNION ALL
     SELECT task, policy, problem_id, 'fooled' FROM votes WHERE possible AND NOT some_prm
     UNION ALL
-    SELECT DISTINCT task, policy, problem_id, 'pruned' FROM pruning WHERE outcome = 'pruned'
+    SELECT DISTINCT task, policy, problem_id, 'pruned' FROM searched WHERE outcome = 'pruned'
 ),
 -- What the page has answers of (query browser_answers): of one greedy answer there is nothing to look at.
 shown AS (

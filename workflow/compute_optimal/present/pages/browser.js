@@ -20,6 +20,9 @@ const KINDS = {
   fooled: "every PRM fooled: a right answer is there, none picks it",
 };
 
+// Sums of weights that differ by no more than this, of the largest weight and for each vote, tie: as in the study's votes.
+const ROUNDING = 2 ** -45;
+
 const choice = { task: null, policy: null, problem: null, method: "beam_search", prm: null, second: null, budget: null, scoring: "prm_last", kind: "", find: "", node: null };
 
 function visible(text) {
@@ -309,13 +312,16 @@ function scoresOf(answer, prm) {
 
 function votes(answers, prm, pick) {
   const groups = new Map();
+  let largest = 0;
   for (const answer of answers) {
     const key = answer.status === "no_answer" ? "none" : answer.group;
     const group = groups.get(key) ?? { first: answer, best: null, count: 0, top: null, sum: null };
     const scores = scoresOf(answer, prm);
     group.count += 1;
     if (scores && scores.ranking[scoring()] !== null) {
-      group.sum = (group.sum ?? 0) + scores.weight[scoring()];
+      const weight = probability(scores.ranking[scoring()]);
+      largest = Math.max(largest, weight);
+      group.sum = (group.sum ?? 0) + weight;
       if (group.top === null || scores.ranking[scoring()] > group.top) {
         group.top = scores.ranking[scoring()];
         group.best = answer;
@@ -331,7 +337,7 @@ function votes(answers, prm, pick) {
   const marks = [
     (group) => voted.includes(group) && group.count === most(voted, "count"),
     (group) => group.top !== null && group.top === most(all, "top"),
-    (group) => voted.includes(group) && group.sum !== null && group.sum === most(voted, "sum"),
+    (group) => voted.includes(group) && group.sum !== null && group.sum >= most(voted, "sum") - answers.length * ROUNDING * largest,
   ];
   const head = ["Answer", "", "Votes", "Best score", "Sum of scores", ...(pick ? [""] : [])];
   const table = element("table", {}, element("thead", {}, element("tr", {}, ...head.map((h, i) => element("th", { text: h || "\u00a0", scope: "col", class: i > 1 ? "number" : "" })))));

@@ -456,9 +456,8 @@ def _is_right(check: Callable[..., Any], statement: str, steps: tuple[str, ...])
 
 
 def _scores(solutions: Sequence[Sequence[float] | None]) -> list[dict[str, Any] | None]:
-    """Of each solution the margins of its steps and, by scoring, its ranking score and vote weight;
-    None of one without margins. All in one call: a call for each spent most of its time on
-    overhead."""
+    """Of each solution the margins of its steps and, by scoring, its ranking score; None of one
+    without margins. All in one call: a call for each spent most of its time on overhead."""
     scores = iter(scores_of_solutions([margins for margins in solutions if margins]))
     return [_rounded_scores(margins, next(scores)) if margins else None for margins in solutions]
 
@@ -466,16 +465,23 @@ def _scores(solutions: Sequence[Sequence[float] | None]) -> list[dict[str, Any] 
 def _rounded_scores(
     margins: Sequence[float], scores: Sequence[tuple[float, float]]
 ) -> dict[str, Any]:
+    # Margins are read, scores are compared: rounded ones would tie where the study's do not. The
+    # weight of a vote is the probability of the ranking score.
     return {
         "margins": [_rounded(margin) for margin in margins],
-        "ranking": [_rounded(ranking, 6) for ranking, _ in scores],
-        "weight": [_rounded(weight) for _, weight in scores],
+        "ranking": [_finite(ranking) for ranking, _ in scores],
     }
 
 
 def _rounded(value: float | None, digits: int = 4) -> float | None:
-    """Rounded to ``digits`` places and cut to +-1e6, None of NaN: JSON has no NaN and no
-    infinities, which the mean of saturated scores gives."""
+    """Rounded to ``digits`` places, and as ``_finite`` says."""
+    finite = _finite(value)
+    return None if finite is None else round(finite, digits)
+
+
+def _finite(value: float | None) -> float | None:
+    """Cut to +-1e6, None of NaN: JSON has no NaN and no infinities, which the mean of saturated
+    scores gives."""
     if value is None or math.isnan(value):
         return None
-    return round(value, digits) if abs(value) < 1e6 else math.copysign(1e6, value)
+    return value if abs(value) < 1e6 else math.copysign(1e6, value)
