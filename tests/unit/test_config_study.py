@@ -256,6 +256,23 @@ def test_a_step_over_the_prms_context_is_an_error_and_a_solution_a_warning(tmp_p
     assert parse_study(study(methods=["cot"], registry=written(4097))).warnings == ()
 
 
+@pytest.mark.parametrize("sampling", [{"temperature": 0}, {"top_k": 1}])
+def test_pools_that_would_draw_one_sample_over_and_over_are_told(sampling: dict[str, Any]) -> None:
+    name = "Qwen2.5-7B-Instruct"
+    before = parse_study(study(policies=[name])).warnings
+    told = parse_study(study(policies=[name], overrides={name: {"sampling": sampling}})).warnings
+    (warning,) = (text for text in told if text not in before)
+    assert warning.startswith("all samples of a problem will be the same")
+    assert warning.endswith(f": {name}")
+    # One greedy answer is what CoT is.
+    alone = {name: {"sampling": sampling, "methods": ["cot"]}}
+    assert not [
+        text
+        for text in parse_study(study(policies=[name], overrides=alone)).warnings
+        if "the same" in text
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -461,7 +461,7 @@ def parse_study(
         findings += _unusable_lock(study, where, locking=locking)
     refuse(findings, where)
     study._lock = load_lock(study.lock_file)
-    study._warnings = tuple(_unreadable_solutions(study))
+    study._warnings = (*_unreadable_solutions(study), *_equal_samples(study))
     return study
 
 
@@ -860,6 +860,17 @@ def _unreadable_solutions(study: Study) -> Iterator[str]:
                 f"{prm.name} reads {prm.context} tokens; longer solutions cannot be scored and are "
                 f"reported. Policies that may write longer ones: {', '.join(longer)}"
             )
+
+
+def _equal_samples(study: Study) -> Iterator[str]:
+    """A sentence on policies whose pools and searches would draw one sample over and over."""
+    drawing = [name for name in study.policies if set(study.methods_of(name)) != {"cot"}]
+    of_each = {name: study.policy(name).sampling for name in drawing}
+    if greedy := [name for name, s in of_each.items() if s.temperature == 0 or s.top_k == 1]:
+        yield (
+            "all samples of a problem will be the same, drawn greedily (temperature 0 or top_k 1): "
+            f"{', '.join(greedy)}"
+        )
 
 
 _CHECKS: tuple[tuple[tuple[str, ...], Callable[[Study], list[Finding]]], ...] = (
