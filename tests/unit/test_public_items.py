@@ -12,7 +12,7 @@ from synthetic_study import OUTSIDE, POLICIES, PRMS, ROLLOUTS, TASKS, SyntheticS
 
 from compute_optimal.present.catalogue import ITEMS
 from compute_optimal.present.query import opened, run_query
-from compute_optimal.present.render import draw, tabulate
+from compute_optimal.present.render import _doubtful_buckets, draw, tabulate
 from compute_optimal.present.tables.model import Estimate, Table
 
 OWN, OTHERS = POLICIES[0], POLICIES[1:3]
@@ -83,6 +83,32 @@ def test_buckets_that_are_often_wrong_are_said_to_be_wherever_they_are_shown(
             if any(row["policy"] == policy for row in run_query(name, path, parameters)):
                 sentence = f"problems expected in the wrong bucket: {100 * wrong:.0f}% of"
                 assert (sentence in " ".join(names_of(name, path).split())) is is_said, name
+
+
+def test_doubts_about_buckets_are_those_of_the_samples_that_made_the_buckets(
+    tmp_path: Path,
+) -> None:
+    """Halves of a pool sort problems for accuracies by difficulty, the whole pool where problems
+    are counted: 21% of buckets that 15% are expected wrong of were said to be."""
+    path = SyntheticStudy(**STUDY, prms=PRMS[:2], adopted=ADOPTED).write(tmp_path / "s.duckdb")
+    policy, title = OWN[:2]
+    with duckdb.connect(path) as database:
+        database.execute("UPDATE rated SET wrong_bucket = 0.3, n_samples = 19")
+        database.execute(
+            "INSERT INTO rated SELECT * REPLACE ('first half' AS pool, 0.6 AS wrong_bucket,"
+            " 10 AS n_samples) FROM rated WHERE policy = ? AND pool = bucket_pool",
+            [policy],
+        )
+
+    def said(**row: object) -> str:
+        return " ".join(_doubtful_buckets([{"policy": policy, **row}], path))
+
+    of_halves, of_all = f"60% of {title} (of 10 samples)", f"30% of {title} (of 19 samples)"
+    assert said(bucket="easy").endswith(f": {of_halves}")
+    assert said(part="both halves").endswith(f": {of_halves}")
+    assert said(n_easy=3).endswith(f": {of_all}")
+    assert said(bucket="all") == ""
+    assert of_all in tabulate("overview", path).title
 
 
 def test_rollouts_on_a_task_that_the_study_does_not_run_are_shown(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ PAIRS = {
 }  # fmt: skip
 COLUMNS = {
     "accuracy_against_seconds": POINTS,
-    "bucket_doubts": {"policy", "model_title", "n_samples", "wrong"},
+    "bucket_doubts": {"policy", "model_title", "of_halves", "n_samples", "wrong"},
     "wrong_buckets": {
         "task_title", "policy_title", "n_samples", "n_problems", "n_easy", "n_medium", "n_hard",
         "wrong", "wrong_easy", "wrong_medium", "wrong_hard",

@@ -397,21 +397,30 @@ _NAMED = 4
 
 def _doubtful_buckets(rows: Sequence[Row], database: Path) -> Iterator[str]:
     """In words, policies whose difficulty these rows show and few samples decide."""
-    policies = {
+    # Some rows are of several policies, or of none.
+    of_policies = [row for row in rows if "policy" in row]
+    counted = {row["policy"] for row in of_policies if "n_easy" in row}
+    evaluated = {
         row["policy"]
-        for row in rows
-        # Some rows are of several policies, or of none.
-        if "policy" in row
-        and (row.get("bucket") in BUCKETS or row.get("part") == "both halves" or "n_easy" in row)
+        for row in of_policies
+        if row.get("bucket") in BUCKETS or row.get("part") == "both halves"
     }
-    doubts = run_query("bucket_doubts", database) if policies else ()
-    doubtful = [row for row in doubts if row["policy"] in policies and row["wrong"] >= OFTEN_WRONG]
+    doubts = run_query("bucket_doubts", database) if counted | evaluated else ()
+    split = {row["policy"] for row in doubts if row["of_halves"]}
+    shown = {(policy, policy in split) for policy in evaluated}
+    shown |= {(policy, False) for policy in counted}
+    doubtful = [
+        row
+        for row in doubts
+        if (row["policy"], row["of_halves"]) in shown and row["wrong"] >= OFTEN_WRONG
+    ]
     if doubtful:
         each = ", ".join(
             f"{100 * row['wrong']:.0f}% of {row['model_title']} (of {row['n_samples']} samples)"
             for row in doubtful[:_NAMED]
         )
-        more = f" and {len(doubtful) - _NAMED} policies more" if len(doubtful) > _NAMED else ""
+        n_more = len(doubtful) - _NAMED
+        more = f" and {style.counted(n_more, 'policy', 'policies')} more" if n_more > 0 else ""
         yield f"problems expected in the wrong bucket: {each}{more}"
 
 
