@@ -16,10 +16,17 @@ import nbformat
 import pytest
 from synthetic_study import POLICIES, PRMS, SyntheticStudy
 
+from compute_optimal.analyse.adopted_pools import LACKING
 from compute_optimal.analyse.descriptions import extend
+from compute_optimal.analyse.differences import LEAST_PROBLEMS
+from compute_optimal.analyse.predicted_difficulty import PROBES
+from compute_optimal.analyse.prm_gains import LEAST_PRMS
+from compute_optimal.analyse.reward_models import LEAST_IN_BIN
 from compute_optimal.errors import StudyError
 from compute_optimal.present import sentences
 from compute_optimal.present.catalogue import ITEMS, NOTEBOOKS
+from compute_optimal.present.charts import scores
+from compute_optimal.present.charts.reward_models import LEAST_FOR_FIT
 from compute_optimal.present.claims import judge_claims
 from compute_optimal.present.claims.records import records
 from compute_optimal.present.notebooks import run_notebooks
@@ -28,6 +35,7 @@ from compute_optimal.present.query import run_query
 from compute_optimal.present.sentences import SENTENCES, what_came_out
 from compute_optimal.study.config import load_claims
 
+NUMBERS = {3: "three", 4: "four", 20: "twenty", 100: "hundred"}
 CLAIMS = load_claims(Path(__file__).parents[2] / "config/claims.yaml")
 NOTEBOOK_FOLDER = Path(__file__).parents[2] / "notebooks"
 WORKFLOW = Path(__file__).parents[2] / "workflow"
@@ -96,6 +104,33 @@ def test_captions_cite_the_item_they_describe() -> None:
         if item.reference:
             caption = (REPORT_FOLDER / f"{item.name}.rst").read_text(encoding="utf-8")
             assert item.reference in " ".join(caption.split())
+
+
+@pytest.mark.parametrize(
+    ("names", "sentence"),
+    [
+        (
+            ("calibration", "public_calibration"),
+            f"fewer than {scores._LEAST_SAMPLES} samples, or with intervals over "
+            f"{100 * scores._WIDEST_INTERVAL:.0f} points, are left out",
+        ),
+        (("public_over_optimisation",), f"all problems but one in {NUMBERS[round(1 / LACKING)]}"),
+        (("public_reliability",), f"none smaller than a {NUMBERS[LEAST_IN_BIN]}"),
+        (("public_ability",), f"no line through fewer than {NUMBERS[LEAST_FOR_FIT]} PRMs"),
+        (("public_ability",), "points of one F1 stand side by side"),
+        (("prm_gains_by_difficulty",), f"fewer than {LEAST_PROBLEMS} problems is left out"),
+        (("prm_thresholds",), f"needs {NUMBERS[LEAST_PRMS]} PRMs"),
+        (
+            ("predicted_difficulty", "public_predicted_difficulty"),
+            f"from the first {NUMBERS[PROBES]} samples",
+        ),
+    ],
+)
+def test_captions_say_what_figures_leave_out_or_move(names: tuple[str, ...], sentence: str) -> None:
+    """Half of the tenths of the calibration were left out for their intervals, unsaid."""
+    for name in names:
+        caption = (REPORT_FOLDER / f"{name}.rst").read_text(encoding="utf-8")
+        assert sentence in " ".join(caption.split()), name
 
 
 def test_notebooks_are_committed_without_outputs() -> None:
