@@ -336,6 +336,55 @@ def test_table_2_has_every_rule_and_the_papers_rows(database: Path) -> None:
     assert all("not run: budget_samples, math-shepherd-7b_percent" in row["note"] for row in absent)
 
 
+@pytest.fixture(scope="module")
+def uneven(database: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Searches with the second PRM end at 16, with the first at 256."""
+    path = tmp_path_factory.mktemp("uneven") / "study.duckdb"
+    shutil.copyfile(database, path)
+    with duckdb.connect(str(path)) as connection:
+        beyond = f"prm = '{PRMS[1][0]}' AND budget > 16"
+        connection.execute(
+            f"DELETE FROM curve_points WHERE {beyond} AND method IN ('beam_search', 'dvts')"
+        )
+        connection.execute(f"UPDATE selection SET n_strategies = 1 WHERE {beyond}")
+    return path
+
+
+def test_what_ran_at_a_budget_is_not_said_to_be_not_run(uneven: Path) -> None:
+    rows = run_query("table_2", uneven, PARAMETERS)
+    shown = {(row["prm"], row["budget"]) for row in rows if row["method"] == "beam_search"}
+    one, other = PRMS[0][0], PRMS[1][0]
+    assert {(one, 16), (one, 256), (other, 16)} == shown - {(None, None)}
+    with duckdb.connect(str(uneven), read_only=True) as connection:
+        ran = connection.execute(
+            "SELECT DISTINCT policies.title, prm, method, budget FROM curves"
+            " INNER JOIN policies USING (policy) WHERE task = 'math500' AND bucket = 'all'"
+        ).fetchall()
+    methods = {"beam search": "beam_search", "DVTS": "dvts", "best-of-N": "best_of_n"}
+    studied = [row for row in records(tabulate("table_2", uneven)) if row["budget_samples"]]
+    assert len(studied) > 21
+    for row in studied:
+        if row["policy"] == "the paper":
+            continue
+        for prm in (one, other):
+            cell = row["policy"], prm, methods[row["method"]], int(row["budget_samples"])
+            assert (row[f"{prm}_percent"] != "") == (cell in ran), cell
+
+
+def test_a_prm_is_compared_where_there_is_something_to_choose(uneven: Path, database: Path) -> None:
+    def budgets(of: Path) -> dict[str, set[int]]:
+        chosen: dict[str, set[int]] = {}
+        for row in run_query("table_6", of, {"scoring": "prm_last", "voting": "prm_max"}):
+            if row["series"] == "in_sample":
+                chosen.setdefault(row["prm"], set()).add(row["budget"])
+        return chosen
+
+    one, other = PRMS[0][0], PRMS[1][0]
+    assert budgets(database) == {one: {256}, other: {256}}
+    # Synthetic studies choose at both ends of their budgets alone.
+    assert budgets(uneven) == {one: {4}, other: {4}}
+
+
 def test_overview_counts_difficulties(database: Path) -> None:
     for row in records(tabulate("overview", database)):
         n = sum(int(row[f"{name}_problems"]) for name in ("easy", "medium", "hard"))

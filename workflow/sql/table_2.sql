@@ -1,5 +1,5 @@
 -- Table 2: accuracy under each rule that turns step scores and votes into one answer, at the
--- largest budget that every rule of the policy, PRM and method has.
+-- largest budget that every rule of the policy, PRM and method has, and at those of other PRMs.
 -- rule: majority, or scoring and voting; one row per policy, method, PRM and rule. A method that has
 -- not been run with a PRM has one row whose rule is NULL. Majority over best-of-N's samples is the
 -- pool's own majority vote. Rows without a policy hold what the paper prints (column printed), which
@@ -28,11 +28,14 @@ answers AS (
         budget, accuracy, ci_low, ci_high, n_problems
     FROM ruled
 ),
-budgets AS (
-    SELECT policy, prm, method, min(largest) AS budget
+largest AS (
+    SELECT policy, prm, method, min(largest) AS largest
     FROM (SELECT policy, prm, method, rule, max(budget) AS largest FROM answers GROUP BY ALL)
     GROUP BY ALL
     HAVING count(*) > 1
+),
+budgets AS (
+    SELECT DISTINCT policy, method, largest AS budget FROM largest
 ),
 study_rows AS (
     SELECT
@@ -55,7 +58,11 @@ study_rows AS (
     INNER JOIN prms USING (prm)
     CROSS JOIN methods
     LEFT JOIN (
-        SELECT answers.* FROM answers INNER JOIN budgets USING (policy, prm, method, budget)
+        SELECT answers.*
+        FROM answers
+        INNER JOIN budgets USING (policy, method, budget)
+        INNER JOIN largest USING (policy, prm, method)
+        WHERE answers.budget <= largest.largest
     ) AS answered USING (policy, prm, method)
 ),
 paper_rows AS (

@@ -1,5 +1,6 @@
 -- Table 6: compute-optimal TTS with each PRM beside CoT, on every task, for the two policies that
--- stand for their families and for policies that think at length (is_reasoning).
+-- stand for their families and for policies that think at length (is_reasoning), at the budget at which a
+-- PRM has the most strategies to choose from: of equals that of most PRMs, then the largest.
 -- One row per task, policy, series (cot, in_sample, cross_fitted) and PRM; a policy without results
 -- has one row whose series is NULL. Rows whose series is 'printed' hold what the paper's Table 6
 -- prints. Parameters: scoring, voting.
@@ -10,12 +11,8 @@ shown AS (
         policy IN (FROM main_policies(first_task()))
         OR policy IN (SELECT policy FROM policies WHERE is_reasoning)
 ),
-accuracies AS (
-    SELECT task, policy, 'cot' AS series, NULL AS prm, budget, accuracy, ci_low, ci_high, n_problems
-    FROM curves
-    WHERE method = 'cot' AND bucket = 'all'
-    UNION ALL
-    SELECT task, policy, rule, prm, budget, accuracy, ci_low, ci_high, n_problems
+selected AS (
+    SELECT *, sum(n_strategies) OVER (PARTITION BY task, policy, rule, budget) AS n_of_prms
     FROM selection
     WHERE
         scoring = $scoring
@@ -23,7 +20,18 @@ accuracies AS (
         AND prm IS NOT NULL
         AND rule IN ('in_sample', 'cross_fitted')
         AND NOT is_beyond(policy, budget)
-    QUALIFY budget = first_value(budget) OVER (PARTITION BY task, policy, prm ORDER BY budget DESC)
+),
+accuracies AS (
+    SELECT task, policy, 'cot' AS series, NULL AS prm, budget, accuracy, ci_low, ci_high, n_problems
+    FROM curves
+    WHERE method = 'cot' AND bucket = 'all'
+    UNION ALL
+    SELECT task, policy, rule, prm, budget, accuracy, ci_low, ci_high, n_problems
+    FROM selected
+    QUALIFY
+        budget = first_value(budget) OVER (
+            PARTITION BY task, policy, rule, prm ORDER BY n_strategies DESC, n_of_prms DESC, budget DESC
+        )
 )
 SELECT
     shown.*,

@@ -82,12 +82,13 @@ def _table(rows: Sequence[Row], title: str, *, by_prm: bool) -> Table:
         body.append([f"{model}{MARK}", "not printed", method, prm, "not printed", *accuracies])
     notes = [
         "In brackets: intervals over problems. Compute-optimal TTS: for each difficulty the "
-        "method that does best, at the largest budget; chosen on the problems it is scored on (the "
-        "paper's Equation 3), or cross-fitted, on other problems. "
+        "method that does best, chosen on the problems it is scored on (the paper's Equation 3), "
+        "or cross-fitted, on other problems. "
         + (
-            "The PRM is that of the line."
+            "The PRM is that of the line, and N the one at which it has the most methods to choose "
+            "from."
             if by_prm
-            else "The PRM is the one that does best, chosen in the same way."
+            else "N is the largest, and the PRM the one that does best, chosen in the same way."
         )
     ]
     if any(" or " in (row["prm_title"] or "") for row in studied):
