@@ -512,3 +512,30 @@ def test_items_on_rollouts_say_something_whatever_was_adopted(
             assert tabulate(item.name, database).markdown()
         elif item.scale == "public":
             assert draw(item.name, database).sheet.axes
+
+
+def test_what_nobody_means_to_run_has_no_row_that_says_not_run(tmp_path: Path) -> None:
+    """Models that others asked once filled figures over N and of difficulty with empty panels."""
+    study = SyntheticStudy(tasks=(), policies=(), prms=PRMS[:1], budgets=(4,), rollouts=ROLLOUTS)
+    database = study.write(tmp_path / "study.duckdb")
+    (task,) = {row["task"] for row in run_query("tasks", database)}
+    known = {
+        "figure_3": "bin",
+        "figure_10": "budget",
+        "run_to_run": "budget",
+        "optimism_gap": "rule",
+    }
+    greedy = {rollouts.policy for rollouts in ROLLOUTS if rollouts.is_greedy}
+    for name, column in known.items():
+        asked = {"task": task, "scoring": "prm_last", "voting": "prm_max"}
+        if name == "figure_3":
+            asked = {"task": task}
+        elif name == "run_to_run":
+            del asked["voting"]
+        rows = run_query(name, database, asked)
+        assert not greedy & {row["policy"] for row in rows}, name
+        by_policy: dict[str, set[bool]] = {}
+        for row in rows:
+            by_policy.setdefault(row["policy"], set()).add(row[column] is not None)
+        assert all(True in is_known for is_known in by_policy.values()), name
+        assert rows or name not in ("figure_10", "run_to_run")

@@ -43,6 +43,7 @@ from compute_optimal.present.catalogue import ITEMS, item_named
 from compute_optimal.present.charts import accuracy, failures, numbers, public, scores
 from compute_optimal.present.charts import grid as grid_module
 from compute_optimal.present.charts.ability import accuracy_by_ability
+from compute_optimal.present.charts.comparison import small_against_large
 from compute_optimal.present.charts.gains import exceptions_text
 from compute_optimal.present.charts.grid import PAGE_HEIGHT, WIDTH, Block, Grid, Panel
 from compute_optimal.present.query import Row, opened, run_query
@@ -1082,3 +1083,38 @@ def test_searches_to_other_budgets_are_told_apart_and_all_say_what_was_not_writt
         "not written: beam search 128%, DVTS 128%",
         "not written: beam search 32%, DVTS 32%",
     ]
+
+
+def test_what_others_ran_of_a_part_says_so_and_what_nobody_means_to_run_is_left_out() -> None:
+    """CoT of 74 problems stood beside that of 500, and of a model of unknown size as "largest"."""
+
+    def row(policy: str, size: int | None, origin: str, values: list[float] | None) -> Row:
+        return {
+            "task": "t", "task_title": "T", "series": None if values is None else "cot",
+            "policy": policy, "policy_title": policy, "n_parameters": size, "origin": origin,
+            "printed": None, "problem_ids": list(map(str, range(len(values or ())))),
+            "accuracies": values, "n_problems_of_task": 10, "ci_low": 0.1, "ci_high": 0.9,
+            "budget": 1, "prm_title": None, "n_tied_prms": None, "chosen": None,
+            "replicates": 10, "confidence": 0.95, "seed": 0,
+        }  # fmt: skip
+
+    rows = [
+        row("own", 1_000_000_000, "run", None),
+        row("whole", 8_000_000_000, "adopted", [1.0, 0.0] * 5),
+        row("part", 405_000_000_000, "adopted", [1.0, 1.0, 1.0, 0.0]),
+        row("closed", None, "adopted", [1.0] * 9 + [0.0]),
+        row("elsewhere", 7_000_000_000, "adopted", None),
+    ]
+    figure = small_against_large(rows, "title", "subtitle").sheet().figure
+    axes = panel(figure, "t")
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert [name.split(" ")[0] for name in names] == ["own", "whole", "part", "closed"]
+    written = texts(axes)
+    assert written.count("not run") == 2
+    assert {"50.0", "75.0 (n = 4)", "90.0"} <= {*written}
+    (dashed,) = [line for line in axes.get_lines() if line.get_linestyle() == "--"]
+    assert dashed.get_xdata()[0] == pytest.approx(50.0)
+    assert any("n: problems, where not all" in text for text in texts(figure))
+    unsized = small_against_large(rows[3:4], "title", "subtitle").sheet().figure
+    assert not [one for one in panel(unsized, "t").get_lines() if one.get_linestyle() == "--"]
+    assert "CoT of the largest" not in texts(unsized)

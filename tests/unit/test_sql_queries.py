@@ -30,12 +30,12 @@ POINTS = {
 GAINS = {
     "task", "task_title", "task_rank", "policy", "policy_title", "family", "n_parameters", "series",
     "prm_title", "n_tied_prms", "budget", "problem_ids", "accuracies", "ci_low", "ci_high",
-    "chosen", "printed", "replicates", "confidence", "seed", "n_problems_of_task",
+    "origin", "chosen", "printed", "replicates", "confidence", "seed", "n_problems_of_task",
 }  # fmt: skip
 FRONTIER = {
     "task", "task_title", "task_rank", "policy", "policy_title", "family", "n_parameters", "series",
     "prm_title", "budget", "accuracy", "ci_low", "ci_high", "model", "section", "printed", "method",
-    "printed_prm", "printed_budget", "printed_rank", "n_problems", "n_problems_of_task",
+    "origin", "printed_prm", "printed_budget", "printed_rank", "n_problems", "n_problems_of_task",
 }  # fmt: skip
 PAIRS = {
     "policy", "policy_title", "family", "n_parameters", "origin", "collection", "model_title",

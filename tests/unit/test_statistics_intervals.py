@@ -250,7 +250,7 @@ def test_pool_standard_error_is_the_spread_of_reruns_on_the_same_problems() -> N
             kept, score = (np.take_along_axis(pool, columns, axis=1) for pool in (correct, scores))
             return best_of_k(kept, score, budgets)
 
-        return pool_standard_error(estimate, n_problems, n, ks, splits=4, seed=seed)
+        return pool_standard_error(estimate, ~np.isnan(correct), ks, splits=4, seed=seed)
 
     reruns = np.std([best_of_k(*draw(), ks).mean(axis=0) for _ in range(200)], axis=0)
     squares = np.mean([error(seed) ** 2 for seed in range(10)], axis=0)
@@ -258,8 +258,44 @@ def test_pool_standard_error_is_the_spread_of_reruns_on_the_same_problems() -> N
     assert np.all((ratio > 0.85) & (ratio < 1.4)), ratio
     total = best_of_k(*draw(), ks).std(axis=0) / np.sqrt(n_problems)
     assert np.all(reruns < total)
-    nothing = pool_standard_error(lambda columns, _: columns.astype(np.float64), 3, 1, [1], 2, 0)
+    nothing = pool_standard_error(
+        lambda columns, _: columns.astype(np.float64), np.ones((3, 1)), [1], 2, 0
+    )
     assert np.isnan(nothing).all()
+
+
+@pytest.mark.parametrize("n_short", [1, 40])
+def test_pool_standard_error_of_pools_some_of_which_are_smaller(n_short: int) -> None:
+    """One problem with a sample less than others left nothing known of any."""
+    random = np.random.default_rng(n_short)
+    n, n_problems, ks = 19, 300, [1, 2, 4, 8, 16]
+    chances = random.beta(0.7, 0.7, n_problems)
+    sizes = np.where(np.arange(n_problems) < n_short, random.integers(2, n, n_problems), n)
+
+    def draw() -> FloatArray:
+        correct = (random.random((n_problems, n)) < chances[:, None]).astype(np.float64)
+        # Gaps are anywhere in a pool.
+        ranks = np.argsort(np.argsort(random.random(correct.shape), axis=1), axis=1)
+        return np.where(ranks < sizes[:, None], correct, NAN)
+
+    def error(seed: int) -> FloatArray:
+        correct = draw()
+        scores = random.normal(size=correct.shape) + np.nan_to_num(correct)
+
+        def estimate(columns: IntArray, budgets: IntArray) -> FloatArray:
+            kept, score = (np.take_along_axis(pool, columns, axis=1) for pool in (correct, scores))
+            return best_of_k(kept, score, budgets)
+
+        return pool_standard_error(estimate, ~np.isnan(correct), ks, splits=4, seed=seed)
+
+    def rerun() -> FloatArray:
+        correct = draw()
+        scores = random.normal(size=correct.shape) + np.nan_to_num(correct)
+        return np.nanmean(best_of_k(correct, scores, ks), axis=0)
+
+    reruns = np.std([rerun() for _ in range(200)], axis=0)
+    ratio = np.sqrt(np.mean([error(seed) ** 2 for seed in range(10)], axis=0)) / reruns
+    assert np.all((ratio > 0.8) & (ratio < 1.45)), ratio
 
 
 def test_buckets_have_closed_lower_ends() -> None:

@@ -1,5 +1,6 @@
 -- Figure 3: how Pass@1 is distributed over the problems, per policy, in five bins of equal width.
--- One row per policy and bin; a policy without a difficulty pool has one row whose bin is NULL.
+-- One row per policy and bin; a policy without a difficulty pool has one row whose bin is NULL, or none if
+-- others ran it.
 -- Bins are closed on the right (the paper counts "Pass@1 > 80%"); the first one also holds 0.
 -- Parameters: task.
 WITH
@@ -54,4 +55,5 @@ LEFT JOIN totals USING (policy)
 LEFT JOIN range(5) AS bins (bin) ON totals.policy IS NOT NULL
 LEFT JOIN counts ON counts.policy = policies.policy AND counts.bin = bins.bin
 LEFT JOIN printed ON printed.policy = policies.policy
+WHERE policies.origin = 'run' OR totals.policy IS NOT NULL
 ORDER BY policies.family, policies.n_parameters, policies.policy, bins.bin;

@@ -112,6 +112,7 @@ SELECT
     policies.title AS policy_title,
     policies.family,
     policies.n_parameters,
+    policies.origin,
     sizes.n_problems AS n_problems_of_task
 FROM ranked_tasks() AS tasks
 INNER JOIN (SELECT task, n_problems FROM tasks) AS sizes USING (task)

@@ -1,6 +1,6 @@
 -- Compute-optimal selection four ways, per policy and PRM of one task, at the budget with the most
 -- strategies to choose from (of equals the largest). One row per policy, PRM and rule; prm is NULL
--- where the PRM is chosen too. What has not been run has one row whose rule is NULL.
+-- where the PRM is chosen too. What the study itself has not run has one row whose rule is NULL.
 -- Parameters: task, scoring, voting.
 WITH
 selected AS (
@@ -38,6 +38,7 @@ LEFT JOIN selected
         selected.policy = pairs.policy
         AND selected.prm IS NOT DISTINCT FROM pairs.prm
         AND selected.budget = asked.budget
+WHERE policies.origin = 'run' OR selected.rule IS NOT NULL
 ORDER BY
     family, policies.n_parameters, pairs.policy,
     pairs.prm IS NULL, prm_ability NULLS LAST, prm_n_parameters, pairs.prm, selected.rule;

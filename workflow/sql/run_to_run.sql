@@ -1,7 +1,7 @@
 -- How much an accuracy would differ if the same problems were run with other seeds, beside half
 -- its interval over problems, for majority voting and best-of-N with one PRM, and for searches that were
--- repeated. Fractions. One row per policy, method and budget; of the first two, one without results has
--- one row whose budget is NULL. run_to_run is NULL where no two runs differed.
+-- repeated. Fractions. One row per policy, method and budget; of the first two, one without results that the
+-- study itself runs has one row whose budget is NULL. run_to_run is NULL where no two runs differed.
 -- Parameters: task, scoring.
 WITH
 repeated AS (
@@ -57,5 +57,7 @@ LEFT JOIN spread
         AND spread.method = repeated.method
         AND spread.budget = repeated.budget
 LEFT JOIN prms ON prms.prm = repeated.prm
-WHERE methods.method IN ('majority', 'best_of_n') OR repeated.budget IS NOT NULL
+WHERE
+    repeated.budget IS NOT NULL
+    OR (methods.method IN ('majority', 'best_of_n') AND policies.origin = 'run')
 ORDER BY family, policies.n_parameters, policy, method, budget;

@@ -400,9 +400,9 @@ def _run_to_run(
 ) -> Iterator[tuple[int, float]]:
     if not len(budgets):
         return
-    n_problems, n_samples = grid.correct.shape
-    splits = min(8, -(-HALVED // n_problems))
-    errors = pool_standard_error(estimate, n_problems, n_samples, budgets, splits, settings.seed)
+    splits = min(8, -(-HALVED // len(grid.correct)))
+    present = ~np.isnan(grid.correct)
+    errors = pool_standard_error(estimate, present, budgets, splits, settings.seed)
     # Halves that never differ are no evidence that other samples would not.
     errors = np.where(errors > _ROUNDING, errors, np.nan)
     yield from zip(budgets.tolist(), errors.tolist(), strict=True)

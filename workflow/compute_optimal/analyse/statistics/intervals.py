@@ -241,35 +241,42 @@ def wilson_interval(
 
 def pool_standard_error(
     estimate: Callable[[IntArray, IntArray], FloatArray],
-    n_problems: int,
-    n_samples: int,
+    present: ArrayLike,
     budgets: ArrayLike,
     splits: int,
     seed: int,
 ) -> FloatArray:
     """Standard error [budgets] of a mean over these very problems if all pools were drawn anew.
 
-    ``estimate(columns, budgets)`` must return [problems, budgets] for the pool reduced to
-    ``columns`` [problems, m]; use ``numpy.take_along_axis``. Each of ``splits`` random splits
+    ``present`` [problems, n]: which samples there are. ``estimate(columns, budgets)`` must return
+    [problems, budgets] for the pool reduced to ``columns`` [problems, m], NaN where that has fewer
+    samples than a budget takes; use ``numpy.take_along_axis``. Each of ``splits`` random splits
     makes two independent pools of n/2, whose squared difference shows their variance v:
     for k <= n/2 the full pool has at most v/2 (a U-statistic gains at least like a mean of the
     two halves), and for k > n/2, where halves cannot go, v at k/2 stands in, the budget that
-    exhausts half a pool as far as k exhausts the whole one. NaN for pools of one sample.
+    exhausts half a pool as far as k exhausts the whole one. Problems with fewer samples than others
+    are dealt to both halves alike, and v is the mean over those whose halves go as far as that. NaN
+    for pools of one sample, and where no halves do.
     """
+    there = np.asarray(present, dtype=np.bool_)
+    n_problems, n_samples = there.shape
     ks = np.atleast_1d(np.asarray(budgets, dtype=np.int64))
     half = n_samples // 2
-    if half == 0 or n_problems == 0:
+    if half == 0 or not there.any():
         return np.full(len(ks), np.nan)
     fits = ks <= half
     reduced = np.where(fits, ks, np.minimum((ks + 1) // 2, half))
     asked, back = np.unique(reduced, return_inverse=True)
     squares = np.zeros(len(asked))
     for order in _orders(n_problems, n_samples, splits, seed):
-        one, other = order[:, :half], order[:, half : 2 * half]
+        absent = ~np.take_along_axis(there, order, axis=1)
+        # What there is of a problem first, in turn to one and to the other.
+        dealt = np.take_along_axis(order, np.argsort(absent, axis=1, kind="stable"), axis=1)
+        one, other = dealt[:, : 2 * half : 2], dealt[:, 1 : 2 * half : 2]
         difference = estimate(one, asked) - estimate(other, asked)
-        squares += np.mean(difference**2, axis=0) / 2
+        squares += mean_of_known(difference**2)[0] / 2
     variance = np.where(fits, 0.5, 1.0) * (squares / splits)[back]
-    error: FloatArray = np.sqrt(variance / n_problems)
+    error: FloatArray = np.sqrt(variance / np.count_nonzero(there.any(axis=1)))
     return error
 
 

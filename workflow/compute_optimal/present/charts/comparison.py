@@ -30,8 +30,13 @@ _UNLIKE: dict[str, Any] = _ALIKE | {
 
 
 def small_against_large(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
-    """A panel per task: two bars per policy, small ones first, and bars as printed in the paper."""
+    """A panel per task: two bars per policy, small ones first, and bars as printed in the paper.
+
+    What is of a part of the problems says of how many. What others did not run is left out, as
+    nobody means to run it.
+    """
     blocks = []
+    of_tasks: list[Sequence[Gains]] = []
     n_bars = 1
     for _, group in groupby(rows, key=lambda row: row["task"]):
         of_task = list(group)
@@ -41,15 +46,26 @@ def small_against_large(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
             gains_of(list(of_policy))
             for _, of_policy in groupby(studied, key=lambda row: row["policy"])
         ]
+        policies = [
+            gains
+            for gains in policies
+            if gains.cot or gains.compute_optimal or not gains.is_adopted
+        ]
         n_bars = max(n_bars, len(policies) + len(models))
+        of_tasks.append(policies)
         blocks.append(_block(of_task[0], policies, models))
+    if any(gains.is_of_a_part for policies in of_tasks for gains in policies):
+        subtitle = style.joined(subtitle, "n: problems, where not all")
     return Grid(
         title,
         subtitle,
         "accuracy (%)",
         "",
         blocks,
-        _legend(any(row["series"] == "printed" or row["printed"] for row in rows)),
+        _legend(
+            any(row["series"] == "printed" or row["printed"] for row in rows),
+            has_largest=any(_largest(policies) for policies in of_tasks),
+        ),
         panel_height=0.1 + 0.32 * n_bars,
         left=_LEFT,
     )
@@ -61,7 +77,7 @@ def _block(task: Row, policies: Sequence[Gains], models: Sequence[Row]) -> Block
     ]
 
     def prepare(axes: Axes) -> None:
-        axes.set_xlim(0, 109)
+        axes.set_xlim(0, 122 if any(gains.is_of_a_part for gains in policies) else 109)
         axes.set_xticks(range(0, 101, 20))
         axes.set_ylim(len(names) - 0.4, -0.6)
         axes.set_yticks(
@@ -72,21 +88,29 @@ def _block(task: Row, policies: Sequence[Gains], models: Sequence[Row]) -> Block
 
     def paint(axes: Axes) -> None:
         for place, gains in enumerate(policies):
-            estimates = (gains.cot, gains.compute_optimal)
-            for offset, series, estimate in zip((-0.5, 0.5), _SERIES, estimates, strict=True):
-                _bar(axes, place + offset * _BAR, series, estimate, gains)
+            estimates = dict(zip(_SERIES, (gains.cot, gains.compute_optimal), strict=True))
+            if gains.is_adopted:
+                estimates = {series: one for series, one in estimates.items() if one is not None}
+            middle = (len(estimates) - 1) / 2
+            for i, (series, estimate) in enumerate(estimates.items()):
+                _bar(axes, place + (i - middle) * _BAR, series, estimate, gains)
         for place, row in enumerate(models, start=len(policies)):
             value = row["printed_accuracy"]
             axes.barh(place, value, _BAR, color="white", edgecolor=_PAPER, hatch="////")
             _value(axes, place, value, f"{value:.1f}")
-        largest = [gains for gains in policies if gains.cot is not None][-1:]
-        for gains in largest:
-            assert gains.cot is not None
-            axes.axvline(gains.cot.value, color=style.INK, linewidth=0.7, linestyle=(0, (4, 2)))
+        if (largest := _largest(policies)) is not None:
+            axes.axvline(largest.value, color=style.INK, linewidth=0.7, linestyle=(0, (4, 2)))
 
     ran = any(gains.cot or gains.compute_optimal for gains in policies)
     panel = Panel(str(task["task"]), "", paint if ran else None)
     return Block(str(task["task_title"]), [panel], prepare)
+
+
+def _largest(policies: Sequence[Gains]) -> Estimate | None:
+    """CoT of the largest policy that answered all problems; None if there is none, or no size is
+    known."""
+    whole = [g for g in policies if g.cot and g.n_parameters is not None and not g.is_of_a_part]
+    return max(whole, key=lambda g: g.n_parameters or 0).cot if whole else None
 
 
 def _bar(axes: Axes, place: float, series: str, estimate: Estimate | None, gains: Gains) -> None:
@@ -99,6 +123,7 @@ def _bar(axes: Axes, place: float, series: str, estimate: Estimate | None, gains
         axes.hlines(place, estimate.low, estimate.high, color=style.INK, linewidth=0.8)
         end = estimate.high
     printed = gains.printed.get(series)
+    part = f" (n = {gains.n_problems:,})" if gains.is_of_a_part else ""
     if printed is not None:
         axes.plot(
             printed.value,
@@ -107,8 +132,9 @@ def _bar(axes: Axes, place: float, series: str, estimate: Estimate | None, gains
             **(_UNLIKE if gains.unlike(series) else _ALIKE),
         )
         # The number stays with its own bar, unless the mark lies where it would be written.
-        end = printed.value if end - 1 < printed.value < end + 9 else end
-    _value(axes, place, end, f"{estimate.value:.1f}")
+        length = 22 if part else 9
+        end = printed.value if end - 1 < printed.value < end + length else end
+    _value(axes, place, end, f"{estimate.value:.1f}{part}")
 
 
 def _value(axes: Axes, place: float, end: float, text: str) -> None:
@@ -128,7 +154,7 @@ def _name(gains: Gains) -> str:
     return f"{gains.policy_title} ({style.parameters_text(gains.n_parameters)})"
 
 
-def _legend(has_printed: bool) -> list[tuple[Any, str]]:
+def _legend(has_printed: bool, *, has_largest: bool) -> list[tuple[Any, str]]:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -136,7 +162,9 @@ def _legend(has_printed: bool) -> list[tuple[Any, str]]:
         (Patch(color=style.METHODS[series].colour), style.METHODS[series].label)
         for series in _SERIES
     ]
-    entries.append((Line2D([], [], color=style.INK, lw=0.7, ls=(0, (4, 2))), "CoT of the largest"))
+    if has_largest:
+        line = Line2D([], [], color=style.INK, lw=0.7, ls=(0, (4, 2)))
+        entries.append((line, "CoT of the largest"))
     if has_printed:
         for look, text in (
             (_ALIKE, "printed for this policy"),

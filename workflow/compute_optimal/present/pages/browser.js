@@ -106,8 +106,8 @@ function budgetsOf(problem) {
     choice.method === "dvts"
       ? data.beamWidth * Math.max(0, ...searches.flatMap((s) => s.paths.map((p) => p.subtree + 1)))
       : problem.samples.length;
-  const fitting = data.budgets.filter((n) => n <= size);
-  return fitting.length || !size ? fitting : [size];
+  // All of a pool too: kinds are judged on it, and adopted ones end where they do.
+  return [...new Set([...data.budgets.filter((n) => n <= size), ...(size ? [size] : [])])];
 }
 
 // What was changed last has the focus again once the page is drawn anew; the browser goes back to what was.

@@ -25,7 +25,7 @@ _UNDEFINED = "undefined ({} is 0)"
 @dataclass(frozen=True)
 class Gains:
     """One policy on one task. Accuracies and the performance gain are in %, the efficiency gain is
-    a ratio of budgets; None: not run, a text: why it is undefined.
+    a ratio of budgets; None: not run, a text: why it is undefined. ``is_adopted``: others ran it.
 
     Accuracies are at ``majority_budget`` and ``budget``, the largest N. ``chosen`` maps difficulty
     to methods, several where they tie; ``printed`` a measure to what the paper prints for it.
@@ -34,6 +34,7 @@ class Gains:
     policy: str
     policy_title: str
     n_parameters: int | None
+    is_adopted: bool
     prm_title: str | None
     n_problems: int | None
     n_problems_of_task: int | None
@@ -54,6 +55,11 @@ class Gains:
         scaled: tuple[Any, ...] = (self.budget, self.prm_title)
         of_measure = {"cot": (), "majority": (self.majority_budget,)}.get(measure, scaled)
         return unlike(self.n_problems, self.n_problems_of_task, *of_measure)
+
+    @property
+    def is_of_a_part(self) -> bool:
+        """Whether it has answered some problems of the task alone."""
+        return bool(self.n_problems and (self.n_problems_of_task or 0) > self.n_problems)
 
     @property
     def is_tied(self) -> bool:
@@ -84,6 +90,7 @@ def gains_of(rows: Sequence[Row]) -> Gains:
         policy=first["policy"],
         policy_title=first["policy_title"],
         n_parameters=first["n_parameters"],
+        is_adopted=first["origin"] == "adopted",
         prm_title=top["prm_title"] if top else None,
         n_problems=max((len(row["problem_ids"]) for row in known), default=None),
         n_problems_of_task=first["n_problems_of_task"],
