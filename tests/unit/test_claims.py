@@ -981,6 +981,25 @@ def test_one_of_anything_is_singular() -> None:
     assert "differ by at most 1 point," in page
 
 
+def test_the_largest_n_of_real_models_is_one_that_nearly_all_problems_have(tmp_path: Path) -> None:
+    """Curves go on to the largest pool of a problem. The page said that rollouts reach to N = 19,
+    where 101 of 500 problems have fewer samples and nothing is shown."""
+    path = SyntheticStudy(
+        policies=POLICIES[:1], prms=PRMS[:1], budgets=(4,), rollouts=ROLLOUTS
+    ).write(tmp_path / "s.duckdb")
+    (before,) = run_query("evidence", path)
+    assert before["public_largest_budget"] == 17
+    with duckdb.connect(str(path)) as database:
+        database.execute(
+            "INSERT INTO curve_points SELECT one.* REPLACE (999 AS budget,"
+            " (0.8 * one.n_problems)::BIGINT AS n_problems)"
+            " FROM curve_points AS one INNER JOIN policies USING (policy)"
+            " WHERE origin = 'adopted' AND method IN ('pass_at_k', 'majority', 'best_of_n')"
+        )
+    (after,) = run_query("evidence", path)
+    assert after == before
+
+
 def test_the_page_links_to_what_the_study_has_and_says_where_nothing_is_tested(
     tmp_path: Path,
 ) -> None:

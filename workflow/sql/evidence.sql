@@ -1,11 +1,15 @@
 -- What evidence this database holds at each scale, in one row: for the first page. public_policies
 -- and public_prms are lists of what others ran: is_scaled says of a policy that more than one
 -- sample of a problem was used, or a PRM, is_cot that one answer (CoT) was drawn; budget is the
--- largest N.
+-- largest N, of pools the largest that all problems but one in twenty have samples for.
 WITH public_points AS (
     SELECT curves.policy, curves.prm, curves.method, curves.budget
     FROM curves INNER JOIN policies USING (policy)
-    WHERE policies.origin = 'adopted'
+    WHERE policies.origin = 'adopted' AND curves.bucket = 'all'
+    QUALIFY
+        curves.method NOT IN ('pass_at_k', 'majority', 'best_of_n')
+        OR curves.n_problems
+        >= 0.95 * max(curves.n_problems) OVER (PARTITION BY curves.task, curves.policy, curves.method)
 ),
 
 public_models AS (
