@@ -458,6 +458,17 @@ def test_a_study_that_runs_nothing_shows_the_rollouts_everywhere(tmp_path: Path)
     assert {row["policy"] for row in run_query("figure_7", database, parameters)} == {"small--a"}
 
 
+def test_the_policy_that_stands_for_a_family_has_something_over_n(tmp_path: Path) -> None:
+    """One greedy answer of the model nearest to 8B stood for a family that had a pool."""
+    near = replace(ROLLOUTS[2], policy="near", model="Near-8B", n_parameters=8_000_000_000)
+    database = SyntheticStudy(
+        tasks=(), policies=(), prms=PRMS[:1], budgets=(4,), rollouts=(*ROLLOUTS[:2], near)
+    ).write(tmp_path / "study.duckdb")
+    parameters = {"task": OUTSIDE[0], "scoring": "prm_last", "voting": "prm_max"}
+    shown = {row["policy"] for row in run_query("figure_4", database, parameters)}
+    assert shown and shown <= {"small--a", "smaller"}
+
+
 def test_what_is_not_known_is_said_and_is_never_0(database: Path) -> None:
     table = tabulate("small_against_large_numbers", database)
     names = [column.name for column in table.columns]

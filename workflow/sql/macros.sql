@@ -120,7 +120,8 @@ INNER JOIN (SELECT DISTINCT task, policy FROM planned()) AS planned USING (task)
 INNER JOIN policies USING (policy);
 
 -- The two policies of figures and tables that show no more: of each of the two families with the most
--- policies the one nearest to 8B, which are Llama-3.1-8B and Qwen2.5-7B in the paper's grid.
+-- policies the one nearest to 8B, which are Llama-3.1-8B and Qwen2.5-7B in the paper's grid. Of adopted ones
+-- those that have anything over N, of equals the one with the most of it.
 CREATE OR REPLACE TEMP MACRO main_policies(task_) AS TABLE
 SELECT policy
 FROM (
@@ -131,10 +132,16 @@ FROM (
         count(*) OVER (PARTITION BY family) AS n_of_family,
         row_number() OVER (
             PARTITION BY family
-            ORDER BY abs(ln(n_parameters / 8e9)) NULLS LAST, policy
+            ORDER BY abs(ln(n_parameters / 8e9)) NULLS LAST, if(origin = 'run', 0, -n_points), policy
         ) AS nearness
     FROM policies
-    WHERE policy IN (SELECT policy FROM planned() WHERE task = task_)
+    INNER JOIN (
+        SELECT planned.policy, count(*) FILTER (curves.budget > 1) AS n_points
+        FROM (SELECT DISTINCT policy FROM planned() WHERE task = task_) AS planned
+        LEFT JOIN curves ON curves.policy = planned.policy AND curves.task = task_
+        GROUP BY ALL
+    ) AS counted USING (policy)
+    WHERE origin = 'run' OR n_points > 0
 )
 WHERE nearness = 1
 ORDER BY n_of_family DESC, n_parameters DESC, family
@@ -229,7 +236,8 @@ LEFT JOIN abilities() AS abilities ON abilities.prm = prms.prm AND abilities.tas
 LEFT JOIN collections ON collections.collection = policies.collection;
 
 -- Every point of every policy, PRM, bucket and method that the study means to run. A method
--- without results has one row whose budget is NULL: that is what "not run" is drawn from.
+-- without results has one row whose budget is NULL: that is what "not run" is drawn from. Of what others ran,
+-- policies, PRMs and buckets with anything over N: nobody means to run the rest.
 -- n_expected: problems of the task or, in a bucket, of this difficulty for this policy.
 CREATE OR REPLACE TEMP MACRO accuracy_points(task_, scoring_, voting_) AS TABLE
 WITH
@@ -260,6 +268,7 @@ panels AS (
         prms.title AS prm_title,
         prms.n_parameters AS prm_n_parameters,
         abilities.ability AS prm_ability,
+        policies.origin,
         buckets.bucket,
         sizes.n_problems AS n_expected
     FROM policies
@@ -277,7 +286,7 @@ panels AS (
 ),
 points AS (FROM thinned_curves(task_, scoring_, voting_))
 SELECT
-    panels.*,
+    panels.* EXCLUDE (origin),
     methods.method,
     points.budget,
     points.at_study_budget,
@@ -302,7 +311,10 @@ LEFT JOIN points
         points.policy = panels.policy
         AND points.bucket = panels.bucket
         AND points.method = methods.method
-        AND (points.prm = panels.prm OR points.prm IS NULL);
+        AND (points.prm = panels.prm OR points.prm IS NULL)
+QUALIFY
+    panels.origin = 'run'
+    OR count(*) FILTER (points.budget > 1) OVER (PARTITION BY panels.policy, panels.prm, panels.bucket) > 0;
 
 -- What the paper prints about the study's policies and tasks: one value per measure.
 -- Table 5 comes before Table 3, which prints other values for two of the models.
