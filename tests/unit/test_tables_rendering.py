@@ -751,3 +751,28 @@ def test_table_3_gives_a_policys_larger_budget_a_line_beside_what_is_printed_for
         assert cell.printed is not None
         assert cell.estimate.value == pytest.approx(value)
         assert cell.printed.value == paper
+
+
+def test_a_size_that_nobody_says_is_unknown_and_not_waiting_to_be_run(tmp_path: Path) -> None:
+    """Of GPT-4o and others there was a "not run" where sizes stand."""
+    columns = [
+        Column("parameters", "Size", "number", form="parameters"),
+        Column("n", "N", "number"),
+    ]
+    table = Table("a", columns, [[None, None], [1_240_000_000, 4]])
+    assert "| unknown | not run |" in table.markdown()
+    assert "unknown & not run" in table.latex()
+    (closed, _) = csv.DictReader(io.StringIO(table.csv()))
+    assert closed == {"parameters": "", "n": "", "note": "unknown: parameters; not run: n"}
+    assert "| not run | not run |" in Table("a", columns, []).markdown()
+    study = SyntheticStudy(policies=POLICIES[:1], prms=PRMS[:1], budgets=(4,), rollouts=ROLLOUTS)
+    path = study.write(tmp_path / "s.duckdb")
+    with duckdb.connect(str(path)) as database:
+        database.execute("UPDATE policies SET n_parameters = NULL")
+    for item in ITEMS:
+        shown = tabulate(item.name, path) if item.table else None
+        for place, column in enumerate(shown.columns if shown and shown.rows else ()):
+            if column.form == "parameters":
+                lines = [x for x in shown.markdown().splitlines()[4:] if x.startswith("|")]
+                texts = [line.split(" | ")[place] for line in lines]
+                assert not any("not run" in text for text in texts), item.name

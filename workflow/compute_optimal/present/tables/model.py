@@ -3,7 +3,8 @@
 CSV is for machines: a field of a column of numbers is a number or empty, interval ends are in
 fields of their own, and the last column, ``note``, says of each empty field why it is. Markdown,
 LaTeX and HTML are for people: "62.1 [58.0, 66.3]", and below a row what the paper prints for it; a
-cell that has not been run says so, and is never blank and never 0.
+cell that has not been run says so, and is never blank and never 0; a size that nobody says is
+unknown.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ MARK = "†"
 """Stands at what is printed elsewhere and was not computed here."""
 NOT_APPLICABLE = "–"
 """What a cell says to people if there can be nothing in it."""
+UNKNOWN = "unknown"
+"""What a cell says to people of what nobody says."""
 _SHORT = 26
 """Letters of a text that is not broken on a screen."""
 _ROUNDING = 1e-12
@@ -137,6 +140,11 @@ class Column:
     """Whether values may be bounds: then CSV has the relation of each in a field of its own."""
     interval: bool = True
     """False for a comparison of numbers without intervals."""
+
+    @property
+    def absent(self) -> str:
+        """What a cell of nothing says: a size is not run, and some publishers do not say theirs."""
+        return UNKNOWN if self.form == "parameters" else NOT_RUN
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +265,7 @@ class Table:
         return self.markdown()
 
     def _rows_or_absent(self) -> Sequence[Sequence[Cell]]:
-        return self.rows or [[self.absent] * len(self.columns)]
+        return self.rows or [[self.absent or NOT_RUN] * len(self.columns)]
 
     def _text_rows(
         self, escape: Callable[[str], str], escape_number: Callable[[str], str]
@@ -343,7 +351,7 @@ def _text(column: Column, cell: int | float | Estimate | Compared | Printed | No
     if isinstance(cell, Compared):
         cell = cell.estimate
     if cell is None:
-        return NOT_RUN
+        return column.absent
     if isinstance(cell, Printed):
         return f"{_number(column, cell.value, cell.relation)}{MARK}"
     if isinstance(cell, Estimate):
@@ -419,7 +427,7 @@ def _reasons(column: Column, cell: Cell) -> Iterator[tuple[str, str]]:
     elif isinstance(cell, Printed):
         yield "only printed" if column.kind == "compared" else "as printed", column.name
     elif cell is None or (isinstance(cell, Compared) and cell.estimate is None):
-        yield NOT_RUN, column.name
+        yield column.absent, column.name
     elif column.kind != "number" and column.interval and _ends(cell)[1][0] is None:
         yield "no interval", column.name
     if column.kind == "compared" and not column.interval and compared.printed is None:

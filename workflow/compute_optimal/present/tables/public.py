@@ -9,9 +9,15 @@ from compute_optimal.analyse.paper_rule import methods_of_paper
 from compute_optimal.analyse.quantities import compared, compared_both_ways
 from compute_optimal.present import style
 from compute_optimal.present.query import Row
-from compute_optimal.present.tables.model import Cell, Column, Table, percent_of, product
+from compute_optimal.present.tables.model import (
+    UNKNOWN,
+    Cell,
+    Column,
+    Table,
+    percent_of,
+    product,
+)
 
-UNKNOWN = "unknown"
 _FIRST_SEARCH = 4
 """The ``place`` of searches in the query ``public_methods`` is this or more."""
 _METHODS = {
