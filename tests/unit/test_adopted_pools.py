@@ -551,3 +551,11 @@ def test_what_nobody_means_to_run_has_no_row_that_says_not_run(tmp_path: Path) -
             by_policy.setdefault(row["policy"], set()).add(row[column] is not None)
         assert all(True in is_known for is_known in by_policy.values()), name
         assert rows or name not in ("figure_10", "run_to_run")
+
+
+def test_problems_of_searches_alone_are_counted(tmp_path: Path) -> None:
+    """Of who has searches and no pool the overview said that no problem was run."""
+    searched = replace(ROLLOUTS[0], n_samples=0)
+    study = SyntheticStudy(tasks=(), policies=(), prms=PRMS[:1], budgets=(4,), rollouts=[searched])
+    (row,) = run_query("overview", study.write(tmp_path / "study.duckdb"))
+    assert (row["policy"], row["n_problems"]) == (searched.policy, searched.searched)

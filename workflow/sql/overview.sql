@@ -9,6 +9,10 @@ sampled AS (
     SELECT task, policy, accuracy, ci_low, ci_high, n_problems FROM curves
     WHERE method = 'pass_at_k' AND budget = 1 AND bucket = 'all'
 ),
+-- Of some policies that others ran there are searches alone.
+answered AS (
+    SELECT task, policy, max(n_problems) AS n_problems FROM curves WHERE bucket = 'all' GROUP BY ALL
+),
 buckets AS (
     SELECT
         task,
@@ -39,7 +43,7 @@ SELECT
     policies.title AS policy_title,
     policies.n_parameters,
     policies.origin,
-    coalesce(sampled.n_problems, greedy.n_problems) AS n_problems,
+    coalesce(sampled.n_problems, greedy.n_problems, answered.n_problems) AS n_problems,
     tasks.n_problems AS n_problems_of_task,
     greedy.accuracy AS greedy,
     greedy.ci_low AS greedy_low,
@@ -63,6 +67,7 @@ INNER JOIN policies USING (policy)
 CROSS JOIN settings
 LEFT JOIN greedy USING (task, policy)
 LEFT JOIN sampled USING (task, policy)
+LEFT JOIN answered USING (task, policy)
 LEFT JOIN buckets USING (task, policy)
 LEFT JOIN samples USING (task, policy)
 ORDER BY tasks.task_rank, policies.family, policies.n_parameters, policies.policy;
