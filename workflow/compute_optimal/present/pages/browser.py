@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any, get_args
@@ -60,15 +60,10 @@ def browser_page(study: Study, storage: Storage, database: Path) -> str:
     Texts come from the store; adopted rollouts have none, and their answers and scores are shown.
     """
     candidates = run_query("browser_problems", database)
-    rows = [row for row in candidates if row["place"] <= _PROBLEMS]
-    # Read once: the page may be put together three times.
-    stored = [
-        _Stored(study, cells.Grid(study), storage, *named, list(group))
-        for named, group in groupby(rows, key=lambda row: (row["task"], row["policy"]))
-    ]
 
     def content(n_problems: int, budget: int) -> str:
-        return packed(json_block(_data(study, database, stored, n_problems, budget)))
+        data = _data(study, storage, database, candidates, n_problems, budget)
+        return packed(json_block(data))
 
     # What one problem of each kind takes says how many fit: to find it out takes seconds.
     shown = content(1, _BUDGET)
@@ -101,26 +96,28 @@ class _Texts:
         return self._index[text]
 
 
-def _budgets(study: Study, largest: int) -> list[int]:
-    return [n for n in study.every_budget if n <= largest] or [min(study.every_budget)]
-
-
 def _data(
-    study: Study, database: Path, stored: Sequence[_Stored], n_problems: int, budget: int
+    study: Study,
+    storage: Storage,
+    database: Path,
+    candidates: Sequence[Row],
+    n_problems: int,
+    budget: int,
 ) -> dict[str, Any]:
-    budgets, texts = _budgets(study, budget), _Texts()
+    budgets = [n for n in study.every_budget if n <= budget] or [min(study.every_budget)]
+    texts, grid = _Texts(), cells.Grid(study)
     (settings,) = run_query("settings", database)
     origins = run_query("browser_origins", database)
     adopted = map(study.adopted_collection, study.adopted)
     names = dict.fromkeys([*study.prms, *(prm for entry in adopted for prm in entry.prms)])
+    shown = [row for row in candidates if row["place"] <= n_problems]
     data_of_cells = []
     sizes: set[int] = set()
-    for one in stored:
-        rows = [row for row in one.rows if row["place"] <= n_problems]
-        if not rows:
-            continue
-        of_cell = [row for row in origins if (row["task"], row["policy"]) == (one.task, one.policy)]
-        cell = _Cell(one, database, rows, of_cell, budgets, list(names), texts)
+    for (task, policy), group in groupby(shown, key=lambda row: (row["task"], row["policy"])):
+        rows = list(group)
+        context = study, grid, storage, database, task, policy
+        of_cell = [row for row in origins if (row["task"], row["policy"]) == (task, policy)]
+        cell = _Cell(*context, rows, of_cell, budgets, list(names), texts)
         data_of_cells.append(cell.data())
         sizes |= cell.sizes
     return {
@@ -155,105 +152,15 @@ _Tree = tuple[str, str, int | None, str]
 
 
 @dataclass
-class _Stored:
-    """What the store holds of the problems of one (task, policy) that may be shown, ``rows``."""
+class _Cell:
+    """What the page holds of one (task, policy)."""
 
     study: Study
     grid: cells.Grid
     storage: Storage
+    database: Path
     task: str
     policy: str
-    rows: Sequence[Row]
-
-    @property
-    def is_adopted(self) -> bool:
-        return bool(self.rows[0]["origin"] == "adopted")
-
-    @cached_property
-    def statements(self) -> dict[str, str]:
-        """Texts of the task's problems by their hashes."""
-        # Texts of outside tasks are no part of a study's results; fetching them would need a
-        # network.
-        entry = self.study.task(self.task)
-        if entry.file is not None:
-            return {}
-        return {p.problem_hash: p.problem for p in self.storage.problems(entry, None)}
-
-    @cached_property
-    def samples(self) -> dict[tuple[str, int], _Sample]:
-        """By problem hash and sample."""
-        for cell in self.grid.of("samples", self.task, self.policy):
-            if cell.pool == "evaluation":
-                return self._texts_of(cell.spec)
-        return {}
-
-    @cached_property
-    def scores(self) -> dict[str, dict[tuple[str, int], Any]]:
-        """Step margins by PRM, problem id and sample."""
-        problems = pl.DataFrame(
-            [(row["problem_id"], row["problem_hash"]) for row in self.rows],
-            schema=["problem_id", "problem_hash"],
-            orient="row",
-        )
-        if self.is_adopted:
-            collection = next(
-                collection
-                for collection in cells.collections(self.study)
-                if (collection.task, collection.policy) == (self.task, self.policy)
-            )
-            adopted = AdoptedScores(prm=collection.entry.prm, spec=collection.spec)
-            scored = scores_of_adopted(adopted, self.storage)
-        else:
-            of_prms = self.grid.of("step_scores", self.task, self.policy)
-            specs = {str(cell.prm): cell.spec for cell in of_prms}
-            scored = scores_of(specs, self.storage, problems)
-        return {
-            prm: {
-                (problem, sample): margins
-                for problem, sample, margins in frame.filter(pl.col("sample_index") < self._most)
-                .join(problems, on="problem_id", how="semi")
-                .select("problem_id", "sample_index", "margins")
-                .iter_rows()
-            }
-            for prm, frame in scored.items()
-        }
-
-    @cached_property
-    def searches(self) -> list[tuple[str, str, int | None, pl.DataFrame, pl.DataFrame]]:
-        """PRM, method, budget (None for DVTS), nodes and ends of paths of each search."""
-        hashes = [row["problem_hash"] for row in self.rows]
-        columns = ["depth", "parent", "text", "margin", "fate", "finished"]
-        found = []
-        for cell in self.grid.of("searches", self.task, self.policy):
-            budget = places.budget_of(cell.spec)
-            if budget is None or budget <= self._most:
-                nodes, ends = units.trees(self.storage.store, cell.spec, hashes, columns)
-                found.append((str(cell.prm), cell.method, budget, nodes, ends))
-        return found
-
-    @property
-    def _most(self) -> int:
-        return max(_budgets(self.study, _BUDGET))
-
-    def _texts_of(self, spec: Mapping[str, Any]) -> dict[tuple[str, int], _Sample]:
-        rows = places.partition(self.storage.store, spec).read("samples", ["text"])
-        rows = rows.filter(
-            pl.col("sample_index") < self._most,
-            pl.col("problem_hash").is_in([row["problem_hash"] for row in self.rows]),
-        )
-        of_pool = digest(spec)
-        return {
-            (problem, index): (text, str(seed_of_sample(of_pool, problem, index)))
-            for problem, index, text in rows.select("problem_hash", "sample_index", "text").rows()
-        }
-
-
-@dataclass
-class _Cell:
-    """What the page holds of one (task, policy): of ``rows``, some of those of ``stored``."""
-
-    stored: _Stored
-    database: Path
     rows: Sequence[Row]
     origins: Sequence[Row]
     budgets: Sequence[int]
@@ -265,21 +172,22 @@ class _Cell:
     def data(self) -> dict[str, Any]:
         first = self.rows[0]
         ids = [row["problem_id"] for row in self.rows]
-        stored = self.stored
-        parameters = {"task": stored.task, "policy": stored.policy, "problems": json.dumps(ids)}
+        parameters = {"task": self.task, "policy": self.policy, "problems": json.dumps(ids)}
         answers: dict[str, list[Row]] = {name: [] for name in ids}
         for row in run_query("browser_answers", self.database, parameters):
             answers[row["problem_id"]].append(row)
-        kind = stored.study.task(stored.task).kind
-        self._check = step_checker(kind) if stored.statements else None
+        self._adopted = first["origin"] == "adopted"
+        self._statements = self._problem_texts()
+        self._check = step_checker(self.study.task(self.task).kind) if self._statements else None
+        self._samples, self._scores = self._pool()
         self._nodes, self._leaves = self._trees()
         return {
-            "task": stored.task,
+            "task": self.task,
             "taskTitle": first["task_title"],
-            "policy": stored.policy,
+            "policy": self.policy,
             "policyTitle": first["policy_title"],
-            "adopted": stored.is_adopted,
-            "prompt": None if stored.is_adopted else self._prompt(),
+            "adopted": self._adopted,
+            "prompt": None if self._adopted else self._prompt(),
             "made": [
                 {key: row[key] for key in _ORIGIN if row[key] is not None} for row in self.origins
             ],
@@ -287,24 +195,84 @@ class _Cell:
         }
 
     def _prompt(self) -> dict[str, str | None]:
-        study = self.stored.study
-        prompt = study.prompt_family(study.policy(self.stored.policy).prompt)
+        prompt = self.study.prompt_family(self.study.policy(self.policy).prompt)
         return {"system": prompt.system, "suffix": prompt.user_suffix}
+
+    def _problem_texts(self) -> dict[str, str]:
+        # Texts of outside tasks are no part of a study's results; fetching them would need a
+        # network.
+        entry = self.study.task(self.task)
+        if entry.file is not None:
+            return {}
+        return {p.problem_hash: p.problem for p in self.storage.problems(entry, None)}
+
+    def _pool(self) -> tuple[dict[tuple[str, int], _Sample], dict[str, dict[tuple[str, int], Any]]]:
+        """Texts and seeds by (problem hash, sample), step margins by PRM and (problem id,
+        sample)."""
+        problems = pl.DataFrame(
+            [(row["problem_id"], row["problem_hash"]) for row in self.rows],
+            schema=["problem_id", "problem_hash"],
+            orient="row",
+        )
+        if self._adopted:
+            collection = next(
+                collection
+                for collection in cells.collections(self.study)
+                if (collection.task, collection.policy) == (self.task, self.policy)
+            )
+            adopted = AdoptedScores(prm=collection.entry.prm, spec=collection.spec)
+            scored = scores_of_adopted(adopted, self.storage)
+        else:
+            of_prms = self.grid.of("step_scores", self.task, self.policy)
+            specs = {str(cell.prm): cell.spec for cell in of_prms}
+            scored = scores_of(specs, self.storage, problems)
+        texts: dict[tuple[str, int], _Sample] = {}
+        for cell in self.grid.of("samples", self.task, self.policy):
+            if cell.pool == "evaluation":
+                texts = self._texts_of(cell.spec)
+        scores = {
+            prm: {
+                (problem, sample): margins
+                for problem, sample, margins in frame.filter(
+                    pl.col("sample_index") < max(self.budgets)
+                )
+                .join(problems, on="problem_id", how="semi")
+                .select("problem_id", "sample_index", "margins")
+                .iter_rows()
+            }
+            for prm, frame in scored.items()
+        }
+        return texts, scores
+
+    def _texts_of(self, spec: Mapping[str, Any]) -> dict[tuple[str, int], _Sample]:
+        rows = places.partition(self.storage.store, spec).read("samples", ["text"])
+        rows = rows.filter(
+            pl.col("sample_index") < max(self.budgets),
+            pl.col("problem_hash").is_in([row["problem_hash"] for row in self.rows]),
+        )
+        of_pool = digest(spec)
+        return {
+            (problem, index): (text, str(seed_of_sample(of_pool, problem, index)))
+            for problem, index, text in rows.select("problem_hash", "sample_index", "text").rows()
+        }
 
     def _trees(self) -> tuple[dict[_Tree, list[Any]], dict[tuple[_Tree, int, int], int]]:
         """Nodes by tree, and the last node of each path by tree, subtree and path."""
         nodes: dict[_Tree, list[Any]] = {}
         leaves: dict[tuple[_Tree, int, int], int] = {}
-        own = pl.col("problem_hash").is_in([row["problem_hash"] for row in self.rows])
-        for prm, method, budget, of_nodes, ends in self.stored.searches:
+        hashes = [row["problem_hash"] for row in self.rows]
+        for cell in self.grid.of("searches", self.task, self.policy):
+            prm, budget = str(cell.prm), places.budget_of(cell.spec)
             if budget is None:
-                shown = own & (pl.col("subtree") < self._n_subtrees)
+                shown = pl.col("subtree") < self._n_subtrees
             elif budget in self.budgets:
-                shown = own
+                shown = pl.lit(True)
             else:
                 continue
+            columns = ["depth", "parent", "text", "margin", "fate", "finished"]
+            of_nodes, ends = units.trees(self.storage.store, cell.spec, hashes, columns)
             for row in of_nodes.filter(shown).iter_rows(named=True):
-                tree = prm, method, budget, row["problem_hash"]
+                tree = prm, cell.method, budget, row["problem_hash"]
                 nodes.setdefault(tree, []).append(
                     [
                         row["subtree"],
@@ -318,13 +286,13 @@ class _Cell:
                     ]
                 )
             for row in ends.filter(shown).iter_rows(named=True):
-                tree = prm, method, budget, row["problem_hash"]
+                tree = prm, cell.method, budget, row["problem_hash"]
                 leaves[tree, row["subtree"], row["path"]] = row["leaf"]
         return nodes, leaves
 
     @property
     def _n_subtrees(self) -> int:
-        return max(1, max(self.budgets) // self.stored.study.beam_width)
+        return max(1, max(self.budgets) // self.study.beam_width)
 
     def _problem(self, row: Row, answers: Sequence[Row]) -> dict[str, Any]:
         key = row["problem_hash"]
@@ -333,13 +301,12 @@ class _Cell:
         self._take_note(len(pool))
         places = [(row["problem_id"], answer["sample_index"]) for answer in shown]
         of_prms = [
-            _scores([self.stored.scores.get(prm, {}).get(place) for place in places])
-            for prm in self.prms
+            _scores([self._scores.get(prm, {}).get(place) for place in places]) for prm in self.prms
         ]
         samples = [
             {
                 **self._judged(answer),
-                **self._written(key, self.stored.samples.get((key, answer["sample_index"]))),
+                **self._written(key, self._samples.get((key, answer["sample_index"]))),
                 "scores": [of_prm[number] for of_prm in of_prms],
             }
             for number, answer in enumerate(shown)
@@ -351,7 +318,7 @@ class _Cell:
             "nRated": row["n_samples"],
             "kinds": row["kinds"],
             "gold": self.texts.of(row["gold"]),
-            "text": self.texts.of(self.stored.statements.get(key)),
+            "text": self.texts.of(self._statements.get(key)),
             "nPool": len(pool),
             "samples": samples,
             "searches": list(self._searches(key, answers)),
@@ -367,7 +334,7 @@ class _Cell:
             group = list(of_search)
             if budget is None:
                 n_subtrees = 1 + max(row["subtree"] for row in group)
-                self._take_note(n_subtrees * self.stored.study.beam_width)
+                self._take_note(n_subtrees * self.study.beam_width)
             else:
                 self.sizes.add(budget)
             if budget is not None and budget not in self.budgets:
@@ -396,10 +363,10 @@ class _Cell:
 
     def _take_note(self, size: int) -> None:
         """Of a pool, or a search of as many subtrees, which holds all smaller budgets."""
-        fitting = [n for n in self.stored.study.every_budget if n <= size]
+        fitting = [n for n in self.study.every_budget if n <= size]
         self.sizes.update(fitting)
         # Adopted pools have sizes of their own.
-        if size and (not fitting or size > max(self.stored.study.every_budget)):
+        if size and (not fitting or size > max(self.study.every_budget)):
             self.sizes.add(size)
 
     def _judged(self, answer: Row) -> dict[str, Any]:
@@ -419,7 +386,7 @@ class _Cell:
             return {"steps": None, "checked": False, "firstError": None, "seed": None}
         text, seed = sample
         steps = split_steps(text)
-        check = self._check(self.stored.statements[key], steps) if self._check else None
+        check = self._check(self._statements[key], steps) if self._check else None
         return {
             "steps": [self.texts.of(step) for step in steps],
             "checked": check is not None,
@@ -442,7 +409,7 @@ class _Cell:
                 steps[name] = (*(path(parent) if parent else ()), text.strip())
             return steps[name]
 
-        statement = self.stored.statements[key]
+        statement = self._statements[key]
         return [_is_right(self._check, statement, path(node)) for node in nodes]
 
 
