@@ -1,7 +1,7 @@
 -- What evidence this database holds at each scale, in one row: for the first page. public_policies
 -- and public_prms are lists of what others ran: is_scaled says of a policy that more than one
 -- sample of a problem was used, or a PRM, is_cot that one answer (CoT) was drawn; budget is the
--- largest N, of pools the largest that all problems but one in twenty have samples for.
+-- largest N, of pools the largest that all problems but one in twenty have samples for (adopted_pools.LACKING).
 WITH public_points AS (
     SELECT curves.policy, curves.prm, curves.method, curves.budget
     FROM curves INNER JOIN policies USING (policy)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from compute_optimal.analyse.adopted_pools import LACKING
 from compute_optimal.analyse.answer_grid import AnswerGrid, in_order_of
 from compute_optimal.analyse.predicted_difficulty import FOLDS, REPEATS, REPLICATES
 from compute_optimal.analyse.statistics.estimators import FloatArray, mean_of_known, plurality_at_k
@@ -109,7 +110,7 @@ def _rows(
     pool = pool.with_columns(position=place)
     grid = AnswerGrid.of(pool, problem_ids)
     sizes = np.count_nonzero(~np.isnan(grid.correct), axis=1)
-    carried = [n for n in settings.budgets if n > 1 and np.mean(sizes >= n) >= 0.95]
+    carried = [n for n in settings.budgets if n > 1 and np.mean(sizes >= n) >= 1 - LACKING]
     if not carried:
         return
     budgets = np.array(carried, dtype=np.int64)

@@ -264,14 +264,17 @@ def pool_standard_error(
     half = n_samples // 2
     if half == 0 or not there.any():
         return np.full(len(ks), np.nan)
+    has_gaps = not there.all()
     fits = ks <= half
     reduced = np.where(fits, ks, np.minimum((ks + 1) // 2, half))
     asked, back = np.unique(reduced, return_inverse=True)
     squares = np.zeros(len(asked))
     for order in _orders(n_problems, n_samples, splits, seed):
-        absent = ~np.take_along_axis(there, order, axis=1)
         # What there is of a problem first, in turn to one and to the other.
-        dealt = np.take_along_axis(order, np.argsort(absent, axis=1, kind="stable"), axis=1)
+        dealt = order
+        if has_gaps:
+            absent = ~np.take_along_axis(there, order, axis=1)
+            dealt = np.take_along_axis(order, np.argsort(absent, axis=1, kind="stable"), axis=1)
         one, other = dealt[:, : 2 * half : 2], dealt[:, 1 : 2 * half : 2]
         difference = estimate(one, asked) - estimate(other, asked)
         squares += mean_of_known(difference**2)[0] / 2

@@ -17,7 +17,7 @@ const BUCKETS = { all: "all problems", easy: "easy", medium: "medium", hard: "ha
 const LAYOUTS = { panels: "a panel for each policy and PRM", one: "all in one panel" };
 const NO_PRM = new Set(["cot", "majority"]);
 const FEW = 3;
-// Share of the problems of a panel from which on its points are compared.
+// Share of the problems of a panel from which on its points are compared: what a pool carries goes by it too (adopted_pools.LACKING).
 const NEARLY_ALL = 0.95;
 
 const counted = (n, noun) => `${n} ${noun}${n === 1 ? "" : "s"}`;

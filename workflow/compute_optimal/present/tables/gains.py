@@ -17,7 +17,7 @@ from compute_optimal.analyse.quantities import mean_percent, resampling_of
 from compute_optimal.present.query import Row
 from compute_optimal.present.style import percent
 from compute_optimal.present.tables.model import Estimate, Printed
-from compute_optimal.present.tables.printed import unlike
+from compute_optimal.present.tables.printed import is_part, unlike
 
 _UNDEFINED = "undefined ({} is 0)"
 
@@ -59,7 +59,7 @@ class Gains:
     @property
     def is_of_a_part(self) -> bool:
         """Whether it has answered some problems of the task alone."""
-        return bool(self.n_problems and (self.n_problems_of_task or 0) > self.n_problems)
+        return is_part(self.n_problems, self.n_problems_of_task)
 
     @property
     def is_tied(self) -> bool:

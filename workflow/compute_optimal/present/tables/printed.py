@@ -8,6 +8,15 @@ PRINTED_BUDGET = 256
 """The paper's N for all test-time scaling; Table 3 names N = 512 where it took more."""
 
 
+def is_part(n_problems: int | None, n_problems_of_task: int | None) -> bool:
+    """Whether fewer problems were run than the task has; not where either is unknown."""
+    return (
+        n_problems is not None
+        and n_problems_of_task is not None
+        and n_problems < n_problems_of_task
+    )
+
+
 def unlike(
     n_problems: int | None,
     n_problems_of_task: int | None,
@@ -23,11 +32,7 @@ def unlike(
     differences = []
     if budget is not None and budget < PRINTED_BUDGET:
         differences.append(f"at N = {PRINTED_BUDGET}, not {budget:,}")
-    if (
-        n_problems is not None
-        and n_problems_of_task is not None
-        and n_problems < n_problems_of_task
-    ):
+    if is_part(n_problems, n_problems_of_task):
         differences.append(f"on {n_problems_of_task:,} problems, not {n_problems:,}")
     if prm_title is not None and not any(name in prm_title for name in PRM_NAMES.values()):
         differences.append("with PRMs of its own")
