@@ -263,7 +263,7 @@ def test_little_is_neither_nothing_nor_a_range(
     assert "none of the PRMs" in said
     assert "took 1.2 seconds" in said
     assert sentences._duration(7300) == "2.0 hours"
-    assert sentences._points(-0.04) == "+0.0 points"
+    assert sentences._points(-0.04) == "−0.04 points"
 
 
 @pytest.mark.parametrize(

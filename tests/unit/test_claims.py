@@ -8,6 +8,7 @@ import math
 import re
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
@@ -972,6 +973,28 @@ def test_a_margin_has_the_unit_of_what_is_judged() -> None:
     table = claims_table([Judgement(one, "untested", "") for one in expected.values()])
     written = csv.DictReader(io.StringIO(table.csv()))
     assert [row["rule"] for row in written] == [*expected]
+
+
+def test_on_which_side_of_its_margin_a_verdict_is_can_be_seen() -> None:
+    below = judged(claim("study"), rows(-0.1))
+    shifted = replace(below, estimate=-0.8, low=-1.6, high=-0.02)
+    assert "−0.8 [−1.6, −0.02] points" in claims_page([shifted])
+    equal = claim("study", expect="equal", margin=1)
+    assert "−1.9 [−2.7, −1.04] points" in claims_page(
+        [replace(shifted, claim=equal, estimate=-1.9, low=-2.7, high=-1.04)]
+    )
+    (case,) = below.cases
+    page = claims_page([replace(below, cases=(replace(case, difference=-9.7, high=-2.1e-4),))])
+    assert ", −0.0002]" in page
+
+
+def test_the_rule_of_a_trend_says_that_it_is_one() -> None:
+    """It said that a difference falls "on the mean over the cases", of which there is none."""
+    falls = judged(claim("study", expect="falls", measure="relative"), rows(0.2, 0.1, x=[0, 1]))
+    page = claims_page([falls])
+    assert "the straight line that fits the differences (in % of the reference)" in page
+    assert "falls with x (tenfold)" in page
+    assert "the mean over the cases" not in page
 
 
 def test_one_of_anything_is_singular() -> None:

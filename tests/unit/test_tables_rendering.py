@@ -24,6 +24,7 @@ from compute_optimal.errors import StudyError
 from compute_optimal.present.catalogue import ITEMS, item_named
 from compute_optimal.present.query import opened, run_query
 from compute_optimal.present.render import tabulate, write_table
+from compute_optimal.present.style import signed, signed_interval
 from compute_optimal.present.tables import Column, Compared, Estimate, Printed, Table
 from compute_optimal.present.tables.difficulty import wrong_buckets
 from compute_optimal.present.tables.frontier import against_large_models
@@ -687,6 +688,49 @@ def test_long_tables_break_over_pages() -> None:
     rows = [[str(i)] for i in range(60)]
     assert r"\begin{longtable}" in Table("t", [Column("a", "A")], rows).latex()
     assert r"\begin{tabular}" in Table("t", [Column("a", "A")], rows[:3]).latex()
+
+
+@pytest.mark.parametrize(
+    ("estimate", "text"),
+    [
+        (Estimate(0.4278, 0.00177, 0.8803), "0.4 [0.002, 0.9]"),
+        (Estimate(0.4, -0.02, 1.6), "0.4 [−0.02, 1.6]"),
+        (Estimate(-0.8, -1.6, -0.04), "−0.8 [−1.6, −0.04]"),
+        (Estimate(0.03, 0.012, 0.26), "0.03 [0.01, 0.3]"),
+        # The number itself may be of either sign here, and says no more than its interval.
+        (Estimate(0.002, -0.6, 0.6), "0.0 [−0.6, 0.6]"),
+        (Estimate(0.5, 0.0, 1.0), "0.5 [0.0, 1.0]"),
+        (Estimate(0.5, 1e-17, 1.0), "0.5 [0.0, 1.0]"),
+    ],
+)
+def test_on_which_side_of_0_an_interval_ends_can_be_seen(estimate: Estimate, text: str) -> None:
+    table = Table("A", [Column("x_points", "x", "estimate")], [[estimate]])
+    assert f"| {text} |" in table.markdown()
+
+
+@given(st.floats(1e-8, 1e4), st.floats(1e-8, 1e4), st.sampled_from([(-1, 1), (-1, -1), (1, 1)]))
+def test_ends_are_on_the_side_of_0_that_they_are_written_on(
+    one: float, other: float, signs: tuple[int, int]
+) -> None:
+    low, high = sorted((signs[0] * one, signs[1] * other))
+    estimate = Estimate((low + high) / 2, low, high)
+    table = Table("A", [Column("x_points", "x", "estimate")], [[estimate]])
+    for text in (table.markdown(), signed_interval(estimate.value, low, high)):
+        match = re.search(r"\[([^,]\S*), (\S+)\]", text)
+        assert match is not None
+        written = [float(end.replace(",", "").replace("−", "-")) for end in match.groups()]
+        assert [math.copysign(1, end) for end in written if end] == [
+            math.copysign(1, low), math.copysign(1, high)
+        ]  # fmt: skip
+
+
+def test_on_which_side_of_a_margin_an_interval_ends_can_be_seen() -> None:
+    assert signed_interval(-1.9, -2.7, -1.04, -1, 1) == "−1.9 [−2.7, −1.04]"
+    assert signed_interval(-1.9, -2.7, -1.0, -1, 1) == "−1.9 [−2.7, −1.0]"
+    assert signed_interval(0.3, -0.96, 0.98, -1, 1) == "+0.3 [−0.96, +0.98]"
+    assert signed_interval(0.04, 0.02, 2.5) == "+0.04 [+0.02, +2.5]"
+    assert signed_interval(-0.003, -0.6, 0.0) == "0.0 [−0.6, 0.0]"
+    assert (signed(-0.04, 0.0), signed(1e-12, 0.0), signed(-0.04)) == ("−0.04", "0.0", "0.0")
 
 
 def test_numbers_are_written_for_people_and_for_machines() -> None:

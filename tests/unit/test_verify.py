@@ -111,6 +111,13 @@ def test_the_page_escapes_what_the_files_say() -> None:
     assert "1 of 1 checks failed" in verification.html
 
 
+def test_on_which_side_of_0_a_verdict_is_can_be_seen() -> None:
+    header = ("claim", "verdict", "measured", "measured_low", "measured_high", "unit")
+    row = ("c", "not reproduced", "-0.8", "-1.6", "-0.02", "points")
+    page = Verification("s", (Check(0, "a", True, ("b",)),), (header, row)).html
+    assert "−0.8 [−1.6, −0.02] points" in page.replace("\N{NO-BREAK SPACE}", " ")
+
+
 @pytest.mark.skipif(chromium.found() is None, reason="no Chromium on this machine")
 def test_a_claim_has_room_beside_a_long_unit(tmp_path: Path) -> None:
     """A measure with its unit was one line, and left the claim a word or two a line."""

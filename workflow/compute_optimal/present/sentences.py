@@ -9,7 +9,7 @@ from pathlib import Path
 
 from compute_optimal.analyse.differences import ROUNDING
 from compute_optimal.present.query import Row, opened, run_query
-from compute_optimal.present.style import METHODS, counted
+from compute_optimal.present.style import METHODS, counted, signed
 from compute_optimal.present.tables.model import escape_markdown
 from compute_optimal.study.buckets import BUCKETS
 
@@ -218,7 +218,7 @@ def _percent(share: float) -> str:
 
 
 def _points(value: float) -> str:
-    return f"{value:+z.1f} points".replace("-", "−")
+    return f"{signed(value, 0.0)} points"
 
 
 def _policies(n: int) -> str:

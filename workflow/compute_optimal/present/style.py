@@ -170,6 +170,39 @@ def counted(n: int, noun: str, plural: str | None = None) -> str:
     return f"{n:,} {noun if n == 1 else plural or f'{noun}s'}"
 
 
+_MOST_DECIMALS = 9
+"""Of a number that its sign needs; what is less still is rounding and 0."""
+
+
+def decimals(value: float, digits: int, *bounds: float) -> int:
+    """How many decimals, ``digits`` or more, show on which side of each of ``bounds`` a number is.
+
+    An end of an interval at -0.02 is below 0, and "0.0" would not say so. A number that differs
+    from a bound by rounding alone is on neither side.
+    """
+    while digits < _MOST_DECIMALS and any(
+        abs(value - bound) > 10.0**-_MOST_DECIMALS and float(f"{value:.{digits}f}") == bound
+        for bound in bounds
+    ):
+        digits += 1
+    return digits
+
+
+def signed(value: float, *bounds: float) -> str:
+    """A difference with its sign, "+1.2", and what rounds to 0 without one: "0.0". In as many
+    decimals as show its side of ``bounds``."""
+    text = f"{value:+.{decimals(value, 1, *bounds)}f}".replace("-", "−")
+    return text if text.strip("+−0.") else text[1:]
+
+
+def signed_interval(value: float, low: float, high: float, *bounds: float) -> str:
+    """A difference with its interval: "−3.1 [−5.0, −1.3]". On which side of 0, and of ``bounds``,
+    an end lies can be seen; the number itself is as exact where all of the interval is on one."""
+    sides = (0.0, *bounds)
+    told = [bound for bound in sides if low > bound or high < bound]
+    return f"{signed(value, *told)} [{signed(low, *sides)}, {signed(high, *sides)}]"
+
+
 def parameters_text(n: float | None) -> str:
     """A number of parameters as people write it: "0.5B", "1.2M", "850k"."""
     if n is None:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compute_optimal.errors import StudyError
-from compute_optimal.present.style import counted
+from compute_optimal.present.style import counted, signed_interval
 from compute_optimal.ship.expected import (
     CLAIMS,
     Files,
@@ -105,12 +105,11 @@ def _measured(claim: Mapping[str, str]) -> str:
     """One decimal and the interval, from a row of the table of claims."""
     try:
         value, low, high = (
-            f"{float(claim[name]):+z.1f}".replace("-", "−")
-            for name in ("measured", "measured_low", "measured_high")
+            float(claim[name]) for name in ("measured", "measured_low", "measured_high")
         )
     except (KeyError, ValueError):
         return "–"
-    return f"{value} [{low}, {high}] {claim.get('unit', '')}"
+    return f"{signed_interval(value, low, high)} {claim.get('unit', '')}"
 
 
 def verify_study(

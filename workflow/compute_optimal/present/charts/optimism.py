@@ -105,14 +105,16 @@ def _gap(rows: Sequence[Row], place: Mapping[str | None, int]) -> str:
     last = [*place][-1] if place else None
     for row in rows:
         if row["rule"] == "optimism_gap" and row["prm"] == last:
+            value = 100 * row["accuracy"]
             low, high = style.percent(row["ci_low"]), style.percent(row["ci_high"])
-            interval = "" if low is None or high is None else f" [{low:+z.1f}, {high:+z.1f}]"
+            points = style.signed(value, 0.0)
+            if low is not None and high is not None:
+                points = style.signed_interval(value, low, high)
             of_all = f", {_ANY}" if last is None and len(place) > 1 else ""
-            text = (
-                f"optimism{of_all}: {100 * row['accuracy']:+z.1f}{interval} points, "
+            return (
+                f"optimism{of_all}: {points} points, "
                 f"{style.counted(row['n_strategies'], 'strategy', 'strategies')}"
             )
-            return text.replace("-", "\N{MINUS SIGN}")
     return ""
 
 

@@ -9,13 +9,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
 
-from compute_optimal.analyse.differences import ROUNDING
 from compute_optimal.analyse.statements import SQL_FOLDER
 from compute_optimal.present.catalogue import ITEMS
 from compute_optimal.present.claims.judge import Case, Judgement
 from compute_optimal.present.pages.page import page
 from compute_optimal.present.query import Row
-from compute_optimal.present.style import counted, one_line, parameters_text
+from compute_optimal.present.style import (
+    counted,
+    decimals,
+    one_line,
+    parameters_text,
+    signed,
+    signed_interval,
+)
 from compute_optimal.present.tables import Column, Estimate, Table
 from compute_optimal.study.config import Claim, ClaimScale
 
@@ -281,7 +287,7 @@ def _claim(
         "headings": [name for name in _HEADINGS if has_in_sample or name != "In-sample"],
         "cases": [
             {
-                "cells": _case(case, has_in_sample),
+                "cells": _case(case, _margins(claim), has_in_sample),
                 "made_by": _made_by(judgement, case, names),
             }
             for case in sorted(judgement.cases, key=_failing_first)
@@ -323,12 +329,19 @@ def _rule_in_words(judgement: Judgement) -> str:
     rule = judgement.claim.rule
     printed = judgement.claim.scale == "printed"
     margin = f" by more than {_margin(judgement.claim)}" if rule.margin else ""
+    relative = " (in % of the reference)" if rule.measure == "relative" else ""
+    if rule.expect in ("rises", "falls"):
+        per = judgement.unit.partition(" per ")[2]
+        return (
+            f"the straight line that fits the differences{relative} of all cases, each task (and "
+            f"family of policies) at a level of its own, {rule.expect} with x"
+            f"{f' ({per})' if per else ''}{margin}, and so does the whole interval of its slope "
+            "over problems; not every step from one case to the next need do so."
+        )
     expected = {
         "above": f"the value exceeds its reference{margin}",
         "at_least": "the value is at least its reference",
         "equal": f"value and reference differ by at most {_margin(judgement.claim)}",
-        "rises": "the difference rises with x",
-        "falls": "the difference falls with x",
     }[rule.expect]
     across = {
         "mean": "on the mean over the cases",
@@ -338,7 +351,7 @@ def _rule_in_words(judgement: Judgement) -> str:
     if printed:
         return f"{expected}, {across}; printed numbers, no interval."
     least = f"; at least {rule.least_cases} cases" if rule.least_cases > 1 else ""
-    return f"{expected}, {across}, and so does the whole interval over problems{least}."
+    return f"{expected}{relative}, {across}, and so does the whole interval over problems{least}."
 
 
 def _links(judgement: Judgement, *, has_rollouts: bool) -> list[dict[str, str]]:
@@ -549,9 +562,7 @@ def _plot(judgement: Judgement, reach: float) -> Mapping[str, Any]:
     def place(value: float) -> float:
         return round(min(_WIDTH, max(0.0, _WIDTH / 2 + scale * value)), 1)
 
-    margins = [-rule.margin, rule.margin] if rule.expect == "equal" else [rule.margin]
-    if rule.expect == "falls":
-        margins = [-rule.margin]
+    margins = _margins(judgement.claim)
     left = place(margins[0]) if rule.expect not in ("falls",) else 0.0
     right = _WIDTH if rule.expect not in ("equal", "falls") else place(margins[-1])
     intervals = _intervals(judgement)
@@ -572,16 +583,22 @@ def _plot(judgement: Judgement, reach: float) -> Mapping[str, Any]:
     }
 
 
+def _margins(claim: Claim) -> list[float]:
+    """Where the claim's side of a difference begins and ends."""
+    margin = claim.rule.margin
+    of_expectation = {"equal": [-margin, margin], "falls": [-margin]}
+    return of_expectation.get(claim.rule.expect, [margin])
+
+
 def _measured(judgement: Judgement) -> str:
     if judgement.estimate is None or judgement.low is None or judgement.high is None:
         return ""
-    estimate, low, high = (
-        f"{number:+z.1f}".replace("-", "−")
-        for number in (judgement.estimate, judgement.low, judgement.high)
+    interval = signed_interval(
+        judgement.estimate, judgement.low, judgement.high, *_margins(judgement.claim)
     )
-    text = f"{estimate} [{low}, {high}] {judgement.unit}"
+    text = f"{interval} {judgement.unit}"
     if judgement.in_sample is not None:
-        text += f"; in-sample (Equation 3): {judgement.in_sample:+z.1f}".replace(": -", ": −")
+        text += f"; in-sample (Equation 3): {signed(judgement.in_sample, 0.0)}"
     return one_line(text)
 
 
@@ -589,10 +606,10 @@ def _failing_first(case: Case) -> int:
     return {False: 0, None: 1, True: 2}[case.holds]
 
 
-def _case(case: Case, has_in_sample: bool) -> list[str]:
-    difference = _number(case.difference, sign=True)
+def _case(case: Case, margins: Sequence[float], has_in_sample: bool) -> list[str]:
+    difference = _number(case.difference, signs=True)
     if case.low is not None and case.high is not None:
-        difference += f" [{_number(case.low, sign=True)}, {_number(case.high, sign=True)}]"
+        difference = signed_interval(case.difference, case.low, case.high, *margins)
     return [
         one_line(case.name),
         _number(case.value),
@@ -604,9 +621,15 @@ def _case(case: Case, has_in_sample: bool) -> list[str]:
     ]
 
 
-def _number(value: float, *, sign: bool = False) -> str:
-    """One decimal; numbers below 0.05 and from a million, such as FLOPs, in powers of ten."""
-    pattern = ".1f" if value == 0 or 0.05 <= abs(value) < 1e6 else ".1e"
-    if abs(value) < ROUNDING:
-        value, pattern = 0.0, ".1f"
-    return format(value, f"+{pattern}" if sign else pattern).replace("-", "−")
+def _number(value: float, *, signs: bool = False) -> str:
+    """One decimal, or as many as a number other than 0 needs; from a million on, such as FLOPs, in
+    powers of ten. ``signs``: with a plus as well."""
+    if abs(value) >= _LARGE:
+        return format(value, "+.1e" if signs else ".1e").replace("-", "−")
+    if signs:
+        return signed(value, 0.0)
+    return format(value, f"z.{decimals(value, 1, 0.0)}f").replace("-", "−")
+
+
+_LARGE = 1e6
+"""From here on numbers are written in powers of ten."""

@@ -21,7 +21,13 @@ from typing import Any, Literal
 from compute_optimal.analyse.quantities import Estimate as Estimate
 from compute_optimal.analyse.quantities import Relation as Relation
 from compute_optimal.present.pages.page import page, sorting_script
-from compute_optimal.present.style import NOT_RUN, one_line, parameters_text, percent
+from compute_optimal.present.style import (
+    NOT_RUN,
+    decimals,
+    one_line,
+    parameters_text,
+    percent,
+)
 
 TIES = (
     "PRMs and methods joined by 'or' do equally well: the answer is either's, each for an equal "
@@ -338,11 +344,15 @@ def _ampersands(cells: Sequence[str]) -> str:
     return f"{' & '.join(cells)} \\\\"
 
 
-def _number(column: Column, value: float, relation: Relation = "=") -> str:
+def _number(
+    column: Column, value: float, relation: Relation = "=", *, shows_side: bool = False
+) -> str:
+    """``shows_side``: in as many decimals as show on which side of 0 it is."""
     if column.form == "parameters":
         return parameters_text(value)
+    digits = decimals(value, column.digits, 0.0) if shows_side else column.digits
     # z: what rounds to zero has no sign.
-    form = f".{column.digits}e" if column.scientific else f"z,.{column.digits}f"
+    form = f".{column.digits}e" if column.scientific else f"z,.{digits}f"
     text = format(value, form).replace("e+", "e") if math.isfinite(value) else "∞"
     return f"{_SIGNS[relation]}{text}{column.suffix}".replace("-", "−")
 
@@ -355,11 +365,12 @@ def _text(column: Column, cell: int | float | Estimate | Compared | Printed | No
     if isinstance(cell, Printed):
         return f"{_number(column, cell.value, cell.relation)}{MARK}"
     if isinstance(cell, Estimate):
-        value = _number(column, cell.value, cell.relation)
         if cell.low is None or cell.high is None:
-            return value
-        low = _number(column, cell.low, cell.low_relation)
-        high = _number(column, cell.high, cell.high_relation)
+            return _number(column, cell.value, cell.relation)
+        is_told = cell.low > 0 or cell.high < 0
+        value = _number(column, cell.value, cell.relation, shows_side=is_told)
+        low = _number(column, cell.low, cell.low_relation, shows_side=True)
+        high = _number(column, cell.high, cell.high_relation, shows_side=True)
         return f"{value} [{low}, {high}]"
     return _number(column, cell)
 
