@@ -196,12 +196,13 @@ class SyntheticStudy:
     processbench: Mapping[str, float] = field(default_factory=dict)
     families: Mapping[str, str] = field(default_factory=dict)
     """PRM -> family whose solutions alone it was taught on."""
+    has_step_check: bool = True
     _rows: dict[str, list[Row]] = field(default_factory=dict)
 
     def write(self, path: Path) -> Path:
         """Write the database to ``path``, which must not exist; returns the path."""
         self._rows.update({table: [] for table in TABLES})
-        self._rows["tasks"] += self.tasks
+        self._rows["tasks"] += [(*task, self.has_step_check) for task in self.tasks]
         self._rows["policies"] += [
             (
                 *policy,
@@ -236,7 +237,7 @@ class SyntheticStudy:
                 self._selection(task, policy, n_parameters, ids)
                 self._predicted(task, policy, ids)
         if self.rollouts:
-            self._rows["tasks"].append(OUTSIDE)
+            self._rows["tasks"].append((*OUTSIDE, False))
         for rollouts in self.rollouts:
             self._adopt(rollouts)
         self._gains()

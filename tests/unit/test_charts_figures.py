@@ -527,6 +527,26 @@ def test_the_papers_line_and_names_stand_beside_the_points(tmp_path: Path) -> No
     assert all(axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1 for box in boxes)
 
 
+@pytest.mark.parametrize(
+    ("n_prms_run", "accuracy", "ability", "said"),
+    [
+        (0, None, 40.0, "not run"),
+        (2, None, 40.0, "no policy ran with every PRM by one method"),
+        (2, 0.5, None, "no PRM has both a known ability and results"),
+    ],
+)
+def test_a_figure_without_points_says_what_it_lacks(
+    n_prms_run: int, accuracy: float | None, ability: float | None, said: str
+) -> None:
+    """Figure 6 of real models, with published abilities and results, was "not run"."""
+    row = {"prm": "p", "prm_title": "P", "prm_n_parameters": 10**6, "ability": ability,
+           "accuracy": accuracy, "n_prms_run": n_prms_run, "source": None,
+           "budget": None}  # fmt: skip
+    (block,) = accuracy_by_ability([row], "t", "s").blocks
+    (panel,) = block.panels
+    assert panel.absent == said
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_a_number_leads_to_its_point_and_name_and_no_line_crosses_another(seed: int) -> None:
     """Also where points are close to each other, as those of able PRMs are."""

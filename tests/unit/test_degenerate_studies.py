@@ -159,12 +159,13 @@ def test_a_reason_stands_alone_in_its_panel() -> None:
     assert not len(axes.get_xticks())
 
 
-def test_what_rounds_to_zero_has_no_sign() -> None:
+def test_what_rounds_to_zero_has_no_sign_but_where_an_interval_tells_it() -> None:
     columns = [
         Column("a", "A", "estimate"), Column("b", "B", "number", digits=0),
         Column("c", "C", "compared"),
     ]  # fmt: skip
     compared = Compared(Estimate(1.0, -0.01, 2.0), Printed(1.001))
     text = Table("T", columns, [[Estimate(-0.04, -1.0, -0.01), -0.3, compared]]).markdown()
-    assert "| 0.0 [−1.0, 0.0] | 0 | 1.0 [0.0, 2.0] |" in text
-    assert "−0.0" not in text
+    assert "| −0.04 [−1.0, −0.01] | 0 | 1.0 [−0.01, 2.0] |" in text
+    none = Table("T", columns, [[Estimate(-0.04, -1.0, 0.5), -0.3, -1e-17]]).markdown()
+    assert "| 0.0 [−1.0, 0.5] | 0 | 0.0 |" in none

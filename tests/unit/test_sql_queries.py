@@ -123,8 +123,8 @@ COLUMNS = {
     },
     "figure_6": {
         "prm", "prm_title", "prm_n_parameters", "ability", "ability_low", "ability_high", "source",
-        "budget", "accuracy", "n_runs", "accuracies", "printed_slope", "printed_intercept",
-        "replicates", "confidence", "seed",
+        "budget", "accuracy", "n_runs", "n_prms_run", "accuracies", "printed_slope",
+        "printed_intercept", "replicates", "confidence", "seed",
     },
     "figure_7": POINTS,
     "figure_8": POINTS,
@@ -254,7 +254,7 @@ COLUMNS = {
     "public_tasks": {"task", "title", "n_problems"},
     "problems_of_tasks": {"task", "problems_of_task"},
     "problems_run": {"n_problems"},
-    "tasks": {"task", "title", "n_problems"},
+    "tasks": {"task", "title", "n_problems", "has_step_check"},
 }  # fmt: skip
 
 

@@ -19,11 +19,12 @@ from hypothesis import strategies as st
 from synthetic_study import POLICIES, PRMS, ROLLOUTS, SyntheticStudy, with_the_papers_numbers
 
 from compute_optimal.analyse.published import POLICY_NAMES, load_paper
+from compute_optimal.analyse.statements import SQL_FOLDER
 from compute_optimal.analyse.statistics.selection import efficiency_gain
 from compute_optimal.errors import StudyError
 from compute_optimal.present.catalogue import ITEMS, item_named
 from compute_optimal.present.query import opened, run_query
-from compute_optimal.present.render import tabulate, write_table
+from compute_optimal.present.render import draw, tabulate, write_table
 from compute_optimal.present.style import signed, signed_interval
 from compute_optimal.present.tables import Column, Compared, Estimate, Printed, Table
 from compute_optimal.present.tables.difficulty import wrong_buckets
@@ -228,9 +229,33 @@ def test_what_has_not_been_run_says_so(database: Path, empty: Path) -> None:
     for name in TABLES:
         for record in tables[name]:
             # Rows that only repeat what is printed have nothing that could be run.
-            assert re.search("not run|printed", record.get(NOTE) or " ".join(record.values()))
+            nothing = f"{item_named(name).nothing}|printed"
+            assert re.search(nothing, record.get(NOTE) or " ".join(record.values()))
             for field, value in record.items():
                 assert value != "0", f"{name}: {field} is 0"
+
+
+def test_what_cannot_be_checked_is_not_said_to_be_not_run(tmp_path: Path) -> None:
+    """Searches and scores of a task without an exact check of its steps were "not run" wherever the
+    truth about steps is shown."""
+    study = SyntheticStudy(tasks=TASKS[:1], policies=POLICIES[:2], prms=PRMS[:2],
+                           processbench={PRMS[0][0]: 40.0}, has_step_check=False)  # fmt: skip
+    path = study.write(tmp_path / "study.duckdb")
+    tables = re.compile(r"\b(FROM|JOIN) \(?(SELECT[^)]* FROM )?(prm_rates|prm_cases|pruning)\b")
+    for item in ITEMS:
+        asks = tables.search((SQL_FOLDER / f"{item.query}.sql").read_text(encoding="utf-8"))
+        assert item.checks_steps == (asks is not None), item.name
+        if item.checks_steps and item.table is not None:
+            table = tabulate(item.name, path)
+            assert {cell for row in table._text_rows(str, str) for cell in row} == {
+                "steps cannot be checked"
+            }
+            assert records(table)[0][NOTE].startswith("steps cannot be checked: ")
+        elif item.checks_steps:
+            (block,) = draw(item.name, path).grid.blocks
+            (panel,) = block.panels
+            assert panel.absent.startswith("steps cannot be checked: MATH-500, 20 problems")
+    assert "| none | none | none | none |" in tabulate("table_7", path).markdown()
 
 
 def test_the_level_of_intervals_is_the_studys(database: Path, tmp_path: Path) -> None:

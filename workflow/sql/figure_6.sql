@@ -1,7 +1,7 @@
 -- Figure 6: accuracy of test-time scaling against the ability of the PRM to find wrong steps.
 -- One row per PRM of the task. ability: F1 of finding the first error, in % (view prm_ability), with its
 -- interval where it was measured. accuracy: mean over policies and methods at the largest budget that all of
--- them share, as a fraction; NULL if not run. accuracies: the same by problem. replicates, confidence,
+-- them share, as a fraction; NULL if not run. n_prms_run: PRMs with any results. accuracies: the same by problem. replicates, confidence,
 -- seed: the study's settings of intervals.
 -- printed_slope, printed_intercept: of the paper's own line, Y = slope ln(X) + intercept.
 -- Parameters: task, scoring, voting.
@@ -70,6 +70,7 @@ SELECT
     means.budget,
     means.accuracy,
     means.n_runs,
+    (SELECT count(DISTINCT prm) FROM runs) AS n_prms_run,
     problems_of.accuracies,
     printed.printed_slope,
     printed.printed_intercept,

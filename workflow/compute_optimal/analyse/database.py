@@ -50,6 +50,7 @@ from compute_optimal.study import cells
 from compute_optimal.study.config import PolicyEntry, Study
 from compute_optimal.study.coverage import COVERAGE, Stock, coverage
 from compute_optimal.study.spec import canonical
+from compute_optimal.tasks import step_checker
 
 FILES: dict[str, Columns] = {
     "problems": FACTS.of("task"),
@@ -143,6 +144,10 @@ _ENTRIES: dict[str, Columns] = {
         {
             **common("task", "title"),
             "n_problems": Column(COUNT, "Number of problems of the whole task"),
+            "has_step_check": Column(
+                TRUTH,
+                "Whether each step of a solution can be checked exactly, as of generated ones",
+            ),
         },
     ),
     "study_budgets": Columns(
@@ -383,7 +388,10 @@ def _entries(study: Study) -> dict[str, pl.DataFrame]:
             (p.name, p.title, p.format, p.n_parameters, p.family)
             for p in map(study.prm_facts, prms)
         ],
-        "tasks": [(task.name, task.title, task.n_problems) for task in map(study.task, tasks)],
+        "tasks": [
+            (task.name, task.title, task.n_problems, step_checker(task.kind) is not None)
+            for task in map(study.task, tasks)
+        ],
         "study_budgets": [(budget,) for budget in study.budgets],
         "prompts": [
             (

@@ -31,6 +31,7 @@ from compute_optimal.present.charts import (
 )
 from compute_optimal.present.charts.grid import Grid
 from compute_optimal.present.query import Row
+from compute_optimal.present.style import NOT_RUN
 from compute_optimal.present.tables import (
     compute,
     difficulty,
@@ -82,6 +83,8 @@ class Item:
     what another paper prints; study shows what the study itself runs or, where an item of one task
     finds nothing of that, adopted rollouts; where a query tells the two apart (column origin),
     never both. ``least_problems``: of how many problems at least there are results.
+    ``checks_steps``: whether it takes the truth about steps, which only some tasks can have.
+    ``nothing``: what stands in place of results where there are none.
     """
 
     name: str
@@ -95,6 +98,8 @@ class Item:
     intervals: bool = True
     scale: Scale = "study"
     least_problems: int = 1
+    checks_steps: bool = False
+    nothing: str = NOT_RUN
 
     @property
     def kind(self) -> Literal["figure", "table"]:
@@ -295,6 +300,7 @@ ITEMS: tuple[Item, ...] = (
         chart=failures.examples("disagreement"),
         aggregated=False,
         intervals=False,
+        checks_steps=True,
     ),
     Item(
         "figure_13",
@@ -304,6 +310,7 @@ ITEMS: tuple[Item, ...] = (
         chart=failures.examples("over_criticism"),
         aggregated=False,
         intervals=False,
+        checks_steps=True,
     ),
     Item(
         "figure_14",
@@ -313,6 +320,7 @@ ITEMS: tuple[Item, ...] = (
         chart=failures.examples("error_neglect"),
         aggregated=False,
         intervals=False,
+        checks_steps=True,
     ),
     Item(
         "figure_16",
@@ -322,6 +330,7 @@ ITEMS: tuple[Item, ...] = (
         chart=failures.examples("localisation_bias"),
         aggregated=False,
         intervals=False,
+        checks_steps=True,
     ),
     Item(
         "figure_17",
@@ -331,6 +340,7 @@ ITEMS: tuple[Item, ...] = (
         chart=failures.examples("prefers_longer", "prefers_shorter"),
         aggregated=False,
         intervals=False,
+        checks_steps=True,
     ),
     Item(
         "prm_failures",
@@ -339,6 +349,7 @@ ITEMS: tuple[Item, ...] = (
         "prm_failures",
         chart=failures.failure_rates,
         aggregated=False,
+        checks_steps=True,
     ),
     Item(
         "pruning",
@@ -347,6 +358,7 @@ ITEMS: tuple[Item, ...] = (
         "pruning",
         chart=failures.pruned_paths,
         aggregated=False,
+        checks_steps=True,
     ),
     Item(
         "accuracy_against_seconds",
@@ -662,6 +674,7 @@ ITEMS: tuple[Item, ...] = (
         "prm_failures",
         table=prms.failures,
         aggregated=False,
+        checks_steps=True,
     ),
     Item(
         "table_7",
@@ -671,6 +684,7 @@ ITEMS: tuple[Item, ...] = (
         table=prompts.prompts,
         task_rank=None,
         aggregated=False,
+        nothing="none",
     ),
 )
 

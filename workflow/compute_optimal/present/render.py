@@ -335,7 +335,8 @@ def _shown(
         "scoring": scoring or settings["scoring"],
         "voting": voting or settings["voting"],
     }
-    shown = []
+    shown: list[str] = []
+    asked_tasks: Sequence[Row] = ()
     if task is not None or item.task_rank is not None:
         asked_tasks = (
             [row for row in tasks if row["task"] == task] if task else tasks[item.task_rank :][:1]
@@ -363,6 +364,8 @@ def _shown(
         shown.append(f"score: {score}; vote: {vote}")
     if item.chart is not None and item.intervals:
         shown.append(_level_text(settings))
+    if item.checks_steps and not asked_tasks[0]["has_step_check"]:
+        return _Shown(None, "; ".join(shown), style.UNCHECKED)
     rows, origin = _of_one_origin(item, run_query(item.query, database, parameters))
     if origin == "adopted" and (twin := _public_twin(item)):
         return _Shown(None, f"the study runs none; of real models: {twin}")
@@ -373,7 +376,7 @@ def _shown(
         shown.insert(0, _PUBLIC)
     elif item.scale == "study" and settings["is_miniature"] and not _any_adopted(rows):
         shown.insert(0, _MINIATURE)
-    absent = style.NOT_RUN
+    absent = item.nothing
     if not rows and item.least_problems > 1:
         (ran,) = run_query("problems_run", database, {"task": parameters["task"]})
         if 0 < ran["n_problems"] < item.least_problems:

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 NOT_RUN = "not run"
 TOO_FEW = "too few problems"
-"""What figures and tables say of what the study means to run and has not, and of what it has run on
-fewer problems than it takes."""
+UNCHECKED = "steps cannot be checked"
+"""What figures and tables say of what the study means to run and has not, of what it has run on
+fewer problems than it takes, and of what takes the truth about steps on a task that has no exact
+check of them, whatever was run."""
 
 
 class Look(NamedTuple):

@@ -118,7 +118,7 @@ def accuracy_by_ability(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
         "ability",
         "",
         paint if points else None,
-        absent="not run: no PRM has both a measured ability and results",
+        absent=style.NOT_RUN if points else _lacking(rows),
         note=f"{style.NOT_RUN} or not measured: {', '.join(lacking)}" if lacking and points else "",
     )
     sources = sorted({row["source"] for row in points if row["source"]})
@@ -151,6 +151,15 @@ def _apart(x: NDArray[np.float64]) -> NDArray[np.float64]:
     starts = np.clip(starts, 1.0, max(1.0, 99.0 - step * (len(x) - 1)))
     places: NDArray[np.float64] = starts + step * np.arange(len(x))
     return places
+
+
+def _lacking(rows: Sequence[Row]) -> str:
+    """Why there is no point, of PRMs of which none has one."""
+    if not any(row["n_prms_run"] for row in rows):
+        return style.NOT_RUN
+    if all(row["accuracy"] is None for row in rows):
+        return "no policy ran with every PRM by one method"
+    return "no PRM has both a known ability and results"
 
 
 def _printed_line(rows: Sequence[Row]) -> tuple[float, float] | None:

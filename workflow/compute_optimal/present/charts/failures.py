@@ -90,9 +90,9 @@ def failure_rates(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
                 )
 
         note = f"not measured: {', '.join(unknown)}" if unknown and of_measure else ""
-        return Panel(
-            measure, text, paint if of_measure else None, f"{style.NOT_RUN}, or not defined", note
-        )
+        is_measured = any(row["measure"] == measure for row in rows)
+        absent = "not defined" if is_measured else style.NOT_RUN
+        return Panel(measure, text, paint if of_measure else None, absent, note)
 
     def prepared(low: float, high: float, ticks: Sequence[float]) -> Paint:
         def prepare(axes: Axes) -> None:
@@ -235,8 +235,10 @@ def examples(*failures: str) -> Chart:
                 f"{subtitle}; {len(kept)} of {len(seen)} cases, of the smallest PRMs that have one"
             )
         if not panels:
-            reason = "two PRMs that choose differently" if rows else "a PRM"
-            panels = [Panel("none", "", None, f"{style.NOT_RUN}: this takes {reason}")]
+            reason = f"{style.NOT_RUN}: this takes {'two PRMs' if rows else 'a PRM'}"
+            if any(row["n_solutions"] for row in rows):
+                reason = "no two PRMs chose differently from the same samples, one of them rightly"
+            panels = [Panel("none", "", None, reason)]
         has_examples = any(panel.paint for panel in panels)
         return Grid(
             title,

@@ -28,7 +28,7 @@ ABILITIES: Mapping[str, tuple[str, str]] = {
 METHODS = ("best_of_n", "beam_search", "dvts", "compute_optimal")
 _MEAN = "mean over policies"
 _BUCKETS = ("all", *BUCKETS)
-_NOTHING = "not run: no PRM has both a measured ability and results"
+_NOTHING = "no PRM has both a known ability and results"
 
 
 def by_policy(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
