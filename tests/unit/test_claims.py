@@ -781,8 +781,8 @@ def test_the_table_and_the_page_show_every_claim(
 ) -> None:
     outcomes = [*verdicts.values()]
     read = [*csv.DictReader(io.StringIO(claims_table(outcomes).csv()))]
-    assert [(row["name"], row["verdict"]) for row in read] == [
-        (one.claim.name, one.verdict) for one in outcomes
+    assert [(row["claim"], row["statement"], row["verdict"]) for row in read] == [
+        (one.claim.name, one.claim.statement, one.verdict) for one in outcomes
     ]
     page = claims_page(outcomes)
     assert page.count("<section") == len(outcomes)
@@ -790,7 +790,48 @@ def test_the_table_and_the_page_show_every_claim(
     assert "http:" not in page
     assert "https:" not in page
     for row in read:
-        assert f'id="claim-{row["name"]}"' in page
+        assert f'id="claim-{row["claim"]}"' in page
+
+
+def test_the_table_and_the_database_call_a_claim_and_its_scale_alike(
+    verdicts: Mapping[str, judging.Judgement],
+) -> None:
+    """``claim`` was the sentence in one and the name in the other, and scales were words here and
+    names there."""
+    outcomes = [*verdicts.values()]
+    table = claims_table(outcomes)
+    read = [*csv.DictReader(io.StringIO(table.csv()))]
+    _, stored = records(outcomes)["claims"]
+    alike = ["claim", "statement", "made_in", "scale", "query", "verdict", "reason"]
+    assert [[row[name] for name in alike] for row in read] == [
+        list(row) for row in stored.select(alike).rows()
+    ]
+    assert {row["scale"] for row in read} == set(page_of_claims.CHECKED_ON)
+    assert " | the paper&#39;s models | " in table.markdown().replace("'", "&#39;")
+
+
+def test_the_sentence_of_a_claim_on_real_models_holds_its_conditions() -> None:
+    """config/README.md says so: which model, with which PRM, to which N, on which problems."""
+    for one in CLAIMS:
+        if one.scale == "public":
+            for condition in (r"Llama.* (in 4 bits|of 1B)", r"RLHFlow-Deepseek", "MATH-500",
+                              r"\d+ (level-5 )?problems",
+                              r"N = \d+|best-of-\d+|N \((1B: 2, )?3B: 4"):  # fmt: skip
+                assert re.search(condition, one.statement), (one.name, condition)
+
+
+def test_a_sentence_says_what_another_reading_would_decide_otherwise() -> None:
+    """Of the shipped results DVTS alone beats best-of-N with strong PRMs where the mean of both
+    searches does not, and gains in points fall where relative ones do not, or the other way."""
+    for one in CLAIMS:
+        methods = (one.parameters.get("first"), one.parameters.get("second"))
+        if "beam_search|dvts" in methods:
+            assert "the mean of beam search and DVTS" in one.statement, one.name
+        if one.rule.expect in ("rises", "falls") and one.rule.measure == "relative":
+            assert "relative gain" in one.statement, one.name
+            assert "by a straight line" in one.statement, one.name
+        if one.query == "voting":
+            assert "mean over three scorings" in one.statement, one.name
 
 
 def test_verdicts_of_different_scales_are_never_counted_together(
@@ -966,9 +1007,17 @@ def test_a_trend_of_printed_numbers_is_refused_with_what_to_expect_instead(expec
 
 def test_a_margin_has_the_unit_of_what_is_judged() -> None:
     expected = {
-        "above, margin 5 %": claim("study", measure="relative", margin=5),
-        "above, margin 5 points": claim("study", margin=5),
-        "above, margin 5": claim("printed", margin=5),
+        "above, margin 5 %: mean over the cases, relative": claim(
+            "study", measure="relative", margin=5
+        ),
+        "above, margin 5 points: mean over the cases": claim("study", margin=5),
+        "above, margin 5: each case": claim("printed", margin=5),
+        "equal, margin 1 point: first case": claim(
+            "public", expect="equal", margin=1, across="first"
+        ),
+        "falls: slope of a straight line, relative": claim(
+            "study", expect="falls", measure="relative"
+        ),
     }
     table = claims_table([Judgement(one, "untested", "") for one in expected.values()])
     written = csv.DictReader(io.StringIO(table.csv()))

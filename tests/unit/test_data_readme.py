@@ -170,8 +170,8 @@ def test_abilities_of_the_prms() -> None:
 
 
 def test_verdicts_on_the_scale_model() -> None:
-    claims = pl.read_csv(EXPECTED / "claims.csv").filter(scale="this study")
-    shipped = claims.select("claim", "verdict", "strict_verdict", "reason").rows()
+    claims = pl.read_csv(EXPECTED / "claims.csv").filter(scale="study")
+    shipped = claims.select("statement", "verdict", "strict_verdict", "reason").rows()
     assert [tuple(row) for row in rows_below("| claim | verdict |")] == shipped
 
 

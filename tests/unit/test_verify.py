@@ -106,23 +106,26 @@ def test_bytes_that_are_no_table_fail_instead_of_crashing() -> None:
 
 def test_the_page_escapes_what_the_files_say() -> None:
     evil = "</td><script>alert(1)</script>"
-    verification = Verification("micro", (Check(1, evil, False, (evil,)),), (("claim",), (evil,)))
+    verification = Verification(
+        "micro", (Check(1, evil, False, (evil,)),), (("statement",), (evil,))
+    )
     assert "<script" not in verification.html
     assert "1 of 1 checks failed" in verification.html
 
 
 def test_on_which_side_of_0_a_verdict_is_can_be_seen() -> None:
-    header = ("claim", "verdict", "measured", "measured_low", "measured_high", "unit")
+    header = ("statement", "verdict", "measured", "measured_low", "measured_high", "unit")
     row = ("c", "not reproduced", "-0.8", "-1.6", "-0.02", "points")
     page = Verification("s", (Check(0, "a", True, ("b",)),), (header, row)).html
+    assert "<td>c</td>" in page
     assert "−0.8 [−1.6, −0.02] points" in page.replace("\N{NO-BREAK SPACE}", " ")
 
 
 @pytest.mark.skipif(chromium.found() is None, reason="no Chromium on this machine")
 def test_a_claim_has_room_beside_a_long_unit(tmp_path: Path) -> None:
     """A measure with its unit was one line, and left the claim a word or two a line."""
-    header = ("claim", "scale", "verdict", "reason", "measured", "measured_low", "measured_high",
-              "unit")  # fmt: skip
+    header = ("statement", "scale", "verdict", "reason", "measured", "measured_low",
+              "measured_high", "unit")  # fmt: skip
     row = ("The larger the policy, the smaller the gain of best-of-2 over one sample", "public",
            "not reproduced", "undecided: the interval holds the margin", "-19.6", "-27.2", "-11.8",
            "% per tenfold parameters")  # fmt: skip

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compute_optimal.errors import StudyError
+from compute_optimal.present.claims.page import CHECKED_ON
 from compute_optimal.present.style import counted, signed_interval
 from compute_optimal.ship.expected import (
     CLAIMS,
@@ -85,7 +86,15 @@ class Verification:
             "verify.html",
             title=f"Verification of the study {self.study}",
             verification=self,
-            claims=[{**claim, "measured": _measured(claim)} for claim in claims],
+            claims=[
+                {
+                    **claim,
+                    "statement": claim.get("statement", ""),
+                    "checked_on": _words_of(claim.get("scale", "")),
+                    "measured": _measured(claim),
+                }
+                for claim in claims
+            ],
             made=made(),
             standard_errors=STANDARD_ERRORS,
         )
@@ -99,6 +108,11 @@ class Verification:
             if not check.passed:
                 lines += [f"       {remark}" for remark in check.remarks]
         return "\n".join(lines)
+
+
+def _words_of(scale: str) -> str:
+    """What people read for a scale, from the file; what is none stands as it is."""
+    return {str(name): words for name, words in CHECKED_ON.items()}.get(scale, scale)
 
 
 def _measured(claim: Mapping[str, str]) -> str:

@@ -22,15 +22,23 @@ from compute_optimal.present.style import (
     signed,
     signed_interval,
 )
-from compute_optimal.present.tables import Column, Estimate, Table
+from compute_optimal.present.tables import Column, Estimate, Named, Table
 from compute_optimal.study.config import Claim, ClaimScale
+
+CHECKED_ON: Mapping[ClaimScale, str] = {
+    "public": "real models, public rollouts",
+    "printed": "printed numbers",
+    "paper": "the paper's models",
+    "study": "this study",
+}
+"""What people read for a scale."""
 
 _SCALES: Mapping[ClaimScale, tuple[str, str]] = {
     "public": (
         "The paper's claims on real models, by public rollouts",
         "Claims of the paper or, as nobody published runs of its models at its N, the nearest "
         "that public rollouts allow, judged and analysed here; the conditions stand in each "
-        "sentence. The rules were written before any comparison of methods was computed.",
+        "sentence. Each rule was written before what it compares was computed for the first time.",
     ),
     "study": (
         "The paper's claims on this study's models",
@@ -76,7 +84,7 @@ _SENTENCES = (
 def claims_table(judgements: Sequence[Judgement]) -> Table:
     """One row a claim; estimates with their intervals, in the unit that the column "Unit" says."""
     columns = [
-        Column("claim", "Claim"),
+        Column("statement", "Claim"),
         Column("scale", "Checked on"),
         Column("verdict", "Verdict"),
         Column("reason", "Reason"),
@@ -92,20 +100,14 @@ def claims_table(judgements: Sequence[Judgement]) -> Table:
         Column("cases", "Cases", "number", digits=0),
         Column("problems", "Problems", "number", digits=0),
         Column("printed", "The paper prints"),
-        Column("where", "Where"),
+        Column("made_in", "Where"),
         Column("query", "Query"),
-        Column("name", "Name"),
+        Column("claim", "Name"),
     ]
-    scales: Mapping[ClaimScale, str] = {
-        "public": "public",
-        "printed": "printed numbers",
-        "paper": "the paper's models",
-        "study": "this study",
-    }
     rows = [
         [
             judgement.claim.statement,
-            scales[judgement.claim.scale],
+            Named(judgement.claim.scale, CHECKED_ON[judgement.claim.scale]),
             judgement.verdict,
             judgement.reason,
             _rule(judgement.claim),
@@ -244,8 +246,15 @@ def _strict(judgement: Judgement) -> list[Any]:
 
 
 def _rule(claim: Claim) -> str:
-    margin = f", margin {_margin(claim)}" if claim.rule.margin else ""
-    return claim.rule.expect.replace("_", " ") + margin
+    """What is expected, by how much, and of what."""
+    rule = claim.rule
+    margin = f", margin {_margin(claim)}" if rule.margin else ""
+    judged = {"mean": "mean over the cases", "each": "each case", "first": "first case"}
+    of = judged["each" if claim.scale == "printed" else rule.across]
+    if rule.expect in ("rises", "falls"):
+        of = "slope of a straight line"
+    relative = ", relative" if rule.measure == "relative" else ""
+    return f"{rule.expect.replace('_', ' ')}{margin}: {of}{relative}"
 
 
 def _margin(claim: Claim) -> str:

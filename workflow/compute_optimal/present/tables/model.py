@@ -122,7 +122,15 @@ def product(factor: float, *values: float | None) -> float | None:
     return factor
 
 
-Cell = str | int | float | Estimate | Compared | Printed | None
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Something that machines know by an ``id``, as in the database, and people by ``words``."""
+
+    id: str
+    words: str
+
+
+Cell = str | int | float | Estimate | Compared | Printed | Named | None
 """None means that nothing has been run."""
 
 
@@ -282,6 +290,8 @@ class Table:
         """
 
         def write(column: Column, cell: Cell) -> str:
+            if isinstance(cell, Named):
+                return escape(cell.words)
             if isinstance(cell, str):
                 return escape(cell)
             return escape_number(_text(column, cell))
@@ -406,7 +416,8 @@ def csv_names(column: Column) -> list[str]:
 
 def _csv_fields(column: Column, cell: Cell) -> list[str]:
     if column.kind == "text":
-        return [NOT_RUN if cell is None else one_line(str(cell))]
+        text = cell.id if isinstance(cell, Named) else cell
+        return [NOT_RUN if text is None else one_line(str(text))]
     if column.kind == "number":
         return [_plain(_order(cell))]
     ends = _ends(cell) if column.interval else _ends(cell)[:1]
