@@ -226,11 +226,13 @@ def test_each_notebook_says_what_came_out(tmp_path: Path) -> None:
             "SELECT avg(accuracy) FROM main_curves WHERE method = 'cot' AND task = 'math500'"
         ).fetchone()
     assert f"CoT (greedy) {100 * mean:.1f}%" in said["run"]["03_scaling"]
+    # Another number is that of the PRM that does best over all policies.
+    assert "PRM that does best on these problems for each policy" in said["run"]["03_scaling"]
     assert f"{100 * mean:.1f}% with one greedy answer" in said["run"]["05_compute_optimal"]
     # Tokens count for each unit, but no second was spent twice.
     assert "PRMs, each unit on its own. What units have in common" in said["run"]["06_costs"]
     assert "untested" in said["run"]["07_verdicts"]
-    assert said["not run"]["03_scaling"].startswith("This study holds nothing of this")
+    assert said["not run"]["03_scaling"].startswith("This study ran nothing of this itself")
     assert all(said["not run"].values())
 
 
@@ -264,6 +266,23 @@ def test_little_is_neither_nothing_nor_a_range(
     assert "took 1.2 seconds" in said
     assert sentences._duration(7300) == "2.0 hours"
     assert sentences._points(-0.04) == "−0.04 points"
+
+
+def test_means_of_other_problems_are_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One greedy answer to 74 problems that somebody chose, and samples of all 500."""
+    row = {"task_title": "T", "policy": "p", "policy_title": "P", "is_beyond": False}
+    series = [
+        {**row, "series": name, "accuracy": accuracy, "n_problems": 500}
+        for name, accuracy in (("cot", 0.5), ("in_sample", 0.8), ("cross_fitted", 0.7))
+    ]
+    monkeypatch.setattr(sentences, "_parameters", lambda _: {})
+    monkeypatch.setattr(sentences, "run_query", lambda *_: series)
+    assert sentences._compute_optimal(Path()) == (
+        "On T, P: 50.0% with one greedy answer, 70.0% with compute-optimal TTS chosen on other "
+        "problems; choosing on the same problems adds +10.0 points."
+    )
+    series[0]["n_problems"] = 74
+    assert not sentences._compute_optimal(Path())
 
 
 @pytest.mark.parametrize(

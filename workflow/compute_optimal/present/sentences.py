@@ -13,7 +13,7 @@ from compute_optimal.present.style import METHODS, counted, signed
 from compute_optimal.present.tables.model import escape_markdown
 from compute_optimal.study.buckets import BUCKETS
 
-_NOTHING = "This study holds nothing of this: it was not run, or on too few problems."
+_NOTHING = "This study ran nothing of this itself, or on too few problems."
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,9 @@ def _difficulty(database: Path) -> str:
     return " ".join(parts)
 
 
+_BEST_PRM = " with the PRM that does best on these problems for each policy"
+
+
 def _scaling(database: Path) -> str:
     parts = []
     rows = run_query("sentences/scaling_means", database)
@@ -72,13 +75,13 @@ def _scaling(database: Path) -> str:
         of_task = [*group]
         reached = ", ".join(
             f"{METHODS[row['method']].label}"
-            + (" with the PRM that does best" if row["method"] == "best_of_n" else "")
+            + (_BEST_PRM if row["method"] == "best_of_n" else "")
             + f" {_percent(row['accuracy'])}"
             + (f" (N = {row['budget']:,})" if row["method"] != "cot" else "")
             for row in of_task
         )
         n = max(row["n_policies"] for row in of_task)
-        parts.append(f"On {task}, the mean over {_policies(n)}: {reached}.")
+        parts.append(f"On {task}, {_mean_over(n)}: {reached}.")
     return " ".join(parts)
 
 
@@ -108,7 +111,7 @@ def _gains_of_task(database: Path, task: str, title: str) -> str:
     ends = [
         f"{_points(row['gain'])} with {row['prm_title']}{_ability(row)}" for row in (least, most)
     ]
-    of = most["policy_title"] or f"the mean over {_policies(most['n_policies'])}"
+    of = most["policy_title"] or _mean_over(most["n_policies"])
     return (
         f"On {title}, {of}: at N = {most['budget']:,}, best-of-N does better than majority voting "
         f"with {n_better} of {counted(len(ranked), 'PRM')} and worse with {n_worse}, the whole "
@@ -116,36 +119,36 @@ def _gains_of_task(database: Path, task: str, title: str) -> str:
     )
 
 
+_COMPARED = ("cot", "in_sample", "cross_fitted")
+"""Series of Table 3 whose means are compared, of policies that have all of them on as many
+problems: others may have asked once on a few that they chose, and many times on all."""
+
+
 def _compute_optimal(database: Path) -> str:
-    rows = [
-        row
-        for row in run_query("table_3", database, _parameters(database))
-        if row["series"] in ("cot", "in_sample", "cross_fitted") and not row["is_beyond"]
-    ]
+    found: dict[str, dict[str, dict[str, Row]]] = {}
+    for row in run_query("table_3", database, _parameters(database)):
+        if row["series"] in _COMPARED and not row["is_beyond"]:
+            of_task = found.setdefault(row["task_title"], {})
+            of_task.setdefault(row["policy"], {})[row["series"]] = row
     parts = []
-    for task in dict.fromkeys(row["task_title"] for row in rows):
-        accuracies = {
-            (row["policy"], row["series"]): row["accuracy"]
-            for row in rows
-            if row["task_title"] == task
-        }
+    for task, of_task in found.items():
         policies = [
-            policy
-            for policy in dict.fromkeys(policy for policy, _ in accuracies)
-            if all(
-                (policy, series) in accuracies for series in ("cot", "in_sample", "cross_fitted")
-            )
+            series
+            for series in of_task.values()
+            if len(series) == len(_COMPARED)
+            and len({row["n_problems"] for row in series.values()}) == 1
         ]
         if policies:
             cot, in_sample, cross_fitted = (
-                sum(accuracies[policy, series] for policy in policies) / len(policies)
-                for series in ("cot", "in_sample", "cross_fitted")
+                sum(series[name]["accuracy"] for series in policies) / len(policies)
+                for name in _COMPARED
             )
+            alone = policies[0]["cot"]["policy_title"]
+            of = alone if len(policies) == 1 else _mean_over(len(policies))
             parts.append(
-                f"On {task}, the mean over {_policies(len(policies))}: {_percent(cot)} with one "
-                f"greedy answer, {_percent(cross_fitted)} with compute-optimal TTS chosen on other "
-                f"problems; choosing on the same problems adds "
-                f"{_points(100 * (in_sample - cross_fitted))}."
+                f"On {task}, {of}: {_percent(cot)} with one greedy answer, "
+                f"{_percent(cross_fitted)} with compute-optimal TTS chosen on other problems; "
+                f"choosing on the same problems adds {_points(100 * (in_sample - cross_fitted))}."
             )
     return " ".join(parts)
 
@@ -221,8 +224,12 @@ def _points(value: float) -> str:
     return f"{signed(value, 0.0)} points"
 
 
-def _policies(n: int) -> str:
-    return counted(n, "policy", "policies")
+def _mean_over(n_policies: int) -> str:
+    return (
+        "one policy"
+        if n_policies == 1
+        else f"the mean over {counted(n_policies, 'policy', 'policies')}"
+    )
 
 
 def _ability(row: Row) -> str:
