@@ -190,11 +190,11 @@ def decimals(value: float, digits: int, *bounds: float) -> int:
     return digits
 
 
-def signed(value: float, *bounds: float) -> str:
+def signed(value: float, *bounds: float, digits: int = 1) -> str:
     """A difference with its sign, "+1.2", and what rounds to 0 without one: "0.0". In as many
-    decimals as show its side of ``bounds``."""
-    text = f"{value:+.{decimals(value, 1, *bounds)}f}".replace("-", "−")
-    return text if text.strip("+−0.") else text[1:]
+    decimals, ``digits`` or more, as show its side of ``bounds``."""
+    text = f"{value:+,.{decimals(value, digits, *bounds)}f}".replace("-", "−")
+    return text if text.strip("+−0.,") else text[1:]
 
 
 def signed_interval(value: float, low: float, high: float, *bounds: float) -> str:

@@ -27,6 +27,7 @@ from compute_optimal.present.style import (
     one_line,
     parameters_text,
     percent,
+    signed,
 )
 
 TIES = (
@@ -391,7 +392,7 @@ def _printed_text(column: Column, cell: Cell) -> str:
     text = _number(column, cell.printed.value, cell.printed.relation)
     remarks = [cell.differs] if cell.differs else []
     if cell.difference is not None and not column.scientific:
-        remarks.append(f"{cell.difference:+z.{column.digits}f}".replace("-", "−"))
+        remarks.append(signed(cell.difference, 0.0, digits=column.digits))
     if cell.inside is not None:
         remarks.append("inside" if cell.inside else "outside")
     return f"{text} ({', '.join(remarks)})" if remarks else text
