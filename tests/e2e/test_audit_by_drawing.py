@@ -216,7 +216,7 @@ def test_replaced_samples_are_other_ones(
         len(replaced & {keys[i] for i in rng.choice(len(keys), n, replace=False)}) >= count
         for _ in range(400)
     ]
-    stated = chance_to_find(len(replaced) / len(keys), n, count)
+    stated = chance_to_find(len(replaced), len(keys), n, count)
     assert np.mean(caught) > stated - 4 * np.sqrt(max(stated * (1 - stated), 0.01) / 400)
 
 

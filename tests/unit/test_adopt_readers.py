@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import json
+import lzma
 import math
 import random
 from collections.abc import Callable, Sequence
@@ -14,7 +17,7 @@ import pytest
 from compute_optimal.adopt import SAMPLES, SOLUTIONS, Adoption, counted, report
 from compute_optimal.adopt.collection import READERS
 from compute_optimal.adopt.pools import BATCH, placement, sources
-from compute_optimal.adopt.records import GivenFile
+from compute_optimal.adopt.records import WRITERS, GivenFile
 from compute_optimal.adopt.zeroeval import answer_of
 from compute_optimal.errors import StudyError
 from compute_optimal.store.partitions import KEYS
@@ -231,10 +234,105 @@ def test_every_cut_of_a_file_keeps_the_lines_before_it() -> None:
 def test_a_file_of_another_schema_is_refused_by_name(reader: str, content: bytes) -> None:
     with pytest.raises(StudyError, match="no record of the expected schema") as caught:
         read(reader, content)
-    assert caught.value.where == "run/0.jsonl"
+    assert caught.value.where in ("run/0.jsonl", "run/0.jsonl, row 0")
 
 
 # --- pools that are not what they seem ------------------------------------------------------------
+
+
+def of_schema(reader: str, number: int = 3, **other: Any) -> Row:
+    """A good record of a reader."""
+    question, text = PROBLEMS[number].problem, solution(2 * number)
+    answer = {"path_idx": 0, "text": text, "value": [0.5, 0.5], "completion_tokens": 5}
+    rows: dict[str, Row] = {
+        "search_and_learn": learned(number, [text]),
+        "openr": {
+            "question": question,
+            "output": [answer],
+            "result": {"majority_vote": 1, "total_completion_tokens": 5},
+        },
+        "zeroeval": {"problem": question, "output": ['{"answer": "6"}']},
+        "qwen_math": {"question": question, "code": [text]},
+        "rewardmath": {
+            "problem": question, "solution_reference": ["a", "b"], "score": [[0.5], [0.1]],
+        },
+    }  # fmt: skip
+    return rows[reader] | other
+
+
+def holding(reader: str, *rows: Row) -> bytes:
+    is_list = reader in ("zeroeval", "rewardmath")
+    return json.dumps(rows).encode() if is_list else lines(*rows)
+
+
+def n_read(adoption: Adoption) -> int:
+    return adoption.samples.height + adoption.solutions.height
+
+
+IN_THE_PLACE_OF_JSON: dict[str, Callable[[bytes], bytes]] = {
+    "packed by gzip": gzip.compress,
+    "packed by zstd": lambda _: b"\x28\xb5\x2f\xfd rest",
+    "packed by xz": lzma.compress,
+    "packed by bzip2": bz2.compress,
+    "a zip archive": lambda _: b"PK\x03\x04 rest",
+    "a parquet file": lambda _: b"PAR1 rest",
+    "text in UTF-16": lambda content: content.decode().encode("utf-16"),
+    "a pointer of Git LFS": lambda _: b"version https://git-lfs.github.com/spec/v1\noid sha256:0",
+    "a page of HTML": lambda _: b"<!DOCTYPE html><html>",
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("kind", IN_THE_PLACE_OF_JSON)
+def test_what_is_published_in_the_place_of_json_is_called_what_it_is(
+    kind: str, reader: str
+) -> None:
+    content = IN_THE_PLACE_OF_JSON[kind](holding(reader, of_schema(reader)))
+    with pytest.raises(StudyError, match=f"it is {kind}") as caught:
+        read(reader, content)
+    assert "run/0.jsonl" in str(caught.value)
+    assert "put the JSON itself" in str(caught.value)
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_byte_order_mark_and_other_ends_of_lines_are_no_matter(reader: str) -> None:
+    content = holding(reader, of_schema(reader, 3), of_schema(reader, 4))
+    plain = read(reader, content)
+    assert n_read(plain) >= 2
+    for other in (b"\xef\xbb\xbf" + content, content.replace(b"\n", b"\r\n")):
+        assert n_read(read(reader, other)) == n_read(plain)
+
+
+@pytest.mark.parametrize("key", WRITERS)
+@pytest.mark.parametrize("reader", READERS)
+def test_a_file_of_several_models_is_refused_where_the_second_stands(reader: str, key: str) -> None:
+    """Each problem once, so that nothing else tells."""
+    models = ["A", None, {"no": "name"}, "A", "B"]
+    rows = [of_schema(reader, n, **{key: model}) for n, model in enumerate(models)]
+    assert n_read(read(reader, holding(reader, *rows[:-1]))) >= 4
+    with pytest.raises(StudyError, match=f"by several models: {key} says another") as caught:
+        read(reader, holding(reader, *rows))
+    assert "run/0.jsonl, row 4" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("reader", "content", "what"),
+    [
+        ("qwen_math", json.dumps([of_schema("qwen_math")]).encode(), "it is one JSON list"),
+        ("qwen_math", json.dumps(of_schema("qwen_math"), indent=1).encode(), "several lines"),
+        ("qwen_math", b'{"question": "\xe9"}', r"code point at column \d+\n.*row 0"),
+        ("qwen_math", b"\n1\n", r"the record: Input should be an object\n.*row 1"),
+        ("zeroeval", lines(*[of_schema("zeroeval")] * 2), "several JSON values"),
+        ("zeroeval", b'["\xe9"]', "no text in UTF-8"),
+        ("zeroeval", b"[" * 100_000, "too deeply"),
+        ("zeroeval", b" \n", "it is empty"),
+    ],
+)
+def test_json_of_another_shape_is_called_so_and_placed(
+    reader: str, content: bytes, what: str
+) -> None:
+    with pytest.raises(StudyError, match=what):
+        read(reader, content)
 
 
 def test_the_known_permutation_is_what_the_code_does() -> None:

@@ -7,6 +7,7 @@ import math
 import os
 import re
 from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from default_study import POLICIES, PRM, ROOT, STUDY, TASK
 from compute_optimal.cli import main
 from compute_optimal.engines import NO_ENGINE
 from compute_optimal.engines.likelihood import Likelihood
-from compute_optimal.errors import StudyError
+from compute_optimal.errors import NotAtHandError, StudyError
 from compute_optimal.ship import audit as auditing
 from compute_optimal.ship.audit import (
     Audit,
@@ -38,8 +39,11 @@ from compute_optimal.ship.plausibility import (
 )
 from compute_optimal.ship.redrawing import (
     CellSlice,
+    Compared,
     Key,
     Row,
+    ShippedCell,
+    _of_all,
     beside,
     choose,
     inconsistencies,
@@ -47,7 +51,10 @@ from compute_optimal.ship.redrawing import (
     shipped_store,
     stored_rows,
 )
+from compute_optimal.store.places import Kind
+from compute_optimal.study.cells import Cell
 from compute_optimal.study.config import Study, load_study
+from compute_optimal.study.plan import StudyPlan
 
 MIRROR = os.environ.get("MIRROR")
 
@@ -116,6 +123,22 @@ def test_a_cell_of_two_studies_is_audited_once_as_the_larger_has_it(tmp_path: Pa
     assert sum(s.n_stored for s in both) > sum(s.n_stored for s in one)
 
 
+def test_units_that_no_study_needs_are_audited_too_for_costs_are_means_over_all(
+    tmp_path: Path,
+) -> None:
+    few, many = small(tmp_path, budgets=[4], problems=3), small(tmp_path)
+    of_few, of_many = ({c.cell.spec["kind"]: c for c in shipped_cells([of])} for of in (few, many))
+    for kind in ("samples", "step_scores"):
+        assert of_few[kind].keys == of_many[kind].keys
+
+    cell = of_few["step_scores"]
+    request = StudyPlan(few).request(cell.cell.job)
+    asked = _of_all(request, [CellSlice(few, cell.cell, len(cell.keys), cell.keys[-1:])])
+    assert (request.n, request.problems) == (4, 3)  # type: ignore[attr-defined]
+    assert (asked.n, asked.problems) == (cell.keys[-1][1] + 1, None)
+    assert asked.spec == request.spec  # type: ignore[attr-defined]
+
+
 def test_what_is_found_is_said_of_all_that_ships_not_of_the_cells_in_the_slice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,6 +152,120 @@ def test_what_is_found_is_said_of_all_that_ships_not_of_the_cells_in_the_slice(
     assert {power.what: power.n_stored for power in audited.powers} == n_units
 
 
+def inventory(of: Study, sizes: Mapping[Kind, Sequence[int]]) -> list[ShippedCell]:
+    """A store of made-up cells, so many units each, of models that take turns."""
+    shipped = []
+    for kind, of_kind in sizes.items():
+        for i, size in enumerate(of_kind):
+            policy, prm = f"policy {i % 3}", None if kind == "samples" else f"prm {i % 4}"
+            pool = None if kind == "searches" else "evaluation"
+            cell = Cell(kind, "task", policy, prm, "method", i, size, {"number": i}, pool)  # type: ignore[arg-type]
+            keys = tuple((f"problem {unit % 20}", unit // 20) for unit in range(size))
+            shipped.append(ShippedCell(of, cell, keys))
+    return shipped
+
+
+UNEQUAL = [3000, *[333] * 80, *[30] * 122]
+"""Each cell of 333 is a hundredth of all units, and a share of 0.006 of each cell would be two of
+it at most, which are excused."""
+
+Replaced = Mapping[int, Collection[int]]
+"""Place of a cell -> numbers of its units."""
+
+
+def spread(cells: Sequence[ShippedCell], n: int, rng: np.random.Generator) -> Replaced:
+    units = [(place, i) for place, cell in enumerate(cells) for i in range(len(cell.keys))]
+    replaced: dict[int, set[int]] = {}
+    for unit in rng.choice(len(units), n, replace=False).tolist():
+        replaced.setdefault(units[unit][0], set()).add(units[unit][1])
+    return replaced
+
+
+def whole_cells(cells: Sequence[ShippedCell], n: int, order: Sequence[int]) -> Replaced:
+    """One cell after the other, the last as far as it is needed."""
+    replaced = {}
+    for place in order:
+        take = min(n, len(cells[place].keys))
+        n -= take
+        if take:
+            replaced[place] = range(take)
+    return replaced
+
+
+def largest(cells: Sequence[ShippedCell], n: int, _: object) -> Replaced:
+    return whole_cells(cells, n, sorted(range(len(cells)), key=lambda i: -len(cells[i].keys)))
+
+
+def smallest(cells: Sequence[ShippedCell], n: int, _: object) -> Replaced:
+    return whole_cells(cells, n, sorted(range(len(cells)), key=lambda i: len(cells[i].keys)))
+
+
+def one_cell(cells: Sequence[ShippedCell], n: int, _: object) -> Replaced:
+    return whole_cells(cells, n, range(1, len(cells)))
+
+
+def of_one_policy(cells: Sequence[ShippedCell], n: int, _: object) -> Replaced:
+    return whole_cells(cells, n, sorted(range(len(cells)), key=lambda i: cells[i].cell.policy))
+
+
+def of_some_problems(cells: Sequence[ShippedCell], n: int, _: object) -> Replaced:
+    units = sorted(
+        (key, place, i) for place, cell in enumerate(cells) for i, key in enumerate(cell.keys)
+    )
+    replaced: dict[int, set[int]] = {}
+    for _key, place, i in units[:n]:
+        replaced.setdefault(place, set()).add(i)
+    return replaced
+
+
+@pytest.mark.parametrize(
+    "forge", [spread, largest, one_cell, smallest, of_one_policy, of_some_problems]
+)
+@pytest.mark.parametrize("share", [0.0005, 0.006, 0.02])
+@pytest.mark.parametrize("kind", ["samples", "step_scores"])
+def test_what_is_stated_to_be_found_is_found_whichever_units_are_replaced(
+    kind: Kind,
+    share: float,
+    forge: Callable[[Sequence[ShippedCell], int, np.random.Generator], Replaced],
+    tmp_path: Path,
+) -> None:
+    cells, rng = inventory(small(tmp_path), {kind: UNEQUAL}), np.random.default_rng(7)
+    places = {id(cell.cell): place for place, cell in enumerate(cells)}
+    bad = forge(cells, round(0.01 * sum(UNEQUAL)), rng)
+    keys = {place: {cells[place].keys[i] for i in units} for place, units in bad.items()}
+    assert sum(map(len, keys.values())) == round(0.01 * sum(UNEQUAL))
+    stated, found = [], []
+    for _ in range(300):
+        slices = choose(cells, share, rng)
+        (power,) = auditing._powers(cells, [Compared(one, {}, {}, ()) for one in slices])
+        hits = sum(len(keys.get(places[id(o.cell)], set()) & {*o.keys}) for o in slices)
+        stated.append(power.chances[auditing.REPLACED.index(0.01)])
+        found.append(hits > power.allowed)
+    error = math.sqrt(max(np.mean(stated) * (1 - np.mean(stated)), 1e-3) / len(found))
+    assert np.mean(found) > np.mean(stated) - 4 * error
+    # Without units that only come so that all models are asked, it is exact.
+    assert share < 0.006 or np.mean(found) < np.mean(stated) + 4 * error
+
+
+def test_what_cannot_be_made_anew_is_reckoned_to_be_replaced_first(tmp_path: Path) -> None:
+    cells = inventory(small(tmp_path), {"samples": [100] * 30})
+    slices = choose(cells, 0.1, np.random.default_rng(0))
+    for broken, n_out in (("nothing", 0), ("policy 1", 1000)):
+        made = [
+            Compared(one, {}, {}, (), "no model" if one.cell.policy == broken else "")
+            for one in slices
+        ]
+        (power,) = auditing._powers(cells, made)
+        assert (power.n_stored, power.n_out_of_reach) == (3000, n_out)
+        of = dict(zip(auditing.REPLACED, power.chances, strict=True))
+        assert (of[0.1] > 0.99) is (n_out == 0)
+        assert of[0.1] == 0.0 or n_out == 0
+    # A cell of that policy that the slice does not ask of would not have been made either.
+    asked = [one for one in made if not one.failure or one.slice.cell.spec["number"] == 1]
+    (power,) = auditing._powers(cells, asked)
+    assert power.n_out_of_reach == 1000
+
+
 # --- what differences prove -----------------------------------------------------------------------
 
 
@@ -140,7 +277,14 @@ def test_the_chance_of_so_many_or_more_is_the_binomial_tail() -> None:
     assert [at_least(*of) for of in ((0, 5, 0.1), (6, 5, 0.9), (5, 5, 1.0), (1, 5, 0.0))] == [
         1.0, 0.0, 1.0, 0.0,
     ]  # fmt: skip
-    assert chance_to_find(1.0, 20, too_many(20, 3)) == 1.0
+
+
+def test_the_chance_to_find_is_that_of_drawing_without_return() -> None:
+    # One minus no replaced one of two drawn of ten, three of which are; then both.
+    assert chance_to_find(3, 10, 2, 1) == pytest.approx(1 - 7 / 10 * 6 / 9)
+    assert chance_to_find(3, 10, 2, 2) == pytest.approx(3 / 10 * 2 / 9)
+    assert chance_to_find(10, 10, 3, 3) == 1.0
+    assert chance_to_find(0, 10, 10, 1) == chance_to_find(2, 10, 10, 3) == 0.0
 
 
 @pytest.mark.parametrize("n", [1, 20, 500, 5000])
@@ -199,6 +343,61 @@ def test_scores_may_be_off_a_little_and_a_few_of_them_a_little_more(
     assert finding.passed is passes
     assert finding.n_different == (0 if by < 1e-4 else n)
     assert ("arithmetic explains" in " ".join(finding.remarks)) is (n == 20)
+
+
+@pytest.mark.parametrize(
+    ("kind", "column", "value", "said"),
+    [
+        ("samples", "problem_id", "chain-\u200b00287", "problem_id is"),
+        ("samples", "n_tokens", 1, "n_tokens is 1"),
+        ("samples", "finish_reason", "length", "finish_reason is 'length'"),
+        ("samples", "prompt_tokens_computed", 10**9, "are 10000000"),
+        ("samples", "prompt_tokens_cached", -1, "prompt_tokens_cached is -1"),
+        ("samples", "seconds", math.nan, "seconds is nan"),
+        ("step_scores", "prm_tokens_computed", 1, "prm_tokens_computed and prm_tokens_cached are"),
+        ("step_scores", "over_context", 7, "over_context is 7"),
+        ("searches", "prm_tokens_cached", 0, "prm_tokens_computed and prm_tokens_cached are"),
+        ("searches", "generated_tokens", 3, "generated_tokens is 3"),
+        ("searches", "discarded_tokens", 0, "discarded_tokens is 0"),
+        ("searches", "policy_seconds", -1.0, "policy_seconds is -1"),
+    ],
+)
+def test_another_count_or_name_is_found_in_a_single_unit(
+    kind: str, column: str, value: object, said: str, tmp_path: Path
+) -> None:
+    of = small(tmp_path)
+    cell = next(c for c in shipped_cells([of]) if c.cell.kind == kind)
+    one = CellSlice(of, cell.cell, len(cell.keys), cell.keys[:1])
+    rows = stored_rows(shipped_store(of), one)
+    stored = {key: row | {column: value} for key, row in rows.items()}
+    (finding,) = findings_of([beside(one, stored, rows)], np.random.default_rng(0))
+    assert not finding.passed
+    assert said in " ".join(finding.remarks)
+
+
+def test_tokens_of_a_step_that_was_drawn_are_no_matter_of_arithmetic(tmp_path: Path) -> None:
+    one, rows = scored(tmp_path, "searches")
+    key, row = next(iter(rows.items()))
+    first, *rest = row["nodes"]
+    other = row | {"nodes": [first | {"n_tokens": 1}, *rest]}
+    one = replace(one, keys=(key,))
+    (finding,) = findings_of([beside(one, {key: other}, {key: row})], np.random.default_rng(0))
+    assert not finding.passed
+
+
+def test_samples_of_a_problem_in_another_order_are_other_ones(tmp_path: Path) -> None:
+    of = small(tmp_path)
+    cell = next(c for c in shipped_cells([of]) if c.cell.kind == "samples")
+    one = CellSlice(of, cell.cell, len(cell.keys), cell.keys[:8])
+    rows = stored_rows(shipped_store(of), one)
+    keys = [key for key in rows if key[0] == one.keys[0][0]]
+    number = "sample_index"
+    swapped = {
+        key: rows[other] | {number: key[1]} for key, other in zip(keys, reversed(keys), strict=True)
+    }
+    differing = {d.key for d in beside(one, rows | swapped, rows).differences}
+    assert differing == {key for key in keys if swapped[key]["text"] != rows[key]["text"]}
+    assert len(differing) > 2
 
 
 def test_scores_fail_that_are_missing_or_too_many(tmp_path: Path) -> None:
@@ -382,7 +581,7 @@ def test_without_a_mirror_the_addresses_of_adopted_rollouts_are_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
-        raise StudyError("no connection", where="an address", cure="check the network")
+        raise NotAtHandError("no connection", where="an address", cure="check the network")
 
     monkeypatch.setattr(auditing, "adopt", refuse)
     of = small(tmp_path, adopted=STUDY.adopted[1:3])
@@ -391,6 +590,30 @@ def test_without_a_mirror_the_addresses_of_adopted_rollouts_are_asked(
     (finding,) = audited.findings
     assert finding.subject.startswith("adopted: ")
     assert finding.remarks == ("not adopted again: no connection",)
+
+
+@pytest.mark.usefixtures("no_mirror")
+@pytest.mark.parametrize("error", [StudyError, NotAtHandError])
+def test_files_that_are_others_than_the_registry_says_prove_something(
+    error: type[StudyError], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever changes adopted rows and the sha256 that they are said to come from."""
+
+    def refuse(*_: object) -> None:
+        raise error("1 of 1 files cannot be had: its sha256 is another", where="", cure="")
+
+    monkeypatch.setattr(auditing, "adopt", refuse)
+    of = small(tmp_path, adopted=STUDY.adopted[1:2])
+    audited = audit([of], tmp_path / "new", share=1.0, seed=0)
+    (finding,) = audited.findings
+    assert finding.passed is (error is NotAtHandError)
+    assert audited.not_drawn == ((finding,) if finding.passed else ())
+    of_collections = audited.powers[-1]
+    assert (of_collections.what, of_collections.n_stored) == ("adopted collections", 1)
+    assert of_collections.n_drawn == 1 - of_collections.n_out_of_reach == int(not finding.passed)
+    if finding.passed:
+        assert "1 cell or collection: not adopted again: 1 of 1 files" in audited.text
+        assert "Nothing was drawn anew" in audited.html
 
 
 @pytest.mark.usefixtures("no_mirror")
@@ -418,15 +641,20 @@ def test_honest_adopted_rows_are_given_again_by_the_mirror(
 @pytest.mark.parametrize(("n_different", "said"), [(0, "ships."), (2, "ships, but for 2 of the")])
 def test_the_page_does_not_call_the_same_what_was_excused(n_different: int, said: str) -> None:
     finding = Finding("a cell", True, 10, 5, n_different, ("as it is",))
-    power = Power("samples", 10, 5, 2, (0.0, 0.0, 0.0, 0.0))
+    power = Power("samples", 10, 0, 5, 2, (0.0, 0.0, 0.0, 0.0))
     page = Audit(("micro",), 7, 0.5, "e", 1.0, (finding,), (power,), ()).html
     assert f"All that was drawn anew is what {said}" in page
+    assert "nothing is known of them" not in page
+    absent = Finding("another", True, 10, 0, 0, ("not drawn anew: no model",))
+    audited = Audit(("micro",), 7, 0.5, "e", 1.0, (finding, absent), (power,), ())
+    assert "1 of 2 cells and collections of the slice could not be made anew" in audited.html
+    assert "1 cell or collection: not drawn anew: no model" in audited.text
 
 
 def test_the_page_escapes_what_the_store_says() -> None:
     evil = "</td><script>alert(1)</script>"
     finding = Finding(evil, False, 10, 1, 1, (evil,))
-    power = Power("samples", 10, 1, 0, (0.0, 0.001, 0.01, 0.1))
+    power = Power("samples", 10, 0, 1, 0, (0.0, 0.001, 0.01, 0.1))
     page = Audit(("micro",), 7, 0.5, evil, 1.0, (finding,), (power,), (evil,)).html
     assert "<script" not in page
     assert "1 of 1 cells are not what they claim to be" in page

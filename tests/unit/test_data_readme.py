@@ -232,8 +232,10 @@ def test_what_an_audit_finds() -> None:
         least = [too_many(n, len(KINDS)) for n in drawn]
         least[1] = 1
         for replaced, said in zip((0.001, 0.01, 0.03), chances, strict=True):
-            pairs = zip(drawn, least, strict=True)
-            found = [f"{chance_to_find(replaced, n, count):.0%}" for n, count in pairs]
+            found = [
+                f"{chance_to_find(round(replaced * total), total, n, count):.0%}"
+                for total, n, count in zip(totals, drawn, least, strict=True)
+            ]
             assert said == ", ".join(found)
 
 

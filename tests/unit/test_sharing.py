@@ -276,6 +276,23 @@ def test_a_changed_part_is_refused_by_name_with_both_hashes(
     assert not list((tmp_path / "receiver").rglob("*.parquet"))
 
 
+def test_a_part_without_end_is_refused_at_the_size_that_is_listed(
+    address: str, machine: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sender, receiver = machine("sender"), machine("receiver")
+    draw(sender, "one", range(3))
+    publish(cells_of(sender), address)
+
+    def endless(*_: object) -> Iterator[bytes]:
+        while True:
+            yield bytes(1 << 10)
+
+    monkeypatch.setattr(sharing._Remote, "_chunks", endless)
+    with pytest.raises(StudyError, match="larger than its manifest says"):
+        fetch(cells_of(receiver), address)
+    assert not [*(tmp_path / "receiver").rglob("*.parquet")]
+
+
 def test_a_manifest_that_lists_a_lost_part_is_told_and_mended(
     address: str, machine: Machines
 ) -> None:

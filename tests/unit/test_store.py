@@ -299,6 +299,60 @@ def test_a_foreign_part_in_a_shipped_store_is_refused(cell: Partition, tmp_path:
         cell.read("samples")
 
 
+HOSTILE_ENTRIES: dict[str, dict[str, object]] = {
+    "../../../etc/passwd": {},
+    "/dev/zero": {},
+    "samples/a\x00b.parquet": {},
+    "samples/\ud800.parquet": {},
+    "samples/../../out-382233c38aab/samples-29e0f017ed79b448.parquet": {},
+    **{
+        f"samples/task-382233c38aab/samples-{number:016x}.parquet": {name: value}
+        for number, (name, value) in enumerate(
+            [
+                ("bytes", "12"), ("bytes", -5), ("bytes", None), ("bytes", True),
+                ("bytes", float("nan")), ("sha256", "Z" * 64), ("sha256", ["a"] * 64),
+                ("joins", 3), ("joins", [[1], {}]),
+            ]
+        )
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE_ENTRIES)
+def test_an_entry_of_a_manifest_that_is_none_of_a_part_is_named_and_refused(
+    name: str, cell: Partition, tmp_path: Path
+) -> None:
+    cell.append("samples", rows("a", range(3)))
+    ship(cell, tmp_path)
+    (file,) = (tmp_path / "shipped").glob(store_module.MANIFESTS)
+    manifest = json.loads(file.read_bytes())
+    entry = {"sha256": "a" * 64, "bytes": 1, "rows": 1}
+    manifest["parts"][name] = entry | HOSTILE_ENTRIES[name]
+    file.unlink()
+    (tmp_path / "shipped/manifest.json").write_text(json.dumps(manifest))
+    other = Store(tmp_path / "other").like(cell)
+    for use in (
+        lambda: fetch([(other, ["samples"])], str(tmp_path / "shipped")),
+        lambda: verify(tmp_path / "shipped"),
+        lambda: cell.read("samples"),
+    ):
+        with pytest.raises(StudyError, match="is not that of a part") as caught:
+            use()
+        assert ascii(name)[1:-1] in str(caught.value)
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_key_that_stands_twice_in_a_part_is_refused(alone: bool, cell: Partition) -> None:
+    """Else who looks at one row sees the honest one, and who counts them counts both."""
+    part = cell.append("samples", rows("a", range(3)))
+    twice = pl.concat([rows("a", range(3)), rows("a", range(1), text="forged")])
+    twice.write_parquet(part)
+    forged = part.with_name(f"samples-{store_module.sha256_of(part)[:16]}.parquet")
+    part.rename(forged)
+    with pytest.raises(StudyError, match=r"a key \(problem_hash, sample_index\) occurs twice"):
+        _ = cell.read("samples") if alone else [*each([cell], "samples", ["text"], checked=True)]
+
+
 def test_a_spec_that_does_not_belong_is_refused(cell: Partition) -> None:
     part = cell.append("samples", rows("a", range(1)))
     (part.parent / "spec.json").write_text(json.dumps({**SPEC, "seed": 1}))

@@ -23,6 +23,10 @@ class StudyError(Exception):
         super().__init__("\n".join(lines))
 
 
+class NotAtHandError(StudyError):
+    """What lies elsewhere cannot be had now, which proves nothing about what is here."""
+
+
 def ends_the_same_way(error: BaseException) -> bool:
     """Whether another try at the same will end in ``error`` again.
 

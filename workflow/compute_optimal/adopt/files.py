@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from compute_optimal.adopt.archives import Member, read_file, read_members
 from compute_optimal.adopt.records import GivenFile
-from compute_optimal.errors import StudyError
+from compute_optimal.errors import NotAtHandError, StudyError
 from compute_optimal.store.partitions import sha256_of
 from compute_optimal.study.config import AdoptedEntry
 
@@ -52,7 +52,8 @@ def rollout_files(
     Looked for in ``source`` (an archive or a folder, and then nowhere else), else in the mirror
     (``archive_in``), in ``downloads`` (by default ``DOWNLOADS``), and at their address. Raises one
     ``StudyError`` that counts the files that cannot be had or have other bytes and names the first
-    ten, and another where the archive itself cannot be read.
+    ten, ``NotAtHandError`` where none has other bytes; and another where the archive itself cannot
+    be read.
     """
     contents = _contents(
         entry, {file.path: file.sha256 for file in entry.files}, mirror, source, downloads
@@ -113,6 +114,7 @@ def _contents(
     downloads = downloads or DOWNLOADS
     contents: dict[str, bytes] = {}
     failures: dict[str, str] = {}
+    others = False
     place = source or archive_in(mirror, entry)
     if place is not None:
         for path, content in _stored(place, wanted, entry.folder):
@@ -120,6 +122,7 @@ def _contents(
                 contents[path] = content
             else:
                 failures[path] = content.message
+                others = True
     n_unasked = 0
     for path, sha256 in wanted.items():
         if path in contents or path in failures:
@@ -137,6 +140,7 @@ def _contents(
             )
         except _FetchError as error:
             failures[path] = str(error)
+            others |= error.other_bytes
     if failures:
         shown = [f"{path}: {why}" for path, why in [*failures.items()][:_SHOWN]]
         if rest := len(failures) - len(shown):
@@ -144,7 +148,7 @@ def _contents(
         if n_unasked:
             shown.append(f"and {n_unasked} that were not asked for any more")
         first = place if source else address_of(entry, next(iter(failures)))
-        raise StudyError(
+        raise (StudyError if others else NotAtHandError)(
             f"{len(failures) + n_unasked} of {len(wanted)} files cannot be had:\n    "
             + "\n    ".join(shown),
             where=f"adopted collection {entry.name}, {entry.source} at {entry.commit}; the first "
@@ -187,11 +191,12 @@ def _repository(entry: AdoptedEntry) -> tuple[str, str]:
 
 
 class _FetchError(Exception):
-    """Why one file could not be fetched; ``is_final``: another try cannot succeed."""
+    """Why one file could not be fetched; ``is_final``: another try cannot succeed;
+    ``other_bytes``: it was, and is another one than the registry's."""
 
-    def __init__(self, reason: str, *, is_final: bool = False) -> None:
+    def __init__(self, reason: str, *, is_final: bool = False, other_bytes: bool = False) -> None:
         super().__init__(reason)
-        self.is_final = is_final
+        self.is_final, self.other_bytes = is_final, other_bytes
 
 
 class _OtherBytes:
@@ -252,7 +257,8 @@ def _kept_or_fetched(entry: AdoptedEntry, path: str, sha256: str, folder: Path) 
             _fetch(address, part)
         if (actual := sha256_of(part)) != sha256:
             part.unlink()
-            raise _FetchError(_differs(actual, sha256, "what the server gives"))
+            differs = _differs(actual, sha256, "what the server gives")
+            raise _FetchError(differs, other_bytes=True)
         part.replace(kept)
         return kept.read_bytes()
     except OSError as error:

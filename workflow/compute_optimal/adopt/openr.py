@@ -26,6 +26,7 @@ from compute_optimal.adopt.records import (
     Gathering,
     GivenFile,
     RecordError,
+    Said,
     TokenCounter,
     known_tokens,
     records,
@@ -56,7 +57,7 @@ class _Result(_Strict):
     total_completion_tokens: Count
 
 
-class _Record(_Strict):
+class _Record(Said):
     question: str
     result: _Result
     output: Annotated[list[_Answer], Field(min_length=1)]

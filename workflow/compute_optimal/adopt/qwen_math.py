@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from compute_optimal.adopt import Adoption
 from compute_optimal.adopt.records import (
     Gathering,
     GivenFile,
+    Said,
     TokenCounter,
     records,
     require_answers,
@@ -28,9 +29,7 @@ from compute_optimal.study.config import AdoptedEntry
 from compute_optimal.tasks import Problem
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True)
-
+class _Record(Said):
     question: str
     code: Annotated[list[str], Field(min_length=1)]
 

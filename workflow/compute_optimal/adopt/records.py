@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
 import polars as pl
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from compute_optimal.adopt import FILES, FINDINGS, PATHS, SAMPLES, SOLUTIONS, TOKENS, Adoption
 from compute_optimal.errors import StudyError
@@ -189,7 +189,25 @@ def framed(rows: Iterable[Mapping[str, Any]], schema: Mapping[str, pl.DataType])
     )
 
 
-Model = TypeVar("Model", bound=BaseModel)
+class Said(BaseModel):
+    """What a record of any schema may say of its origin, under the names that harnesses use."""
+
+    model_config = ConfigDict(strict=True, frozen=True, protected_namespaces=())
+
+    model: Any = None
+    model_name: Any = None
+    generator: Any = None
+
+    @property
+    def writers(self) -> tuple[str | None, ...]:
+        """The models that it names, one for each of ``WRITERS``; what is no name is none."""
+        named = (getattr(self, key) for key in WRITERS)
+        return tuple(name if isinstance(name, str) else None for name in named)
+
+
+WRITERS = ("model", "model_name", "generator")
+
+Model = TypeVar("Model", bound=Said)
 
 
 def json_lines(content: bytes) -> Iterator[tuple[int, bytes]]:
@@ -208,10 +226,11 @@ def parsed(model: type[Model], line: bytes, *, last_of_cut_file: bool = False) -
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         if first["type"] != "json_invalid":
-            where = ".".join(map(str, first["loc"]))
+            where = ".".join(map(str, first["loc"])) or "the record"
             raise RecordError("malformed", f"{where}: {first['msg']}") from None
         reason: Reason = "truncated" if last_of_cut_file else "malformed"
-        raise RecordError(reason, first["msg"]) from None
+        # A record is one line: where that stands in the file, the caller says.
+        raise RecordError(reason, first["msg"].replace("at line 1 column", "at column")) from None
 
 
 def records(
@@ -223,8 +242,15 @@ def records(
     holds no record at all: then it is of another schema.
     """
     gathering.open(file)
-    lines = list(json_lines(file.content))
-    return _readable(model, file, gathering, lines, cut=not file.content.endswith(b"\n"))
+    _require_text(file)
+    content = file.content.removeprefix(_MARK)
+    lines = list(json_lines(content))
+    cut = not content.endswith(b"\n")
+    if lines and lines[0][1].lstrip().startswith(b"["):
+        raise other_schema(file.entry, "it is one JSON list, and a record a line is expected")
+    if lines and lines[0][1].strip() == b"{":
+        raise other_schema(file.entry, "its JSON goes over several lines, not a record a line")
+    return _readable(model, file, gathering, lines, cut=cut)
 
 
 def json_list(
@@ -235,11 +261,21 @@ def json_list(
     The sha256 is that of the record as JSON with sorted keys, not of its bytes in the file.
     """
     gathering.open(file)
+    _require_text(file)
     try:
-        rows = json.loads(file.content)
+        rows = json.loads(file.content.removeprefix(_MARK))
     except (ValueError, RecursionError) as error:
         cut = getattr(error, "pos", 0) >= len(file.content.decode(errors="replace").rstrip())
-        raise other_schema(file.entry, "it is cut short" if cut else "it is no JSON") from None
+        what = "it is cut short" if cut else "it is no JSON"
+        if not file.content.strip():
+            what = "it is empty"
+        elif isinstance(error, UnicodeDecodeError):
+            what = "it is no text in UTF-8"
+        elif isinstance(error, RecursionError):
+            what = "its JSON nests too deeply"
+        elif getattr(error, "msg", "") == "Extra data":
+            what = "it holds several JSON values, as lines of JSON do, and one list is expected"
+        raise other_schema(file.entry, what) from None
     if not isinstance(rows, list):
         raise other_schema(file.entry, "it is no list")
     lines = [(n, json.dumps(row, sort_keys=True).encode()) for n, row in enumerate(rows)]
@@ -256,21 +292,32 @@ def _readable(
 ) -> Iterator[tuple[str, str, Model]]:
     """The numbered ``lines`` that are records; ``cut``: the last line may be part of one."""
     count = gathering.count(file.entry.path)
-    first_error: RecordError | None = None
-    n_good = 0
+    first_error: tuple[str, RecordError] | None = None
+    n_good, writers = 0, [set[str]() for _ in WRITERS]
     for number, line in lines:
         where = f"{file.entry.path}, row {number}"
         count["n_records"] += 1
         try:
             record = parsed(model, line, last_of_cut_file=cut and number == lines[-1][0])
         except RecordError as error:
-            first_error = first_error or error
+            first_error = first_error or (where, error)
             gathering.refuse(where, error)
             continue
         n_good += 1
+        for key, names, name in zip(WRITERS, writers, record.writers, strict=True):
+            names |= {name} if name is not None else set()
+            if len(names) > 1:
+                raise StudyError(
+                    f"its records were written by several models: {key} says another one here",
+                    where=where,
+                    cure="a file holds what one policy wrote: split it by that key, put the parts "
+                    "where the collection is fetched from, and register each under its policy",
+                )
         yield where, hashlib.sha256(line).hexdigest(), record
+    if first_error and not n_good:
+        raise other_schema(file.entry, first_error[1].detail, where=first_error[0])
     if not n_good:
-        raise other_schema(file.entry, first_error.detail if first_error else "it is empty")
+        raise other_schema(file.entry, "it is empty")
 
 
 def with_problems(
@@ -309,11 +356,46 @@ def require_answers(n_answers: int, expected: int) -> None:
         raise RecordError("malformed", f"{n_answers} answers, not {expected}")
 
 
-def other_schema(file: RolloutFile, what: str) -> StudyError:
-    """The error for a file that holds no record of its reader's schema."""
+_MARK = b"\xef\xbb\xbf"
+"""A byte order mark, which some editors and languages begin UTF-8 with."""
+
+_KINDS: Mapping[bytes, str] = {
+    b"\x1f\x8b": "packed by gzip",
+    b"\x28\xb5\x2f\xfd": "packed by zstd",
+    b"\xfd7zXZ\x00": "packed by xz",
+    b"BZh": "packed by bzip2",
+    b"PK\x03\x04": "a zip archive",
+    b"PAR1": "a parquet file",
+    b"ARROW1": "an Arrow file",
+    b"\xff\xfe": "text in UTF-16",
+    b"\xfe\xff": "text in UTF-16",
+    b"version https://git-lfs": "a pointer of Git LFS, not the file",
+    b"<": "a page of HTML or XML",
+}
+"""How files begin that are published in the place of JSON."""
+
+
+def _require_text(file: GivenFile) -> None:
+    """Raises ``StudyError`` for a file that is no JSON whatever its name says, and says what it
+    is."""
+    begin = file.content[:64].lstrip()
+    if (kind := next((k for start, k in _KINDS.items() if begin.startswith(start)), None)) is None:
+        return
+    raise StudyError(
+        f"no record of the expected schema: it is {kind}, and JSON in UTF-8 is expected",
+        where=file.entry.path,
+        cure="put the JSON itself where the collection is fetched from, such as a repository or a "
+        "mirror folder of your own, and register that file with its sha256; data sets of "
+        "search-and-learn are read from the hub as they are (key hub)",
+    )
+
+
+def other_schema(file: RolloutFile, what: str, where: str | None = None) -> StudyError:
+    """The error for a file that holds no record of its reader's schema; ``where`` is by default
+    the file."""
     return StudyError(
         f"no record of the expected schema: {what}",
-        where=file.path,
+        where=where or file.path,
         cure="correct reader or files of the collection in the registry",
     )
 

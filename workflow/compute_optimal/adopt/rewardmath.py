@@ -13,13 +13,14 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from compute_optimal.adopt import Adoption
 from compute_optimal.adopt.records import (
     Gathering,
     GivenFile,
     RecordError,
+    Said,
     Score,
     TokenCounter,
     json_list,
@@ -29,9 +30,7 @@ from compute_optimal.study.config import AdoptedEntry, RolloutFile
 from compute_optimal.tasks import Problem
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True)
-
+class _Record(Said):
     problem: str
     solution_reference: Annotated[list[str], Field(min_length=2)]
     score: list[list[Score]] | list[Score]

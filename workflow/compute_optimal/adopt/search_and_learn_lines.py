@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from compute_optimal.adopt import Adoption
 from compute_optimal.adopt.pools import (
@@ -45,6 +45,7 @@ from compute_optimal.adopt.records import (
     Gathering,
     GivenFile,
     RecordError,
+    Said,
     TokenCounter,
     records,
     with_problems,
@@ -61,9 +62,7 @@ _HEADER = re.compile(r"<\|start_header_id\|>assistant(?:<\|end_header_id\|>)?\s*
 _Count = Annotated[int, Field(lt=TOO_MANY_TOKENS)]
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True)
-
+class _Record(Said):
     problem: str
     completions: Annotated[list[str], Field(min_length=1)]
     scores: list[list[float]]

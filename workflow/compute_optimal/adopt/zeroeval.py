@@ -12,12 +12,13 @@ import re
 from collections.abc import Sequence
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from compute_optimal.adopt import Adoption
 from compute_optimal.adopt.records import (
     Gathering,
     GivenFile,
+    Said,
     TokenCounter,
     json_list,
     with_problems,
@@ -36,9 +37,7 @@ _ESCAPE = re.compile(r'\\(?:(?P<itself>["\\/])|(?P<blank>[nrt])(?![A-Za-z]))')
 _DELIMITERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"))
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True)
-
+class _Record(Said):
     problem: str
     output: Annotated[list[str], Field(min_length=1, max_length=1)]
 

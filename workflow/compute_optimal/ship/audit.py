@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +22,10 @@ from compute_optimal.adopt.collection import adopt
 from compute_optimal.adopt.tokens import tokenizer_or_reason
 from compute_optimal.engines import NO_ENGINE, engine_version
 from compute_optimal.engines.likelihood import Drawn, Likelihood, likelihoods
-from compute_optimal.errors import StudyError
+from compute_optimal.errors import NotAtHandError, StudyError, ends_the_same_way
 from compute_optimal.generate.loading import kept_open, policy_folder
 from compute_optimal.policies.prompts import encode_texts, load_tokenizer, prompt_ids
+from compute_optimal.present.style import counted
 from compute_optimal.ship.plausibility import (
     ERROR_RATE,
     chance_to_find,
@@ -67,6 +68,8 @@ KINDS: Mapping[Kind, str] = {
     "searches": "searches and subtrees",
 }
 
+_COLLECTIONS = "adopted collections"
+
 _SHOWN = 3
 _MOST_JUDGED = 200
 
@@ -85,10 +88,13 @@ class Finding:
 
 @dataclass(frozen=True)
 class Power:
-    """What an audit of so many units finds; ``chances`` by the shares in ``REPLACED``."""
+    """What an audit of so many units finds; ``chances`` by the shares in ``REPLACED``, whichever
+    units were replaced."""
 
     what: str
     n_stored: int
+    n_out_of_reach: int
+    """Units of cells that the slice asks of and that could not be made anew here."""
     n_drawn: int
     allowed: int
     chances: tuple[float, ...]
@@ -109,8 +115,14 @@ class Audit:
 
     @property
     def drawn(self) -> bool:
-        """Whether anything was drawn anew at all."""
-        return any(power.n_drawn for power in self.powers)
+        """Whether anything was drawn anew at all; of studies that only adopt, adopted again."""
+        made_by_models = [power for power in self.powers if power.what != _COLLECTIONS]
+        return any(power.n_drawn for power in made_by_models or self.powers)
+
+    @property
+    def not_drawn(self) -> tuple[Finding, ...]:
+        """What of the slice could not be made anew, and so is not known."""
+        return tuple(finding for finding in self.findings if not finding.n_drawn)
 
     @property
     def passed(self) -> bool:
@@ -136,14 +148,17 @@ class Audit:
             if not finding.passed or finding.n_different:
                 lines.append(f"{'ok  ' if finding.passed else 'FAIL'} {finding.subject}")
                 lines += [f"       {remark}" for remark in finding.remarks]
+        for why, n in Counter(one.remarks[0] for one in self.not_drawn).most_common(_SHOWN):
+            lines.append(f"{counted(n, 'cell or collection', 'cells or collections')}: {why}")
         for power in self.powers:
             chances = ", ".join(
                 f"{share:.2%} with {chance:.0%}"
                 for share, chance in zip(REPLACED, power.chances, strict=True)
             )
+            unseen = f" ({power.n_out_of_reach:,} out of reach)" if power.n_out_of_reach else ""
             lines.append(
-                f"{power.n_drawn:,} of {power.n_stored:,} {power.what} drawn anew; "
-                f"a replaced share is found: {chances}"
+                f"{power.n_drawn:,} of {power.n_stored:,} {power.what}{unseen} made anew; "
+                f"a replaced share, whichever it is, is found: {chances}"
             )
         return "\n".join([*lines, *self.notes])
 
@@ -208,15 +223,16 @@ def audit(studies: Sequence[Study], folder: Path, *, share: float, seed: int) ->
     else:
         with kept_open():
             compared = list(compare(slices, folder / "redrawn"))
-    findings = [*findings_of(compared, rng), *_adopted_again(studies, share, folder, rng, notes)]
+    findings = list(findings_of(compared, rng))
+    adopted = list(_adopted_again(studies, share, folder, rng, notes))
     return Audit(
         tuple(study.name for study in studies),
         seed,
         share,
         engine_version(),
         time.monotonic() - started,
-        tuple(findings),
-        tuple(_powers(shipped, compared)),
+        (*findings, *adopted),
+        (*_powers(shipped, compared), *_power_of_collections(studies, adopted)),
         tuple(notes),
     )
 
@@ -346,23 +362,56 @@ def _likelihoods(one: Compared, units: Sequence[Sequence[_Text]]) -> list[Likeli
 
 
 def _powers(shipped: Sequence[ShippedCell], compared: Sequence[Compared]) -> Iterator[Power]:
-    n_shipped: dict[Kind, int] = defaultdict(int)
-    for cell in shipped:
-        n_shipped[cell.cell.kind] += len(cell.keys)
-    n_drawn: dict[Kind, int] = defaultdict(int)
-    for one in compared:
-        n_drawn[one.slice.cell.kind] += 0 if one.failure else len(one.slice.keys)
-    for kind, n_of_kind in n_shipped.items():
-        n = n_drawn[kind]
+    """What is found of each kind that ships.
+
+    The slice is drawn from all units of a kind, so that which were replaced is no matter, but for
+    those out of reach: a forger would replace these first. Units that came to the slice so that
+    every model is asked may be replaced ones, too; no chance is reckoned from them.
+    """
+    made = [one for one in compared if not one.failure]
+    failed = {one.slice.cell.job for one in compared if one.failure}
+    opened = {model for one in made for model in (one.slice.cell.policy, one.slice.cell.prm)}
+    for kind in dict.fromkeys(one.cell.kind for one in shipped):
+        of_kind = [one for one in shipped if one.cell.kind == kind]
+        unseen = [
+            one
+            for one in of_kind
+            if one.cell.job in failed or not {one.cell.policy, one.cell.prm} <= opened | {None}
+        ]
+        slices = [one.slice for one in made if one.slice.cell.kind == kind]
+        n = sum(len(one.keys) for one in slices)
         # Scores of another PRM are found by themselves; of texts, arithmetic excuses a few.
         count = 1 if kind == "step_scores" else too_many(n, len(KINDS))
-        yield Power(
+        yield _power(
             KINDS[kind],
-            n_of_kind,
+            sum(len(one.keys) for one in of_kind),
+            sum(len(one.keys) for one in unseen),
             n,
-            count - 1,
-            tuple(chance_to_find(share, n, count) for share in REPLACED),
+            n - sum(one.n_extra for one in slices),
+            count,
         )
+
+
+def _power(
+    what: str, n_shipped: int, n_out_of_reach: int, n_drawn: int, n_random: int, count: int
+) -> Power:
+    """``n_random`` of the ``n_drawn`` units were drawn by chance; ``count`` replaced ones are
+    found. Of a replaced share those that are out of reach are never found."""
+    chances = []
+    for share in REPLACED:
+        replaced = math.ceil(round(share * n_shipped, 6))
+        within = max(0, replaced - n_out_of_reach)
+        chances.append(chance_to_find(within, n_shipped - n_out_of_reach, n_random, count))
+    return Power(what, n_shipped, n_out_of_reach, n_drawn, count - 1, tuple(chances))
+
+
+def _power_of_collections(studies: Sequence[Study], adopted: Sequence[Finding]) -> Iterator[Power]:
+    """The same of adopted collections, of which one that has other rows is found by itself."""
+    n_shipped = len({one.name for study in studies for one in collections(study)})
+    n_failed = sum(not finding.n_drawn for finding in adopted)
+    n_drawn = len(adopted) - n_failed
+    if n_shipped:
+        yield _power(_COLLECTIONS, n_shipped, n_failed, n_drawn, n_drawn, 1)
 
 
 # --- adopted rollouts -----------------------------------------------------------------------------
@@ -375,39 +424,40 @@ def _adopted_again(
     rng: np.random.Generator,
     notes: list[str],
 ) -> Iterator[Finding]:
-    """Some of the adopted collections, adopted again and compared row by row.
+    """Adopted collections, adopted again and compared row by row.
 
-    Their files come from the mirror where one is set, else from their addresses.
+    All of them where a mirror is set that holds their files, else some, from their addresses. What
+    cannot be had proves nothing; files with other bytes, or with no such rollouts in them, do.
     """
     by_name = {one.name: (study, one) for study in studies for one in collections(study)}
     if not by_name:
         return
+    names = sorted(by_name)
+    n = len(names)  # all of them take less time than to open the models
     if not any(mirror_folder(study.mirror) for study in studies):
+        n = math.ceil(share * n)
         notes.append(
             "No mirror is set, so the files of adopted collections are fetched from their "
-            "addresses; without a network: MIRROR=/path/to/folder make audit."
+            "addresses, and only as many as the share says; all of them, and without a network: "
+            "MIRROR=/path/to/folder make audit."
         )
-    names = sorted(by_name)
-    n = math.ceil(share * len(names))
     for place in sorted(rng.choice(len(names), size=n, replace=False).tolist()):
         study, one = by_name[names[place]]
-        surroundings = Storage.of(study)
-        storage = Storage(
-            Store(folder / "adopted"),
-            surroundings.read_registry,
-            surroundings.read_lock,
-            mirror=surroundings.mirror,
-        )
+        storage = Storage.of(study, Store(folder / "adopted"))
         try:
             adopt(one.entry, study.task(one.task), storage, None)
         except StudyError as error:
-            remark = f"not adopted again: {error.what}"
-            yield Finding(f"adopted: {one.name}", True, 1, 0, 0, (remark,))
+            wrong = not isinstance(error, NotAtHandError) and ends_the_same_way(error)
+            if wrong:
+                remark = f"cannot be adopted again: {error.what}"
+            else:
+                remark = f"not adopted again: {error.what}"
+            yield Finding(f"adopted: {one.name}", not wrong, 1, int(wrong), int(wrong), (remark,))
             continue
         before, after = (
             partition(store, one.spec) for store in (shipped_store(study), storage.store)
         )
-        tokenizer = tokenizer_or_reason(one.entry.tokenizer, surroundings.mirror)
+        tokenizer = tokenizer_or_reason(one.entry.tokenizer, storage.mirror)
         # Tokens that were counted where the tokenizer was at hand cannot be counted again here.
         counted = one.entry.tokenizer is None or isinstance(tokenizer, Path)
         left_out = "" if counted else f", but for counts of tokens: {tokenizer}"

@@ -41,9 +41,13 @@ def too_many(n: int, n_tests: int) -> int:
     return next(count for count in range(1, n + 2) if at_least(count, n, ARITHMETIC) < limit)
 
 
-def chance_to_find(replaced: float, n: int, count: int) -> float:
-    """Chance that ``count`` or more of ``n`` redrawn units are among a replaced share."""
-    return at_least(count, n, replaced)
+def chance_to_find(n_replaced: int, n_shipped: int, n_drawn: int, count: int) -> float:
+    """Chance that ``count`` or more of ``n_drawn`` units are replaced ones, drawn at random and
+    without return from ``n_shipped`` of which ``n_replaced`` are: whichever these are, one of each
+    cell or all of one."""
+    from scipy import stats
+
+    return float(stats.hypergeom.sf(count - 1, n_shipped, n_replaced, n_drawn))
 
 
 def implausibility(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,12 @@ from compute_optimal.policies.steps import split_steps
 from compute_optimal.store import units
 from compute_optimal.store.partitions import Store
 from compute_optimal.store.places import Kind, partition, samples_of
+from compute_optimal.store.schemas import COUNTS_OF, SECONDS
 from compute_optimal.store.storage import Storage
 from compute_optimal.study.cells import Cell, Grid, Job
 from compute_optimal.study.config import Study
 from compute_optimal.study.plan import StudyPlan
+from compute_optimal.study.requests import SamplesRequest, SearchesRequest
 from compute_optimal.study.spec import digest, text_hash
 
 Key = tuple[str, int]
@@ -42,15 +44,26 @@ LOGPROB = 1e-2
 
 _SAME: dict[Kind, tuple[str, ...]] = {
     "samples": (
-        "text", "text_hash", "n_tokens", "n_prompt_tokens", "finish_reason",
+        "problem_id", "text", "text_hash", "n_tokens", "n_prompt_tokens", "finish_reason",
         "sample_requests", "generated_tokens",
     ),
-    "step_scores": ("text_hash", "status", "score_requests", "over_context"),
+    "step_scores": ("problem_id", "text_hash", "status", "score_requests", "over_context"),
     "searches": (
-        "sample_requests", "generated_tokens", "discarded_tokens", "score_requests", "over_context",
+        "problem_id", "sample_requests", "generated_tokens", "discarded_tokens", "score_requests",
+        "over_context",
     ),
 }  # fmt: skip
 """Columns that a unit made anew has the same, beside margins, nodes and paths."""
+
+_SAME_IN_ALL: dict[Kind, tuple[tuple[str, str], ...]] = {
+    "samples": (("prompt_tokens_computed", "prompt_tokens_cached"),),
+    "step_scores": (("prm_tokens_computed", "prm_tokens_cached"),),
+    "searches": (
+        ("prompt_tokens_computed", "prompt_tokens_cached"),
+        ("prm_tokens_computed", "prm_tokens_cached"),
+    ),
+}
+"""Columns of which the sum is the same: how much of it a cache held depends on what ran before."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +83,8 @@ class CellSlice:
     cell: Cell
     n_stored: int
     keys: tuple[Key, ...]
+    n_extra: int = 0
+    """How many of the units are here so that every model is asked, not by the share alone."""
 
     @property
     def name(self) -> str:
@@ -110,7 +125,8 @@ def shipped_store(study: Study) -> Store:
 
 
 def shipped_cells(studies: Sequence[Study]) -> list[ShippedCell]:
-    """Every cell that ships anything of the studies.
+    """Every cell that ships anything of the studies, with all of its units that ship: those that
+    no study needs make up what a unit of it costs, too.
 
     A cell of several studies counts once, as the study has it that needs most of it.
     """
@@ -126,25 +142,31 @@ def shipped_cells(studies: Sequence[Study]) -> list[ShippedCell]:
         if rows.is_empty():
             continue
         number = units.NUMBERS[cell.kind]
-        keys = sorted(
-            rows.filter(pl.col(number) < cell.n_units).select("problem_hash", number).iter_rows()
-        )
-        if keys:
-            shipped.append(ShippedCell(study, cell, tuple(keys)))
+        keys = sorted(rows.select("problem_hash", number).iter_rows())
+        shipped.append(ShippedCell(study, cell, tuple(keys)))
     return shipped
 
 
 def choose(
     shipped: Sequence[ShippedCell], share: float, rng: np.random.Generator, *, n_extra: int = 1
 ) -> list[CellSlice]:
-    """A random slice of all that ships: each unit with the chance ``share``.
+    """A random slice of all that ships: of the units of each kind ``share``, one at least.
 
-    Of every group (pool; PRM and method) at least ``n_extra`` units, so that every model is asked.
+    They are drawn from all units of their kind at once, each as likely as any other and without
+    return. So what is found follows from how many units were replaced, and not from which: a forger
+    gains nothing by replacing whole cells, which a share of each cell would be short of. To these
+    come units from groups (pool; PRM and method; policy) that have fewer than ``n_extra``, so that
+    every model is asked.
     """
-    chosen: list[set[int]] = []
-    for one in shipped:
-        n = min(len(one.keys), math.floor(share * len(one.keys) + rng.random()))
-        chosen.append(set(rng.choice(len(one.keys), size=n, replace=False).tolist()))
+    chosen: list[set[int]] = [set() for _ in shipped]
+    for kind in dict.fromkeys(one.cell.kind for one in shipped):
+        places = [place for place, one in enumerate(shipped) if one.cell.kind == kind]
+        ends = np.cumsum([len(shipped[place].keys) for place in places])
+        n = max(1, round(share * int(ends[-1])))
+        for unit in rng.choice(int(ends[-1]), size=n, replace=False).tolist():
+            of = int(np.searchsorted(ends, unit, side="right"))
+            chosen[places[of]].add(unit - int(ends[of - 1] if of else 0))
+    n_random = [len(indices) for indices in chosen]
     groups: dict[tuple[object, ...], list[int]] = defaultdict(list)
     for place, one in enumerate(shipped):
         cell = one.cell
@@ -155,8 +177,14 @@ def choose(
         for place in rng.choice(places, size=max(0, lacking)).tolist():
             chosen[place].add(int(rng.integers(len(shipped[place].keys))))
     return [
-        CellSlice(one.study, one.cell, len(one.keys), tuple(one.keys[i] for i in sorted(indices)))
-        for one, indices in zip(shipped, chosen, strict=True)
+        CellSlice(
+            one.study,
+            one.cell,
+            len(one.keys),
+            tuple(one.keys[i] for i in sorted(indices)),
+            len(indices) - random,
+        )
+        for one, indices, random in zip(shipped, chosen, n_random, strict=True)
         if indices
     ]
 
@@ -192,18 +220,11 @@ def beside(one: CellSlice, stored: Mapping[Key, Row], fresh: Mapping[Key, Row]) 
 
 
 def _storage(study: Study, folder: Path) -> Storage:
-    surroundings = Storage.of(study)
-    return Storage(
-        Store(folder),
-        surroundings.read_registry,
-        surroundings.read_lock,
-        "missing",
-        surroundings.mirror,
-    )
+    return replace(Storage.of(study, Store(folder)), generate="missing")
 
 
 def _make(job: Job, slices: Sequence[CellSlice], storage: Storage) -> None:
-    request: Any = StudyPlan(slices[0].study).request(job)
+    request = _of_all(StudyPlan(slices[0].study).request(job), slices)
     only: dict[str, dict[str, list[int]]] = {}
     for one in slices:
         wanted = only.setdefault(digest(one.cell.spec), {})
@@ -222,6 +243,24 @@ def _make(job: Job, slices: Sequence[CellSlice], storage: Storage) -> None:
         "searches": jobs.search_trees,
     }[job.kind]
     make(request, storage, only)
+
+
+def _of_all(request: Any, slices: Sequence[CellSlice]) -> Any:
+    """A request for as many units as the slices ask for, which may be more than the study needs."""
+    most = {digest(one.cell.spec): 1 + max(number for _, number in one.keys) for one in slices}
+
+    def of(part: Any, name: str) -> Any:
+        n = max(getattr(part, name), most.get(digest(part.spec), 0))
+        return part.model_copy(update={name: n})
+
+    more: dict[str, Any] = {"problems": None}
+    if isinstance(request, SamplesRequest):
+        more["pools"] = {pool: of(part, "n") for pool, part in request.pools.items()}
+    elif isinstance(request, SearchesRequest):
+        more["searches"] = tuple(of(part, "subtrees") for part in request.searches)
+    else:
+        request = of(request, "n")
+    return request.model_copy(update=more)
 
 
 def _keys_of(number: str) -> dict[str, pl.DataType]:
@@ -266,18 +305,26 @@ def _difference(key: Key, kind: Kind, old: Row, new: Row) -> Difference | None:
     if kind == "searches":
         if (off := _off_on_common_paths(old, new)) > MARGIN_AT_MOST:
             return _of_scores(key, off)
+        if _nodes(old, _DRAWN) == _nodes(new, _DRAWN) and _nodes(old, _OF_DRAWN) != _nodes(
+            new, _OF_DRAWN
+        ):
+            return Difference(key, f"the same steps are drawn, but {' or '.join(_OF_DRAWN)} differ")
         if _said(old) != _said(new):
             return Difference(key, "another tree is drawn", other_text=True)
     for column in _SAME[kind]:
         if old[column] != new[column]:
             return Difference(key, f"{column} is {old[column]!r}, {new[column]!r} anew")
+    for columns in _SAME_IN_ALL[kind]:
+        was, now = (sum(row[column] for column in columns) for row in (old, new))
+        if was != now:
+            return Difference(key, f"{' and '.join(columns)} are {was}, {now} anew")
     if kind == "samples" and _off(old["logprob_sum"], new["logprob_sum"]) > LOGPROB:
-        was, now = (f"{row['logprob_sum']:.3f}" for row in (old, new))
-        return Difference(key, f"logprob_sum is {was}, {now} anew")
-    for before, after in _scored(kind, old, new):
-        if len(before) != len(after):
-            return Difference(key, f"{len(before)} scores are stored, {len(after)} given anew")
-        off = max((off, *map(_off, before, after)))
+        before, after = (f"{row['logprob_sum']:.3f}" for row in (old, new))
+        return Difference(key, f"logprob_sum is {before}, {after} anew")
+    for stored, given in _scored(kind, old, new):
+        if len(stored) != len(given):
+            return Difference(key, f"{len(stored)} scores are stored, {len(given)} given anew")
+        off = max((off, *map(_off, stored, given)))
     return _of_scores(key, off) if off > MARGIN else None
 
 
@@ -306,6 +353,15 @@ def _first_difference(old: str, new: str) -> str:
     steps = zip(split_steps(old), split_steps(new), strict=False)
     step = next((i for i, (a, b) in enumerate(steps, start=1) if a != b), None)
     return f"another text is drawn, from step {step} on" if step else "another text is drawn"
+
+
+_DRAWN = ("node", "parent", "text", "finish_reason")
+_OF_DRAWN = ("n_tokens", "finished", "depth")
+"""Columns of nodes that follow from ``_DRAWN``: no arithmetic makes other ones of these."""
+
+
+def _nodes(tree: Row, columns: Sequence[str]) -> list[tuple[object, ...]]:
+    return [tuple(node[column] for column in columns) for node in tree["nodes"]]
 
 
 def _said(tree: Row) -> tuple[object, ...]:
@@ -352,6 +408,10 @@ def inconsistencies(one: CellSlice, stored: Mapping[Key, Row]) -> Iterator[str]:
     """What of a slice cannot be so, whatever a model says: told without one."""
     for (problem_hash, number), row in stored.items():
         where = f"{problem_hash}, {number}"
+        for column in (*COUNTS_OF[one.cell.kind], *SECONDS):
+            # Not <: of what is no number nothing is true.
+            if not (row[column] is not None and 0 <= row[column] < math.inf):
+                yield f"{where}: {column} is {row[column]}"
         if one.cell.kind == "samples":
             if text_hash(row["text"]) != row["text_hash"]:
                 yield f"{where}: the hash beside the text is of another text"

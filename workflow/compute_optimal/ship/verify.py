@@ -18,7 +18,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from compute_optimal.errors import StudyError
+import polars as pl
+
+from compute_optimal.errors import NotAtHandError, StudyError, ends_the_same_way
 from compute_optimal.present.claims.page import CHECKED_ON
 from compute_optimal.present.style import counted, signed_interval
 from compute_optimal.ship.expected import (
@@ -32,10 +34,13 @@ from compute_optimal.ship.expected import (
 )
 from compute_optimal.ship.report import hand_over, made, report_page
 from compute_optimal.store import partitions, units
-from compute_optimal.store.places import collection_of
-from compute_optimal.study.cells import Grid, all_partitions
+from compute_optimal.store.places import Kind, collection_of
+from compute_optimal.store.schemas import COUNTS_OF, SECONDS
+from compute_optimal.store.storage import Storage
+from compute_optimal.study.cells import Cell, Grid, all_partitions, collections
 from compute_optimal.study.config import Study
 from compute_optimal.study.models import model_folder
+from compute_optimal.study.spec import text_hash
 
 KEYS = {
     "rows.csv": ("partition", "table"),
@@ -157,6 +162,8 @@ def verify(study: Study, shipped: Path, folder: Path, *, tier: int, cores: int) 
         try:
             checks += compare(files, recompute(study, folder, cores=cores))
             checks += verdicts_graded_anew(study, folder)
+            checks += facts_of_tasks(study, folder)
+            checks.append(units_that_can_be(study, folder))
         except StudyError as error:
             checks.append(
                 Check(1, "recomputation from the shipped store", False, (str(error.what),))
@@ -303,6 +310,124 @@ def verdicts_graded_anew(study: Study, folder: Path) -> list[Check]:
             findings.append(f"{before.height} verdicts ship, and there are {after.height} answers")
         checks.append(_check(1, subject, findings[:_SHOWN]))
     return checks
+
+
+def facts_of_tasks(study: Study, folder: Path) -> list[Check]:
+    """Tier 1: the shipped facts about problems, right answers above all, against the tasks
+    themselves: generated anew, or read from the file that the registry names by its sha256.
+
+    All that is graded is graded by these facts, so that whoever changes an answer in them makes of
+    it what policies say. ``folder``: any in which there is no store. A file that cannot be had
+    proves nothing.
+    """
+    shipped = partitions.Store(folder / "nothing", [study.store.shipped])
+    own = partitions.Store(folder / "tasks")
+    checks = []
+    tasks = [*study.tasks, *(collection.task for collection in collections(study))]
+    for name in dict.fromkeys(tasks):
+        task, subject = study.task(name), f"problems and right answers of {name}"
+        facts = Storage.of(study, shipped).stored_facts(task, None)
+        if facts is None:
+            continue
+        try:
+            anew = Storage.of(study, own).facts(task, None)
+        except StudyError as error:
+            known = not isinstance(error, NotAtHandError) and ends_the_same_way(error)
+            subject += "" if known else ": not compared"
+            checks.append(Check(1, subject, not known, (error.what,)))
+            continue
+        before, after = (dict(zip(f["problem_hash"], f.rows(), strict=True)) for f in (facts, anew))
+        findings = [
+            f"{key}: {before.get(key, 'none')} ships, and the task has {after.get(key, 'none')}"
+            for key in dict.fromkeys([*before, *after])
+            if before.get(key) != after.get(key)
+        ]
+        if not findings and facts.rows() != anew.rows():
+            findings = ["the same problems, but in another order or several times"]
+        checks.append(_check(1, subject, findings[:_SHOWN]))
+    return checks
+
+
+def units_that_can_be(study: Study, folder: Path) -> Check:
+    """Tier 1: every shipped unit of the study is one that an engine could have made.
+
+    All of them are looked at, where an audit looks at a few: what cannot be so whatever a model
+    said needs no model. ``folder``: any in which there is no store.
+    """
+    shipped = partitions.Store(folder / "nothing", [study.store.shipped])
+    findings, n_cells = [], 0
+    of_task = {
+        task: Storage.of(study, shipped).stored_facts(study.task(task), None)
+        for task in study.tasks
+    }
+    for cell in Grid(study):
+        rows = cell.partition(shipped).read(cell.kind, [*_LOOKED_AT[cell.kind]])
+        facts = of_task[cell.task]
+        if rows.is_empty() or facts is None:
+            continue
+        n_cells += 1
+        known = facts.select("problem_id", "problem_hash")
+        impossible = {
+            "of no problem of the task": rows.join(known, on=known.columns, how="anti"),
+            **{what: rows.filter(~so) for what, so in _so(cell).items()},
+        }
+        number = units.NUMBERS[cell.kind]
+        findings += [
+            f"{cell.partition(shipped).directory}: {counted(those.height, 'unit')} {what}; "
+            f"the first: {those['problem_hash'][0]}, {those[number][0]}"
+            for what, those in impossible.items()
+            if those.height
+        ]
+    subject = f"units of {counted(n_cells, 'cell')}: such as an engine can have made"
+    return _check(1, subject, findings[:_SHOWN])
+
+
+_LOOKED_AT: dict[Kind, tuple[str, ...]] = {
+    "samples": ("problem_id", "text", "text_hash", "n_tokens", "n_prompt_tokens"),
+    "step_scores": ("problem_id", "status", "margins"),
+    "searches": ("problem_id",),
+}
+_LOOKED_AT = {kind: (*of, *COUNTS_OF[kind], *SECONDS) for kind, of in _LOOKED_AT.items()}
+
+
+def _so(cell: Cell) -> dict[str, pl.Expr]:
+    """What every unit of a cell is not -> whether it is so, true of all that an engine makes."""
+    spent = [*COUNTS_OF[cell.kind], *SECONDS]
+    so = {
+        "with costs that are none": pl.all_horizontal(
+            pl.col(name).cast(pl.Float64).is_between(0, math.inf, closed="left").fill_null(False)
+            for name in spent
+        ),
+        "with a number below 0": pl.col(units.NUMBERS[cell.kind]) >= 0,
+    }
+    if cell.method == "beam_search":
+        so["with the number of a second search"] = pl.col("subtree") == 0
+    if cell.kind == "samples":
+        digests = pl.col("text").map_batches(_hashes, return_dtype=pl.String)
+        so["with the hash of another text"] = digests == pl.col("text_hash")
+        so["with tokens that do not add up"] = (
+            pl.col("generated_tokens") == pl.col("n_tokens")
+        ) & (
+            pl.col("prompt_tokens_computed") + pl.col("prompt_tokens_cached")
+            == pl.col("n_prompt_tokens") * pl.col("sample_requests")
+        )
+    if cell.kind == "step_scores":
+        margins = pl.col("margins")
+        so["with scores that are no numbers"] = margins.list.eval(
+            pl.element().is_finite().fill_null(False)
+        ).list.all()
+        so["with scores and without, by their status"] = (margins.list.len() > 0) == (
+            pl.col("status") == "scored"
+        )
+    return so
+
+
+def _hashes(texts: pl.Series) -> pl.Series:
+    """``text_hash`` of each; pools repeat themselves."""
+    known: dict[str, str] = {}
+    return pl.Series(
+        [known.get(t) or known.setdefault(t, text_hash(t)) for t in texts], dtype=pl.String
+    )
 
 
 Row = dict[str, str]

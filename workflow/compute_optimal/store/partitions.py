@@ -79,6 +79,10 @@ MANIFESTS = "manifest*.json"
 PART = re.compile(r"^(?P<table>[a-z_]+)-(?P<sha>[0-9a-f]{16})\.parquet$")
 """Name of a part: its table and the first digits of the sha256 of its bytes."""
 
+_LISTED = re.compile(r"[\w-]+/[\w.-]+-[0-9a-f]{12}/[a-z_]+-[0-9a-f]{16}\.parquet")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_JOINED = re.compile(r"[0-9a-f]{16}")
+
 Manifest = dict[str, dict[str, Any]]
 """Part (path relative to its root) -> sha256, bytes, rows and, where it holds the rows of other
 parts of the publisher's own store, ``joins``: the first digits of their sha256."""
@@ -263,17 +267,35 @@ def parse_manifest(content: bytes, where: str) -> Manifest:
         manifest = json.loads(content)
         parts, layout = manifest["parts"], manifest.get("layout", 1)
         whole = own is None or hashlib.sha256(content).hexdigest().startswith(own[1])
-        whole &= all(len(entry["sha256"]) == 64 for entry in parts.values())
-    except (ValueError, KeyError, TypeError, AttributeError):
+        whole &= all(isinstance(entry, dict) for entry in parts.values())
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         whole = False
     if whole and layout not in LAYOUTS:
         raise OtherLayoutError(where)
-    if whole:
+    wrong = next((n for n, entry in parts.items() if not _is_part(n, entry)), None) if whole else ""
+    if wrong is None:
         return dict(parts)
     raise StudyError(
-        "a manifest is damaged, or was cut short when it was written",
+        f"an entry of a manifest is not that of a part: {wrong[:100]!a}"
+        if whole
+        else "a manifest is damaged, or was cut short when it was written",
         where=where,
         cure="publish again, which replaces it; the shipped one is in version control",
+    )
+
+
+def _is_part(name: str, entry: Mapping[str, Any]) -> bool:
+    """Whether an entry of a manifest, which strangers may have written, is one of ``Manifest``: a
+    name below the root, and values of their types."""
+    sha256, size, joins = entry.get("sha256"), entry.get("bytes"), entry.get("joins", [])
+    return (
+        _LISTED.fullmatch(name) is not None
+        and isinstance(sha256, str)
+        and _SHA256.fullmatch(sha256) is not None
+        and type(size) is int
+        and size >= 0
+        and isinstance(joins, list)
+        and all(isinstance(part, str) and _JOINED.fullmatch(part) for part in joins)
     )
 
 
@@ -512,9 +534,12 @@ def each(
                 yield cell.read(table, columns) if checked else cell.look(table, columns)
             continue
         wanted = list(dict.fromkeys([*KEYS[table], *columns]))
-        for of_cell in parts:
+        for cell, of_cell in zip(some, parts, strict=True):
             frame = _one_a_key(table, [rows[part] for part in of_cell], wanted)
-            yield _sorted(frame, KEYS[table]) if checked else frame
+            if checked:
+                with cell.reading(of_cell):
+                    frame = _sorted(frame, KEYS[table])
+            yield frame
 
 
 def _together(
@@ -541,10 +566,16 @@ def _together(
 
 
 def _sorted(rows: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
+    """``rows`` in the order of their keys. Raises ``ComputeError`` where one stands twice: as no
+    part is written, so that one reader would take the first and another the last or both."""
     # Most parts were written in order; to sort trees anew copies all of their nodes.
-    if rows.is_empty() or rows.select(keys).to_struct().is_sorted():
-        return rows
-    return rows.sort(keys)
+    if not (rows.is_empty() or rows.select(keys).to_struct().is_sorted()):
+        rows = rows.sort(keys)
+    # Of the last key first, which nearly always tells two rows apart.
+    as_before = [pl.col(key).eq_missing(pl.col(key).shift()) for key in reversed(keys)]
+    if not rows.is_empty() and rows.select(pl.all_horizontal(as_before).slice(1).any()).item():
+        raise pl.exceptions.ComputeError(f"a key ({', '.join(keys)}) occurs twice")
+    return rows
 
 
 def _rows(table: str, part: Path, columns: list[str] | None, required: list[str]) -> pl.DataFrame:

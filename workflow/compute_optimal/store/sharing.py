@@ -331,8 +331,17 @@ class _Remote:
         """Download a part into the writable store, and keep it only if its hash is the listed."""
         part, expected = Path(name).name, str(entry["sha256"])
         with cell.receive(part) as file:
-            hashing = hashlib.sha256()
+            hashing, n_bytes = hashlib.sha256(), 0
             for chunk in self._chunks(name):
+                n_bytes += len(chunk)
+                if n_bytes > entry["bytes"]:
+                    raise StudyError(
+                        f"a published part is larger than its manifest says: {entry['bytes']:,} "
+                        "bytes are listed",
+                        where=self._shown(name),
+                        cure="let its publisher remove that file and publish again; nothing of it "
+                        "was kept",
+                    )
                 hashing.update(chunk)
                 file.write(chunk)
             actual, match = hashing.hexdigest(), PART.match(part)

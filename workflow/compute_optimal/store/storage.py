@@ -49,11 +49,10 @@ class Storage:
     """A part is written about this often: the most that a crash can cost."""
 
     @classmethod
-    def of(cls, study: Study) -> Storage:
-        """The surroundings that a study names."""
-        store = Store(study.store.writable, [study.store.shipped])
+    def of(cls, study: Study, store: Store | None = None) -> Storage:
+        """The surroundings that a study names, with another ``store`` if one is given."""
         return cls(
-            store,
+            store or Store(study.store.writable, [study.store.shipped]),
             study.read_registry,
             study.read_lock,
             study.generate,

@@ -9,7 +9,7 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Literal, TypeVar
 
-from compute_optimal.errors import StudyError
+from compute_optimal.errors import NotAtHandError, StudyError
 
 _SPARE = 2**30
 """Free disk space that a download must leave [bytes]."""
@@ -76,20 +76,20 @@ def ask(repository: Repository, call: Callable[[], T]) -> T:
     except errors.GatedRepoError:
         raise grant from None
     except errors.RevisionNotFoundError:
-        raise StudyError(
+        raise NotAtHandError(
             f"the hub has no such revision of {name}",
             where=f"{where}, revision {repository.revision or 'main'}",
             cure="correct revision in the registry; a commit that was removed cannot be had again",
         ) from None
     except errors.RepositoryNotFoundError:
-        raise StudyError(
+        raise NotAtHandError(
             f"the hub has no {repository.kind} {repository.hub_id}, or hides it from you",
             where=where,
             cure=f"correct hub_id in the registry; for a private {repository.kind} give your token "
             "with `hf auth login`",
         ) from None
     except errors.OfflineModeIsEnabled:
-        raise StudyError(
+        raise NotAtHandError(
             f"{name} is not on this machine, and HF_HUB_OFFLINE forbids to fetch it",
             where=where,
             cure="unset HF_HUB_OFFLINE, or copy the hub's cache from a machine that has the "
@@ -97,7 +97,7 @@ def ask(repository: Repository, call: Callable[[], T]) -> T:
         ) from None
     except (errors.HTTPError, OSError) as error:  # type: ignore[attr-defined]
         reason = shorten(str(error), width=200)
-        raise StudyError(
+        raise NotAtHandError(
             f"cannot fetch {name}: {type(error).__name__}: {reason}",
             where=where,
             cure="check the network and run again; what was fetched is kept. Without a network, "

@@ -13,7 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compute_optimal.errors import StudyError
+from compute_optimal.errors import NotAtHandError, StudyError
 from compute_optimal.tasks import Problem
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _download(task: TaskEntry, downloads: Path) -> bytes:
             task.file, downloader=pooch.HTTPDownloader(timeout=30, progressbar=progress)
         )
     except requests.exceptions.RequestException as error:
-        raise StudyError(
+        raise NotAtHandError(
             f"cannot download {task.name}: {type(error).__name__}",
             where=task.url,
             cure="connect to the network, or put the file into a folder and name that folder "
