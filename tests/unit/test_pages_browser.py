@@ -88,12 +88,13 @@ def test_what_a_hostile_policy_writes_is_data_and_never_markup(
         "script",
         "script",
         "script",
+        "script",
     ]
     assert not [name for _, names in tags for name in names if name.startswith("on")]
     # What runs is what the policy names; the data are whole.
     blocks = [content for _, content in re.findall(r"<(script|style)>(.*?)</\1>", page, re.DOTALL)]
     blocks += map(unpacked, re.findall(r'class="packed-script">([^<]*)', page))
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     (rules,) = [a["content"] for _, a in tags if a.get("http-equiv") == "Content-Security-Policy"]
     assert rules is not None
     assert rules.startswith("default-src 'none'")

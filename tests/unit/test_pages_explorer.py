@@ -15,8 +15,9 @@ import pytest
 from searched_study import data_of, unpacked
 from synthetic_study import POLICIES, PRMS, ROLLOUTS, SyntheticStudy
 
-from compute_optimal.present.pages.explorer import explorer_page
+from compute_optimal.present.pages.explorer import _SHOWN, _short, explorer_page
 from compute_optimal.present.query import run_query
+from compute_optimal.present.style import fixed
 from compute_optimal.present.tables import Column, Estimate, Table
 
 
@@ -52,7 +53,7 @@ def test_the_page_holds_every_point_and_runs_nothing_else(database: Path, page: 
     columns = data_of(text)["columns"]
     rows = run_query("explorer", database)
     assert len(rows) == len(columns["budget"]) > 50
-    assert columns["accuracy"] == [pytest.approx(row["accuracy"]) for row in rows]
+    assert columns["accuracy"] == [pytest.approx(row["accuracy"], 1e-4) for row in rows]
     scales = columns["scale"]
     assert [scales["texts"][i] for i in scales["index"]] == [row["scale"] for row in rows]
     assert {"study", "public"} <= {*scales["texts"]}
@@ -61,7 +62,7 @@ def test_the_page_holds_every_point_and_runs_nothing_else(database: Path, page: 
     assert "unsafe" not in policy
     blocks = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
     blocks += map(unpacked, re.findall(r'class="packed-script">([^<]*)', text))
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     for content in blocks:
         digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
         assert f"'sha256-{digest}'" in policy
@@ -111,6 +112,27 @@ def tab(page: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[chromi
         tab.open(page.as_uri())
         tab.until("document.documentElement.dataset.drawn")
         yield tab
+
+
+def test_every_accuracy_is_shown_as_tables_show_it(database: Path, tab: chromium.Tab) -> None:
+    rows = run_query("explorer", database)
+    names = "accuracy", "low", "high"
+    expected = [[None if row[name] is None else fixed(row[name]) for name in names] for row in rows]
+    written = tab.value(
+        "rows.map(row => [row.accuracy, row.low, row.high]"
+        ".map(number => number === null ? null : fixed(number, 1)))"
+    )
+    assert written == expected
+
+
+def test_pages_and_tables_round_by_one_rule(tab: chromium.Tab) -> None:
+    """Halves are what means of tied answers are."""
+    numbers = [k / 8 for k in range(-900, 900)] + [k / 400 * 100 for k in range(401)]
+    numbers += [number + noise for number in numbers for noise in (-1e-12, 1e-12)]
+    numbers += [0.05, -0.05, -0.04, 1234567.85, 2.675, 1e-10]
+    for digits in (0, 1, 2, 3):
+        written = tab.value(f"{numbers}.map(number => fixed(number, {digits}))")
+        assert written == [fixed(number, digits) for number in numbers]
 
 
 def test_the_choice_is_drawn_kept_in_the_address_and_never_mixes_scales(tab: chromium.Tab) -> None:
@@ -280,7 +302,7 @@ def test_what_marks_say_is_read_without_a_mouse_and_goes_by_a_key(tab: chromium.
     points = tab.value(
         "[...new Map(drawn.map(row => [row.series + row.budget, row])).values()]"
         ".map(row => ({...row, said: [row.accuracy, row.low, row.high]"
-        ".map(number => number.toFixed(1)).join('\\t')}))"
+        ".map(number => fixed(number, 1)).join('\\t')}))"
     )
     assert len(rows) == len(points) > 3
     for row, point in zip(rows, points, strict=True):
@@ -461,3 +483,23 @@ def test_real_models_come_first_unless_the_study_runs_some(
     monkeypatch.setattr("compute_optimal.present.pages.explorer.run_query", told)
     settings = data_of(explorer_page(database))["settings"]
     assert settings["opens_on"] == ("public" if is_miniature else "study")
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("accuracy", 84.74996),
+        ("low", 84.75),
+        ("high", 83.25 - 1e-13),
+        ("accuracy", 84.7468),
+        ("tokens", 123456.7),
+        ("tokens", 1234.4996),
+        ("flops", 1.2499996e12),
+        ("seconds", 0.01249996),
+    ],
+)
+def test_a_number_that_the_page_shortens_is_shown_as_it_is(column: str, value: float) -> None:
+    """Rounded to two decimals and again to one, 84.7468 was 84.7 here and there, and 84.746 was
+    84.8 here alone."""
+    shown = _SHOWN[column]
+    assert shown(_short(value, shown)) == shown(value)

@@ -25,7 +25,7 @@ from compute_optimal.errors import StudyError
 from compute_optimal.present.catalogue import ITEMS, item_named
 from compute_optimal.present.query import opened, run_query
 from compute_optimal.present.render import draw, tabulate, write_table
-from compute_optimal.present.style import signed, signed_interval
+from compute_optimal.present.style import fixed, signed, signed_interval
 from compute_optimal.present.tables import Column, Compared, Estimate, Printed, Table
 from compute_optimal.present.tables.difficulty import wrong_buckets
 from compute_optimal.present.tables.frontier import against_large_models
@@ -756,6 +756,31 @@ def test_on_which_side_of_a_margin_an_interval_ends_can_be_seen() -> None:
     assert signed_interval(0.04, 0.02, 2.5) == "+0.04 [+0.02, +2.5]"
     assert signed_interval(-0.003, -0.6, 0.0) == "0.0 [−0.6, 0.0]"
     assert (signed(-0.04, 0.0), signed(1e-12, 0.0), signed(-0.04)) == ("−0.04", "0.0", "0.0")
+
+
+@given(st.integers(0, 400), st.permutations(range(8)), st.sampled_from((0, 1, 2)))
+def test_a_number_is_written_the_same_however_it_was_added_up(
+    k: int, order: list[int], digits: int
+) -> None:
+    """In eight parts, in any order, by the compensated sum of newer Pythons or not."""
+    parts = [k / 400 * (i + 1) / 36 for i in range(8)]
+    exact = math.fsum(parts)
+    plain = 0.0
+    for i in order:
+        plain += parts[i]
+    column = Column("x_percent", "x", "number", digits)
+    texts = {Table("t", [column], [[100 * value]]).markdown() for value in (exact, plain, k / 400)}
+    assert len(texts) == 1
+    assert f"| {fixed(k / 4, digits)} |" in texts.pop()
+
+
+def test_of_two_equally_near_numbers_the_one_further_from_0_is_written() -> None:
+    halves = (83.25, 84.75, 84.75 - 1e-13, 0.05, 2.25, -83.25, -0.04)
+    assert [fixed(value) for value in halves] == [
+        "83.3", "84.8", "84.8", "0.1", "2.3", "-83.3", "0.0"
+    ]  # fmt: skip
+    assert (fixed(0.5, 0), fixed(1.5, 0), fixed(2.5, 0)) == ("1", "2", "3")
+    assert (fixed(math.inf), fixed(1e30, 0)) == ("inf", f"{1e30:.0f}")
 
 
 def test_numbers_are_written_for_people_and_for_machines() -> None:

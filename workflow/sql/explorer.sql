@@ -11,11 +11,11 @@ SELECT
     coalesce(curves.voting, '') AS voting,
     curves.bucket,
     curves.budget,
-    round(100 * curves.accuracy, 2) AS accuracy,
-    round(100 * curves.ci_low, 2) AS low,
-    round(100 * curves.ci_high, 2) AS high,
+    100 * curves.accuracy AS accuracy,
+    100 * curves.ci_low AS low,
+    100 * curves.ci_high AS high,
     curves.n_problems AS n,
-    round(curves.tokens, 1) AS tokens,
+    curves.tokens,
     2 * policies.n_parameters * curves.tokens
     + CASE
         WHEN curves.prm IS NULL THEN 0

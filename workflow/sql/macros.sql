@@ -8,6 +8,10 @@ CREATE OR REPLACE TEMP MACRO name_key(name) AS replace(
     'distillqwen', 'distill'
 );
 
+-- A number as people read it, in one decimal: of two that are equally near the one further from 0, as
+-- present/style.py says.
+CREATE OR REPLACE TEMP MACRO one_decimal(value) AS format('{:.1f}', round(round(value, 9), 1));
+
 -- Whether all policies that the study runs itself, if it runs any, have fewer than ten million
 -- parameters: its results are no evidence about large models.
 CREATE OR REPLACE TEMP MACRO is_miniature() AS (

@@ -127,8 +127,8 @@ def _comparisons(row: Row, parts: Sequence[Sequence[int]]) -> list[Comparison]:
     return [
         Comparison(
             next(estimates),
-            100 * sum(case["value"]) / len(case["value"]),
-            100 * sum(case["reference"]) / len(case["reference"]),
+            mean_percent(case["value"]),
+            mean_percent(case["reference"]),
             len(case["problem_ids"]),
         )
         if case["problem_ids"]

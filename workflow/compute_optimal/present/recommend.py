@@ -17,7 +17,7 @@ from typing import Any
 from compute_optimal.errors import StudyError
 from compute_optimal.present.claims.judge import MINIMUM_PROBLEMS
 from compute_optimal.present.query import Row, opened, run_query
-from compute_optimal.present.style import counted
+from compute_optimal.present.style import counted, fixed
 from compute_optimal.study.config import Study
 from compute_optimal.study.config.reading import suggestion
 
@@ -171,7 +171,8 @@ def recommend(database: Path, asked: Asked) -> list[Recommendation]:
         of_difficulty = [row for row in of_difficulty if row["n_problems"] >= MINIMUM_PROBLEMS]
         if not of_difficulty:
             raise StudyError(
-                f"too few problems are predicted {asked.difficulty}: {most_problems:.1f} at most",
+                f"too few problems are predicted {asked.difficulty}: "
+                f"{fixed(most_problems)} at most",
                 where="--difficulty",
                 cure=f"ask about all problems, or run a task with {MINIMUM_PROBLEMS} such problems",
             )
@@ -279,7 +280,8 @@ def in_words(recommendations: Sequence[Recommendation]) -> str:
     paragraphs = []
     for one in recommendations:
         methods = " or ".join(
-            f"{_METHODS.get(name, name)}" + (f" ({100 * share:.0f}%)" if share < 0.995 else "")
+            f"{_METHODS.get(name, name)}"
+            + (f" ({fixed(100 * share, 0)}%)" if share < 0.995 else "")
             for name, share in sorted(one.methods.items(), key=lambda item: -item[1])
         )
         way = _WAYS.get(one.way, one.way)
@@ -303,9 +305,9 @@ def in_words(recommendations: Sequence[Recommendation]) -> str:
         )
         paragraphs.append(
             f"{one.task}{problems}: {one.policy}{prm}, N = {one.budget} - {what}.\n"
-            f"  Accuracy {100 * one.accuracy:.1f}% [{100 * one.ci_low:.1f}, "
-            f"{100 * one.ci_high:.1f}] on {counted(round(one.n_problems), 'problem')} that did not "
-            "choose it.\n"
+            f"  Accuracy {fixed(100 * one.accuracy)}% [{fixed(100 * one.ci_low)}, "
+            f"{fixed(100 * one.ci_high)}] on {counted(round(one.n_problems), 'problem')} that did "
+            "not choose it.\n"
             f"  Cost per problem: {'; '.join(costs)}.\n"
             f"  Within the question, {others} as good as far as the intervals tell.{more}"
         )

@@ -419,7 +419,8 @@ def _doubtful_buckets(rows: Sequence[Row], database: Path) -> Iterator[str]:
     ]
     if doubtful:
         each = ", ".join(
-            f"{100 * row['wrong']:.0f}% of {row['model_title']} (of {row['n_samples']} samples)"
+            f"{style.fixed(100 * row['wrong'], 0)}% of {row['model_title']} "
+            f"(of {row['n_samples']} samples)"
             for row in doubtful[:_NAMED]
         )
         n_more = len(doubtful) - _NAMED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from compute_optimal.analyse.differences import ROUNDING
 from compute_optimal.present.query import Row, opened, run_query
-from compute_optimal.present.style import METHODS, counted, signed
+from compute_optimal.present.style import METHODS, counted, fixed, rounded, signed
 from compute_optimal.present.tables.model import escape_markdown
 from compute_optimal.study.buckets import BUCKETS
 
@@ -140,7 +141,7 @@ def _compute_optimal(database: Path) -> str:
         ]
         if policies:
             cot, in_sample, cross_fitted = (
-                sum(series[name]["accuracy"] for series in policies) / len(policies)
+                math.fsum(series[name]["accuracy"] for series in policies) / len(policies)
                 for name in _COMPARED
             )
             alone = policies[0]["cot"]["policy_title"]
@@ -160,7 +161,7 @@ def _costs(database: Path) -> str:
         return ""
     prm = sum(row["prm_tokens_computed"] or 0 for row in rows)
     discarded = sum(row["discarded_tokens"] or 0 for row in rows)
-    seconds = sum(row["seconds"] or 0 for row in rows)
+    seconds = math.fsum(row["seconds"] or 0 for row in rows)
     return (
         f"All that is stored took {_tokens(policy)} of the policies, "
         f"{_percent(discarded / policy)} of them for steps that no answer contains, and "
@@ -170,13 +171,13 @@ def _costs(database: Path) -> str:
 
 
 def _tokens(n: int) -> str:
-    return f"{n / 1e6:,.1f} million tokens" if n >= 1e6 else counted(n, "token")
+    return f"{rounded(n / 1e6):,.1f} million tokens" if n >= 1e6 else counted(n, "token")
 
 
 def _duration(seconds: float) -> str:
     for unit, size in (("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * size:
-            return f"{seconds / size:,.1f} {unit}"
+            return f"{rounded(seconds / size):,.1f} {unit}"
     return f"{seconds:.2g} seconds"
 
 
@@ -217,7 +218,7 @@ def _parameters(database: Path) -> dict[str, str | float]:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.1f}%"
+    return f"{fixed(100 * share)}%"
 
 
 def _points(value: float) -> str:
@@ -233,4 +234,4 @@ def _mean_over(n_policies: int) -> str:
 
 
 def _ability(row: Row) -> str:
-    return "" if row["f1"] is None else f" (F1 {row['f1']:.1f})"
+    return "" if row["f1"] is None else f" (F1 {fixed(row['f1'])})"

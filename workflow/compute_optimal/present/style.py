@@ -13,6 +13,7 @@ import textwrap
 import unicodedata
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import ROUND_HALF_UP, Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -174,6 +175,27 @@ def counted(n: int, noun: str, plural: str | None = None) -> str:
 
 _MOST_DECIMALS = 9
 """Of a number that its sign needs; what is less still is rounding and 0."""
+_WHOLE = 2.0**50
+"""Numbers from here on have hardly a decimal."""
+
+
+def rounded(value: float, digits: int = 1) -> float:
+    """The number in so many decimals as it is shown, everywhere by one rule: of two that are
+    equally near the one further from 0, and less than 1e-9 is no difference.
+
+    Where answers tie, accuracies are means of halves, and one in twenty of them lies between two
+    numbers; neither the order in which they were added up nor what shows them may decide then.
+    ``fixed`` in pages/numbers.js is the same rule.
+    """
+    if not abs(value) < _WHOLE:
+        return value
+    exact = Decimal(f"{value:.{_MOST_DECIMALS}f}")
+    return float(exact.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP))
+
+
+def fixed(value: float, digits: int = 1) -> str:
+    """A number as it is ``rounded``: "62.3"; 0 has no sign."""
+    return f"{rounded(value, digits):z.{digits}f}"
 
 
 def decimals(value: float, digits: int, *bounds: float) -> int:
@@ -183,7 +205,7 @@ def decimals(value: float, digits: int, *bounds: float) -> int:
     from a bound by rounding alone is on neither side.
     """
     while digits < _MOST_DECIMALS and any(
-        abs(value - bound) > 10.0**-_MOST_DECIMALS and float(f"{value:.{digits}f}") == bound
+        abs(value - bound) > 10.0**-_MOST_DECIMALS and rounded(value, digits) == bound
         for bound in bounds
     ):
         digits += 1
@@ -193,7 +215,8 @@ def decimals(value: float, digits: int, *bounds: float) -> int:
 def signed(value: float, *bounds: float, digits: int = 1) -> str:
     """A difference with its sign, "+1.2", and what rounds to 0 without one: "0.0". In as many
     decimals, ``digits`` or more, as show its side of ``bounds``."""
-    text = f"{value:+,.{decimals(value, digits, *bounds)}f}".replace("-", "−")
+    digits = decimals(value, digits, *bounds)
+    text = f"{rounded(value, digits):+,.{digits}f}".replace("-", "−")
     return text if text.strip("+−0.,") else text[1:]
 
 
@@ -226,7 +249,7 @@ def scales_of_evidence(*, is_miniature: bool) -> dict[str, str]:
 
 def ability_text(ability: float | None) -> str:
     """A PRM's ability, in percent, as figures name it: "F1 95.9"; empty where it is unknown."""
-    return "" if ability is None else f"F1 {ability:.1f}"
+    return "" if ability is None else f"F1 {fixed(ability)}"
 
 
 def prm_text(title: str, ability: float | None) -> str:

@@ -27,7 +27,7 @@ means AS (
     GROUP BY ALL
 )
 SELECT
-    format('{} on {}, ability {:.1f}', prm_title, task_title, any_value(abilities.ability))
+    format('{} on {}, ability {}', prm_title, task_title, one_decimal(any_value(abilities.ability)))
         AS case_name,
     task,
     prm,

@@ -6,7 +6,7 @@
 WITH
 pairs AS (
     SELECT
-        pairs.* REPLACE (format('{} (F1 {:.1f})', prm_title, abilities.ability) AS prm_title)
+        pairs.* REPLACE (format('{} (F1 {})', prm_title, one_decimal(abilities.ability)) AS prm_title)
     FROM method_pairs(
         $scale, $scoring, $voting, $policies, $tasks, $difficulty, $first, $second
     ) AS pairs

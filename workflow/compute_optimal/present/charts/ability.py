@@ -187,11 +187,12 @@ def _legend(
 
 def _line_text(slope: float, intercept: float) -> str:
     sign = "+" if intercept >= 0 else "−"
-    return f"Y = {slope:z.2f} ln(X) {sign} {abs(intercept):.2f}".replace("-", "−")
+    rise = f"{style.rounded(slope, 2):z.2f}".replace("-", "−")
+    return f"Y = {rise} ln(X) {sign} {style.fixed(abs(intercept), 2)}"
 
 
 def _rank_text(ranks: RankCorrelation | None, n_prms: int) -> str:
     if ranks is None:
         return ""
-    rho = f"{ranks.rho:z.2f}".replace("-", "−")
+    rho = f"{style.rounded(ranks.rho, 2):z.2f}".replace("-", "−")
     return f"; Spearman's ρ = {rho} ({style.counted(n_prms, 'PRM')}, p = {ranks.p_value:.2g})"

@@ -97,7 +97,7 @@ def _block(task: Row, policies: Sequence[Gains], models: Sequence[Row]) -> Block
         for place, row in enumerate(models, start=len(policies)):
             value = row["printed_accuracy"]
             axes.barh(place, value, _BAR, color="white", edgecolor=_PAPER, hatch="////")
-            _value(axes, place, value, f"{value:.1f}")
+            _value(axes, place, value, style.fixed(value))
         if (largest := _largest(policies)) is not None:
             axes.axvline(largest.value, color=style.INK, linewidth=0.7, linestyle=(0, (4, 2)))
 
@@ -134,7 +134,7 @@ def _bar(axes: Axes, place: float, series: str, estimate: Estimate | None, gains
         # The number stays with its own bar, unless the mark lies where it would be written.
         length = 22 if part else 9
         end = printed.value if end - 1 < printed.value < end + length else end
-    _value(axes, place, end, f"{estimate.value:.1f}{part}")
+    _value(axes, place, end, f"{style.fixed(estimate.value)}{part}")
 
 
 def _value(axes: Axes, place: float, end: float, text: str) -> None:

@@ -71,7 +71,7 @@ def _panel(rows: Sequence[Row], top: float) -> Panel:
             axes.text(
                 _BIN * (row["bin"] + 0.5),
                 share + 0.02 * top,
-                f"{row['n']:,}\n{share:.0f}%" if row["n"] else "0",
+                f"{row['n']:,}\n{style.fixed(share, 0)}%" if row["n"] else "0",
                 ha="center",
                 va="bottom",
                 fontsize=style.SMALL,
@@ -84,5 +84,5 @@ def _panel(rows: Sequence[Row], top: float) -> Panel:
         note += f"; {first['n_problems']:,} of {first['n_expected']:,} problems"
     if first["published_share"] is not None:
         above = 100 * math.fsum(row["share"] or 0 for row in rows if row["bin"] == 4)
-        note += f"; above 80%: {above:.1f}%, paper {first['published_share']:.1f}%"
+        note += f"; above 80%: {style.fixed(above)}%, paper {first['published_share']:.1f}%"
     return Panel(first["policy"], first["policy_title"], paint, note=note)

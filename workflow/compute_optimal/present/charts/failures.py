@@ -176,8 +176,9 @@ def pruned_paths(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
         # Of each method at the largest N that was searched with this PRM.
         last = {method: points[0] for (method, _), points in sorted(curves.items())}
         missed = [
-            f"{style.METHODS[method].short} {100 * row['n_not_written'] / row['n_problems']:.0f}%"
+            f"{style.METHODS[method].short} {style.fixed(share, 0)}%"
             for method, row in last.items()
+            for share in [100 * row["n_not_written"] / row["n_problems"]]
         ]
         first = group[0]
         return Panel(
@@ -303,7 +304,7 @@ def _example(steps: Sequence[Row]) -> Panel:
                 **_TRUTHS[row["truth"]][1],
             )
             mark = f"   ◄ {row['mark']}" if row["mark"] else ""
-            score = f"{row['score']:.0f}".rjust(3, "\N{FIGURE SPACE}")
+            score = style.fixed(row["score"], 0).rjust(3, "\N{FIGURE SPACE}")
             axes.text(102, place, score + mark, va="center", fontsize=style.SMALL)
 
     where = f"{first['problem_id']}, sample {first['sample_index']} of {first['policy_title']}"

@@ -203,7 +203,7 @@ def threshold_text(row: Row, ability: str) -> str:
     if math.isinf(value):
         pays = "for every PRM here" if value < 0 else "for no PRM here"
     else:
-        pays = f"from {value:.1f}"
+        pays = f"from {style.fixed(value)}"
     low, high = row[f"{ability}_low"], row[f"{ability}_high"]
     if low == high and math.isinf(low):
         return f"{verb} {pays}"
@@ -228,4 +228,4 @@ def exceptions_text(rows: Sequence[Row], ability: str) -> str:
 def _end_text(end: float) -> str:
     if math.isinf(end):
         return "every" if end < 0 else "none"
-    return f"{end:.1f}"
+    return style.fixed(end)

@@ -174,7 +174,8 @@ def _saved(rows: Sequence[Row]) -> str:
         return ""
     row = max(certain, key=lambda row: row["budget"])
     saved, least, most = (
-        100 * (1 - row[name] / row["budget"]) for name in ("samples", "samples_high", "samples_low")
+        style.rounded(100 * (1 - row[name] / row["budget"]), 0)
+        for name in ("samples", "samples_high", "samples_low")
     )
     return f"certain: {saved:.0f}% [{least:.0f}, {most:.0f}] of {row['budget']} saved"
 

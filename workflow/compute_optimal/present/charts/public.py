@@ -71,7 +71,8 @@ def _mean(values: Sequence[float]) -> float:
 def _large(row: Row) -> str:
     size = f", {style.parameters_text(row['large_n_parameters'])}"
     n_problems = style.counted(len(row["problem_ids"]), "problem")
-    return f"{row['large_model']}{size}: {100 * _mean(row['reference']):.1f}% of {n_problems}"
+    accuracy = style.fixed(100 * _mean(row["reference"]))
+    return f"{row['large_model']}{size}: {accuracy}% of {n_problems}"
 
 
 def methods(rows: Sequence[Row], title: str, subtitle: str) -> Grid:

@@ -77,8 +77,8 @@ def _picked(rows: Sequence[Row], *, of_policy: bool, named: bool) -> Panel:
     note = ""
     if points:
         best = max(points, key=lambda row: (row["accuracy"], -row["budget"]))
-        lost = 100 * (best["accuracy"] - points[-1]["accuracy"])
-        above = f", {lost:.1f} points above the last" if lost >= 0.05 else ""
+        lost = style.rounded(100 * (best["accuracy"] - points[-1]["accuracy"]))
+        above = f", {lost:.1f} points above the last" if lost else ""
         prm = f"PRM: {style.prm_text(first['prm_title'], ability)}" if named else ""
         about = prm if of_policy else style.ability_text(ability)
         note = style.joined(about, f"best at N = {best['budget']:,}{above}")

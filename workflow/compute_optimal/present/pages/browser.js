@@ -47,10 +47,9 @@ function drawn(name, attributes, text) {
   return made;
 }
 
-const counted = (n, noun) => `${n} ${noun}${n === 1 ? "" : "s"}`;
 const text = (index) => data.texts[index];
 const probability = (margin) => 1 / (1 + Math.exp(-margin));
-const shown = (value, digits) => (value === null || value === undefined ? "\u2013" : value.toFixed(digits));
+const shown = (value, digits) => (value === null || value === undefined ? "\u2013" : fixed(value, digits));
 
 function colours(margin) {
   if (margin === null || margin === undefined) return { fill: "#eee", ink: "#222" };
@@ -265,7 +264,7 @@ function statement(cell, problem) {
   const rated =
     problem.passAt1 === null
       ? "Pass@1 not measured"
-      : `Pass@1 of the policy ${(100 * problem.passAt1).toFixed(1)}% in ${counted(problem.nRated, "sample")} (${problem.bucket})`;
+      : `Pass@1 of the policy ${fixed(100 * problem.passAt1, 1)}% in ${counted(problem.nRated, "sample")} (${problem.bucket})`;
   const kinds = problem.kinds.map((kind) => KINDS[kind]).join("; ");
   const facts = element("p", { class: "muted", text: `${rated}. Seen here: ${kinds || "none of the kinds above"}.` });
   const gold = element("p", {}, document.createTextNode("Correct answer: "), element("strong", { class: "text", text: text(problem.gold) }));

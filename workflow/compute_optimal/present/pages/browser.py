@@ -21,7 +21,7 @@ import polars as pl
 from compute_optimal.analyse.answer_grid import SCORINGS, scores_of_solutions
 from compute_optimal.judge.answers import scores_of, scores_of_adopted
 from compute_optimal.policies.steps import split_steps
-from compute_optimal.present.pages.page import json_block, packed, page
+from compute_optimal.present.pages.page import json_block, number_script, packed, page
 from compute_optimal.present.query import Row, opened, run_query
 from compute_optimal.present.style import scales_of_evidence
 from compute_optimal.search.records import Fate
@@ -75,7 +75,7 @@ def browser_page(study: Study, storage: Storage, database: Path) -> str:
         _FOLDER / "browser.html",
         title=f"Rollouts of the study {study.name}",
         styles=[(_FOLDER / "browser.css").read_text(encoding="utf-8")],
-        scripts=[(_FOLDER / "browser.js").read_text(encoding="utf-8")],
+        scripts=[number_script(), (_FOLDER / "browser.js").read_text(encoding="utf-8")],
         data=shown,
     )
 
@@ -314,7 +314,7 @@ class _Cell:
         return {
             "id": row["problem_id"],
             "bucket": row["bucket"],
-            "passAt1": _rounded(row["pass_at_1"]),
+            "passAt1": _rounded(row["pass_at_1"], 9),
             "nRated": row["n_samples"],
             "kinds": row["kinds"],
             "gold": self.texts.of(row["gold"]),

@@ -20,7 +20,6 @@ const FEW = 3;
 // Share of the problems of a panel from which on its points are compared: what a pool carries goes by it too (adopted_pools.LACKING).
 const NEARLY_ALL = 0.95;
 
-const counted = (n, noun) => `${n} ${noun}${n === 1 ? "" : "s"}`;
 const seriesOf = (row) => JSON.stringify([row.policy, row.prm, row.method]);
 const distinct = (list, name) => [...new Set(list.map((row) => row[name]))].filter((value) => value !== "");
 const choice = {};
@@ -129,8 +128,8 @@ function points(chosen) {
     const prms = beside.length ? beside : [row.prm];
     for (const prm of prms) {
       const panel = choice.layout === "one" ? "all" : prm === "" ? row.policy : `${row.policy}\n${prm}`;
-      made.push({ ...row, panel, x: row[choice.x], label: methods[row.method].label, series: seriesOf(row),
-        interval: row.low === null ? "no interval" : `${row.low.toFixed(1)} to ${row.high.toFixed(1)}` });
+      made.push({ ...row, panel, x: row[choice.x], label: methods[row.method].label, shown: fixed(row.accuracy, 1), series: seriesOf(row),
+        interval: row.low === null ? "no interval" : `${fixed(row.low, 1)} to ${fixed(row.high, 1)}` });
     }
   }
   // A band needs two points; of one the interval is drawn as a bar.
@@ -167,7 +166,7 @@ function chart(made) {
   const hue = { field: "label", type: "nominal", title: "method", scale: { domain: used.map((name) => methods[name].label), range: used.map((name) => methods[name].colour) },
     legend: { orient: "top", columns: width < 300 ? 2 : 5, symbolOpacity: 1, labelLimit: 300 } };
   const tooltip = [
-    ["policy", "policy"], ["prm", "PRM"], ["label", "method"], ["budget", "N"], ["accuracy", "accuracy (%)", ".1f"], ["interval", `${Math.round(100 * settings.confidence)}% interval`],
+    ["policy", "policy"], ["prm", "PRM"], ["label", "method"], ["budget", "N"], ["shown", "accuracy (%)"], ["interval", `${Math.round(100 * settings.confidence)}% interval`],
     ["n", "problems"], ["tokens", "tokens", ",.0f"], ["flops", "FLOPs", ".2e"], ["seconds", "seconds", ".3~g"],
   ].map(([field, title, format]) => ({ field, title, ...(format ? { format, type: "quantitative" } : { type: "nominal" }) }));
   const layer = [
@@ -198,7 +197,7 @@ function shownAs(key, value) {
   if (key === "method") return methods[value].label;
   if (key === "flops") return value.toExponential(1).replace("e+", "e");
   if (key === "seconds") return value.toPrecision(2);
-  if (key in DIGITS) return value.toFixed(DIGITS[key]).replace(/\B(?=(\d{3})+$)/g, ",");
+  if (key in DIGITS) return fixed(value, DIGITS[key]).replace(/\B(?=(\d{3})+$)/g, ",");
   return value === "" ? "none" : String(value);
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from itertools import cycle
 from pathlib import Path
@@ -10,7 +10,13 @@ from typing import Any
 
 from compute_optimal.errors import StudyError
 from compute_optimal.present import style
-from compute_optimal.present.pages.page import json_block, packed, page, sorting_script
+from compute_optimal.present.pages.page import (
+    json_block,
+    number_script,
+    packed,
+    page,
+    sorting_script,
+)
 from compute_optimal.present.query import Row, opened, run_query
 from compute_optimal.store.partitions import atomic_write
 
@@ -19,6 +25,14 @@ _LIBRARIES = ("vega/vega.js", "vega-lite/vega-lite.js", "vega-embed/vega-embed.j
 """Vega-Lite, as Snakemake ships it for its reports: no version of its own to be kept."""
 
 _TEXTS = ("scale", "task", "policy", "prm", "method", "scoring", "voting", "bucket")
+
+_SHOWN: Mapping[str, Callable[[float], Any]] = {
+    **dict.fromkeys(("accuracy", "low", "high"), style.rounded),
+    "tokens": lambda value: style.rounded(value, 0),
+    "flops": lambda value: (f"{value:.1e}", f"{value:.2e}"),
+    "seconds": lambda value: (f"{value:.2g}", f"{value:.3g}"),
+}
+"""What the page writes of a number, by column."""
 
 
 def build_explorer(database: Path, output: Path) -> None:
@@ -54,6 +68,7 @@ def explorer_page(database: Path) -> str:
         scripts=[
             *(_library(name) for name in _LIBRARIES),
             sorting_script(),
+            number_script(),
             (_FOLDER / "explorer.js").read_text(encoding="utf-8"),
         ],
         data=packed(json_block(data)),
@@ -76,7 +91,7 @@ def _methods(shown: Iterable[str]) -> dict[str, dict[str, str]]:
 
 
 def _columns(rows: Sequence[Row]) -> dict[str, Any]:
-    """Rows by column, floats to five digits; of a column in ``_TEXTS`` the different texts and the
+    """Rows by column, floats in few digits; of a column in ``_TEXTS`` the different texts and the
     index of each row's."""
     columns: dict[str, Any] = {}
     for name in rows[0] if rows else ():
@@ -86,9 +101,17 @@ def _columns(rows: Sequence[Row]) -> dict[str, Any]:
             columns[name] = {"texts": [*texts], "index": [texts[value] for value in values]}
         else:
             columns[name] = [
-                float(f"{value:.5g}") if isinstance(value, float) else value for value in values
+                _short(value, _SHOWN[name]) if isinstance(value, float) else value
+                for value in values
             ]
     return columns
+
+
+def _short(value: float, shown: Callable[[float], Any]) -> float:
+    """To five digits, or as many more as it takes to show the same: a number that is rounded twice
+    is another in its last place."""
+    shorter = (float(f"{value:.{digits}g}") for digits in (5, 7, 9))
+    return next((short for short in shorter if shown(short) == shown(value)), value)
 
 
 def _library(name: str) -> str:

@@ -97,6 +97,11 @@ def sorting_script() -> str:
     return (_FOLDER / "tables.js").read_text(encoding="utf-8")
 
 
+def number_script() -> str:
+    """The script that writes numbers as tables have them."""
+    return (_FOLDER / "numbers.js").read_text(encoding="utf-8")
+
+
 def packed(text: str) -> str:
     """Text compressed (zlib), in base64: what ``unpack.js`` reads."""
     return base64.b64encode(zlib.compress(text.encode(), 9)).decode()

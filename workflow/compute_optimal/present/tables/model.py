@@ -27,6 +27,7 @@ from compute_optimal.present.style import (
     one_line,
     parameters_text,
     percent,
+    rounded,
     signed,
 )
 
@@ -254,7 +255,7 @@ class Table:
                 {
                     "printed": printed,
                     "cells": [
-                        {"text": text, "value": _order(cell)}
+                        {"text": text, "value": _plain(_order(cell))}
                         for cell, text in zip(cells, line, strict=True)
                     ],
                 }
@@ -362,9 +363,12 @@ def _number(
     if column.form == "parameters":
         return parameters_text(value)
     digits = decimals(value, column.digits, 0.0) if shows_side else column.digits
-    # z: what rounds to zero has no sign.
-    form = f".{column.digits}e" if column.scientific else f"z,.{digits}f"
-    text = format(value, form).replace("e+", "e") if math.isfinite(value) else "∞"
+    if column.scientific:
+        text = f"{value:.{column.digits}e}".replace("e+", "e")
+    else:
+        # z: what rounds to zero has no sign.
+        text = f"{rounded(value, digits):z,.{digits}f}"
+    text = text if math.isfinite(value) else "∞"
     return f"{_SIGNS[relation]}{text}{column.suffix}".replace("-", "−")
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from compute_optimal.analyse.quantities import compared_on_one_task
+from compute_optimal.analyse.quantities import compared_on_one_task, mean_percent
 from compute_optimal.present.query import Row
+from compute_optimal.present.style import fixed
 from compute_optimal.present.tables.model import (
     NOT_APPLICABLE,
     Cell,
@@ -61,10 +62,10 @@ def predicted(rows: Sequence[Row], title: str) -> Table:
                 row["budget"],
                 100 * row["right_bucket"],
                 _percent(row["right_without"]),
-                100 * sum(row["value"]) / n,
+                mean_percent(row["value"]),
                 row["samples"],
                 _AGAINST[row["against"]],
-                100 * sum(row["reference"]) / n,
+                mean_percent(row["reference"]),
                 row["other_samples"],
                 difference,
                 n,
@@ -139,7 +140,7 @@ def stopping(rows: Sequence[Row], title: str) -> Table:
 
 def _chosen_again(row: Row) -> Cell:
     low, high = row["chosen_low"], row["chosen_high"]
-    return NOT_APPLICABLE if low is None else f"{low:.1f} to {high:.1f}"
+    return NOT_APPLICABLE if low is None else f"{fixed(low)} to {fixed(high)}"
 
 
 def _percent(share: float | None) -> Cell:

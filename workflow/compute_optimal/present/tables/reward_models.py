@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from compute_optimal.present.query import Row
+from compute_optimal.present.style import fixed
 from compute_optimal.present.tables.model import MARK, Cell, Column, Printed, Table, percent_of
 
 SCORINGS = {
@@ -63,7 +64,7 @@ def quality(rows: Sequence[Row], title: str) -> Table:
     notes = [
         "In brackets: intervals over problems. Right above wrong: pairs of a right and a wrong "
         "solution of one problem whose right one scores higher, ties half (50 is a coin)."
-        + "".join(f" Ranked first: {100 * value:.0f} is chance;" for value in by_chance)
+        + "".join(f" Ranked first: {fixed(100 * value, 0)} is chance;" for value in by_chance)
         + " where k solutions share the best score, 1/k of a problem each, and only problems of "
         "which the model scored every solution. Calibration error: mean distance between score and "
         "share of right solutions over bins of equally many; overconfidence: mean score minus "
