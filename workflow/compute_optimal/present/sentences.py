@@ -58,7 +58,7 @@ def _difficulty(database: Path) -> str:
         shares = ", ".join(
             f"{_percent(sum(row[f'n_{name}'] for row in of_task) / n)} {name}" for name in BUCKETS
         )
-        wrong = sum(row["wrong"] for row in of_task) / n
+        wrong = math.fsum(row["wrong"] for row in of_task) / n
         parts.append(
             f"On {task}, over {counted(len(of_task), 'pool', 'pools')}, problems are {shares}; "
             f"{_percent(wrong)} of them are expected in the wrong bucket."
