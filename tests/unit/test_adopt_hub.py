@@ -190,6 +190,37 @@ def test_a_file_of_another_schema_is_refused_by_file_and_column(
         read(tmp_path, without)
 
 
+def test_a_count_that_64_bits_with_a_sign_do_not_hold_is_unknown(tmp_path: Path) -> None:
+    good = pl.DataFrame([row()], infer_schema_length=None)
+    tokens = pl.Series([[2**63 + 5, 1, 1, 1]], dtype=pl.List(pl.UInt64))
+    good.with_columns(completion_tokens=tokens).write_parquet(tmp_path / "large.parquet")
+    run = Run("MATH-500", "tiny", "prm", "best_of_n", 4, 2, {"large": tmp_path / "large.parquet"})
+    adoption = read_search_and_learn([run], PROBLEMS)
+    assert adoption.samples["n_tokens"].to_list() == [None] * 4
+    assert adoption.findings["detail"].to_list() == ["column completion_tokens: with a null"]
+
+
+def test_a_file_of_several_models_is_refused(tmp_path: Path) -> None:
+    rows = [row(0) | {"model": "A"}, row(1) | {"model": None}]
+    assert read(tmp_path, *rows).n_records == 2
+    rows[1]["model"] = "B"
+    with pytest.raises(StudyError, match="by several models: model says") as caught:
+        read(tmp_path, *rows)
+    assert caught.value.where == "tiny/file"
+
+
+def test_a_file_that_is_damaged_behind_its_footer_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "damaged.parquet"
+    pl.DataFrame([row(n) for n in range(2)], infer_schema_length=None).write_parquet(file)
+    content = bytearray(file.read_bytes())
+    content[4:400] = bytes(396)
+    file.write_bytes(content)
+    run = Run("MATH-500", "tiny", "prm", "best_of_n", 4, 2, {"damaged": file})
+    with pytest.raises(StudyError, match="not a parquet file that can be read") as caught:
+        read_search_and_learn([run], PROBLEMS)
+    assert str(caught.value.where).startswith("damaged, row 0")
+
+
 def test_a_file_that_is_cut_short_is_refused(tmp_path: Path) -> None:
     (tmp_path / "half.parquet").write_bytes(b"PAR1 and no more")
     run = Run("MATH-500", "tiny", "prm", "dvts", 4, 2, {"half": tmp_path / "half.parquet"})

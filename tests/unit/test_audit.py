@@ -52,7 +52,7 @@ from compute_optimal.ship.redrawing import (
     stored_rows,
 )
 from compute_optimal.store.places import Kind
-from compute_optimal.study.cells import Cell
+from compute_optimal.study.cells import Cell, Grid
 from compute_optimal.study.config import Study, load_study
 from compute_optimal.study.plan import StudyPlan
 
@@ -121,6 +121,19 @@ def test_a_cell_of_two_studies_is_audited_once_as_the_larger_has_it(tmp_path: Pa
     names = [slice_.name for slice_ in both]
     assert len(set(names)) == len(names)
     assert sum(s.n_stored for s in both) > sum(s.n_stored for s in one)
+
+
+def test_cells_that_do_not_ship_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever takes the bad news out of a store has nothing drawn that differs."""
+    monkeypatch.setattr(auditing, "engine_version", lambda: NO_ENGINE)
+    of = small(tmp_path)
+    assert not any("not ship" in note for note in audit([of], tmp_path, share=1e-9, seed=0).notes)
+    without = [cell for cell in shipped_cells([of]) if cell.cell.method != "dvts"]
+    monkeypatch.setattr(auditing, "shipped_cells", lambda _: without)
+    (note,) = (n for n in audit([of], tmp_path, share=1e-9, seed=0).notes if "not ship" in n)
+    n_cells = sum(1 for _ in Grid(of))
+    assert note.startswith(f"{n_cells - len(without)} cells of {n_cells} that the studies need do")
+    assert "dvts" in note
 
 
 def test_units_that_no_study_needs_are_audited_too_for_costs_are_means_over_all(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import chromium
 import pytest
 
+from compute_optimal.errors import StudyError
 from compute_optimal.ship.expected import on_disk, read_expected, read_manifest, write_expected
 from compute_optimal.ship.verify import (
     Check,
@@ -180,3 +182,16 @@ def test_a_file_that_a_packed_one_hides_is_seen(tmp_path: Path) -> None:
     stray.write_bytes(b"a\n1\n")
     assert on_disk(tmp_path) == [stray, path]
     assert read_expected(tmp_path) == curves()
+
+
+@pytest.mark.parametrize("name", ["../../kept.csv", "/tmp/kept.csv", "tables/../../kept.csv", "x"])
+def test_a_manifest_that_names_other_files_removes_none(name: str, tmp_path: Path) -> None:
+    folder, kept = tmp_path / "expected/study", tmp_path / "kept.csv"
+    write_expected({"rows.csv": b"a\n1\n"}, folder)
+    kept.write_text("mine")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"][name] = {"bytes": 4, "sha256": "0" * 64}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(StudyError, match="manifest of the expected results is not readable"):
+        write_expected({"rows.csv": b"a\n2\n"}, folder)
+    assert kept.read_text() == "mine"

@@ -307,12 +307,7 @@ def _readable(
         for key, names, name in zip(WRITERS, writers, record.writers, strict=True):
             names |= {name} if name is not None else set()
             if len(names) > 1:
-                raise StudyError(
-                    f"its records were written by several models: {key} says another one here",
-                    where=where,
-                    cure="a file holds what one policy wrote: split it by that key, put the parts "
-                    "where the collection is fetched from, and register each under its policy",
-                )
+                raise several_writers(key, where)
         yield where, hashlib.sha256(line).hexdigest(), record
     if first_error and not n_good:
         raise other_schema(file.entry, first_error[1].detail, where=first_error[0])
@@ -354,6 +349,17 @@ def require_answers(n_answers: int, expected: int) -> None:
     """Raises ``RecordError`` where a record has more answers than the registry states."""
     if n_answers > expected:
         raise RecordError("malformed", f"{n_answers} answers, not {expected}")
+
+
+def several_writers(key: str, where: str) -> StudyError:
+    """The error for a file whose records name several models under ``key``; ``where`` the second
+    stands, or the file."""
+    return StudyError(
+        f"its records were written by several models: {key} says another one here",
+        where=where,
+        cure="a file holds what one policy wrote: split it by that key, put the parts where the "
+        "collection is fetched from, and register each under its policy",
+    )
 
 
 _MARK = b"\xef\xbb\xbf"

@@ -25,14 +25,17 @@ from compute_optimal.adopt import FINDINGS, PATHS, SAMPLES, Adoption
 from compute_optimal.adopt.archives import archive_sha256
 from compute_optimal.adopt.records import (
     TOO_MANY_TOKENS,
+    WRITERS,
     Reason,
     RecordError,
     problem_matcher,
+    several_writers,
 )
 from compute_optimal.errors import StudyError
 from compute_optimal.judge.grading.extraction import extract_answer
 from compute_optimal.judge.grading.official import official_extract
 from compute_optimal.policies.steps import STEP_DELIMITER
+from compute_optimal.store.partitions import UNREADABLE
 from compute_optimal.tasks import Problem
 
 _COLUMNS: dict[str, pl.DataType] = {
@@ -122,12 +125,9 @@ def _rows(
     try:
         schema = pl.scan_parquet(file, glob=False).collect_schema()
         n_rows = pl.scan_parquet(file, glob=False).select(pl.len()).collect().item()
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise StudyError(
-            f"not a parquet file that can be read: {str(error).splitlines()[0]}",
-            where=member,
-            cure="remove it from the hub's cache and adopt again, which fetches it anew",
-        ) from None
+        mixed = [k for k in WRITERS if schema.get(k) == pl.String and _n_writers(file, k) > 1]
+    except UNREADABLE as error:
+        raise _unreadable(member, error) from None
     for column, kind in wanted.items():
         actual = schema.get(column)
         if actual is None or not _alike(actual, kind):
@@ -147,9 +147,30 @@ def _rows(
             else:
                 detail = "is missing" if actual is None else f"holds {actual}, expected {kind}"
                 findings.append((member, "tokens unknown", f"column {column} {detail}", True))
+    if mixed:
+        raise several_writers(mixed[0], member)
     for start in range(0, n_rows, _ROWS_AT_ONCE):
         part = pl.scan_parquet(file, glob=False).select(list(wanted)).slice(start, _ROWS_AT_ONCE)
-        yield from part.collect().cast(dict(wanted)).iter_rows(named=True)  # type: ignore[arg-type]
+        try:
+            # What no column of ours holds, such as a count of 2**63, is null.
+            rows = part.collect().cast(dict(wanted), strict=False)  # type: ignore[arg-type]
+        except UNREADABLE as error:
+            raise _unreadable(f"{member}, row {start} or one of the next", error) from None
+        yield from rows.iter_rows(named=True)
+
+
+def _n_writers(file: Path, key: str) -> int:
+    """How many models a column names."""
+    column = pl.scan_parquet(file, glob=False).select(pl.col(key).drop_nulls().n_unique())
+    return int(column.collect().item())
+
+
+def _unreadable(where: str, error: BaseException) -> StudyError:
+    return StudyError(
+        f"not a parquet file that can be read: {str(error).splitlines()[0]}",
+        where=where,
+        cure="remove it from the hub's cache and adopt again, which fetches it anew",
+    )
 
 
 def _alike(actual: pl.DataType, wanted: pl.DataType) -> bool:

@@ -51,8 +51,9 @@ from compute_optimal.ship.report import hand_over, made, report_page
 from compute_optimal.store.partitions import Store
 from compute_optimal.store.places import Kind, partition
 from compute_optimal.store.storage import Storage
-from compute_optimal.study.cells import ADOPTED_TABLES, collections
+from compute_optimal.study.cells import ADOPTED_TABLES, Grid, collections
 from compute_optimal.study.config import Study
+from compute_optimal.study.spec import digest
 from compute_optimal.tasks.datasets import mirror_folder
 
 SHARE = 0.001
@@ -213,7 +214,7 @@ def audit(studies: Sequence[Study], folder: Path, *, share: float, seed: int) ->
             where=", ".join(sorted({str(study.store.shipped) for study in studies})),
             cure="fetch their store, or name studies whose results ship",
         )
-    notes: list[str] = []
+    notes = list(_absent(studies, shipped))
     if engine_version() == NO_ENGINE:
         notes.append(
             "No engine is in this environment, so nothing was drawn anew: the slice was only "
@@ -235,6 +236,20 @@ def audit(studies: Sequence[Study], folder: Path, *, share: float, seed: int) ->
         (*_powers(shipped, compared), *_power_of_collections(studies, adopted)),
         tuple(notes),
     )
+
+
+def _absent(studies: Sequence[Study], shipped: Sequence[ShippedCell]) -> Iterator[str]:
+    """That cells do not ship, which no draw can show."""
+    there = {digest(one.cell.spec) for one in shipped}
+    needed = {digest(cell.spec): cell for study in studies for cell in Grid(study)}
+    absent = [cell for name, cell in needed.items() if name not in there]
+    if absent and there:
+        yield (
+            f"{counted(len(absent), 'cell')} of {len(needed):,} that the studies need "
+            f"{'does' if len(absent) == 1 else 'do'} not ship, so nothing is known of "
+            f"{'it' if len(absent) == 1 else 'them'}; the first: "
+            f"{absent[0].partition(Store(Path())).directory}"
+        )
 
 
 def _unmade(one: CellSlice, why: str) -> Compared:

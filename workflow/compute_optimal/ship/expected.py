@@ -16,6 +16,7 @@ import gzip
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import zlib
@@ -39,6 +40,8 @@ MANIFEST = "manifest.json"
 CLAIMS = "claims.csv"
 _PACKED = ("curves.csv",)
 """Files that are stored by gzip: a tenth of their size, which is most of what ships here."""
+_FILE = re.compile(r"(?:[\w-]+/)?[\w-]+\.csv(?:\.gz)?")
+"""Name of a file of expected results."""
 _QUERIES = ("answers", "curves")
 
 
@@ -185,7 +188,11 @@ def read_manifest(folder: Path) -> dict[str, dict[str, object]]:
         return {}
     try:
         files = json.loads(file.read_bytes())["files"]
-        return {str(name): dict(entry) for name, entry in files.items()}
+        manifest = {str(name): dict(entry) for name, entry in files.items()}
+        # Files are read and removed by these names.
+        if outside := [name for name in manifest if not _FILE.fullmatch(name)]:
+            raise ValueError(outside)
+        return manifest
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StudyError(
             "the manifest of the expected results is not readable",
