@@ -199,6 +199,7 @@ def test_encrypted_members_are_refused(tmp_path: Path) -> None:
 def test_what_is_no_collection(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("hello")
     (tmp_path / "zip").write_bytes(b"PK\x03\x04 and no more")
-    for name in ("text", "zip", "absent"):
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("text", "zip", "absent", "pipe"):
         with pytest.raises(StudyError):
             list(read_members(tmp_path / name))

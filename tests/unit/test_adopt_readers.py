@@ -322,6 +322,12 @@ def test_a_file_of_several_models_is_refused_where_the_second_stands(reader: str
         ("qwen_math", json.dumps(of_schema("qwen_math"), indent=1).encode(), "several lines"),
         ("qwen_math", b'{"question": "\xe9"}', r"code point at column \d+\n.*row 0"),
         ("qwen_math", b"\n1\n", r"the record: Input should be an object\n.*row 1"),
+        (
+            "qwen_math",
+            b'{"question": "q"}',
+            r"code: Field required\n.*row 0\n.*needs question, code",
+        ),
+        ("search_and_learn", b'{"problem": "q", "completions": ["x"]}', "problem, completions, sc"),
         ("zeroeval", lines(*[of_schema("zeroeval")] * 2), "several JSON values"),
         ("zeroeval", b'["\xe9"]', "no text in UTF-8"),
         ("zeroeval", b"[" * 100_000, "too deeply"),

@@ -51,6 +51,7 @@ from compute_optimal.ship.redrawing import (
     shipped_store,
     stored_rows,
 )
+from compute_optimal.ship.verify import verify
 from compute_optimal.store.places import Kind
 from compute_optimal.study.cells import Cell, Grid
 from compute_optimal.study.config import Study, load_study
@@ -274,6 +275,8 @@ def test_what_cannot_be_made_anew_is_reckoned_to_be_replaced_first(tmp_path: Pat
         assert (of[0.1] > 0.99) is (n_out == 0)
         assert of[0.1] == 0.0 or n_out == 0
     # A cell of that policy that the slice does not ask of would not have been made either.
+    (power,) = auditing._powers(cells, [replace(one, failure="no model") for one in made])
+    assert power.chances == (0.0,) * len(auditing.REPLACED)
     asked = [one for one in made if not one.failure or one.slice.cell.spec["number"] == 1]
     (power,) = auditing._powers(cells, asked)
     assert power.n_out_of_reach == 1000
@@ -543,6 +546,25 @@ def test_what_cannot_be_so_is_told_without_a_model(tmp_path: Path) -> None:
 def test_a_share_that_is_none_is_refused(share: float, tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="is none of the store"):
         audit([small(tmp_path)], tmp_path, share=share, seed=0)
+
+
+@pytest.mark.parametrize("command", ["audit", "verify"])
+def test_a_mirror_that_is_no_folder_is_the_readers_mistake_and_no_finding(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIRROR", str(tmp_path / "mistyped"))
+    of = small(tmp_path, adopted=STUDY.adopted[1:2])
+    run = {
+        "audit": lambda: audit([of], tmp_path / "new", share=0.1, seed=0),
+        "verify": lambda: verify(of, ROOT / "data/expected", tmp_path, tier=1, cores=1),
+    }
+    with pytest.raises(StudyError, match="the mirror is not a folder"):
+        run[command]()
+
+
+def test_a_seed_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="a seed of -1 is none"):
+        audit([small(tmp_path)], tmp_path, share=0.1, seed=-1)
 
 
 def test_a_store_that_ships_nothing_is_named(tmp_path: Path) -> None:

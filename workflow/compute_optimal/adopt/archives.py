@@ -130,8 +130,11 @@ def _members(
 ) -> Iterator[tuple[Member, int]]:
     if source.is_dir():
         return _from_folder(source, limits, only)
-    with source.open("rb") as file:
-        magic = file.read(6)
+    # A pipe would be waited for.
+    magic = b""
+    if source.is_file() or not source.exists():
+        with source.open("rb") as file:
+            magic = file.read(6)
     if magic.startswith(b"\x1f\x8b"):
         return _from_tar(_BoundedGzip(source, "rb"), limits, only)
     if magic == b"\xfd7zXZ\x00":

@@ -310,7 +310,8 @@ def _readable(
                 raise several_writers(key, where)
         yield where, hashlib.sha256(line).hexdigest(), record
     if first_error and not n_good:
-        raise other_schema(file.entry, first_error[1].detail, where=first_error[0])
+        keys = [key for key, of in model.model_fields.items() if of.is_required()]
+        raise other_schema(file.entry, first_error[1].detail, where=first_error[0], keys=keys)
     if not n_good:
         raise other_schema(file.entry, "it is empty")
 
@@ -396,13 +397,16 @@ def _require_text(file: GivenFile) -> None:
     )
 
 
-def other_schema(file: RolloutFile, what: str, where: str | None = None) -> StudyError:
-    """The error for a file that holds no record of its reader's schema; ``where`` is by default
-    the file."""
+def other_schema(
+    file: RolloutFile, what: str, where: str | None = None, keys: Sequence[str] = ()
+) -> StudyError:
+    """The error for a file that holds no record of its reader's schema, which has these ``keys`` at
+    least; ``where`` is by default the file."""
+    needed = f", which needs {', '.join(keys)} in each record" if keys else ""
     return StudyError(
         f"no record of the expected schema: {what}",
         where=where or file.path,
-        cure="correct reader or files of the collection in the registry",
+        cure=f"correct reader{needed}, or files of the collection in the registry",
     )
 
 

@@ -196,7 +196,8 @@ def audit_studies(
 def audit(studies: Sequence[Study], folder: Path, *, share: float, seed: int) -> Audit:
     """Draw a slice of what ships of ``studies`` anew and compare; ``folder`` is a new one.
 
-    Raises ``StudyError`` for a share that is no share and where nothing ships of the studies.
+    Raises ``StudyError`` for a share that is no share, a seed that is none, a mirror that is no
+    folder, and where nothing ships of the studies.
     """
     if not 0 < share <= 1 or math.isnan(share):
         raise StudyError(
@@ -204,6 +205,13 @@ def audit(studies: Sequence[Study], folder: Path, *, share: float, seed: int) ->
             where="--share (make audit SHARE=...)",
             cure="give a number above 0, and at most 1 for all of it",
         )
+    if seed < 0:
+        raise StudyError(
+            f"a seed of {seed} is none",
+            where="--seed (make audit SEED=...)",
+            cure="give a whole number from 0 on, or leave it out for the clock's",
+        )
+    mirrors = [mirror_folder(study.mirror) for study in studies]
     started = time.monotonic()
     rng = np.random.default_rng(seed)
     shipped = shipped_cells(studies)
@@ -225,7 +233,7 @@ def audit(studies: Sequence[Study], folder: Path, *, share: float, seed: int) ->
         with kept_open():
             compared = list(compare(slices, folder / "redrawn"))
     findings = list(findings_of(compared, rng))
-    adopted = list(_adopted_again(studies, share, folder, rng, notes))
+    adopted = [*_adopted_again(studies, share, folder, rng, notes, any(mirrors))]
     return Audit(
         tuple(study.name for study in studies),
         seed,
@@ -415,8 +423,8 @@ def _power(
     chances = []
     for share in REPLACED:
         replaced = math.ceil(round(share * n_shipped, 6))
-        within = max(0, replaced - n_out_of_reach)
-        chances.append(chance_to_find(within, n_shipped - n_out_of_reach, n_random, count))
+        within, n = max(0, replaced - n_out_of_reach), n_shipped - n_out_of_reach
+        chances.append(chance_to_find(within, n, n_random, count) if within else 0.0)
     return Power(what, n_shipped, n_out_of_reach, n_drawn, count - 1, tuple(chances))
 
 
@@ -438,6 +446,7 @@ def _adopted_again(
     folder: Path,
     rng: np.random.Generator,
     notes: list[str],
+    has_mirror: bool,
 ) -> Iterator[Finding]:
     """Adopted collections, adopted again and compared row by row.
 
@@ -449,7 +458,7 @@ def _adopted_again(
         return
     names = sorted(by_name)
     n = len(names)  # all of them take less time than to open the models
-    if not any(mirror_folder(study.mirror) for study in studies):
+    if not has_mirror:
         n = math.ceil(share * n)
         notes.append(
             "No mirror is set, so the files of adopted collections are fetched from their "

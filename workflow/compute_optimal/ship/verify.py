@@ -41,6 +41,7 @@ from compute_optimal.study.cells import Cell, Grid, all_partitions, collections
 from compute_optimal.study.config import Study
 from compute_optimal.study.models import model_folder
 from compute_optimal.study.spec import text_hash
+from compute_optimal.tasks.datasets import mirror_folder
 
 KEYS = {
     "rows.csv": ("partition", "table"),
@@ -153,8 +154,9 @@ def verify(study: Study, shipped: Path, folder: Path, *, tier: int, cores: int) 
     """Check what ships for ``study``: the store, the models, and the results in ``shipped``.
 
     ``folder``: a new one, for what tier 1 computes. A tier that cannot be computed is a check that
-    fails; raises ``StudyError`` where no results ship for the study.
+    fails; raises ``StudyError`` where no results ship for the study, or its mirror is no folder.
     """
+    mirror_folder(study.mirror)
     expected = shipped / study.name
     checks = [*shipped_files(study, expected), engine_versions(study, folder)]
     files = read_expected(expected)

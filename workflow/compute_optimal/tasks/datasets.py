@@ -49,9 +49,21 @@ def load(task: TaskEntry, *, mirror: Path | None, downloads: Path) -> list[Probl
 
 
 def mirror_folder(mirror: Path | None) -> Path | None:
-    """``mirror``, else the folder that the environment variable MIRROR names."""
+    """``mirror``, else the folder that the environment variable MIRROR names.
+
+    Raises ``StudyError`` where it is none: whoever mistypes it would be served from the network, or
+    told that what is here is not what it should be.
+    """
     named = os.environ.get("MIRROR")
-    return Path(named) if mirror is None and named else mirror
+    mirror = Path(named) if mirror is None and named else mirror
+    if mirror is not None and not mirror.is_dir():
+        raise StudyError(
+            "the mirror is not a folder",
+            where=f"mirror: {mirror}",
+            cure="correct `mirror` in the configuration or the environment variable MIRROR, "
+            "or take it out to download",
+        )
+    return mirror
 
 
 def fetch(task: TaskEntry, *, mirror: Path | None, downloads: Path) -> bytes:
@@ -76,13 +88,6 @@ def _sha256(content: bytes) -> str:
 
 
 def _from_mirror(task: TaskEntry, mirror: Path) -> bytes | None:
-    if not mirror.is_dir():
-        raise StudyError(
-            "the mirror is not a folder",
-            where=f"mirror: {mirror}",
-            cure="correct `mirror` in the configuration or the environment variable MIRROR, "
-            "or take it out to download",
-        )
     differing = None
     own_name_first = sorted(mirror.iterdir(), key=lambda path: (path.name != task.file, path.name))
     for path in own_name_first:
