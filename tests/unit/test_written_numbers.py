@@ -50,6 +50,18 @@ def test_what_is_said_of_one_gpu(tmp_path: Path) -> None:
     assert row in words("README.md")
 
 
+def test_what_is_said_of_a_pretrained_model_on_the_cpu(tmp_path: Path) -> None:
+    cells = planned(tmp_path, "smollm2").cells
+    likely, least, most = (
+        60 * cells[name].sum() for name in ("hours", "hours_least", "hours_most")
+    )
+    assert f"Its run takes {('eight', 'nine', 'ten')[round(likely) - 8]} minutes" in words(
+        "README.md"
+    )
+    assert least < 0.7 * likely
+    assert most > 1.5 * likely
+
+
 def test_what_is_said_of_the_papers_grid(tmp_path: Path) -> None:
     priced = planned(tmp_path, "paper")
     shares = {

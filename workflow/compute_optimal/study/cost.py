@@ -63,8 +63,9 @@ GPU_MEMORY_SHARE = 0.9
 """Share of a GPU's memory that all engines on it take together."""
 LOAD_SECONDS = 120.0
 """ASSUME: time in which a job starts, reads its models and warms up [s]."""
-# Measured with two cores: SmolLM2-135M in float32 generates 312 tokens/s, 2 N D FLOPs each.
-CPU_FLOPS = 8.4e10
+# Measured: SmolLM2-135M in float32, 2 N D FLOPs a token, on one thread generates 110 tokens/s of 32
+# requests at once (benchmarks/README.md) and 200 of a study's 128, and on two cores up to 312.
+CPU_FLOPS = Range(5.4e10, 2.9e10, 8.4e10)
 CPU_ENGINE_GIB = 3.0
 """Memory of a CPU engine beyond its weights: 2 GiB of keys and values, torch and vLLM [GiB]."""
 # ASSUME: compressed parquet holds a generated token in 1.5 bytes; a search stores each once, in its
@@ -539,23 +540,23 @@ class _Measured:
     def _reckoned(self, cell: Cell, generated: int, scored: int) -> Range:
         models = _models(self._study, cell)
 
-        def seconds(decoding: float, scoring: float, scheduler: float) -> float:
+        def seconds(decoding: float, scoring: float, scheduler: float, on_cpu: float) -> float:
             total = 0.0
             if generated:
-                rate = self._rate(models[0], decoding)
+                rate = self._rate(models[0], decoding, on_cpu)
                 total += max(flops(models[0], generated) / rate, generated / scheduler)
             if scored:
-                total += flops(models[-1], scored) / self._rate(models[-1], scoring)
+                total += flops(models[-1], scored) / self._rate(models[-1], scoring, on_cpu)
             return total
 
         likely, least, most = zip(
-            DECODING_SHARE, SCORING_SHARE, ENGINE_TOKENS_PER_SECOND, strict=True
+            DECODING_SHARE, SCORING_SHARE, ENGINE_TOKENS_PER_SECOND, CPU_FLOPS, strict=True
         )
         return Range(seconds(*likely), seconds(*most), seconds(*least))
 
-    def _rate(self, entry: ModelEntry, share: float) -> float:
+    def _rate(self, entry: ModelEntry, share: float, on_cpu: float) -> float:
         if entry.n_gpus == 0:
-            return CPU_FLOPS
+            return on_cpu
         single = entry.dtype == "float32"
         peak = self._hardware.float32_tflops if single else self._hardware.half_tflops
         return peak * 1e12 * share * entry.n_gpus
