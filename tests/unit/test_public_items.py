@@ -236,3 +236,21 @@ def test_collections_say_what_was_left_out_and_why(database: Path) -> None:
     sources = tabulate("public_sources", database)
     assert column(sources, "file") == [f"rollouts/{name}.jsonl" for name in sorted(ADOPTED)]
     assert {*column(sources, "sha256")} == {"f" * 64}
+
+
+def test_what_a_study_of_rollouts_lacks_it_is_said_to_run_none_of(tmp_path: Path) -> None:
+    """A table without rows was "not run", which reads as if it were to come."""
+    study = SyntheticStudy(tasks=(), policies=(), prms=PRMS[:1], budgets=(4,), rollouts=ROLLOUTS)
+    path = study.write(tmp_path / "study.duckdb")
+    with opened(path):
+        tables = {
+            item.name: tabulate(item.name, path)
+            for item in ITEMS
+            if item.table is not None and item.scale == "study" and not item.checks_steps
+        }
+    lacking = {name for name, table in tables.items() if not table.rows}
+    assert {"provenance", "cost_ledger", "grader_sensitivity", "prm_gains_numbers"} <= lacking
+    for name in lacking:
+        assert "the study runs no models itself" in tables[name].title, name
+    others = {name: table.title for name, table in tables.items() if name not in lacking}
+    assert not any("runs no models" in title for title in others.values())

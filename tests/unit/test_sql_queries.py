@@ -119,7 +119,7 @@ COLUMNS = {
     },
     "settings": {
         "confidence", "replicates", "vote_subsets", "seed", "beam_width", "easy", "medium",
-        "scoring", "voting", "is_miniature",
+        "scoring", "voting", "runs_models", "is_miniature",
     },
     "figure_6": {
         "prm", "prm_title", "prm_n_parameters", "ability", "ability_low", "ability_high", "source",

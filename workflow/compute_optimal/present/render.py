@@ -40,6 +40,7 @@ SCREEN_WIDTH = 760
 _PUBLIC = "real models, public rollouts"
 _MINIATURE = "scale model"
 _NO_ROLLOUTS = "the study has no adopted rollouts"
+_RUNS_NONE = "the study runs no models itself"
 _RULES = {"prm_max": "best-scored answer", "prm_vote": "answers voted by score"}
 _SCORES = {"prm_last": "last step", "prm_min": "lowest step", "prm_avg": "mean of steps"}
 
@@ -368,7 +369,7 @@ def _shown(
         return _Shown(None, "; ".join(shown), style.UNCHECKED)
     rows, origin = _of_one_origin(item, run_query(item.query, database, parameters))
     if origin == "adopted" and (twin := _public_twin(item)):
-        return _Shown(None, f"the study runs none; of real models: {twin}")
+        return _Shown(None, f"{_RUNS_NONE}; of real models: {twin}")
     if item.scale == "public" and item.task_rank is None:
         shown = [*dict.fromkeys(row["task_title"] for row in rows if "task_title" in row), *shown]
         shown = shown if rows else ["nothing of this kind is adopted", *shown]
@@ -376,6 +377,8 @@ def _shown(
         shown.insert(0, _PUBLIC)
     elif item.scale == "study" and settings["is_miniature"] and not _any_adopted(rows):
         shown.insert(0, _MINIATURE)
+    if not rows and item.scale == "study" and not settings["runs_models"]:
+        shown.append(_RUNS_NONE)
     absent = item.nothing
     if not rows and item.least_problems > 1:
         (ran,) = run_query("problems_run", database, {"task": parameters["task"]})
