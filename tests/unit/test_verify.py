@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import chromium
+import polars as pl
 import pytest
+from default_study import ROOT
 
 from compute_optimal.errors import StudyError
 from compute_optimal.ship.expected import on_disk, read_expected, read_manifest, write_expected
 from compute_optimal.ship.verify import (
     Check,
     Verification,
+    _so,
     compare,
     engine_versions,
     shipped_files,
 )
+from compute_optimal.study.cells import Grid
 from compute_optimal.study.config import load_study
 
 HEADER = (
@@ -182,6 +187,29 @@ def test_a_file_that_a_packed_one_hides_is_seen(tmp_path: Path) -> None:
     stray.write_bytes(b"a\n1\n")
     assert on_disk(tmp_path) == [stray, path]
     assert read_expected(tmp_path) == curves()
+
+
+def test_trees_whose_tokens_do_not_add_up_or_whose_scores_are_none_are_impossible() -> None:
+    study = load_study(ROOT / "config/config.yaml", {})
+    cell = next(cell for cell in Grid(study) if cell.kind == "searches")
+    nodes = [{"margin": 1.0, "n_tokens": 3}, {"margin": None, "n_tokens": 4}]
+    rows = pl.DataFrame(
+        {
+            "nodes": [
+                nodes,
+                [nodes[0], {"margin": math.nan, "n_tokens": 4}],
+                [*nodes, {"margin": 0.5, "n_tokens": 0}],
+                [nodes[0], {"margin": 0.5, "n_tokens": 5}],
+            ],
+            "generated_tokens": [7] * 4,
+            "sample_requests": [2] * 4,
+        }
+    )
+    so = _so(cell)
+    scores, tokens = so["with scores that are no numbers"], so["with tokens that do not add up"]
+    assert rows.select(scores=scores, tokens=tokens).rows() == [
+        (True, True), (False, True), (True, False), (True, False),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["../../kept.csv", "/tmp/kept.csv", "tables/../../kept.csv", "x"])

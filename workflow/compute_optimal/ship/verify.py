@@ -387,7 +387,7 @@ def units_that_can_be(study: Study, folder: Path) -> Check:
 _LOOKED_AT: dict[Kind, tuple[str, ...]] = {
     "samples": ("problem_id", "text", "text_hash", "n_tokens", "n_prompt_tokens"),
     "step_scores": ("problem_id", "status", "margins"),
-    "searches": ("problem_id",),
+    "searches": ("problem_id", "nodes"),
 }
 _LOOKED_AT = {kind: (*of, *COUNTS_OF[kind], *SECONDS) for kind, of in _LOOKED_AT.items()}
 
@@ -413,6 +413,14 @@ def _so(cell: Cell) -> dict[str, pl.Expr]:
             pl.col("prompt_tokens_computed") + pl.col("prompt_tokens_cached")
             == pl.col("n_prompt_tokens") * pl.col("sample_requests")
         )
+    if cell.kind == "searches":
+        nodes, node = pl.col("nodes"), pl.element().struct
+        so["with scores that are no numbers"] = nodes.list.eval(
+            node.field("margin").is_finite().fill_null(True)
+        ).list.all()
+        so["with tokens that do not add up"] = (
+            nodes.list.eval(node.field("n_tokens")).list.sum() == pl.col("generated_tokens")
+        ) & (nodes.list.len() == pl.col("sample_requests"))
     if cell.kind == "step_scores":
         margins = pl.col("margins")
         so["with scores that are no numbers"] = margins.list.eval(
