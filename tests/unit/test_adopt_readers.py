@@ -341,6 +341,17 @@ def test_json_of_another_shape_is_called_so_and_placed(
         read(reader, content)
 
 
+@pytest.mark.parametrize("reader", ["openr", "qwen_math"])
+def test_copies_in_a_pool_are_counted(reader: str) -> None:
+    """Two files of one greedy answer each are no pool of two."""
+    content = holding(reader, of_schema(reader, 3), of_schema(reader, 4))
+    adoption = read(reader, content, content, files=[{}, {}])
+    (copies,) = adoption.findings.filter(reason="copy").rows(named=True)
+    assert (copies["member"], copies["adopted"]) == ("run/1.jsonl", True)
+    assert copies["detail"].startswith("2 of 2 texts of the pool stand before")
+    assert adoption.samples.height == 4
+
+
 def test_the_known_permutation_is_what_the_code_does() -> None:
     # The code: prompts * n, cut into blocks of n, batch by batch.
     for n_rows, n in ((1, 4), (7, 3), (25, 4), (60, 16), (53, 5)):

@@ -30,7 +30,7 @@ Reason = Literal[
     "answer count",  # adopted with fewer answers than the folder name or the registry states
     "wrong problems",  # completions that lie under others' problems
     "beams",  # a pool whose samples are not independent
-    "copy",  # the same text again: left out of a pool, kept in a search
+    "copy",  # the same text again: left out of search-and-learn's pools, whose code makes copies
     "tokens unknown",
     "interrupted",  # a run that holds some of the problems only
     "header",  # an assistant header that stands as a step
@@ -97,6 +97,8 @@ class Gathering:
         self._n_drawn: Counter[str] = Counter()
         self._greedy: set[str] = set()
         self._sha256: dict[str, str] = {}
+        self._texts: set[tuple[str, bytes]] = set()
+        self._pools: dict[str, Counter[str]] = {}
 
     def open(self, file: GivenFile) -> None:
         """Begin a file."""
@@ -153,6 +155,9 @@ class Gathering:
         }
         if kind == "samples" and file.method != "cot" and text is not None:
             row["official_answer"] = official_extract(text)
+            said = problem.problem_id, hashlib.sha256(text.encode()).digest()
+            self._pools.setdefault(file.path, Counter()).update(all=1, again=said in self._texts)
+            self._texts.add(said)
         if kind == "paths":
             # DVTS of any budget serves every N: its answers are those of its subtrees.
             of_search: dict[str, Any] = {"budget": file.budget, "subtree": 0, "path": place}
@@ -166,6 +171,13 @@ class Gathering:
 
     def adoption(self) -> Adoption:
         """All of it as tables, rows in the order in which they were added."""
+        for path, n in self._pools.items():
+            if n["again"]:
+                detail = (
+                    f"{n['again']} of {n['all']} texts of the pool stand before for their problem: "
+                    "it has that many fewer independent samples, unless chance repeats itself"
+                )
+                self.doubt(path, "copy", detail)
         schemas = {"samples": SAMPLES, "paths": PATHS, "solutions": SOLUTIONS}
         frames = {kind: framed(rows, schemas[kind]) for kind, rows in self._rows.items()}
         counts = [
