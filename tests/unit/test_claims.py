@@ -1033,7 +1033,10 @@ def test_on_which_side_of_its_margin_a_verdict_is_can_be_seen() -> None:
         [replace(shifted, claim=equal, estimate=-1.9, low=-2.7, high=-1.04)]
     )
     (case,) = below.cases
+    # By the rule of every table and figure: of two that are equally near the one further from 0.
+    case = replace(case, value=97.25)
     page = claims_page([replace(below, cases=(replace(case, difference=-9.7, high=-2.1e-4),))])
+    assert ">97.3<" in page
     assert ", −0.0002]" in page
 
 

@@ -17,6 +17,7 @@ from compute_optimal.present.query import Row
 from compute_optimal.present.style import (
     counted,
     decimals,
+    fixed,
     one_line,
     parameters_text,
     signed,
@@ -637,7 +638,7 @@ def _number(value: float, *, signs: bool = False) -> str:
         return format(value, "+.1e" if signs else ".1e").replace("-", "−")
     if signs:
         return signed(value, 0.0)
-    return format(value, f"z.{decimals(value, 1, 0.0)}f").replace("-", "−")
+    return fixed(value, decimals(value, 1, 0.0)).replace("-", "−")
 
 
 _LARGE = 1e6
