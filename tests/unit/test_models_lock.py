@@ -425,6 +425,6 @@ def test_a_study_whose_models_are_not_all_locked_does_not_start(
     (tmp_path / "lock.json").write_text("{}")
     content = content_of(tmp_path) | {"generate": "missing"}
     with pytest.raises(StudyError, match=r"tiny, own are not locked(.|\n)*compute_optimal lock"):
-        StudyPlan(parse_study(content)).announce()
+        StudyPlan(parse_study(content)).announce(runs_here=False)
     lock_models(study, api=hub)
-    StudyPlan(parse_study(content)).announce()
+    StudyPlan(parse_study(content)).announce(runs_here=False)
