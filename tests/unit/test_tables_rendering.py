@@ -527,6 +527,33 @@ def test_table_4_recounts_what_the_paper_prints() -> None:
         assert f"{flops:.2e}" == f"{float(value):.2e}"
 
 
+def test_table_4_knows_the_training_of_what_others_ran_and_of_what_was_not_run(
+    tmp_path: Path,
+) -> None:
+    """It went by the name of the collection, and "not run" stood of what models were trained
+    with."""
+    study = SyntheticStudy(policies=POLICIES[:1], prms=PRMS[:1], budgets=(4,), rollouts=ROLLOUTS)
+    path = study.write(tmp_path / "s.duckdb")
+    with duckdb.connect(str(path)) as database:
+        database.execute("UPDATE policies SET title = concat(title, ' (of others)')")
+        database.execute("UPDATE policies SET model = 'Qwen2.5-7B-Instruct-AWQ', policy = policy")
+        database.execute("DELETE FROM curve_points")
+        database.execute("DELETE FROM choices")
+        database.execute(
+            "INSERT INTO pretraining BY NAME (SELECT 'Qwen2.5-7B-Instruct' AS model,"
+            " 7e9 AS parameters, 18e12 AS training_tokens"
+            " WHERE 'Qwen2.5-7B-Instruct' NOT IN (SELECT model FROM pretraining))"
+        )
+    rows = [
+        row for row in records(tabulate("table_4", path)) if row["model"].endswith("(of others)")
+    ]
+    assert rows
+    for row in rows:
+        assert float(row["pretraining_flops"]) == pytest.approx(6 * 7e9 * 18e12)
+        assert row["method"] == "not run"
+        assert "not run: budget_samples, problems, inference_flops" in row["note"]
+
+
 def test_table_4_knows_the_training_of_the_models_that_were_trained_here() -> None:
     root = Path(__file__).parents[2]
     with (root / "data/published/pretraining.csv").open(encoding="utf-8") as stream:

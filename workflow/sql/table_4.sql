@@ -96,7 +96,10 @@ LEFT JOIN chosen_prms($scoring, $voting) AS chosen
         AND chosen.budget = spent.budget
         AND spent.series = 'compute_optimal'
 LEFT JOIN pretraining
-    ON name_key(pretraining.model) IN (name_key(policies.title), name_key(policies.policy))
+    -- What others ran is a model under another name, as may be one in fewer bits.
+    ON name_key(pretraining.model) IN (
+        name_key(policies.title), name_key(policies.policy), name_key(base_model(policies.model))
+    )
 UNION ALL BY NAME
 SELECT
     published.model,

@@ -77,17 +77,21 @@ def _of_study(row: Row) -> list[Cell]:
     of_prm = 0.0 if is_cot else product(2, row["prm_parameter_tokens"])
     ledger = product(2, size, row["policy_tokens_computed"])
     ledger_of_prm = 0.0 if is_cot else product(2, row["prm_parameter_tokens_computed"])
+    # What a model was trained with is a fact, whatever has been run of it.
+    trained = [
+        _known(pretraining),
+        _known(_pretraining(row["active_parameters"] or row["pretraining_parameters"],
+                            row["training_tokens"])),
+    ]  # fmt: skip
     if row["series"] is None:
-        return [row["policy_title"], *[None] * 11]
+        return [row["policy_title"], *[None] * 4, *trained, *[None] * 5]
     return [
         row["policy_title"],
         _SERIES[row["series"]],
         "none" if is_cot else row["prm_title"],
         row["budget"],
         row["n_problems"],
-        _known(pretraining),
-        _known(_pretraining(row["active_parameters"] or row["pretraining_parameters"],
-                            row["training_tokens"])),
+        *trained,
         _known(policy),
         _known(_sum(policy, of_prm)),
         _known(policy),
