@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import base64
+import csv
 import hashlib
+import io
 import json
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import chromium
 import duckdb
@@ -17,8 +21,8 @@ from synthetic_study import POLICIES, PRMS, ROLLOUTS, SyntheticStudy
 
 from compute_optimal.present.pages.explorer import _SHOWN, _short, explorer_page
 from compute_optimal.present.query import run_query
-from compute_optimal.present.style import fixed
-from compute_optimal.present.tables import Column, Estimate, Table
+from compute_optimal.present.style import fixed, parameters_text, scientific, significant
+from compute_optimal.present.tables import Column, Compared, Estimate, Printed, Table
 
 
 @pytest.fixture(scope="module")
@@ -503,3 +507,130 @@ def test_a_number_that_the_page_shortens_is_shown_as_it_is(column: str, value: f
     84.8 here alone."""
     shown = _SHOWN[column]
     assert shown(_short(value, shown)) == shown(value)
+
+
+def saved(tab: chromium.Tab, button: str) -> str:
+    """What a button of the page hands over as a file."""
+    return str(
+        tab.value(
+            "(async () => { const own = URL.createObjectURL; let file;"
+            " URL.createObjectURL = blob => { file = blob; return own.call(URL, blob); };"
+            f" document.querySelector({json.dumps(button)}).click();"
+            " while (!file) await new Promise(go => setTimeout(go, 20));"
+            " URL.createObjectURL = own; return file.text(); })()"
+        )
+    )
+
+
+def test_what_a_table_saves_are_the_shown_rows_of_its_own_csv_file(
+    tab: chromium.Tab, tmp_path: Path
+) -> None:
+    """Of people's text it saved "−3.1 [−5.0, 1,234.5]", which no program reads as numbers."""
+    columns = [
+        Column("policy", 'Policy, "named"'),
+        Column("gain_points", "Gain (points)", "estimate"),
+        Column("tokens", "Tokens", "number", digits=0),
+        Column("accuracy_percent", "Accuracy (%)", "compared"),
+    ]
+    rows: list[list[Any]] = [
+        ['a, "b"', Estimate(-3.14159, -5.0, 1234.5), 1234567, Compared(Estimate(62.25), None)],
+        ["c", "unknown", None, Compared(Estimate(50.0, 40.0, 60.0), Printed(48.0))],
+        ["=d", Estimate(0.0), 12, None],
+    ]
+    table = Table("Title", columns, rows, [])
+    path = tmp_path / "table.html"
+    path.write_text(table.html(), encoding="utf-8")
+    tab.open(path.as_uri())
+    tab.until("document.querySelector('[role=status]')")
+    header, *lines = table.csv().splitlines()
+    assert saved(tab, ".tools button") == table.csv()
+    tab.value("document.querySelectorAll('th button')[2].click(), 1")
+    assert saved(tab, ".tools button").splitlines() == [header, lines[2], lines[0], lines[1]]
+    tab.value("document.querySelector('.tools input').value = '-3.1', 1")
+    tab.value("document.querySelector('.tools input').dispatchEvent(new Event('input')), 1")
+    assert saved(tab, ".tools button").splitlines() == [header, lines[0]]
+    assert tab.value("document.querySelector('[role=status]').textContent") == "1 of 3 rows"
+    assert not tab.problems
+
+
+def test_what_is_no_number_stands_below_whichever_way_a_column_is_sorted(
+    tab: chromium.Tab, tmp_path: Path
+) -> None:
+    """Falling, what was not run stood above the best; infinity was no number."""
+    columns = [Column("n", "N", "number"), Column("gain", "Gain", "estimate", bounds=True)]
+    values = [None, -2.0, "unknown", 1000.0, math.inf, 30.5]
+    rows: list[list[Any]] = [
+        [x, Estimate(x, relation=">")] if isinstance(x, float) else [x, x] for x in values
+    ]
+    path = tmp_path / "table.html"
+    path.write_text(Table("Title", columns, rows, []).html(), encoding="utf-8")
+    for column in (0, 1):
+        tab.open(f"{path.as_uri()}?sorted{column}")
+        tab.until("document.querySelector('[role=status]')")
+        seen = "[...document.querySelectorAll('tbody tr')].map(row => row.cells[0].textContent)"
+        numbers = ["−2.0", "30.5", "1,000.0", "∞"]
+        for shown in (numbers, numbers[::-1]):
+            tab.value(f"document.querySelectorAll('th button')[{column}].click(), 1")
+            assert tab.value(seen)[:4] == shown
+            assert sorted(tab.value(seen)[4:]) == ["not run", "unknown"]
+
+
+def test_the_explorer_saves_the_same_of_a_point_by_every_button(
+    tab: chromium.Tab, page: Path, database: Path
+) -> None:
+    """Its columns had no units, and those of the leaderboard were text for people."""
+    tab.open(page.as_uri() + "?saved#scale=study&layout=panels&x=tokens")
+    tab.until("document.documentElement.dataset.drawn")
+    tab.until("drawn.length && drawn.every(row => row.scale === 'study')")
+    of_chart = saved(tab, "#csv")
+    assert saved(tab, ".points-tools button") == of_chart
+    points = list(csv.DictReader(io.StringIO(of_chart)))
+    assert len(points) == tab.value("pointsOnce().length") > 0
+    board = list(csv.DictReader(io.StringIO(saved(tab, ".board-tools button"))))
+    assert len(board) == tab.value("document.querySelectorAll('#board tbody tr').length")
+    assert all(row in points for row in board if row["policy"] in {x["policy"] for x in points}
+               and row["prm"] in {x["prm"] for x in points})  # fmt: skip
+    key = "scale", "task", "policy", "prm", "method", "scoring", "voting", "bucket", "budget"
+    stored = {tuple(str(row[name]) for name in key): row for row in run_query("explorer", database)}
+    numbers = {
+        "accuracy_percent": "accuracy", "accuracy_percent_low": "low", "problems": "n",
+        "accuracy_percent_high": "high", "tokens_per_problem": "tokens",
+        "flops_per_problem": "flops", "seconds_per_problem": "seconds",
+    }  # fmt: skip
+    written = [{"bucket": "difficulty", "budget": "budget_samples"}.get(name, name) for name in key]
+    for row in points + board:
+        of = stored[tuple(row[name] for name in written)]
+        for name, column in numbers.items():
+            value = of[column]
+            assert (
+                row[name] == ""
+                if value is None
+                else float(row[name]) == pytest.approx(value, rel=1e-4)
+            )
+    assert not tab.problems
+
+
+def test_leading_digits_are_of_one_rule_and_no_power_of_ten_stands_in_words(
+    tab: chromium.Tab, page: Path
+) -> None:
+    """105 seconds were "1e+02" here and "1.1e+2" there; 1.25e13 was 1.2e13 or 1.3e13."""
+    tab.open(page.as_uri() + "?digits")
+    tab.until("document.documentElement.dataset.drawn")
+    numbers = [k / 8 * 10**power for k in range(0, 200, 3) for power in range(-4, 15)]
+    numbers += [105.0, 99.96, 999.5, 12345.6, 1.25e13, 6154294272.0, 2.675, 9.995e17]
+    for digits in (1, 2, 3):
+        written = tab.value(f"{numbers}.map(number => scientific(number, {digits}))")
+        assert written == [scientific(number, digits) for number in numbers]
+        written = tab.value(f"{numbers}.map(number => significant(number, {digits + 1}))")
+        assert written == [significant(number, digits + 1) for number in numbers]
+        assert not any("e" in text for text in written)
+    assert [significant(105.0, 2), significant(12345.6, 4), significant(0.5, 2)] == [
+        "110", "12,350", "0.5",
+    ]  # fmt: skip
+    assert [scientific(1.25e13, 1), scientific(6154294272, 2)] == ["1.3e13", "6.15e9"]
+    assert [parameters_text(n) for n in (999.96e6, 1.24e9, 850e3, 7)] == [
+        "1B",
+        "1.24B",
+        "850k",
+        "7",
+    ]

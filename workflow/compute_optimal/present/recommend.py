@@ -17,7 +17,7 @@ from typing import Any
 from compute_optimal.errors import StudyError
 from compute_optimal.present.claims.judge import MINIMUM_PROBLEMS
 from compute_optimal.present.query import Row, opened, run_query
-from compute_optimal.present.style import counted, fixed
+from compute_optimal.present.style import counted, fixed, scientific, significant
 from compute_optimal.study.config import Study
 from compute_optimal.study.config.reading import suggestion
 
@@ -265,7 +265,7 @@ def _nothing_fits(rows: Sequence[Row], asked: Asked) -> StudyError:
         return StudyError(
             f"no way costs so little as {asked.most:g} {asked.unit} per problem",
             where="--budget",
-            cure=f"the cheapest takes {least:.4g}",
+            cure=f"the cheapest takes {_cost(least)}",
         )
     most = max(row["accuracy"] for row in rows)
     return StudyError(
@@ -273,6 +273,11 @@ def _nothing_fits(rows: Sequence[Row], asked: Asked) -> StudyError:
         where="--accuracy",
         cure=f"the most accurate reaches {most:.3f}",
     )
+
+
+def _cost(value: float) -> str:
+    """Tokens and seconds in full, FLOPs with a power of ten."""
+    return significant(value, 4) if value < 1e9 else scientific(value, 2)
 
 
 def in_words(recommendations: Sequence[Recommendation]) -> str:
@@ -289,7 +294,7 @@ def in_words(recommendations: Sequence[Recommendation]) -> str:
         prm = f" with {one.prm}" if one.prm else ""
         problems = "" if one.difficulty == "all" else f" that are predicted {one.difficulty}"
         costs = [
-            f"{value:,.4g} {unit.removesuffix('s') if value == 1 else unit}"
+            f"{_cost(value)} {unit.removesuffix('s') if value == 1 else unit}"
             for unit in UNITS
             if (value := one.cost(unit)) is not None
         ]

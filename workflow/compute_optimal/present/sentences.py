@@ -10,7 +10,7 @@ from pathlib import Path
 
 from compute_optimal.analyse.differences import ROUNDING
 from compute_optimal.present.query import Row, opened, run_query
-from compute_optimal.present.style import METHODS, counted, fixed, rounded, signed
+from compute_optimal.present.style import METHODS, counted, fixed, rounded, signed, significant
 from compute_optimal.present.tables.model import escape_markdown
 from compute_optimal.study.buckets import BUCKETS
 
@@ -178,7 +178,7 @@ def _duration(seconds: float) -> str:
     for unit, size in (("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * size:
             return f"{rounded(seconds / size):,.1f} {unit}"
-    return f"{seconds:.2g} seconds"
+    return f"{significant(seconds, 2)} seconds"
 
 
 _SCALES = {

@@ -198,6 +198,29 @@ def fixed(value: float, digits: int = 1) -> str:
     return f"{rounded(value, digits):z.{digits}f}"
 
 
+def leading(value: float, digits: int) -> Decimal:
+    """The number in so many leading digits, by the rule of ``rounded``; what is less than 1e-11 of
+    it is no difference. ``leading`` in pages/numbers.js is the same rule."""
+    exact = Decimal(f"{value:.11e}")
+    if not exact or not exact.is_finite():
+        return exact.normalize()
+    return exact.quantize(Decimal(1).scaleb(exact.adjusted() - digits + 1), ROUND_HALF_UP)
+
+
+def significant(value: float, digits: int) -> str:
+    """A number in so many leading digits, without zeros at the end of a fraction and never with a
+    power of ten: "1,200", "0.05"."""
+    text = f"{leading(value, digits):,f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def scientific(value: float, digits: int) -> str:
+    """A number with a power of ten, in so many digits after the first: "1.25e13"."""
+    number = leading(value, digits + 1)
+    # A decimal 0 has a power of ten of its own.
+    return f"{number:.{digits}e}".replace("e+", "e") if number else f"{0:.{digits}f}e0"
+
+
 def decimals(value: float, digits: int, *bounds: float) -> int:
     """How many decimals, ``digits`` or more, show on which side of each of ``bounds`` a number is.
 
@@ -232,10 +255,11 @@ def parameters_text(n: float | None) -> str:
     """A number of parameters as people write it: "0.5B", "1.2M", "850k"."""
     if n is None:
         return "size unknown"
+    shown = float(leading(n, 3))
     for unit, scale in (("B", 1e9), ("M", 1e6), ("k", 1e3)):
-        if n >= scale:
-            return f"{n / scale:.3g}{unit}"
-    return f"{n:.0f}"
+        if shown >= scale:
+            return f"{significant(shown / scale, 3)}{unit}"
+    return fixed(n, 0)
 
 
 def scales_of_evidence(*, is_miniature: bool) -> dict[str, str]:

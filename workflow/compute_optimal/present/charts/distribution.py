@@ -84,5 +84,6 @@ def _panel(rows: Sequence[Row], top: float) -> Panel:
         note += f"; {first['n_problems']:,} of {first['n_expected']:,} problems"
     if first["published_share"] is not None:
         above = 100 * math.fsum(row["share"] or 0 for row in rows if row["bin"] == 4)
-        note += f"; above 80%: {style.fixed(above)}%, paper {first['published_share']:.1f}%"
+        printed = style.fixed(first["published_share"])
+        note += f"; above 80%: {style.fixed(above)}%, paper {printed}%"
     return Panel(first["policy"], first["policy_title"], paint, note=note)

@@ -173,6 +173,7 @@ def claims_page(
             heading, explained = f"{heading}, the scale model", f"{explained} {_MINIATURES}"
         of_scale = [judgement for judgement in judgements if judgement.claim.scale == scale]
         reach = _reach(of_scale)
+        nearest = fixed(reach, 0)
         if of_scale:
             scales.append(
                 {
@@ -180,7 +181,7 @@ def claims_page(
                     "heading": heading,
                     "tally": _tally(of_scale),
                     "explained": explained,
-                    "axis": f"Differences in points reach from −{reach:.0f} to +{reach:.0f}; "
+                    "axis": f"Differences in points reach from −{nearest} to +{nearest}; "
                     "others fill their own row. Dashed: the margin; shaded: the claim's side."
                     if reach and scale != "printed"
                     else "",

@@ -129,6 +129,7 @@ function points(chosen) {
     for (const prm of prms) {
       const panel = choice.layout === "one" ? "all" : prm === "" ? row.policy : `${row.policy}\n${prm}`;
       made.push({ ...row, panel, x: row[choice.x], label: methods[row.method].label, shown: fixed(row.accuracy, 1), series: seriesOf(row),
+        costs: Object.fromEntries(["tokens", "flops", "seconds"].map((key) => [key, shownAs(key, row[key])])),
         interval: row.low === null ? "no interval" : `${fixed(row.low, 1)} to ${fixed(row.high, 1)}` });
     }
   }
@@ -167,8 +168,8 @@ function chart(made) {
     legend: { orient: "top", columns: width < 300 ? 2 : 5, symbolOpacity: 1, labelLimit: 300 } };
   const tooltip = [
     ["policy", "policy"], ["prm", "PRM"], ["label", "method"], ["budget", "N"], ["shown", "accuracy (%)"], ["interval", `${Math.round(100 * settings.confidence)}% interval`],
-    ["n", "problems"], ["tokens", "tokens", ",.0f"], ["flops", "FLOPs", ".2e"], ["seconds", "seconds", ".3~g"],
-  ].map(([field, title, format]) => ({ field, title, ...(format ? { format, type: "quantitative" } : { type: "nominal" }) }));
+    ["n", "problems"], ["costs.tokens", "tokens"], ["costs.flops", "FLOPs"], ["costs.seconds", "seconds"],
+  ].map(([field, title]) => ({ field, title, type: "nominal" }));
   const layer = [
     { transform: [{ filter: "isValid(datum.low)" }], mark: { type: choice.layout === "one" ? "rule" : "area", opacity: choice.layout === "one" ? 0.3 : 0.13 }, encoding: { y: { field: "low", type: "quantitative" }, y2: { field: "high" } } },
     { transform: [{ filter: "isValid(datum.low) && datum.alone" }], mark: { type: "rule", opacity: choice.layout === "one" ? 0 : 0.5 }, encoding: { y: { field: "low", type: "quantitative" }, y2: { field: "high" } } },
@@ -195,21 +196,32 @@ const DIGITS = { accuracy: 1, low: 1, high: 1, tokens: 0 };
 function shownAs(key, value) {
   if (value === null || value === undefined) return "unknown";
   if (key === "method") return methods[value].label;
-  if (key === "flops") return value.toExponential(1).replace("e+", "e");
-  if (key === "seconds") return value.toPrecision(2);
+  if (key === "flops") return scientific(value, 2);
+  if (key === "seconds") return significant(value, 3);
   if (key in DIGITS) return fixed(value, DIGITS[key]).replace(/\B(?=(\d{3})+$)/g, ",");
   return value === "" ? "none" : String(value);
 }
 
+// What is saved, for machines: names and units as in the files of tables; what is unknown is empty.
+const FIELDS = {
+  scale: "scale", task: "task", policy: "policy", prm: "prm", method: "method", scoring: "scoring", voting: "voting", difficulty: "bucket",
+  budget_samples: "budget", accuracy_percent: "accuracy", accuracy_percent_low: "low", accuracy_percent_high: "high", problems: "n",
+  tokens_per_problem: "tokens", flops_per_problem: "flops", seconds_per_problem: "seconds",
+};
+const recordOf = (row) => Object.values(FIELDS).map((key) => {
+  const text = String(row[key] ?? "");
+  return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}).join(",");
+
 function tableOf(list) {
-  const table = element("table", { class: "sortable" });
+  const table = element("table", { class: "sortable", "data-csv": Object.keys(FIELDS).join(",") });
   const head = element("tr");
   const looks = Object.fromEntries(BOARD.map(([key]) => [key, "number"]));
   for (const key of ["policy", "method", "prm"]) looks[key] = list.every((row) => shownAs(key, row[key]).length <= SHORT) ? "short" : "name";
   for (const [key, text] of BOARD) head.append(element("th", { scope: "col", class: looks[key] }, text));
   const body = element("tbody");
   for (const row of list) {
-    const line = element("tr");
+    const line = element("tr", { "data-csv": recordOf(row) });
     for (const [key] of BOARD) {
       const number = typeof row[key] === "number";
       line.append(element("td", { class: looks[key], ...(number ? { "data-value": row[key] } : {}) }, shownAs(key, row[key])));
@@ -242,10 +254,8 @@ function leaderboard(shown) {
 }
 
 // What the marks of the chart say to a mouse, for all: every point once, curve by curve.
-function pointTable() {
-  const seen = new Map(drawn.map((row) => [`${row.series} ${row.budget}`, row]));
-  put(tableOf([...seen.values()]), "points");
-}
+const pointsOnce = () => [...new Map(drawn.map((row) => [`${row.series} ${row.budget}`, row])).values()];
+const pointTable = () => put(tableOf(pointsOnce()), "points");
 
 let view = null;
 let drawn = [];
@@ -403,10 +413,7 @@ function save(content, type, name) {
   URL.revokeObjectURL(link.href);
 }
 document.getElementById("csv").addEventListener("click", () => {
-  const keys = ["scale", "task", "policy", "prm", "method", "scoring", "voting", "bucket", "budget", "accuracy", "low", "high", "n", "tokens", "flops", "seconds"];
-  const field = (value) => (typeof value === "number" ? String(value) : `"${String(value ?? "").replaceAll('"', '""')}"`);
-  const seen = new Map(drawn.map((row) => [`${row.series} ${row.budget}`, row]));
-  save([keys.join(","), ...[...seen.values()].map((row) => keys.map((key) => field(row[key])).join(","))].join("\n") + "\n", "text/csv", "explorer.csv");
+  save([Object.keys(FIELDS).join(","), ...pointsOnce().map(recordOf)].join("\n") + "\n", "text/csv", "explorer.csv");
 });
 document.getElementById("svg").addEventListener("click", async () => save(await view.toSVG(), "image/svg+xml", "explorer.svg"));
 // What is shown beside a mark goes by a key as well.

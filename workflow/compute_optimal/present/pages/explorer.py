@@ -29,8 +29,8 @@ _TEXTS = ("scale", "task", "policy", "prm", "method", "scoring", "voting", "buck
 _SHOWN: Mapping[str, Callable[[float], Any]] = {
     **dict.fromkeys(("accuracy", "low", "high"), style.rounded),
     "tokens": lambda value: style.rounded(value, 0),
-    "flops": lambda value: (f"{value:.1e}", f"{value:.2e}"),
-    "seconds": lambda value: (f"{value:.2g}", f"{value:.3g}"),
+    "flops": lambda value: style.scientific(value, 2),
+    "seconds": lambda value: style.significant(value, 3),
 }
 """What the page writes of a number, by column."""
 

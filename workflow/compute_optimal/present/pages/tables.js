@@ -1,5 +1,6 @@
 "use strict";
-// Every table of class "sortable": sorted by a click on a heading, filtered by words, saved as CSV.
+// Every table of class "sortable": sorted by a click on a heading, filtered by words, saved as CSV: what data-csv of the table (the header)
+// and of each row says, for machines.
 function makeSortable(table) {
   const body = table.tBodies[0];
   // A row that says what is printed for the row above stays with it.
@@ -11,10 +12,11 @@ function makeSortable(table) {
     const number = cell.dataset.value === undefined ? Number.NaN : Number(cell.dataset.value);
     return Number.isNaN(number) ? cell.textContent : number;
   };
-  const compare = (one, other) => {
-    if (typeof one === "number" && typeof other === "number") return one - other;
-    if (typeof one === typeof other) return one.localeCompare(other, "en", { numeric: true });
-    return typeof one === "number" ? -1 : 1; // what is not a number stands below
+  const compare = (one, other, falling) => {
+    const sign = falling ? -1 : 1;
+    if (typeof one === "number" && typeof other === "number") return one === other ? 0 : sign * (one < other ? -1 : 1);
+    if (typeof one === typeof other) return sign * one.localeCompare(other, "en", { numeric: true });
+    return typeof one === "number" ? -1 : 1; // what is not a number stands below, whichever way
   };
   headings.forEach((heading, column) => {
     const button = document.createElement("button");
@@ -25,7 +27,7 @@ function makeSortable(table) {
       const falling = heading.getAttribute("aria-sort") === "ascending";
       for (const other of headings) other.removeAttribute("aria-sort");
       heading.setAttribute("aria-sort", falling ? "descending" : "ascending");
-      groups.sort((a, b) => (falling ? -1 : 1) * compare(value(a, column), value(b, column)));
+      groups.sort((a, b) => compare(value(a, column), value(b, column), falling));
       body.append(...groups.flat());
     });
   });
@@ -42,12 +44,14 @@ function makeSortable(table) {
   save.textContent = "Save rows as CSV";
   tools.append(label, count, save);
   table.closest(".wide").before(tools);
+  // A minus may be typed as a hyphen; a word does not reach from a cell into the next.
+  const plain = (text) => text.toLowerCase().replaceAll("−", "-");
   const filter = () => {
-    const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const words = plain(input.value).split(/\s+/).map((word) => word.split("|").filter(Boolean)).filter((either) => either.length);
     let shown = 0;
     for (const group of groups) {
-      const text = group.map((row) => row.textContent).join(" ").toLowerCase();
-      const hidden = !words.every((word) => word.split("|").some((one) => text.includes(one)));
+      const text = plain(group.flatMap((row) => [...row.cells].map((cell) => cell.textContent)).join("\n"));
+      const hidden = !words.every((either) => either.some((one) => text.includes(one)));
       for (const row of group) row.hidden = hidden;
       shown += hidden ? 0 : 1;
     }
@@ -58,9 +62,7 @@ function makeSortable(table) {
   if (wanted) input.value = wanted;
   filter();
   save.addEventListener("click", () => {
-    const field = (cell) => `"${cell.textContent.trim().replaceAll('"', '""')}"`;
-    const rows = [table.tHead.rows[0], ...body.rows].filter((row) => !row.hidden);
-    const text = rows.map((row) => [...row.cells].map(field).join(",")).join("\n");
+    const text = [table, ...groups.map(([row]) => row).filter((row) => !row.hidden)].map((part) => part.dataset.csv).join("\n");
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([text + "\n"], { type: "text/csv" }));
     link.download = `${document.title.replace(/[^A-Za-z0-9]+/g, "_")}.csv`;

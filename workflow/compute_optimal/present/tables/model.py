@@ -28,6 +28,7 @@ from compute_optimal.present.style import (
     parameters_text,
     percent,
     rounded,
+    scientific,
     signed,
 )
 
@@ -189,11 +190,13 @@ class Table:
     def csv(self) -> str:
         """Comma-separated values with a header line; where columns hold numbers, the column
         ``note`` is the last."""
+        return "".join(f"{record}\n" for record in self._records())
+
+    def _records(self) -> Iterator[str]:
+        """The lines of ``csv``: the header, then one for each row."""
         has_numbers = any(column.kind != "text" for column in self.columns)
         names = [name for column in self.columns for name in csv_names(column)]
-        stream = io.StringIO()
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow([*names, *[NOTE] * has_numbers])
+        yield _record([*names, *[NOTE] * has_numbers])
         for row in self._rows_or_absent():
             fields, reasons = [], dict[str, list[str]]()
             for column, cell in zip(self.columns, row, strict=True):
@@ -201,8 +204,7 @@ class Table:
                 for reason, name in _reasons(column, cell):
                     reasons.setdefault(reason, []).append(name)
             note = "; ".join(f"{reason}: {', '.join(of)}" for reason, of in reasons.items())
-            writer.writerow([*fields, *[note] * has_numbers])
-        return stream.getvalue()
+            yield _record([*fields, *[note] * has_numbers])
 
     def markdown(self) -> str:
         """A pipe table with its title and notes; all text but that of the notes, which are written
@@ -244,18 +246,20 @@ class Table:
 
     def html(self) -> str:
         """The HTML of a page of its own: sorted by a click, filtered by words, in no need of a
-        network."""
+        network. It saves the rows that it shows as they are in ``csv``."""
+        header, *records = self._records()
         lines = self._text_rows(str, str)
-        groups = iter(self._rows_or_absent())
+        groups = zip(self._rows_or_absent(), records, strict=True)
         rows = []
         for line in lines:
             printed = line[0] == f"printed{MARK}"
-            cells = [None] * len(line) if printed else [*next(groups)]
+            cells, record = ([None] * len(line), None) if printed else next(groups)
             rows.append(
                 {
                     "printed": printed,
+                    "csv": record,
                     "cells": [
-                        {"text": text, "value": _plain(_order(cell))}
+                        {"text": text, "value": _plain(_order(cell)).replace("inf", "Infinity")}
                         for cell, text in zip(cells, line, strict=True)
                     ],
                 }
@@ -272,6 +276,7 @@ class Table:
             subtitle=subtitle[:-1] if opened and subtitle.endswith(")") else subtitle,
             scripts=[sorting_script()],
             columns=self.columns,
+            header=header,
             looks=looks,
             rows=rows,
             notes=self.notes,
@@ -364,12 +369,19 @@ def _number(
         return parameters_text(value)
     digits = decimals(value, column.digits, 0.0) if shows_side else column.digits
     if column.scientific:
-        text = f"{value:.{column.digits}e}".replace("e+", "e")
+        text = scientific(value, column.digits)
     else:
         # z: what rounds to zero has no sign.
         text = f"{rounded(value, digits):z,.{digits}f}"
     text = text if math.isfinite(value) else "∞"
     return f"{_SIGNS[relation]}{text}{column.suffix}".replace("-", "−")
+
+
+def _record(fields: Sequence[str]) -> str:
+    """One line of CSV, without its end."""
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="").writerow(fields)
+    return stream.getvalue()
 
 
 def _text(column: Column, cell: int | float | Estimate | Compared | Printed | None) -> str:
