@@ -15,7 +15,15 @@ from compute_optimal.store.schemas import COUNTS_OF, SCHEMAS, SECONDS
 from compute_optimal.store.storage import Storage
 from compute_optimal.study import cells
 from compute_optimal.study.config import Study, hardware_named, load_study
-from compute_optimal.study.cost import NEW_TOKENS, Plan, describe, gpu_gib, gpu_memory_shares, plan
+from compute_optimal.study.cost import (
+    NEW_TOKENS,
+    Plan,
+    _count,
+    describe,
+    gpu_gib,
+    gpu_memory_shares,
+    plan,
+)
 
 ROOT = Path(__file__).parents[2]
 POLICY, PRM = "Qwen2.5-0.5B-Instruct", "Skywork-PRM-1.5B"
@@ -233,3 +241,9 @@ def test_unknown_hardware_is_answered_with_the_known(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="A100-40GB") as caught:
         planned(small(tmp_path), "A100-40GB")
     assert "A100-80GB" in str(caught.value)
+
+
+def test_no_count_is_a_thousand_of_a_unit() -> None:
+    """999.96 million tokens were "1e+03 M"."""
+    counts = [999.4, 999.6, 1240.0, 999.96e6, 1.5e13]
+    assert [_count(n) for n in counts] == ["999", "1 k", "1.24 k", "1 G", "15 T"]

@@ -30,7 +30,13 @@ from compute_optimal.present.tables import Column, Compared, Estimate, Printed, 
 from compute_optimal.present.tables.difficulty import wrong_buckets
 from compute_optimal.present.tables.frontier import against_large_models
 from compute_optimal.present.tables.gains import gains_of
-from compute_optimal.present.tables.model import NOTE, csv_names, escape_latex, escape_markdown
+from compute_optimal.present.tables.model import (
+    NOT_APPLICABLE,
+    NOTE,
+    csv_names,
+    escape_latex,
+    escape_markdown,
+)
 from compute_optimal.present.tables.printed import unlike
 from compute_optimal.study.spec import digest
 
@@ -687,12 +693,19 @@ def test_markdown_text_is_inert(text: str) -> None:
 def test_latex_text_is_inert(text: str) -> None:
     escaped = escape_latex(text)
     bare = re.sub(
-        r"\\(?:text[a-z]+\{(?:\\dag)?\}|ldots\{\}|[&%$#_{}])|\$\\(?:times|geq)\$|\$-\$|^\{\}",
+        r"\\(?:text[a-z]+\{(?:\\dag)?\}|ldots\{\}|[&%$#_{}])|\$\\(?:times|geq|pm|infty)\$|\$-\$|^\{\}",
         "",
         escaped,
     )
     assert not set(bare) & set("\\{}$&#%_~^<>|\n\r\x00")
     assert not escaped.startswith(("[", "*"))
+
+
+def test_latex_sets_every_sign_that_is_written_here() -> None:
+    """Of infinity it had none, and LaTeX stops at what it does not know."""
+    column = Column("gain", "Gain ≥ 2 ±", "estimate", suffix="×", bounds=True)
+    rows = [[Estimate(math.inf, -1.5, math.inf)], [NOT_APPLICABLE], [Printed(3.0, ">")]]
+    assert Table("a", [column], rows, ["− … †"]).latex().isascii()
 
 
 @given(st.lists(st.text(max_size=20), min_size=2, max_size=2))

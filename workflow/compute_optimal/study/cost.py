@@ -763,9 +763,11 @@ def _totals(planned: Plan) -> Iterator[str]:
 
 
 def _count(number: float) -> str:
+    # What is rounded to a thousand of one unit is one of the next.
+    shown = float(f"{number:.3g}")
     for size, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if number >= size:
-            return f"{number / size:.3g} {letter}"
+        if shown >= size:
+            return f"{shown / size:.3g} {letter}"
     return f"{number:.0f}"
 
 

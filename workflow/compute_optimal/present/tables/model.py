@@ -340,6 +340,8 @@ _LATEX = {
     "†": r"\textsuperscript{\dag}",
     "×": r"$\times$",
     "−": r"$-$",
+    "±": r"$\pm$",
+    "∞": r"$\infty$",
     "≥": r"$\geq$",
     "–": "--",
     "…": r"\ldots{}",
