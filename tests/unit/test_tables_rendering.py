@@ -25,7 +25,7 @@ from compute_optimal.errors import StudyError
 from compute_optimal.present.catalogue import ITEMS, item_named
 from compute_optimal.present.query import opened, run_query
 from compute_optimal.present.render import draw, tabulate, write_table
-from compute_optimal.present.style import fixed, signed, signed_interval
+from compute_optimal.present.style import fixed, p_text, signed, signed_interval
 from compute_optimal.present.tables import Column, Compared, Estimate, Printed, Table
 from compute_optimal.present.tables.difficulty import wrong_buckets
 from compute_optimal.present.tables.frontier import against_large_models
@@ -821,6 +821,12 @@ def test_of_two_equally_near_numbers_the_one_further_from_0_is_written() -> None
     ]  # fmt: skip
     assert (fixed(0.5, 0), fixed(1.5, 0), fixed(2.5, 0)) == ("1", "2", "3")
     assert (fixed(math.inf), fixed(1e30, 0)) == ("inf", f"{1e30:.0f}")
+
+
+def test_a_p_value_shows_on_which_side_of_the_level_it_is() -> None:
+    shown = [p_text(p, 0.05) for p in (0.04996, 0.0499, 0.05, 0.0501, 0.042, 1.4e-7, 1.0)]
+    assert shown == ["0.04996", "0.0499", "0.05", "0.05", "0.042", "1.4e-07", "1"]
+    assert p_text(0.0999, 0.1) == "0.0999"
 
 
 def test_numbers_are_written_for_people_and_for_machines() -> None:

@@ -214,6 +214,15 @@ def significant(value: float, digits: int) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def p_text(p: float, level: float) -> str:
+    """A p-value in two leading digits, or in as many more as show on which side of ``level`` it
+    is: 0.0499 is not 0.05."""
+    digits = 2
+    while digits < _MOST_DECIMALS and (float(f"{p:.{digits}g}") < level) != (p < level):
+        digits += 1
+    return f"{p:.{digits}g}"
+
+
 def scientific(value: float, digits: int) -> str:
     """A number with a power of ten, in so many digits after the first: "1.25e13"."""
     number = leading(value, digits + 1)

@@ -36,7 +36,7 @@ from compute_optimal.analyse.quantities import mean_percent
 from compute_optimal.analyse.statements import SQL_FOLDER
 from compute_optimal.errors import StudyError
 from compute_optimal.present.query import Row, opened, run_query
-from compute_optimal.present.style import counted
+from compute_optimal.present.style import counted, p_text
 from compute_optimal.study.config import Claim
 from compute_optimal.study.config.reading import suggestion
 
@@ -173,7 +173,7 @@ def _corrected(judgements: Sequence[Judgement]) -> tuple[Judgement, ...]:
             means = "on its side" if strict.holds else "contradicted"
             about = f", {strict.models} resampled too" if strict.models else ""
             reason = (
-                f"{means if is_settled else 'undecided'}: p = {p:.2g}, corrected for "
+                f"{means if is_settled else 'undecided'}: p = {p_text(p, level)}, corrected for "
                 f"{counted(len(of_scale), 'claim')}{about}"
             )
             decided = replace(strict, verdict=verdict, reason=reason, corrected=p)

@@ -10,6 +10,7 @@ from compute_optimal.present import style
 from compute_optimal.present.query import Row
 from compute_optimal.present.tables.model import (
     MARK,
+    UNKNOWN,
     Cell,
     Column,
     Compared,
@@ -22,7 +23,6 @@ from compute_optimal.present.tables.model import (
 _PASS_OF_PRM = 7e9
 """Parameters of the PRM in the recount of printed rows; the paper's have 1.5B to 8B or 72B."""
 
-_UNKNOWN = "not known"
 _SERIES = {"cot": "CoT", "compute_optimal": "compute-optimal TTS"}
 
 
@@ -105,7 +105,7 @@ def _of_paper(row: Row) -> list[Cell]:
     inference = printed.get("inference_FLOPS")
     size, active = row["pretraining_parameters"], row["active_parameters"]
     pretraining = _pretraining(size, row["training_tokens"])
-    derived: list[Cell] = [_UNKNOWN, _UNKNOWN]
+    derived: list[Cell] = [UNKNOWN, UNKNOWN]
     if inference is not None and size:
         with_prm = inference.value * (1 + _PASS_OF_PRM / size * row["is_read_by_prm"])
         derived = [Printed(with_prm), Printed(inference.value * (active or size) / size)]
@@ -120,7 +120,7 @@ def _of_paper(row: Row) -> list[Cell]:
         _known(_pretraining(active or size, row["training_tokens"])),
         inference or "not printed",
         *derived,
-        _UNKNOWN,
+        UNKNOWN,
         printed.get("total_FLOPS") or "not printed",
     ]  # fmt: skip
 
@@ -135,4 +135,4 @@ def _sum(*values: float | None) -> float | None:
 
 
 def _known(value: float | None) -> Cell:
-    return _UNKNOWN if value is None else Estimate(value)
+    return UNKNOWN if value is None else Estimate(value)
