@@ -532,7 +532,7 @@ def test_an_edited_verdict_is_found(storage: Storage, tmp_path: Path) -> None:
         task=lambda _: TASK,
         tasks=(),
         policies=(),
-        store=SimpleNamespace(shipped=tmp_path / "shipped"),
+        store=SimpleNamespace(writable=tmp_path / "own", shipped=tmp_path / "shipped"),
         grading=SimpleNamespace(seconds=10.0),
     )
     adopted = adopted_spec(entry)

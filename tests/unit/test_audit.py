@@ -611,16 +611,25 @@ def no_mirror(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auditing, "choose", lambda *_: [])
 
 
+def audited_where_adopting_ends_in(
+    error: StudyError, of: Study, folder: Path, share: float, monkeypatch: pytest.MonkeyPatch
+) -> Audit:
+    def refuse(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(auditing, "adopt", refuse)
+    return audit([of], folder / "new", share=share, seed=0)
+
+
 @pytest.mark.usefixtures("no_mirror")
 def test_without_a_mirror_the_addresses_of_adopted_rollouts_are_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object) -> None:
-        raise NotAtHandError("no connection", where="an address", cure="check the network")
-
-    monkeypatch.setattr(auditing, "adopt", refuse)
     of = small(tmp_path, adopted=STUDY.adopted[1:3])
-    audited = audit([of], tmp_path / "new", share=0.5, seed=0)
+    audited = audited_where_adopting_ends_in(
+        NotAtHandError("no connection", where="an address", cure="check the network"),
+        of, tmp_path, 0.5, monkeypatch,
+    )  # fmt: skip
     assert any("fetched from their addresses" in note for note in audited.notes)
     (finding,) = audited.findings
     assert finding.subject.startswith("adopted: ")
@@ -633,13 +642,11 @@ def test_files_that_are_others_than_the_registry_says_prove_something(
     error: type[StudyError], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever changes adopted rows and the sha256 that they are said to come from."""
-
-    def refuse(*_: object) -> None:
-        raise error("1 of 1 files cannot be had: its sha256 is another", where="", cure="")
-
-    monkeypatch.setattr(auditing, "adopt", refuse)
     of = small(tmp_path, adopted=STUDY.adopted[1:2])
-    audited = audit([of], tmp_path / "new", share=1.0, seed=0)
+    audited = audited_where_adopting_ends_in(
+        error("1 of 1 files cannot be had: its sha256 is another", where="", cure=""),
+        of, tmp_path, 1.0, monkeypatch,
+    )  # fmt: skip
     (finding,) = audited.findings
     assert finding.passed is (error is NotAtHandError)
     assert audited.not_drawn == ((finding,) if finding.passed else ())

@@ -169,7 +169,7 @@ def test_a_cell_that_two_versions_of_an_engine_made_says_so(
     def verified(folder: str) -> Check:
         publish(cells.all_partitions(of, Storage.of(of).store), str(tmp_path / folder))
         published = of.store.model_copy(update={"shipped": tmp_path / folder})
-        return engine_versions(of.model_copy(update={"store": published}), tmp_path)
+        return engine_versions(of.model_copy(update={"store": published}))
 
     for number, version in ((1, "vllm 1.0"), (2, "vllm 2.0")):
         monkeypatch.setattr(parts, "engine_version", lambda version=version: version)

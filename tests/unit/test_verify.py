@@ -154,7 +154,7 @@ def test_what_a_study_does_not_have_is_not_said_to_have_been_checked(tmp_path: P
     adopted = load_study("config/public.yaml")
     subjects = {check.subject for check in shipped_files(adopted, Path("data/expected/public"))}
     assert "shipped models: this study has none" in subjects
-    engines = engine_versions(adopted, tmp_path)
+    engines = engine_versions(adopted)
     assert engines.subject == "engines: none made a cell of this study"
     own = load_study("config/config.yaml")
     one = own.model_copy(

@@ -41,6 +41,11 @@ def ends_the_same_way(error: BaseException) -> bool:
     return isinstance(error, StudyError)
 
 
+def is_found_here(error: StudyError) -> bool:
+    """Whether ``error`` tells of what is here, and not of something that cannot be had now."""
+    return not isinstance(error, NotAtHandError) and ends_the_same_way(error)
+
+
 _CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 
 

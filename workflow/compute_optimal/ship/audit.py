@@ -22,7 +22,7 @@ from compute_optimal.adopt.collection import adopt
 from compute_optimal.adopt.tokens import tokenizer_or_reason
 from compute_optimal.engines import NO_ENGINE, engine_version
 from compute_optimal.engines.likelihood import Drawn, Likelihood, likelihoods
-from compute_optimal.errors import NotAtHandError, StudyError, ends_the_same_way
+from compute_optimal.errors import StudyError, is_found_here
 from compute_optimal.generate.loading import kept_open, policy_folder
 from compute_optimal.policies.prompts import encode_texts, load_tokenizer, prompt_ids
 from compute_optimal.present.style import counted
@@ -44,13 +44,12 @@ from compute_optimal.ship.redrawing import (
     histories,
     inconsistencies,
     shipped_cells,
-    shipped_store,
     stored_rows,
 )
 from compute_optimal.ship.report import hand_over, made, report_page
 from compute_optimal.store.partitions import Store
 from compute_optimal.store.places import Kind, partition
-from compute_optimal.store.storage import Storage
+from compute_optimal.store.storage import Storage, shipped_store
 from compute_optimal.study.cells import ADOPTED_TABLES, Grid, collections
 from compute_optimal.study.config import Study
 from compute_optimal.study.spec import digest
@@ -471,7 +470,7 @@ def _adopted_again(
         try:
             adopt(one.entry, study.task(one.task), storage, None)
         except StudyError as error:
-            wrong = not isinstance(error, NotAtHandError) and ends_the_same_way(error)
+            wrong = is_found_here(error)
             if wrong:
                 remark = f"cannot be adopted again: {error.what}"
             else:

@@ -19,7 +19,7 @@ from compute_optimal.store import units
 from compute_optimal.store.partitions import Store
 from compute_optimal.store.places import Kind, partition, samples_of
 from compute_optimal.store.schemas import COUNTS_OF, SECONDS
-from compute_optimal.store.storage import Storage
+from compute_optimal.store.storage import Storage, shipped_store
 from compute_optimal.study.cells import Cell, Grid, Job
 from compute_optimal.study.config import Study
 from compute_optimal.study.plan import StudyPlan
@@ -117,11 +117,6 @@ class Compared:
     fresh: Mapping[Key, Row]
     differences: tuple[Difference, ...]
     failure: str = ""
-
-
-def shipped_store(study: Study) -> Store:
-    """What ships with a study, without what else is stored here."""
-    return Store(study.store.writable / "nothing", [study.store.shipped])
 
 
 def shipped_cells(studies: Sequence[Study]) -> list[ShippedCell]:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import polars as pl
 
-from compute_optimal.errors import NotAtHandError, StudyError, ends_the_same_way
+from compute_optimal.errors import StudyError, is_found_here
 from compute_optimal.present.claims.page import CHECKED_ON
 from compute_optimal.present.style import counted, signed_interval
 from compute_optimal.ship.expected import (
@@ -36,7 +36,7 @@ from compute_optimal.ship.report import hand_over, made, report_page
 from compute_optimal.store import partitions, units
 from compute_optimal.store.places import Kind, collection_of
 from compute_optimal.store.schemas import COUNTS_OF, SECONDS
-from compute_optimal.store.storage import Storage
+from compute_optimal.store.storage import Storage, shipped_store
 from compute_optimal.study.cells import Cell, Grid, all_partitions, collections
 from compute_optimal.study.config import Study
 from compute_optimal.study.models import model_folder
@@ -158,14 +158,14 @@ def verify(study: Study, shipped: Path, folder: Path, *, tier: int, cores: int) 
     """
     mirror_folder(study.mirror)
     expected = shipped / study.name
-    checks = [*shipped_files(study, expected), engine_versions(study, folder)]
+    checks = [*shipped_files(study, expected), engine_versions(study)]
     files = read_expected(expected)
     if tier >= 1:
         try:
             checks += compare(files, recompute(study, folder, cores=cores))
             checks += verdicts_graded_anew(study, folder)
             checks += facts_of_tasks(study, folder)
-            checks.append(units_that_can_be(study, folder))
+            checks.append(units_that_can_be(study))
         except StudyError as error:
             checks.append(
                 Check(1, "recomputation from the shipped store", False, (str(error.what),))
@@ -205,13 +205,12 @@ def shipped_files(study: Study, expected: Path) -> list[Check]:
     return checks
 
 
-def engine_versions(study: Study, folder: Path) -> Check:
+def engine_versions(study: Study) -> Check:
     """Tier 0: which cells hold units of more than one version of the engine.
 
-    Allowed, for each unit says what made it, but whoever compares cells must know it. ``folder``:
-    any in which there is no store.
+    Allowed, for each unit says what made it, but whoever compares cells must know it.
     """
-    shipped = partitions.Store(folder / "nothing", [study.store.shipped])
+    shipped = shipped_store(study)
     remarks, n_cells = [], 0
     for cell in Grid(study):
         try:
@@ -288,7 +287,7 @@ def verdicts_graded_anew(study: Study, folder: Path) -> list[Check]:
 
     ``folder``: where the expected results were recomputed.
     """
-    shipped = partitions.Store(folder / "nothing", [study.store.shipped])
+    shipped = shipped_store(study)
     fresh = graded_anew(folder)
     checks = []
     for verdicts, tables in all_partitions(study, shipped):
@@ -322,7 +321,7 @@ def facts_of_tasks(study: Study, folder: Path) -> list[Check]:
     it what policies say. ``folder``: any in which there is no store. A file that cannot be had
     proves nothing.
     """
-    shipped = partitions.Store(folder / "nothing", [study.store.shipped])
+    shipped = shipped_store(study)
     own = partitions.Store(folder / "tasks")
     checks = []
     tasks = [*study.tasks, *(collection.task for collection in collections(study))]
@@ -334,7 +333,7 @@ def facts_of_tasks(study: Study, folder: Path) -> list[Check]:
         try:
             anew = Storage.of(study, own).facts(task, None)
         except StudyError as error:
-            known = not isinstance(error, NotAtHandError) and ends_the_same_way(error)
+            known = is_found_here(error)
             subject += "" if known else ": not compared"
             checks.append(Check(1, subject, not known, (error.what,)))
             continue
@@ -350,13 +349,13 @@ def facts_of_tasks(study: Study, folder: Path) -> list[Check]:
     return checks
 
 
-def units_that_can_be(study: Study, folder: Path) -> Check:
+def units_that_can_be(study: Study) -> Check:
     """Tier 1: every shipped unit of the study is one that an engine could have made.
 
     All of them are looked at, where an audit looks at a few: what cannot be so whatever a model
-    said needs no model. ``folder``: any in which there is no store.
+    said needs no model.
     """
-    shipped = partitions.Store(folder / "nothing", [study.store.shipped])
+    shipped = shipped_store(study)
     findings, n_cells = [], 0
     of_task = {
         task: Storage.of(study, shipped).stored_facts(study.task(task), None)

@@ -33,6 +33,11 @@ FACTS = Columns(
 """What judging needs of a problem."""
 
 
+def shipped_store(study: Study) -> Store:
+    """What ships with a study, without what else is stored here."""
+    return Store(study.store.writable / "nothing", [study.store.shipped])
+
+
 @dataclass(frozen=True)
 class Storage:
     """Run-time surroundings of a command; nothing here may change a result."""
