@@ -167,7 +167,7 @@ def test_units_that_no_engine_makes_are_named_whatever_follows_from_them(publish
         "units with the hash of another text",
         "with scores that are no numbers",
         "2 units of no problem of the task; the first: feedfeedfeedfeed, 0",
-        "units with costs that are none",
+        "units with seconds that are no cost",
         "units with tokens that do not add up",
     ):
         assert words in done.stdout

@@ -368,14 +368,14 @@ def test_scores_may_be_off_a_little_and_a_few_of_them_a_little_more(
         ("samples", "n_tokens", 1, "n_tokens is 1"),
         ("samples", "finish_reason", "length", "finish_reason is 'length'"),
         ("samples", "prompt_tokens_computed", 10**9, "are 10000000"),
-        ("samples", "prompt_tokens_cached", -1, "prompt_tokens_cached is -1"),
-        ("samples", "seconds", math.nan, "seconds is nan"),
+        ("samples", "prompt_tokens_cached", -1, "prompt_tokens_cached that are no cost"),
+        ("samples", "seconds", math.nan, "with seconds that are no cost"),
         ("step_scores", "prm_tokens_computed", 1, "prm_tokens_computed and prm_tokens_cached are"),
         ("step_scores", "over_context", 7, "over_context is 7"),
         ("searches", "prm_tokens_cached", 0, "prm_tokens_computed and prm_tokens_cached are"),
         ("searches", "generated_tokens", 3, "generated_tokens is 3"),
         ("searches", "discarded_tokens", 0, "discarded_tokens is 0"),
-        ("searches", "policy_seconds", -1.0, "policy_seconds is -1"),
+        ("searches", "policy_seconds", -1.0, "policy_seconds that are no cost"),
     ],
 )
 def test_another_count_or_name_is_found_in_a_single_unit(
@@ -532,6 +532,8 @@ def test_what_cannot_be_so_is_told_without_a_model(tmp_path: Path) -> None:
             key = one.keys[0]
             other = {key: rows[key] | {"text": "something else"}}
             assert "of another text" in next(inconsistencies(one, other))
+        without_cost = {key: row | {"seconds": -1.0} for key, row in rows.items()}
+        assert "with seconds that are no cost" in next(inconsistencies(one, without_cost))
         if one.cell.kind == "searches":
             key = one.keys[0]
             paths = [path | {"text": "never said"} for path in rows[key]["paths"]]

@@ -13,14 +13,15 @@ from default_study import ROOT
 
 from compute_optimal.errors import StudyError
 from compute_optimal.ship.expected import on_disk, read_expected, read_manifest, write_expected
+from compute_optimal.ship.possible_units import impossible
 from compute_optimal.ship.verify import (
     Check,
     Verification,
-    _so,
     compare,
     engine_versions,
     shipped_files,
 )
+from compute_optimal.store.schemas import COUNTS_OF, SECONDS
 from compute_optimal.study.cells import Grid
 from compute_optimal.study.config import load_study
 
@@ -189,9 +190,11 @@ def test_a_file_that_a_packed_one_hides_is_seen(tmp_path: Path) -> None:
     assert read_expected(tmp_path) == curves()
 
 
-def test_trees_whose_tokens_do_not_add_up_or_whose_scores_are_none_are_impossible() -> None:
+def test_trees_whose_tokens_do_not_add_up_or_whose_scores_or_costs_are_none_are_impossible() -> (
+    None
+):
     study = load_study(ROOT / "config/config.yaml", {})
-    cell = next(cell for cell in Grid(study) if cell.kind == "searches")
+    cell = next(cell for cell in Grid(study) if cell.method == "dvts")
     nodes = [{"margin": 1.0, "n_tokens": 3}, {"margin": None, "n_tokens": 4}]
     rows = pl.DataFrame(
         {
@@ -200,16 +203,24 @@ def test_trees_whose_tokens_do_not_add_up_or_whose_scores_are_none_are_impossibl
                 [nodes[0], {"margin": math.nan, "n_tokens": 4}],
                 [*nodes, {"margin": 0.5, "n_tokens": 0}],
                 [nodes[0], {"margin": 0.5, "n_tokens": 5}],
+                nodes,
+                nodes,
             ],
-            "generated_tokens": [7] * 4,
-            "sample_requests": [2] * 4,
+            "subtree": range(6),
+            **{count: [0] * 6 for count in COUNTS_OF["searches"]},
+            "generated_tokens": [7] * 6,
+            "sample_requests": [2] * 6,
+            "score_requests": [0, 0, 0, 0, -1, 0],
+            **{seconds: [0.5] * 5 + [math.inf] for seconds in SECONDS},
         }
     )
-    so = _so(cell)
-    scores, tokens = so["with scores that are no numbers"], so["with tokens that do not add up"]
-    assert rows.select(scores=scores, tokens=tokens).rows() == [
-        (True, True), (False, True), (True, False), (True, False),
-    ]  # fmt: skip
+    wrong = impossible(cell, rows)
+    assert {what: those["subtree"].to_list() for what, those in wrong.items()} == {
+        "with scores that are no numbers": [1],
+        "with tokens that do not add up": [2, 3],
+        "with score_requests that are no cost": [4],
+        **{f"with {name} that are no cost": [5] for name in SECONDS},
+    }
 
 
 @pytest.mark.parametrize("name", ["../../kept.csv", "/tmp/kept.csv", "tables/../../kept.csv", "x"])

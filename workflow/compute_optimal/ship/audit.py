@@ -33,6 +33,7 @@ from compute_optimal.ship.plausibility import (
     joined,
     too_many,
 )
+from compute_optimal.ship.possible_units import histories
 from compute_optimal.ship.redrawing import (
     CellSlice,
     Compared,
@@ -41,7 +42,6 @@ from compute_optimal.ship.redrawing import (
     ShippedCell,
     choose,
     compare,
-    histories,
     inconsistencies,
     shipped_cells,
     stored_rows,

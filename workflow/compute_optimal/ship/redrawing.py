@@ -15,10 +15,11 @@ import polars as pl
 from compute_optimal.errors import StudyError
 from compute_optimal.generate import jobs
 from compute_optimal.policies.steps import split_steps
+from compute_optimal.ship.possible_units import histories, impossible, impossible_paths
 from compute_optimal.store import units
 from compute_optimal.store.partitions import Store
 from compute_optimal.store.places import Kind, partition, samples_of
-from compute_optimal.store.schemas import COUNTS_OF, SECONDS
+from compute_optimal.store.schemas import SCHEMAS
 from compute_optimal.store.storage import Storage, shipped_store
 from compute_optimal.study.cells import Cell, Grid, Job
 from compute_optimal.study.config import Study
@@ -373,15 +374,6 @@ def _said(tree: Row) -> tuple[object, ...]:
     )
 
 
-def histories(tree: Row) -> list[tuple[str, ...]]:
-    """Of each node of a tree, the texts from the first step to its own."""
-    texts: dict[int, tuple[str, ...]] = {}
-    for node in tree["nodes"]:
-        before = () if node["parent"] is None else texts.get(node["parent"], ())
-        texts[node["node"]] = (*before, node["text"])
-    return [texts[node["node"]] for node in tree["nodes"]]
-
-
 def _off_on_common_paths(old: Row, new: Row) -> float:
     """How far apart the margins of steps are at most that both trees hold after the same ones."""
     known = {
@@ -401,20 +393,15 @@ def _off_on_common_paths(old: Row, new: Row) -> float:
 
 def inconsistencies(one: CellSlice, stored: Mapping[Key, Row]) -> Iterator[str]:
     """What of a slice cannot be so, whatever a model says: told without one."""
-    for (problem_hash, number), row in stored.items():
-        where = f"{problem_hash}, {number}"
-        for column in (*COUNTS_OF[one.cell.kind], *SECONDS):
-            # Not <: of what is no number nothing is true.
-            if not (row[column] is not None and 0 <= row[column] < math.inf):
-                yield f"{where}: {column} is {row[column]}"
-        if one.cell.kind == "samples":
-            if text_hash(row["text"]) != row["text_hash"]:
-                yield f"{where}: the hash beside the text is of another text"
-        elif one.cell.kind == "searches":
-            texts = dict(zip((n["node"] for n in row["nodes"]), histories(row), strict=True))
-            for path in row["paths"]:
-                steps = [step for text in texts.get(path["leaf"], ()) for step in split_steps(text)]
-                if split_steps(path["text"]) != steps:
-                    yield f"{where}: path {path['path']} is not what its nodes say"
-                elif len(path["margins"]) != len(steps):
-                    yield f"{where}: path {path['path']} has not one score a step"
+    kind = one.cell.kind
+    rows = pl.DataFrame([*stored.values()], schema=SCHEMAS[kind], strict=False)
+    for what, those in impossible(one.cell, rows).items():
+        for key in those.select("problem_hash", units.NUMBERS[kind]).iter_rows():
+            yield f"{_named(key)}: a unit {what}"
+    if kind == "searches":
+        for key, row in stored.items():
+            yield from (f"{_named(key)}: {what}" for what in impossible_paths(row))
+
+
+def _named(key: Key) -> str:
+    return ", ".join(map(str, key))

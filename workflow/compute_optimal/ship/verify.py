@@ -18,8 +18,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import polars as pl
-
 from compute_optimal.errors import StudyError, is_found_here
 from compute_optimal.present.claims.page import CHECKED_ON
 from compute_optimal.present.style import counted, signed_interval
@@ -32,15 +30,14 @@ from compute_optimal.ship.expected import (
     read_manifest,
     recompute,
 )
+from compute_optimal.ship.possible_units import LOOKED_AT, impossible
 from compute_optimal.ship.report import hand_over, made, report_page
 from compute_optimal.store import partitions, units
-from compute_optimal.store.places import Kind, collection_of
-from compute_optimal.store.schemas import COUNTS_OF, SECONDS
+from compute_optimal.store.places import collection_of
 from compute_optimal.store.storage import Storage, shipped_store
-from compute_optimal.study.cells import Cell, Grid, all_partitions, collections
+from compute_optimal.study.cells import Grid, all_partitions, collections
 from compute_optimal.study.config import Study
 from compute_optimal.study.models import model_folder
-from compute_optimal.study.spec import text_hash
 from compute_optimal.tasks.datasets import mirror_folder
 
 KEYS = {
@@ -362,81 +359,22 @@ def units_that_can_be(study: Study) -> Check:
         for task in study.tasks
     }
     for cell in Grid(study):
-        rows = cell.partition(shipped).read(cell.kind, [*_LOOKED_AT[cell.kind]])
+        rows = cell.partition(shipped).read(cell.kind, [*LOOKED_AT[cell.kind]])
         facts = of_task[cell.task]
         if rows.is_empty() or facts is None:
             continue
         n_cells += 1
         known = facts.select("problem_id", "problem_hash")
-        impossible = {
-            "of no problem of the task": rows.join(known, on=known.columns, how="anti"),
-            **{what: rows.filter(~so) for what, so in _so(cell).items()},
-        }
+        strangers = rows.join(known, on=known.columns, how="anti")
+        wrong = {"of no problem of the task": strangers} if strangers.height else {}
         number = units.NUMBERS[cell.kind]
         findings += [
             f"{cell.partition(shipped).directory}: {counted(those.height, 'unit')} {what}; "
             f"the first: {those['problem_hash'][0]}, {those[number][0]}"
-            for what, those in impossible.items()
-            if those.height
+            for what, those in (wrong | impossible(cell, rows)).items()
         ]
     subject = f"units of {counted(n_cells, 'cell')}: such as an engine can have made"
     return _check(1, subject, findings[:_SHOWN])
-
-
-_LOOKED_AT: dict[Kind, tuple[str, ...]] = {
-    "samples": ("problem_id", "text", "text_hash", "n_tokens", "n_prompt_tokens"),
-    "step_scores": ("problem_id", "status", "margins"),
-    "searches": ("problem_id", "nodes"),
-}
-_LOOKED_AT = {kind: (*of, *COUNTS_OF[kind], *SECONDS) for kind, of in _LOOKED_AT.items()}
-
-
-def _so(cell: Cell) -> dict[str, pl.Expr]:
-    """What every unit of a cell is not -> whether it is so, true of all that an engine makes."""
-    spent = [*COUNTS_OF[cell.kind], *SECONDS]
-    so = {
-        "with costs that are none": pl.all_horizontal(
-            pl.col(name).cast(pl.Float64).is_between(0, math.inf, closed="left").fill_null(False)
-            for name in spent
-        ),
-        "with a number below 0": pl.col(units.NUMBERS[cell.kind]) >= 0,
-    }
-    if cell.method == "beam_search":
-        so["with the number of a second search"] = pl.col("subtree") == 0
-    if cell.kind == "samples":
-        digests = pl.col("text").map_batches(_hashes, return_dtype=pl.String)
-        so["with the hash of another text"] = digests == pl.col("text_hash")
-        so["with tokens that do not add up"] = (
-            pl.col("generated_tokens") == pl.col("n_tokens")
-        ) & (
-            pl.col("prompt_tokens_computed") + pl.col("prompt_tokens_cached")
-            == pl.col("n_prompt_tokens") * pl.col("sample_requests")
-        )
-    if cell.kind == "searches":
-        nodes, node = pl.col("nodes"), pl.element().struct
-        so["with scores that are no numbers"] = nodes.list.eval(
-            node.field("margin").is_finite().fill_null(True)
-        ).list.all()
-        so["with tokens that do not add up"] = (
-            nodes.list.eval(node.field("n_tokens")).list.sum() == pl.col("generated_tokens")
-        ) & (nodes.list.len() == pl.col("sample_requests"))
-    if cell.kind == "step_scores":
-        margins = pl.col("margins")
-        so["with scores that are no numbers"] = margins.list.eval(
-            pl.element().is_finite().fill_null(False)
-        ).list.all()
-        so["with scores and without, by their status"] = (margins.list.len() > 0) == (
-            pl.col("status") == "scored"
-        )
-    return so
-
-
-def _hashes(texts: pl.Series) -> pl.Series:
-    """``text_hash`` of each; pools repeat themselves."""
-    known: dict[str, str] = {}
-    return pl.Series(
-        [known.get(t) or known.setdefault(t, text_hash(t)) for t in texts], dtype=pl.String
-    )
 
 
 Row = dict[str, str]
