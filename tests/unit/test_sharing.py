@@ -293,6 +293,46 @@ def test_a_part_without_end_is_refused_at_the_size_that_is_listed(
     assert not [*(tmp_path / "receiver").rglob("*.parquet")]
 
 
+def of_many_rows(file: Path) -> None:
+    pl.DataFrame({"problem_hash": pl.repeat("x", 5000, eager=True)}).write_parquet(file)
+
+
+def of_many_bytes(file: Path) -> None:
+    pl.DataFrame({"text": ["0" * 2_000_000]}).write_parquet(file, compression="zstd")
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        (of_many_rows, "rows: 5,000"),
+        (of_many_bytes, "2.0 MB when unpacked"),
+        (lambda file: file.write_bytes(b"PAR1 and nothing else"), "no parquet file"),
+    ],
+    ids=["rows", "bytes", "neither"],
+)
+def test_what_would_fill_the_memory_of_its_readers_is_not_kept(
+    made: Callable[[Path], object], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few kilobytes with the hash that their manifest says may unpack to any size."""
+    monkeypatch.setattr(sharing, "_MOST_ROWS", 1000)
+    monkeypatch.setattr(sharing, "_MOST_BYTES", 1_000_000)
+    (cell, _), *_ = cells_of(Store(tmp_path / "sender"))
+    folder = tmp_path / "published" / cell.directory
+    folder.mkdir(parents=True)
+    made(folder / "large")
+    sha256 = store.sha256_of(folder / "large")
+    part = (folder / "large").rename(folder / f"samples-{sha256[:16]}.parquet")
+    name = part.relative_to(tmp_path / "published").as_posix()
+    assert part.stat().st_size < 100_000
+    entry = {"sha256": sha256, "bytes": part.stat().st_size, "rows": 1}
+    listed = json.dumps({"layout": store.LAYOUT, "parts": {name: entry}})
+    (tmp_path / "published/manifest-x.json").write_text(listed)
+    with pytest.raises(StudyError, match="cannot be a study's") as caught:
+        fetch(cells_of(Store(tmp_path / "receiver")), str(tmp_path / "published"))
+    assert words in str(caught.value)
+    assert not [*(tmp_path / "receiver").rglob("*.parquet")]
+
+
 def test_a_manifest_that_lists_a_lost_part_is_told_and_mended(
     address: str, machine: Machines
 ) -> None:

@@ -17,6 +17,7 @@ import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +34,14 @@ whose steps were stripped of more is stored as it was written."""
 
 _NO_NODE = -1
 
-_STATEMENT = Path(__file__).parents[2] / "sql" / "store" / "pack.sql"
+_STATEMENTS = Path(__file__).parents[2] / "sql" / "store"
+
+
+class Extent(NamedTuple):
+    """What a part unpacks to, by its footer."""
+
+    n_rows: int
+    n_bytes: int
 
 
 def packed(searches: pl.DataFrame) -> pl.DataFrame:
@@ -109,7 +117,7 @@ def write(searches: pl.DataFrame, file: Path) -> None:
         plain.write_bytes(content.getbuffer())
         with duckdb.connect(config={"threads": 1}) as connection:
             places = {"source": glob.escape(str(plain)), "target": str(file)}
-            connection.execute(_STATEMENT.read_text(encoding="utf-8"), places)
+            connection.execute(_statement("pack"), places)
     except (duckdb.Error, OSError) as error:
         raise StudyError(
             f"cannot write: {getattr(error, 'strerror', None) or str(error).partition(chr(10))[0]}",
@@ -130,6 +138,23 @@ def is_smallest(part: Path) -> bool:
     return (
         b"DuckDB version" in footer and "ends" in pl.scan_parquet(part, glob=False).collect_schema()
     )
+
+
+def extent(part: Path) -> Extent | None:
+    """How much a part is once it is read, without reading it; None of what is no parquet file."""
+    import duckdb
+
+    try:
+        with duckdb.connect(config={"threads": 1}) as connection:
+            found = connection.execute(_statement("extent"), {"source": glob.escape(str(part))})
+            row = found.fetchone()
+    except duckdb.Error:
+        return None
+    return None if row is None or row[0] is None else Extent(int(row[0]), int(row[1] or 0))
+
+
+def _statement(name: str) -> str:
+    return (_STATEMENTS / f"{name}.sql").read_text(encoding="utf-8")
 
 
 def derived(nodes: pl.Series, ends: pl.Series) -> tuple[pl.Series, pl.Series]:

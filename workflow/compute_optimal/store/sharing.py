@@ -28,7 +28,7 @@ from typing import Any, Literal, TypeVar
 from tqdm import tqdm
 
 from compute_optimal.errors import StudyError
-from compute_optimal.store.packing import is_smallest
+from compute_optimal.store.packing import extent, is_smallest
 from compute_optimal.store.partitions import (
     KEYS,
     LAYOUT,
@@ -51,6 +51,11 @@ _PACKED = ("searches",)
 
 _N_TRANSFERS = 8
 """Transfers at the same time: enough to hide the latency of an object store."""
+
+_MOST_ROWS, _MOST_BYTES = 10_000_000, 8 << 30
+"""ASSUME: no part of a study is more than this once it is unpacked. The pool of one policy on 500
+problems, 256 samples each, is 128,000 rows; a file of some kilobytes can be of 10^8 equal ones,
+which end whoever reads it."""
 
 _CHUNK = 4 << 20
 _ATTEMPTS = 5
@@ -352,6 +357,17 @@ class _Remote:
                     where=self._shown(name),
                     cure="let its publisher remove that file and publish again; nothing of it was "
                     "kept",
+                )
+            file.flush()
+            found = extent(Path(file.name))
+            if found is None or found.n_rows > _MOST_ROWS or found.n_bytes > _MOST_BYTES:
+                what = "no parquet file"
+                if found is not None:
+                    what = f"{found.n_bytes / 1e6:,.1f} MB when unpacked, rows: {found.n_rows:,}"
+                raise StudyError(
+                    f"a published part cannot be a study's: it is {what}",
+                    where=self._shown(name),
+                    cure="ask its publisher for what it is; nothing of it was kept",
                 )
 
     def _chunks(self, name: str) -> Iterator[bytes]:
