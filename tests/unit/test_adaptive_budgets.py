@@ -231,6 +231,16 @@ def test_what_never_stops_early_changes_nothing() -> None:
     assert [confident[name] for name in ("change", "change_low", "change_high")] == [0, 0, 0]
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_where_no_answer_changes_the_accuracy_is_the_same_number(seed: int) -> None:
+    """In the last digit too: of two that are equal the cheaper one is recommended."""
+    answers, _ = as_tables(*attempts(np.random.default_rng(seed)))
+    table = examine_stopping(answers, {}, IDS, replace(SETTINGS, budgets=(4,)))
+    rows = {row["rule"]: row for row in table.rows(named=True)}
+    assert rows["confident"]["change"] == 0.0
+    assert rows["confident"]["accuracy"] == rows["fixed"]["accuracy"]
+
+
 def test_an_interval_of_few_differences_is_wider_than_that_of_as_much_spread_over_many() -> None:
     few, many = np.zeros((2, 100))
     few[0], many[:] = 1.0, np.tile([0.1, -0.1], 50)

@@ -194,6 +194,45 @@ def test_nothing_is_recommended_for_a_few_problems_of_a_difficulty(
             recommend(tmp_path / "study.duckdb", asked)
 
 
+@pytest.mark.parametrize("unit", UNITS)
+def test_of_equally_accurate_ways_the_cheapest_is_taken_however_they_were_added_up(
+    unit: str, database: Path, tmp_path: Path
+) -> None:
+    """A way that stops early and one that does not may end with the same answers, and their means
+    may differ in the last digit."""
+    changed = tmp_path / "study.duckdb"
+    shutil.copy(database, changed)
+    with duckdb.connect(str(changed)) as connection:
+        connection.execute(
+            "UPDATE adaptive SET accuracy = if(rule = 'certain', 0.9, 0.9 + 1e-16), "
+            "ci_low = 0.8, ci_high = 1.0, samples = if(rule = 'certain', 2, 4), "
+            "tokens = if(rule = 'certain', 200, 400) WHERE method = 'majority' AND rule <> 'fixed'"
+        )
+        connection.execute("DELETE FROM predicted_choices")
+        connection.execute("DELETE FROM adaptive WHERE method = 'best_of_n' OR budget < 16")
+    asked = Asked(unit=unit, most=1e18, task="MATH-500", policy=POLICIES[0][0])
+    (most_accurate,) = recommend(changed, asked)
+    assert most_accurate.way == "majority certain"
+    # What is reached but for rounding is reached.
+    for accuracy in (0.9 + 1e-16, 0.8 + 1e-16):
+        asked = Asked(unit=unit, accuracy=accuracy, task="MATH-500", policy=POLICIES[0][0])
+        assert recommend(changed, asked)[0].way == "majority certain"
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_what_the_cure_names_can_be_had(database: Path, unit: str) -> None:
+    def named(asked: Asked) -> float:
+        with pytest.raises(StudyError) as error:
+            recommend(database, asked)
+        return float(error.value.cure.split()[-1].replace(",", ""))
+
+    for policy, *_ in POLICIES[:2]:
+        least = named(Asked(unit=unit, most=1e-9, policy=policy))
+        assert recommend(database, Asked(unit=unit, most=least, policy=policy))
+        most = named(Asked(unit=unit, accuracy=1.0, policy=policy))
+        assert recommend(database, Asked(unit=unit, accuracy=most, policy=policy))
+
+
 def test_models_are_called_by_name_or_title(database: Path) -> None:
     by_name, by_title = (
         recommend(database, Asked(most=16, policy=name)) for name in POLICIES[0][:2]
@@ -257,6 +296,9 @@ def test_words_and_json_say_the_same(database: Path, capsys: pytest.CaptureFixtu
         [replace(recommend(database, Asked(most=1))[0], n_problems=1.1)]
     )
     assert "1 samples" not in in_words(recommend(database, Asked(most=1)))
+    voted = replace(recommend(database, Asked(most=1))[0], way="majority", methods={"majority": 1})
+    assert "N = 1 - one sampled answer.\n" in in_words([replace(voted, budget=1)])
+    assert "N = 4 - majority voting.\n" in in_words([replace(voted, budget=4)])
     assert main([*arguments, "--json"]) == 0
     answers = json.loads(capsys.readouterr().out)["answers"]
     assert words.strip() == in_words(recommend(database, Asked(most=16))).strip()

@@ -130,8 +130,9 @@ def _rows(
         "fixed": (exact, fixed, none),
         # It ends as all N samples would, so what these give is exact for it too.
         "certain": (exact, certain.samples, certain.error),
-        # The same orders without stopping: what chance makes of orders is no change.
-        "confident": (exact + confident.correct - certain.correct, confident.samples,
+        # The same orders without stopping: what chance makes of orders is no change, and where
+        # nothing changes it is the same number.
+        "confident": (exact + (confident.correct - certain.correct), confident.samples,
                       confident.error),
     }  # fmt: skip
     for rule, (right, drawn, error) in of_rule.items():

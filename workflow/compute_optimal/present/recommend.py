@@ -7,10 +7,12 @@ intervals overlap with the best are said to be as good as it.
 
 from __future__ import annotations
 
+import decimal
 import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,10 @@ from compute_optimal.study.config.reading import suggestion
 UNITS = ("samples", "tokens", "flops", "seconds")
 """Units of a cost, per problem: samples (as N counts), tokens of the policy, FLOPs (2ND, with the
 PRM), seconds of the engines."""
+
+_EQUAL = 1e-9
+"""Accuracies (0 to 1) and shares of a cost up to which two are the same: what two ways to one
+number leave of it must not decide which way is the cheaper one."""
 
 _WAYS: Mapping[str, str] = {
     "cot": "one greedy answer (CoT)",
@@ -228,18 +234,26 @@ def _names(rows: Sequence[Row], key: str) -> set[str]:
 def _best(rows: Sequence[Row], asked: Asked) -> Recommendation | None:
     unit = asked.unit
     if asked.most is not None:
-        fitting = [row for row in rows if row[unit] <= asked.most * (1 + 1e-9)]
+        fitting = [row for row in rows if row[unit] <= asked.most * (1 + _EQUAL)]
         if not fitting:
             return None
-        row = max(fitting, key=lambda row: (row["accuracy"], -row[unit]))
+        most = max(row["accuracy"] for row in fitting)
+        best = [row for row in fitting if row["accuracy"] >= most - _EQUAL]
     else:
-        fitting = [row for row in rows if row["ci_low"] >= (asked.accuracy or 0)]
-        fitting = fitting or [row for row in rows if row["accuracy"] >= (asked.accuracy or 0)]
+        least = (asked.accuracy or 0) - _EQUAL
+        fitting = [row for row in rows if row["ci_low"] >= least]
+        fitting = fitting or [row for row in rows if row["accuracy"] >= least]
         if not fitting:
             return None
-        row = min(fitting, key=lambda row: (row[unit], -row["accuracy"]))
+        best = fitting
+    cheapest = min(row[unit] for row in best)
+    row = max(
+        (row for row in best if row[unit] <= cheapest * (1 + _EQUAL)),
+        key=lambda row: row["accuracy"],
+    )
     as_good = sum(
-        other is not row and other["ci_low"] <= row["accuracy"] <= other["ci_high"]
+        other is not row
+        and other["ci_low"] - _EQUAL <= row["accuracy"] <= other["ci_high"] + _EQUAL
         for other in fitting
     )
     return Recommendation(
@@ -263,16 +277,27 @@ def _nothing_fits(rows: Sequence[Row], asked: Asked) -> StudyError:
     if asked.most is not None:
         least = min(row[asked.unit] for row in rows)
         return StudyError(
-            f"no way costs so little as {asked.most:g} {asked.unit} per problem",
+            f"no way costs so little as {asked.most:.12g} {_units(asked.unit, asked.most)} "
+            "per problem",
             where="--budget",
-            cure=f"the cheapest takes {_cost(least)}",
+            cure=f"the cheapest takes {_cost(_on_its_side(least, 4, decimal.ROUND_CEILING))}",
         )
-    most = max(row["accuracy"] for row in rows)
+    most = _on_its_side(max(row["accuracy"] for row in rows), 3, decimal.ROUND_FLOOR)
     return StudyError(
-        f"no way reaches an accuracy of {asked.accuracy:g}",
+        f"no way reaches an accuracy of {asked.accuracy:.12g}",
         where="--accuracy",
-        cure=f"the most accurate reaches {most:.3f}",
+        cure=f"the most accurate reaches {significant(most, 3)}",
     )
+
+
+def _on_its_side(value: float, digits: int, rounding: str) -> float:
+    """``value`` in so many leading digits, up or down: who asks for what an error names gets it."""
+    exact = Decimal(f"{value:.11e}")
+    return float(exact.quantize(Decimal(1).scaleb(exact.adjusted() - digits + 1), rounding))
+
+
+def _units(unit: str, value: float) -> str:
+    return unit.removesuffix("s") if value == 1 else unit
 
 
 def _cost(value: float) -> str:
@@ -289,12 +314,14 @@ def in_words(recommendations: Sequence[Recommendation]) -> str:
             + (f" ({fixed(100 * share, 0)}%)" if share < 0.995 else "")
             for name, share in sorted(one.methods.items(), key=lambda item: -item[1])
         )
-        way = _WAYS.get(one.way, one.way)
+        # One sample has nobody to vote with.
+        is_alone = one.way == "majority" and one.budget == 1
+        way = "one sampled answer" if is_alone else _WAYS.get(one.way, one.way)
         what = way if one.way not in ("one_strategy", "predicted") else f"{way}: {methods}"
         prm = f" with {one.prm}" if one.prm else ""
         problems = "" if one.difficulty == "all" else f" that are predicted {one.difficulty}"
         costs = [
-            f"{_cost(value)} {unit.removesuffix('s') if value == 1 else unit}"
+            f"{_cost(value)} {_units(unit, value)}"
             for unit in UNITS
             if (value := one.cost(unit)) is not None
         ]
