@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from compute_optimal.analyse.differences import limits
 from compute_optimal.analyse.generality import (
     RESAMPLINGS,
     Uncertain,
@@ -62,6 +63,30 @@ def test_resampled_problems_without_a_reference_are_left_out() -> None:
     assert low < 35 < 65 < high
     nothing = in_general([50.0], np.full((5, 1), np.nan), 30, {})
     assert nothing.p_above(0.0) == 1.0
+
+
+@pytest.mark.parametrize("spread", [0.0, 1e-7, 0.01])
+def test_where_hardly_a_problem_differs_unseen_ones_leave_as_much_as_elsewhere(
+    spread: float,
+) -> None:
+    """The stricter interval would be a hundredth as wide as the other, and say what that does
+    not."""
+    replicates = 0.04 + spread * np.random.default_rng(0).uniform(size=(400, 1))
+    low, high = limits(np.array([0.04]), replicates, [100], 0.95)
+    uncertain = in_general([0.04], replicates, 100, {})
+    strict_low, strict_high = uncertain.limits(0.95)
+    assert strict_low <= low[0] < 0 < high[0] <= strict_high
+    assert uncertain.p_above(0.0) > 0.9
+
+
+def test_models_add_to_what_unseen_problems_leave() -> None:
+    """Three policies that no problem tells apart, each a point from the next."""
+    models = {"policy": ["a", "b", "c"]}
+    estimates = [1.0, 2.0, 3.0]
+    flat = in_general(estimates, np.tile(estimates, (400, 1)), 100, models)
+    assert flat.error**2 == pytest.approx(
+        in_general([2.0], np.full((400, 1), 2.0), 100, {}).error ** 2 + 1 / 3, rel=0.1
+    )
 
 
 def test_a_p_value_hangs_little_on_the_draws_of_models() -> None:

@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from compute_optimal.analyse.differences import ROUNDING
+from compute_optimal.analyse.differences import UNSEEN_SPREAD
 from compute_optimal.analyse.statistics.estimators import FloatArray, IntArray
 
 RESAMPLINGS = 4000
@@ -86,8 +86,9 @@ def in_general(
     ``slope_weights``.
 
     A kind of model adds n / (n - 1) times the variance of the estimate over its resampled models,
-    less what the noise of problems alone would make of that. Raises ``ValueError`` for a kind of
-    which there is one.
+    less what the noise of problems alone would make of that. Where resampled problems hardly differ
+    (``UNSEEN_SPREAD``), these leave as much open as problems that were not seen. Raises
+    ``ValueError`` for a kind of which there is one.
     """
     value = np.asarray(cases, dtype=np.float64)
     # A relative difference has no replicate where the resampled reference is 0.
@@ -96,7 +97,12 @@ def in_general(
     whole = _weights(np.ones((1, len(value))), place, trends)[0]
     if len(replicates) < 2:
         return Uncertain(float(value @ whole), math.inf, 1.0)
-    of_problems = float((replicates @ whole).var(ddof=1))
+    resampled = replicates @ whole
+    of_problems = float(resampled.var(ddof=1))
+    if np.ptp(resampled) < UNSEEN_SPREAD:
+        # As uncertain as unseen problems leave it (``limits``), at 95%: a stricter interval is no
+        # narrower.
+        of_problems = (100 * (1 - 0.025 ** (1 / n_problems)) / 1.96) ** 2
     variance, uncertain = of_problems, of_problems**2 / max(n_problems - 1, 1)
     noise = replicates - value
     # Of every two cases: the mean product of what resampled problems make of them.
@@ -117,12 +123,7 @@ def in_general(
         variance += max(spread - by_chance, 0.0) * n / (n - 1)
         # What is taken off makes the rest no more certain.
         uncertain += (spread * n / (n - 1)) ** 2 / (n - 1)
-    degrees = variance**2 / uncertain if uncertain else float(n_problems - 1)
-    error = math.sqrt(variance)
-    if error <= ROUNDING:
-        # Where no problem differs: as uncertain as unseen problems leave it (``limits``), at 95%.
-        error = 100 * (1 - 0.025 ** (1 / n_problems)) / 1.96
-    return Uncertain(float(value @ whole), error, degrees)
+    return Uncertain(float(value @ whole), math.sqrt(variance), variance**2 / uncertain)
 
 
 def _weights(drawn: FloatArray, x: FloatArray | None, trends: Sequence[str]) -> FloatArray:
