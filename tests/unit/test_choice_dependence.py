@@ -231,3 +231,19 @@ def test_intervals_hold_what_new_problems_give() -> None:
     """With more repetitions: benchmarks/coverage.py."""
     shares = covered(24, 40, 0.05, n_policies=3, n_prms=3)
     assert min(shares.values()) >= 0.85
+
+
+def test_what_is_always_right_is_right_in_every_repeat() -> None:
+    """Shares of a problem add up to 1, and not to the next number."""
+    random = np.random.default_rng(0)
+    for n_repeats, n_equal in product((3, 5, 7), (1, 3, 6)):
+        splits = Splits.of(np.ones((1, 40)), 5, n_repeats, n_repeats)
+        outcomes = np.ones((2, 7, 40))
+        # Alike on some of the splits alone.
+        outcomes[:, n_equal:, ::7] = 0.999
+        groups = random.integers(0, 3, 40)
+        apart = choose_held_out(outcomes, groups, splits)
+        together = choose_together(outcomes, np.stack([groups, groups]), [0, 0], splits)
+        for held_out in (apart, together):
+            assert held_out.accuracy.max() <= 1.0
+            assert held_out.accuracy.min() > 0.99

@@ -561,3 +561,13 @@ def test_saturated_scores_stay_apart_in_the_ranking(scoring: str) -> None:
     assert top > next_to_top or (scoring == "prm_last" and top == next_to_top == 50)
     assert np.all(scores.ranking[2:] < next_to_top)
     assert scores.ranking[3] > scores.ranking[2] or scoring == "prm_last"
+
+
+def test_a_chance_is_never_above_1() -> None:
+    """Of samples that are all right, their chances add up to 1 and not to the next number."""
+    rng = np.random.default_rng(0)
+    for size in (3, 7, 15, 16, 40, 256):
+        scores = rng.normal(size=(20, size))
+        best = best_of_k(np.ones_like(scores), scores, np.arange(1, size + 1))
+        assert best.max() <= 1.0
+        assert best.min() == pytest.approx(1.0)

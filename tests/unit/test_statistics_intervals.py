@@ -369,3 +369,14 @@ def test_only_what_is_resampled_is_widened() -> None:
     extreme = mean_interval(values, weights, widening=100)
     assert (extreme.low >= 0).all()
     assert (extreme.high <= 1).all()
+
+
+def test_a_mean_of_parts_is_never_above_1() -> None:
+    """Parts of problems that are all solved are solved."""
+    rng = np.random.default_rng(0)
+    parts = rng.integers(1, 4, size=(40, 12)) / 3
+    values = np.ones((12, 3))
+    for part in parts:
+        interval = mean_interval(values, bootstrap_weights(12, 50, 0), parts=part)
+        assert interval.estimate.max() <= 1.0
+        assert interval.high.max() <= 1.0

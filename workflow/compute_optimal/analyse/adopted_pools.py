@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from compute_optimal.analyse import accuracy
 from compute_optimal.analyse.accuracy import CURVES, OUTCOMES, Tokens
 from compute_optimal.analyse.predicted_difficulty import Way
-from compute_optimal.analyse.selection import FOLDS, REPEATS, REPLICATES, RULES
+from compute_optimal.analyse.selection import FOLDS, REPEATS, REPLICATES, RULES, SELECTION
 from compute_optimal.analyse.statistics.estimators import FloatArray, mean_of_known
 from compute_optimal.analyse.statistics.intervals import (
     bootstrap_means,
@@ -61,7 +61,8 @@ TABLES: dict[str, Columns] = {
         "Accuracy of choosing among all strategies that an adopted pool allows, by each rule",
         {
             **_SELECTED,
-            **common("accuracy", "ci_low", "ci_high"),
+            "accuracy": SELECTION.described["accuracy"],
+            **common("ci_low", "ci_high"),
             "widening": Column(
                 REAL, "Factor by which choosing anew widens the interval; null where none does"
             ),

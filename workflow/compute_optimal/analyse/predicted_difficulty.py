@@ -558,7 +558,7 @@ def _report(
                      budget + probes * float(searched), probes, sizes[bucket])
                 )  # fmt: skip
             rows["predicted_choices"] += [
-                (*cell, rule, bucket, method, float(of_method.sum() / part.sum()),
+                (*cell, rule, bucket, method, min(float(of_method.sum() / part.sum()), 1.0),
                  _spent(cost, of_method), _spent(of_probes, of_method))
                 for rule in ("predicted", "one_strategy")
                 for method, cost, of_method in zip(

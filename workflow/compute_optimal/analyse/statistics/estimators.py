@@ -76,7 +76,8 @@ def best_of_k(correct: ArrayLike, scores: ArrayLike, budgets: ArrayLike) -> Floa
     """
     truth = _floats(correct)
     (expected,) = best_values(truth[None], scores, budgets)
-    return np.asarray(expected, dtype=np.float64)
+    # Chances of the samples add up to 1 but for rounding.
+    return np.minimum(np.asarray(expected, dtype=np.float64), 1.0)
 
 
 def best_values(values: ArrayLike, scores: ArrayLike, budgets: ArrayLike) -> FloatArray:

@@ -157,6 +157,7 @@ def mean_interval(
         sizes = (parts @ known) ** 2 / np.maximum(parts**2 @ known, _LEAST_WEIGHT)
     interval = _bootstrap_interval(value, weights, confidence, sizes)
     mean = interval.estimate if parts is None else bootstrap_means(value, parts[None])[0]
+    mean = np.clip(mean, 0.0, 1.0)
     low, high = unseen_limits(mean, interval.n_problems if sizes is None else sizes, confidence)
     # A factor of 1 leaves the limits as they are, to the last digit.
     more = np.asarray(widening, dtype=np.float64) - 1

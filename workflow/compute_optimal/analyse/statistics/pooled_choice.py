@@ -70,7 +70,8 @@ def choose_together(
     n_drawn = splits.held_out[n_sample:].sum(axis=1).reshape(-1, splits.folds).sum(axis=1)
     of_replicates = gained[n_sample:].reshape(-1, splits.folds, n_choosers).sum(axis=1)
     return HeldOut(
-        (share * outcome).sum(axis=1),
+        # Fifths of a problem, one a repeat, add up to 1 but for rounding.
+        np.minimum((share * outcome).sum(axis=1), 1.0),
         (once * outcome).sum(axis=1),
         share,
         of_replicates / n_drawn[:, None],

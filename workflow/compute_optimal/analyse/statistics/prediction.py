@@ -171,7 +171,8 @@ def choose_held_out(
     of_replicates = gained[splits.n_of_sample :].reshape(-1, splits.folds, n_choosers).sum(axis=1)
     n_drawn = totals[splits.n_of_sample :].reshape(-1, splits.folds).sum(axis=1)
     return HeldOut(
-        (share * outcome).sum(axis=1),
+        # Thirds of a problem, one a repeat, add up to 1 but for rounding.
+        np.minimum((share * outcome).sum(axis=1), 1.0),
         (once * outcome).sum(axis=1),
         share,
         of_replicates / n_drawn[:, None],

@@ -273,7 +273,8 @@ def _chosen(share: FloatArray, outcome: FloatArray) -> Selection:
     """``share`` and ``outcome``: [prms, strategies, problems]. Problems that the choice does not
     answer in full, in every repeat, have no accuracy."""
     answered = share.sum(axis=(0, 1)) > 1 - _EQUALLY_GOOD
-    accuracy = np.where(answered, (share * outcome).sum(axis=(0, 1)), np.nan)
+    # Shares of the repeats add up to 1 but for rounding.
+    accuracy = np.where(answered, np.minimum((share * outcome).sum(axis=(0, 1)), 1.0), np.nan)
     return Selection(share, accuracy)
 
 
