@@ -222,6 +222,29 @@ def test_all_n_samples_of_ragged_pools_are_worth_what_they_are_elsewhere() -> No
     assert table["n_problems"].unique().to_list() == [N_PROBLEMS]
 
 
+def test_what_a_prm_did_not_read_is_not_among_the_samples_of_best_of_n() -> None:
+    """One that read half of the pool has the accuracies of that half, as in every other table, and
+    none at budgets beyond it."""
+    n_read = N_SAMPLES // 2
+    correct, classes, scores = attempts(np.random.default_rng(4))
+    answers, of_prm = as_tables(correct, classes, scores)
+    read = pl.col("sample_index") < n_read
+    settings = replace(SETTINGS, budgets=(4, 8, BUDGET))
+    partly = {"prm": of_prm.filter(read)}
+    table = examine_stopping(answers, partly, IDS, settings, {"prm": n_read})
+    alone = examine_stopping(answers.filter(read), partly, IDS, settings)
+    of_best = pl.col("method") == "best_of_n"
+    assert table.filter(of_best).equals(alone.filter(of_best))
+    assert set(table.filter(of_best)["budget"]) == {4, 8}
+    best = best_of_k(correct[:, :n_read], scores[:, :n_read], [4, 8]).mean(axis=0)
+    fixed = table.filter(of_best, rule="fixed", scoring="prm_last")
+    assert fixed["accuracy"].to_list() == pytest.approx(best.tolist())
+    # Voting needs no PRM.
+    of_vote = pl.col("method") == "majority"
+    whole = examine_stopping(answers, {}, IDS, settings)
+    assert table.filter(of_vote).equals(whole.filter(of_vote))
+
+
 def test_what_never_stops_early_changes_nothing() -> None:
     """Of four samples none is enough for a lead with a chance of 95%, but for the last."""
     answers, scores = as_tables(*attempts(np.random.default_rng(1)))

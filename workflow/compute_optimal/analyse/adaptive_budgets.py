@@ -11,15 +11,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from compute_optimal.analyse.adopted_pools import LACKING
-from compute_optimal.analyse.answer_grid import AnswerGrid, in_order_of
+from compute_optimal.analyse.answer_grid import AnswerGrid, in_order_of, scored_parts
 from compute_optimal.analyse.predicted_difficulty import FOLDS, REPEATS, REPLICATES
-from compute_optimal.analyse.statistics.estimators import FloatArray, mean_of_known, plurality_at_k
+from compute_optimal.analyse.statistics.estimators import (
+    FloatArray,
+    IntArray,
+    mean_of_known,
+    plurality_at_k,
+)
 from compute_optimal.analyse.statistics.intervals import (
     few_differences_interval,
     mean_interval,
@@ -85,40 +91,73 @@ def examine_stopping(
     scores: Mapping[str, pl.DataFrame],
     problem_ids: Sequence[str],
     settings: EstimateSettings,
+    scored: Mapping[str, int] = MappingProxyType({}),
 ) -> pl.DataFrame:
     """``ADAPTIVE`` of the evaluation pool, at each budget of the study above 1 that 95% of its
     problems have the samples for.
 
     Only of problems that have as many samples as the largest such budget: a curve is over the same
-    problems everywhere. Of each, its whole pool counts, so that all N samples are worth what they
-    are everywhere else. Arguments as for ``accuracy.estimate``.
+    problems everywhere. Of each, its whole pool counts, or all of it that a PRM read, so that all N
+    samples are worth what they are everywhere else. Arguments as for ``accuracy.estimate``.
     """
     rows: list[tuple[Any, ...]] = []
     pool = answers.filter(pool="evaluation")
     if pool.height:
-        rows += _rows(pool, scores, problem_ids, settings)
+        whole = _Pool.of(pool, problem_ids, settings)
+        if whole is not None:
+            rows += _of_majority(whole, settings)
+        for part, of_prms in scored_parts(pool, scores, scored):
+            read = whole if part is pool else _Pool.of(part, problem_ids, settings)
+            if read is not None:
+                rows += _of_best(read, of_prms, settings)
     return pl.DataFrame(rows, schema=ADAPTIVE, orient="row").fill_nan(None)
 
 
-def _rows(
-    pool: pl.DataFrame,
-    scores: Mapping[str, pl.DataFrame],
-    problem_ids: Sequence[str],
-    settings: EstimateSettings,
-) -> Iterator[tuple[Any, ...]]:
-    place = (pl.col("sample_index").rank("ordinal").over("problem_id") - 1).cast(pl.Int64)
-    pool = pool.with_columns(position=place)
-    grid = AnswerGrid.of(pool, problem_ids)
-    sizes = np.count_nonzero(~np.isnan(grid.correct), axis=1)
-    carried = [n for n in settings.budgets if n > 1 and np.mean(sizes >= n) >= 1 - LACKING]
-    if not carried:
-        return
-    budgets = np.array(carried, dtype=np.int64)
-    enough = np.flatnonzero(sizes >= budgets[-1])
-    correct, classes = grid.correct[enough], grid.classes[enough]
-    lengths, _ = mean_of_known(grid.n_tokens[enough].T)
-    weights = problem_weights(problem_ids, settings.bootstrap_replicates, settings.seed)[:, enough]
-    nested = problem_weights(problem_ids, REPLICATES, settings.seed)[:, enough]
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    """Samples of the problems that have ``enough`` for the largest of ``budgets``.
+
+    ``correct`` and ``classes`` [problems, n] and ``lengths`` [problems], mean tokens of a sample,
+    NaN where unknown; ``weights`` and ``nested`` [replicates, problems]: bootstrap weights.
+    """
+
+    pool: pl.DataFrame
+    grid: AnswerGrid
+    enough: IntArray
+    budgets: IntArray
+    correct: FloatArray
+    classes: IntArray
+    lengths: FloatArray
+    weights: FloatArray
+    nested: FloatArray
+
+    @classmethod
+    def of(
+        cls, pool: pl.DataFrame, problem_ids: Sequence[str], settings: EstimateSettings
+    ) -> _Pool | None:
+        """None where the problems have the samples for no budget."""
+        place = (pl.col("sample_index").rank("ordinal").over("problem_id") - 1).cast(pl.Int64)
+        pool = pool.with_columns(position=place)
+        grid = AnswerGrid.of(pool, problem_ids)
+        sizes = np.count_nonzero(~np.isnan(grid.correct), axis=1)
+        carried = [n for n in settings.budgets if n > 1 and np.mean(sizes >= n) >= 1 - LACKING]
+        if not carried:
+            return None
+        budgets = np.array(carried, dtype=np.int64)
+        enough = np.flatnonzero(sizes >= budgets[-1])
+        lengths, _ = mean_of_known(grid.n_tokens[enough].T)
+        weights, nested = (
+            problem_weights(problem_ids, replicates, settings.seed)[:, enough]
+            for replicates in (settings.bootstrap_replicates, REPLICATES)
+        )
+        return cls(
+            pool, grid, enough, budgets, grid.correct[enough], grid.classes[enough], lengths,
+            weights, nested,
+        )  # fmt: skip
+
+
+def _of_majority(pool: _Pool, settings: EstimateSettings) -> Iterator[tuple[Any, ...]]:
+    classes, correct, budgets = pool.classes, pool.correct, pool.budgets
     exact = plurality_at_k(classes, correct, budgets)
     fixed = np.broadcast_to(budgets.astype(np.float64), exact.shape)
     none = np.zeros_like(exact)
@@ -136,34 +175,39 @@ def _rows(
                       confident.error),
     }  # fmt: skip
     for rule, (right, drawn, error) in of_rule.items():
-        yield from _summary(
-            (*key, rule), budgets, right, drawn, error, exact, lengths, weights, None, settings
-        )
-    if len(enough) < 2 * FOLDS:
+        yield from _summary((*key, rule), pool, right, drawn, error, exact, None, settings)
+
+
+def _of_best(
+    pool: _Pool, scores: Mapping[str, pl.DataFrame], settings: EstimateSettings
+) -> Iterator[tuple[Any, ...]]:
+    correct, budgets = pool.correct, pool.budgets
+    if len(correct) < 2 * FOLDS:
         return
-    splits = Splits.of(nested, FOLDS, REPEATS, settings.seed)
+    none = np.zeros((len(correct), len(budgets)))
+    fixed = none + budgets
+    splits = Splits.of(pool.nested, FOLDS, REPEATS, settings.seed)
     for prm, of_prm in scores.items():
-        for scoring, of_pool, _ in grid.scores(in_order_of(pool, of_prm)):
+        for scoring, of_pool, _ in pool.grid.scores(in_order_of(pool.pool, of_prm)):
             # A mean of steps that are all certain has no finite logit.
-            ranking = np.clip(of_pool[enough], -1e300, 1e300)
+            ranking = np.clip(of_pool[pool.enough], -1e300, 1e300)
             known = ranking[~np.isnan(ranking)]
             if not len(known):
                 continue
             right, drawn = best_stopped(correct, ranking, thresholds_of(known), budgets)
-            key_ = prm, "best_of_n", scoring
+            key = prm, "best_of_n", scoring
             all_of_n = right[-1]
             yield from _summary(
-                (*key_, "fixed"), budgets, all_of_n, fixed, none, all_of_n, lengths, weights, None,
-                settings,
-            )  # fmt: skip
+                (*key, "fixed"), pool, all_of_n, fixed, none, all_of_n, None, settings
+            )
             chosen = choose_thresholds(right, drawn, splits)
             right_chosen = (chosen.share * right).sum(axis=0)
             drawn_chosen = (chosen.share * drawn).sum(axis=0)
             tail = (1 - settings.confidence) / 2
             again = np.quantile(chosen.samples_again, [tail, 1 - tail], axis=0)
             yield from _summary(
-                (*key_, "threshold"), budgets, right_chosen, drawn_chosen, none, all_of_n, lengths,
-                weights, again, settings,
+                (*key, "threshold"), pool, right_chosen, drawn_chosen, none, all_of_n, again,
+                settings,
             )  # fmt: skip
 
 
@@ -208,20 +252,17 @@ def choose_thresholds(right: FloatArray, drawn: FloatArray, splits: Splits) -> C
 
 def _summary(
     key: tuple[Any, ...],
-    budgets: np.ndarray[Any, np.dtype[np.int64]],
+    pool: _Pool,
     right: FloatArray,
     drawn: FloatArray,
     error: FloatArray,
     all_of_n: FloatArray,
-    lengths: FloatArray,
-    weights: FloatArray,
     samples_again: FloatArray | None,
     settings: EstimateSettings,
 ) -> Iterator[tuple[Any, ...]]:
     """Rows of ``ADAPTIVE``, one a budget; arrays are [problems, budgets]. No change has an interval
-    where ``right`` is ``all_of_n`` itself or all N samples are drawn. ``lengths`` [problems]: mean
-    tokens of a sample, NaN where unknown. ``samples_again`` [2, budgets]: between which means most
-    resamplings draw that choose a threshold again.
+    where ``right`` is ``all_of_n`` itself or all N samples are drawn. ``samples_again`` [2,
+    budgets]: between which means most resamplings draw that choose a threshold again.
 
     Of a threshold that was chosen, all three are of those that were, on problems like these, as
     intervals of a cross-validated error are of what was fitted (Bayle et al. 2020, arXiv
@@ -230,6 +271,7 @@ def _summary(
     held by the limit on the loss where it is, so resampled choices vary by more than new ones.
     Where resampled choices lead stands beside the samples.
     """
+    budgets = pool.budgets
     share = drawn / budgets
     change = right - all_of_n
     # What two ways to the same number leave of it.
@@ -237,8 +279,8 @@ def _summary(
     n_budgets = len(budgets)
     n_problems = len(right)
     # Problems that take many samples take long ones: the means do not multiply.
-    tokens, _ = mean_of_known(drawn * lengths[:, None])
-    mean, *ends, _ = mean_interval(np.hstack([right, share]), weights, settings.confidence)
+    tokens, _ = mean_of_known(drawn * pool.lengths[:, None])
+    mean, *ends, _ = mean_interval(np.hstack([right, share]), pool.weights, settings.confidence)
     mean_change, low, high, _ = few_differences_interval(change, settings.confidence)
     is_same = (drawn == budgets).all(axis=0) | (right is all_of_n)
     low, high = np.where(is_same, mean_change, low), np.where(is_same, mean_change, high)

@@ -124,7 +124,7 @@ def analysed(
         **examined,
         **carried,
         **predicted,
-        "adaptive": examine_stopping(answers, scores, ids, settings),
+        "adaptive": examine_stopping(answers, scores, ids, settings, scored),
         "bucket_accuracy": examine_buckets(answers, outcomes, ids, settings),
     }
     return {name: of_cell(table, task, policy.policy) for name, table in tables.items()}
