@@ -69,7 +69,8 @@ def predicted_pass_at_1(features: ArrayLike, pass_at_1: ArrayLike, splits: Split
 
     ``features`` [problems, features], without a constant, known for all; ``pass_at_1`` [problems],
     a fraction, from samples that the features do not know. A replicate takes one Newton step from
-    the solution of the sample's split with the same fold.
+    the solution of the sample's split with the same fold. Features are standardised over all
+    problems, for the penalty alone: held-out ones tell how far features spread, never their truth.
     """
     columns = np.asarray(features, dtype=np.float64)
     spread = columns.std(axis=0)
