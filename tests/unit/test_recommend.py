@@ -233,6 +233,33 @@ def test_what_the_cure_names_can_be_had(database: Path, unit: str) -> None:
         assert recommend(database, Asked(unit=unit, accuracy=most, policy=policy))
 
 
+def test_a_task_where_nothing_fits_is_named(
+    database: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Silence about a task would read as if the study did not have it."""
+    changed = tmp_path / "study.duckdb"
+    shutil.copy(database, changed)
+    with duckdb.connect(str(changed)) as connection:
+        connection.execute("UPDATE curve_points SET tokens = NULL WHERE task = 'aime24'")
+        for table in ("predicted_choices", "adaptive"):
+            connection.execute(f"UPDATE {table} SET tokens = NULL WHERE task = 'aime24'")
+        connection.execute("DELETE FROM predicted_choices WHERE task = 'aime24'")
+
+    def said(*arguments: str) -> str:
+        assert main(["recommend", "--database", str(changed), *arguments]) == 0
+        return capsys.readouterr().out
+
+    most = max(one.accuracy for one in recommend(database, Asked(most=1e9)))
+    asked = ["--accuracy", str(most)]
+    assert "AIME24: no way reaches an accuracy of" in said(*asked)
+    assert list(json.loads(said(*asked, "--json"))["lacking"]) == ["AIME24"]
+    in_tokens = said("--budget", "1e9", "--unit", "tokens")
+    assert "AIME24: what its ways cost in tokens is not known.\n" in in_tokens
+    easy = said("--budget", "1e9", "--difficulty", "easy")
+    assert "AIME24: too few problems are predicted easy.\n" in easy
+    assert "AIME24: " not in said("--budget", "1e9", "--task", "MATH-500")
+
+
 def test_models_are_called_by_name_or_title(database: Path) -> None:
     by_name, by_title = (
         recommend(database, Asked(most=16, policy=name)) for name in POLICIES[0][:2]

@@ -14,7 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from compute_optimal.errors import StudyError
 from compute_optimal.present.claims.judge import MINIMUM_PROBLEMS
@@ -121,12 +122,12 @@ def answer(
     does.
     """
     asked = Asked(unit, most, accuracy, policy, prm, task, difficulty)
-    recommendations = recommend(database or study.results / "study.duckdb", asked)
-    return [to_json(recommendations, asked) if as_json else in_words(recommendations)]
+    answers = _answers(database or study.results / "study.duckdb", asked)
+    return [to_json(answers, asked) if as_json else in_words(*answers)]
 
 
 def recommend(database: Path, asked: Asked) -> list[Recommendation]:
-    """The best answer for each task, of adopted rollouts and own runs alike.
+    """The best answer for each task that has one, of adopted rollouts and own runs alike.
 
     The most accurate way within the budget (of equals the cheapest); or the cheapest whose interval
     lies wholly at the asked accuracy or above or, where there is none, whose estimate does. Of a
@@ -134,6 +135,18 @@ def recommend(database: Path, asked: Asked) -> list[Recommendation]:
     difficulty asks for. Raises ``StudyError`` for a question about neither or both, and for one
     without an answer, and says what there would be.
     """
+    return _answers(database, asked).recommended
+
+
+class _Answers(NamedTuple):
+    """What is recommended, and of each task where nothing fits its title and what there would
+    be."""
+
+    recommended: list[Recommendation]
+    lacking: dict[str, str]
+
+
+def _answers(database: Path, asked: Asked) -> _Answers:
     if (asked.most is None) == (asked.accuracy is None):
         raise StudyError(
             "a question is about a budget or about an accuracy, and this is about "
@@ -189,15 +202,22 @@ def recommend(database: Path, asked: Asked) -> list[Recommendation]:
             where="--unit",
             cure=f"ask in {', '.join(unit for unit in UNITS if unit != asked.unit)}",
         )
-    recommendations = []
-    for task in dict.fromkeys(row["task_title"] for row in known):
+    answers = _Answers([], {})
+    for task in dict.fromkeys(row["task_title"] for row in rows):
         of_task = [row for row in known if row["task_title"] == task]
         best = _best(of_task, asked)
         if best is not None:
-            recommendations.append(best)
-    if not recommendations:
+            answers.recommended.append(best)
+        elif of_task:
+            error = _nothing_fits(of_task, asked)
+            answers.lacking[task] = f"{error.what}; {error.cure}"
+        elif any(row["task_title"] == task for row in of_difficulty):
+            answers.lacking[task] = f"what its ways cost in {asked.unit} is not known"
+        else:
+            answers.lacking[task] = f"too few problems are predicted {asked.difficulty}"
+    if not answers.recommended:
         raise _nothing_fits(known, asked)
-    return recommendations
+    return answers
 
 
 def _named(rows: Sequence[Row], every: Sequence[Row], key: str, value: str | None) -> Sequence[Row]:
@@ -305,8 +325,11 @@ def _cost(value: float) -> str:
     return significant(value, 4) if value < 1e9 else scientific(value, 2)
 
 
-def in_words(recommendations: Sequence[Recommendation]) -> str:
-    """The answers as sentences, one paragraph a task."""
+def in_words(
+    recommendations: Sequence[Recommendation], lacking: Mapping[str, str] = MappingProxyType({})
+) -> str:
+    """The answers as sentences, one paragraph a task. ``lacking``: title of a task where nothing
+    fits -> what there would be."""
     paragraphs = []
     for one in recommendations:
         methods = " or ".join(
@@ -343,10 +366,15 @@ def in_words(recommendations: Sequence[Recommendation]) -> str:
             f"  Cost per problem: {'; '.join(costs)}.\n"
             f"  Within the question, {others} as good as far as the intervals tell.{more}"
         )
+    paragraphs += [f"{task}: {what}." for task, what in lacking.items()]
     return "\n".join(paragraphs)
 
 
-def to_json(recommendations: Sequence[Recommendation], asked: Asked) -> str:
-    """Question and answers for machines."""
-    answers: list[dict[str, Any]] = [asdict(one) for one in recommendations]
-    return json.dumps({"asked": asdict(asked), "answers": answers}, indent=2, allow_nan=False)
+def to_json(answers: _Answers, asked: Asked) -> str:
+    """Question and answers for machines, and by its title each task where nothing fits."""
+    content: dict[str, Any] = {
+        "asked": asdict(asked),
+        "answers": [asdict(one) for one in answers.recommended],
+        "lacking": answers.lacking,
+    }
+    return json.dumps(content, indent=2, allow_nan=False)
