@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import ast
+import hashlib
+import json
+import sys
+import uuid
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -29,6 +34,7 @@ def modules_behind(names: Iterable[str]) -> dict[str, SourceFile]:
             if name not in modules:
                 modules[name] = source_file(name)
                 waiting |= modules[name].imports - modules.keys()
+    _READ.keep()
     return modules
 
 
@@ -43,20 +49,64 @@ class SourceFile:
     def __init__(self, name: str) -> None:
         path = _ROOT.joinpath(*name.split("."))
         self.file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-        tree = ast.parse(self.file.read_bytes())
-        texts = _texts(tree)
+        imported, texts = _READ.of(self.file.read_bytes())
         # Workers and lazy calls name modules in texts.
-        self.imports = known([*imported_names(tree), *texts])
-        short = {text for text in texts if 0 < len(text) < 80 and "\n" not in text}
+        self.imports = known([*imported, *texts])
         self.assets = {
             self.file.parent / text
-            for text in short
+            for text in texts
             if text.endswith(_ASSETS) and (self.file.parent / text).is_file()
         }
         self.statements = {
-            _SQL / text for text in short if text.endswith(".sql") and (_SQL / text).is_file()
+            _SQL / text for text in texts if text.endswith(".sql") and (_SQL / text).is_file()
         }
-        self.queries = {file for text in short for file in _queries_named(text)}
+        self.queries = {file for text in texts for file in _queries_named(text)}
+
+
+_MOST_KEPT = 2000
+"""Sources of which is kept what was found; then all begins anew, so that old ones go."""
+
+
+class _Read:
+    """What sources import, and their short texts, by the sha256 of each source.
+
+    To parse all of them takes a fifth of a second start of Snakemake, so what was found is kept
+    beside the package's bytecode, where nothing is lost with it.
+    """
+
+    def __init__(self) -> None:
+        own = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16]
+        self._file = PACKAGE / "__pycache__" / f"imports-{own}.json"
+        self._found: dict[str, tuple[list[str], list[str]]] = {}
+        self._is_kept = True
+        with suppress(OSError, ValueError, TypeError, AttributeError):
+            kept = json.loads(self._file.read_bytes())
+            if len(kept) < _MOST_KEPT:
+                self._found = {source: (names, texts) for source, (names, texts) in kept.items()}
+
+    def of(self, source: bytes) -> tuple[list[str], list[str]]:
+        """Names that a source imports, and its texts that may name a file or a module."""
+        sha256 = hashlib.sha256(source).hexdigest()
+        if sha256 not in self._found:
+            tree = ast.parse(source)
+            short = {text for text in _texts(tree) if 0 < len(text) < 80 and "\n" not in text}
+            self._found[sha256] = sorted({*imported_names(tree)}), sorted(short)
+            self._is_kept = False
+        return self._found[sha256]
+
+    def keep(self) -> None:
+        """Write what was found to where the next process looks, if that can be written."""
+        if self._is_kept or sys.dont_write_bytecode:
+            return
+        unfinished = self._file.with_name(f"{self._file.name}.{uuid.uuid4().hex}")
+        with suppress(OSError):
+            self._file.parent.mkdir(exist_ok=True)
+            unfinished.write_text(json.dumps(self._found), encoding="utf-8")
+            unfinished.replace(self._file)
+            self._is_kept = True
+
+
+_READ = _Read()
 
 
 def _texts(tree: ast.AST) -> set[str]:
