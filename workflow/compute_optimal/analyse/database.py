@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -567,34 +567,67 @@ def _own(study: Study) -> tuple[pl.Expr, pl.Expr]:
 def _spent(study: Study, stock: Stock) -> dict[str, pl.DataFrame]:
     """Rows of ``LEDGER``, one a cell and run, and of ``PROBLEM_COSTS``, one a cell and problem, in
     the order of the study."""
-    tables: dict[str, tuple[Columns, list[str]]] = {
-        "ledger": (LEDGER, ["run", *ORIGIN]),
-        "problem_costs": (PROBLEM_COSTS, ["problem_hash"]),
-    }
-    frames = {name: [pl.DataFrame(schema=columns)] for name, (columns, _) in tables.items()}
-    for cell, costs in stock.costs(cells.Grid(study)):
-        if costs.is_empty():
-            continue
-        named = {
-            "task": cell.task,
-            "policy": cell.policy,
-            "prm": cell.prm,
-            "method": cell.method,
-            "kind": cell.kind,
-            "spec": canonical(cell.spec),
-            "budget": places.budget_of(cell.spec),
-            "unit_budget": places.unit_budget(cell.spec),
-        }
-        of_cell = [pl.lit(named[name], dtype=LEDGER[name]).alias(name) for name in _CELL]
-        for name, (columns, key) in tables.items():
-            summed = costs.group_by(key, maintain_order=True).agg(
+    keys = {"ledger": ["run", *ORIGIN], "problem_costs": ["problem_hash"]}
+    columns = {"ledger": LEDGER, "problem_costs": PROBLEM_COSTS}
+    frames = {name: [pl.DataFrame(schema=of_table)] for name, of_table in columns.items()}
+    for some in _batches(stock.costs(cells.Grid(study))):
+        named = pl.DataFrame(
+            [_named(cell) for cell, _ in some], schema={name: LEDGER[name] for name in _CELL}
+        ).with_row_index("place")
+        costs = pl.concat(
+            [
+                rows.select(*_SPENT, pl.lit(place, pl.UInt32).alias("place"))
+                for place, (_, rows) in enumerate(some)
+            ],
+            how="vertical_relaxed",
+        )
+        for name, key in keys.items():
+            summed = costs.group_by("place", *key, maintain_order=True).agg(
                 pl.len().alias("n_units"), pl.col(*COUNTS).sum(), pl.col(*SECONDS)
             )
             # A sum over groups adds in an order that depends on how many threads there are.
             summed = summed.with_columns(pl.col(*SECONDS).list.sum())
             frames[name].append(
-                summed.with_columns(of_cell).select(
-                    pl.col(x).cast(kind) for x, kind in columns.items()
+                summed.join(named, on="place", maintain_order="left").select(
+                    pl.col(column).cast(kind) for column, kind in columns[name].items()
                 )
             )
     return {name: pl.concat(of_table) for name, of_table in frames.items()}
+
+
+_SPENT = ("problem_hash", "run", *ORIGIN, *COUNTS, *SECONDS)
+"""What of the costs of units is added up, and by what."""
+
+
+def _named(cell: cells.Cell) -> dict[str, object]:
+    """A cell by the columns ``_CELL``."""
+    return {
+        "task": cell.task,
+        "policy": cell.policy,
+        "prm": cell.prm,
+        "method": cell.method,
+        "kind": cell.kind,
+        "spec": canonical(cell.spec),
+        "budget": places.budget_of(cell.spec),
+        "unit_budget": places.unit_budget(cell.spec),
+    }
+
+
+_ROWS_TOGETHER = 200_000
+"""Units that are added up together at least: to begin an aggregation takes longer than to add up a
+cell of searches, and a pool is as large as hundreds of these."""
+
+_Costs = tuple[cells.Cell, pl.DataFrame]
+
+
+def _batches(costs: Iterable[_Costs]) -> Iterator[list[_Costs]]:
+    """Cells of which anything is stored, as many at once as have ``_ROWS_TOGETHER`` units."""
+    batch: list[_Costs] = []
+    for cell, rows in costs:
+        if rows.height:
+            batch.append((cell, rows))
+        if sum(of_cell.height for _, of_cell in batch) >= _ROWS_TOGETHER:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -526,43 +526,59 @@ def each(
         if checked:
             for cell, of_cell in zip(some, parts, strict=True):
                 cell.check(of_cell)
+        files = [part for of_cell in parts for part in of_cell]
+        if not files:
+            yield from (pl.DataFrame() for _ in some)
+            continue
         try:
-            rows = _together(table, [part for of_cell in parts for part in of_cell], columns)
+            rows = _together(table, files, columns)
         except UNREADABLE:
             # One after the other, the part at fault is named.
             for cell in some:
                 yield cell.read(table, columns) if checked else cell.look(table, columns)
             continue
         wanted = list(dict.fromkeys([*KEYS[table], *columns]))
+        # Nearly always there is one part of each cell, in order: that is asked of all at once.
+        is_taken = all(len(of_cell) <= 1 for of_cell in parts)
+        is_sorted = is_taken and (not checked or _ascends(rows, KEYS[table]))
+        if is_taken:
+            rows = rows.select("part", *wanted)
+        found = rows.partition_by("part", include_key=False, as_dict=True, maintain_order=True)
+        none = rows.clear().drop("part")
+        of_part = {part: found.get((str(part),), none) for part in files}
         for cell, of_cell in zip(some, parts, strict=True):
-            frame = _one_a_key(table, [rows[part] for part in of_cell], wanted)
-            if checked:
+            frames = [of_part[part] for part in of_cell]
+            frame = frames[0] if frames and is_taken else _one_a_key(table, frames, wanted)
+            if checked and not is_sorted:
                 with cell.reading(of_cell):
                     frame = _sorted(frame, KEYS[table])
             yield frame
 
 
-def _together(
-    table: str, parts: Sequence[Path], columns: Sequence[str]
-) -> dict[Path, pl.DataFrame]:
-    """Keys, runs and ``columns`` of each part."""
-    if not parts:
-        return {}
+def _together(table: str, parts: Sequence[Path], columns: Sequence[str]) -> pl.DataFrame:
+    """Keys, runs and ``columns`` of all parts, one after the other, each row with its ``part``."""
     # A folder in the place of a part would be searched for others.
     for part in parts:
         if part.is_dir():
             raise IsADirectoryError(part)
     names = dict.fromkeys([*_required(table), *columns])
-    rows = pl.scan_parquet(
+    return pl.scan_parquet(
         list(parts),
         glob=False,
         schema={name: SCHEMAS[table][name] for name in names},
         extra_columns="ignore",
         include_file_paths="part",
     ).collect()
-    found = rows.partition_by("part", include_key=False, as_dict=True, maintain_order=True)
-    none = rows.clear().drop("part")
-    return {part: found.get((str(part),), none) for part in parts}
+
+
+def _ascends(rows: pl.DataFrame, keys: Sequence[str]) -> bool:
+    """Whether the keys of each ``part`` ascend, none twice and none null."""
+    ascends = pl.lit(False)
+    for key in reversed(keys):
+        before = pl.col(key).shift()
+        ascends = (pl.col(key) > before) | ((pl.col(key) == before) & ascends)
+    first = pl.col("part").ne_missing(pl.col("part").shift())
+    return bool(rows.select((first | ascends.fill_null(False)).all()).item())
 
 
 def _sorted(rows: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:

@@ -46,7 +46,7 @@ def choose_together(
 
     def of_pools(sums: FloatArray) -> FloatArray:
         """[splits, pools, strategies]"""
-        total: FloatArray = np.einsum("scm,cp->spm", sums, belongs)
+        total: FloatArray = belongs.T @ sums
         return total
 
     on_all = of_pools(summed(splits.train, outcome))
