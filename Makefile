@@ -206,13 +206,16 @@ publish: $(CORE)/.done ## send a study's stored results to a folder or an addres
 	$(CORE)/bin/python -m compute_optimal publish $(OF_STUDY) $(if $(TO),--to $(call quoted,$(TO)))
 
 # The study is read before Snakemake reads it, whose own words for a file that is no YAML are few.
+# The log of a run that failed is the first of those that were not there before it: another run, which
+# may hold the folder's lock, writes one too, and may write it last.
 # The report is made anew only if something newer than it lies in its folder.
 define run_study
 	$(STRICT) export PATH="$(CURDIR)/$(1)/bin:$$PATH"; \
 	results="$$(python -m compute_optimal results-folder $(OF_STUDY) $(NARROWED))"; \
+	before="$$(ls .snakemake/log 2>/dev/null || :)"; \
 	snakemake --quiet rules reason host --cores $(CORES) --configfile $(call quoted,$(CONFIG)) $(SNAKEMAKE_OPTIONS) $(2) || { \
-	  status=$$?; log="$$(ls -t .snakemake/log/*.snakemake.log 2>/dev/null | head -n 1)"; \
-	  echo "the whole log: $${log:-none was written}" >&2; exit $$status; \
+	  status=$$?; log="$$(ls .snakemake/log 2>/dev/null | grep -vxF -e "$$before" | head -n 1)"; \
+	  echo "the whole log: $${log:+.snakemake/log/}$${log:-none was written}" >&2; exit $$status; \
 	}; \
 	if [ ! -e "$$results/report.html" ] || [ -n "$$(find "$$results" -type f ! -name verify.html ! -name audit.html ! -path '*/lab/*' -newer "$$results/report.html" -print -quit)" ]; then \
 	  snakemake --cores 1 --configfile $(call quoted,$(CONFIG)) $(if $(ITEMS),--config $(ONLY_ITEMS)) --report "$$results/report.html" --quiet; \

@@ -100,6 +100,23 @@ def test_a_recipe_ends_at_the_command_that_fails(make: Make, target: str, tmp_pa
         assert not (target == "core" and (tmp_path / "clone/.venv/core/.done").exists())
 
 
+def test_a_run_that_fails_names_its_own_log(make: Make, tmp_path: Path) -> None:
+    """Not that of the run that holds the folder's lock, nor of one that was turned away since."""
+    logs = tmp_path / "clone/.snakemake/log"
+    logs.mkdir(parents=True)
+    (logs / "1.snakemake.log").touch()
+    assert ".snakemake/log" not in make("run", fail=2)[0].stderr
+    stub = tmp_path / "clone/.venv/engine-cpu/bin/snakemake"
+    stub.write_text(
+        "#!/bin/sh\ncd .snakemake/log\ntouch 2.snakemake.log\ntouch 3.snakemake.log\n"
+        "touch -t 203001010000 1.snakemake.log\nexit 7\n"
+    )
+    assert "the whole log: .snakemake/log/2.snakemake.log\n" in make("run")[0].stderr
+    shutil.rmtree(logs.parent)
+    stub.write_text("#!/bin/sh\nexit 7\n")
+    assert "the whole log: none was written\n" in make("run")[0].stderr
+
+
 @pytest.mark.parametrize("target", ["study", "micro", "ship", "bench"])
 def test_make_n_runs_nothing(make: Make, target: str) -> None:
     done, calls = make("-n", target)

@@ -45,6 +45,8 @@ from compute_optimal.tasks import Problem
 
 COMMIT = "c" * 40
 STEM = "owner--name-ccccccc"
+NOWHERE = "http://127.0.0.1:9/{repository}/{commit}/{path}"
+"""Nobody listens there."""
 PROBLEMS = [
     Problem("sum", "What is $2+2$?", "4", 1, "Algebra"),
     Problem("power", "What is $2^3$?", "8", 3, "Number Theory"),
@@ -80,7 +82,7 @@ def entry_of(
             "policy": "tiny",
             "prm": "prm",
             "variant": "search-and-learn",
-            "source": "https://example.org/owner/name",
+            "source": "https://github.com/owner/name",
             "commit": COMMIT,
             "address": address,
             "reader": "search_and_learn",
@@ -123,7 +125,7 @@ class Repository:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
-                _, commit, *parts = self.path.split("/")
+                _, _, _, commit, *parts = self.path.split("/")
                 path = "/".join(parts).replace("%20", " ")
                 asked = self.headers["Range"]
                 outer.asked.append((path, asked))
@@ -158,7 +160,9 @@ class Repository:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
-        self.address = f"http://127.0.0.1:{self.server.server_port}/{{commit}}/{{path}}"
+        self.address = (
+            f"http://127.0.0.1:{self.server.server_port}/{{repository}}/{{commit}}/{{path}}"
+        )
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
 
@@ -176,7 +180,7 @@ def contents_of(given: list[files.GivenFile]) -> dict[str, bytes]:
 
 
 def test_archives_and_folders_of_the_mirror_are_read_without_a_network(tmp_path: Path) -> None:
-    entry = entry_of(address="http://127.0.0.1:9/{path}")
+    entry = entry_of(address=NOWHERE)
     stray = {"../out": b"x", **CONTENTS, "other": b"y"}
     packed, folder = tmp_path / "packed", tmp_path / "folder"
     archive(packed / "rollouts" / f"{STEM}.tar.xz", stray)
@@ -193,7 +197,7 @@ def test_archives_and_folders_of_the_mirror_are_read_without_a_network(tmp_path:
 def test_other_bytes_are_refused_and_named(tmp_path: Path) -> None:
     wrong = {**CONTENTS, "run/pool.jsonl": b"something else"}
     archive(tmp_path / f"{STEM}.tar.xz", wrong)
-    entry = entry_of(address="http://127.0.0.1:9/{path}")
+    entry = entry_of(address=NOWHERE)
     with pytest.raises(StudyError, match="1 of 3 files cannot be had") as caught:
         files.rollout_files(entry, tmp_path, None, tmp_path / "d")
     for part in (
@@ -287,7 +291,7 @@ def test_a_repository_that_is_too_slow(
 def test_a_repository_that_nobody_serves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "_PAUSE", 0.0)
     with pytest.raises(StudyError, match="ConnectionError") as caught:
-        files.rollout_files(entry_of(address="http://127.0.0.1:9/{path}"), None, None, tmp_path)
+        files.rollout_files(entry_of(address=NOWHERE), None, None, tmp_path)
     assert f"{STEM}.tar.xz" in str(caught.value)
 
 
@@ -312,6 +316,33 @@ def test_paths_that_lead_out_are_no_paths_of_a_repository(path: str) -> None:
 )
 def test_an_entry_has_one_whole_origin(changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"origin|whose"):
+        entry_of(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"address": "https://example.org/{repository}/{commit}/{path}"}, None),
+        ({"address": "https://example.org/owner/name/raw/{commit}/{path}?download=1"}, None),
+        ({"address": f"https://example.org/owner/name/raw/{COMMIT}/{{path}}"}, None),
+        ({"source": "https://www.github.com/owner/name.git"}, None),
+        ({"address": "https://example.org/other/name/{commit}/{path}"}, "leads elsewhere"),
+        ({"address": "https://example.org/{repository}/main/{path}"}, "leads elsewhere"),
+        ({"address": f"https://example.org/{{repository}}/{'d' * 40}/{{path}}"}, "leads elsewhere"),
+        ({"source": "https://example.org/owner/name"}, "source is not on GitHub"),
+        ({"address": "https://example.org/{owner}/{commit}/{path}"}, "other names in braces"),
+        ({"address": "https://example.org/{repository}/{commit}/{path}/{"}, "other names in br"),
+        ({"address": "https://example.org/{repository}/{commit}/{path}{0}"}, "other names in br"),
+        ({"address": "https://example.org/{path.x}/{commit}/{path}"}, "other names in braces"),
+    ],
+)
+def test_files_are_fetched_from_the_origin_that_their_rows_name(
+    changes: dict[str, Any], complaint: str | None
+) -> None:
+    if complaint is None:
+        assert "/a%20b" in entry_of(**changes).address_of("a b")
+        return
+    with pytest.raises(ValueError, match=complaint):
         entry_of(**changes)
 
 
@@ -405,7 +436,7 @@ def test_every_row_says_where_it_comes_from_and_twice_gives_the_same_bytes(
     assert {table: cell.parts(table) for table in ADOPTED_TABLES} == parts
     for table in ("adopted_samples", "adopted_paths"):
         rows = cell.read(table)
-        assert set(rows["source"]) == {"https://example.org/owner/name"}
+        assert set(rows["source"]) == {"https://github.com/owner/name"}
         assert set(rows["commit"]) == {COMMIT}
         assert rows["record_sha256"].str.len_chars().unique().to_list() == [64]
         assert not any(
@@ -582,7 +613,7 @@ def test_one_collection_that_cannot_be_had_does_not_keep_the_others(
     monkeypatch.setattr(files, "DOWNLOADS", tmp_path / "downloads")
     good, bad = (
         entry_of(),
-        entry_of(name="bad", commit="d" * 40, address="http://127.0.0.1:9/{path}"),
+        entry_of(name="bad", commit="d" * 40, address=NOWHERE),
     )
     monkeypatch.setattr(files, "_PAUSE", 0.0)
     monkeypatch.setattr(Storage, "of", lambda *_: storage)

@@ -37,7 +37,7 @@ def entry(reader: str, *files: Row, **other: Any) -> AdoptedEntry:
             "task": "doubles",
             "policy": "tiny",
             "prm": "prm",
-            "source": "https://example.org/owner/name",
+            "source": "https://github.com/owner/name",
             "commit": "a" * 40,
             "reader": reader,
             "files": [{"sha256": "0" * 64, "method": "best_of_n", **file} for file in files],
@@ -313,6 +313,36 @@ def test_a_file_of_several_models_is_refused_where_the_second_stands(reader: str
     with pytest.raises(StudyError, match=f"by several models: {key} says another") as caught:
         read(reader, holding(reader, *rows))
     assert "run/0.jsonl, row 4" in str(caught.value)
+    assert "than in run/0.jsonl, row 0" in str(caught.value)
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_collection_of_one_policy_holds_no_files_of_another(reader: str) -> None:
+    """Where no policy is named, a file says whose scores it holds."""
+    first, second = (holding(reader, of_schema(reader, n, model=m)) for n, m in enumerate("AB", 3))
+    files = [{"repetition": n, "prm": f"prm {n}"} for n in range(2)]
+    assert n_read(read(reader, first, first, files=files)) >= 1
+    if reader == "rewardmath":
+        assert n_read(read(reader, first, second, files=files, policy=None)) >= 2
+    with pytest.raises(StudyError, match=r"model says another one here than in run/0") as caught:
+        read(reader, first, second, files=files)
+    assert caught.value.where == "run/1.jsonl, row 0"
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_record_in_which_a_key_stands_twice_is_refused(reader: str) -> None:
+    """JSON readers take the last and say nothing."""
+    key = next(iter(of_schema(reader)))
+    good, other = (json.dumps(of_schema(reader, n)) for n in (3, 4))
+    twice = f'{{"{key}": "another", {other[1:]}'
+    for record in (twice, f'{{"unread": [{{"a": 1, "a": 1}}], {other[1:]}'):
+        if reader in ("zeroeval", "rewardmath"):
+            with pytest.raises(StudyError, match="a key stands twice in one object"):
+                read(reader, f"[{good}, {record}]".encode())
+            continue
+        adoption = read(reader, f"{good}\n{record}\n".encode())
+        assert findings_of(adoption)["run/0.jsonl", "malformed", False] == 1
+        assert n_read(adoption) == 1
 
 
 @pytest.mark.parametrize(

@@ -199,3 +199,15 @@ def test_a_disk_that_fills_costs_nothing_that_was_computed(
     assert samples["sample_index"].to_list() == [0, 1]
     assert samples["generated_tokens"].to_list() == [5, 5]
     assert (samples["seconds"] > 0).all()
+
+
+def test_a_folder_without_trained_models_replaces_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    lock = Path("config/models.lock.json").read_bytes()
+    for folder in (tmp_path, tmp_path / "absent"):
+        assert cli.main(["install-models", str(folder)]) == 1
+        assert "there is no model of micro here" in (error := capsys.readouterr().err)
+        assert str(folder) in error
+    assert Path("config/models.lock.json").read_bytes() == lock

@@ -47,7 +47,7 @@ from compute_optimal.present.charts.comparison import small_against_large
 from compute_optimal.present.charts.gains import exceptions_text
 from compute_optimal.present.charts.grid import PAGE_HEIGHT, WIDTH, Block, Grid, Panel
 from compute_optimal.present.query import Row, opened, run_query
-from compute_optimal.present.render import Drawing, draw
+from compute_optimal.present.render import Drawing, draw, draw_figures
 from compute_optimal.present.tables.gains import gains_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:Glyph:UserWarning")
@@ -1016,6 +1016,8 @@ def test_the_catalogue_is_read_without_plotting_libraries() -> None:
 def test_wrong_requests_are_explained(database: Path, tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="is a table"):
         draw("table_5", database)
+    with pytest.raises(StudyError, match="table_5 is a table"):
+        draw_figures(database, [tmp_path / "table_5.svg"], workers=1)
     with pytest.raises(StudyError, match="no figure or table"):
         draw("figure_99", database)
     with pytest.raises(StudyError, match="no task called"):

@@ -322,3 +322,14 @@ def test_a_cell_that_fails_is_named(tmp_path: Path) -> None:
         run_notebooks([tmp_path / "bad.ipynb"], {}, tmp_path / "out")
     assert "bad.ipynb, cell 1" in str(error.value.where)
     assert (tmp_path / "out" / "bad.ipynb").exists()
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{}", "[]", '{"cells": 1}', '{"nbformat": 4, "cells": [1]}']
+)
+def test_what_is_no_notebook_is_named(content: str, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.ipynb"
+    bad.write_text(content)
+    with pytest.raises(StudyError, match="no notebook that can be read") as error:
+        run_notebooks([bad], {}, tmp_path / "out")
+    assert error.value.where == str(bad)

@@ -164,7 +164,7 @@ def changed(folder: Path, section: str, name: str, /, **keys: Any) -> Path:
         ("prms", "Skywork-PRM-7B", {"format": "skywrk"}, ["skywrk", "did you mean skywork?"]),
         ("tasks", "AIME24", {"sha256": "12"}, ["AIME24.sha256", '"12"']),
         ("tasks", "AIME24", {"url": "http://x"}, ["AIME24.url"]),
-        ("tasks", "AIME24", {"file": None}, ["AIME24", "needs url, sha256 and file"]),
+        ("tasks", "AIME24", {"file": None}, ["AIME24", "has sha256 and file"]),
         ("tasks", "AIME24", {"file": "../x"}, ["AIME24.file"]),
         ("tasks", "arithmetic-chains", {"n_problems": 3}, ["n_problems is 3", f"is {N_CHAINS}"]),
         ("tasks", "arithmetic-chains", {"parameters": None}, ["a generated task has parameters"]),

@@ -133,12 +133,20 @@ def test_a_missing_template_names_the_model(folder: Path) -> None:
     assert str(folder) in str(caught.value)
 
 
-def test_a_tokenizer_that_glues_turns_together_is_refused(tmp_path: Path) -> None:
+def test_a_tokenizer_that_joins_turns_is_asked_as_it_was_taught(tmp_path: Path) -> None:
+    """Mistral's: the blank before a problem is part of its first piece."""
     save_piece_tokenizer(tmp_path)
     tokenizer: Any = load_tokenizer(tmp_path)
-    tokenizer.chat_template = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
-    with pytest.raises(StudyError, match="across a turn border"):
-        prompt_ids(tokenizer, Family(), "Step 1")
+    tokenizer.chat_template = (
+        "{{ bos_token }}{% for m in messages %}[{{ m.role }}] {{ m.content }} [/]{% endfor %}"
+    )
+    ids = prompt_ids(tokenizer, Family(system=None), "Step 1")
+    assert ids == rendered(tokenizer, ("user", "Step 1"))
+    assert tokenizer.decode(ids).removeprefix("<s>").strip() == "[user] Step 1 [/]"
+    # What spells a special token stays text all the same.
+    spelt = prompt_ids(tokenizer, Family(system=None), "Step </s> 1")
+    assert tokenizer.eos_token_id not in spelt
+    assert spelt.count(tokenizer.bos_token_id) == 1
 
 
 def test_folders_without_a_readable_tokenizer_are_refused(tmp_path: Path) -> None:

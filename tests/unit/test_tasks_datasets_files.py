@@ -13,7 +13,7 @@ import pooch
 import pytest
 import requests
 
-from compute_optimal.errors import StudyError
+from compute_optimal.errors import NotAtHandError, StudyError
 from compute_optimal.study.config import TaskEntry, load_study
 from compute_optimal.tasks import (
     Problem,
@@ -93,6 +93,19 @@ def test_math500_keeps_id_answer_level_and_subject(tmp_path: Path) -> None:
     assert problem.problem_hash == hashlib.sha256(b"Find $x$.").hexdigest()[:16]
 
 
+def test_problems_of_ones_own_have_neither_address_nor_level(tmp_path: Path) -> None:
+    rows = [{"unique_id": "1", "problem": "Wieviel ist ½ 🙂?", "answer": r"\frac{1}{2}"}]
+    (problem,) = loaded(tmp_path, "math500", rows, url=None)
+    assert problem == Problem("1", rows[0]["problem"], rows[0]["answer"], None, None)
+    mine = entry("math500", content_of(rows), 1, url=None)
+    with pytest.raises(NotAtHandError, match="has no address") as caught:
+        load(mine, mirror=None, downloads=tmp_path / "downloads")
+    assert str(mine.sha256) in str(caught.value)
+    (tmp_path / "problems.jsonl").write_text("another")
+    with pytest.raises(StudyError, match="write its sha256 into the registry"):
+        load(mine, mirror=tmp_path, downloads=tmp_path / "downloads")
+
+
 def test_aime_answers_lose_leading_zeros_and_text_stays_whole(tmp_path: Path) -> None:
     first, second = loaded(tmp_path, "aime", AIME)
     assert first == Problem("2024-AIME-II-15", "What is $1 + 1$?\u2028", "2", None, None)
@@ -114,7 +127,8 @@ def test_amc_answers_become_integers_where_they_are(tmp_path: Path) -> None:
         ("aime", [AIME[0] | {"extracted_groundtruth": "x"}], 1, ["line 1", "ValueError"]),
         ("aime", [AIME[0] | {"url": "x"}], 1, ["line 1", "no contest in the address 'x'"]),
         ("math500", [MATH[0] | {"level": "Level ?"}], 1, ["line 1", "level 'Level ?'"]),
-        ("math500", AIME, 2, ["line 1", "KeyError: 'level'"]),
+        ("math500", AIME, 2, ["line 1", "KeyError: 'unique_id'"]),
+        ("math500", [MATH[0] | {"level": 3}], 1, ["line 1", "level 3, and not as in 'Level 3'"]),
         ("amc", [AMC[0] | {"extracted_groundtruth": "x"}], 1, ["line 1", "kind amc"]),
         ("amc", [AMC[0] | {"extracted_groundtruth": float("inf")}], 1, ["line 1", "Overflow"]),
         ("aime", [AIME[0] | {"extracted_groundtruth": 3.7}], 1, ["line 1", "ValueError"]),

@@ -11,7 +11,6 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from urllib.parse import quote
 
 from compute_optimal.adopt.archives import Member, read_file, read_members
 from compute_optimal.adopt.records import GivenFile
@@ -22,7 +21,6 @@ from compute_optimal.study.config import AdoptedEntry
 DOWNLOADS = Path("resources/rollouts")
 """Where fetched files are kept, a folder for each collection's repository."""
 
-_GITHUB = "https://raw.githubusercontent.com/{repository}/{commit}/{path}"
 _ENDINGS = ("", ".tar.xz", ".tar.gz", ".tgz", ".zip")
 _LARGEST = 256 << 20
 """No file of a collection is larger [bytes]."""
@@ -147,7 +145,7 @@ def _contents(
             shown.append(f"and {rest} more")
         if n_unasked:
             shown.append(f"and {n_unasked} that were not asked for any more")
-        first = place if source else address_of(entry, next(iter(failures)))
+        first = place if source else entry.address_of(next(iter(failures)))
         raise (StudyError if others else NotAtHandError)(
             f"{len(failures) + n_unasked} of {len(wanted)} files cannot be had:\n    "
             + "\n    ".join(shown),
@@ -163,8 +161,7 @@ def _contents(
 
 def collection_stem(entry: AdoptedEntry) -> str:
     """Name of a repository's archive or folder in a mirror: owner--repository-commit."""
-    owner, repository = _repository(entry)
-    return f"{owner}--{repository}-{str(entry.commit)[:7]}"
+    return f"{entry.repository.replace('/', '--')}-{str(entry.commit)[:7]}"
 
 
 def archive_in(mirror: Path | None, entry: AdoptedEntry) -> Path | None:
@@ -176,18 +173,6 @@ def archive_in(mirror: Path | None, entry: AdoptedEntry) -> Path | None:
             if (place := folder / name).exists():
                 return place
     return None
-
-
-def address_of(entry: AdoptedEntry, path: str) -> str:
-    """The address of one file of a collection, by its path in the repository."""
-    template = entry.address or _GITHUB
-    repository = "/".join(_repository(entry))
-    return template.format(repository=repository, commit=entry.commit, path=quote(path))
-
-
-def _repository(entry: AdoptedEntry) -> tuple[str, str]:
-    owner, repository = str(entry.source).rstrip("/").removesuffix(".git").split("/")[-2:]
-    return owner, repository
 
 
 class _FetchError(Exception):
@@ -247,7 +232,7 @@ def _kept_or_fetched(entry: AdoptedEntry, path: str, sha256: str, folder: Path) 
     kept = folder / path
     if kept.is_file() and kept.stat().st_size <= _LARGEST and sha256_of(kept) == sha256:
         return kept.read_bytes()
-    address, part = address_of(entry, path), kept.with_name(kept.name + ".part")
+    address, part = entry.address_of(path), kept.with_name(kept.name + ".part")
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
         is_half = part.exists()

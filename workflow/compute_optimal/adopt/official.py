@@ -30,6 +30,7 @@ from compute_optimal.adopt.records import (
     RecordError,
     known_tokens,
     problem_matcher,
+    require_single_keys,
 )
 from compute_optimal.errors import StudyError
 from compute_optimal.judge.grading.extraction import extract_answer
@@ -219,6 +220,7 @@ def _parse(content: bytes, n_answers: int) -> _Record:
     """Raises ``RecordError``; the detail never repeats what the file says."""
     try:
         record = _Record.model_validate_json(content)
+        require_single_keys(content)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         if first["type"] != "json_invalid":

@@ -88,6 +88,7 @@ class Gathering:
         self.find_problem = problem_matcher(problems)
         self.beam_width = entry.beam_width
         self._entry, self._count_tokens = entry, count_tokens
+        self._writers = Writers()
         self._rows: dict[Kind, list[dict[str, Any]]] = {
             "samples": [], "paths": [], "solutions": [],
         }  # fmt: skip
@@ -104,6 +105,13 @@ class Gathering:
         """Begin a file."""
         self._sha256[file.entry.path] = file.entry.sha256
         self._counts.setdefault(file.entry.path, Counter())
+
+    def writers(self) -> Writers:
+        """The models that the records before have named: of the whole collection where one policy
+        wrote it, else of the file that is opened, whose scores are one PRM's."""
+        if self._entry.policy is None:
+            self._writers = Writers()
+        return self._writers
 
     def answered(self, file: RolloutFile) -> set[str]:
         """Ids of problems of which a file may hold no further record, for the caller to fill: none,
@@ -222,6 +230,27 @@ WRITERS = ("model", "model_name", "generator")
 Model = TypeVar("Model", bound=Said)
 
 
+class Writers:
+    """The models that records say they were written by: one under each of ``WRITERS``."""
+
+    def __init__(self) -> None:
+        self._first: dict[str, tuple[str, str]] = {}
+
+    def add(self, key: str, name: str, where: str) -> None:
+        """Raises ``StudyError`` for another name than stood under ``key`` before."""
+        first, place = self._first.setdefault(key, (name, where))
+        if name == first:
+            return
+        raise StudyError(
+            f"its records were written by several models: {key} says another one here than in "
+            f"{place}",
+            where=where,
+            cure="a collection holds what one policy wrote: put what each wrote in files of its "
+            "own, where the collection is fetched from, and register each policy's as a "
+            "collection",
+        )
+
+
 def json_lines(content: bytes) -> Iterator[tuple[int, bytes]]:
     """(number from 0, line) of the lines of a file; blank ones are counted but left out."""
     # Not splitlines(), which also cuts at characters that JSON strings may hold as they are.
@@ -234,7 +263,9 @@ def parsed(model: type[Model], line: bytes, *, last_of_cut_file: bool = False) -
     """One record. Raises ``RecordError`` (malformed, or truncated), whose detail never repeats what
     the file says."""
     try:
-        return model.model_validate_json(line)
+        record = model.model_validate_json(line)
+        require_single_keys(line)
+        return record
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         if first["type"] != "json_invalid":
@@ -243,6 +274,21 @@ def parsed(model: type[Model], line: bytes, *, last_of_cut_file: bool = False) -
         reason: Reason = "truncated" if last_of_cut_file else "malformed"
         # A record is one line: where that stands in the file, the caller says.
         raise RecordError(reason, first["msg"].replace("at line 1 column", "at column")) from None
+
+
+def require_single_keys(text: bytes) -> None:
+    """Raises ``RecordError`` for JSON, known to be such, in which an object has a key twice:
+    readers of JSON take the last of them and say nothing, though nobody can tell which was meant.
+    """
+    # Of a number with thousands of digits Python makes no int.
+    json.loads(text.decode(), object_pairs_hook=_single_keys, parse_int=float)
+
+
+def _single_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = dict(pairs)
+    if len(keys) < len(pairs):
+        raise RecordError("malformed", "a key stands twice in one object")
+    return keys
 
 
 def records(
@@ -275,7 +321,9 @@ def json_list(
     gathering.open(file)
     _require_text(file)
     try:
-        rows = json.loads(file.content.removeprefix(_MARK))
+        rows = json.loads(file.content.removeprefix(_MARK), object_pairs_hook=_single_keys)
+    except RecordError as error:
+        raise other_schema(file.entry, error.detail) from None
     except (ValueError, RecursionError) as error:
         cut = getattr(error, "pos", 0) >= len(file.content.decode(errors="replace").rstrip())
         what = "it is cut short" if cut else "it is no JSON"
@@ -305,7 +353,7 @@ def _readable(
     """The numbered ``lines`` that are records; ``cut``: the last line may be part of one."""
     count = gathering.count(file.entry.path)
     first_error: tuple[str, RecordError] | None = None
-    n_good, writers = 0, [set[str]() for _ in WRITERS]
+    n_good, writers = 0, gathering.writers()
     for number, line in lines:
         where = f"{file.entry.path}, row {number}"
         count["n_records"] += 1
@@ -316,10 +364,9 @@ def _readable(
             gathering.refuse(where, error)
             continue
         n_good += 1
-        for key, names, name in zip(WRITERS, writers, record.writers, strict=True):
-            names |= {name} if name is not None else set()
-            if len(names) > 1:
-                raise several_writers(key, where)
+        for key, name in zip(WRITERS, record.writers, strict=True):
+            if name is not None:
+                writers.add(key, name, where)
         yield where, hashlib.sha256(line).hexdigest(), record
     if first_error and not n_good:
         keys = [key for key, of in model.model_fields.items() if of.is_required()]
@@ -362,17 +409,6 @@ def require_answers(n_answers: int, expected: int) -> None:
     """Raises ``RecordError`` where a record has more answers than the registry states."""
     if n_answers > expected:
         raise RecordError("malformed", f"{n_answers} answers, not {expected}")
-
-
-def several_writers(key: str, where: str) -> StudyError:
-    """The error for a file whose records name several models under ``key``; ``where`` the second
-    stands, or the file."""
-    return StudyError(
-        f"its records were written by several models: {key} says another one here",
-        where=where,
-        cure="a file holds what one policy wrote: split it by that key, put the parts where the "
-        "collection is fetched from, and register each under its policy",
-    )
 
 
 _MARK = b"\xef\xbb\xbf"

@@ -28,8 +28,8 @@ from compute_optimal.adopt.records import (
     WRITERS,
     Reason,
     RecordError,
+    Writers,
     problem_matcher,
-    several_writers,
 )
 from compute_optimal.errors import StudyError
 from compute_optimal.judge.grading.extraction import extract_answer
@@ -77,12 +77,13 @@ def read_search_and_learn(runs: Sequence[Run], problems: Sequence[Problem]) -> A
     paths: list[dict[str, Any]] = []
     findings: list[tuple[str, Reason, str, bool]] = []
     n_records = 0
+    writers = Writers()
     for run in runs:
         seen: dict[str, str] = {}
         rows = samples if run.method == "best_of_n" else paths
         for member, file in run.files.items():
             sha256 = archive_sha256(file)
-            for number, row in enumerate(_rows(member, file, run, findings)):
+            for number, row in enumerate(_rows(member, file, run, findings, writers)):
                 where = f"{member}, row {number}"
                 try:
                     problem = _find(find_problem, row)
@@ -119,13 +120,17 @@ def read_search_and_learn(runs: Sequence[Run], problems: Sequence[Problem]) -> A
 
 
 def _rows(
-    member: str, file: Path, run: Run, findings: list[tuple[str, Reason, str, bool]]
+    member: str,
+    file: Path,
+    run: Run,
+    findings: list[tuple[str, Reason, str, bool]],
+    writers: Writers,
 ) -> Iterator[dict[str, Any]]:
     wanted = {**_COLUMNS}
     try:
         schema = pl.scan_parquet(file, glob=False).collect_schema()
         n_rows = pl.scan_parquet(file, glob=False).select(pl.len()).collect().item()
-        mixed = [k for k in WRITERS if schema.get(k) == pl.String and _n_writers(file, k) > 1]
+        named = {k: _named(file, k) for k in WRITERS if schema.get(k) == pl.String}
     except UNREADABLE as error:
         raise _unreadable(member, error) from None
     for column, kind in wanted.items():
@@ -147,8 +152,9 @@ def _rows(
             else:
                 detail = "is missing" if actual is None else f"holds {actual}, expected {kind}"
                 findings.append((member, "tokens unknown", f"column {column} {detail}", True))
-    if mixed:
-        raise several_writers(mixed[0], member)
+    for key, names in named.items():
+        for name in names:
+            writers.add(key, name, member)
     for start in range(0, n_rows, _ROWS_AT_ONCE):
         part = pl.scan_parquet(file, glob=False).select(list(wanted)).slice(start, _ROWS_AT_ONCE)
         try:
@@ -159,10 +165,10 @@ def _rows(
         yield from rows.iter_rows(named=True)
 
 
-def _n_writers(file: Path, key: str) -> int:
-    """How many models a column names."""
-    column = pl.scan_parquet(file, glob=False).select(pl.col(key).drop_nulls().n_unique())
-    return int(column.collect().item())
+def _named(file: Path, key: str) -> list[str]:
+    """The models that a column names."""
+    column = pl.scan_parquet(file, glob=False).select(pl.col(key).drop_nulls().unique())
+    return sorted(column.collect()[key])
 
 
 def _unreadable(where: str, error: BaseException) -> StudyError:

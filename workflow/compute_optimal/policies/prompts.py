@@ -1,9 +1,10 @@
 """Prompts as token ids, built once through the tokenizer's own chat template.
 
-Rendered text is never tokenised as a whole. The template is rendered with empty slots; what stands
-between the slots is structure and may become special tokens, what goes into them is content and
-may not. So a problem or a model's output that spells out ``<|im_end|>`` stays text and cannot
-close its turn.
+The template is rendered with empty slots; what stands between the slots is structure and may become
+special tokens, what goes into them is content and may not. So a problem or a model's output that
+spells out ``<|im_end|>`` stays text and cannot close its turn. Rendered text is tokenised as a
+whole only where nothing of the kind is in it and the tokenizer joins what stands on both sides of
+a turn's border, as those of Mistral do.
 """
 
 from __future__ import annotations
@@ -220,9 +221,8 @@ def _structure(
 def prompt_ids(tokenizer: Tokenizer, family: PromptFamily, problem: str) -> tuple[int, ...]:
     """Prompt of one problem, up to and with the header of the policy's turn.
 
-    Raises ``StudyError`` when the tokenizer has no chat template (naming the model folder), when
-    the template would print today's date because the family does not freeze it, or when the
-    tokenizer glues text across the borders of a turn, so that ids cannot be built turn by turn.
+    Raises ``StudyError`` when the tokenizer has no chat template (naming the model folder), or when
+    the template would print today's date because the family does not freeze it.
     """
     arguments = dict(family.template_arguments)
     if "strftime_now" in _template(tokenizer) and "date_string" not in arguments:
@@ -241,16 +241,12 @@ def prompt_ids(tokenizer: Tokenizer, family: PromptFamily, problem: str) -> tupl
         add_generation_prompt=True,
         **arguments,
     )
-    # Content that spells a special token is the one case where the two may differ.
+    # What the model was taught: other ids only where content spells a special token, or where the
+    # tokenizer joins text across the border of a turn.
     contents = [content for _, content in turns]
     as_text = encode_texts(tokenizer, contents)
-    spelt_out = as_text != tokenizer(contents, add_special_tokens=False)["input_ids"]
-    if not spelt_out and ids != tokenizer(text, add_special_tokens=False)["input_ids"]:
-        raise StudyError(
-            "The tokenizer joins the chat template's text with the problem's across a turn border.",
-            where=tokenizer.name_or_path,
-            cure="This study supports tokenizers that keep them apart (Llama 3, Qwen2.5).",
-        )
+    if as_text == tokenizer(contents, add_special_tokens=False)["input_ids"]:
+        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     return tuple(ids)
 
 

@@ -237,7 +237,7 @@ ITEMS: tuple[Item, ...] = (
     Item(
         "figure_4",
         "Figure 4",
-        "Accuracy over budget with every PRM, for one policy of each family",
+        "Accuracy over budget with every PRM, for one policy of up to two families",
         "figure_4",
         chart=accuracy.by_prm,
     ),

@@ -35,7 +35,8 @@ def run_notebooks(notebooks: Sequence[Path], parameters: Mapping[str, Path], fol
     moved. It is called by its first heading and ends in links to the ones before and after.
     Starting a kernel and importing the charts takes longer than most notebooks do,
     so they share one; names are cleared in between. Raises ``StudyError`` with the cell's own error
-    where a cell fails; the half-executed notebook is kept for a look.
+    where a cell fails, and then keeps the half-executed notebook for a look; and where one is no
+    notebook.
     """
     import nbformat
     from nbclient import NotebookClient
@@ -64,7 +65,7 @@ def run_notebooks(notebooks: Sequence[Path], parameters: Mapping[str, Path], fol
         resources={"metadata": {"path": str(folder)}},
     )
     with client.setup_kernel():
-        contents = [nbformat.read(path, as_version=4) for path in notebooks]
+        contents = [_read(path) for path in notebooks]
         titles = [_title(content, path) for content, path in zip(contents, notebooks, strict=True)]
         for i, path in enumerate(notebooks):
             notebook = _with_parameters(contents[i], parameters, folder)
@@ -97,6 +98,22 @@ def run_notebooks(notebooks: Sequence[Path], parameters: Mapping[str, Path], fol
                 last.source = last.source.replace(".ipynb)", ".html)")
             page, _ = exporter.from_notebook_node(notebook)
             executed.with_suffix(".html").write_text(without_policy(page), encoding="utf-8")
+
+
+def _read(path: Path) -> Any:
+    import nbformat
+
+    try:
+        notebook = nbformat.read(path, as_version=4)
+        nbformat.validate(notebook)
+    # A notebook of another shape ends in whatever its reader stumbles over.
+    except (ValueError, TypeError, AttributeError, LookupError, nbformat.ValidationError):
+        raise StudyError(
+            "this is no notebook that can be read",
+            where=str(path),
+            cure="mend it, or put the notebook back that came with this repository",
+        ) from None
+    return notebook
 
 
 def _title(notebook: Any, path: Path) -> str:

@@ -202,6 +202,8 @@ def draw_figures(database: Path, outputs: Sequence[Path], *, workers: int) -> No
     with answering_once(database):
         for name in figures:
             item = item_named(name)
+            if item.chart is None:
+                raise StudyError(f"{name} is a table", cure="name figures, or use render-tables")
             contents[name] = _Contents(name, *_shown(item, database, None, None, None))
     missing = []
     for name, files in figures.items():

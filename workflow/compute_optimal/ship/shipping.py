@@ -20,9 +20,18 @@ MODELS = Path("data/models")
 
 
 def install_trained(study: Study, folder: Path) -> Iterator[str]:
-    """Replace the models of a study, and their bases, by those trained in ``folder``."""
-    yield from install_bases(folder, MODELS)
-    yield from install_models(study, folder)
+    """Replace the models of a study, and their bases, by those trained in ``folder``.
+
+    Raises ``StudyError`` where it holds none of them.
+    """
+    installed = [*install_bases(folder, MODELS), *install_models(study, folder)]
+    if not installed:
+        raise StudyError(
+            f"there is no model of {study.name} here, so none was replaced",
+            where=str(folder),
+            cure="name the folder that holds the folders of trained models: results/models",
+        )
+    yield from installed
 
 
 def ship_studies(

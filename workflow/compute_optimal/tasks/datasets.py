@@ -70,8 +70,8 @@ def fetch(task: TaskEntry, *, mirror: Path | None, downloads: Path) -> bytes:
     """The bytes of a task's file, whose sha256 is the registry's.
 
     Looked for in the mirror folder, first under its own name and then under any; then in
-    ``downloads``; then at its address. Raises ``StudyError`` where it cannot be had, or only with
-    another sha256.
+    ``downloads``; then at its address, if it has one. Raises ``StudyError`` where it cannot be had,
+    or only with another sha256.
     """
     assert task.file is not None
     mirror = mirror_folder(mirror)
@@ -80,6 +80,13 @@ def fetch(task: TaskEntry, *, mirror: Path | None, downloads: Path) -> bytes:
     kept = downloads / task.file
     if kept.is_file() and _sha256(content := kept.read_bytes()) == task.sha256:
         return content
+    if task.url is None:
+        raise NotAtHandError(
+            f"the file of {task.name} is not at hand, and the registry has no address of it",
+            where=f"{task.file} in {'no mirror' if mirror is None else mirror}",
+            cure="put it into a folder and name that folder as `mirror` or MIRROR; it is known by "
+            f"its sha256 {task.sha256}",
+        )
     return _download(task, downloads)
 
 
@@ -103,7 +110,9 @@ def _from_mirror(task: TaskEntry, mirror: Path) -> bytes | None:
         raise StudyError(
             f"the file has sha256 {differing}, expected {task.sha256}",
             where=str(mirror / str(task.file)),
-            cure=f"put the file of {task.url} in its place, or remove it to download",
+            cure=f"put the file of {task.url} in its place, or remove it to download"
+            if task.url
+            else "if this is the file that is meant, write its sha256 into the registry",
         )
     return None
 
@@ -162,12 +171,16 @@ def _text(row: Mapping[str, Any], key: str) -> str:
 
 
 def _math500(row: Mapping[str, Any]) -> Problem:
-    level = re.fullmatch(r"Level (\d)", row["level"])
-    if level is None:
-        raise ValueError(f"level {row['level']!r}")
     name, problem, answer = (_text(row, key) for key in ("unique_id", "problem", "answer"))
-    subject = None if row["subject"] is None else _text(row, "subject")
-    return Problem(name, problem, answer, int(level[1]), subject)
+    level, subject = None, None
+    if row.get("level") is not None:
+        match = re.fullmatch(r"Level (\d)", str(row["level"]))
+        if match is None:
+            raise ValueError(f"level {row['level']!r}, and not as in 'Level 3'")
+        level = int(match[1])
+    if row.get("subject") is not None:
+        subject = _text(row, "subject")
+    return Problem(name, problem, answer, level, subject)
 
 
 def _aime(row: Mapping[str, Any]) -> Problem:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
+from urllib.parse import quote, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -29,6 +30,7 @@ COMMIT = r"^[0-9a-f]{40}$"
 NAME = r"^\w[\w.-]*$"
 _HTTPS = r"^https://[!-~]+$"
 _ADDRESS = r"^https?://[!-~]+$"
+_GITHUB = "https://raw.githubusercontent.com/{repository}/{commit}/{path}"
 _PATH = r"^[^/\\\x00-\x1f][^\\\x00-\x1f]*$"
 _HUB_ID = r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$"
 
@@ -163,7 +165,8 @@ class ChainParameters(Checked):
 
 
 class TaskEntry(Entry):
-    """A problem set. Fetched tasks have url, sha256 and file; generated ones have parameters."""
+    """A problem set. Fetched tasks have sha256 and file, and url unless the file is one's own;
+    generated ones have parameters."""
 
     kind: TaskKind = Field(description="How the file is read, or the problems are generated")
     n_problems: int = Field(
@@ -173,7 +176,8 @@ class TaskEntry(Entry):
         default=None,
         pattern=_HTTPS,
         max_length=2000,
-        description="Address of the file, pinned to a commit",
+        description="Address of the file, pinned to a commit; null for one of your own, which is "
+        "looked for in mirror alone",
     )
     sha256: str | None = Field(
         default=None, pattern=SHA256, description="sha256 of the file, hexadecimal"
@@ -191,16 +195,19 @@ class TaskEntry(Entry):
         """A task that is neither generated nor fetched, or both."""
         yield from super().complaints()
         generated = self.kind == "arithmetic_chains"
-        fetched_from = (self.url, self.sha256, self.file)
-        if generated and (self.parameters is None or any(fetched_from)):
+        known_by = (self.sha256, self.file)
+        if generated and (self.parameters is None or self.url or any(known_by)):
             yield "a generated task has parameters, but no url, sha256 or file"
         if generated and self.parameters and self.parameters.n_problems != self.n_problems:
             yield (
                 f"n_problems is {self.n_problems}, but parameters.n_problems is "
                 f"{self.parameters.n_problems} || give both the same number"
             )
-        if not generated and (self.parameters is not None or not all(fetched_from)):
-            yield "a fetched task needs url, sha256 and file, and has no parameters"
+        if not generated and (self.parameters is not None or not all(known_by)):
+            yield (
+                "a task that is not generated has sha256 and file (and url, unless the file is "
+                "your own), and no parameters"
+            )
 
 
 class Sampling(Checked):
@@ -503,7 +510,9 @@ class AdoptedEntry(Entry):
         default=None,
         pattern=r"^https?://[!-~]*\{path\}",
         max_length=2000,
-        description="Address of one file, with {commit} and {path}; null is GitHub's for raw files",
+        description="Address of one file of source: with {path}, {commit} and {repository}, which "
+        "is owner/name, the last two as they stand in source and commit or so written; null is "
+        "GitHub's for raw files",
     )
     reader: ReaderName | None = Field(default=None, description="Schema of the files")
     files: list[RolloutFile] = Field(default_factory=list, description="The files, in order")
@@ -551,9 +560,22 @@ class AdoptedEntry(Entry):
         description="Runs of search-and-learn on the hub; several of one search are repetitions",
     )
 
+    @property
+    def repository(self) -> str:
+        """owner/name of ``source``."""
+        return "/".join(str(self.source).rstrip("/").removesuffix(".git").split("/")[-2:])
+
+    def address_of(self, path: str) -> str:
+        """The address of one file, by its path in the repository."""
+        template = self.address or _GITHUB
+        return template.format(repository=self.repository, commit=self.commit, path=quote(path))
+
     def complaints(self) -> Iterator[str]:
-        """No origin or several, what an origin lacks, and one run that is named twice."""
+        """No origin or several, what an origin lacks, an address that is not of the origin, and one
+        run that is named twice."""
         yield from super().complaints()
+        if self.source and self.commit:
+            yield from self._complaints_of_address()
         at_commit = self.source is not None and self.commit is not None
         listing = (self.listing, self.folder, self.file, self.sha256)
         is_listed = all((self.listing, self.sha256)) and self.reader == "official"
@@ -590,6 +612,31 @@ class AdoptedEntry(Entry):
             yield "two files hold the same search || number them with repetition: 0, 1, ..."
         if self.reader != "rewardmath" and self.policy is None:
             yield "whose rollouts are they? || name the policy"
+
+    def _complaints_of_address(self) -> Iterator[str]:
+        """Rows say that they come from ``source``; from there they must be fetched."""
+        host = str(urlsplit(str(self.source)).hostname).removeprefix("www.")
+        if self.address is None:
+            if host != "github.com":
+                yield (
+                    "source is not on GitHub, whose addresses are known || give address, that of "
+                    "one file, such as https://.../{repository}/{commit}/{path}"
+                )
+            return
+        try:
+            address = self.address_of("a")
+        except (LookupError, ValueError, AttributeError):
+            yield (
+                "address has other names in braces than {path}, {commit} and {repository} "
+                "|| write these three alone"
+            )
+            return
+        if self.repository not in address or str(self.commit) not in address:
+            yield (
+                "address leads elsewhere than source and commit, which every row would be said to "
+                "come from || write {repository} and {commit} in address, or name as source the "
+                "repository that address leads to; a copy elsewhere goes into the mirror folder"
+            )
 
     @property
     def prms(self) -> tuple[str, ...]:
