@@ -106,6 +106,33 @@ def test_problems_of_ones_own_have_neither_address_nor_level(tmp_path: Path) -> 
         load(mine, mirror=tmp_path, downloads=tmp_path / "downloads")
 
 
+@pytest.mark.parametrize(
+    ("content", "n_problems", "expected"),
+    [
+        (b"", 1, "holds 0 problems"),
+        (b"\n \n", 1, "holds 0 problems"),
+        (
+            b'{"unique_id": "1", "problem": "x", "answer": "1", "answer": "2"}\n',
+            1,
+            "key stands twice",
+        ),
+        (b'\n{"unique_id": "1", "problem": "x"}\n', 1, "line 2\n.*mend the line"),
+    ],
+)
+def test_files_of_ones_own_with_nothing_or_too_much_in_them(
+    content: bytes, n_problems: int, expected: str, tmp_path: Path
+) -> None:
+    (tmp_path / "problems.jsonl").write_bytes(content)
+    with pytest.raises(StudyError, match=expected):
+        load(entry("math500", content, n_problems, url=None), mirror=tmp_path, downloads=tmp_path)
+
+
+def test_blank_lines_are_no_problems(tmp_path: Path) -> None:
+    content = b"\n".join([b"", content_of(MATH).strip(), b" ", b""])
+    (tmp_path / "problems.jsonl").write_bytes(content)
+    assert len(load(entry("math500", content, 1), mirror=tmp_path, downloads=tmp_path)) == 1
+
+
 def test_aime_answers_lose_leading_zeros_and_text_stays_whole(tmp_path: Path) -> None:
     first, second = loaded(tmp_path, "aime", AIME)
     assert first == Problem("2024-AIME-II-15", "What is $1 + 1$?\u2028", "2", None, None)

@@ -17,6 +17,7 @@ from compute_optimal.errors import StudyError
 from compute_optimal.judge.grading.official import official_extract
 from compute_optimal.study.config import AdoptedEntry, RolloutFile
 from compute_optimal.tasks import Problem
+from compute_optimal.tasks.datasets import RepeatedKeyError, single_keys
 
 Reason = Literal[
     "unsafe",  # a link, a path that leads out, too large
@@ -277,18 +278,12 @@ def parsed(model: type[Model], line: bytes, *, last_of_cut_file: bool = False) -
 
 
 def require_single_keys(text: bytes) -> None:
-    """Raises ``RecordError`` for JSON, known to be such, in which an object has a key twice:
-    readers of JSON take the last of them and say nothing, though nobody can tell which was meant.
-    """
-    # Of a number with thousands of digits Python makes no int.
-    json.loads(text.decode(), object_pairs_hook=_single_keys, parse_int=float)
-
-
-def _single_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    keys = dict(pairs)
-    if len(keys) < len(pairs):
-        raise RecordError("malformed", "a key stands twice in one object")
-    return keys
+    """Raises ``RecordError`` for JSON, known to be such, in which an object has a key twice."""
+    try:
+        # Of a number with thousands of digits Python makes no int.
+        json.loads(text.decode(), object_pairs_hook=single_keys, parse_int=float)
+    except RepeatedKeyError as error:
+        raise RecordError("malformed", str(error)) from None
 
 
 def records(
@@ -321,9 +316,9 @@ def json_list(
     gathering.open(file)
     _require_text(file)
     try:
-        rows = json.loads(file.content.removeprefix(_MARK), object_pairs_hook=_single_keys)
-    except RecordError as error:
-        raise other_schema(file.entry, error.detail) from None
+        rows = json.loads(file.content.removeprefix(_MARK), object_pairs_hook=single_keys)
+    except RepeatedKeyError as error:
+        raise other_schema(file.entry, str(error)) from None
     except (ValueError, RecursionError) as error:
         cut = getattr(error, "pos", 0) >= len(file.content.decode(errors="replace").rstrip())
         what = "it is cut short" if cut else "it is no JSON"

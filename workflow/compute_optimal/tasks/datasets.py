@@ -34,18 +34,38 @@ def load(task: TaskEntry, *, mirror: Path | None, downloads: Path) -> list[Probl
     read = _READERS[task.kind]
     problems = []
     # Not str.splitlines(), which also cuts at characters that JSON strings may hold as they are.
-    for number, line in enumerate(content.rstrip(b"\n").split(b"\n"), start=1):
+    for number, line in enumerate(content.split(b"\n"), start=1):
+        if not line.strip():
+            continue
         try:
-            problems.append(read(json.loads(line)))
+            problems.append(read(json.loads(line, object_pairs_hook=single_keys)))
         except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
             raise StudyError(
                 f"a line cannot be read as a problem of kind {task.kind}: "
                 f"{type(error).__name__}: {error}",
                 where=f"{task.file}, line {number}",
-                cure=f"check kind, url and sha256 of {task.name} in the registry",
+                cure=f"check kind, url and sha256 of {task.name} in the registry"
+                if task.url
+                else "mend the line, and write the file's new sha256 into the registry",
             ) from None
     _check(task, problems)
     return problems
+
+
+class RepeatedKeyError(ValueError):
+    """JSON in which an object has a key twice."""
+
+
+def single_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of ``pairs``, for a reader of JSON (``object_pairs_hook``).
+
+    Raises ``RepeatedKeyError`` where a key stands twice: readers take the last and say nothing,
+    though nobody can tell which was meant.
+    """
+    keys = dict(pairs)
+    if len(keys) < len(pairs):
+        raise RepeatedKeyError("a key stands twice in one object")
+    return keys
 
 
 def mirror_folder(mirror: Path | None) -> Path | None:
@@ -217,7 +237,7 @@ def _check(task: TaskEntry, problems: list[Problem]) -> None:
         raise StudyError(
             f"the file holds {len(problems)} problems, the registry says {task.n_problems}",
             where=f"{task.file}, task {task.name}",
-            cure="correct n_problems in the registry, or the url and sha256",
+            cure="correct n_problems in the registry, or the file that it names",
         )
     for what, counts in (
         ("problem id", Counter(problem.problem_id for problem in problems)),
