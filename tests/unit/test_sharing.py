@@ -431,6 +431,19 @@ def test_an_address_that_cannot_be_written_is_told(
     assert caught.value.where.startswith(where)
 
 
+@pytest.mark.parametrize("to", ["file", "file/store", "link/store"])
+def test_nothing_is_packed_for_a_folder_that_cannot_be(
+    to: str, machine: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Packing a whole study takes minutes."""
+    draw(machine("sender"), "one", range(3))
+    (tmp_path / "file").write_text("a file where a folder should be")
+    (tmp_path / "link").symlink_to("link")
+    monkeypatch.setattr(sharing, "_new_part", lambda *_: pytest.fail("packed"))
+    with pytest.raises(StudyError, match="cannot write"):
+        publish(cells_of(machine("sender")), str(tmp_path / to))
+
+
 def test_an_address_without_permission_is_told(
     address: str, machine: Machines, monkeypatch: pytest.MonkeyPatch
 ) -> None:

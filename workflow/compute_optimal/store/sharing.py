@@ -108,6 +108,8 @@ def publish(cells: Cells, address: str, *, prune: bool = False) -> Transfer:
     by then is used when the command is given again.
     """
     remote = _Remote(address)
+    # Before parts are packed, which may take minutes.
+    remote.make_folder()
     manifests = remote.manifests(damaged_too=True)
     sizes = remote.sizes()
     # An entry whose file is gone is stale, and what it stood for is sent again.
@@ -278,6 +280,13 @@ class _Remote:
         self._address = address
         with self._errors_in_words("open", ""):
             self._fs, self._root = url_to_fs(address)
+
+    def make_folder(self) -> None:
+        """Make the store's own folder on this machine; elsewhere it comes with its files, and who
+        may write them need not be allowed to make a bucket."""
+        if "file" in self._fs.protocol:
+            with self._errors_in_words("write", ""):
+                self._fs.makedirs(self._root, exist_ok=True)
 
     def manifests(self, *, damaged_too: bool = False) -> dict[str, Manifest]:
         """Manifest file -> what it lists. A damaged one is an error, or, if allowed, empty."""
