@@ -1134,6 +1134,8 @@ def test_claims_on_miniatures_are_said_to_be_so(is_miniature: bool) -> None:
     assert len(headings) == 1
     assert all(("the scale model" in one) == is_miniature for one in headings[0][:1])
     assert ("no evidence about large models" in headings[0][1]) == is_miniature
+    # By size alone: whose they are and what they solve is not known here.
+    assert "trained here" not in headings[0][1]
 
 
 def test_what_rollouts_reach_is_told_by_prm(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from compute_optimal.study.config import (
     parse_study,
 )
 from compute_optimal.study.cost import describe, plan
-from compute_optimal.study.plan import StudyPlan, Wildcards
+from compute_optimal.study.plan import MINIATURE, StudyPlan, Wildcards
 
 ROOT = Path(__file__).parents[2]
 BIG, SMALL = "Qwen2.5-7B-Instruct", "Qwen2.5-0.5B-Instruct"
@@ -108,6 +108,25 @@ def test_what_a_study_asks_of_rules_follows_the_grid() -> None:
     # A study that varies nothing asks for what it always did.
     plain = StudyPlan(parse_study(content()))._database().study
     assert not {"prm_search_budgets", "overrides", "needed_for", "items"} & plain.keys()
+
+
+@pytest.mark.parametrize(
+    ("task", "policies", "category"),
+    [
+        ("arithmetic-chains", ["micro-qwen-0.4M"], "2 The scale model"),
+        ("MATH-500", ["micro-qwen-0.4M"], "2 The scale model"),
+        ("arithmetic-chains", ["micro-qwen-0.4M", SMALL], "2 This study's models"),
+        ("arithmetic-chains", [SMALL], "2 This study's models"),
+        ("MATH-500", [SMALL], "2 This study's models"),
+    ],
+)
+def test_a_scale_model_is_one_by_its_models_and_not_by_their_task(
+    task: str, policies: list[str], category: str
+) -> None:
+    """In the report's menu as on its pages."""
+    study = parse_study(content(tasks=[task], policies=policies))
+    assert StudyPlan(study).own_category == category
+    assert f"< {MINIATURE:.0e}".replace("e+0", "e") in Path("workflow/sql/macros.sql").read_text()
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"study": 3}', None])

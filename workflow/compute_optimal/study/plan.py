@@ -86,6 +86,10 @@ ESTIMATES = (
 )  # fmt: skip
 
 PUBLIC_CATEGORY = "1 Real models, public rollouts"
+
+MINIATURE = 10_000_000
+"""Policies below this size are no evidence about large models [parameters]; is_miniature() of
+workflow/sql/macros.sql says the same of a finished study."""
 """First in the report. Snakemake puts its parts in alphabetical order."""
 
 EVERY_COLLECTION = "every-collection"
@@ -306,7 +310,8 @@ class StudyPlan:
     @property
     def own_category(self) -> str:
         """The part of the report about what this study itself is about."""
-        is_scale_model = any(step_checker(self.study.task(task).kind) for task in self.study.tasks)
+        sizes = [self.study.policy(name).n_parameters for name in self.study.policies]
+        is_scale_model = 0 < max(sizes, default=0) < MINIATURE
         return "2 The scale model" if is_scale_model else "2 This study's models"
 
     def notebooks_as(self, ending: str) -> list[str]:

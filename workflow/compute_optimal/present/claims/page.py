@@ -55,7 +55,7 @@ _SCALES: Mapping[ClaimScale, tuple[str, str]] = {
     ),
 }
 _MINIATURES = (
-    "They are miniatures, trained here on generated arithmetic: what holds of them is no evidence "
+    "They are miniatures, of fewer than ten million parameters: what holds of them is no evidence "
     "about large models by itself."
 )
 _HEADINGS = ("Case", "Value", "In-sample", "Reference", "Difference", "Problems", "Holds")
@@ -512,8 +512,7 @@ def _own_box(evidence: Row) -> list[tuple[str, str]]:
         ("Largest N", "none: nothing was run" if largest is None else f"{largest:,}"),
     ]
     if evidence["is_miniature"]:
-        made = "trained here, on generated arithmetic"
-        lines.append(("Evidence", f"none about large models by itself: {made}"))
+        lines.append(("Evidence", "none about large models by itself: miniatures"))
     return lines
 
 
