@@ -154,11 +154,12 @@ def test_every_choice_is_made_on_other_problems() -> None:
         return frame.with_columns(accuracy=pl.when(mine).then(value).otherwise("accuracy"))
 
     # What it is given is linear in its own outcomes: their shares do not depend on them.
-    base, once, twice = (
+    # Below 0, as a chance ends at 1.
+    base, once, far = (
         of_problem(selected(with_outcomes("r", value), (4, 16))["chosen_outcomes"])
-        for value in (0.0, 1.0, 100.0)
+        for value in (0.0, 1.0, -100.0)
     )
-    assert twice - base == pytest.approx(100 * (once - base))
+    assert far - base == pytest.approx(-100 * (once - base))
     assert 0 <= once - base <= 1
 
 

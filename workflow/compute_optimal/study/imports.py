@@ -7,6 +7,7 @@ import hashlib
 import json
 import sys
 import uuid
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import cache
@@ -76,11 +77,11 @@ class _Read:
 
     def __init__(self) -> None:
         own = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16]
-        self._file = PACKAGE / "__pycache__" / f"imports-{own}.json"
+        self._file = PACKAGE / "__pycache__" / f"imports-{own}.json.zlib"
         self._found: dict[str, tuple[list[str], list[str]]] = {}
         self._is_kept = True
-        with suppress(OSError, ValueError, TypeError, AttributeError):
-            kept = json.loads(self._file.read_bytes())
+        with suppress(OSError, ValueError, TypeError, AttributeError, zlib.error):
+            kept = json.loads(zlib.decompress(self._file.read_bytes()))
             if len(kept) < _MOST_KEPT:
                 self._found = {source: (names, texts) for source, (names, texts) in kept.items()}
 
@@ -101,7 +102,8 @@ class _Read:
         unfinished = self._file.with_name(f"{self._file.name}.{uuid.uuid4().hex}")
         with suppress(OSError):
             self._file.parent.mkdir(exist_ok=True)
-            unfinished.write_text(json.dumps(self._found), encoding="utf-8")
+            # Packed, as bytecode is: who searches the sources for a text finds them alone.
+            unfinished.write_bytes(zlib.compress(json.dumps(self._found).encode()))
             unfinished.replace(self._file)
             self._is_kept = True
 
