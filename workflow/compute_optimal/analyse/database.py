@@ -623,11 +623,14 @@ _Costs = tuple[cells.Cell, pl.DataFrame]
 def _batches(costs: Iterable[_Costs]) -> Iterator[list[_Costs]]:
     """Cells of which anything is stored, as many at once as have ``_ROWS_TOGETHER`` units."""
     batch: list[_Costs] = []
+    n_units = 0
     for cell, rows in costs:
-        if rows.height:
-            batch.append((cell, rows))
-        if sum(of_cell.height for _, of_cell in batch) >= _ROWS_TOGETHER:
+        if rows.is_empty():
+            continue
+        batch.append((cell, rows))
+        n_units += rows.height
+        if n_units >= _ROWS_TOGETHER:
             yield batch
-            batch = []
+            batch, n_units = [], 0
     if batch:
         yield batch

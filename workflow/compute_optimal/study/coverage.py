@@ -147,26 +147,25 @@ def _stored(
     alike: dict[tuple[Kind, str], list[int]] = {}
     for place, cell in enumerate(cells):
         alike.setdefault((cell.kind, cell.task), []).append(place)
+    limits = np.array([cell.n_units for cell in cells])
     found: list[tuple[int, float | None]] = [(0, None)] * len(cells)
     for (kind, task), places in alike.items():
         rows = {place: of_cell for place in places if (of_cell := stock.of(cells[place])).height}
         if not rows:
             continue
         of = np.repeat([*rows], [of_cell.height for of_cell in rows.values()])
-        n_units = np.array([cell.n_units for cell in cells])[of]
-        counts = _column(rows, units.NUMBERS[kind]).to_numpy() < n_units
+        counts = _column(rows, units.NUMBERS[kind]).to_numpy() < limits[of]
         if (problems := facts[task]) is not None:
             hashes = problems["problem_hash"].implode()
             counts &= _column(rows, "problem_hash").is_in(hashes).to_numpy()
         n_stored = np.bincount(of[counts], minlength=len(cells)).tolist()
-        for place in rows:
-            found[place] = n_stored[place], None
+        n_tokens = None
         if kind == "samples":
-            n_tokens = _column(rows, "n_tokens").to_numpy()[counts]
-            total = np.bincount(of[counts], n_tokens, minlength=len(cells)).tolist()
-            for place in rows:
-                n = n_stored[place]
-                found[place] = n, total[place] / n if n else None
+            of_samples = _column(rows, "n_tokens").to_numpy()[counts]
+            n_tokens = np.bincount(of[counts], of_samples, minlength=len(cells)).tolist()
+        for place in rows:
+            n = n_stored[place]
+            found[place] = n, n_tokens[place] / n if n_tokens and n else None
     return found
 
 

@@ -35,7 +35,7 @@ def modules_behind(names: Iterable[str]) -> dict[str, SourceFile]:
             if name not in modules:
                 modules[name] = source_file(name)
                 waiting |= modules[name].imports - modules.keys()
-    _READ.keep()
+    _read().keep()
     return modules
 
 
@@ -50,7 +50,7 @@ class SourceFile:
     def __init__(self, name: str) -> None:
         path = _ROOT.joinpath(*name.split("."))
         self.file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-        imported, texts = _READ.of(self.file.read_bytes())
+        imported, texts = _read().of(self.file.read_bytes())
         # Workers and lazy calls name modules in texts.
         self.imports = known([*imported, *texts])
         self.assets = {
@@ -71,8 +71,8 @@ _MOST_KEPT = 2000
 class _Read:
     """What sources import, and their short texts, by the sha256 of each source.
 
-    To parse all of them takes a fifth of a second start of Snakemake, so what was found is kept
-    beside the package's bytecode, where nothing is lost with it.
+    To parse all of them took 0.7 s at every start of Snakemake, so what was found is kept beside
+    the package's bytecode, where nothing is lost with it.
     """
 
     def __init__(self) -> None:
@@ -108,7 +108,10 @@ class _Read:
             self._is_kept = True
 
 
-_READ = _Read()
+@cache
+def _read() -> _Read:
+    """What is known of sources in this process; most that import this module ask for none."""
+    return _Read()
 
 
 def _texts(tree: ast.AST) -> set[str]:

@@ -86,11 +86,11 @@ ESTIMATES = (
 )  # fmt: skip
 
 PUBLIC_CATEGORY = "1 Real models, public rollouts"
+"""First in the report. Snakemake puts its parts in alphabetical order."""
 
 MINIATURE = 10_000_000
 """Policies below this size are no evidence about large models [parameters]; is_miniature() of
 workflow/sql/macros.sql says the same of a finished study."""
-"""First in the report. Snakemake puts its parts in alphabetical order."""
 
 EVERY_COLLECTION = "every-collection"
 """Stands for the policy in names of files about all that is adopted on a task."""
