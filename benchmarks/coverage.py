@@ -17,6 +17,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+from scipy.stats import binom
+
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests/unit"))
 
 import test_adaptive_budgets as stopping
@@ -115,6 +118,22 @@ def over_truths(repetitions: int) -> Iterator[tuple[str, str, list[float]]]:
     yield from ((*key, shares) for key, shares in found.items())
 
 
+def attainable(n_answers: int, low: float, high: float) -> float:
+    """Share of truths from ``low`` to ``high`` at which any interval holds in 93 to 97% of samples.
+
+    Of ``n_answers`` that are right or wrong, each right by the same chance. Whatever the rule, if
+    its limits grow with what is right, a truth is held where the number right is from one count to
+    another. So no rule has more truths than those at which some range of counts has a chance of
+    0.93 to 0.97, even if it knew the truth.
+    """
+    found = []
+    for truth in np.linspace(low, high, 400):
+        up_to = binom.cdf(np.arange(-1, n_answers + 1), n_answers, truth)
+        held = up_to[None, 1:] - up_to[:-1, None]
+        found.append(bool(((held >= 0.93) & (held <= 0.97)).any()))
+    return float(np.mean(found))
+
+
 def main() -> None:
     repetitions = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
     print(f"{'interval':32}{'setting':62}{'coverage':>9}  93 to 97%")
@@ -127,6 +146,10 @@ def main() -> None:
         print(
             f"{interval:32}{setting:62}{mean:9.3f}{min(shares):9.3f}{max(shares):9.3f}", flush=True
         )
+    print("share of truths at which any interval can hold 93 to 97%, answers right or wrong")
+    for n_answers in (5, 8, 20, 40, 100):
+        few, many = attainable(n_answers, 0.005, 0.15), attainable(n_answers, 0.15, 0.5)
+        print(f"{n_answers:4} answers: 0.5 to 15% right {few:.2f}, 15 to 50% right {many:.2f}")
 
 
 if __name__ == "__main__":
