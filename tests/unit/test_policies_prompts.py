@@ -15,6 +15,7 @@ pytest.importorskip("transformers", reason="transformers comes with the engine (
 from tiny_tokenizers import save_byte_tokenizer, save_piece_tokenizer
 
 from compute_optimal.errors import StudyError
+from compute_optimal.policies import prompts
 from compute_optimal.policies.prompts import (
     encode_texts,
     load_tokenizer,
@@ -113,6 +114,29 @@ def test_templates_that_cannot_be_trusted_are_refused(
     with pytest.raises(StudyError, match=message) as caught:
         prompt_ids(tokenizer, Family(), "What?")
     assert str(folder) in str(caught.value)
+
+
+def test_a_template_that_refuses_one_problem_says_so(folder: Path) -> None:
+    tokenizer: Any = load_tokenizer(folder)
+    tokenizer.chat_template = (
+        "{% for m in messages %}{% if '7' in m.content %}{{ raise_exception('no sevens') }}"
+        "{% endif %}{{ m.content }}{% endfor %}"
+    )
+    assert prompt_ids(tokenizer, Family(), "What?")
+    with pytest.raises(StudyError, match="no sevens") as caught:
+        prompt_ids(tokenizer, Family(), "What is 3 + 7?")
+    assert str(folder) in str(caught.value)
+
+
+@pytest.mark.parametrize(("problem", "by_turns"), [("What?", False), (HOSTILE, True)])
+def test_a_prompt_is_built_in_the_one_way_that_is_taken(
+    tokenizer: Any, problem: str, by_turns: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = []
+    build = prompts.chat_ids
+    monkeypatch.setattr(prompts, "chat_ids", lambda *a, **k: built.append(a) or build(*a, **k))
+    prompt_ids(tokenizer, Family(), problem)
+    assert len(built) == by_turns
 
 
 def test_a_frozen_date_reaches_the_template(folder: Path) -> None:

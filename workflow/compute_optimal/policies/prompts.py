@@ -162,13 +162,7 @@ def chat_ids(
     conversation, when it does not show every content exactly once and in order, or begins with two
     begin-of-sequence tokens.
     """
-    structure = _structure(
-        tokenizer,
-        _template(tokenizer),
-        tuple(role for role, _ in turns),
-        generation_prompt,
-        tuple((arguments or {}).items()),
-    )
+    structure = _structure_of(tokenizer, turns, generation_prompt, arguments or {})
     contents = encode_texts(tokenizer, [content.strip() for _, content in turns], never=never)
     ids: list[int] = []
     spans: list[range] = []
@@ -177,12 +171,27 @@ def chat_ids(
         spans.append(range(len(ids), len(ids) + len(content)))
         ids += content
     ids += structure[-1]
+    _refuse_two_beginnings(tokenizer, ids)
+    return ids, spans
+
+
+def _refuse_two_beginnings(tokenizer: Tokenizer, ids: Sequence[int]) -> None:
     bos = tokenizer.bos_token_id
-    if bos is not None and ids[:2] == [bos, bos]:
+    if bos is not None and list(ids[:2]) == [bos, bos]:
         raise StudyError(
             "The chat template yields two begin-of-sequence tokens.", where=tokenizer.name_or_path
         )
-    return ids, spans
+
+
+def _structure_of(
+    tokenizer: Tokenizer,
+    turns: Sequence[tuple[str, str]],
+    generation_prompt: bool,
+    arguments: Mapping[str, str],
+) -> list[list[int]]:
+    roles = tuple(role for role, _ in turns)
+    template = _template(tokenizer)
+    return _structure(tokenizer, template, roles, generation_prompt, tuple(arguments.items()))
 
 
 @lru_cache(maxsize=256)
@@ -194,19 +203,10 @@ def _structure(
     arguments: tuple[tuple[str, str], ...],
 ) -> list[list[int]]:
     """Ids before, between and after the contents of turns with these roles."""
-    from jinja2 import TemplateError
-
     # Private-use characters: no template has them, and contents are not rendered.
     slots = [f"\ue000{index}\ue001" for index in range(len(roles))]
-    messages = [{"role": role, "content": slot} for role, slot in zip(roles, slots, strict=True)]
-    try:
-        text: str = tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=generation_prompt, **dict(arguments)
-        )
-    except TemplateError as error:
-        raise StudyError(
-            f"The chat template refuses the conversation: {error}", where=tokenizer.name_or_path
-        ) from error
+    turns = list(zip(roles, slots, strict=True))
+    text = _rendered(tokenizer, turns, generation_prompt, dict(arguments))
     if re.findall("\ue000\\d+\ue001", text) != slots:
         raise StudyError(
             "The chat template does not show each turn exactly once and in order.",
@@ -216,6 +216,27 @@ def _structure(
     parts = re.split("\ue000\\d+\ue001", text)
     ids: list[list[int]] = tokenizer(parts, add_special_tokens=False)["input_ids"]
     return ids
+
+
+def _rendered(
+    tokenizer: Tokenizer,
+    turns: Sequence[tuple[str, str]],
+    generation_prompt: bool,
+    arguments: Mapping[str, str],
+) -> str:
+    """A conversation as the template prints it. Raises ``StudyError`` where it refuses it."""
+    from jinja2 import TemplateError
+
+    messages = [{"role": role, "content": content} for role, content in turns]
+    try:
+        text: str = tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=generation_prompt, **arguments
+        )
+    except TemplateError as error:
+        raise StudyError(
+            f"The chat template refuses the conversation: {error}", where=tokenizer.name_or_path
+        ) from error
+    return text
 
 
 def prompt_ids(tokenizer: Tokenizer, family: PromptFamily, problem: str) -> tuple[int, ...]:
@@ -234,19 +255,17 @@ def prompt_ids(tokenizer: Tokenizer, family: PromptFamily, problem: str) -> tupl
     turns = [("user", (problem + family.user_suffix).strip())]
     if family.system is not None:
         turns.insert(0, ("system", family.system.strip()))
-    ids, _ = chat_ids(tokenizer, turns, generation_prompt=True, arguments=arguments)
-    text = tokenizer.apply_chat_template(
-        [{"role": role, "content": content} for role, content in turns],
-        tokenize=False,
-        add_generation_prompt=True,
-        **arguments,
-    )
     # What the model was taught: other ids only where content spells a special token, or where the
     # tokenizer joins text across the border of a turn.
     contents = [content for _, content in turns]
     as_text = encode_texts(tokenizer, contents)
     if as_text == tokenizer(contents, add_special_tokens=False)["input_ids"]:
+        _structure_of(tokenizer, turns, True, arguments)  # refuses what shows turns otherwise
+        text = _rendered(tokenizer, turns, True, arguments)
         ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+        _refuse_two_beginnings(tokenizer, ids)
+    else:
+        ids, _ = chat_ids(tokenizer, turns, generation_prompt=True, arguments=arguments)
     return tuple(ids)
 
 
