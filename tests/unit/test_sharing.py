@@ -16,6 +16,7 @@ from typing import Any
 import fsspec
 import polars as pl
 import pytest
+import yaml
 
 from compute_optimal import cli
 from compute_optimal.errors import StudyError
@@ -524,3 +525,36 @@ def test_collections_that_no_store_holds_are_named_before_anything_runs(tmp_path
     StudyPlan(held["data/store"]).announce()
     with pytest.raises(StudyError, match=f"{', '.join(names)}[\\s\\S]*make adopt"):
         StudyPlan(held["none"]).announce()
+
+
+@pytest.mark.parametrize("key", ["writable", "shipped"])
+@pytest.mark.parametrize(
+    "named", ["{store}", "file://{store}", "{store}/../{name}/", "linked", "linked/inner/.."]
+)
+def test_nothing_is_published_into_a_store_that_the_study_reads(
+    key: str,
+    named: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """With --prune it would lose what other studies have stored there."""
+    settings = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
+    stores = {key: str(tmp_path / key) for key in ("writable", "shipped")}
+    own = tmp_path / key
+    of_others = own / "samples/others-0123456789ab/spec.json"
+    of_others.parent.mkdir(parents=True)
+    of_others.write_text("{}")
+    (own / "inner").mkdir()
+    (tmp_path / "linked").symlink_to(own)
+    (tmp_path / "study.yaml").write_text(json.dumps(settings | {"store": stores}))
+    monkeypatch.chdir(ROOT)
+    to = named.format(store=own, name=key).replace("linked", str(tmp_path / "linked"))
+    command = ["publish", "--prune", "--config", str(tmp_path / "study.yaml"), "--to", to]
+    assert cli.main(command) == 1
+    said = capsys.readouterr().err
+    assert f"store.{key}" in said
+    assert to in said
+    assert "make ship" in said
+    assert of_others.exists()
+    assert not list(own.glob("manifest*"))

@@ -10,7 +10,7 @@ from compute_optimal.errors import StudyError
 from compute_optimal.micro.base_training import install_bases
 from compute_optimal.ship.cards import write_cards
 from compute_optimal.ship.expected import recompute, write_expected
-from compute_optimal.store.sharing import Cells, fetch, publish
+from compute_optimal.store.sharing import Cells, fetch, folder_of, publish
 from compute_optimal.store.storage import Storage
 from compute_optimal.study.cells import all_partitions
 from compute_optimal.study.config import Study
@@ -52,7 +52,11 @@ def ship_studies(
 
 
 def publish_studies(studies: Sequence[Study], to: str | None, *, prune: bool) -> Iterator[str]:
-    """Send the cells of ``studies`` to the address ``to``. Raises ``StudyError`` without one."""
+    """Send the cells of ``studies`` to the address ``to``.
+
+    Raises ``StudyError`` without one, and where it is a store that one of the studies reads: what
+    is published is a copy, listed and pruned as such.
+    """
     if not to:
         raise StudyError(
             "no address is given, so nothing was published",
@@ -60,7 +64,23 @@ def publish_studies(studies: Sequence[Study], to: str | None, *, prune: bool) ->
             cure="name a folder or an address, such as s3://bucket/folder; to change what ships "
             "with this repository: make ship",
         )
+    if (folder := folder_of(to)) is not None:
+        for study in studies:
+            for key, own in (("writable", study.store.writable), ("shipped", study.store.shipped)):
+                if _one_folder(folder, own):
+                    raise StudyError(
+                        f"this is store.{key} of the study {study.name} itself, so nothing was "
+                        "published",
+                        where=f"{to}, which is {own}",
+                        cure="name another folder or an address; to change what ships with this "
+                        "repository: make ship",
+                    )
     yield _send(studies, to, prune=prune)
+
+
+def _one_folder(path: Path, other: Path) -> bool:
+    """Whether both are one folder, also where names differ in nothing but their letters' size."""
+    return path == other.resolve() or (path.exists() and other.exists() and path.samefile(other))
 
 
 def fetch_study(study: Study, source: Sequence[str] | None) -> Iterator[str]:

@@ -96,6 +96,11 @@ class Transfer:
         return "\n".join(lines)
 
 
+def folder_of(address: str) -> Path | None:
+    """The folder of this machine that an address names, links followed; None of one elsewhere."""
+    return _Remote(address).folder()
+
+
 def publish(cells: Cells, address: str, *, prune: bool = False) -> Transfer:
     """Send what the address lacks of ``cells``, and list it there.
 
@@ -280,6 +285,11 @@ class _Remote:
         self._address = address
         with self._errors_in_words("open", ""):
             self._fs, self._root = url_to_fs(address)
+
+    def folder(self) -> Path | None:
+        """The store's folder, links followed, if it is one of this machine."""
+        with self._errors_in_words("open", ""):
+            return Path(self._root).resolve() if "file" in self._fs.protocol else None
 
     def make_folder(self) -> None:
         """Make the store's own folder on this machine; elsewhere it comes with its files, and who
