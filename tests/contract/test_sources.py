@@ -19,8 +19,10 @@ PLUMBING = {
     "compute_optimal.commands",
     "compute_optimal.__main__",
     "compute_optimal.study.buckets",
+    "compute_optimal.store.refusals",
 }
-"""What finds and calls a function, and the names that its options take; no result depends on it."""
+"""What finds and calls a function, the names that its options take, and where its error is left; no
+result depends on it."""
 
 
 @pytest.fixture

@@ -14,6 +14,8 @@ from default_study import ROOT
 from compute_optimal.cli import main
 from compute_optimal.errors import StudyError, ends_the_same_way
 from compute_optimal.generate import jobs
+from compute_optimal.study.config import load_study
+from compute_optimal.study.plan import StudyPlan
 
 Attempt = Callable[..., int]
 
@@ -60,6 +62,33 @@ def test_an_error_of_the_study_is_said_again_and_not_made_again(
     assert attempt(2, None, n=8) == 0
     assert attempt(1, None) == 0
     assert attempt(2, None) == 0
+
+
+def left_in(store: Path) -> list[Path]:
+    return sorted((store / "refused").glob("*"))
+
+
+def test_what_an_earlier_run_left_says_nothing_of_a_new_one(
+    attempt: Attempt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that fails before a first attempt begins leaves the errors of a run before."""
+    monkeypatch.chdir(ROOT)
+    settings = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
+    store = {"store": {"writable": str(tmp_path / "store")}}
+    (tmp_path / "study.yaml").write_text(json.dumps(settings | store))
+    assert attempt(1, WRONG, n=4) == attempt(1, WRONG, n=8) == 1
+    assert len(left_in(tmp_path / "store")) == 2
+    StudyPlan(load_study(tmp_path / "study.yaml")).announce()
+    assert not (tmp_path / "store/refused").exists()
+    assert attempt(2, None, n=4) == 0
+
+
+def test_nothing_is_left_of_a_refusal_once_its_job_has_been_done(
+    attempt: Attempt, tmp_path: Path
+) -> None:
+    assert attempt(1, WRONG) == 1
+    assert attempt(1, None) == 0
+    assert not (tmp_path / "store/refused").exists()
 
 
 def full_disk() -> StudyError:

@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import argparse
 import gc
-import hashlib
-import json
 import os
 import signal
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
@@ -23,6 +20,7 @@ from typing import Any
 
 from compute_optimal.commands import FUNCTIONS, OTHER_FUNCTIONS
 from compute_optimal.errors import ends_the_same_way, in_words
+from compute_optimal.store.refusals import Refusal
 from compute_optimal.study.buckets import BUCKETS
 
 _DEFAULT_STUDY = Path("config/config.yaml")
@@ -36,12 +34,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     refusal = _refusal(options)
-    if refusal is not None and refusal.is_file():
-        if options.attempt > 1:
-            print(f"error: {refusal.read_text(encoding='utf-8')}", file=sys.stderr)
+    if refusal is not None:
+        if options.attempt > 1 and (refused := refusal.read()) is not None:
+            print(f"error: {refused}", file=sys.stderr)
             print("not tried again: another attempt would end the same way", file=sys.stderr)
             return 1
-        refusal.unlink()
+        refusal.remove()
     received: list[int] = []
 
     def interrupt(number: int, frame: FrameType | None) -> None:
@@ -65,24 +63,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"error: {problem}", file=sys.stderr)
         if refusal is not None and ends_the_same_way(error):
-            with suppress(OSError):
-                refusal.parent.mkdir(parents=True, exist_ok=True)
-                refusal.write_text(str(problem), encoding="utf-8")
+            refusal.write(problem)
         return 1
     return 0
 
 
-def _refusal(options: argparse.Namespace) -> Path | None:
-    """Where the first attempt of a job leaves the error that later ones would end in.
-
-    Snakemake's ``retries`` tell no error from another, and a job that a scheduler ended is worth
-    another attempt. None for commands that have no attempts.
-    """
+def _refusal(options: argparse.Namespace) -> Refusal | None:
+    """Where a job leaves the error that later attempts would end in; None where there are none."""
     if "attempt" not in options:
         return None
-    job = {key: str(value) for key, value in vars(options).items() if key != "attempt"}
-    name = hashlib.sha256(json.dumps(job, sort_keys=True).encode()).hexdigest()[:16]
-    return Path(options.store) / "refused" / f"{name}.txt"
+    job = {key: value for key, value in vars(options).items() if key != "attempt"}
+    return Refusal.of(options.store, job)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -27,6 +27,7 @@ from compute_optimal.errors import StudyError, in_words
 from compute_optimal.micro.recipes import BASES, POLICIES, PRMS, RECIPES
 from compute_optimal.present.catalogue import ITEMS, NOTEBOOKS, Item, item_named
 from compute_optimal.store.places import Kind
+from compute_optimal.store.refusals import forget
 from compute_optimal.store.sharing import NothingPublishedError, fetch
 from compute_optimal.store.storage import Storage
 from compute_optimal.study import cells
@@ -182,13 +183,15 @@ class StudyPlan:
     def announce(self, *, runs_here: bool = True) -> None:
         """Say what is worth knowing before any job starts, or refuse to start.
 
-        What is not stored is first looked for in the study's remotes. Raises ``StudyError`` for
+        Errors that jobs of earlier runs left are forgotten (``store.refusals``). What is not stored
+        is looked for in the study's remotes. Raises ``StudyError`` for
         claims that cannot be read, a remote that cannot be reached, adopted collections that no
         store holds, and a study that may not generate what it lacks, has no engine to (where
         ``runs_here`` says that jobs run in this environment), or whose models are not locked.
         """
         for warning in self.study.warnings:
             print(f"note: {warning}", file=sys.stderr)
+        forget(self.study.store.writable)
         load_claims(CLAIMS)
         covered, store = self._covered, Storage.of(self.study).store
         for remote in self.study.store.remotes:
