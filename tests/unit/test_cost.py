@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -9,6 +12,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from compute_optimal import cli
 from compute_optimal.errors import StudyError
 from compute_optimal.store import places
 from compute_optimal.store.schemas import COUNTS_OF, SCHEMAS, SECONDS
@@ -235,6 +239,60 @@ def test_a_plan_says_which_adopted_collections_are_not_stored(tmp_path: Path) ->
     assert "adopted:   0 of 2 collections are stored" in text
     assert text.endswith("search-and-learn-llama-3.2-1b, search-and-learn-llama-3.2-3b")
     assert "adopted:" not in describe(planned(study(tmp_path)), "policy")
+
+
+PROBLEM = {"unique_id": "1", "problem": "What is $1 + 1$?", "answer": "2"}
+
+
+@pytest.mark.parametrize(
+    ("content", "n_problems", "status", "said"),
+    [
+        (json.dumps(PROBLEM).encode(), 1, 0, ""),
+        (None, 1, 0, "problems:  those of mine are needed: the file of mine is not at hand"),
+        (json.dumps(PROBLEM).encode(), 2, 1, "the file holds 1 problems, the registry says 2"),
+        (b'{"unique_id": "1"}', 1, 1, "a line cannot be read as a problem of kind math500"),
+    ],
+)
+def test_a_plan_reads_the_problems_of_ones_own(
+    content: bytes | None,
+    n_problems: int,
+    status: int,
+    said: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Their file is at hand or it is not: a job on a GPU need not be waited for to find out."""
+    registry = tmp_path / "registry"
+    shutil.copytree(ROOT / "config/registry", registry)
+    digest = hashlib.sha256(content or b"elsewhere").hexdigest()
+    with (registry / "tasks.yaml").open("a") as file:
+        file.write(
+            f"\n  mine:\n    kind: math500\n    n_problems: {n_problems}\n"
+            f'    file: mine.jsonl\n    sha256: "{digest}"\n    licence: my own\n'
+        )
+    (tmp_path / "mirror").mkdir()
+    if content is not None:
+        (tmp_path / "mirror/mine.jsonl").write_bytes(content)
+    keys = {
+        "name": "mine",
+        "tasks": ["mine"],
+        "policies": [POLICY],
+        "prms": [PRM],
+        "budgets": [4],
+        "registry": str(registry),
+        "mirror": str(tmp_path / "mirror"),
+        "store": {"writable": str(tmp_path / "store"), "shipped": str(tmp_path / "none")},
+    }
+    (tmp_path / "study.yaml").write_text(json.dumps(keys))
+    table = tmp_path / "cells.csv"
+    command = ["plan", "--config", str(tmp_path / "study.yaml"), "--output", str(table)]
+    assert cli.main(command) == status
+    out, err = capsys.readouterr()
+    # What the plan says is said in any case.
+    assert "to do:" in out
+    assert table.is_file()
+    assert said in (err if status else out)
+    assert ("problems:" in out) == (content is None)
 
 
 def test_unknown_hardware_is_answered_with_the_known(tmp_path: Path) -> None:

@@ -197,6 +197,21 @@ def missing_cells(covered: pl.DataFrame) -> StudyError | None:
     )
 
 
+def unreadable_problems(
+    study: Study, covered: pl.DataFrame, storage: Storage
+) -> Iterator[tuple[str, StudyError]]:
+    """Tasks that something is missing of and whose problems are a file of one's own that cannot be
+    had, or not read: each with its error. What others published is left to its first use."""
+    for name in covered.filter(pl.col("status") != "stored")["task"].unique(maintain_order=True):
+        task = study.task(name)
+        if task.file is None or task.url is not None:
+            continue
+        try:
+            storage.problems(task, None)
+        except StudyError as error:
+            yield name, error
+
+
 def not_adopted(collections: Iterable[Collection], store: Store) -> tuple[str, ...]:
     """Names of the adopted ``collections`` of which ``store`` holds nothing."""
     return tuple(

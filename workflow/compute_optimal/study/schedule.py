@@ -15,11 +15,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
+from compute_optimal.errors import is_found_here
 from compute_optimal.store.partitions import Store
 from compute_optimal.store.storage import Storage
 from compute_optimal.study.cells import Cell, Grid, Job
 from compute_optimal.study.config import Study, hardware_named
 from compute_optimal.study.cost import LOAD_SECONDS, Plan, describe, plan
+from compute_optimal.study.coverage import unreadable_problems
 
 LOAD_HOURS = LOAD_SECONDS / 3600
 SHARE_OF_WHOLE = 1 / 16
@@ -189,10 +191,18 @@ def busy_lines(study: Study, planned: Plan, sizes: Sequence[int] = (1, 4, 8)) ->
 
 def plan_study(study: Study, hardware: str | None, by: str, output: Path | None) -> Iterator[str]:
     """The command ``plan``: a table (``cost.describe``), how busy GPUs would be, every cell as CSV
-    in ``output``. Raises ``StudyError`` for unknown ``hardware``, and as ``cost.plan`` does."""
+    in ``output``; and which problems of one's own are not at hand.
+
+    Raises ``StudyError`` for unknown ``hardware``, as ``cost.plan`` does, and after all is said for
+    problems that are at hand and are not what the registry says.
+    """
     planned = plan(study, *hardware_named(study, hardware))
     yield describe(planned, by)
     yield from busy_lines(study, planned)
     if output:
         planned.cells.write_csv(output)
         yield f"every cell: {output}"
+    for task, error in unreadable_problems(study, planned.cells, Storage.of(study)):
+        if is_found_here(error):
+            raise error
+        yield f"problems:  those of {task} are needed: {error}"
