@@ -35,7 +35,8 @@ GAINS = {
 FRONTIER = {
     "task", "task_title", "task_rank", "policy", "policy_title", "family", "n_parameters", "series",
     "prm_title", "budget", "accuracy", "ci_low", "ci_high", "model", "section", "printed", "method",
-    "origin", "printed_prm", "printed_budget", "printed_rank", "n_problems", "n_problems_of_task",
+    "origin", "printed_prm", "printed_budget", "printed_rank", "printed_parameters",
+    "is_read_by_prm", "n_problems", "n_problems_of_task",
 }  # fmt: skip
 PAIRS = {
     "policy", "policy_title", "family", "n_parameters", "origin", "collection", "model_title",

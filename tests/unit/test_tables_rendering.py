@@ -602,7 +602,7 @@ def test_what_only_the_paper_ran_stands_below(database: Path) -> None:
     gpt = next(row for row in rows if row["model"] == "GPT-4o†")
     assert gpt["math500_percent_printed"] == "74.6"
     assert gpt["aime24_percent"] == ""
-    assert gpt["note"].startswith("not printed: parameters, budget_samples, ")
+    assert gpt["note"].startswith("not printed: parameters, ")
     llama = [row for row in rows if row["model"] == "Llama-3.2-3B-Instruct"]
     assert [row["method"] for row in llama] == [
         "CoT", "compute-optimal TTS", "compute-optimal TTS, cross-fitted",
@@ -891,6 +891,32 @@ def test_table_3_gives_a_policys_larger_budget_a_line_beside_what_is_printed_for
         assert cell.printed is not None
         assert cell.estimate.value == pytest.approx(value)
         assert cell.printed.value == paper
+
+
+def test_what_the_papers_own_lines_name_is_shown_as_printed(tmp_path: Path) -> None:
+    """Sizes, N = 512 and "72B PRM" stand in the very names beside which there was "not printed"."""
+    path = SyntheticStudy(policies=POLICIES[-1:], prms=PRMS[:1], budgets=(4,)).write(tmp_path / "s")
+    with_the_papers_numbers(path)
+    lines = [
+        [cell.strip() for cell in line.strip("|").split("|")][:5]
+        for name in ("table_3", "table_6")
+        for line in tabulate(name, path).markdown().splitlines()
+        if "†" in line
+    ]
+    tts, none, unsaid = "compute-optimal TTS", "none", "not printed"
+    for expected in (
+        ["GPT-4o†", unsaid, "CoT", none, "1"],
+        ["Llama-3.1-405B-Inst.†", "405B†", "CoT", none, "1"],
+        ["DeepSeek-R1†", "671B†", "CoT", none, "1"],
+        ["Llama-3.2-1B-Inst.†", "1B†", tts, unsaid, unsaid],
+        ["Llama-3.2-1B-Inst. (N=512)†", "1B†", tts, unsaid, "512†"],
+        # By majority voting, as Table 4 has it too.
+        ["DeepSeek-R1-Distill-Qwen-7B†", "7B†", tts, none, unsaid],
+        ["DeepSeek-R1-Distill-Qwen-7B†", "7B†", "CoT", none, "1"],
+        ["Qwen2.5-7B-Inst. w/ 7B PRM (Ours)†", "7B†", tts, "7B PRM†", unsaid],
+        ["Qwen2.5-7B-Inst. w/ 72B PRM (Ours)†", "7B†", tts, "72B PRM†", unsaid],
+    ):
+        assert expected in lines
 
 
 def test_a_size_that_nobody_says_is_unknown_and_not_waiting_to_be_run(tmp_path: Path) -> None:

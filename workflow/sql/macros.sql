@@ -342,8 +342,15 @@ WHERE published.item IN ('Table 3', 'Table 5')
 GROUP BY ALL
 HAVING measure IS NOT NULL;
 
+-- Whether a PRM read what a model of the paper's wrote: not what answered once, and not R1-Distill, which
+-- was run by majority voting (the authors, issue 1 of the official repository).
+CREATE OR REPLACE TEMP MACRO read_by_prm(model, method) AS
+    method <> 'CoT' AND NOT contains(name_key(model), 'r1distill');
+
 -- The accuracies that a table of the paper prints, in its order: one row per model, method and task
 -- (task_title: also 'Avg', the mean of two), with the study's task and policy of the same names.
+-- printed_parameters: the size that the paper gives, for most in the name; NULL where it gives none.
+-- printed_prm and printed_budget likewise, from the table or the name.
 CREATE OR REPLACE TEMP MACRO printed_accuracies(item_) AS TABLE
 SELECT
     tasks.task,
@@ -354,7 +361,10 @@ SELECT
     published.model,
     published."group" AS section,
     published.method,
+    1e9 * try_cast(regexp_extract(published.params::VARCHAR, '^([0-9.]+)B$', 1) AS DOUBLE)
+        AS printed_parameters,
     published.prm AS printed_prm,
+    read_by_prm(published.model, published.method) AS is_read_by_prm,
     try_cast(published.budget::VARCHAR AS BIGINT) AS printed_budget,
     published.value::VARCHAR AS printed,
     published.rowid AS printed_rank
@@ -477,11 +487,6 @@ SELECT
     value::VARCHAR AS printed,
     try_cast(regexp_extract(value::VARCHAR, '[0-9.]+(e[0-9]+)?') AS DOUBLE) AS number
 FROM published;
-
--- Whether a PRM read what a model of the paper's wrote: not what answered once, and not R1-Distill, which
--- was run by majority voting (the authors, issue 1 of the official repository).
-CREATE OR REPLACE TEMP MACRO read_by_prm(model, method) AS
-    method <> 'CoT' AND NOT contains(name_key(model), 'r1distill');
 
 -- Tasks and policies that a claim is tested on. scale_ 'paper': those that the paper names, whoever drew
 -- their samples; 'study': what the study itself runs.

@@ -76,10 +76,14 @@ def _table(rows: Sequence[Row], title: str, *, by_prm: bool) -> Table:
     unmatched = [row for row in printed if row["printed_rank"] not in matched]
     names = [*tasks.values(), *extra]
     for model, method in dict.fromkeys((row["model"], row["method"]) for row in unmatched):
-        printed_here = {row["task_title"]: row for row in unmatched if row["model"] == model}
-        prm = "none" if method == "CoT" else "not printed"
+        printed_here = {
+            row["task_title"]: row
+            for row in unmatched
+            if (row["model"], row["method"]) == (model, method)
+        }
         accuracies = [_only_printed(printed_here, name) for name in names]
-        body.append([f"{model}{MARK}", "not printed", method, prm, "not printed", *accuracies])
+        body.append([f"{model}{MARK}", *_printed_setting(next(iter(printed_here.values())))])
+        body[-1] += accuracies
     notes = [
         "In brackets: intervals over problems. Compute-optimal TTS: for each difficulty the "
         "method that does best, chosen on the problems it is scored on (the paper's Equation 3), "
@@ -171,6 +175,18 @@ def _mean(cells: Sequence[Cell]) -> Estimate | None:
         for ends in ([(e, e.low) for e in known], [(e, e.high) for e in known])
     )
     return Estimate(value, value - below, value + above)
+
+
+def _printed_setting(row: Row) -> list[Cell]:
+    """Size, method, PRM and N of a line of the paper's own, as far as it prints them."""
+    size, budget, is_cot = row["printed_parameters"], row["printed_budget"], row["method"] == "CoT"
+    prm = f"{row['printed_prm']}{MARK}" if row["printed_prm"] else "not printed"
+    return [
+        Printed(size) if size else "not printed",
+        row["method"],
+        prm if row["is_read_by_prm"] else "none",
+        Printed(budget) if budget else 1 if is_cot else "not printed",
+    ]
 
 
 def _only_printed(printed: Mapping[str, Row], title: str) -> Cell:
