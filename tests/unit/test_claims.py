@@ -872,6 +872,29 @@ def test_the_page_says_whose_models_are_resampled_and_what_is_untested() -> None
     assert "before the results were seen" not in page
 
 
+def test_the_first_list_says_of_how_many_problems_a_number_is_and_where_stricter_is_otherwise() -> (
+    None
+):
+    """A general claim stood there as reproduced by models of which few agree, and its number
+    without one word on what it is a mean of."""
+    general = claim("study", general=["policies"])
+    agreeing, split = (
+        judging._corrected([judged(general, of_models(*gains, noise=0.05))])[0]
+        for gains in ([0.1, 0.11, 0.09, 0.1], [0.4, 0.0, 0.1, -0.1])
+    )
+    other = replace(split, claim=split.claim.model_copy(update={"name": "other"}))
+    page = claims_page([agreeing, other])
+    tally, _, rest = page.partition('claims-tally">')[2].partition("</dl>")
+    assert "<small>stricter: 1 reproduced, 1 undecided</small>" in tally
+    assert "Stricter: with policies and PRMs resampled too where a claim is general" in rest
+    effects = re.findall(r'<span class="effect">(.*?)</span>', rest)
+    assert all('<small class="muted">4 cases of 200 problems</small>' in one for one in effects)
+    assert [one.count("stricter: ? undecided") for one in effects] == [0, 1]
+    assert "stricter:" not in claims_page([agreeing])
+    first = judged(claim("public", across="first"), rows(0.1, 0.2))
+    assert ">200 problems</small>" in claims_page([first])
+
+
 def test_a_case_leads_to_the_specs_of_each_of_its_models() -> None:
     """No row of the table of specs names two policies, so these are alternatives."""
     makers = [

@@ -180,12 +180,15 @@ def claims_page(
                     "name": scale,
                     "heading": heading,
                     "tally": _tally(of_scale),
+                    "stricter": _stricter_tally(of_scale),
                     "explained": explained,
                     "axis": f"Differences in points reach from −{nearest} to +{nearest}; "
                     "others fill their own row. Dashed: the margin; shaded: the claim's side."
                     if reach and scale != "printed"
                     else "",
-                    "none": _untested(of_scale),
+                    "none": " ".join(
+                        filter(None, (_stricter_in_words(of_scale), _untested(of_scale)))
+                    ),
                     "claims": [
                         {
                             **_claim(judgement, names, has_rollouts=has_rollouts),
@@ -282,6 +285,8 @@ def _claim(
         "reason": one_line(judgement.reason),
         "measured": measured,
         "effect": measured.partition(";")[0] or one_line(judgement.reason),
+        "extent": _extent(judgement),
+        "stricter": _stricter_badge(judgement),
         "where": one_line("; ".join([claim.where, *prints])),
         "rule": _rule_in_words(judgement),
         "strict": _strict_in_words(judgement),
@@ -310,6 +315,49 @@ def _badge(judgement: Judgement) -> str:
     if judgement.verdict != "not reproduced":
         return judgement.verdict
     return "undecided" if judgement.is_undecided else "contradicted"
+
+
+def _stricter_badge(judgement: Judgement) -> str:
+    """The badge of the stricter verdict; empty where there is none."""
+    strict = judgement.strict
+    if strict is None:
+        return ""
+    if strict.verdict != "not reproduced":
+        return strict.verdict
+    return "undecided" if strict.reason.startswith("undecided") else "contradicted"
+
+
+def _stricter_tally(judgements: Sequence[Judgement]) -> str:
+    """How many claims of a scale have which stricter verdict; empty where each has its own."""
+    if all(_stricter_badge(one) in ("", _badge(one)) for one in judgements):
+        return ""
+    counts = Counter(filter(None, map(_stricter_badge, judgements)))
+    return ", ".join(f"{counts[badge]} {badge}" for badge in _MARKS if counts[badge])
+
+
+def _stricter_in_words(judgements: Sequence[Judgement]) -> str:
+    """What the stricter verdicts of a scale are; empty where it has none."""
+    of_all = [one for one in judgements if one.strict]
+    if not of_all:
+        return ""
+    is_general = any(one.claim.rule.general for one in of_all)
+    resampled = "with policies and PRMs resampled too where a claim is general, and " * is_general
+    return (
+        f"Stricter: {resampled}corrected for the number of claims; where that changes a verdict, "
+        "its row says so."
+    )
+
+
+def _extent(judgement: Judgement) -> str:
+    """Of how many cases and problems a measured number is; empty for printed ones."""
+    sizes = [case.n_problems for case in judgement.cases if case.n_problems is not None]
+    if not sizes:
+        return ""
+    if judgement.claim.rule.across == "first":
+        return counted(sizes[0], "problem")
+    ends = " to ".join(dict.fromkeys(f"{size:,}" for size in (min(sizes), max(sizes))))
+    of = f"{ends} problems" if max(sizes) > 1 else counted(max(sizes), "problem")
+    return of if len(sizes) == 1 else f"{counted(len(sizes), 'case')} of {of}"
 
 
 def _strict_in_words(judgement: Judgement) -> str:
