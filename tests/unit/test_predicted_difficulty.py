@@ -289,6 +289,35 @@ def test_no_problem_says_what_is_predicted_or_chosen_for_it() -> None:
     assert not np.allclose(one[~outside, 0], other[~outside, 0])
 
 
+@pytest.mark.parametrize("value", [1e-3, 4.0, 1e4])
+def test_no_problem_says_what_is_predicted_for_others_that_are_held_out_with_it(
+    value: float,
+) -> None:
+    """Not even by how far features spread: they are standardised by the problems that train."""
+    rng = np.random.default_rng(0)
+    splits = Splits.of(bootstrap_weights(40, 10, 0), seed=1)
+    features, truth = rng.normal(size=(40, 2)), rng.random(40)
+    changed = features.copy()
+    changed[0] = value
+    one, other = (predicted_pass_at_1(f, truth, splits)[:, 1:] for f in (features, changed))
+    held_out = splits.held_out[: splits.n_of_sample, 0] > 0
+    of_sample = [p[: splits.n_of_sample] for p in (one, other)]
+    assert of_sample[0][held_out] == pytest.approx(of_sample[1][held_out])
+    assert not np.allclose(of_sample[0][~held_out], of_sample[1][~held_out])
+    # The problem's fold of each replicate, whether it was drawn or not.
+    of_fold = slice(splits.n_of_sample + np.argmax(held_out), None, splits.folds)
+    assert one[of_fold] == pytest.approx(other[of_fold])
+
+
+def test_units_of_features_say_nothing() -> None:
+    rng = np.random.default_rng(4)
+    splits = Splits.of(bootstrap_weights(40, 10, 0), seed=1)
+    features, truth = rng.normal(size=(40, 3)), rng.random(40)
+    other = features * [1e-3, 1.0, 1e4] + [5.0, 0.0, -2e4]
+    expected = predicted_pass_at_1(features, truth, splits)
+    assert predicted_pass_at_1(other, truth, splits) == pytest.approx(expected)
+
+
 def test_the_regression_is_that_of_its_likelihood() -> None:
     rng = np.random.default_rng(2)
     x = rng.normal(size=400)

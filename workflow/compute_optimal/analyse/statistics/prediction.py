@@ -68,38 +68,53 @@ def predicted_pass_at_1(features: ArrayLike, pass_at_1: ArrayLike, splits: Split
     """Predicted Pass@1 [splits, problems] by the regression of each split's training problems.
 
     ``features`` [problems, features], without a constant, known for all; ``pass_at_1`` [problems],
-    a fraction, from samples that the features do not know. A replicate takes one Newton step from
-    the solution of the sample's split with the same fold. Features are standardised over all
-    problems, for the penalty alone: held-out ones tell how far features spread, never their truth.
+    a fraction, from samples that the features do not know. Features are standardised over the
+    problems that train a split of the sample. A replicate takes one Newton step from the solution
+    of the sample's split with the same fold.
     """
-    columns = np.asarray(features, dtype=np.float64)
-    spread = columns.std(axis=0)
-    # A feature that is the same for all (scores that are all equal) says nothing.
-    scaled = (columns - columns.mean(axis=0)) / np.where(spread > _EQUALLY_GOOD, spread, 1.0)
-    scaled[:, spread <= _EQUALLY_GOOD] = 0.0
-    design = np.hstack([np.ones((len(scaled), 1)), scaled])
+    designs = _designs(np.asarray(features, dtype=np.float64), splits.train[: splits.n_of_sample])
     target = np.asarray(pass_at_1, dtype=np.float64)
-    n_sample, n_replicates = splits.n_of_sample, len(splits.train) // splits.folds - splits.repeats
-    start = np.zeros((n_sample, design.shape[1]))
-    of_sample = splits.train[:n_sample]
+    of_sample = splits.train[: splits.n_of_sample, None]
+    at = np.zeros((*of_sample.shape[:2], designs.shape[2]))
     for _ in range(_STEPS):
-        start = _newton(design, target, of_sample, start)
-    again = np.tile(start[: splits.folds], (n_replicates, 1))
-    of_replicates = _newton(design, target, splits.train[n_sample:], again)
-    return _chance(np.vstack([start, of_replicates]) @ design.T)
+        at = _newton(designs, target, of_sample, at)
+    predicted = _chance(at @ designs.mT)
+    # The replicates' splits by fold: [folds, replicates, problems].
+    of_replicates = splits.train[splits.n_of_sample :].reshape(-1, splits.folds, len(target))
+    of_replicates = of_replicates.swapaxes(0, 1)
+    designs, at = designs[: splits.folds], at[: splits.folds]
+    again = _newton(designs, target, of_replicates, at.repeat(of_replicates.shape[1], axis=1))
+    predicted_again = _chance(again @ designs.mT).swapaxes(0, 1).reshape(-1, len(target))
+    return np.vstack([predicted[:, 0], predicted_again])
+
+
+def _designs(features: FloatArray, train: FloatArray) -> FloatArray:
+    """A constant and the features as each split standardises them, [splits, problems, columns].
+
+    ``train`` [splits, problems]. A feature that is the same for all problems that train (scores
+    that are all equal) says nothing.
+    """
+    totals = train.sum(axis=1)[:, None]
+    mean = train @ features / totals
+    off = features - mean[:, None, :]
+    spread = np.sqrt((train[:, None, :] @ off**2)[:, 0] / totals)[:, None, :]
+    told = spread > _EQUALLY_GOOD
+    scaled = np.where(told, off / np.where(told, spread, 1.0), 0.0)
+    return np.concatenate([np.ones((*scaled.shape[:2], 1)), scaled], axis=2)
 
 
 def _newton(
-    design: FloatArray, target: FloatArray, weights: FloatArray, at: FloatArray
+    designs: FloatArray, target: FloatArray, weights: FloatArray, at: FloatArray
 ) -> FloatArray:
-    """One step of every fit; ``weights`` [fits, problems], ``at`` [fits, coefficients]."""
-    n_fits, n = at.shape
+    """One step of every fit; ``designs`` [splits, problems, coefficients], ``weights`` [splits,
+    fits, problems], ``at`` [splits, fits, coefficients]."""
+    n_splits, n_problems, n = designs.shape
     penalty = np.full(n, PENALTY)
     penalty[0] = 1e-6
-    chance = _chance(at @ design.T)
-    gradient = (weights * (target - chance)) @ design - penalty * at
-    products = (design[:, :, None] * design[:, None, :]).reshape(len(design), -1)
-    curvature = ((weights * chance * (1 - chance)) @ products).reshape(n_fits, n, n)
+    chance = _chance(at @ designs.mT)
+    gradient = (weights * (target - chance)) @ designs - penalty * at
+    products = (designs[..., :, None] * designs[..., None, :]).reshape(n_splits, n_problems, -1)
+    curvature = ((weights * chance * (1 - chance)) @ products).reshape(*at.shape, n)
     step: FloatArray = np.linalg.solve(curvature + np.diag(penalty), gradient[..., None])[..., 0]
     return at + np.clip(step, -5, 5)
 
