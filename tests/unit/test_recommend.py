@@ -260,6 +260,36 @@ def test_a_task_where_nothing_fits_is_named(
     assert "AIME24: " not in said("--budget", "1e9", "--task", "MATH-500")
 
 
+def test_ways_of_unknown_cost_are_said_to_be_left_out(
+    database: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It said that none reaches an accuracy, of those whose FLOPs are known alone."""
+    changed = tmp_path / "study.duckdb"
+    shutil.copy(database, changed)
+    best = recommend(database, Asked(most=1e9, task="MATH-500"))[0]
+    with duckdb.connect(str(changed)) as connection:
+        connection.execute("UPDATE policies SET n_parameters = NULL WHERE title = ?", [best.policy])
+    known = recommend(changed, Asked(unit="flops", most=1e30, task="MATH-500"))[0]
+    assert known.accuracy < best.accuracy
+    assert known.best_of_unknown_cost == best.accuracy
+    reached = f"{100 * best.accuracy:.1f}%"
+    words = in_words([known], unit="flops")
+    assert f"ways whose cost in flops is not known; they reach up to {reached}." in words
+    one = in_words([replace(known, of_unknown_cost=1)], unit="flops")
+    assert f"Left out is 1 way whose cost in flops is not known; it reaches {reached}." in one
+    between = (known.accuracy + best.accuracy) / 2
+    asked = Asked(unit="flops", accuracy=between, task="MATH-500")
+    with pytest.raises(StudyError, match="no way whose cost in flops is known reaches") as error:
+        recommend(changed, asked)
+    assert f"(others, up to {best.accuracy:.3g})" in error.value.what
+    with pytest.raises(StudyError, match="no way whose cost in flops is known costs so little"):
+        recommend(changed, replace(asked, most=1e-9, accuracy=None))
+    arguments = ["--budget", "1e30", "--unit", "flops", "--task", "MATH-500"]
+    assert main(["recommend", "--database", str(changed), *arguments]) == 0
+    assert "Left out are " in capsys.readouterr().out
+    assert "Left out" not in in_words(recommend(changed, Asked(most=16)))
+
+
 def test_models_are_called_by_name_or_title(database: Path) -> None:
     by_name, by_title = (
         recommend(database, Asked(most=16, policy=name)) for name in POLICIES[0][:2]

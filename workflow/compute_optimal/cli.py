@@ -191,7 +191,9 @@ def _parser() -> argparse.ArgumentParser:
     help_text = "what to run for a budget or an accuracy, by what a study found"
     command = verb("recommend", help_text, study)
     command.add_argument("--database", type=Path, help="default: the study's")
-    command.add_argument("--budget", type=float, dest="most", help="at most this, per problem")
+    command.add_argument(
+        "--budget", type=float, dest="most", help="at most this, per problem on average"
+    )
     command.add_argument(
         "--unit", choices=("samples", "tokens", "flops", "seconds"), default="samples"
     )

@@ -96,6 +96,11 @@ class Recommendation:
     """How many other ways that fit the question have an interval that holds this accuracy."""
     most_problems: float
     """The most problems that a way which fits the question was measured on."""
+    of_unknown_cost: int
+    """How many ways of the task were left out, as their cost in the unit of the question is not
+    known."""
+    best_of_unknown_cost: float | None
+    """The highest accuracy of these, 0 to 1; None where there are none."""
 
     def cost(self, unit: str) -> float | None:
         """The cost in one of ``UNITS``; None where unknown."""
@@ -123,7 +128,7 @@ def answer(
     """
     asked = Asked(unit, most, accuracy, policy, prm, task, difficulty)
     answers = _answers(database or study.results / "study.duckdb", asked)
-    return [to_json(answers, asked) if as_json else in_words(*answers)]
+    return [to_json(answers, asked) if as_json else in_words(*answers, unit)]
 
 
 def recommend(database: Path, asked: Asked) -> list[Recommendation]:
@@ -196,6 +201,7 @@ def _answers(database: Path, asked: Asked) -> _Answers:
                 cure=f"ask about all problems, or run a task with {MINIMUM_PROBLEMS} such problems",
             )
     known = [row for row in of_difficulty if row[asked.unit] is not None]
+    unknown = [row for row in of_difficulty if row[asked.unit] is None]
     if not known:
         raise StudyError(
             f"what these ways cost in {asked.unit} is not known",
@@ -205,18 +211,19 @@ def _answers(database: Path, asked: Asked) -> _Answers:
     answers = _Answers([], {})
     for task in dict.fromkeys(row["task_title"] for row in rows):
         of_task = [row for row in known if row["task_title"] == task]
-        best = _best(of_task, asked)
+        left_out = [row["accuracy"] for row in unknown if row["task_title"] == task]
+        best = _best(of_task, left_out, asked)
         if best is not None:
             answers.recommended.append(best)
         elif of_task:
-            error = _nothing_fits(of_task, asked)
+            error = _nothing_fits(of_task, left_out, asked)
             answers.lacking[task] = f"{error.what}; {error.cure}"
         elif any(row["task_title"] == task for row in of_difficulty):
             answers.lacking[task] = f"what its ways cost in {asked.unit} is not known"
         else:
             answers.lacking[task] = f"too few problems are predicted {asked.difficulty}"
     if not answers.recommended:
-        raise _nothing_fits(known, asked)
+        raise _nothing_fits(known, [row["accuracy"] for row in unknown], asked)
     return answers
 
 
@@ -251,7 +258,8 @@ def _names(rows: Sequence[Row], key: str) -> set[str]:
     return {row[name] for row in rows for name in (key, f"{key}_title")} - {None}
 
 
-def _best(rows: Sequence[Row], asked: Asked) -> Recommendation | None:
+def _best(rows: Sequence[Row], left_out: Sequence[float], asked: Asked) -> Recommendation | None:
+    """``left_out``: accuracies (0 to 1) of the ways whose cost in the unit is not known."""
     unit = asked.unit
     if asked.most is not None:
         fitting = [row for row in rows if row[unit] <= asked.most * (1 + _EQUAL)]
@@ -290,21 +298,26 @@ def _best(rows: Sequence[Row], asked: Asked) -> Recommendation | None:
         },
         as_good=as_good,
         most_problems=max(other["n_problems"] for other in fitting),
+        of_unknown_cost=len(left_out),
+        best_of_unknown_cost=max(left_out, default=None),
     )  # fmt: skip
 
 
-def _nothing_fits(rows: Sequence[Row], asked: Asked) -> StudyError:
+def _nothing_fits(rows: Sequence[Row], left_out: Sequence[float], asked: Asked) -> StudyError:
+    """``left_out`` as of ``_best``: what is said of the rest must not be read as said of them."""
+    among = f" whose cost in {asked.unit} is known" if left_out else ""
+    others = f" (others, up to {significant(max(left_out), 3)})" if left_out else ""
     if asked.most is not None:
         least = min(row[asked.unit] for row in rows)
         return StudyError(
-            f"no way costs so little as {asked.most:.12g} {_units(asked.unit, asked.most)} "
+            f"no way{among} costs so little as {asked.most:.12g} {_units(asked.unit, asked.most)} "
             "per problem",
             where="--budget",
             cure=f"the cheapest takes {_cost(_on_its_side(least, 4, decimal.ROUND_CEILING))}",
         )
     most = _on_its_side(max(row["accuracy"] for row in rows), 3, decimal.ROUND_FLOOR)
     return StudyError(
-        f"no way reaches an accuracy of {asked.accuracy:.12g}",
+        f"no way{among} reaches an accuracy of {asked.accuracy:.12g}{others}",
         where="--accuracy",
         cure=f"the most accurate reaches {significant(most, 3)}",
     )
@@ -325,11 +338,25 @@ def _cost(value: float) -> str:
     return significant(value, 4) if value < 1e9 else scientific(value, 2)
 
 
+def _left_out_in_words(one: Recommendation, unit: str) -> str:
+    if not one.of_unknown_cost or one.best_of_unknown_cost is None:
+        return ""
+    ways = counted(one.of_unknown_cost, "way")
+    is_one = one.of_unknown_cost == 1
+    reach = f"{'it reaches' if is_one else 'they reach up to'} "
+    return (
+        f" Left out {'is' if is_one else 'are'} {ways} whose cost in {unit} is not known; {reach}"
+        f"{fixed(100 * one.best_of_unknown_cost)}%."
+    )
+
+
 def in_words(
-    recommendations: Sequence[Recommendation], lacking: Mapping[str, str] = MappingProxyType({})
+    recommendations: Sequence[Recommendation],
+    lacking: Mapping[str, str] = MappingProxyType({}),
+    unit: str = "samples",
 ) -> str:
     """The answers as sentences, one paragraph a task. ``lacking``: title of a task where nothing
-    fits -> what there would be."""
+    fits -> what there would be; ``unit``: that of the question, one of ``UNITS``."""
     paragraphs = []
     for one in recommendations:
         methods = " or ".join(
@@ -363,8 +390,9 @@ def in_words(
             f"  Accuracy {fixed(100 * one.accuracy)}% [{fixed(100 * one.ci_low)}, "
             f"{fixed(100 * one.ci_high)}] on {counted(round(one.n_problems), 'problem')} that did "
             "not choose it.\n"
-            f"  Cost per problem: {'; '.join(costs)}.\n"
+            f"  Cost per problem, on average: {'; '.join(costs)}.\n"
             f"  Within the question, {others} as good as far as the intervals tell.{more}"
+            f"{_left_out_in_words(one, unit)}"
         )
     paragraphs += [f"{task}: {what}." for task, what in lacking.items()]
     return "\n".join(paragraphs)
