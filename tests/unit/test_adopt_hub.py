@@ -209,6 +209,23 @@ def test_a_file_of_several_models_is_refused(tmp_path: Path) -> None:
     assert caught.value.where == "tiny/file"
 
 
+@pytest.mark.parametrize("method", ["best_of_n", "beam_search", "dvts"])
+def test_runs_of_several_models_are_refused_where_the_second_stands(
+    tmp_path: Path, method: str
+) -> None:
+    """A collection is one policy's: pools, searches and repetitions alike."""
+    runs = []
+    for name, model in (("first", "A"), ("unnamed", None), ("second", "B")):
+        file = tmp_path / f"{name}.parquet"
+        pl.DataFrame([row(0) | {"model": model}]).write_parquet(file)
+        of = method if name == "second" else "best_of_n"
+        runs.append(Run("MATH-500", "tiny", "prm", of, 4, 2, {name: file}))
+    assert read_search_and_learn(runs[:2], PROBLEMS).n_records == 2
+    with pytest.raises(StudyError, match=r"several models: model says .* in first") as caught:
+        read_search_and_learn(runs, PROBLEMS)
+    assert caught.value.where == "second"
+
+
 def test_a_file_that_is_damaged_behind_its_footer_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "damaged.parquet"
     pl.DataFrame([row(n) for n in range(2)], infer_schema_length=None).write_parquet(file)
