@@ -16,9 +16,11 @@ import yaml
 from default_study import POLICIES, ROOT, TASK
 
 from compute_optimal import cli
+from compute_optimal.engines.gguf import convert_gguf
 from compute_optimal.errors import StudyError
 from compute_optimal.generate import parts
 from compute_optimal.search.records import Ledger
+from compute_optimal.ship.report import hand_over
 from compute_optimal.store import partitions as store
 from compute_optimal.store import partitions as store_module
 from compute_optimal.store.partitions import Store
@@ -211,3 +213,98 @@ def test_a_folder_without_trained_models_replaces_none(
         assert "there is no model of micro here" in (error := capsys.readouterr().err)
         assert str(folder) in error
     assert Path("config/models.lock.json").read_bytes() == lock
+
+
+WORK = {
+    "audit": ("compute_optimal.ship.audit.audit", "--page"),
+    "verify": ("compute_optimal.ship.verify.verify", "--page"),
+    "check-engine": ("compute_optimal.ship.engine_check.looked_at", "--page"),
+    "archive": ("compute_optimal.ship.archive.write_archive", "--output"),
+    "plan": ("compute_optimal.study.schedule.plan", "--output"),
+}
+"""Command -> what it does for minutes, and the option that names the file of what comes of it."""
+
+
+@pytest.mark.parametrize("place", ["a folder", "a pipe", "below a file"])
+@pytest.mark.parametrize("verb", WORK)
+def test_no_work_is_begun_whose_file_cannot_be_written(
+    verb: str,
+    place: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A pipe stands for /dev/null, in whose place root would put a file."""
+    monkeypatch.chdir(ROOT)
+    work, option = WORK[verb]
+    begun: list[str] = []
+    monkeypatch.setattr(work, lambda *_, **__: begun.append(verb))
+    (tmp_path / "a folder").mkdir()
+    (tmp_path / "file").write_text("kept")
+    os.mkfifo(tmp_path / "a pipe")
+    path = tmp_path / ("file/page" if place == "below a file" else place)
+    assert cli.main([verb, option, str(path)]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: cannot write: ")
+    assert str(path) in said
+    assert not begun
+    assert (tmp_path / "a folder").is_dir()
+    assert (tmp_path / "a pipe").is_fifo()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a folder", "a pipe", "file"]
+
+
+def test_what_a_check_found_is_told_where_its_page_can_be_written_no_more(tmp_path: Path) -> None:
+    report: Any = SimpleNamespace(passed=True, text="all is well", html="<p>all is well")
+    (tmp_path / "page.html").mkdir()
+    told = hand_over(report, tmp_path / "page.html", failure="failed", cure="mend it")
+    assert next(told) == "all is well"
+    with pytest.raises(StudyError, match="this is a folder"):
+        next(told)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["plan", "--config", ""],
+        ["plan", "--output", " "],
+        ["archive", "--output", ""],
+        ["import-gguf", "--output", ""],
+        ["publish", "--config", "config/config.yaml", "", "--to", "there"],
+    ],
+)
+def test_an_empty_path_is_not_the_working_directory(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As comes of a variable that is not set: --output "$OUTPUT"."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    assert ended.value.code == 2
+    assert "is empty: give a path" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--package", ""], "the package '' is not installed"),
+        (["--package", "nobody"], "the package 'nobody' is not installed"),
+        (["--package", "polars"], "the package 'polars' holds no GGUF file"),
+    ],
+)
+def test_a_package_without_a_model(
+    options: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["import-gguf", *options, "--output", str(tmp_path / "model")]) == 1
+    error = capsys.readouterr().err
+    assert said in error
+    assert " ".join(options).strip() in error
+    assert "  do:" in error
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_model_is_not_made_of_a_file(tmp_path: Path) -> None:
+    """Its library remarked upon the file, after a minute, and saved nothing."""
+    (tmp_path / "file").write_text("kept")
+    with pytest.raises(StudyError, match="a folder is to be made") as caught:
+        convert_gguf(tmp_path / "model.gguf", tmp_path / "file")
+    assert str(tmp_path / "file") in str(caught.value)
+    assert (tmp_path / "file").read_text() == "kept"

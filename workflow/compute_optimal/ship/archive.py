@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from compute_optimal.errors import StudyError
-from compute_optimal.store.partitions import atomic_write
+from compute_optimal.store.partitions import atomic_write, require_writable
 
 PREFIX = "compute-optimal"
 WHEELS = "wheels"
@@ -24,7 +24,12 @@ _LONG_AGO = (1980, 1, 1, 0, 0, 0)
 
 
 def archive_study(output: Path, wheels: str) -> Iterator[str]:
-    """Archive the repository at hand; ``wheels``: "yes" or "no"."""
+    """Archive the repository at hand; ``wheels``: "yes" or "no".
+
+    Raises ``StudyError`` as ``write_archive`` does, and before anything is fetched where ``output``
+    cannot be written.
+    """
+    require_writable(output)
     write_archive(Path(), output, wheels=wheels == "yes")
     yield f"{output} ({output.stat().st_size:,} bytes)"
 

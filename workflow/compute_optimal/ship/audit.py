@@ -47,7 +47,7 @@ from compute_optimal.ship.redrawing import (
     stored_rows,
 )
 from compute_optimal.ship.report import hand_over, made, report_page
-from compute_optimal.store.partitions import Store
+from compute_optimal.store.partitions import Store, require_writable
 from compute_optimal.store.places import Kind, partition
 from compute_optimal.store.storage import Storage, shipped_store
 from compute_optimal.study.cells import ADOPTED_TABLES, Grid, collections
@@ -173,9 +173,10 @@ def audit_studies(
     """
     seed = time.time_ns() // 1_000_000_000 if seed is None else seed
     yield f"seed of this audit: {seed}"
+    page = page or studies[0].results / "audit.html"
+    require_writable(page)
     with tempfile.TemporaryDirectory() as folder:
         audited = audit(studies, Path(folder), share=SHARE if share is None else share, seed=seed)
-    page = page or studies[0].results / "audit.html"
     yield from hand_over(
         audited,
         page,

@@ -60,12 +60,14 @@ def _processor() -> str:
 
 
 def hand_over(report: Report, page: Path, *, failure: str, cure: str) -> Iterator[str]:
-    """Write ``page``, and yield what a person should read.
+    """Yield what a person should read, and write ``page``, which was asked for before
+    (``require_writable``): minutes of work are told where it can be written no more.
 
     Raises ``StudyError`` with ``failure`` and ``cure`` where the report has not passed.
     """
+    yield report.text
     with atomic_write(page) as file:
         file.write(report.html.encode())
-    yield f"{report.text}\npage: {page}"
+    yield f"page: {page}"
     if not report.passed:
         raise StudyError(failure, where=str(page), cure=cure)

@@ -137,11 +137,13 @@ def verify_study(
     ``expected``: folder of shipped results; ``page``: by default beside the study's own. Raises
     ``StudyError`` where a check fails.
     """
+    page = page or study.results / "verify.html"
+    partitions.require_writable(page)
     with tempfile.TemporaryDirectory() as folder:
         verification = verify(study, expected, Path(folder), tier=tier, cores=cores)
     yield from hand_over(
         verification,
-        page or study.results / "verify.html",
+        page,
         failure="what ships with this study is not what it claims to be",
         cure="restore data/ from version control; if the change was meant: make ship",
     )

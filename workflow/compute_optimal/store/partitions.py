@@ -123,20 +123,49 @@ def slug(*names: str) -> str:
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     """Open a file that appears under ``path`` only when it is complete and on disk.
 
-    Raises ``StudyError`` where the disk is full or the folder cannot be written.
+    Raises ``StudyError`` where the disk is full or the folder cannot be written, and where what is
+    there is no file: whoever may would put one in the place of /dev/null.
     """
     temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Not by tempfile, which makes private files: a store is shared with whoever the umask lets
-        # in, and a umask can only be read by setting it, for all threads of the process.
-        staged = path.parent / f".part-{uuid.uuid4().hex}"
-        with staged.open("xb") as file:
-            temporary = staged
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with _writing(path):
+            _refuse_what_is_no_file(path)
+            staged = _staged(path)
+            with staged.open("xb") as file:
+                temporary = staged
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def require_writable(path: Path) -> None:
+    """Find out whether a file can be written, before the work whose result it shall hold.
+
+    Raises ``StudyError`` as ``atomic_write`` would. What is there stays as it is.
+    """
+    with _writing(path):
+        _refuse_what_is_no_file(path)
+        staged = _staged(path)
+        staged.touch(exist_ok=False)
+        staged.unlink()
+
+
+def _staged(path: Path) -> Path:
+    """A name that nobody has, beside that of a file, whose folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Not by tempfile, which makes private files: a store is shared with whoever the umask lets
+    # in, and a umask can only be read by setting it, for all threads of the process.
+    return path.parent / f".part-{uuid.uuid4().hex}"
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise StudyError(
             f"cannot write: {error.strerror or error}",
@@ -144,9 +173,16 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
             cure="free some space or mend the permissions, then give the same command again; "
             "everything that was finished before is kept",
         ) from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+
+
+def _refuse_what_is_no_file(path: Path) -> None:
+    if path.exists() and not path.is_file():
+        raise StudyError(
+            "cannot write: a file is meant, and this is "
+            + ("a folder" if path.is_dir() else "neither file nor folder"),
+            where=str(path),
+            cure="name a file",
+        )
 
 
 def write_json(path: Path, value: Any) -> None:

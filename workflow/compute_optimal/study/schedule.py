@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import fmean
 
 from compute_optimal.errors import is_found_here
-from compute_optimal.store.partitions import Store
+from compute_optimal.store.partitions import Store, atomic_write, require_writable
 from compute_optimal.store.storage import Storage
 from compute_optimal.study.cells import Cell, Grid, Job
 from compute_optimal.study.config import Study, hardware_named
@@ -193,14 +193,18 @@ def plan_study(study: Study, hardware: str | None, by: str, output: Path | None)
     """The command ``plan``: a table (``cost.describe``), how busy GPUs would be, every cell as CSV
     in ``output``; and which problems of one's own are not at hand.
 
-    Raises ``StudyError`` for unknown ``hardware``, as ``cost.plan`` does, and after all is said for
+    Raises ``StudyError`` for unknown ``hardware``, an ``output`` that cannot be written, as
+    ``cost.plan`` does, and after all is said for
     problems that are at hand and are not what the registry says.
     """
+    if output:
+        require_writable(output)
     planned = plan(study, *hardware_named(study, hardware))
     yield describe(planned, by)
     yield from busy_lines(study, planned)
     if output:
-        planned.cells.write_csv(output)
+        with atomic_write(output) as file:
+            planned.cells.write_csv(file)
         yield f"every cell: {output}"
     for task, error in unreadable_problems(study, planned.cells, Storage.of(study)):
         if is_found_here(error):
