@@ -39,7 +39,9 @@ _SCALES: Mapping[ClaimScale, tuple[str, str]] = {
         "The paper's claims on real models, by public rollouts",
         "Claims of the paper or, as nobody published runs of its models at its N, the nearest "
         "that public rollouts allow, judged and analysed here; the conditions stand in each "
-        "sentence. Each rule was written before what it compares was computed for the first time.",
+        "sentence. Each rule was written before what it compares was computed for the first time. "
+        "Some pools are beams of a search that pruned nothing, and no plain samples: the table of "
+        "collections says of each what is known of it.",
     ),
     "study": (
         "The paper's claims on this study's models",
