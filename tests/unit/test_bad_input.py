@@ -16,6 +16,7 @@ import yaml
 from default_study import POLICIES, ROOT, TASK
 
 from compute_optimal import cli
+from compute_optimal.engines.gguf import _move as move
 from compute_optimal.engines.gguf import convert_gguf
 from compute_optimal.errors import StudyError
 from compute_optimal.generate import parts
@@ -308,3 +309,51 @@ def test_a_model_is_not_made_of_a_file(tmp_path: Path) -> None:
         convert_gguf(tmp_path / "model.gguf", tmp_path / "file")
     assert str(tmp_path / "file") in str(caught.value)
     assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_a_model_that_was_made_can_be_read_by_whom_its_folder_is_for(tmp_path: Path) -> None:
+    """safetensors writes files that nobody else may read; a team shares them."""
+    folder, saved = tmp_path / "model", tmp_path / "saved"
+    for place in (folder, saved):
+        place.mkdir()
+    for name, mode in (("config.json", 0o644), ("model.safetensors", 0o600), ("z.json", 0o640)):
+        (saved / name).write_text(name)
+        (saved / name).chmod(mode)
+    (folder / "config.json").write_text("of a conversion that was killed")
+    move(saved, folder)
+    for name in ("config.json", "model.safetensors", "z.json"):
+        assert (folder / name).read_text() == name
+        assert (folder / name).stat().st_mode & 0o777 == 0o644
+    assert not list(saved.iterdir())
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "1.5", "nan", "", "²", "9" * 30])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["verify", "--cores"],
+        ["ship", "--cores"],
+        ["choose-problems", "--hard", "--n-problems"],
+        ["choose-problems", "--n-problems", "10", "--of-each-bucket"],
+    ],
+    ids=" ".join,
+)
+def test_a_number_of_things_is_one(
+    arguments: list[str], number: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No problems of each bucket were chosen, and all was well."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*arguments, number])
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert arguments[-1] in said
+    assert "is no whole number from 1" in said
+
+
+@pytest.mark.parametrize("arguments", [["publish", "--to", " "], ["fetch", "--from", " "]])
+def test_a_blank_address_is_none(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    assert cli.main(arguments) == 1
+    assert "no address is given" in capsys.readouterr().err

@@ -83,6 +83,16 @@ def _path(text: str) -> Path:
     return Path(text)
 
 
+def _count(text: str) -> int:
+    """A number of things of the command line: processors, problems, attempts."""
+    if not text.isdecimal() or not 0 < (count := int(text)) <= _MOST:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 to {_MOST:,}")
+    return count
+
+
+_MOST = 1_000_000
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="compute_optimal", description=__doc__)
     verbs = parser.add_subparsers(required=True, metavar="VERB")
@@ -98,7 +108,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     storage.add_argument("--generate", choices=("never", "missing"), default="never")
     storage.add_argument("--verdicts", choices=("stored", "anew"), default="stored")
-    storage.add_argument("--attempt", type=int, default=1, help="which attempt at this job it is")
+    storage.add_argument(
+        "--attempt", type=_count, default=1, help="which attempt at this job it is"
+    )
 
     job = argparse.ArgumentParser(add_help=False, parents=[storage])
     job.add_argument("--spec", required=True, help="the rule's parameter: a request, JSON")
@@ -124,7 +136,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = verb("grade-answers", "extract and grade answers", job)
     command.add_argument("--problems", type=_path, required=True)
-    command.add_argument("--workers", type=int, default=1)
+    command.add_argument("--workers", type=_count, default=1)
     command.add_argument("--output", type=_path, required=True)
 
     command = verb("check-steps", "which steps of a policy are right", job)
@@ -165,7 +177,7 @@ def _parser() -> argparse.ArgumentParser:
             "--outputs", type=_path, nargs="+", required=True, help="files, each named by its item"
         )
         if name == "draw-figures":
-            command.add_argument("--workers", type=int, default=1, help="processes that draw")
+            command.add_argument("--workers", type=_count, default=1, help="processes that draw")
 
     command = verb("run-notebooks", "notebooks, executed and exported to HTML")
     command.add_argument("notebooks", type=_path, nargs="+")
@@ -218,11 +230,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("folder", type=_path, help="folder of model folders")
     command = verb("choose-problems", "problems of all buckets, by a pilot", study)
     which = command.add_mutually_exclusive_group(required=True)
-    which.add_argument("--of-each-bucket", type=int, help="of each policy")
+    which.add_argument("--of-each-bucket", type=_count, help="of each policy")
     which.add_argument(
         "--hard", action="store_true", help="those that are easy for the fewest policies"
     )
-    command.add_argument("--n-problems", type=int, required=True, help="in all")
+    command.add_argument("--n-problems", type=_count, required=True, help="in all")
 
     command = verb("finish-report", "what a report of Snakemake's lacks, put in")
     command.add_argument("report", type=_path, help="its page, changed in place")
@@ -236,7 +248,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--output", type=_path, help="write every cell to this CSV file")
     shipped = argparse.ArgumentParser(add_help=False)
     shipped.add_argument("--expected", type=_path, default=Path("data/expected"))
-    shipped.add_argument("--cores", type=int, default=2)
+    shipped.add_argument("--cores", type=_count, default=2)
     studies = argparse.ArgumentParser(add_help=False)
     studies.add_argument(
         "--config", type=_path, nargs="+", default=[_DEFAULT_STUDY], dest="configs"

@@ -85,7 +85,17 @@ def convert_gguf(file: Path, folder: Path) -> Path:
     with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as partial:
         tokenizer.save_pretrained(partial)
         plain.save_pretrained(partial)
-        # The weights come last: they are the sign that the folder is complete.
-        for saved in sorted(Path(partial).iterdir(), key=lambda path: path.name == _WEIGHTS):
-            saved.replace(folder / saved.name)
+        _move(Path(partial), folder)
     return folder
+
+
+def _move(saved: Path, folder: Path) -> None:
+    """Move the files of a model to ``folder``, readable by whoever may read its configuration.
+
+    The library that writes weights keeps them to the user, and a team shares a model's folder. The
+    weights come last: they are the sign that the folder is complete.
+    """
+    mode = (saved / "config.json").stat().st_mode & 0o777
+    for file in sorted(saved.iterdir(), key=lambda path: path.name == _WEIGHTS):
+        file.chmod(mode)
+        file.replace(folder / file.name)

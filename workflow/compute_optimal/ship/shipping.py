@@ -57,7 +57,7 @@ def publish_studies(studies: Sequence[Study], to: str | None, *, prune: bool) ->
     Raises ``StudyError`` without one, and where it is a store that one of the studies reads: what
     is published is a copy, listed and pruned as such.
     """
-    if not to:
+    if not to or not to.strip():
         raise StudyError(
             "no address is given, so nothing was published",
             where="--to (make publish TO=...)",
@@ -89,7 +89,7 @@ def fetch_study(study: Study, source: Sequence[str] | None) -> Iterator[str]:
     Raises ``StudyError`` where there are none.
     """
     addresses = source or study.store.remotes
-    if not all(addresses) or not addresses:
+    if not addresses or not all(address.strip() for address in addresses):
         raise StudyError(
             "no address is given, so nothing was fetched",
             where=f"--from (make fetch FROM=...), or store.remotes of the study {study.name}",
