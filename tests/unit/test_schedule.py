@@ -57,6 +57,35 @@ def test_a_job_that_needs_more_gpus_than_there_are_is_counted_and_left_out() -> 
     assert run.hours == pytest.approx(1 + LOAD_HOURS)
 
 
+def test_scores_of_samples_that_no_job_draws_are_left_out_with_it() -> None:
+    """A small PRM of a large policy: on one GPU there is nothing that it could read."""
+    of_large = {
+        job("samples", "large"): Price(5, 4),
+        job("step_scores", "large", "prm"): Price(1, 1),
+    }
+    of_small = {job("samples", "p"): Price(2, 1), job("step_scores", "p", "prm"): Price(1, 1)}
+    run = simulated(of_large | of_small, {}, 1)
+    assert (run.n_jobs, run.too_large) == (2, 2)
+    assert run.hours == pytest.approx(3 + 2 * LOAD_HOURS)
+    # Where the samples are stored, nothing draws them and the scores wait for nothing.
+    stored = simulated({job("step_scores", "large", "prm"): Price(1, 1)}, {}, 1)
+    assert (stored.n_jobs, stored.too_large) == (1, 0)
+
+
+def test_a_plan_says_of_a_machine_on_which_no_job_fits_that_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It said: 0.0 hours in 0 jobs, GPUs busy 0% of the time."""
+    from compute_optimal.study.config import hardware_named
+    from compute_optimal.study.cost import plan
+
+    monkeypatch.chdir(ROOT)
+    study = load_study(ROOT / "config/paper.yaml", {"items": "Figure 3"})
+    one, four, _ = busy_lines(study, plan(study, *hardware_named(study)))
+    assert one == "1 GPU:     left out: 1 job, for want of GPUs or of samples that want them"
+    assert "left out" not in four
+
+
 hours = st.floats(0.01, 100)
 priced = st.lists(st.tuples(hours, st.sampled_from((1, 2, 4))), min_size=1, max_size=12).map(
     lambda jobs: {job("searches", f"p{i}", "prm"): Price(*one) for i, one in enumerate(jobs)}

@@ -737,7 +737,7 @@ def _totals(planned: Plan) -> Iterator[str]:
         yield (
             f"too large: {tight.height} cells need more than the {planned.memory_gib:.0f} GiB of a "
             f"{planned.hardware} ({policies}): raise tensor_parallel or lower context in the "
-            "registry, or leave them out"
+            "registry, or leave them out; hours count them as if they fitted"
         )
     if planned.gated:
         yield f"gated:     {', '.join(planned.gated)}: ask for access, then `hf auth login`"

@@ -54,7 +54,8 @@ class Schedule:
     hours: float
     """Mean time to the end of the last job [h]."""
     too_large: int
-    """Jobs that need more GPUs than there are, and were left out."""
+    """Jobs that were left out: those that need more GPUs than there are, and those that wait for
+    one of them."""
 
 
 def prices(grid: Iterable[Cell], planned: Plan) -> dict[Job, Price]:
@@ -111,16 +112,16 @@ def simulated(
 
     Scores of a pool wait for its samples, all shards of them; searches wait for nothing.
     """
-    fitting = {job: price for job, price in priced.items() if price.gpus <= n_gpus}
+    fitting = {
+        job: price
+        for job, price in priced.items()
+        if max(price.gpus, priced.get(_waits_for(job), price).gpus) <= n_gpus
+    }
     nodes: list[_Node] = []
     for job, price in fitting.items():
         n = shards.get(job, 1)
         nodes += [_Node(job, price.gpus, price.hours / n)] * n
-    waits_for = {
-        job: Job("samples", job.task, job.policy, None)
-        for job in fitting
-        if job.kind == "step_scores"
-    }
+    waits_for = {job: _waits_for(job) for job in fitting}
     generator = random.Random(0)
     work = sum(node.hours * node.gpus for node in nodes)
     spans = [
@@ -130,6 +131,11 @@ def simulated(
     return Schedule(
         n_gpus, len(nodes), fmean(shares), min(shares), fmean(spans), len(priced) - len(fitting)
     )
+
+
+def _waits_for(job: Job) -> Job:
+    """The job that one waits for, if that is to be done: scores for their samples; else itself."""
+    return job._replace(kind="samples", prm=None) if job.kind == "step_scores" else job
 
 
 @dataclass(frozen=True)
@@ -155,8 +161,8 @@ def _makespan(nodes: Sequence[_Node], waits_for: Mapping[Job, Job], n_gpus: int)
             if not free:
                 later += waiting[position:]
                 break
-            first = waits_for.get(node.job)
-            if node.gpus <= free and (first is None or not unfinished.get(first)):
+            first = waits_for[node.job]
+            if node.gpus <= free and (first == node.job or not unfinished.get(first)):
                 free -= node.gpus
                 n_started += 1
                 heapq.heappush(running, (now + LOAD_HOURS + node.hours, n_started, node))
@@ -178,15 +184,22 @@ def busy_lines(study: Study, planned: Plan, sizes: Sequence[int] = (1, 4, 8)) ->
     lines = []
     for n_gpus in sizes:
         run = simulated(priced, shard_counts(study, n_gpus), n_gpus)
-        text = (
-            f"{n_gpus} GPU{'s' if n_gpus > 1 else ''}:".ljust(11)
-            + f"{run.hours:,.1f} hours in {run.n_jobs} jobs, GPUs busy {run.busy:.0%} of the time "
-            f"(at worst {run.least_busy:.0%}, by simulation)"
-        )
+        parts = []
+        if run.n_jobs:
+            parts.append(
+                f"{run.hours:,.1f} hours in {_jobs(run.n_jobs)}, GPUs busy {run.busy:.0%} of the "
+                f"time (at worst {run.least_busy:.0%}, by simulation)"
+            )
         if run.too_large:
-            text += f"; {run.too_large} jobs need more GPUs and are left out"
-        lines.append(text)
+            parts.append(
+                f"left out: {_jobs(run.too_large)}, for want of GPUs or of samples that want them"
+            )
+        lines.append(f"{n_gpus} GPU{'s' if n_gpus > 1 else ''}:".ljust(11) + "; ".join(parts))
     return lines
+
+
+def _jobs(count: int) -> str:
+    return "1 job" if count == 1 else f"{count} jobs"
 
 
 def plan_study(study: Study, hardware: str | None, by: str, output: Path | None) -> Iterator[str]:
