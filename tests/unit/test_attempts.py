@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +15,7 @@ import pytest
 import yaml
 from default_study import ROOT
 
+from compute_optimal import cli
 from compute_optimal.cli import main
 from compute_optimal.errors import StudyError, ends_the_same_way
 from compute_optimal.generate import jobs
@@ -131,3 +136,36 @@ def test_only_clusters_retry_and_only_what_ends_by_itself() -> None:
             tells = "storage=plan.storage_at" in rule and "{resources.storage}" in rule
             assert tells or "retries: 0" in rule, rule.split(":")[0]
             assert "retries: " not in rule.replace("retries: 0", ""), rule.split(":")[0]
+
+
+class Ended:
+    """What a scheduler ends while it is being removed: as often as it has been told to."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+
+    def __del__(self) -> None:
+        if self.times:
+            Ended(self.times - 1)
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.05)  # the handler is called here, in a destructor
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_an_interruption_that_strikes_in_a_destructor_is_none_that_is_lost(
+    times: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Python drops what is raised there, and the work went on until it was killed."""
+    went_on = []
+
+    def work(_: object) -> None:
+        Ended(times)
+        time.sleep(10)
+        went_on.append(True)
+
+    monkeypatch.setattr(cli, "_call", work)
+    hook = sys.unraisablehook
+    assert cli.main(["results-folder"]) == 130
+    assert not went_on
+    assert capsys.readouterr().err.startswith("interrupted: what was finished is kept")
+    assert sys.unraisablehook is hook

@@ -12,7 +12,9 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
@@ -50,7 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for ends in (signal.SIGTERM, signal.SIGINT):
         signal.signal(ends, interrupt)
     try:
-        _call(options)
+        with _interrupted_again_where_dropped():
+            _call(options)
     except BaseException as error:
         # A library in the middle of its own work puts another error in the place of this one.
         if received or isinstance(error, KeyboardInterrupt):
@@ -66,6 +69,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
             refusal.write(problem)
         return 1
     return 0
+
+
+@contextmanager
+def _interrupted_again_where_dropped() -> Iterator[None]:
+    """Interrupt once more where a destructor was running, from which no exception gets out.
+
+    Python drops it there with a remark. While engines are loaded and closed most of the time goes
+    into such, and a scheduler sends one signal before it kills.
+    """
+    before = sys.unraisablehook
+
+    def again() -> None:
+        if sys.unraisablehook is hook:
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    def hook(dropped: Any) -> None:
+        if not issubclass(dropped.exc_type, KeyboardInterrupt):
+            before(dropped)
+            return
+        timer = threading.Timer(_SECONDS_TO_LEAVE_A_DESTRUCTOR, again)
+        timer.daemon = True
+        timer.start()
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+
+
+_SECONDS_TO_LEAVE_A_DESTRUCTOR = 0.1
 
 
 def _refusal(options: argparse.Namespace) -> Refusal | None:
