@@ -21,6 +21,8 @@ from clones import TINY, Clone, fresh_clone
 from one_node_cluster import OneNodeCluster, absent
 from polars.testing import assert_frame_equal
 
+from compute_optimal.store.schemas import SECONDS
+
 pytest.importorskip("vllm", reason="no CPU engine in this environment: make engine")
 plugin = pytest.importorskip(
     "snakemake_executor_plugin_slurm", reason="the plugins of requirements/cluster.lock are absent"
@@ -103,10 +105,13 @@ def with_problems_only(undisturbed: Clone, folder: Path) -> Clone:
 
 
 def samples(clone: Clone) -> pl.DataFrame:
-    """All samples in the store, each as often as it was drawn."""
+    """All samples in the store, each as often as it was drawn, without what a disturbance changes:
+    which run drew them, how long that took, and whose prompts the engine still had in its cache."""
     parts = (clone.folder / "store" / "samples").glob("*/samples-*.parquet")
     frames = [pl.read_parquet(part).with_columns(cell=pl.lit(part.parent.name)) for part in parts]
-    return pl.concat(frames).sort("cell", "problem_hash", "sample_index")
+    cache = ("prompt_tokens_computed", "prompt_tokens_cached")
+    drawn = pl.concat(frames).with_columns(prompt_tokens=pl.sum_horizontal(cache))
+    return drawn.drop("run", *SECONDS, *cache).sort("cell", "problem_hash", "sample_index")
 
 
 def until(ready: Callable[[], object], what: str, seconds: float = 180) -> None:

@@ -630,6 +630,15 @@ def test_one_collection_that_cannot_be_had_does_not_keep_the_others(
         list(collection.adopt_all(study, [], Path("x")))
 
 
+def test_a_source_that_is_not_there_is_said_before_problems_are_looked_for(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(Storage, "of", lambda *_: storage)
+    study: Any = SimpleNamespace(adopted=("mine",))
+    with pytest.raises(StudyError, match="no such file or folder"):
+        list(collection.adopt_all(study, ["mine"], tmp_path / "absent"))
+
+
 def test_an_error_of_a_file_names_its_collection(
     storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,7 +52,8 @@ def adopt_all(study: Study, collections: Sequence[str], source: Path | None) -> 
     """Adopt ``collections`` by name, by default all of a study; yields a report for each.
 
     One that cannot be had does not hold up the others: a ``StudyError`` at the end names all that
-    failed. Raises it at once where ``source`` is given for more than one collection.
+    failed. Raises it at once where ``source`` is given for more than one collection, or is not
+    there: the problems need not be had for that.
     """
     storage, failed = Storage.of(study), list[StudyError]()
     if source is not None and len(collections) != 1:
@@ -60,6 +61,12 @@ def adopt_all(study: Study, collections: Sequence[str], source: Path | None) -> 
             "which collection is in the archive?",
             where=f"--source {source}",
             cure="name one collection",
+        )
+    if source is not None and not source.exists():
+        raise StudyError(
+            "no such file or folder",
+            where=f"--source {source}",
+            cure="name the archive or folder that holds the collection",
         )
     for name in collections or study.adopted:
         entry = study.adopted_collection(name)
