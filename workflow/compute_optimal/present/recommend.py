@@ -339,7 +339,7 @@ def _cost(value: float) -> str:
 
 
 def _left_out_in_words(one: Recommendation, unit: str) -> str:
-    if not one.of_unknown_cost or one.best_of_unknown_cost is None:
+    if one.best_of_unknown_cost is None:
         return ""
     ways = counted(one.of_unknown_cost, "way")
     is_one = one.of_unknown_cost == 1

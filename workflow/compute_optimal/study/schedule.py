@@ -207,8 +207,8 @@ def plan_study(study: Study, hardware: str | None, by: str, output: Path | None)
     in ``output``; and which problems of one's own are not at hand.
 
     Raises ``StudyError`` for unknown ``hardware``, an ``output`` that cannot be written, as
-    ``cost.plan`` does, and after all is said for
-    problems that are at hand and are not what the registry says.
+    ``cost.plan`` does, and after all is said for problems that are at hand and are not what the
+    registry says.
     """
     if output:
         require_writable(output)

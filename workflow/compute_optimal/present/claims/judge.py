@@ -70,8 +70,21 @@ class Case:
     in_sample: float | None = None
 
 
+class Reached:
+    """A verdict, and why."""
+
+    __slots__ = ()
+    verdict: Verdict
+    reason: str
+
+    @property
+    def is_undecided(self) -> bool:
+        """Not reproduced for want of data, and not because the data say otherwise."""
+        return self.reason.startswith("undecided")
+
+
 @dataclass(frozen=True, slots=True)
-class Strict:
+class Strict(Reached):
     """The stricter verdict: models resampled with the problems where the claim is about models in
     general, and corrected for the number of claims on its scale (Holm).
 
@@ -92,7 +105,7 @@ class Strict:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(Reached):
     """A claim with its verdict. ``estimate``: what was judged, in ``unit``, with its limits; None
     where each case is judged, of printed numbers, and of untested claims.
 
@@ -112,11 +125,6 @@ class Judgement:
     in_sample: float | None = None
     confidence: float | None = None
     strict: Strict | None = None
-
-    @property
-    def is_undecided(self) -> bool:
-        """Not reproduced for want of data, and not because the data say otherwise."""
-        return self.reason.startswith("undecided")
 
 
 def judge_claims(claims: Sequence[Claim], database: Path) -> tuple[Judgement, ...]:

@@ -11,7 +11,7 @@ from urllib.parse import quote_plus
 
 from compute_optimal.analyse.statements import SQL_FOLDER
 from compute_optimal.present.catalogue import ITEMS
-from compute_optimal.present.claims.judge import Case, Judgement
+from compute_optimal.present.claims.judge import Case, Judgement, Reached
 from compute_optimal.present.pages.page import page
 from compute_optimal.present.query import Row
 from compute_optimal.present.style import (
@@ -313,20 +313,15 @@ def _claim(
     }
 
 
-def _badge(judgement: Judgement) -> str:
-    if judgement.verdict != "not reproduced":
-        return judgement.verdict
-    return "undecided" if judgement.is_undecided else "contradicted"
+def _badge(reached: Reached) -> str:
+    if reached.verdict != "not reproduced":
+        return reached.verdict
+    return "undecided" if reached.is_undecided else "contradicted"
 
 
 def _stricter_badge(judgement: Judgement) -> str:
     """The badge of the stricter verdict; empty where there is none."""
-    strict = judgement.strict
-    if strict is None:
-        return ""
-    if strict.verdict != "not reproduced":
-        return strict.verdict
-    return "undecided" if strict.reason.startswith("undecided") else "contradicted"
+    return _badge(judgement.strict) if judgement.strict else ""
 
 
 def _stricter_tally(judgements: Sequence[Judgement]) -> str:

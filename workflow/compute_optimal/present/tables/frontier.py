@@ -81,9 +81,9 @@ def _table(rows: Sequence[Row], title: str, *, by_prm: bool) -> Table:
             for row in unmatched
             if (row["model"], row["method"]) == (model, method)
         }
+        setting = _printed_setting(next(iter(printed_here.values())))
         accuracies = [_only_printed(printed_here, name) for name in names]
-        body.append([f"{model}{MARK}", *_printed_setting(next(iter(printed_here.values())))])
-        body[-1] += accuracies
+        body.append([f"{model}{MARK}", *setting, *accuracies])
     notes = [
         "In brackets: intervals over problems. Compute-optimal TTS: for each difficulty the "
         "method that does best, chosen on the problems it is scored on (the paper's Equation 3), "
