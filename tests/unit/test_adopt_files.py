@@ -6,6 +6,9 @@ import hashlib
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
 import tarfile
 import threading
 import time
@@ -27,18 +30,21 @@ from compute_optimal.errors import StudyError
 from compute_optimal.judge import answers as judge
 from compute_optimal.ship.expected import graded_anew
 from compute_optimal.ship.verify import Check, verdicts_graded_anew
+from compute_optimal.store import sharing
 from compute_optimal.store.partitions import Store
 from compute_optimal.store.places import partition
 from compute_optimal.store.sharing import publish
 from compute_optimal.store.storage import Storage
 from compute_optimal.study.cells import (
     ADOPTED_TABLES,
+    Collection,
     adopted_spec,
     collections,
     graders,
     task_spec,
 )
 from compute_optimal.study.config import AdoptedEntry, TaskEntry, load_study
+from compute_optimal.study.coverage import not_adopted
 from compute_optimal.study.requests import AdoptedScores, Graded
 from compute_optimal.study.spec import verdicts_spec
 from compute_optimal.tasks import Problem
@@ -656,6 +662,114 @@ def test_an_error_of_a_file_names_its_collection(
         list(collection.adopt_all(study, [], None))
     assert "  where: one: run/0.jsonl\n  do:    correct it" in str(caught.value)
     assert "  where: collection other\n" in str(caught.value)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from compute_optimal.adopt import collection
+from compute_optimal.store import partitions
+from compute_optimal.store.partitions import Store
+from compute_optimal.store.storage import Storage
+sys.path.insert(0, {tests!r})
+from test_adopt_files import PROBLEMS, TASK, entry_of
+
+Storage.problems = lambda *_: PROBLEMS
+last, writing = int(sys.argv[2]), partitions.write_part
+written = []
+
+def killed(folder, table, *rest, **options):
+    # Parts of the collection count; that of its problems is written before.
+    if table.startswith("adopted") and len(written) == last:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if table.startswith("adopted"):
+        written.append(table)
+    return writing(folder, table, *rest, **options)
+
+partitions.write_part = killed
+folder = Path(sys.argv[1])
+storage = Storage(Store(folder / sys.argv[3]), lambda: None, dict, mirror=folder)
+for name in sys.argv[4:]:
+    collection.adopt(entry_of(name=name), TASK, storage, None)
+"""
+
+
+def adopting(folder: Path, store: str, *names: str, last: int = -1) -> subprocess.Popen[bytes]:
+    """A process that adopts collections; it is killed before it writes part ``last`` of them."""
+    program = KILLED.format(tests=str(Path(__file__).parent))
+    arguments = [str(folder), str(last), store, *names]
+    return subprocess.Popen([sys.executable, "-c", program, *arguments], stderr=subprocess.PIPE)
+
+
+def stored_files(store: Path) -> dict[str, bytes]:
+    """Name -> content of all that a reader of the store finds there."""
+    found = (path for path in store.rglob("*") if path.is_file())
+    named = {path.relative_to(store).as_posix(): path.read_bytes() for path in found}
+    return {name: content for name, content in named.items() if "/." not in f"/{name}"}
+
+
+@pytest.mark.parametrize("last", range(3))
+def test_a_collection_whose_adoption_was_killed_is_not_there(
+    last: int, storage: Storage, tmp_path: Path
+) -> None:
+    """Its samples alone would be shown without its searches and without what was found wrong."""
+    entry = entry_of()
+    killed = adopting(tmp_path, "store", "mine", last=last)
+    assert killed.wait() == -signal.SIGKILL, killed.communicate()
+    mine = Collection(entry, entry.policy, adopted_spec(entry))
+    assert not_adopted([mine], storage.store) == ("mine",)
+    assert not [name for name in stored_files(tmp_path / "store") if name.startswith("adopted/")]
+    again, alone = adopting(tmp_path, "store", "mine"), adopting(tmp_path, "alone", "mine")
+    assert [again.wait(), alone.wait()] == [0, 0], again.communicate()
+    assert not_adopted([mine], storage.store) == ()
+    assert stored_files(tmp_path / "store") == stored_files(tmp_path / "alone")
+
+
+@pytest.mark.usefixtures("storage")
+def test_processes_that_adopt_at_once_leave_what_one_alone_leaves(tmp_path: Path) -> None:
+    names = ["one", "two", "three"]
+    alone = adopting(tmp_path, "alone", *names)
+    assert alone.wait() == 0, alone.communicate()
+    at_once = [
+        adopting(tmp_path, "store", *names),
+        adopting(tmp_path, "store", *names),
+        adopting(tmp_path, "store", *reversed(names)),
+        adopting(tmp_path, "store", "two", last=2),
+    ]
+    statuses = [process.wait() for process in at_once]
+    assert statuses == [0, 0, 0, -signal.SIGKILL], [p.communicate() for p in at_once]
+    assert stored_files(tmp_path / "store") == stored_files(tmp_path / "alone")
+
+
+def test_a_collection_is_fetched_whole_or_not_at_all(
+    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry, receiver = entry_of(), Store(tmp_path / "receiver")
+    collection.adopt(entry, TASK, storage, None)
+    cell = partition(storage.store, adopted_spec(entry))
+    publish([(cell, ADOPTED_TABLES)], str(tmp_path / "published"))
+    reading, begun = sharing._Remote._chunks, list[str]()
+
+    def cut(self: Any, name: str) -> Iterator[bytes]:
+        begun.append(name)
+        if len(begun) == 3:
+            raise StudyError("cannot read: the connection is gone")
+        return reading(self, name)
+
+    monkeypatch.setattr(sharing._Remote, "_chunks", cut)
+    there = [(receiver.like(cell), ADOPTED_TABLES)]
+    with pytest.raises(StudyError, match="the connection is gone"):
+        sharing.fetch(there, str(tmp_path / "published"))
+    assert not list((tmp_path / "receiver").rglob("*.parquet"))
+    monkeypatch.undo()
+    assert sharing.fetch(there, str(tmp_path / "published")).n_parts == 3
+    theirs = {path.name for path in (tmp_path / "store" / cell.directory).iterdir()}
+    assert {path.name for path in (tmp_path / "receiver" / cell.directory).iterdir()} == theirs
+    # Nor is what was left half, as an earlier version could leave it, in the way.
+    lost = next((tmp_path / "receiver" / cell.directory).glob("adopted_files-*"))
+    lost.unlink()
+    assert sharing.fetch(there, str(tmp_path / "published")).n_parts == 1
+    assert lost.exists()
 
 
 # --- what ships -----------------------------------------------------------------------------------

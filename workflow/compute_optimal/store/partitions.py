@@ -65,6 +65,9 @@ Scores of other texts than the sample's are other rows: they do not stand in the
 UNITS = ("samples", "step_scores", "searches")
 """Tables whose rows are units: they have a column ``run``."""
 
+WHOLE = ("adopted",)
+"""Kinds of partitions whose tables mean something only together (``Partition.whole``)."""
+
 LAYOUT = 3
 """Version of the layout of a root, as manifests name it. In the first, which they do not name, a
 search was rows of several tables and costs lay in a table of their own; in the second, paths of
@@ -487,6 +490,24 @@ class Partition:
         return write_part(self._writable_folder(), table, frame)
 
     @contextlib.contextmanager
+    def whole(self) -> Iterator[Partition]:
+        """This partition, empty and elsewhere, for parts that mean something only together.
+
+        What is written there is here when the block ends; an error within leaves nothing. Where
+        nothing was here it appears at once, so that who is killed leaves all of it or none.
+        """
+        root = self._writable_root
+        staged = root / f".staged-{uuid.uuid4().hex}"
+        try:
+            yield Partition([Root(staged, True)], self.kind, self.name, self.spec)
+            source, target = staged / self.directory, root / self.directory
+            if source.is_dir():
+                with _writing(target):
+                    _move_together(source, target)
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)
+
+    @contextlib.contextmanager
     def receive(self, name: str) -> Iterator[IO[bytes]]:
         """Open a part of the writable root that was made elsewhere, under its own name.
 
@@ -515,6 +536,17 @@ class Partition:
         if not (spec_file := folder / "spec.json").exists():
             write_json(spec_file, self.spec)
         return folder
+
+
+def _move_together(source: Path, target: Path) -> None:
+    """Move a folder to ``target``, or its files into what is there."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(OSError):
+        # Succeeds where nothing is there, or an empty folder.
+        source.rename(target)
+        return
+    for file in sorted(source.iterdir()):
+        file.replace(target / file.name)
 
 
 def _taken(table: str, parts: Iterable[Path], columns: Sequence[str] | None) -> pl.DataFrame:

@@ -21,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import groupby
 from pathlib import Path
 from textwrap import shorten
 from typing import Any, Literal, TypeVar
@@ -35,6 +36,7 @@ from compute_optimal.store.partitions import (
     MANIFESTS,
     PART,
     UNITS,
+    WHOLE,
     Manifest,
     OtherLayoutError,
     Partition,
@@ -45,6 +47,9 @@ from compute_optimal.store.partitions import (
 
 Cells = Iterable[tuple[Partition, Sequence[str]]]
 """Partitions, each with the tables that it may hold (``cells.all_partitions``)."""
+
+_Wanted = tuple[Partition, str, dict[str, Any]]
+"""A part to fetch: its partition, its name at the address, its entry of a manifest."""
 
 _PACKED = ("searches",)
 """Tables whose parts are written anew before they are sent, in the least room."""
@@ -173,7 +178,7 @@ def fetch(cells: Cells, address: str) -> Transfer:
             where=address,
             cure="correct the address, or publish to it first",
         )
-    wanted: list[tuple[Partition, str, dict[str, Any]]] = []
+    wanted: list[_Wanted] = []
     absent, n_present = [], 0
     for cell, tables in cells:
         n_listed = 0
@@ -195,9 +200,17 @@ def fetch(cells: Cells, address: str) -> Transfer:
     sizes = [entry["bytes"] for _, _, entry in wanted]
     if wanted:
         wanted[0][0].require_room(sum(sizes))
-    for _ in _concurrently(lambda part: remote.receive(*part), wanted, sizes, "fetch"):
+    together = [[*some] for _, some in groupby(wanted, _received_with)]
+    n_bytes = [sum(entry["bytes"] for _, _, entry in some) for some in together]
+    for _ in _concurrently(remote.receive_together, together, n_bytes, "fetch"):
         pass
     return Transfer(address, len(wanted), sum(sizes), n_present, absent=tuple(absent))
+
+
+def _received_with(part: _Wanted) -> str:
+    """What is the same of parts that are kept at once: of a collection all, else each its own."""
+    cell, name, _ = part
+    return cell.directory if cell.kind in WHOLE else name
 
 
 def _listed_parts(listed: Manifest, cell: Partition, table: str) -> Manifest:
@@ -350,6 +363,15 @@ class _Remote:
         """Upload a part; its folder exists, because its spec was written."""
         with self._errors_in_words("write", name):
             self._fs.put_file(str(file), self._path(name))
+
+    def receive_together(self, parts: Sequence[_Wanted]) -> None:
+        """Receive parts of one partition: where these are several, all of them or none."""
+        if len(parts) == 1:
+            self.receive(*parts[0])
+            return
+        with parts[0][0].whole() as staged:
+            for _, name, entry in parts:
+                self.receive(staged, name, entry)
 
     def receive(self, cell: Partition, name: str, entry: dict[str, Any]) -> None:
         """Download a part into the writable store, and keep it only if its hash is the listed."""
