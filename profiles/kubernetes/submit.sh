@@ -2,6 +2,7 @@
 # Makes one Kubernetes job of one Snakemake job and prints its name, by which status.sh asks for it.
 #   submit.sh GPUS MEMORY_MB THREADS MINUTES JOBSCRIPT
 # The volume of study.yaml is mounted where the driver has it, so the script and all files are there.
+# Image and volume are those that the driver's environment names; study.yaml gives it its own.
 set -eu
 gpus=$1 memory=$2 threads=$3 minutes=$4 script=$(realpath "$5")
 image=${COMPUTE_OPTIMAL_IMAGE:-compute-optimal:engine-cuda}
@@ -16,16 +17,21 @@ metadata:
 spec:
   # Snakemake decides about another try.
   backoffLimit: 0
-  activeDeadlineSeconds: $((minutes * 60))
   ttlSecondsAfterFinished: 86400
   template:
     spec:
       restartPolicy: Never
+      # Of the pod, whose time begins on its node. A job's own begins when it is made: one that
+      # waited for a GPU would be ended before it ran.
+      activeDeadlineSeconds: $((minutes * 60))
       containers:
         - name: job
           image: $image
           workingDir: $PWD
           command: [sh, "$script"]
+          # Models are fetched once, onto the volume.
+          env: [{name: HF_HOME, value: "$PWD/resources/huggingface"}]
+          envFrom: [{secretRef: {name: compute-optimal, optional: true}}]
           resources:
             requests: {cpu: "$threads", memory: ${memory}M}
             limits: {memory: ${memory}M, nvidia.com/gpu: $gpus}

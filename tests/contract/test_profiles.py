@@ -153,6 +153,7 @@ def test_the_kubernetes_profile_makes_jobs_that_run(clone: Clone) -> None:
         *("--until", "prepare_problems", "--", "analysis"),
         pythonpath=str(plugins),
         PATH=f"{tools}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+        COMPUTE_OPTIMAL_IMAGE="elsewhere/study:1",
     )
     assert done.returncode == 0, done.stdout + done.stderr
     (job,) = [yaml.safe_load(path.read_text()) for path in tools.glob("*.yaml")]
@@ -160,14 +161,25 @@ def test_the_kubernetes_profile_makes_jobs_that_run(clone: Clone) -> None:
     pod = job["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     assert container["resources"]["limits"] == {"memory": "4000M", "nvidia.com/gpu": 0}
-    assert job["spec"]["activeDeadlineSeconds"] == 60 * 60
+    # A job's time begins when it is made, a pod's on its node: waiting takes none of it.
+    assert "activeDeadlineSeconds" not in job["spec"]
+    assert pod["activeDeadlineSeconds"] == 60 * 60
     documents = yaml.safe_load_all((ROOT / "profiles/kubernetes/study.yaml").read_text())
     driver = {document["kind"]: document for document in documents}
     theirs = driver["Job"]["spec"]["template"]["spec"]
     assert pod["volumes"][0] == theirs["volumes"][0]
     assert container["volumeMounts"][0] == theirs["containers"][0]["volumeMounts"][0]
-    assert container["image"] == theirs["containers"][0]["image"]
-    claim = pod["volumes"][0]["persistentVolumeClaim"]["claimName"]
+    assert container["image"] == "elsewhere/study:1"
+    (their_container,) = theirs["containers"]
+    given = {entry["name"]: entry["value"] for entry in their_container["env"]}
+    assert given["COMPUTE_OPTIMAL_IMAGE"] == their_container["image"]
+    claim = theirs["volumes"][0]["persistentVolumeClaim"]["claimName"]
+    assert given["COMPUTE_OPTIMAL_CLAIM"] == claim
+    # Models lie on the volume, below the clone, for driver and jobs; both have the secret.
+    of_job = {entry["name"]: entry["value"] for entry in container["env"]}
+    below = Path(given["HF_HOME"]).relative_to(their_container["workingDir"])
+    assert of_job["HF_HOME"] == str(clone.folder / below)
+    assert container["envFrom"] == their_container["envFrom"]
     assert driver["PersistentVolumeClaim"]["metadata"]["name"] == claim
 
 
