@@ -12,6 +12,7 @@ import pytest
 from clones import Clone
 from default_study import ROOT
 
+from compute_optimal import cli
 from compute_optimal.errors import StudyError
 from compute_optimal.ship import archive
 from compute_optimal.ship.archive import PREFIX, write_archive
@@ -52,7 +53,7 @@ def test_its_packages_are_all_that_the_environment_is_made_of(
     """Also what those are built with that are published as source alone: an index is not asked."""
     asked: list[list[str]] = []
 
-    def run(command: list[str], folder: Path, cure: str) -> None:
+    def run(command: list[str], folder: Path, cure: str) -> str:
         del folder, cure
         asked.append(command)
         if "pip" in command:
@@ -61,6 +62,7 @@ def test_its_packages_are_all_that_the_environment_is_made_of(
         else:
             target = Path(next(one for one in command if "--output=" in one).partition("=")[2])
             zipfile.ZipFile(target, "w").close()
+        return ""
 
     monkeypatch.setattr(archive, "_run", run)
     write_archive(ROOT, tmp_path / "archive.zip", wheels=True)
@@ -70,6 +72,39 @@ def test_its_packages_are_all_that_the_environment_is_made_of(
     assert "--require-hashes" in locked
     assert "--require-hashes" in builds
     assert "wheel==" in (ROOT / "requirements/build.lock").read_text()
+
+
+def test_what_is_not_committed_is_named_for_it_is_not_archived(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def git(*arguments: str) -> None:
+        of_someone = ("-c", "user.name=one", "-c", "user.email=one@example.org")
+        subprocess.run(["git", *of_someone, *arguments], check=True, capture_output=True)
+
+    (tmp_path / "clone").mkdir()
+    monkeypatch.chdir(tmp_path / "clone")
+    git("init")
+    for name in ("changed.yaml", "removed.yaml", "kept.yaml"):
+        Path(name).write_text("as committed")
+    git("add", ".")
+    git("commit", "-m", "all")
+    command = ["archive", "--wheels", "no", "--output"]
+    assert cli.main([*command, str(tmp_path / "clean.zip")]) == 0
+    assert "note:" not in capsys.readouterr().out
+    Path("changed.yaml").write_text("changed")
+    Path("removed.yaml").unlink()
+    Path("größer neu.yaml").write_text("new")
+    assert cli.main([*command, "inside.zip"]) == 0
+    size, note, *named = capsys.readouterr().out.splitlines()
+    assert size.startswith("inside.zip (")
+    assert note.startswith("note: ")
+    assert [line.strip(' "') for line in named] == [
+        "changed.yaml",
+        "removed.yaml",
+        "größer neu.yaml",
+    ]
+    with zipfile.ZipFile("inside.zip") as file:
+        assert file.read(f"{PREFIX}/changed.yaml") == b"as committed"
 
 
 def test_what_is_no_clone_is_named(tmp_path: Path) -> None:

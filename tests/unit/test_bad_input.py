@@ -255,9 +255,11 @@ def test_no_work_is_begun_whose_file_cannot_be_written(
 
 
 def test_what_a_check_found_is_told_where_its_page_can_be_written_no_more(tmp_path: Path) -> None:
-    report: Any = SimpleNamespace(passed=True, text="all is well", html="<p>all is well")
-    (tmp_path / "page.html").mkdir()
-    told = hand_over(report, tmp_path / "page.html", failure="failed", cure="mend it")
+    def look() -> Any:
+        (tmp_path / "page.html").mkdir()
+        return SimpleNamespace(passed=True, text="all is well", html="<p>all is well")
+
+    told = hand_over(look, tmp_path / "page.html", failure="failed", cure="mend it")
     assert next(told) == "all is well"
     with pytest.raises(StudyError, match="this is a folder"):
         next(told)
@@ -281,6 +283,22 @@ def test_an_empty_path_is_not_the_working_directory(
         cli.main(arguments)
     assert ended.value.code == 2
     assert "is empty: give a path" in capsys.readouterr().err
+
+
+def test_results_that_are_not_there_are_made_of_the_study_that_was_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """make alone makes those of the default study."""
+    monkeypatch.chdir(ROOT)
+    settings = yaml.safe_load((ROOT / "config/candidates.yaml").read_text(encoding="utf-8"))
+    content = settings | {"results": str(tmp_path / "results")}
+    (tmp_path / "study.yaml").write_text(json.dumps(content))
+    for command in (
+        ["choose-problems", "--hard", "--n-problems", "3"],
+        ["recommend", "--budget", "4"],
+    ):
+        assert cli.main([*command, "--config", str(tmp_path / "study.yaml")]) == 1
+        assert "make CONFIG=" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

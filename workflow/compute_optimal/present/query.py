@@ -62,7 +62,9 @@ def opened(database: Path) -> Iterator[DuckDBPyConnection]:
 
     if not database.is_file():
         raise StudyError(
-            "there is no database of results", where=str(database), cure="build it: make"
+            "there is no database of results",
+            where=str(database),
+            cure="build it: make, or make CONFIG=... of a study that is not the default one",
         )
     try:
         connection = duckdb.connect(str(database), read_only=True, config=IN_ORDER)
@@ -143,5 +145,5 @@ def _misfit(database: Path, what: str, error: Exception) -> StudyError:
     return StudyError(
         f"the database does not fit {what}: {str(error).splitlines()[0]}",
         where=str(database),
-        cure="build it again with this version of the study: make",
+        cure="build it again with this version of the study: make, or make CONFIG=...",
     )

@@ -20,18 +20,28 @@ LOCKS = ("core.lock", "build.lock")
 """What ``make`` needs, and what a package that is published as source alone asks for to be built:
 pip then takes it from the folder, too."""
 
+_SHOWN = 10
+"""Names that are shown of many."""
+
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)
 
 
 def archive_study(output: Path, wheels: str) -> Iterator[str]:
-    """Archive the repository at hand; ``wheels``: "yes" or "no".
+    """Archive the repository at hand; ``wheels``: "yes" or "no". What is there and not committed is
+    named, for it is not in it.
 
     Raises ``StudyError`` as ``write_archive`` does, and before anything is fetched where ``output``
     cannot be written.
     """
     require_writable(output)
+    not_committed = _not_committed(Path())
     write_archive(Path(), output, wheels=wheels == "yes")
     yield f"{output} ({output.stat().st_size:,} bytes)"
+    if not_committed:
+        yield "note: not as it is here but as it was last committed, or not in it if it never was:"
+        yield from (f"  {name}" for name in not_committed[:_SHOWN])
+        if len(not_committed) > _SHOWN:
+            yield f"  and {len(not_committed) - _SHOWN:,} more (git status)"
 
 
 def write_archive(repository: Path, output: Path, *, wheels: bool) -> None:
@@ -73,7 +83,18 @@ def write_archive(repository: Path, output: Path, *, wheels: bool) -> None:
             written.write(archive.read_bytes())
 
 
-def _run(command: list[str], folder: Path, cure: str) -> None:
+def _not_committed(repository: Path) -> list[str]:
+    """Files and folders that differ from what was committed last, as git names them."""
+    said = _run(
+        ["git", "-c", "core.quotePath=false", "status", "--porcelain", "--no-renames"],
+        repository,
+        "archive from a clone: only what is committed is archived",
+    )
+    return [line[3:] for line in said.splitlines()]
+
+
+def _run(command: list[str], folder: Path, cure: str) -> str:
+    """What a program prints. Raises ``StudyError`` with its last words where it fails."""
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     except FileNotFoundError as error:
@@ -83,3 +104,4 @@ def _run(command: list[str], folder: Path, cure: str) -> None:
         raise StudyError(
             f"{command[0]} failed: {lines[-1]}", where=str(folder.absolute()), cure=cure
         )
+    return done.stdout

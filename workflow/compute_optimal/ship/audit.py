@@ -47,7 +47,7 @@ from compute_optimal.ship.redrawing import (
     stored_rows,
 )
 from compute_optimal.ship.report import hand_over, made, report_page
-from compute_optimal.store.partitions import Store, require_writable
+from compute_optimal.store.partitions import Store
 from compute_optimal.store.places import Kind, partition
 from compute_optimal.store.storage import Storage, shipped_store
 from compute_optimal.study.cells import ADOPTED_TABLES, Grid, collections
@@ -174,22 +174,22 @@ def audit_studies(
     seed = time.time_ns() // 1_000_000_000 if seed is None else seed
     yield f"seed of this audit: {seed}"
     page = page or studies[0].results / "audit.html"
-    require_writable(page)
+    share = SHARE if share is None else share
     with tempfile.TemporaryDirectory() as folder:
-        audited = audit(studies, Path(folder), share=SHARE if share is None else share, seed=seed)
-    yield from hand_over(
-        audited,
-        page,
-        failure="what ships with these studies was not made as it says",
-        cure="restore data/ from version control, or make it anew: make micro",
-    )
+        audited = yield from hand_over(
+            lambda: audit(studies, Path(folder), share=share, seed=seed),
+            page,
+            failure="what ships with these studies was not made as it says",
+            cure="restore data/ from version control, or make it anew: make micro",
+        )
     if not audited.drawn:
         reasons = [one.remarks[0] for one in audited.findings if not one.n_drawn]
         why = Counter(reasons).most_common(1)[0][0] if reasons else "there was nothing to draw"
         raise StudyError(
             f"nothing was drawn anew; of most cells: {why}",
             where=str(page),
-            cure="see there of each; an engine comes with make audit, models with the repository",
+            cure="see there of each; an engine comes with make audit, models with the repository, "
+            "rollouts of others from their addresses or MIRROR=folder",
         )
 
 

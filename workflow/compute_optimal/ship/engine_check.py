@@ -36,7 +36,7 @@ from compute_optimal.micro.process_reward_model import ProcessRewardModel
 from compute_optimal.prms import PrmInput
 from compute_optimal.ship.report import hand_over, report_page
 from compute_optimal.store import places
-from compute_optimal.store.partitions import Store, require_writable
+from compute_optimal.store.partitions import Store
 from compute_optimal.store.storage import Storage
 from compute_optimal.study import cells
 from compute_optimal.study.config import (
@@ -129,10 +129,8 @@ def check_engine(study: Study, page: Path, *, quick: bool) -> Iterator[str]:
     ``study``: its registry knows the models. ``quick``: a slice of it. Raises ``StudyError`` where
     anything is outside its expected range, and where nothing can be looked at.
     """
-    require_writable(page)
-    report = looked_at(study.registry, QUICK if quick else Sizes())
     yield from hand_over(
-        report,
+        lambda: looked_at(study.registry, QUICK if quick else Sizes()),
         page,
         failure="something is outside its expected range",
         cure="the page says for each what to do; attach it to a report",

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Generator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from compute_optimal.errors import StudyError
 from compute_optimal.present.pages.page import page as page_of
-from compute_optimal.store.partitions import atomic_write
+from compute_optimal.store.partitions import atomic_write, require_writable
 
 _FOLDER = Path(__file__).parent
 
@@ -28,6 +28,9 @@ class Report(Protocol):
 
     @property
     def text(self) -> str: ...
+
+
+AnyReport = TypeVar("AnyReport", bound=Report)
 
 
 def report_page(template: str, *, title: str, **context: Any) -> str:
@@ -59,15 +62,21 @@ def _processor() -> str:
     return next(names, "")[:100]
 
 
-def hand_over(report: Report, page: Path, *, failure: str, cure: str) -> Iterator[str]:
-    """Yield what a person should read, and write ``page``, which was asked for before
-    (``require_writable``): minutes of work are told where it can be written no more.
+def hand_over(
+    look: Callable[[], AnyReport], page: Path, *, failure: str, cure: str
+) -> Generator[str, None, AnyReport]:
+    """``look``, yield what a person should read of the report, write ``page``; returns the report.
 
-    Raises ``StudyError`` with ``failure`` and ``cure`` where the report has not passed.
+    A page that cannot be written is refused before minutes of work; one that can be no more, after
+    what was found is told. Raises ``StudyError`` with ``failure`` and ``cure`` where the report has
+    not passed.
     """
+    require_writable(page)
+    report = look()
     yield report.text
     with atomic_write(page) as file:
         file.write(report.html.encode())
     yield f"page: {page}"
     if not report.passed:
         raise StudyError(failure, where=str(page), cure=cure)
+    return report
