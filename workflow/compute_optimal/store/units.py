@@ -60,12 +60,16 @@ def _counting(
         for spec in of_kind:
             rows = how(partition(store, spec), kind, columns)
             if kind == "step_scores" and not rows.is_empty():
-                rows = _of_texts(rows, _texts(store, spec, how))
+                texts = _texts(store, spec, how)
+                rows = _of_texts(rows, texts)
+                if rows.height == texts.height:
+                    # Parts of several PRMs have their rows in one order, often not that of samples.
+                    _LAST_TEXTS.update(dict.fromkeys(_LAST_TEXTS, rows.select(_SCORED)))
             yield rows
 
 
 def _texts(store: Store, spec: Spec, how: _Read) -> pl.DataFrame:
-    """Hashes of the texts of the samples that a cell of scores is about.
+    """Hashes of the texts of the samples that a cell of scores is about, in any order.
 
     The last ones are kept: a pool is read by one PRM after the other.
     """

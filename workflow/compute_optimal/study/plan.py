@@ -361,7 +361,7 @@ class StudyPlan:
             files += [self._named(f"{folder}/{kind}", request, "parquet") for kind in ESTIMATES]
         return files
 
-    @property
+    @cached_property
     def ability_tables(self) -> list[str]:
         """What PRMs see and miss, and what searches lost, where steps can be checked."""
         examined = [
@@ -429,7 +429,7 @@ class StudyPlan:
         It must be a target itself: Snakemake does not miss an input whose product exists, but it
         does miss a target.
         """
-        return self._named("study", self._database(), "json")
+        return self._named("study", self._database, "json")
 
     def _receipts(self, kind: Kind, task: str, policy: str) -> list[str]:
         """The receipts that a job waits for; none where all rows were stored before any job ran.
@@ -538,7 +538,7 @@ class StudyPlan:
 
     def database(self, _: Wildcards | None = None) -> str:
         """Parameter of ``describe_study``; a function, for Snakemake expands braces in texts."""
-        return self._database().text
+        return self._database.text
 
     def engines(self, kind: Kind) -> Callable[[Wildcards], int]:
         """Resource ``engine``: 1 for a job that will open engines, 0 where all is stored."""
@@ -759,6 +759,7 @@ class StudyPlan:
         in_part = {str(cell.prm): cell.n_units for cell in of_prms if cell.n_units < size}
         return {"scored": in_part} if in_part else {}
 
+    @cached_property
     def _database(self) -> StudyDescription:
         # Keys that are empty unless a study varies are left out where they are: the digests of
         # studies that do not vary stay as they were.

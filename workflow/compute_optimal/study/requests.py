@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, ClassVar
 
 import pydantic
@@ -42,7 +43,7 @@ class _Asked(BaseModel):
         """Its canonical JSON, which ``parsed`` reads."""
         return canonical(self._content)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """First 12 hexadecimal digits of the sha256 of its text, as names of files carry them."""
         return digest(self._content)
