@@ -18,9 +18,9 @@ from pydantic import BaseModel
 
 from compute_optimal.errors import StudyError
 from compute_optimal.study.cells import Grid
-from compute_optimal.study.config import Study, load_claims, load_study
+from compute_optimal.study.config import Study, hardware_named, load_claims, load_study
 from compute_optimal.study.config.claims import Claim, ClaimRule
-from compute_optimal.study.config.hardware import HardwareEntry, hardware_named
+from compute_optimal.study.config.hardware import HardwareEntry
 from compute_optimal.study.config.registry import (
     AdoptedEntry,
     ChainParameters,

@@ -5,7 +5,7 @@ from the models by ``python -m compute_optimal.study.config``.
 """
 
 from compute_optimal.study.config.claims import Claim, ClaimRule, ClaimScale, load_claims
-from compute_optimal.study.config.hardware import HardwareEntry, hardware_named
+from compute_optimal.study.config.hardware import HardwareEntry
 from compute_optimal.study.config.registry import (
     AdoptedEntry,
     AdoptedMethod,
@@ -34,6 +34,7 @@ from compute_optimal.study.config.study import (
     StoreFolders,
     Study,
     described_study,
+    hardware_named,
     load_study,
     parse_study,
     results_folder,

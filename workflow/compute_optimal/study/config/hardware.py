@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from compute_optimal.errors import StudyError
-from compute_optimal.study.config.reading import read_mapping, refuse, suggestion, validated
+from compute_optimal.study.config.reading import read_mapping, refuse, validated
 from compute_optimal.study.config.registry import Checked, Line
-
-if TYPE_CHECKING:
-    from compute_optimal.study.config.study import Study
 
 
 class HardwareEntry(Checked):
@@ -42,20 +37,3 @@ def load_hardware(registry: Path) -> Mapping[str, HardwareEntry]:
     refuse(checked if isinstance(checked, list) else [], str(path))
     assert isinstance(checked, HardwareFile)
     return checked.hardware
-
-
-def hardware_named(study: Study, name: str | None = None) -> tuple[str, HardwareEntry]:
-    """The GPU called ``name``, by default the one that the study names, else the first of the
-    table: its name and its entry.
-
-    Raises ``StudyError`` for an unknown name.
-    """
-    table = study.known_hardware
-    name = name or study.hardware or next(iter(table))
-    if name not in table:
-        raise StudyError(
-            f"there is no hardware called {name}",
-            where=str(study.registry / "hardware.yaml"),
-            cure=suggestion(name, table),
-        )
-    return name, table[name]

@@ -425,6 +425,23 @@ def results_folder(study: Study) -> list[str]:
     return [str(study.results)]
 
 
+def hardware_named(study: Study, name: str | None = None) -> tuple[str, HardwareEntry]:
+    """The GPU called ``name``, by default the one that the study names, else the first of the
+    table: its name and its entry.
+
+    Raises ``StudyError`` for an unknown name.
+    """
+    table = study.known_hardware
+    name = name or study.hardware or next(iter(table))
+    if name not in table:
+        raise StudyError(
+            f"there is no hardware called {name}",
+            where=str(study.registry / "hardware.yaml"),
+            cure=suggestion(name, table),
+        )
+    return name, table[name]
+
+
 def parse_study(
     content: Mapping[str, Any], where: str = "the configuration", *, locking: bool = False
 ) -> Study:
