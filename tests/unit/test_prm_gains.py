@@ -75,9 +75,9 @@ def examined(
     discriminations = pl.DataFrame(
         {
             "task": "t",
-            "policy": [policy for policy in ("p", "q") for _ in F1],
-            "prm": [*F1, *F1],
-            "discrimination": [60.0, 70.0, 80.0, 62.0, 72.0, 82.0],
+            "policy": [policy for policy in ("p", "q", "r") for _ in F1],
+            "prm": [*F1] * 3,
+            "discrimination": [60.0, 70.0, 80.0, 62.0, 72.0, 82.0, 90.0, 91.0, 92.0],
         }
     ).with_columns(measured.then("discrimination").alias("discrimination"))
     return examine_gains(
@@ -173,3 +173,20 @@ def test_choices_among_fewer_methods_are_not_compared() -> None:
 
     assert compared(scored) == {4: {*F1}, 16: {*F1}}
     assert compared(pl.concat([scored, searched])) == {4: {*F1}, 16: {"able", "poor"}}
+
+
+def test_abilities_are_of_the_policies_whose_gains_they_stand_beside() -> None:
+    """One of three policies was searched with two of the PRMs: its choices are not compared."""
+    scored = outcomes({"able": 0.2, "poor": -0.1, "middling": 0.1}, ("p", "q", "r"))
+    searched = scored.filter(
+        pl.col("prm").is_in(["able", "poor"]), policy="r", method="best_of_n", budget=16
+    ).with_columns(method=pl.lit("dvts"))
+    gains = examined(pl.concat([scored, searched]), scored.filter(method="best_of_n"))["prm_gains"]
+    of_mean = gains.filter(
+        pl.col("policy").is_null(), method="compute_optimal", budget=16, against="majority",
+        bucket="all",
+    )  # fmt: skip
+    assert of_mean["n_policies"].to_list() == [2, 2, 2]
+    assert dict(zip(of_mean["prm"], of_mean["discrimination"], strict=True)) == pytest.approx(
+        {"poor": 61, "middling": 71, "able": 81}
+    )

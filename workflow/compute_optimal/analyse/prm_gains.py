@@ -120,14 +120,14 @@ class _Difference:
     """Sums over policies [problems]: of differences and of the accuracies that are compared.
 
     ``count``: policies behind each. ``widening``: of ``selection.SELECTION``, 1 where nothing is
-    chosen.
+    chosen. ``policies``: those that are summed.
     """
 
     difference: FloatArray
     value: FloatArray
     count: FloatArray
     widening: float
-    n_policies: int
+    policies: tuple[str, ...]
 
     @property
     def n_problems(self) -> int:
@@ -188,12 +188,17 @@ def examine_gains(
             start += len(known)
             x = {
                 "f1": np.array([f1.get(prm, np.nan) for prm in known]),
-                "discrimination": table.discriminations(series, known, discrimination_of),
+                "discrimination": np.array(
+                    [
+                        np.mean([discrimination_of.get((p, prm), np.nan) for p in one.policies])
+                        for prm, one in known.items()
+                    ]
+                ),
             }
             key = (task, *series[:2], settings.scoring, settings.voting, *series[2:])
             rows["prm_gains"] += [
                 (*key, prm, *(_known(x[name][i]) for name in ABILITIES), float(gains[0, column]),
-                 float(low[column]), float(high[column]), one.n_problems, one.n_policies)
+                 float(low[column]), float(high[column]), one.n_problems, len(one.policies))
                 for i, (column, (prm, one)) in enumerate(zip(columns, known.items(), strict=True))
             ]  # fmt: skip
             for ability, values in x.items():
@@ -399,28 +404,7 @@ class _Outcomes:
             value.sum(axis=0),
             known.sum(axis=0, dtype=np.float64),
             float(np.mean(of_choice)) if method == "compute_optimal" else 1.0,
-            len(names),
-        )
-
-    def discriminations(
-        self,
-        series: _Series,
-        prms: Iterable[str],
-        measured: Mapping[tuple[str, str], float],
-    ) -> FloatArray:
-        """Discrimination (%) of each PRM [PRMs] on the policy of ``series``, or the mean over the
-        policies that are compared."""
-        if series.policy is not None:
-            return np.array([measured.get((series.policy, prm), np.nan) for prm in prms])
-        of_method = {
-            (key.policy, key.prm)
-            for key in self.values
-            if (key.method, key.budget) == (series.method, series.budget)
-        }
-        names = [*prms]
-        shared = [p for p in self.buckets if all((p, prm) in of_method for prm in names)]
-        return np.array(
-            [np.mean([measured.get((p, prm), np.nan) for p in shared]) for prm in names]
+            tuple(names),
         )
 
 
