@@ -75,3 +75,19 @@ def test_two_prms_that_choose_differently() -> None:
     same = {"good": {"a": good}, "too": {"a": good}}
     alike = choose(verdicts_of(checked, same, IDS), "chains")
     assert alike.filter(failure="disagreement").is_empty()
+
+
+def test_a_prm_that_has_read_no_solution_has_no_cases() -> None:
+    """All of a policy's were too long for it; the other PRM's cases stand."""
+    right = ("p0", ["1", "end"], [True, True], True, [-3.0, 2.0])
+    checked, scores = tables([right])
+    for none in (
+        scores.clear(),
+        scores.with_columns(margins=pl.Series([[]], dtype=pl.List(pl.Float32))),
+    ):
+        assert choose(verdicts_of(checked, {"prm": {"a": none}}, IDS), "chains").is_empty()
+        beside = choose(
+            verdicts_of(checked, {"none": {"a": none}, "prm": {"a": scores}}, IDS), "chains"
+        )
+        assert beside.equals(chosen([right]))
+        assert not beside.is_empty()

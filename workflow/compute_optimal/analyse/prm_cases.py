@@ -130,6 +130,9 @@ def _most_severe(
 ) -> list[dict[str, Any]]:
     best: tuple[float, str, int, dict[int, str]] | None = None
     for policy, of_policy in verdicts.items():
+        # A PRM may have read none: all were too long for it, or blank.
+        if not len(of_policy.solutions.problems):
+            continue
         severity, marks = rule(of_policy)
         if np.isnan(severity).all():
             continue
@@ -214,6 +217,8 @@ def _steps(
 
 def _groups(problems: IntArray) -> list[IntArray]:
     """Rows of each problem; rows are sorted by problem."""
+    if not len(problems):
+        return []
     return np.split(np.arange(len(problems)), np.flatnonzero(np.diff(problems)) + 1)
 
 
