@@ -101,12 +101,12 @@ def test_what_a_study_asks_of_rules_follows_the_grid() -> None:
     asked = StudyPlan(study)
     assert not [file for file in asked.estimate_tables if f"MATH-500/{SMALL}" in file]
     # Read back as the database's rule has it, the study has the same cells.
-    described = parse_study({**asked._database().study, "store": content()["store"]})
+    described = parse_study({**asked._database.study, "store": content()["store"]})
     assert shape([*Grid(described)]) == shape([*Grid(study)])
     estimates = asked._estimates("run", "AIME24", SMALL)
     assert [*estimates.settings.budgets] == [4, 16, 64]
     # A study that varies nothing asks for what it always did.
-    plain = StudyPlan(parse_study(content()))._database().study
+    plain = StudyPlan(parse_study(content()))._database.study
     assert not {"prm_search_budgets", "overrides", "needed_for", "items"} & plain.keys()
 
 
