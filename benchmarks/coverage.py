@@ -74,6 +74,9 @@ def coverages(repetitions: int) -> Iterator[tuple[str, str, float]]:
         for bucket, share in coverage.items():
             bias = f"off by {off[bucket]:+.2f} points"
             yield "uncertain difficulty", f"{bucket}, {outcome} ({bias})", share
+    for n_problems in (10, 30, 200):
+        for gain, share in selection.gains_covered(repetitions, n_problems).items():
+            yield "a policy's gain over CoT (Table 5)", f"{gain}, {n_problems} problems", share
     for (method, rule, measure), share in stopping.covered(repetitions).items():
         if (rule, measure) not in UNCHANGED:
             yield "stopping early", f"{method} {rule}, {measure}", share

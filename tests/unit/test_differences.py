@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compute_optimal.analyse.differences import Resampling, differences, limits
+from compute_optimal.analyse.differences import Resampling, differences, limits, reaches
 
 RESAMPLING = Resampling(400, 0.95, 0)
 NAMES = [f"p{i:02d}" for i in range(40)]
@@ -35,3 +35,18 @@ def test_an_interval_does_not_depend_on_the_cases_beside_it(beside: list[str]) -
         ends.append((float(means[at]), float(low[at]), float(high[at])))
     assert ends[1] == pytest.approx(ends[0])
     assert ends[2] == pytest.approx(ends[0])
+
+
+@pytest.mark.parametrize("relative", [False, True])
+@pytest.mark.parametrize("right", [0.25, 0.5, 1.0])
+def test_problems_that_no_resampling_tells_apart_leave_as_much_in_either_unit(
+    relative: bool, right: float
+) -> None:
+    """Two that are right alike everywhere: what unseen problems leave of a difference is so many
+    points, and in % of the reference as many more as that is smaller."""
+    alike = {**case_on(NAMES), "value": [right] * 40, "reference": [right] * 40}
+    means, replicates = differences([alike], RESAMPLING, relative=relative)
+    reach = reaches([alike], relative=relative)
+    low, high = limits(means, replicates, [40], RESAMPLING.confidence, reach=reach)
+    unseen = 100 * (1 - 0.025 ** (1 / 40)) / (right if relative else 1)
+    assert (low[0], high[0]) == pytest.approx((-unseen, unseen))

@@ -79,6 +79,20 @@ def test_where_hardly_a_problem_differs_unseen_ones_leave_as_much_as_elsewhere(
     assert uncertain.p_above(0.0) > 0.9
 
 
+@pytest.mark.parametrize("spread", [0.0, 1e-3, 5.0])
+@pytest.mark.parametrize("times", [0.01, 1.0, 30.0])
+def test_a_slope_is_as_certain_whatever_unit_its_x_has(spread: float, times: float) -> None:
+    """Also where no resampled problem changes it, and what unseen ones leave is all there is."""
+    x, estimates = np.array([-1.0, 0.0, 1.0]), np.array([1.0, 2.0, 3.0])
+    replicates = estimates + spread * np.random.default_rng(0).normal(size=(400, 3))
+    models = {"policy": ["a", "b", "c"]}
+    here, there = (
+        in_general(estimates, replicates, 100, models, unit * x, ["t"] * 3) for unit in (1, times)
+    )
+    assert times * there.error == pytest.approx(here.error)
+    assert there.p_above(0.0) == pytest.approx(here.p_above(0.0))
+
+
 def test_models_add_to_what_unseen_problems_leave() -> None:
     """Three policies that no problem tells apart, each a point from the next."""
     models = {"policy": ["a", "b", "c"]}

@@ -6,7 +6,7 @@ from numpy.typing import ArrayLike
 
 from compute_optimal.analyse.differences import Resampling
 from compute_optimal.analyse.paper_rule import paper_rule
-from compute_optimal.analyse.policy_gains import performance_gain_of
+from compute_optimal.analyse.policy_gains import efficiency_gain_of, performance_gain_of
 from compute_optimal.analyse.selection import FOLDS, REPEATS, REPLICATES
 from compute_optimal.analyse.statistics.estimators import FloatArray
 from compute_optimal.analyse.statistics.intervals import bootstrap_weights, mean_interval
@@ -335,3 +335,57 @@ def test_performance_gain_is_relative_to_cot() -> None:
     assert (
         performance_gain_of({**cot, "accuracies": [0.0]}, optimal, Resampling(20, 0.95, 0)) is None
     )
+
+
+def test_a_gain_that_no_resampled_problem_changes_is_not_known_exactly() -> None:
+    """Nor that of two that are equally often wrong on all problems: unseen ones may differ."""
+    same = {"problem_ids": [f"p{i}" for i in range(30)], "accuracies": [0.25] * 30}
+    gain = performance_gain_of(same, same, Resampling(200, 0.95, 0))
+    assert gain is not None
+    unseen = 4 * 100 * (1 - 0.025 ** (1 / 30))
+    assert (gain.value, gain.low, gain.high) == pytest.approx((0.0, -unseen, unseen))
+
+
+def gains_covered(repetitions: int, n_problems: int, seed: int = 0) -> dict[str, float]:
+    """Share of the intervals of Table 5's gains that hold the truth. Log odds of problems spread by
+    1.5; greedy answers and chosen ones are right or wrong, points of curves means of 8."""
+    random = np.random.default_rng(seed)
+    budgets = (1, 4, 16, 64)
+
+    def curves(n: int) -> tuple[FloatArray, FloatArray]:
+        """Chances of a right answer [problems, budgets]: by majority voting, and as chosen."""
+        odds = random.normal(0, 1.5, n)[:, None]
+        voted = odds * np.array([1, 1.6, 2.2, 2.6]) + np.array([0, 0, 0.1, 0.1])
+        chosen_from = odds + np.array([0, 1, 1.9, 2.6])
+        return 1 / (1 + np.exp(-voted)), 1 / (1 + np.exp(-chosen_from))
+
+    def rows(values: FloatArray) -> dict[int, dict[str, list[object]]]:
+        names = [f"p{i:03d}" for i in range(n_problems)]
+        columns = zip(budgets, values.T.tolist(), strict=True)
+        return {n: {"problem_ids": names, "accuracies": of} for n, of in columns}
+
+    voted, optimal = (of.mean(axis=0) for of in curves(1_000_000))
+    truth = {
+        "performance": 100 * (optimal[-1] / voted[0] - 1),
+        "efficiency": efficiency_gain(budgets, voted, budgets, optimal).gain,
+    }
+    held = dict.fromkeys(truth, 0)
+    for i in range(repetitions):
+        chances = curves(n_problems)
+        one = [rows(random.binomial(1, of).astype(float)) for of in chances]
+        many = [rows(random.binomial(8, of) / 8) for of in chances]
+        found = {
+            "performance": performance_gain_of(one[0][1], one[1][64], Resampling(800, 0.95, i)),
+            "efficiency": efficiency_gain_of(*many, Resampling(200, 0.95, i)),
+        }
+        for name, gain in found.items():
+            # A gain over nothing right is undefined, and any.
+            held[name] += gain is None or gain.low <= truth[name] <= gain.high
+    return {name: n / repetitions for name, n in held.items()}
+
+
+@pytest.mark.parametrize("n_problems", [10, 30])
+def test_intervals_of_a_policys_gains_hold_the_truth(n_problems: int) -> None:
+    """In 93% at least, as far as 200 repetitions tell (three standard errors)."""
+    held = gains_covered(200, n_problems)
+    assert min(held.values()) > 0.93 - 3 * (0.93 * 0.07 / 200) ** 0.5, held

@@ -179,7 +179,7 @@ def test_gains_are_those_of_the_definition(database: Path) -> None:
 
 
 def test_the_interval_of_a_gain_is_paired(database: Path) -> None:
-    """If every problem gains the same share, resampling the problems cannot change it."""
+    """If every problem gains nearly the same share, resampling the problems hardly changes it."""
     first = run_query("table_5", database, PARAMETERS)[0]
     values = np.linspace(0.1, 0.6, 12).tolist()
     ids = [str(i) for i in range(12)]
@@ -187,7 +187,7 @@ def test_the_interval_of_a_gain_is_paired(database: Path) -> None:
     shuffled = np.random.default_rng(0).permutation(12)
     better = {
         "problem_ids": [ids[i] for i in shuffled],
-        "accuracies": [1.5 * values[i] for i in shuffled],
+        "accuracies": [1.5 * values[i] + 0.01 * (-1) ** i for i in shuffled],
     }
     gains = gains_of(
         [
@@ -197,7 +197,8 @@ def test_the_interval_of_a_gain_is_paired(database: Path) -> None:
     )
     gain = gains.performance_gain
     assert isinstance(gain, Estimate)
-    assert (gain.value, gain.low, gain.high) == pytest.approx((50, 50, 50))
+    assert gain.value == pytest.approx(50)
+    assert 46 < gain.low < 50 < gain.high < 54
     assert gains.majority is gains.efficiency_gain is None
     assert gains.cot is not None
     # Accuracies have the interval of the analysis.

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from compute_optimal.analyse.statistics.estimators import FloatArray as FloatArray
 from compute_optimal.analyse.statistics.intervals import (
@@ -22,10 +23,11 @@ from compute_optimal.study.spec import seed_for
 ROUNDING = 1e-9
 """Points up to which a spread is rounding and no uncertainty."""
 
-UNSEEN_SPREAD = 0.1
-"""Points up to which the replicates of a difference of accuracies are as good as equal: tables
-print no smaller ones. A policy whose majority is right in one of 10^9 draws leaves as much to
-problems that were not seen as one whose majority never is."""
+UNSEEN_SPREAD = 0.001
+"""Spread up to which replicates are as good as equal, as a share of how far the value reaches: of a
+difference of accuracies 0.1 points, and tables print no smaller ones. A policy whose majority is
+right in one of 10^9 draws leaves as much to problems that were not seen as one whose majority never
+is."""
 
 LEAST_PROBLEMS = 10
 """ASSUME: problems that the gain of a PRM needs, for intervals over fewer are far too short."""
@@ -104,25 +106,43 @@ def _normal(n: int, task: str, resampling: Resampling) -> FloatArray:
     return values
 
 
+def reaches(rows: Sequence[Mapping[str, Any]], *, relative: bool) -> FloatArray:
+    """How far each case's difference moves where the values of all problems do, from none right to
+    all [cases]: by 100 points, and in % of a reference by as much more as that is smaller."""
+    means = [np.mean(row["reference"]) if relative else 1.0 for row in rows]
+    with np.errstate(divide="ignore"):
+        farthest: FloatArray = MOST_POINTS / np.array(means, dtype=np.float64)
+    return farthest
+
+
+def are_equal(replicates: FloatArray, reach: ArrayLike = MOST_POINTS) -> NDArray[np.bool_]:
+    """Whether replicates [replicates, ...] of what ``reach`` says hardly differ
+    (``UNSEEN_SPREAD``)."""
+    equal: NDArray[np.bool_] = np.ptp(replicates, axis=0) < UNSEEN_SPREAD * np.asarray(reach)
+    return equal
+
+
 def limits(
     estimates: FloatArray,
     replicates: FloatArray,
     n_problems: Sequence[int],
     confidence: float,
     most: float = np.inf,
+    reach: ArrayLike = MOST_POINTS,
 ) -> tuple[FloatArray, FloatArray]:
     """Limits [columns] of an interval from replicates [replicates, columns].
 
     ``estimates`` [columns] and replicates are in points or in %; ``most``: what no value exceeds,
-    on either side of 0 (``MOST_POINTS``).
+    on either side of 0 (``MOST_POINTS``); ``reach`` [columns]: how far one moves where the values
+    of all problems do (``reaches``; of a weighted sum of cases, that of its weights' sizes).
 
-    Where replicates hardly differ (``UNSEEN_SPREAD``) the bootstrap knows no uncertainty. There the
+    Where replicates hardly differ (``are_equal``) the bootstrap knows no uncertainty. There the
     limits allow for the largest share of unseen problems that n equal ones leave possible, each off
-    by all of 100.
+    by all that it can be.
     """
     finite = np.where(np.isfinite(replicates), replicates, np.nan)
     low, high = percentile_interval(finite, n_problems, confidence)
-    flat = np.ptp(np.nan_to_num(finite), axis=0) < UNSEEN_SPREAD
-    unseen = 100 * (1 - ((1 - confidence) / 2) ** (1 / np.asarray(n_problems)))
+    flat = are_equal(np.nan_to_num(finite), reach)
+    unseen = np.asarray(reach) * (1 - ((1 - confidence) / 2) ** (1 / np.asarray(n_problems)))
     ends = np.where(flat, estimates - unseen, low), np.where(flat, estimates + unseen, high)
     return np.clip(ends[0], -most, most), np.clip(ends[1], -most, most)

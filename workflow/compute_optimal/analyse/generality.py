@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from compute_optimal.analyse.differences import UNSEEN_SPREAD
+from compute_optimal.analyse.differences import MOST_POINTS, are_equal
 from compute_optimal.analyse.statistics.estimators import FloatArray, IntArray
 
 RESAMPLINGS = 4000
@@ -77,6 +77,7 @@ def in_general(
     x: ArrayLike | None = None,
     trends: Sequence[str] = (),
     seed: int = 0,
+    reach: ArrayLike = MOST_POINTS,
 ) -> Uncertain:
     """The mean of cases, or their slope over ``x``, as a statement about models in general.
 
@@ -87,8 +88,9 @@ def in_general(
 
     A kind of model adds n / (n - 1) times the variance of the estimate over its resampled models,
     less what the noise of problems alone would make of that. Where resampled problems hardly differ
-    (``UNSEEN_SPREAD``), these leave as much open as problems that were not seen. Raises
-    ``ValueError`` for a kind of which there is one.
+    (``are_equal``), these leave as much open as problems that were not seen: ``reach`` [cases] is
+    how far a case's value moves with all of them. Raises ``ValueError`` for a kind of which there
+    is one.
     """
     value = np.asarray(cases, dtype=np.float64)
     # A relative difference has no replicate where the resampled reference is 0.
@@ -99,10 +101,11 @@ def in_general(
         return Uncertain(float(value @ whole), math.inf, 1.0)
     resampled = replicates @ whole
     of_problems = float(resampled.var(ddof=1))
-    if np.ptp(resampled) < UNSEEN_SPREAD:
+    farthest = float(np.broadcast_to(reach, whole.shape) @ np.abs(whole))
+    if are_equal(resampled, farthest):
         # As uncertain as unseen problems leave it (``limits``), at 95%: a stricter interval is no
         # narrower.
-        of_problems = (100 * (1 - 0.025 ** (1 / n_problems)) / 1.96) ** 2
+        of_problems = (farthest * (1 - 0.025 ** (1 / n_problems)) / 1.96) ** 2
     variance, uncertain = of_problems, of_problems**2 / max(n_problems - 1, 1)
     noise = replicates - value
     # Of every two cases: the mean product of what resampled problems make of them.

@@ -12,10 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from compute_optimal.analyse.differences import Resampling
+from compute_optimal.analyse.differences import MOST_POINTS, Resampling, are_equal, limits
 from compute_optimal.analyse.quantities import Estimate, Relation, Row
 from compute_optimal.analyse.statistics.estimators import FloatArray
-from compute_optimal.analyse.statistics.intervals import bootstrap_means, bootstrap_weights
+from compute_optimal.analyse.statistics.intervals import (
+    bootstrap_means,
+    bootstrap_weights,
+    expanded_tail,
+)
 from compute_optimal.analyse.statistics.selection import efficiency_gain
 
 _Bounded = tuple[float, Relation]
@@ -37,9 +41,17 @@ def performance_gain_of(cot: Row, optimal: Row, resampling: Resampling) -> Estim
         gains = 100 * (means[:, 1] - means[:, 0]) / means[:, 0]
     # A replicate in which CoT solves nothing is a gain without bound.
     replicates = np.where(np.isnan(gains), np.inf, gains)
+    gain = float(100 * (after - before) / before)
+    reach = MOST_POINTS / before
+    if np.isfinite(replicates).all() and are_equal(replicates, reach):
+        (low,), (high,) = limits(
+            np.array([gain]), replicates[:, None], [len(pair)], resampling.confidence, reach=reach
+        )
+        return Estimate(gain, float(low), float(high))
     return _estimate(
-        (float(100 * (after - before) / before), "="),
-        [(float(gain), "=") for gain in replicates],
+        (gain, "="),
+        [(float(one), "=") for one in replicates],
+        len(pair),
         resampling.confidence,
     )
 
@@ -66,6 +78,7 @@ def efficiency_gain_of(
     return _estimate(
         gain(values.mean(axis=0)),
         [gain(means) for means in _resampled_means(values, resampling)],
+        len(values),
         resampling.confidence,
     )
 
@@ -84,10 +97,12 @@ def _resampled_means(values: FloatArray, resampling: Resampling) -> FloatArray:
     )
 
 
-def _estimate(value: _Bounded, replicates: Sequence[_Bounded], confidence: float) -> Estimate:
-    """Percentile interval whose ends are replicates, so that a bound stays recognisable."""
+def _estimate(
+    value: _Bounded, replicates: Sequence[_Bounded], n_problems: int, confidence: float
+) -> Estimate:
+    """Percentile interval, widened for few problems as all are (``expanded_tail``), whose ends are
+    replicates, not interpolated: so a bound stays recognisable, and infinity has no middle."""
     ordered = sorted(replicates)
-    tail = (1 - confidence) / 2
-    low = ordered[int(tail * len(ordered))]
-    high = ordered[-1 - int(tail * len(ordered))]
+    tail = int(expanded_tail(n_problems, confidence) * (len(ordered) - 1))
+    low, high = ordered[tail], ordered[-1 - tail]
     return Estimate(value[0], low[0], high[0], value[1], low[1], high[1])

@@ -25,11 +25,12 @@ import numpy as np
 from compute_optimal.analyse.differences import (
     MOST_POINTS,
     ROUNDING,
-    UNSEEN_SPREAD,
     FloatArray,
     Resampling,
+    are_equal,
     differences,
     limits,
+    reaches,
 )
 from compute_optimal.analyse.generality import Uncertain, holm, in_general
 from compute_optimal.analyse.quantities import mean_percent
@@ -312,7 +313,9 @@ def _measured_cases(
 ) -> tuple[Case, ...]:
     """The cases with their own intervals; a case alone says nothing about a trend."""
     sizes = [len(row["problem_ids"]) for row in rows]
-    low, high = limits(estimates, replicates, sizes, resampling.confidence, _most(claim))
+    low, high = limits(
+        estimates, replicates, sizes, resampling.confidence, _most(claim), _reaches(claim, rows)
+    )
     is_trend = claim.rule.expect in ("rises", "falls")
     return tuple(
         Case(
@@ -335,13 +338,15 @@ def _mean(row: Row, side: str) -> float:
     return float(np.mean(values)) if row.get("value_unit") else mean_percent(values)
 
 
-def _n_problems(rows: Sequence[Row], replicates: FloatArray, weights: FloatArray) -> int:
+def _n_problems(
+    rows: Sequence[Row], replicates: FloatArray, weights: FloatArray, reach: float
+) -> int:
     """As many problems as the sum of cases with these ``weights`` [cases] rests on.
 
-    ``replicates``: [replicates, cases]. Of one task these are its problems. Of several, the part of
-    a small one is known by its own few, however many the others have: the spread of the sum has as
-    many degrees of freedom as Satterthwaite (1946) gives it, and where nothing spreads, the task
-    whose problems count most may hide as many that were not seen.
+    ``replicates``: [replicates, cases]; ``reach``: of the sum. Of one task these are its problems.
+    Of several, the part of a small one is known by its own few, however many the others have: the
+    spread of the sum has as many degrees of freedom as Satterthwaite (1946) gives it, and where
+    nothing spreads, the task whose problems count most may hide as many that were not seen.
     """
     names: dict[str, set[str]] = {}
     for row in rows:
@@ -349,7 +354,7 @@ def _n_problems(rows: Sequence[Row], replicates: FloatArray, weights: FloatArray
     sizes = np.array([len(of_task) for of_task in names.values()])
     in_task = np.array([[row["task"] == task for row in rows] for task in names])
     parts = replicates[np.isfinite(replicates).all(axis=1)] @ (in_task * weights).T
-    if len(parts) < 2 or np.ptp(parts.sum(axis=1)) < UNSEEN_SPREAD:
+    if len(parts) < 2 or are_equal(parts.sum(axis=1), reach):
         shares = in_task @ np.abs(weights)
         return int((sizes * shares.sum() / np.maximum(shares, ROUNDING)).min())
     variances = parts.var(axis=0, ddof=1)
@@ -387,6 +392,11 @@ def _most(claim: Claim) -> float:
     return np.inf if claim.rule.measure == "relative" else MOST_POINTS
 
 
+def _reaches(claim: Claim, rows: Sequence[Row]) -> FloatArray:
+    """How far each case's difference moves with all problems [cases], in the claim's unit."""
+    return reaches(rows, relative=claim.rule.measure == "relative")
+
+
 def _by_interval(
     claim: Claim,
     cases: tuple[Case, ...],
@@ -404,10 +414,11 @@ def _by_interval(
     """
     estimate = estimates @ weights
     decisive = weights != 0 if claim.rule.across == "first" else np.ones(len(weights), dtype=bool)
-    n_problems = _n_problems(rows, replicates[:, decisive], weights[decisive])
+    reach = float(_reaches(claim, rows) @ np.abs(weights[decisive]))
+    n_problems = _n_problems(rows, replicates[:, decisive], weights[decisive], reach)
     ends = limits(
         estimate[None], (replicates @ weights)[:, None], [n_problems],
-        resampling.confidence, _most(claim) if x is None else np.inf,
+        resampling.confidence, _most(claim) if x is None else np.inf, reach,
     )  # fmt: skip
     low, high = (float(end[0]) for end in ends)
     optimistic = [
@@ -457,7 +468,7 @@ def _strict(
         factors[kind] = models
     uncertain = in_general(
         estimates, replicates, n_problems, factors, x,
-        [str(row.get("trend")) for row in rows], resampling.seed,
+        [str(row.get("trend")) for row in rows], resampling.seed, _reaches(claim, rows),
     )  # fmt: skip
     p, holds = _p_value(claim, uncertain)
     low, high = uncertain.limits(resampling.confidence)
@@ -482,9 +493,10 @@ def _strict_on_each(
     """Of claims on each case: they all hold with the largest p of the cases, and one fails with the
     smallest p of those that fail, times the number of cases (Bonferroni)."""
     decided = []
+    reach = _reaches(claim, rows)
     for i, row in enumerate(rows):
-        n_problems = len(row["problem_ids"])
-        alone = in_general(estimates[i : i + 1], replicates[:, i : i + 1], n_problems, {})
+        one, n_problems = slice(i, i + 1), len(row["problem_ids"])
+        alone = in_general(estimates[one], replicates[:, one], n_problems, {}, reach=reach[one])
         decided.append(_p_value(claim, alone))
     failing = [p for p, holds in decided if not holds]
     if failing:
