@@ -53,13 +53,9 @@ def write_archive(repository: Path, output: Path, *, wheels: bool) -> None:
     """
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "archive.zip"
-        _run(
-            [
-                *("git", "archive", "--format=zip", f"--prefix={PREFIX}/"),
-                *(f"--output={archive}", "HEAD"),
-            ],
+        _git(
             repository,
-            "archive from a clone: only what is committed is archived",
+            *("archive", "--format=zip", f"--prefix={PREFIX}/", f"--output={archive}", "HEAD"),
         )
         if wheels:
             target = Path(folder) / WHEELS
@@ -85,12 +81,14 @@ def write_archive(repository: Path, output: Path, *, wheels: bool) -> None:
 
 def _not_committed(repository: Path) -> list[str]:
     """Files and folders that differ from what was committed last, as git names them."""
-    said = _run(
-        ["git", "-c", "core.quotePath=false", "status", "--porcelain", "--no-renames"],
-        repository,
-        "archive from a clone: only what is committed is archived",
-    )
+    said = _git(repository, "-c", "core.quotePath=false", "status", "--porcelain", "--no-renames")
     return [line[3:] for line in said.splitlines()]
+
+
+def _git(repository: Path, *arguments: str) -> str:
+    """What git prints. Raises ``StudyError`` where this is no repository."""
+    cure = "archive from a clone: only what is committed is archived"
+    return _run(["git", *arguments], repository, cure)
 
 
 def _run(command: list[str], folder: Path, cure: str) -> str:
