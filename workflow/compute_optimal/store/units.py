@@ -63,8 +63,7 @@ def _counting(
                 texts = _texts(store, spec, how)
                 rows = _of_texts(rows, texts)
                 if rows.height == texts.height:
-                    # Parts of several PRMs have their rows in one order, often not that of samples.
-                    _LAST_TEXTS.update(dict.fromkeys(_LAST_TEXTS, rows.select(_SCORED)))
+                    _keep_in_order_of(rows)
             yield rows
 
 
@@ -84,6 +83,17 @@ def _texts(store: Store, spec: Spec, how: _Read) -> pl.DataFrame:
 
 
 _LAST_TEXTS: dict[tuple[object, ...], pl.DataFrame] = {}
+"""By what was read and how: the texts of one cell, or of none."""
+
+
+def _keep_in_order_of(scores: pl.DataFrame) -> None:
+    """Put the texts that are kept into the order of ``scores``, which are of each of them.
+
+    Parts of several PRMs have their rows in one order, often not that of samples; those that come
+    next are then compared with these texts as they are (``_of_texts``).
+    """
+    for key in _LAST_TEXTS:
+        _LAST_TEXTS[key] = scores.select(_SCORED)
 
 
 def scores(store: Store, spec: Spec) -> pl.DataFrame:
