@@ -6,6 +6,7 @@ requirements/test.in are installed.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import itertools
 import json
@@ -398,6 +399,35 @@ def test_a_published_folder_serves_as_shipped_store(machine: Machines, tmp_path:
     assert counts(publish(cells_of(both), str(folder))) == (0, 2)
     assert verify(folder) == []
     assert drawn(Store(tmp_path / "none", [folder]), "one") == [0, 1, 2, 3, 4]
+
+
+def test_what_a_killed_command_left_is_no_part_to_anybody(
+    machine: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, folder = machine("own"), tmp_path / "own"
+    draw(own, "one", range(3))
+    staged_of, _ = cells_of(own, "two")[0]
+    monkeypatch.setattr(store.shutil, "rmtree", lambda *_, **__: None)
+    with contextlib.suppress(KeyboardInterrupt), staged_of.whole() as staged:
+        staged.append("samples", cells_of(own, "one")[0][0].read("samples"))
+        raise KeyboardInterrupt
+    monkeypatch.undo()
+    (left,) = folder.glob(".*/samples/two-*/samples-*.parquet")
+    # In the folder of a part, the names that one has until it is whole.
+    part = next(folder.glob("samples/one-*/samples-*.parquet"))
+    for name in (".staged-1", ".staged-1-plain", ".part-1"):
+        (part.parent / name).write_bytes(part.read_bytes()[:-1])
+    assert counts(publish(cells_of(own), str(folder), prune=True)) == (0, 1)
+    assert verify(folder) == []
+    assert left.exists()
+    both = Store(tmp_path / "empty", [folder])
+    assert (drawn(both, "one"), drawn(both, "two")) == ([0, 1, 2], [])
+    assert fetch(cells_of(machine("receiver")), str(folder)).n_parts == 1
+    assert drawn(machine("receiver"), "one") == [0, 1, 2]
+    # Under a name that is read, what nobody listed is found.
+    (folder / "samples" / part.parent.name / "samples-0123456789abcdef.parquet").touch()
+    (finding,) = verify(folder)
+    assert finding.endswith("is not in the manifest")
 
 
 def test_a_disk_without_room_is_told_before_anything_is_fetched(
