@@ -660,6 +660,20 @@ def test_files_that_are_others_than_the_registry_says_prove_something(
         assert "Nothing was drawn anew" in audited.html
 
 
+def test_a_study_that_only_adopts_is_audited_without_an_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MIRROR", raising=False)
+    monkeypatch.setattr(auditing, "engine_version", lambda: NO_ENGINE)
+    monkeypatch.setattr(auditing, "adopt", lambda *_: None)
+    only = {"tasks": [], "policies": [], "prms": [], "adopted": STUDY.adopted[1:2]}
+    audited = audit([small(tmp_path, **only)], tmp_path / "new", share=1.0, seed=0)
+    assert audited.drawn
+    assert [power.what for power in audited.powers] == ["adopted collections"]
+    (note,) = audited.notes
+    assert note.startswith("No mirror is set")
+
+
 @pytest.mark.usefixtures("no_mirror")
 def test_adopted_rows_that_the_files_do_not_give_are_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -223,7 +223,8 @@ def audit(studies: Sequence[Study], folder: Path, *, share: float, seed: int) ->
             cure="fetch their store, or name studies whose results ship",
         )
     notes = list(_absent(studies, shipped))
-    if engine_version() == NO_ENGINE:
+    # A study may only adopt: then there is nothing that an engine would be needed for.
+    if slices and engine_version() == NO_ENGINE:
         notes.append(
             "No engine is in this environment, so nothing was drawn anew: the slice was only "
             "looked through for what cannot be so. make audit makes an environment with one."
