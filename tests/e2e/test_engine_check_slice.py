@@ -32,3 +32,8 @@ def test_everything_is_within_its_expected_range_on_this_machine(
         assert subject in said
         assert subject in page.read_text(encoding="utf-8")
     assert "0 of them lost, 12 after the resume" in said
+    # A share is rounded, a count is not: 199 of 200 is not all.
+    assert "same seeds twice: 12 of 12 texts equal" in said
+    assert "expected: all texts equal" in said
+    # Neither a terminal nor this page renders marks of a README.
+    assert "`" not in said + page.read_text(encoding="utf-8")

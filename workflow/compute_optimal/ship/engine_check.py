@@ -370,7 +370,8 @@ class _Looks:
                 "at most 95% of the GPU's memory in use"
                 if self._on_gpu
                 else f"at most {_CPU_GIB:.0f} GiB of memory",
-                "end other programs on this GPU; else lower `slots` or `context` in the registry",
+                "end other programs on this GPU; else lower slots or context of the "
+                "models in the registry",
                 both,
             )
             if len(opened) < 2:
@@ -409,8 +410,9 @@ class _Looks:
 
         def in_half() -> _Found:
             pairs = list(zip(margins, plain_forward("bfloat16"), strict=True))
-            same = sum((a > 0) == (b > 0) for a, b in pairs) / len(pairs)
-            return _Found(f"{same:.0%} of {len(pairs)} steps on the same side", same >= 0.9)
+            same = sum((a > 0) == (b > 0) for a, b in pairs)
+            found = f"{same} of {len(pairs)} steps on the same side"
+            return _Found(found, same >= 0.9 * len(pairs))
 
         bound = 0.01 if self._on_gpu else 1e-4
         cure = (
@@ -436,21 +438,19 @@ class _Looks:
 
         def share(other: Sequence[SampleRequest]) -> _Found:
             first, second = _texts(policy, requests), _texts(policy, other)
-            equal = sum(first[key] == second[key] for key in second) / len(second)
+            equal = sum(first[key] == second[key] for key in second)
             bound = least_again if len(other) == len(requests) else least_other
-            return _Found(f"{equal:.0%} of {len(second)} texts equal", equal >= bound)
+            found = f"{equal} of {len(second)} texts equal"
+            return _Found(found, equal >= bound * len(second))
 
         cure = (
             "where texts differ, so do results between runs; each stored sample still stands for "
             "itself. On a CPU report it; on a GPU, other programs on the same GPU change batches"
         )
-        self._look(
-            "same seeds twice", f"at least {least_again:.0%} of texts equal", cure,
-            lambda: share(requests),
-        )  # fmt: skip
+        self._look("same seeds twice", _texts_equal(least_again), cure, lambda: share(requests))
         self._look(
             "same seeds in other batches",
-            f"at least {least_other:.0%} of texts equal"
+            _texts_equal(least_other)
             + ("; half precision is not batch-invariant" if self._on_gpu else ""),
             cure,
             lambda: share(requests[:: max(2, len(requests) // 8)]),
@@ -462,8 +462,8 @@ class _Looks:
             long = (ids * (1 + 160 // len(ids)))[:160]
             requests = [SampleRequest(("cache", i), long, i, 1, 1.0, 1.0, -1) for i in range(2)]
             cached = [_drain(policy.engine, [one])[0].n_cached_tokens for one in requests]
-            share = cached[1] / len(long)
-            return _Found(f"{share:.0%} of a prompt of {len(long)} tokens", share >= 0.75)
+            found = f"{cached[1]} of a prompt's {len(long)} tokens"
+            return _Found(found, cached[1] >= 0.75 * len(long))
 
         self._look(
             "prefix cache",
@@ -511,6 +511,11 @@ def _requests(policy: Policy, problems: Sequence[Any], sizes: Sizes) -> list[Sam
         for p, problem in enumerate(problems)
         for i in range(sizes.samples)
     ]
+
+
+def _texts_equal(share: float) -> str:
+    """What is expected of texts that are drawn again."""
+    return "all texts equal" if share == 1 else f"at least {share:.0%} of texts equal"
 
 
 def _texts(policy: Policy, requests: Sequence[SampleRequest]) -> dict[Any, str]:
