@@ -316,12 +316,27 @@ def test_what_prms_gain_is_said_of_each_task_and_of_its_policies(
 
 
 def test_a_cell_that_fails_is_named(tmp_path: Path) -> None:
-    bad = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 / 0")])
-    nbformat.write(bad, tmp_path / "bad.ipynb")
-    with pytest.raises(StudyError, match="ZeroDivisionError") as error:
-        run_notebooks([tmp_path / "bad.ipynb"], {}, tmp_path / "out")
-    assert "bad.ipynb, cell 1" in str(error.value.where)
-    assert (tmp_path / "out" / "bad.ipynb").exists()
+    notebook, out = tmp_path / "bad.ipynb", tmp_path / "out"
+
+    def run(code: str) -> None:
+        bad = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+        nbformat.write(bad, notebook)
+        run_notebooks([notebook], {}, out)
+
+    for code, what in (
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        # As where memory runs out.
+        ("import os\nos.kill(os.getpid(), 9)", "Kernel died"),
+    ):
+        with pytest.raises(StudyError, match=what) as error:
+            run(code)
+        assert "bad.ipynb, cell 1" in str(error.value.where)
+        # Snakemake removes the outputs of a rule that failed, and this must be there to be seen.
+        assert not (out / "bad.ipynb").exists()
+        kept = Path(str(error.value.cure).removeprefix("look at "))
+        assert nbformat.read(kept, as_version=4).cells[0].source == code
+    run("1")
+    assert {path.name for path in out.iterdir()} == {"bad.ipynb", "bad.html"}
 
 
 @pytest.mark.parametrize(

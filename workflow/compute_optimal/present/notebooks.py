@@ -35,12 +35,12 @@ def run_notebooks(notebooks: Sequence[Path], parameters: Mapping[str, Path], fol
     moved. It is called by its first heading and ends in links to the ones before and after.
     Starting a kernel and importing the charts takes longer than most notebooks do,
     so they share one; names are cleared in between. Raises ``StudyError`` with the cell's own error
-    where a cell fails, and then keeps the half-executed notebook for a look; and where one is no
-    notebook.
+    where a cell fails, takes too long or ends the kernel, and then keeps the half-executed notebook
+    for a look; and where one is no notebook.
     """
     import nbformat
     from nbclient import NotebookClient
-    from nbclient.exceptions import CellExecutionError
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
     from nbconvert import HTMLExporter
 
     # Without the scripts that nbconvert links to on the network: the page must work offline.
@@ -82,22 +82,32 @@ def run_notebooks(notebooks: Sequence[Path], parameters: Mapping[str, Path], fol
             client.execute_cell(clear, 0)
             client.nb = notebook
             executed = folder / path.name
+            # Under no name of an output: Snakemake removes the outputs of a rule that fails.
+            half = folder / f"{path.stem}.failed.ipynb"
+            half.unlink(missing_ok=True)
             try:
                 for index, cell in enumerate(notebook.cells):
                     client.execute_cell(cell, index)
-            except CellExecutionError as error:
+            except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+                nbformat.write(notebook, half)
                 raise StudyError(
-                    f"a cell failed: {error.ename}: {error.evalue}",
+                    f"a cell failed: {_reason(error)}",
                     where=f"{path}, cell {index + 1}",
-                    cure=f"look at {executed}",
+                    cure=f"look at {half}",
                 ) from error
-            finally:
-                nbformat.write(notebook, executed)
+            nbformat.write(notebook, executed)
             if links:
                 last = notebook.cells[-1]
                 last.source = last.source.replace(".ipynb)", ".html)")
             page, _ = exporter.from_notebook_node(notebook)
             executed.with_suffix(".html").write_text(without_policy(page), encoding="utf-8")
+
+
+def _reason(error: Exception) -> str:
+    """The cell's own error, or why it has none."""
+    if name := getattr(error, "ename", None):
+        return f"{name}: {getattr(error, 'evalue', '')}"
+    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def _read(path: Path) -> Any:
