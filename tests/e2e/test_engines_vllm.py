@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 pytest.importorskip("vllm", reason="vLLM is not installed here (make engine)")
 
 import torch
+from default_study import ROOT
 from tiny_tokenizers import save_byte_tokenizer, save_piece_tokenizer
 from transformers import (
     LlamaConfig,
@@ -54,6 +56,19 @@ ORDINARY_END = 300
 
 Logits = Callable[[tuple[int, ...]], torch.Tensor]
 """Margins of a plain forward pass at every position of an input."""
+
+
+def test_variables_of_the_engine_that_code_sets_or_messages_name_are_ones_that_it_reads() -> None:
+    """Versions drop them, and pass over in silence what they do not know."""
+    from vllm import envs
+
+    named = {
+        variable
+        for path in (ROOT / "workflow").rglob("*.py")
+        for variable in re.findall(r"\bVLLM_[A-Z0-9_]+\b", path.read_text(encoding="utf-8"))
+    }
+    assert named >= {"VLLM_LOGGING_LEVEL"}
+    assert named <= envs.environment_variables.keys()
 
 
 def make_policy(folder: Path) -> torch.nn.Module:

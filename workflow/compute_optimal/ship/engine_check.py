@@ -415,10 +415,7 @@ class _Looks:
             return _Found(found, same >= 0.9 * len(pairs))
 
         bound = 0.01 if self._on_gpu else 1e-4
-        cure = (
-            "do not use scores of this engine: report it with this page; VLLM_ATTENTION_BACKEND "
-            "chooses another kernel for attention"
-        )
+        cure = "do not use scores of this engine: report it with this page"
         self._look(
             f"{name} against a plain forward in float32",
             f"probabilities at most {bound:g} apart",
