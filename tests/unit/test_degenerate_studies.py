@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from synthetic_study import POLICIES, PRMS, ROLLOUTS, SyntheticStudy
 
+from compute_optimal.present import render
 from compute_optimal.present.catalogue import ITEMS
 from compute_optimal.present.charts.grid import Panel
 from compute_optimal.present.charts.prediction import regret
@@ -145,6 +146,33 @@ def test_what_a_scale_model_made_says_so_wherever_it_is_shown(
             expected = item.scale == "study" and n_parameters < 1e7
             assert ("scale model" in said) == expected, item.name
             assert ("real models, public rollouts" in said) == (item.scale == "public"), item.name
+
+
+def test_the_rule_of_voting_is_named_where_results_depend_on_it_and_as_it_is(
+    tmp_path: Path,
+) -> None:
+    """Scores alone have no votes, and some items show the best-scored answer whatever is asked."""
+    study = SyntheticStudy(rollouts=ROLLOUTS)
+    path = study.write(tmp_path / "study.duckdb")
+    fixed: dict[str, str] = {}
+    with opened(path):
+        for item in ITEMS:
+            (by_score, said), (voted, of_votes) = (
+                (rows, words)
+                for rule in ("prm_max", "prm_vote")
+                for rows, words, _ in [render._shown(item, path, None, None, rule)]
+            )
+            if item.scale == "printed" or not by_score:
+                continue
+            if by_score != voted:
+                assert "vote: best-scored answer" in said, item.name
+                assert "vote: answers voted by score" in of_votes, item.name
+            else:
+                assert said == of_votes, item.name
+                fixed[item.name] = said
+    of_best = {name for name, said in fixed.items() if "vote: best-scored answer" in said}
+    assert of_best == {"over_optimisation", "public_over_optimisation", "run_to_run"} & {*fixed}
+    assert {"calibration", "score_quality", "table_1", "run_to_run"} <= {*fixed}
 
 
 def test_a_reason_stands_alone_in_its_panel() -> None:

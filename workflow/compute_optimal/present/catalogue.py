@@ -78,13 +78,14 @@ class Item:
     ``reference``: its number in the paper, empty if it is this study's own. ``query``: the file in
     ``workflow/sql``, without its suffix. ``task_rank``: which task it shows, counted from 0, the
     paper's most discussed one; None for all tasks. ``aggregated``: whether it depends on the rule
-    that turns scores into an answer. ``intervals``: whether a chart draws them. ``scale``: public
-    shows adopted rollouts alone, and ``task_rank`` counts the tasks that have some; printed shows
-    what another paper prints; study shows what the study itself runs or, where an item of one task
-    finds nothing of that, adopted rollouts; where a query tells the two apart (column origin),
-    never both. ``least_problems``: of how many problems at least there are results.
-    ``checks_steps``: whether it takes the truth about steps, which only some tasks can have.
-    ``nothing``: what stands in place of results where there are none.
+    that turns step scores into one. ``voting``: the rule from scores to an answer that it shows
+    whichever the study has; None where its query takes one, and where nothing votes. ``intervals``:
+    whether a chart draws them. ``scale``: public shows adopted rollouts alone, and ``task_rank``
+    counts the tasks that have some; printed shows what another paper prints; study shows what the
+    study itself runs or, where an item of one task finds nothing of that, adopted rollouts; where a
+    query tells the two apart (column origin), never both. ``least_problems``: of how many problems
+    at least there are results. ``checks_steps``: whether it takes the truth about steps, which only
+    some tasks can have. ``nothing``: what stands in place of results where there are none.
     """
 
     name: str
@@ -95,6 +96,7 @@ class Item:
     table: Tabulation | None = None
     task_rank: int | None = 0
     aggregated: bool = True
+    voting: Literal["prm_max"] | None = None
     intervals: bool = True
     scale: Scale = "study"
     least_problems: int = 1
@@ -373,6 +375,7 @@ ITEMS: tuple[Item, ...] = (
         "Best-of-N as N grows: what the PRM thinks of its pick, and what it is",
         "over_optimisation",
         chart=scores.over_optimisation,
+        voting="prm_max",
     ),
     *_with_numbers(
         Item(
@@ -419,6 +422,7 @@ ITEMS: tuple[Item, ...] = (
         "How much of an accuracy is chance: other seeds, and other problems",
         "run_to_run",
         chart=scores.run_to_run,
+        voting="prm_max",
     ),
     Item(
         "optimism_gap",
@@ -483,6 +487,7 @@ ITEMS: tuple[Item, ...] = (
         "Best-of-N on real models as N grows: what the PRM thinks of its pick, and what it is",
         "over_optimisation",
         chart=scores.over_optimisation,
+        voting="prm_max",
         scale="public",
     ),
     Item(

@@ -19,6 +19,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from compute_optimal.analyse.statements import statement
 from compute_optimal.errors import StudyError
 from compute_optimal.present import style
 from compute_optimal.present.catalogue import ITEMS, Item, item_named
@@ -363,8 +364,7 @@ def _shown(
     elif item.scale == "study":
         shown += [_task_text(row) for row in tasks]
     if item.aggregated:
-        score, vote = _SCORES[parameters["scoring"]], _RULES[parameters["voting"]]
-        shown.append(f"score: {score}; vote: {vote}")
+        shown.append(_aggregation_text(item, parameters))
     if item.chart is not None and item.intervals:
         shown.append(_level_text(settings))
     if item.checks_steps and not asked_tasks[0]["has_step_check"]:
@@ -388,6 +388,15 @@ def _shown(
             absent = style.TOO_FEW
             shown.append(f"results are of {item.least_problems} problems at least")
     return _Shown(rows, "; ".join([*shown, *_doubtful_buckets(rows, database)]), absent)
+
+
+def _aggregation_text(item: Item, asked: Mapping[str, str]) -> str:
+    """How step scores became answers, in words, of what an item shows; ``asked``: the rules that
+    are asked for. Much is about scores alone, and some always about the best-scored answer."""
+    said = f"score: {_SCORES[asked['scoring']]}"
+    takes_rule = "$voting" in statement(f"{item.query}.sql")
+    voting = asked["voting"] if takes_rule else item.voting
+    return said if voting is None else f"{said}; vote: {_RULES[voting]}"
 
 
 def _level_text(settings: Row) -> str:
