@@ -674,6 +674,27 @@ def test_a_study_that_only_adopts_is_audited_without_an_engine(
     assert note.startswith("No mirror is set")
 
 
+def test_without_an_engine_what_was_adopted_again_is_said_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MIRROR", raising=False)
+    monkeypatch.setattr(auditing, "engine_version", lambda: NO_ENGINE)
+    monkeypatch.setattr(auditing, "adopt", lambda *_: None)
+    of = small(tmp_path, methods=["cot"], adopted=STUDY.adopted[1:2])
+    audited = audit([of], tmp_path / "new", share=1e-6, seed=0)
+    assert not audited.drawn
+    page = " ".join(audited.html.split())
+    again = "othing that models made was drawn anew (1 adopted collection was adopted again)"
+    assert f"N{again}, and 1 of {len(audited.findings)} cells and collections are not" in page
+    # What is wrong with it is that it has other rows, which can be.
+    assert "hold what cannot be so" not in page
+    assert "othing was drawn anew" not in audited.text + page
+    right = replace(audited, findings=tuple(one for one in audited.findings if one.passed))
+    monkeypatch.setattr(auditing, "audit", lambda *_, **__: right)
+    with pytest.raises(StudyError, match=re.escape(again)):
+        list(audit_studies([of], 1e-6, 0, tmp_path / "audit.html"))
+
+
 @pytest.mark.usefixtures("no_mirror")
 def test_adopted_rows_that_the_files_do_not_give_are_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -715,6 +736,6 @@ def test_the_page_escapes_what_the_store_says() -> None:
     power = Power("samples", 10, 0, 1, 0, (0.0, 0.001, 0.01, 0.1))
     page = Audit(("micro",), 7, 0.5, evil, 1.0, (finding,), (power,), (evil,)).html
     assert "<script" not in page
-    assert "1 of 1 cells are not what they claim to be" in page
+    assert "1 of 1 cells and collections are not what they claim to be" in page
     assert "make audit SEED=7 SHARE=0.5" in page
     assert re.search(r"Checked \d{4}-\d\d-\d\d \d\d:\d\d UTC at commit [0-9a-f]+", page)

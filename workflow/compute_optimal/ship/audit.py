@@ -120,6 +120,15 @@ class Audit:
         return any(power.n_drawn for power in made_by_models or self.powers)
 
     @property
+    def undrawn(self) -> str:
+        """In words, that nothing was drawn anew, and what was adopted again all the same."""
+        n = sum(power.n_drawn for power in self.powers if power.what == _COLLECTIONS)
+        if not n:
+            return "nothing was drawn anew"
+        again = f"{counted(n, 'adopted collection')} {'was' if n == 1 else 'were'} adopted again"
+        return f"nothing that models made was drawn anew ({again})"
+
+    @property
     def not_drawn(self) -> tuple[Finding, ...]:
         """What of the slice could not be made anew, and so is not known."""
         return tuple(finding for finding in self.findings if not finding.n_drawn)
@@ -186,7 +195,7 @@ def audit_studies(
         reasons = [one.remarks[0] for one in audited.findings if not one.n_drawn]
         why = Counter(reasons).most_common(1)[0][0] if reasons else "there was nothing to draw"
         raise StudyError(
-            f"nothing was drawn anew; of most cells: {why}",
+            f"{audited.undrawn}; of most cells: {why}",
             where=str(page),
             cure="see there of each; an engine comes with make audit, models with the repository, "
             "rollouts of others from their addresses or MIRROR=folder",
@@ -226,8 +235,9 @@ def audit(studies: Sequence[Study], folder: Path, *, share: float, seed: int) ->
     # A study may only adopt: then there is nothing that an engine would be needed for.
     if slices and engine_version() == NO_ENGINE:
         notes.append(
-            "No engine is in this environment, so nothing was drawn anew: the slice was only "
-            "looked through for what cannot be so. make audit makes an environment with one."
+            "No engine is in this environment, so nothing that models made was drawn anew: the "
+            "slice was only looked through for what cannot be so. make audit makes an environment "
+            "with one."
         )
         compared = [_unmade(one, "there is no engine here") for one in slices]
     else:
