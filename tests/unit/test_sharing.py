@@ -539,6 +539,11 @@ def test_the_commands_and_a_run_restore_a_study(
     assert missing_cells(coverage(study)) is None
     assert cli.main([*command, published]) == 0
     assert " 0 parts fetched" in capsys.readouterr().out
+    # Nor is it one to the command, whichever is named first.
+    assert cli.main(["fetch", "--config", str(tmp_path / "remotes.yaml")]) == 0
+    said = capsys.readouterr().out
+    assert f"{published}: 0 parts fetched" in said
+    assert f"note: nothing is published at {nowhere}" in said
 
 
 def test_collections_that_no_store_holds_are_named_before_anything_runs(tmp_path: Path) -> None:

@@ -10,7 +10,13 @@ from compute_optimal.errors import StudyError
 from compute_optimal.micro.base_training import install_bases
 from compute_optimal.ship.cards import write_cards
 from compute_optimal.ship.expected import recompute, write_expected
-from compute_optimal.store.sharing import Cells, fetch, folder_of, publish
+from compute_optimal.store.sharing import (
+    Cells,
+    NothingPublishedError,
+    fetch,
+    folder_of,
+    publish,
+)
 from compute_optimal.store.storage import Storage
 from compute_optimal.study.cells import all_partitions
 from compute_optimal.study.config import Study
@@ -86,7 +92,7 @@ def _one_folder(path: Path, other: Path) -> bool:
 def fetch_study(study: Study, source: Sequence[str] | None) -> Iterator[str]:
     """Bring what the store lacks of a study from the addresses ``source``, or its remotes.
 
-    Raises ``StudyError`` where there are none.
+    Raises ``StudyError`` where there are none, and where nobody has published to any of them.
     """
     addresses = source or study.store.remotes
     if not addresses or not all(address.strip() for address in addresses):
@@ -95,8 +101,18 @@ def fetch_study(study: Study, source: Sequence[str] | None) -> Iterator[str]:
             where=f"--from (make fetch FROM=...), or store.remotes of the study {study.name}",
             cure="name the folder or address that was published to",
         )
+    empty: list[NothingPublishedError] = []
     for address in addresses:
-        yield fetch(_cells(study), address).summary("fetched")
+        try:
+            fetched = fetch(_cells(study), address)
+        except NothingPublishedError as error:
+            # What is at the next one may be all that is needed.
+            empty.append(error)
+        else:
+            yield fetched.summary("fetched")
+    if len(empty) == len(addresses):
+        raise empty[0]
+    yield from (f"note: nothing is published at {error.where}" for error in empty)
 
 
 def _send(studies: Sequence[Study], address: str, *, prune: bool) -> str:
