@@ -895,6 +895,22 @@ def test_the_first_list_says_of_how_many_problems_a_number_is_and_where_stricter
     assert ">200 problems</small>" in claims_page([first])
 
 
+def test_the_list_says_how_it_is_drawn_and_each_rule_its_margin() -> None:
+    """That differences "reach from −10 to +10" was said of some that are all on one side."""
+    page = claims_page([judged(claim("public"), rows(-0.1, noise=0.01))])
+    assert "Differences in points are drawn to one scale, 10 on either side of 0" in page
+    printed = [{"case_name": "one", "value": 3.0, "reference": 1.0}]
+    for expect, said in {
+        "above": "the value exceeds its reference by more than 2",
+        "at_least": "the value is at least 2 above its reference",
+        "equal": "value and reference differ by at most 2",
+    }.items():
+        page = claims_page([judged(claim("printed", expect=expect, margin=2), printed)])
+        assert f"{said}, in each case" in page
+    page = claims_page([judged(claim("printed", expect="at_least"), printed)])
+    assert "the value is at least its reference, in each case" in page
+
+
 def test_a_case_leads_to_the_specs_of_each_of_its_models() -> None:
     """No row of the table of specs names two policies, so these are alternatives."""
     makers = [

@@ -184,8 +184,9 @@ def claims_page(
                     "tally": _tally(of_scale),
                     "stricter": _stricter_tally(of_scale),
                     "explained": explained,
-                    "axis": f"Differences in points reach from −{nearest} to +{nearest}; "
-                    "others fill their own row. Dashed: the margin; shaded: the claim's side."
+                    "axis": f"Differences in points are drawn to one scale, {nearest} on either "
+                    "side of 0; others fill their own row. Dashed: the margin; shaded: the claim's "
+                    "side."
                     if reach and scale != "printed"
                     else "",
                     "none": " ".join(
@@ -396,7 +397,9 @@ def _rule_in_words(judgement: Judgement) -> str:
         )
     expected = {
         "above": f"the value exceeds its reference{margin}",
-        "at_least": "the value is at least its reference",
+        "at_least": f"the value is at least {_margin(judgement.claim)} above its reference"
+        if rule.margin
+        else "the value is at least its reference",
         "equal": f"value and reference differ by at most {_margin(judgement.claim)}",
     }[rule.expect]
     across = {
