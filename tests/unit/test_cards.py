@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
+import polars as pl
 import yaml
 from default_study import ROOT, STUDY
 
 from compute_optimal.ship.cards import cards
+from compute_optimal.store.schemas import COUNTS
 from compute_optimal.study.config import load_lock, load_registry
 from compute_optimal.study.models import folder_sha256, is_model_file
 
@@ -56,3 +59,15 @@ def test_what_the_store_card_names_is_there() -> None:
     header = yaml.safe_load(content.split("---\n")[1])
     for one in header["configs"]:
         assert list(Path(ROOT / "data/store").glob(one["data_files"])), one
+
+
+def test_the_store_card_names_where_every_column_is_described() -> None:
+    content = FOUND[ROOT / "data/store/README.md"]
+    header = yaml.safe_load(content.split("---\n")[1])
+    named = re.findall(r"`(workflow/[\w/]+\.py)`", content)
+    described = {word for file in named for word in re.findall(r"\w+", (ROOT / file).read_text())}
+    # As a part holds them (``store.packing``), and counted together: said on the card, or by name.
+    described |= {"ends", "n"}
+    for one in header["configs"]:
+        part = next(Path(ROOT / "data/store").glob(one["data_files"]))
+        assert set(pl.read_parquet_schema(part)) <= described | {*COUNTS}, one
