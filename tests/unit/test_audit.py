@@ -738,4 +738,7 @@ def test_the_page_escapes_what_the_store_says() -> None:
     assert "<script" not in page
     assert "1 of 1 cells and collections are not what they claim to be" in page
     assert "make audit SEED=7 SHARE=0.5" in page
+    assert "with a chance of 1% at most, as long as" in page
+    assert "arithmetic makes no more than 0.05% of the units others" in page
+    assert "makes most texts others, an honest store fails too" in page
     assert re.search(r"Checked \d{4}-\d\d-\d\d \d\d:\d\d UTC at commit [0-9a-f]+", page)

@@ -27,6 +27,7 @@ from compute_optimal.generate.loading import kept_open, policy_folder
 from compute_optimal.policies.prompts import encode_texts, load_tokenizer, prompt_ids
 from compute_optimal.present.style import counted
 from compute_optimal.ship.plausibility import (
+    ARITHMETIC,
     ERROR_RATE,
     chance_to_find,
     implausibility,
@@ -147,6 +148,7 @@ class Audit:
             made=made(),
             replaced=REPLACED,
             error_rate=ERROR_RATE,
+            arithmetic=ARITHMETIC,
         )
 
     @property
