@@ -42,14 +42,24 @@ def report_page(template: str, *, title: str, **context: Any) -> str:
 def made() -> str:
     """When, on what commit and where a check was made, in a sentence."""
     when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    asked = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-    try:
-        commit = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        commit = "not known"
     kind = f" ({name})" if (name := _processor()) else ""
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores{kind}"
-    return f"Checked {when} at commit {commit} on {machine}, Python {platform.python_version()}."
+    return f"Checked {when} at commit {_commit()} on {machine}, Python {platform.python_version()}."
+
+
+def _commit() -> str:
+    """The commit at hand. An unpacked archive has none, nor that of a repository around it."""
+    try:
+        if _git("rev-parse", "--show-prefix"):
+            return "not known"
+        return _git("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+    except (OSError, subprocess.CalledProcessError):
+        return "not known"
+
+
+def _git(*arguments: str) -> str:
+    asked = ["git", *arguments]
+    return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def _processor() -> str:
