@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from itertools import permutations
+
+import numpy as np
 import pytest
 
 from compute_optimal.analyse.statistics.ranks import rank_correlation
@@ -20,6 +23,21 @@ def test_rank_correlation_by_hand() -> None:
 def test_no_spread_has_no_correlation() -> None:
     assert rank_correlation([1, 1, 1], [1, 2, 3]) is None
     assert rank_correlation([], []) is None
+
+
+def test_the_p_value_of_a_handful_is_that_of_all_orders() -> None:
+    """50,000 random ones of the 362,880 of nine PRMs gave 0.029."""
+    abilities = [71.3, 92.8, 92.4, 95.9, 43.8, 8.9, 72.7, 95.1, 31.5]
+    accuracies = [82.8, 89.1, 90.53, 90.35, 75.2, 62.7, 84.1, 90.64, 90.2]
+    order = np.argsort(np.argsort(accuracies))
+    orders = np.array([*permutations(range(9))], dtype=np.int8)
+    distances = np.abs((orders - 4) @ (np.argsort(np.argsort(abilities)) - 4))
+    observed = abs((order - 4) @ (np.argsort(np.argsort(abilities)) - 4))
+    found = rank_correlation(abilities, accuracies)
+    assert found is not None
+    assert found.rho == pytest.approx(observed / 60)
+    assert found.p_value == pytest.approx((distances >= observed).mean(), abs=1e-12)
+    assert found.p_value == pytest.approx(0.0311, abs=5e-5)
 
 
 def test_many_values_are_judged_by_random_orders() -> None:
