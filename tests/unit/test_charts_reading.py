@@ -22,6 +22,7 @@ from compute_optimal.analyse.differences import LEAST_PROBLEMS
 from compute_optimal.analyse.predicted_difficulty import PROBES
 from compute_optimal.analyse.prm_gains import LEAST_PRMS
 from compute_optimal.analyse.reward_models import LEAST_IN_BIN
+from compute_optimal.analyse.statistics.ranks import MOST_EXACT
 from compute_optimal.errors import StudyError
 from compute_optimal.present import sentences
 from compute_optimal.present.catalogue import ITEMS, NOTEBOOKS
@@ -35,7 +36,7 @@ from compute_optimal.present.query import run_query
 from compute_optimal.present.sentences import SENTENCES, what_came_out
 from compute_optimal.study.config import load_claims
 
-NUMBERS = {3: "three", 4: "four", 20: "twenty", 100: "hundred"}
+NUMBERS = {3: "three", 4: "four", 10: "ten", 20: "twenty", 100: "hundred"}
 CLAIMS = load_claims(Path(__file__).parents[2] / "config/claims.yaml")
 NOTEBOOK_FOLDER = Path(__file__).parents[2] / "notebooks"
 WORKFLOW = Path(__file__).parents[2] / "workflow"
@@ -120,6 +121,7 @@ def test_captions_cite_the_item_they_describe() -> None:
         (("public_ability",), "points of one F1 stand side by side"),
         (("prm_gains_by_difficulty",), f"fewer than {LEAST_PROBLEMS} problems is left out"),
         (("prm_thresholds",), f"needs {NUMBERS[LEAST_PRMS]} PRMs"),
+        (("figure_6",), f"exact of up to {NUMBERS[MOST_EXACT]} PRMs"),
         (
             ("predicted_difficulty", "public_predicted_difficulty"),
             f"from the first {NUMBERS[PROBES]} samples",

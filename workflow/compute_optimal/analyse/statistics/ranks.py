@@ -11,7 +11,9 @@ from compute_optimal.analyse.statistics.estimators import FloatArray, mean_over_
 
 Integers = NDArray[np.int64]
 
-_MOST_EXACT = 10
+MOST_EXACT = 10
+"""Values up to which the p-value of a rank correlation is that of all of their orders."""
+
 _N_RANDOM = 200_000
 
 
@@ -37,7 +39,7 @@ def rank_correlation(x: ArrayLike, y: ArrayLike, seed: int = 0) -> RankCorrelati
     first, second = ((2 * stats.rankdata(values)).astype(np.int64) for values in (one, two))
     middle = len(one) * (len(one) + 1) ** 2
     observed = abs(int(first @ second) - middle)
-    if len(one) <= _MOST_EXACT:
+    if len(one) <= MOST_EXACT:
         counts = _orders_by_sum(first, second)
         distances = np.abs(np.arange(len(counts)) - middle)
         p_value = counts[distances >= observed].sum() / counts.sum()
