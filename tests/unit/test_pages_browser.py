@@ -9,6 +9,7 @@ import math
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import get_args
 
 import chromium
 import duckdb
@@ -19,8 +20,10 @@ from synthetic_study import POLICIES, PRMS, ROLLOUTS, SyntheticStudy
 
 from compute_optimal.analyse.answer_grid import SCORINGS, scores_of_solutions
 from compute_optimal.analyse.statistics.estimators import best_of_k, weighted_vote_at_k
+from compute_optimal.present.pages import browser
 from compute_optimal.present.pages.browser import _scores
 from compute_optimal.present.query import run_query
+from compute_optimal.search.records import Fate
 
 HOSTILE = (
     "</script><script>document.title='taken'</script>",
@@ -110,6 +113,18 @@ def test_the_script_makes_no_markup_of_strings() -> None:
     script = Path("workflow/compute_optimal/present/pages/browser.js").read_text(encoding="utf-8")
     unsafe = r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(|Function\(|\bfetch\b|http:"
     assert re.findall(unsafe, script.replace("http://www.w3.org/2000/svg", "")) == []
+
+
+def test_the_legend_of_a_tree_names_all_that_became_of_its_steps() -> None:
+    """Of sixteen first steps that are one, fifteen were called "not usable"."""
+    script = (Path(browser.__file__).parent / "browser.js").read_text(encoding="utf-8")
+    legend = script.partition("function legend()")[2].partition("\n}\n")[0]
+    words = {
+        "kept": "score 1", "pruned": "pruned", "duplicate": "duplicate", "truncated": "cut",
+        "empty": "empty", "over_context": "too long",
+    }  # fmt: skip
+    assert words.keys() == {*get_args(Fate)}
+    assert [fate for fate, word in words.items() if word not in legend] == []
 
 
 def test_a_page_that_would_be_too_large_shows_less(

@@ -140,7 +140,7 @@ def stopping(rows: Sequence[Row], title: str, subtitle: str) -> Grid:
         panels.append(Panel(policy, title_, _paint_stopping(of_policy), note=_saved(of_policy)))
     return Grid(
         title,
-        "; ".join([subtitle, *sorted(prm for prm in prms if prm)]),
+        "; ".join([subtitle, *(f"PRM: {prm}" for prm in sorted(prms))]),
         "samples drawn per problem, on average",
         "accuracy (%)",
         [Block("", panels, prepare)] if panels else [],

@@ -453,7 +453,7 @@ function legend() {
   const box = element("div", { class: "legend" });
   const entries = [
     ["score 0", { fill: colours(-50).fill, stroke: "#222" }], ["score 1", { fill: colours(50).fill, stroke: "#222" }],
-    ["has an error: \u2717", { fill: "none", stroke: "none" }], ["pruned", { fill: "#fff", stroke: "#777", "stroke-dasharray": "2 2" }], ["not usable", { fill: "#777", r: 2.5 }],
+    ["has an error: \u2717", { fill: "none", stroke: "none" }], ["pruned", { fill: "#fff", stroke: "#777", "stroke-dasharray": "2 2" }], ["duplicate, cut, empty or too long", { fill: "#777", r: 2.5 }],
     ["right answer", { fill: "#fff", stroke: "#0072b2", "stroke-width": 3.5 }], ["wrong answer", { fill: "#fff", stroke: "#d55e00", "stroke-width": 3.5 }],
   ];
   for (const [name, attributes] of entries) box.append(element("span", {}, sign(attributes), document.createTextNode(name)));
