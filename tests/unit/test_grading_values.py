@@ -125,6 +125,47 @@ def test_what_is_not_certain_is_not_read(text: str) -> None:
     assert read(text) is None
 
 
+@pytest.mark.parametrize(
+    ("gold", "answer", "verdict"),
+    [
+        (r"\infty", r"+\infty", True),
+        (r"-\infty", r"-(\infty)", True),
+        (r"\infty", r"-\infty", False),
+        (r"(-\infty, \infty)", r"\mathbb{R}", True),
+        # An index is part of the name.
+        ("a_n", "a_{n}", True),
+        ("a_1", "a_{2}", False),
+        ("x_i", "x_e", False),
+        # Words that make another number of it.
+        (r"3 \text{ trillion}", r"3 \cdot 10^{12}", True),
+        (r"3 \text{ trillion}", "3", False),
+        (r"3 \text{ dozen}", "36", True),
+        # All elements may be equal.
+        ("(1,1)", "1,1", True),
+        ("1,1", "(1,1)", True),
+        ("(1,1)", "1", False),
+        ("(1,1)", "1,1,1", False),
+    ],
+)
+def test_each_is_itself_only(gold: str, answer: str, verdict: bool) -> None:
+    assert _right(gold, answer) is verdict
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a_{n+1}", "a_{2n}", "x_{ij}", r"\text{5 factorial}", r"3 \text{ halves}", "3 squared",
+        r"2 \text{ thousands}", "1.5e-3", "2E+5", r"(0, \pm 2)",
+    ],
+)  # fmt: skip
+def test_what_may_be_another_value_is_left_to_algebra(text: str) -> None:
+    assert read(text) is None
+
+
+def test_a_list_of_pairs_may_be_a_union_of_intervals() -> None:
+    assert _right(r"(0,1)\cup(2,3)", r"(0,1) \text{ or } (2,3)") is None
+
+
 RATIONALS = st.fractions(min_value=-99, max_value=99, max_denominator=99)
 
 

@@ -110,9 +110,7 @@ def _right(gold: Value, answer: Value) -> bool | None:
     if gold.kind == "numeral" and answer.kind == "scalar":
         value = answer.sum.rational if answer.sum else None
         return value == Fraction(str(gold.key[1])) and not answer.unit
-    if {gold.kind, answer.kind} == {"set", "tuple"} and (
-        _elements(gold) == _elements(answer) != ()
-    ):
+    if "tuple" in (gold.kind, answer.kind) and _elements(gold) == _elements(answer) != ():
         return True
     return False if _decided(gold, answer) and not _measured(gold, answer) else None
 
@@ -180,7 +178,8 @@ def _decided(gold: Value, answer: Value) -> bool:
         word, scalar = (gold, answer) if gold.kind == "word" else (answer, gold)
         is_short = len(word.key) == 2 and 1 < len(str(word.key[1])) <= LONGEST_PRODUCT
         return not (is_short and scalar.sum and scalar.sum.letters)
-    return kinds != {"matrix", "tuple"}
+    # A list of pairs may be one of open intervals.
+    return kinds not in ({"matrix", "tuple"}, {"set", "union"})
 
 
 def _is_linear(equation: Value) -> bool:
@@ -197,18 +196,28 @@ _NUMBER_WORDS = (
 )  # fmt: skip
 _NUMERALS = {word: value for value, word in enumerate(_NUMBER_WORDS)}
 _BASES = {**_NUMERALS, "binary": 2, "octal": 8, "decimal": 10, "hexadecimal": 16}
-_MULTIPLES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9}
+_MULTIPLES = {
+    "dozen": 12, "hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9,
+    "trillion": 10**12,
+}  # fmt: skip
 _NO_UNITS = frozenset(
     ["a", "an", "and", "are", "as", "at", "base", "because", "but", "by", "each", "either",
      "else", "equals", "for", "from", "greater", "has", "have", "if", "is", "less", "mod",
      "modulo", "more", "most", "least", "minus", "neither", "no", "none", "nor", "not", "of",
      "off", "only", "or", "otherwise", "over", "plus", "remainder", "so", "such", "than",
      "that", "the", "then", "times", "to", "undefined", "unless", "when", "where", "which",
-     "while", "with", "without"]
+     "while", "with", "without",
+     # Not what is counted, but another number.
+     "squared", "cubed", "factorial", "half", "halves", "third", "thirds", "fourth", "fourths",
+     "fifth", "fifths", "sixth", "sixths", "seventh", "sevenths", "eighth", "eighths", "ninth",
+     "ninths", "tenth", "tenths", "hundredth", "hundredths", "thousandth", "thousandths",
+     "dozens", "hundreds", "thousands", "millions", "billions", "trillions"]
 )  # fmt: skip
 _ARTICLES = frozenset(["a", "an", "the"])
 
 _INFINITE = exact.atom("infinity")
+
+_BLANK = Token("space", " ")
 
 
 _AXES = {f"axis {name}": place for place, name in enumerate("ijk")}
@@ -350,7 +359,7 @@ def _collection(items: Sequence[Value]) -> Value:
     closed = all(item.closed for item in flat)
     keys = tuple(item.key for item in flat)
     if len(set(keys)) == 1:
-        return replace(flat[0], order=())
+        return replace(flat[0], order=keys if ordered and len(keys) > 1 else ())
     units = {item.unit for item in flat} - {""}
     return Value(
         ("set", frozenset(keys)),
@@ -417,7 +426,8 @@ def _interval(opening: str, low: Sum, high: Sum, closing: str) -> Value:
 
 
 def _tuple(brackets: str, items: Sequence[Value]) -> Value:
-    if any(item.kind in ("equation", "union", "interval") for item in items):
+    # A set among them, as of plus-minus, may stand for several tuples.
+    if any(item.kind in ("equation", "union", "interval", "set") for item in items):
         raise UnreadableError
     return Value(
         ("tuple", brackets, tuple(item.key for item in items)),
@@ -717,7 +727,7 @@ class _Expression:
                 divided = token.kind == "/"
             elif self._starts_factor(token):
                 # 1/2x may be meant either way, and two numbers side by side are no product.
-                if divided or token.kind == "number":
+                if divided or token.kind == "number" or self._is_exponent_mark():
                     raise UnreadableError
                 if token.text == "frac" and self._after_number():
                     raise UnreadableError
@@ -725,6 +735,15 @@ class _Expression:
             else:
                 break
         return total
+
+    def _is_exponent_mark(self) -> bool:
+        """Whether the e here is that of 1.5e-3, a number as programs write it."""
+        before, here, *after = [*self._tokens[self._place - 1 : self._place + 3], *[_BLANK] * 3][:4]
+        return (
+            (before.kind, here.text.lower()) == ("number", "e")
+            and after[0].kind in ("+", "-")
+            and after[1].kind == "number"
+        )
 
     def _after_number(self) -> bool:
         place = self._place - 1
@@ -890,8 +909,19 @@ class _Expression:
         if token is None or token.kind != "_":
             return exact.letter(name)
         self._next()
-        index = self._base()
-        return exact.atom("letter", f"{name}_{sorted(index.letters)}{index.rational}")
+        token = self._peek()
+        if token is None:
+            raise UnreadableError
+        start, end = self._place, self._place + 1
+        if token.kind == "{":
+            start = self._tokens.index(token, self._place)
+            end = _closing(self._tokens, start) + 1
+        index = [t for t in self._tokens[start:end] if t.kind not in ("{", "}", "space")]
+        # Of an index that is an expression, such as n + 1, there is no normal form here.
+        if len(index) != 1 or index[0].kind not in ("number", "letter", "word"):
+            raise UnreadableError
+        self._place = end
+        return exact.atom("letter", f"{name}_{index[0].text}")
 
     def _argument(self) -> Sum:
         """What a command is applied to: a group, a letter or a number."""
