@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable, Sequence
+from typing import TypeVar
 
 ALL_CASES = bool(os.environ.get("ALL_CASES"))
+
+_Value = TypeVar("_Value")
 
 
 def drawn(kinds: Sequence[Hashable], *, every: int = 7) -> list[int]:
@@ -24,3 +27,9 @@ def drawn(kinds: Sequence[Hashable], *, every: int = 7) -> list[int]:
         places.setdefault(kind, []).append(place)
     of_each_kind = {same[number % len(same)] for number, same in enumerate(places.values())}
     return sorted(of_each_kind | {*range(0, len(kinds), every), len(kinds) - 1})
+
+
+def every_third(values: Sequence[_Value], number: int) -> list[_Value]:
+    """A third of values that many tests try in turn. ``number`` of the test: one has the first,
+    fourth and so on, the next the second: each value is tried in every third test."""
+    return [*values] if ALL_CASES else [*values[number % 3 :: 3]]

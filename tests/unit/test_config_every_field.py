@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 import shutil
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 from default_study import POLICIES, PRM, ROOT, TASK
+from drawn_cases import every_third
 from pydantic import BaseModel
 
 from compute_optimal.errors import StudyError
@@ -91,11 +93,13 @@ PLACES = (
 
 
 def fields() -> Iterator[Any]:
+    number = itertools.count()
     for place in PLACES:
         for field in place.model.model_fields:
             # An entry's name is its key: another name is another entry.
             if field != "name" or place.model is Study:
-                yield pytest.param(place, field, id=f"{'.'.join(map(str, place.path))}.{field}")
+                name = f"{'.'.join(map(str, place.path))}.{field}"
+                yield pytest.param(place, field, next(number), id=name)
 
 
 @pytest.fixture(scope="module")
@@ -192,19 +196,19 @@ def test_the_study_is_right_as_it_is() -> None:
 
 
 @pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize(("place", "field"), list(fields()))
+@pytest.mark.parametrize(("place", "field", "number"), list(fields()))
 def test_a_value_is_refused_in_one_message_or_works(
-    place: Place, field: str, contents: dict[str, Any]
+    place: Place, field: str, number: int, contents: dict[str, Any]
 ) -> None:
     content = copy.deepcopy(contents[place.file])
     mapping = content
     for part in place.path:
         mapping = mapping.setdefault(part, {}) if isinstance(part, str) else mapping[part]
     right = mapping.get(field)
-    values = [*HOSTILE]
+    values = every_third(HOSTILE, number)
     lists = (Study, StoreFolders, PolicyOverride, Part)
     if isinstance(right, list) or (place.model in lists and field in LISTS):
-        values += [[value] for value in HOSTILE] + [(right or []) * 2]
+        values += [[value] for value in every_third(HOSTILE, number)] + [(right or []) * 2]
     wrong = []
     for value in values:
         mapping[field] = value
