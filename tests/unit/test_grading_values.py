@@ -125,6 +125,20 @@ def test_what_is_not_certain_is_not_read(text: str) -> None:
     assert read(text) is None
 
 
+@pytest.mark.parametrize("infinity", [r"\infty", r"(\infty)", r"{\infty}", r"-\infty", "∞"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        "{0}-{0}", "{0}+(-{0})", "-({0})+{0}", r"\frac{{{0}}}{{{0}}}", r"({0})/({0})", "0({0})",
+        r"0 \cdot ({0})", r"({0}) \cdot 0", "({0})^0", "{{{0}}}^{{0}}", "1^{{{0}}}",
+        r"\frac{{0}}{{0}} {0}", r"\pi ({0}) - \pi ({0})", r"(1, {0}-{0})", r"\{{{0}-{0}\}}",
+        "x = {0}-{0}", r"\sqrt{{{0}}}-\sqrt{{{0}}}",
+    ],
+)  # fmt: skip
+def test_what_is_undefined_in_the_extended_reals_has_no_value(form: str, infinity: str) -> None:
+    assert read(form.format(infinity)) is None
+
+
 @pytest.mark.parametrize(
     ("gold", "answer", "verdict"),
     [

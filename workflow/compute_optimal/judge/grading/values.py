@@ -868,18 +868,20 @@ class _Expression:
         if token.kind in ("(", "{", "["):
             self._place -= 1
             end = _closing(self._tokens, self._place)
-            inside = self._tokens[self._place + 1 : end]
+            inside, start = self._tokens[self._place + 1 : end], self._place
             self._place = end + 1
             if (token.kind, self._tokens[end].kind) not in (("(", ")"), ("{", "}"), ("[", "]")):
                 raise UnreadableError
-            return self._inner(inside)
+            result = self._inner(inside)
+            if result in (_INFINITE, -_INFINITE):
+                self._require_alone(start)
+            return result
         if token.kind != "command":
             raise UnreadableError
         if token.text == "pi":
             return exact.letter("pi")
         if token.text == "infty":
-            if any(t.kind not in ("-", "+", "space", "command") for t in self._tokens):
-                raise UnreadableError
+            self._require_alone(self._place - 1)
             return _INFINITE
         if token.text == "frac":
             above, below = self._fraction()
@@ -893,6 +895,13 @@ class _Expression:
         if token.text in FUNCTIONS:
             return self._call(token.text)
         raise UnreadableError
+
+    def _require_alone(self, start: int) -> None:
+        """Infinity, from ``start`` to here, has a sign at most: of what else is done to it much is
+        undefined, such as its difference from itself, and the rest is no value of its own."""
+        around = [*self._tokens[:start], *self._tokens[self._place :]]
+        if any(token.kind not in ("-", "+", "space") for token in around):
+            raise UnreadableError
 
     def _inner(self, inside: Sequence[Token]) -> Sum:
         inside = _unwrapped(inside)
