@@ -50,3 +50,12 @@ def test_problems_that_no_resampling_tells_apart_leave_as_much_in_either_unit(
     low, high = limits(means, replicates, [40], RESAMPLING.confidence, reach=reach)
     unseen = 100 * (1 - 0.025 ** (1 / 40)) / (right if relative else 1)
     assert (low[0], high[0]) == pytest.approx((-unseen, unseen))
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_difference_in_percent_of_nothing_has_no_end_that_is_no_number() -> None:
+    of_nothing = {**case_on(NAMES), "value": [0.5] * 40, "reference": [0.0] * 40}
+    means, replicates = differences([of_nothing], RESAMPLING, relative=True)
+    reach = reaches([of_nothing], relative=True)
+    low, high = limits(means, replicates, [40], RESAMPLING.confidence, reach=reach)
+    assert (low[0], high[0]) == (np.inf, np.inf)

@@ -108,10 +108,10 @@ def _normal(n: int, task: str, resampling: Resampling) -> FloatArray:
 
 def reaches(rows: Sequence[Mapping[str, Any]], *, relative: bool) -> FloatArray:
     """How far each case's difference moves where the values of all problems do, from none right to
-    all [cases]: by 100 points, and in % of a reference by as much more as that is smaller."""
-    means = [np.mean(row["reference"]) if relative else 1.0 for row in rows]
-    with np.errstate(divide="ignore"):
-        farthest: FloatArray = MOST_POINTS / np.array(means, dtype=np.float64)
+    all [cases]: by 100 points, and in % of a reference by as much more as that is smaller. In % of
+    nothing there is no difference, and the 100 stand."""
+    means = np.array([np.mean(row["reference"]) if relative else 1.0 for row in rows])
+    farthest: FloatArray = MOST_POINTS / np.where(means > 0, means, 1.0)
     return farthest
 
 
