@@ -38,10 +38,10 @@ _SCALES: Mapping[ClaimScale, tuple[str, str]] = {
     "public": (
         "The paper's claims on real models, by public rollouts",
         "Claims of the paper or, as nobody published runs of its models at its N, the nearest "
-        "that public rollouts allow, judged and analysed here; the conditions stand in each "
-        "sentence. Each rule was written before what it compares was computed for the first time. "
-        "Some pools are beams of a search that pruned nothing, and no plain samples: the table of "
-        "collections says of each what is known of it.",
+        "that public rollouts allow, judged and analysed here; the conditions stand below "
+        "each sentence. Each rule was written before what it compares was computed for the first "
+        "time. Some pools are beams of a search that pruned nothing, and no plain samples: the "
+        "table of collections says of each what is known of it.",
     ),
     "study": (
         "The paper's claims on this study's models",
@@ -88,6 +88,7 @@ def claims_table(judgements: Sequence[Judgement]) -> Table:
     """One row a claim; estimates with their intervals, in the unit that the column "Unit" says."""
     columns = [
         Column("statement", "Claim"),
+        Column("conditions", "On what, and how"),
         Column("scale", "Checked on"),
         Column("verdict", "Verdict"),
         Column("reason", "Reason"),
@@ -110,6 +111,7 @@ def claims_table(judgements: Sequence[Judgement]) -> Table:
     rows = [
         [
             judgement.claim.statement,
+            judgement.claim.conditions,
             Named(judgement.claim.scale, CHECKED_ON[judgement.claim.scale]),
             judgement.verdict,
             judgement.reason,
@@ -285,6 +287,7 @@ def _claim(
         "name": claim.name,
         "badge": _badge(judgement),
         "statement": one_line(claim.statement),
+        "conditions": one_line(claim.conditions),
         "reason": one_line(judgement.reason),
         "measured": measured,
         "effect": measured.partition(";")[0] or one_line(judgement.reason),

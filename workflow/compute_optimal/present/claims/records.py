@@ -16,7 +16,8 @@ CLAIMS = Columns(
     "The paper's claims and their verdicts, a row each",
     {
         "claim": _CLAIM,
-        "statement": Column(TEXT, "The claim in one sentence"),
+        "statement": Column(TEXT, "The claim in one short sentence"),
+        "conditions": Column(TEXT, "On what it is tested, and how; empty where nothing is to add"),
         "made_in": Column(TEXT, "Where the paper makes it"),
         "scale": Column(TEXT, "What it is checked on: public, printed, paper or study"),
         "expected": Column(TEXT, "The rule that decides it"),
@@ -99,15 +100,11 @@ def _claim(judgement: Judgement) -> tuple[Any, ...]:
             *(strict.p, strict.corrected),
         )
     return (
-        *(claim.name, claim.statement, claim.where, claim.scale, claim.rule.expect),
-        *(claim.rule.margin, claim.query, judgement.verdict, judgement.reason, judgement.estimate),
-        *(
-            judgement.low,
-            judgement.high,
-            judgement.confidence,
-            judgement.unit or None,
-            judgement.in_sample,
-        ),
+        *(claim.name, claim.statement, claim.conditions, claim.where, claim.scale),
+        *(claim.rule.expect, claim.rule.margin, claim.query),
+        *(judgement.verdict, judgement.reason, judgement.estimate),
+        *(judgement.low, judgement.high, judgement.confidence),
+        *(judgement.unit or None, judgement.in_sample),
         *of_strict,
         len(judgement.cases),
     )

@@ -57,7 +57,13 @@ class Claim(Checked):
     """One claim of the paper. The name is the entry's key in its file."""
 
     name: str = Field(pattern=r"^[a-z0-9_]+$", max_length=100, description="Key of the entry")
-    statement: Line = Field(description="The claim in one sentence")
+    statement: Line = Field(description="The claim in one short sentence")
+    conditions: str = Field(
+        default="",
+        max_length=500,
+        description="On what it is tested, and how: what a reader must know to hold the verdict "
+        "against the paper, in one line below the sentence",
+    )
     where: Line = Field(description="Where the paper makes it")
     scale: ClaimScale = Field(
         description="What it is checked on: models that others ran and published, numbers that "
