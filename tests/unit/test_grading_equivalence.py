@@ -142,6 +142,55 @@ def test_unequal_answers(one: str, other: str) -> None:
     assert not equivalent(pair)
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("10^{-20000}", "10^{-20001}"),
+        ("(10^{-20000}, 1)", "(10^{-20001}, 1)"),
+        (r"e^{-50} + \sin 1", r"\sin 1"),
+        (r"\sin x + 10^{-18}", r"\sin x"),
+        (r"\begin{pmatrix} \sin 1 \\ 10^{-30} \end{pmatrix}",
+         r"\begin{pmatrix} \sin 1 \\ 10^{-31} \end{pmatrix}"),
+        (r"\sqrt{0.0000001}", r"\sqrt{0.0000002}"),
+        (r"\sqrt{0.00000000000001}", "0"),
+        (r"\sqrt{R}", r"\sqrt{r}"),
+        (r"\tan A", r"\tan a"),
+        ("x^N", "x^n"),
+        ("N!", "n!"),
+        (r"\frac{A}{B+C}", r"\frac{a}{b+c}"),
+    ],
+)  # fmt: skip
+def test_neither_little_differences_nor_letters_of_another_case_are_equal(
+    one: str, other: str
+) -> None:
+    pair = canonical(one), canonical(other)
+    for each in (pair, pair[::-1]):
+        assert not equal_to_gold(each)
+        assert not equivalent(each)
+    assert equal_to_gold((pair[0], pair[0]))
+
+
+OPEN_FORMS = [r"\sin {0}", r"\sqrt{{{0}+1}}", r"\frac{{1}}{{1+{0}}}", r"|{0}|", r"({0})!"]
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(OPEN_FORMS),
+    st.sampled_from("ABDNRT"),
+    st.integers(1, 300),
+    st.integers(1, 9),
+)
+def test_what_differs_in_case_or_by_anything_at_all_is_wrong(
+    form: str, letter: str, places: int, digit: int
+) -> None:
+    gold = form.format(letter)
+    assert not equal_to_gold((gold, form.format(letter.lower())))
+    small = rf"{digit}*10^{{-{places}}}"
+    assert equal_to_gold((gold, gold))
+    assert not equal_to_gold((gold, f"{gold}+{small}"))
+    assert not equal_to_gold((small, rf"{digit}*10^{{-{places + 1}}}"))
+
+
 def test_the_percent_rule_holds_for_the_gold_only() -> None:
     assert equal_to_gold(("10", r"10\%"))
     assert not equivalent(("10", r"10\%"))

@@ -4,7 +4,7 @@ import time
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from compute_optimal.judge.grading.exact import Sum, UnreadableError, letter, number, power
@@ -104,7 +104,6 @@ def _right(gold: str, answer: str) -> bool | None:
         # Left to algebra.
         (r"\cot x", r"\frac{\cos x}{\sin x}", None),
         (r"\cot x", "0", None),
-        ("y = 2x", "2x - y = 0", None),
         ("x^2 = 4", r"\{2, -2\}", None),
     ],
 )
@@ -176,8 +175,114 @@ def test_what_may_be_another_value_is_left_to_algebra(text: str) -> None:
     assert read(text) is None
 
 
-def test_a_list_of_pairs_may_be_a_union_of_intervals() -> None:
-    assert _right(r"(0,1)\cup(2,3)", r"(0,1) \text{ or } (2,3)") is None
+@pytest.mark.parametrize(
+    ("gold", "answer", "verdict"),
+    [
+        # A list of pairs may be a union of intervals.
+        (r"(0,1)\cup(2,3)", r"(0,1) \text{ or } (2,3)", True),
+        (r"(-\infty,2)\cup(3,\infty)", r"(-\infty,2), (3,\infty)", True),
+        (r"[0,1]\cup[2,3]", "[0,1], [2,3]", True),
+        (r"[0,1]\cup[2,3]", "[0,1], [2,4]", False),
+        # Names of values, in whatever order.
+        ("a=1,b=2", "b=2,a=1", True),
+        ("a=1,b=2", "a=2,b=1", False),
+        ("a=1,b=2", "1,2", True),
+        ("a=1,b=2", "2,1", False),
+        ("(1,2)", r"y=2 \text{ and } x=1", True),
+        ("(1,2)", "x=2,y=1", False),
+        ("1,2", "a=2,b=1", True),
+        ("1,2", "x_1=2,x_2=1", True),
+        ("1,2", "x=1,x=2", True),
+        ("(1,2),(2,1)", r"x=1,y=2 \text{ or } x=2,y=1", True),
+        ("(1,2),(2,1)", r"x=1,y=1 \text{ or } x=2,y=2", False),
+        # What x is, and what y is; the name alone may be left out.
+        ("x=5", "y=5", False),
+        ("x=5", "5", True),
+        ("x=5", "5=x", True),
+        ("5", "5=x", True),
+        ("x=y", "y=x", True),
+        ("y=2x", r"x=\frac{y}{2}", True),
+        ("y=2x", "x=2y", False),
+        ("y=2x", "2x-y=0", True),
+        ("y=2x", "f(x)=2x", True),
+        # Periodic decimals.
+        (r"\frac13", r"0.\overline{3}", True),
+        (r"-\frac{7}{6}", r"-1.1\overline{6}", True),
+        (r"\frac17", r".\overline{142857}", True),
+        (r"\frac13", r"0.\overline{4}", False),
+        (r"\frac13", r"0.3\overline{4}", False),
+        # Rounded decimals: of percents, and of more digits than are asked for.
+        (r"33\frac13\%", r"33.333333\%", True),
+        (r"33\frac13\%", "33.333333", True),
+        (r"33\frac13\%", r"33.33\%", False),
+        (r"\frac13", r"33.333333\%", True),
+        (r"\frac23", "0.66666666", True),
+        (r"\frac23", "0.66666668", False),
+        # Words for sets.
+        (r"(-\infty,\infty)", r"\text{all real numbers}", True),
+        (r"\mathbb{R}", "all real numbers", True),
+        (r"\emptyset", r"\text{No solution}", True),
+        # The same money.
+        (r"\$0.50", r"50 \text{ cents}", True),
+        (r"5.4 \text{ cents}", r"\$0.054", True),
+        (r"\$0.50", r"5 \text{ cents}", False),
+    ],
+)
+def test_one_value_in_two_notations(gold: str, answer: str, verdict: bool) -> None:
+    assert _right(gold, answer) in ((True,) if verdict else (False, None))
+
+
+LETTERS = st.sampled_from("abcdnpqrstxyzABDMNRSTV")
+WHOLE = st.integers(-50, 50)
+
+
+@given(st.dictionaries(LETTERS, WHOLE, min_size=2, max_size=4), st.data())
+def test_named_values_are_theirs_in_any_order(values: dict[str, int], data: st.DataObject) -> None:
+    names = data.draw(st.permutations(sorted(values)))
+    gold = ",".join(f"{name}={values[name]}" for name in sorted(values))
+    assert _right(gold, ", ".join(f"{name} = {values[name]}" for name in names)) is True
+    moved = dict(zip(names, [values[name] for name in [*names[1:], names[0]]], strict=True))
+    answer = ",".join(f"{name}={moved[name]}" for name in names)
+    assert _right(gold, answer) is (moved == values)
+    assert _right(f"({','.join(str(values[name]) for name in sorted(values))})", answer) is (
+        moved == values
+    )
+
+
+@given(st.integers(0, 30), st.text("0123456789", max_size=4), st.text("0123456789", min_size=1))
+def test_a_periodic_decimal_is_a_fraction(whole: int, before: str, period: str) -> None:
+    period = period[:9]
+    value = Fraction(f"{whole}.{before or 0}") + Fraction(
+        int(period), (10 ** len(period) - 1) * 10 ** len(before)
+    )
+    fraction = rf"\frac{{{value.numerator}}}{{{value.denominator}}}"
+    assert _right(fraction, rf"{whole}.{before}\overline{{{period}}}") is True
+    assert _right(fraction, rf"{whole + 1}.{before}\overline{{{period}}}") is False
+
+
+@given(st.integers(1, 999), st.sampled_from([3, 7, 9, 11, 13, 17]), st.integers(6, 11))
+def test_a_decimal_may_be_rounded_in_percent_as_well(above: int, below: int, places: int) -> None:
+    value = Fraction(above, below)
+    assume(value.denominator > 1 and value >= Fraction(1, 10))
+    gold = rf"\frac{{{value.numerator}}}{{{value.denominator}}}"
+    for factor, sign in ((1, ""), (100, r"\%")):
+        digits = str(round(factor * value * 10**places)).zfill(places + 1)
+        for change, verdict in ((0, True), (2, False)):
+            written = str(int(digits) + change).zfill(places + 1)
+            answer = f"{written[:-places]}.{written[-places:]}{sign}"
+            assert _right(gold, answer) is verdict, answer
+
+
+LINEAR = st.integers(-9, 9).filter(bool)
+
+
+@given(LINEAR, LINEAR, WHOLE)
+def test_a_line_may_be_solved_for_either_letter(a: int, b: int, c: int) -> None:
+    gold = rf"y = \frac{{{a}}}{{{b}}}x + {c}"
+    solved = rf"x = \frac{{{b}}}{{{a}}}(y - {c})"
+    assert _right(gold, solved) is True
+    assert _right(gold, solved.replace("y", "z")) is False
+    assert _right(gold, rf"x = \frac{{{b}}}{{{a}}}(y - {c + 1})") is False
 
 
 RATIONALS = st.fractions(min_value=-99, max_value=99, max_denominator=99)

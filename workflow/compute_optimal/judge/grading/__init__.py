@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # workers import this package, and polars starts threads
 
 __all__ = ["GRADER", "Status", "extract_answer", "grade"]
 
-GRADER = "math-verify-0.9.0/3"
+GRADER = "math-verify-0.9.0/4"
 """Version of the verdicts: math-verify's, and that of the rules around it."""
 
 Status = Literal["graded", "timeout", "no_answer"]

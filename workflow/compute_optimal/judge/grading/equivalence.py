@@ -7,6 +7,7 @@ math-verify's own time limits are off; they would turn "not decided" into "wrong
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import math
@@ -67,9 +68,9 @@ def equal_to_gold(pair: tuple[str, str]) -> bool:
 
     math-verify's verdict, its percent rule (10% and 10 are both right) included.
     """
-    verify = math_verify().verify
     gold, answer = (_parsed(form) for form in pair)
-    return bool(verify(list(gold), list(answer), timeout_seconds=None))
+    with _exact_numbers():
+        return bool(math_verify().verify(list(gold), list(answer), timeout_seconds=None))
 
 
 def equivalent(pair: tuple[str, str]) -> bool:
@@ -90,7 +91,54 @@ def equivalent(pair: tuple[str, str]) -> bool:
     verify = functools.partial(
         math_verify().verify, allow_set_relation_comp=True, timeout_seconds=None
     )
-    return bool(verify(one, other) and verify(other, one))
+    with _exact_numbers():
+        return bool(verify(one, other) and verify(other, one))
+
+
+@contextlib.contextmanager
+def _exact_numbers() -> Iterator[None]:
+    """math-verify without its absolute tolerance, by which 10^{-16} is 0 and 10^{-20} + x is x.
+
+    What it has for numbers inside of tuples, sets, matrices and equations, too, is one function.
+    """
+    grader = math_verify().grader
+    equal = grader.sympy_numeric_eq
+
+    def exactly_equal(one: Any, other: Any, *precision: int) -> bool:
+        return bool(equal(one, other, *precision)) and not _apart(one, other)
+
+    grader.sympy_numeric_eq = exactly_equal
+    try:
+        yield
+    finally:
+        grader.sympy_numeric_eq = equal
+
+
+DECIMAL_TOLERANCE = 1e-6
+"""How far a decimal may be from what it stands for, relative to it: as ``values.ROUNDED``."""
+
+
+def _apart(one: Any, other: Any) -> bool:
+    """Whether two expressions differ for certain, at values of their letters, however little."""
+    import sympy
+
+    if not (isinstance(one, sympy.Expr) and isinstance(other, sympy.Expr)):
+        return False
+    percent = sympy.UnevaluatedExpr
+    if one.has(percent) != other.has(percent):  # 10% and 10
+        return False
+    with contextlib.suppress(Exception):  # sympy raises anything on expressions without a value
+        at = {
+            symbol: sympy.Rational(_value_of_name(symbol.name))
+            for symbol in _symbols(one) + _symbols(other)
+        }
+        x, y = one.xreplace(at).doit(), other.xreplace(at).doit()
+        difference = (x - y).evalf(15)
+        if x.has(sympy.Float) or y.has(sympy.Float):
+            return bool(abs(difference) > DECIMAL_TOLERANCE * max(abs(x), abs(y)))
+        # Of digits that all cancel out, sympy keeps one bit.
+        return any(part._prec > 1 for part in difference.as_real_imag() if part.is_Float and part)
+    return False
 
 
 class Numbers(NamedTuple):
@@ -237,12 +285,23 @@ def _parsed(form: str) -> tuple[Any, ...]:
     """math-verify's reading of a canonical form: an expression and a text, or only the latter.
 
     Only as LaTeX: with its other reader math-verify would take any number out of a formula that
-    it cannot parse.
+    it cannot parse. Not by its own ``parse``, to which R and r are one letter.
     """
+    from latex2sympy2_extended.latex2sympy2 import ConversionConfig, latex2sympy
+
     library = math_verify()
-    return tuple(
-        library.parse(f"${form}$", [library.LatexExtractionConfig()], parsing_timeout=None)
-    )
+    rules = library.LatexExtractionConfig().normalization_config
+    text = library.parser.normalize_latex(form, rules)
+    for part in dict.fromkeys([text, library.parser.get_last_eq(text)]):
+        with contextlib.suppress(Exception):  # what is no formula to it
+            expression = latex2sympy(
+                part,
+                is_real=not library.parser.should_treat_as_complex(part),
+                normalization_config=None,
+                conversion_config=ConversionConfig(lowercase_symbols=False),
+            )
+            return expression, text
+    return (text,) if text else ()
 
 
 @functools.cache

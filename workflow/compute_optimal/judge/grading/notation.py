@@ -52,7 +52,7 @@ _SAME = {
     "lt": "<", "gt": ">", "div": "/", "lbrack": "[", "rbrack": "]", "langle": "<<",
     "rangle": ">>", "imath": "i", "inf": "infty", "infinity": "infty", "oo": "infty",
     "in": "element", "varphi": "phi", "vartheta": "theta", "varepsilon": "epsilon",
-    "bar": "overline",
+    "bar": "overline", "dot": "overline",
 }  # fmt: skip
 _PUNCTUATION = frozenset(["<=", ">=", "!=", "*", "/", "<", ">", "[", "]", "<<", ">>", r"\{", r"\}"])
 _SPACES = frozenset([",", ";", ":", " ", ">", "quad", "qquad", "enspace", "thinspace", "space"])
@@ -117,7 +117,7 @@ _SHORT_WORDS = frozenset(
      "are", "if"]
 )  # fmt: skip
 
-_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+|[0-9]*\.(?=\\(?:overline|bar))")
+_NUMBER = re.compile(r"[0-9]*\.[0-9]*(?=\\(?:overline|bar|dot))|[0-9]+(?:\.[0-9]+)?|\.[0-9]+")
 _SPACED_GROUPS = re.compile(r"[1-9][0-9]{0,2}(?:(?:\\[,;: ]|[ ~])[0-9]{3})+(?![0-9]|\s*/|\.?[0-9])")
 _COMMA_GROUPS = re.compile(r"[1-9][0-9]{0,2}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?")
 _LETTERS = re.compile(r"[A-Za-z]+")

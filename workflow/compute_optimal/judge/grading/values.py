@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import math
 import re
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -50,7 +51,8 @@ class Value:
     else a function in it is not evaluated. ``unit``: what it was measured in, blank if unsaid, with
     its power where that was said, as in "metre^2"; of a decimal numeral that says so, "base 10".
     ``percent``: whether it was written in percent (``key`` is the hundredth). ``order``: the
-    elements of a list in the order given. ``decimals``: those of a plain decimal.
+    elements of a list in the order given, or in that of their names. ``decimals``: those of a plain
+    decimal. ``name``: the letter whose value it is, as in x = 5.
     """
 
     key: Key
@@ -59,6 +61,7 @@ class Value:
     percent: bool = False
     order: tuple[Key, ...] = ()
     decimals: int = 0
+    name: str = ""
 
     @property
     def kind(self) -> str:
@@ -104,13 +107,26 @@ def right(gold: Value, answer: Value) -> bool | None:
 def _right(gold: Value, answer: Value) -> bool | None:
     # ASSUME: a unit that the gold does not have, or the answer leaves out, is the one asked for.
     if _clash(gold.unit, answer.unit):
-        return False
+        return _in_dollars(gold) == _in_dollars(answer) is not None
+    one, other = _as_equation(gold), _as_equation(answer)
+    if one and other:
+        if one == other:
+            return True
+        if _is_other_name(gold.name, answer.name):
+            return False
     if gold.key == answer.key or _percent(gold, answer) or _rounded(gold, answer):
         return True
     if gold.kind == "numeral" and answer.kind == "scalar":
         value = answer.sum.rational if answer.sum else None
         return value == Fraction(str(gold.key[1])) and not answer.unit
-    if "tuple" in (gold.kind, answer.kind) and _elements(gold) == _elements(answer) != ():
+    kinds = {gold.kind, answer.kind}
+    if kinds & {"tuple", "assignment"} and _elements(gold) == _elements(answer) != ():
+        return True
+    if (gold.kind, answer.kind) == ("set", "assignment"):
+        members = gold.key[1]
+        assert isinstance(members, frozenset)
+        return Counter(gold.order or members) == Counter(answer.order)
+    if kinds == {"set", "union"} and _intervals(gold) == _intervals(answer) is not None:
         return True
     return False if _decided(gold, answer) and not _measured(gold, answer) else None
 
@@ -124,6 +140,37 @@ def _measured(gold: Value, answer: Value) -> bool:
     return any(answer.sum == gold.sum * exact.letter(unit) for unit in ("m", "s", "h", "g"))
 
 
+def _as_equation(value: Value) -> Key | None:
+    if value.kind == "equation":
+        return value.key
+    if not value.name or value.sum is None or value.name in value.sum.letters:
+        return None
+    return _equation(_scalar(exact.atom("letter", value.name)), value).key
+
+
+def _is_other_name(one: str, other: str) -> bool:
+    """Whether two letters name different things; an index, or the case, may be left out."""
+    one, other = (name.partition("_")[0].casefold() for name in (one, other))
+    return bool(one and other) and one != other
+
+
+def _in_dollars(value: Value) -> Sum | None:
+    """An amount of money: 50 cents are 0.50 dollars. No other unit is converted."""
+    if value.sum is None or value.unit not in ("dollar", "cent"):
+        return None
+    return value.sum / number(100) if value.unit == "cent" else value.sum
+
+
+def _intervals(value: Value) -> Key | None:
+    """The union that a list of intervals, (1,2), (3,4), may stand for."""
+    if value.kind == "union":
+        return value.key
+    try:
+        return _union([Value(key) for key in value.key[1]]).key  # type: ignore[attr-defined]
+    except UnreadableError:
+        return None
+
+
 def _clash(one: str, other: str) -> bool:
     name, _, power = one.partition("^")
     other_name, _, other_power = other.partition("^")
@@ -133,10 +180,12 @@ def _clash(one: str, other: str) -> bool:
 
 
 def _percent(gold: Value, answer: Value) -> bool:
+    """10% for 10, and 10 for 10%."""
     if gold.percent == answer.percent or gold.sum is None or answer.sum is None:
         return False
-    larger, smaller = (answer.sum, gold.sum) if gold.percent else (gold.sum, answer.sum)
-    return larger / number(100) == smaller
+    factor = number(100) if gold.percent else number(Fraction(1, 100))
+    meant = replace(_scalar(gold.sum * factor), decimals=gold.decimals)
+    return meant.key == answer.key or _rounded(meant, answer)
 
 
 def _rounded(gold: Value, answer: Value) -> bool:
@@ -151,7 +200,11 @@ def _rounded(gold: Value, answer: Value) -> bool:
         return False
     if math.isclose(true, given, rel_tol=10.0**-_FLOAT_DIGITS):
         return True
-    return places == answer.decimals and float(f"{true:.{places}f}") == given
+    if places < answer.decimals:
+        return False
+    # Of more digits than are asked for the last may be cut off: 0.66666666 is nearer than 0.666667.
+    cut = math.trunc(true * 10.0**places) / 10.0**places
+    return given in (float(f"{true:.{places}f}"), cut if places > ROUNDED else None)
 
 
 def _strip(value: int, prime: int) -> int:
@@ -214,6 +267,9 @@ _NO_UNITS = frozenset(
      "dozens", "hundreds", "thousands", "millions", "billions", "trillions"]
 )  # fmt: skip
 _ARTICLES = frozenset(["a", "an", "the"])
+_ALL_REALS = frozenset(["all real numbers", "all reals", "real numbers", "all real values"])
+_NO_ELEMENT = frozenset(["no solution", "no solutions", "empty set", "no solution exists",
+                         "no solutions exist"])  # fmt: skip
 
 _INFINITE = exact.atom("infinity")
 
@@ -317,7 +373,12 @@ def _words(span: Sequence[Token]) -> Value | None:
         return _scalar(number(_NUMERALS[words[0]]))
     if {"or", "and"} & set(words[1:-1]):
         raise UnreadableError
-    return Value(("word", *([word for word in words if word not in _ARTICLES] or words)))
+    words = [word for word in words if word not in _ARTICLES] or words
+    if (phrase := " ".join(words)) in _ALL_REALS:
+        return _interval("(", -_INFINITE, _INFINITE, ")")
+    if phrase in _NO_ELEMENT:
+        return Value(("set", frozenset()))
+    return Value(("word", *words))
 
 
 def _scalar(value: Sum) -> Value:
@@ -339,13 +400,17 @@ def _listed(span: Sequence[Token], depth: int) -> Value:
     if any(item.kind in ("interval", "union") for item in items) or any(
         token.kind in ("<", ">") for token in span
     ):
-        if set(separators) != {"or"}:
+        # "x > 2, x < 5" may mean both at once; intervals with commas are those of a union.
+        is_list = not any(token.kind in ("<", ">", "<=", ">=") for token in span)
+        if set(separators) != {"or"} and not (is_list and set(separators) <= {",", "or", "and"}):
             raise UnreadableError
         return _union(items)
     return _collection(items)
 
 
 def _collection(items: Sequence[Value]) -> Value:
+    if len({item.name for item in items}) > 1 and all(item.name for item in items):
+        return _assignment(items)
     flat: list[Value] = []
     ordered = True
     for item in items:
@@ -366,6 +431,29 @@ def _collection(items: Sequence[Value]) -> Value:
         closed,
         unit=units.pop() if len(units) == 1 else "",
         order=keys if ordered else (),
+    )
+
+
+def _assignment(items: Sequence[Value]) -> Value:
+    """Values of different letters, a = 1, b = 2: in the order of the alphabet, not of a text."""
+    names = list(dict.fromkeys(item.name for item in items))
+    if any(item.sum and item.sum.letters & {*names} for item in items):  # still to be inserted
+        raise UnreadableError
+    # Greek letters and indices have no order but that in which they are given.
+    ordered = sorted(names) if all(len(name) == 1 for name in names) else names
+    solutions = [
+        {item.name: item for item in items[start : start + len(names)]}
+        for start in range(0, len(items), len(names))
+    ]
+    if any(solution.keys() != {*names} for solution in solutions):
+        raise UnreadableError
+    if len(solutions) > 1:
+        points = [_tuple("()", [solution[name] for name in ordered]) for solution in solutions]
+        return replace(_collection(points), order=())
+    return Value(
+        ("assignment", frozenset((name, item.key) for name, item in solutions[0].items())),
+        closed=all(item.closed for item in items),
+        order=tuple(solutions[0][name].key for name in ordered),
     )
 
 
@@ -436,6 +524,10 @@ def _tuple(brackets: str, items: Sequence[Value]) -> Value:
 
 
 def _equality(sides: Sequence[Sequence[Token]], relations: Sequence[str], depth: int) -> Value:
+    if len(sides) == 2 and _is_name(sides[1]) and not _is_name(sides[0]):
+        value = _side(sides[0], depth)
+        if value.sum is None or not value.sum.letters:  # 5 = x
+            sides = sides[::-1]
     named = _is_name(sides[0])
     # What is about the same adds nothing, unless there is nothing else.
     kept = [sides[0]]
@@ -445,7 +537,9 @@ def _equality(sides: Sequence[Sequence[Token]], relations: Sequence[str], depth:
         kept.append(side)
     if named:
         values = [_side(side, depth) for side in kept[1:]]
-        own = {token.text for token in kept[0] if token.kind == "letter"}
+        # Of f(x), the f.
+        is_call = len(kept[0]) > 1 and kept[0][1].kind == "("
+        own = {t.text for t in kept[0][: 1 if is_call else None] if t.kind == "letter"}
         if any(value.sum and value.sum.letters & own for value in values) and len(kept) == 2:
             return _equation(_side(kept[0], depth), values[0])
     else:
@@ -454,7 +548,17 @@ def _equality(sides: Sequence[Sequence[Token]], relations: Sequence[str], depth:
             return _equation(*values)
     if len({value.key for value in values}) != 1:
         raise UnreadableError
-    return values[-1]
+    return replace(values[-1], name=_variable_name(kept[0], depth) if named else "")
+
+
+def _variable_name(span: Sequence[Token], depth: int) -> str:
+    """The letter that this is, with its index, else blank: \\text{Area}, AB, f(x)."""
+    try:
+        value = _side(span, depth).sum
+    except UnreadableError:
+        return ""
+    name = "".join(value.letters) if value else ""
+    return name if value == exact.atom("letter", name) else ""
 
 
 def _is_name(span: Sequence[Token]) -> bool:
@@ -670,7 +774,7 @@ class _Expression:
             _, _, after = next(t.text for t in self._tokens if t.kind == "number").partition(".")
             decimals = len(after)
         if self._percent:
-            total = total / number(100)
+            total, decimals = total / number(100), decimals and decimals + 2
         return replace(_scalar(total), unit=self._unit, percent=self._percent, decimals=decimals)
 
     def _is_plain(self, total: Sum) -> bool:
@@ -860,7 +964,7 @@ class _Expression:
             raise UnreadableError
         token = self._next()
         if token.kind == "number":
-            return number(Fraction(token.text))
+            return number(Fraction(f"0{token.text}") + self._recurring(token.text))
         if token.kind == "letter":
             return self._variable(token.text)
         if token.kind == "word" and len(token.text) == 1:
@@ -895,6 +999,19 @@ class _Expression:
         if token.text in FUNCTIONS:
             return self._call(token.text)
         raise UnreadableError
+
+    def _recurring(self, before: str) -> Fraction:
+        r"""What 0.1\overline{6} has beyond its 0.1."""
+        token = self._peek(over_space=False)
+        if "." not in before or token is None or token.text != "overline":
+            return Fraction()
+        self._next()
+        group = self._tokens[self._place : _closing(self._tokens, self._place) + 1]
+        if [part.kind for part in group] != ["{", "number", "}"] or not group[1].text.isdigit():
+            raise UnreadableError
+        self._place += len(group)
+        digits, places = group[1].text, len(before.partition(".")[2])
+        return Fraction(int(digits), (10 ** len(digits) - 1) * 10**places)
 
     def _require_alone(self, start: int) -> None:
         """Infinity, from ``start`` to here, has a sign at most: of what else is done to it much is
