@@ -260,10 +260,10 @@ def test_a_periodic_decimal_is_a_fraction(whole: int, before: str, period: str) 
     assert _right(fraction, rf"{whole + 1}.{before}\overline{{{period}}}") is False
 
 
-@given(st.integers(1, 999), st.sampled_from([3, 7, 9, 11, 13, 17]), st.integers(6, 11))
+@given(st.integers(1, 8), st.sampled_from([9, 11, 13, 17, 19]), st.integers(6, 11))
 def test_a_decimal_may_be_rounded_in_percent_as_well(above: int, below: int, places: int) -> None:
     value = Fraction(above, below)
-    assume(value.denominator > 1 and value >= Fraction(1, 10))
+    assume(value >= Fraction(1, 10))
     gold = rf"\frac{{{value.numerator}}}{{{value.denominator}}}"
     for factor, sign in ((1, ""), (100, r"\%")):
         digits = str(round(factor * value * 10**places)).zfill(places + 1)
