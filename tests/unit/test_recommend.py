@@ -15,7 +15,7 @@ from synthetic_study import POLICIES, PRMS, SyntheticStudy
 
 from compute_optimal.cli import main
 from compute_optimal.errors import StudyError
-from compute_optimal.present.query import run_query
+from compute_optimal.present.query import opened, run_query
 from compute_optimal.present.recommend import UNITS, Asked, in_words, recommend
 
 ROOT = Path(__file__).parents[2]
@@ -51,6 +51,24 @@ def test_the_cheapest_way_to_an_accuracy(database: Path, unit: str) -> None:
         except StudyError:
             return
         assert cheaper.ci_low < 0.3
+
+
+def test_an_answer_says_of_how_many_ways_it_was_picked(database: Path) -> None:
+    """It said that its problems had not chosen it, while the best of all ways is chosen on them."""
+    with opened(database):
+        (settings,) = run_query("settings", database)
+        ways = run_query(
+            "recommendations", database, {name: settings[name] for name in ("scoring", "voting")}
+        )
+    for one in recommend(database, Asked(most=4)):
+        fitting = [
+            way for way in ways
+            if way["task_title"] == one.task and way["difficulty"] == "all" and way["samples"] <= 4
+        ]  # fmt: skip
+        assert one.n_ways == len(fitting) > 1
+        assert one.accuracy == pytest.approx(max(way["accuracy"] for way in fitting))
+        assert f"Picked from {one.n_ways} ways that fit" in in_words([one])
+        assert "No other way fits." in in_words([replace(one, n_ways=1, as_good=0)])
 
 
 def test_that_others_were_measured_on_more_problems_is_said(database: Path) -> None:
@@ -349,7 +367,7 @@ def test_words_and_json_say_the_same(database: Path, capsys: pytest.CaptureFixtu
     arguments = ["recommend", "--database", str(database), "--budget", "16"]
     assert main(arguments) == 0
     words = capsys.readouterr().out
-    assert "on 1 problem that" in in_words(
+    assert "on 1 problem; no strategy" in in_words(
         [replace(recommend(database, Asked(most=1))[0], n_problems=1.1)]
     )
     assert "1 samples" not in in_words(recommend(database, Asked(most=1)))

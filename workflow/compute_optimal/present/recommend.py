@@ -1,8 +1,8 @@
 """What a practitioner asks of a study: what to run for a budget, or for an accuracy.
 
 All accuracies are held out: of ways that nobody chose, or that other problems chose. Taking the
-best of many is a choice once more; the intervals say how far it may be luck, and ways whose
-intervals overlap with the best are said to be as good as it.
+best of many is a choice once more, made by these accuracies: an answer says of how many, and that
+less is to be expected; ways whose intervals hold its accuracy are said to be as good as it.
 """
 
 from __future__ import annotations
@@ -92,6 +92,9 @@ class Recommendation:
     flops: float | None
     seconds: float | None
     n_problems: float
+    n_ways: int
+    """How many ways fit the question, this one among them: it was taken by their accuracies, on the
+    problems that they were measured on, so its own is flattered where there are others."""
     as_good: int
     """How many other ways that fit the question have an interval that holds this accuracy."""
     most_problems: float
@@ -296,6 +299,7 @@ def _best(rows: Sequence[Row], left_out: Sequence[float], asked: Asked) -> Recom
                 "budget", "difficulty", "accuracy", "ci_low", "ci_high", *UNITS, "n_problems",
             )
         },
+        n_ways=len(fitting),
         as_good=as_good,
         most_problems=max(other["n_problems"] for other in fitting),
         of_unknown_cost=len(left_out),
@@ -375,8 +379,14 @@ def in_words(
             for unit in UNITS
             if (value := one.cost(unit)) is not None
         ]
-        others = {0: "no other way is", 1: "1 other way is"}.get(
-            one.as_good, f"{one.as_good} other ways are"
+        others = {0: "none of the others is", 1: "1 other is"}.get(
+            one.as_good, f"{one.as_good} others are"
+        )
+        picked = (
+            f"Picked from {one.n_ways} ways that fit by these very accuracies, so expect a little "
+            f"less; {others} as good as far as the intervals tell."
+            if one.n_ways > 1
+            else "No other way fits."
         )
         # A few less make no difference, and of a predicted difficulty each way has its own.
         more = (
@@ -388,10 +398,10 @@ def in_words(
         paragraphs.append(
             f"{one.task}{problems}: {one.policy}{prm}, N = {one.budget} - {what}.\n"
             f"  Accuracy {fixed(100 * one.accuracy)}% [{fixed(100 * one.ci_low)}, "
-            f"{fixed(100 * one.ci_high)}] on {counted(round(one.n_problems), 'problem')} that did "
-            "not choose it.\n"
+            f"{fixed(100 * one.ci_high)}] on {counted(round(one.n_problems), 'problem')}; no "
+            "strategy was chosen on these.\n"
             f"  Cost per problem, on average: {'; '.join(costs)}.\n"
-            f"  Within the question, {others} as good as far as the intervals tell.{more}"
+            f"  {picked}{more}"
             f"{_left_out_in_words(one, unit)}"
         )
     paragraphs += [f"{task}: {what}." for task, what in lacking.items()]
