@@ -250,7 +250,8 @@ function leaderboard(shown) {
   put(tableOf([...largest.values()].sort((a, b) => b.accuracy - a.accuracy)), "board");
   document.getElementById("board-says").textContent =
     `Each policy, method and PRM at its largest N: ${scales[choice.scale]}, ${choice.task}, ${BUCKETS[choice.difficulty] ?? choice.difficulty}.`
-    + (distinct(shown, "n").length > 1 ? " Rows with other numbers of problems are of other problems, and no ranking of each other." : "");
+    + (distinct(shown, "n").length > 1 ? " Rows with other numbers of problems are of other problems, and no ranking of each other." : "")
+    + (largest.size > 1 ? " The first of many is partly luck: the intervals say how far rows may be apart." : "");
 }
 
 // What the marks of the chart say to a mouse, for all: every point once, curve by curve.
@@ -295,6 +296,7 @@ async function show() {
   const lost = chosen.filter((row) => !isPlaced(row)).length;
   document.getElementById("said").textContent = `${counted(drawn.length, "point")}; bands and bars: ${Math.round(100 * settings.confidence)}% intervals over problems`
     + (lost ? `; ${counted(lost, "point")} without a known ${AXES[choice.x]} ${lost === 1 ? "is" : "are"} left out.` : ".")
+    + (choice.front === "yes" && drawn.length > 1 ? " What is on a front is picked by these accuracies, so expect a little less of it." : "")
     + (choice.front === "yes" && drawn.some((row) => row.isOfFewer) ? " A front is of points of nearly all problems of its panel: those of fewer problems are not in it." : "");
   pointTable();
   leaderboard(shown);
