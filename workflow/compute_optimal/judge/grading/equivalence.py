@@ -133,11 +133,11 @@ def _apart(one: Any, other: Any) -> bool:
             for symbol in _symbols(one) + _symbols(other)
         }
         x, y = one.xreplace(at).doit(), other.xreplace(at).doit()
-        difference = (x - y).evalf(15)
         if x.has(sympy.Float) or y.has(sympy.Float):
-            return bool(abs(difference) > DECIMAL_TOLERANCE * max(abs(x), abs(y)))
-        # Of digits that all cancel out, sympy keeps one bit.
-        return any(part._prec > 1 for part in difference.as_real_imag() if part.is_Float and part)
+            return bool(abs((x - y).evalf(15)) > DECIMAL_TOLERANCE * max(abs(x), abs(y)))
+        # Strict: digits that all cancel out are an error, and no difference.
+        difference = (x - y).evalf(15, strict=True)
+        return bool(difference.is_number and difference.is_finite and difference != 0)
     return False
 
 
