@@ -196,6 +196,24 @@ def test_encrypted_members_are_refused(tmp_path: Path) -> None:
     assert refusals(tmp_path / "x.zip") == {"a/one.jsonl": "encrypted"}
 
 
+@pytest.mark.parametrize(
+    ("mark", "offset", "damage"),
+    [
+        (b"PK\x01\x02", 6, b"\xff"),  # a version of the format that nobody has
+        (b"PK\x01\x02", 28, b"\x00"),  # a name of no length, with what comes after it amiss
+        (b"PK\x01\x02", 46, b"\x00"),  # a name that begins with its end
+    ],
+)
+def test_every_damage_of_an_index_is_one_message(
+    tmp_path: Path, mark: bytes, offset: int, damage: bytes
+) -> None:
+    content = bytearray(zip_of(tmp_path / "x.zip", *good_entries()).read_bytes())
+    content[content.index(mark) + offset] = damage[0]
+    (tmp_path / "x.zip").write_bytes(content)
+    with pytest.raises(StudyError, match="damaged or cut short"):
+        list(read_members(tmp_path / "x.zip"))
+
+
 def test_what_is_no_collection(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("hello")
     (tmp_path / "zip").write_bytes(b"PK\x03\x04 and no more")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -396,6 +397,29 @@ def test_what_is_not_in_the_cache_whole_is_asked_for(
         collection.adopt(entry, TASK, machine, None)
     with pytest.raises(StudyError, match="is read from the hub"):
         collection.adopt(entry, TASK, machine, tmp_path)
+
+
+def test_a_file_of_the_hubs_cache_with_other_bytes_than_its_name_says_is_refused(
+    entry: AdoptedEntry, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A changed byte of a score is read as another score, and of a size ends the process."""
+    blobs = tmp_path / "blobs"
+    blobs.mkdir()
+    for method, name in RUNS:
+        for shard in fill(cache, method, name).iterdir():
+            blob = blobs / hashlib.sha256(shard.read_bytes()).hexdigest()
+            shard.rename(blob)
+            shard.symlink_to(blob)
+    machine = storage(tmp_path, monkeypatch)
+    assert "2 problems x 4 samples" in collection.adopt(entry, TASK, machine, None)
+    content = bytearray(blob.read_bytes())
+    content[40] ^= 1
+    blob.write_bytes(content)
+    with pytest.raises(StudyError, match="its sha256 is") as caught:
+        collection.adopt(entry, TASK, storage(tmp_path / "other", monkeypatch), None)
+    # Which run it is of is open: files of equal contents are one in the cache.
+    assert f"@aaaaaaa/{FOLDER}/train-0000" in str(caught.value.where)
+    assert "remove it from the hub's cache" in str(caught.value.cure)
 
 
 def test_the_hub_is_asked_for_the_pinned_commit_and_the_disk_for_room(

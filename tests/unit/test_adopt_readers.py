@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import itertools
 import json
 import lzma
 import math
 import random
+import time
+import tracemalloc
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,7 +19,13 @@ import pytest
 
 from compute_optimal.adopt import SAMPLES, SOLUTIONS, Adoption, counted, report
 from compute_optimal.adopt.collection import READERS
-from compute_optimal.adopt.pools import BATCH, placement, sources
+from compute_optimal.adopt.pools import (
+    BATCH,
+    SHARED_STEPS,
+    placement,
+    shared_beginnings,
+    sources,
+)
 from compute_optimal.adopt.records import WRITERS, GivenFile
 from compute_optimal.adopt.zeroeval import answer_of
 from compute_optimal.errors import StudyError
@@ -157,6 +166,8 @@ def test_zero_tokens_are_unknown_and_betray_a_search() -> None:
     for tokens in ([0], 0, None):
         adoption = read("search_and_learn", lines({**row, "completion_tokens": tokens}))
         assert adoption.samples["n_tokens"].to_list() == [None]
+        said = "none" if tokens is None else "0"
+        assert detail(adoption, "tokens unknown") == f"of 1 completions: the file says {said}"
         assert findings_of(adoption) == {
             ("run/0.jsonl", "tokens unknown", True): 1,
             ("run/0.jsonl", "beams", True): 1,
@@ -522,6 +533,39 @@ def test_shared_beginnings_are_beams() -> None:
     assert ("between files", "beams", True) in findings_of(both)
 
 
+def test_shared_beginnings_are_counted_as_by_every_pair() -> None:
+    rng = random.Random(7)
+    steps = ["One.", "Two."]
+    texts = {
+        problem: [
+            (rng.choice("abc"), "\n\n".join(rng.choices(steps, k=rng.randint(1, 5))))
+            for _ in range(40)
+        ]
+        for problem in "pq"
+    }
+    expected: dict[str | None, list[int]] = {}
+    for samples in texts.values():
+        for (file, text), (other, others) in itertools.combinations(samples, 2):
+            of = expected.setdefault(file if file == other else None, [0, 0])
+            first, second = (t.split("\n\n")[:SHARED_STEPS] for t in (text, others))
+            of[0] += 1
+            of[1] += first == second and len(first) == SHARED_STEPS
+    within, between = shared_beginnings(texts)
+    assert {file: [s.n_pairs, s.n_shared] for file, s in within.items()} == {
+        file: counts for file, counts in expected.items() if file is not None
+    }
+    assert [between.n_pairs, between.n_shared] == expected[None]
+
+
+def test_pools_of_many_samples_take_no_time_for_every_pair() -> None:
+    pool = [(f"file {n % 3}", f"{n % 50}\n\nTwo.\n\nThree.") for n in range(20_000)]
+    started = time.process_time()
+    within, between = shared_beginnings({"p": pool})
+    assert time.process_time() - started < 5
+    n_pairs = sum(sharing.n_pairs for sharing in within.values()) + between.n_pairs
+    assert n_pairs == math.comb(20_000, 2)
+
+
 def test_searches_keep_their_copies_and_their_repetitions() -> None:
     texts = [solution(6, "a"), solution(6, "a"), solution(7, "b"), solution(6, "c")]
     files = [{"method": "beam_search", "budget": 4, "repetition": n} for n in (0, 1)]
@@ -665,6 +709,18 @@ def test_answers_in_json_or_a_box(text: str, answer: str | None, form: str | Non
     assert answer_of(text) == (answer, form)
 
 
+def test_the_answer_of_a_huge_output_is_found_in_bounded_memory() -> None:
+    output = '{"answer": "' + "x" * 1_000_000 + "\\\\" * 100_000 + '"}'
+    tracemalloc.start()
+    try:
+        answer, form = answer_of(output)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (form, len(answer or "")) == ("json", 1_100_000)
+    assert peak < 30 * len(output)
+
+
 def test_outputs_without_an_answer_are_counted() -> None:
     outputs = ['{"answer": "0"}', r"\boxed{2}", "nothing"]
     rows: list[Any] = [
@@ -770,6 +826,13 @@ def test_scores_of_solutions_whose_truth_is_known() -> None:
 def test_scores_that_belong_to_nothing(content: bytes, reason: str) -> None:
     adoption = read("rewardmath", content, policy=None)
     assert set(adoption.findings["reason"]) == {reason}
+
+
+def test_a_solution_without_any_score_of_its_steps_is_malformed() -> None:
+    both = [*json.loads(rated([[0.5], [], [0.5]])), *json.loads(rated([[0.5]] * 3, 4))]
+    adoption = read("rewardmath", json.dumps(both).encode(), policy=None)
+    assert findings_of(adoption) == {("run/0.jsonl", "malformed", False): 1}
+    assert set(adoption.solutions["problem_id"]) == {"p4"}
 
 
 def test_scores_that_no_column_holds_are_malformed() -> None:

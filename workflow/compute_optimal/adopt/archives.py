@@ -36,6 +36,8 @@ _DAMAGE = (
     EOFError,
     ValueError,
     RecursionError,
+    IndexError,  # of a name without a letter, in the index of a zip archive
+    NotImplementedError,  # of a version that nobody has, there
 )
 
 

@@ -20,6 +20,7 @@ from compute_optimal.adopt import (
     search_and_learn_lines,
     zeroeval,
 )
+from compute_optimal.adopt.archives import archive_sha256
 from compute_optimal.adopt.files import listed_files, rollout_files
 from compute_optimal.adopt.official import read_official_records
 from compute_optimal.adopt.records import GivenFile, TokenCounter
@@ -249,4 +250,25 @@ def _hub_files(name: str, run: HubRollouts, api: Any = None) -> dict[str, Path]:
             cure="correct folder or revision in the registry",
         )
     shown = f"{run.hub_id}@{run.revision[:7]}/{run.folder}"
-    return {f"{shown}/{path.name}": path for path in shards}
+    named = {f"{shown}/{path.name}": path for path in shards}
+    for name_shown, path in named.items():
+        _require_bytes_of_name(name_shown, path)
+    return named
+
+
+def _require_bytes_of_name(shown: str, file: Path) -> None:
+    """Raises ``StudyError`` for a file of the hub's cache that is not what it was fetched as.
+
+    The cache links to contents that are named after their sha256. A damaged one must not be read: a
+    changed byte gives another score, or a size for which the library that reads it ends the process
+    without a word. A file under another name, such as a copy in place of the link, says nothing.
+    """
+    expected = file.resolve().name
+    if re.fullmatch(r"[0-9a-f]{64}", expected) is None:
+        return
+    if (actual := archive_sha256(file)) != expected:
+        raise StudyError(
+            f"a file of the hub's cache is damaged: its sha256 is {actual}, expected {expected}",
+            where=f"{shown}, at {file}",
+            cure="remove it from the hub's cache and adopt again, which fetches it anew",
+        )

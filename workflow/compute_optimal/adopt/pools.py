@@ -10,7 +10,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, combinations
+from itertools import chain
 from typing import Literal
 
 from compute_optimal.policies.steps import split_steps
@@ -165,12 +165,28 @@ def shared_beginnings(
     shared: Counter[str | None] = Counter()
     for samples in texts.values():
         beginnings = [(file, tuple(split_steps(text)[:SHARED_STEPS])) for file, text in samples]
-        for (file, steps), (other, others) in combinations(beginnings, 2):
-            where = file if file == other else None
-            pairs[where] += 1
-            shared[where] += steps == others and len(steps) == SHARED_STEPS
+        _add_pairs(pairs, Counter(file for file, _ in beginnings))
+        of_beginning: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
+        for file, steps in beginnings:
+            if len(steps) == SHARED_STEPS:
+                of_beginning[steps][file] += 1
+        for sizes in of_beginning.values():
+            _add_pairs(shared, sizes)
     within = {file: Sharing(n, shared[file]) for file, n in pairs.items() if file is not None}
     return within, Sharing(pairs[None], shared[None])
+
+
+def _add_pairs(pairs: Counter[str | None], sizes: Counter[str]) -> None:
+    """Add the pairs of as many samples of each file as ``sizes`` says: within the file, and under
+    None those between two files. No pair is gone through: a pool may have tens of thousands of
+    samples a problem."""
+    between = math.comb(sizes.total(), 2)
+    for file, n in sizes.items():
+        # A file of one sample has no pair.
+        if n_pairs := math.comb(n, 2):
+            pairs[file] += n_pairs
+            between -= n_pairs
+    pairs[None] += between
 
 
 def by_problem(samples: Iterable[tuple[str, str, str]]) -> dict[str, list[tuple[str, str]]]:

@@ -29,11 +29,14 @@ from compute_optimal.adopt.records import (
 from compute_optimal.study.config import AdoptedEntry, RolloutFile
 from compute_optimal.tasks import Problem
 
+# A solution has a step at least.
+_StepScores = Annotated[list[Score], Field(min_length=1)]
+
 
 class _Record(Said):
     problem: str
     solution_reference: Annotated[list[str], Field(min_length=2)]
-    score: list[list[Score]] | list[Score]
+    score: list[_StepScores] | list[Score]
 
 
 def read(

@@ -111,6 +111,7 @@ def _rows(file: GivenFile, gathering: Gathering) -> list[_Row]:
     """The rows of a file that can be used, each problem once; what is wrong becomes a finding."""
     path, rows = file.entry.path, list[_Row]()
     n_unknown = n_headers = 0
+    says = set[str]()
     for where, sha256, record, problem in with_problems(
         records(_Record, file, gathering),
         file,
@@ -131,7 +132,9 @@ def _rows(file: GivenFile, gathering: Gathering) -> list[_Row]:
             if (doubt := _misfit(body, kept)) is not None:
                 gathering.doubt(where, "step scores", doubt)
                 kept = None
-            n_unknown += n_tokens <= 0
+            if n_tokens <= 0:
+                n_unknown += 1
+                says.add("none" if tokens is None else "0")
             n_headers += has_header
             count = n_tokens if n_tokens > 0 else None
             completions.append(_Completion(where, sha256, body, kept, count))
@@ -139,7 +142,8 @@ def _rows(file: GivenFile, gathering: Gathering) -> list[_Row]:
     if n_headers:
         gathering.doubt(path, "header", f"of {n_headers} completions, left out with its score")
     if n_unknown:
-        gathering.doubt(path, "tokens unknown", f"of {n_unknown} completions: the file says 0")
+        detail = f"of {n_unknown} completions: the file says {' or '.join(sorted(says))}"
+        gathering.doubt(path, "tokens unknown", detail)
         if file.entry.method == "best_of_n":
             gathering.doubt(
                 path,

@@ -29,7 +29,9 @@ from compute_optimal.study.config import AdoptedEntry
 from compute_optimal.tasks import Problem
 
 _ANSWER = re.compile(
-    r'"answer"\s*:\s*(?:"(?P<text>(?:[^"\\]|\\.)*)"|(?P<bare>[^\s",{}\[\]]+)\s*[,}\n])', re.DOTALL
+    # Possessive: no letter of a text of megabytes is kept to go back to.
+    r'"answer"\s*:\s*(?:"(?P<text>(?:[^"\\]++|\\.)*+)"|(?P<bare>[^\s",{}\[\]]+)\s*[,}\n])',
+    re.DOTALL,
 )
 # Escapes of JSON that are undone. \n, \r and \t before a letter begin a command of LaTeX whose
 # backslash was not doubled, as \theta does; \b and \f always do, as in \binom and \frac.
