@@ -7,7 +7,6 @@ plain file with a harmless name and a sane size is handed over as a refusal with
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
 import lzma
 import os
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compute_optimal.errors import StudyError
+from compute_optimal.store.partitions import sha256_of
 
 _END_OF_TAR = bytes(tarfile.BLOCKSIZE)
 _HEADER_BYTES = 16 << 10
@@ -67,8 +67,7 @@ def archive_sha256(source: Path) -> str | None:
     if source.is_dir():
         return None
     try:
-        with source.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(source)
     except OSError as error:
         raise _unreadable(source, error) from error
 

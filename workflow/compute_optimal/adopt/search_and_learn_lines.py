@@ -110,8 +110,7 @@ def read(
 def _rows(file: GivenFile, gathering: Gathering) -> list[_Row]:
     """The rows of a file that can be used, each problem once; what is wrong becomes a finding."""
     path, rows = file.entry.path, list[_Row]()
-    n_unknown = n_headers = 0
-    says = set[str]()
+    n_headers, unknown = 0, Counter[str]()
     for where, sha256, record, problem in with_problems(
         records(_Record, file, gathering),
         file,
@@ -133,16 +132,16 @@ def _rows(file: GivenFile, gathering: Gathering) -> list[_Row]:
                 gathering.doubt(where, "step scores", doubt)
                 kept = None
             if n_tokens <= 0:
-                n_unknown += 1
-                says.add("none" if tokens is None else "0")
+                unknown["none" if tokens is None else "0"] += 1
             n_headers += has_header
             count = n_tokens if n_tokens > 0 else None
             completions.append(_Completion(where, sha256, body, kept, count))
         rows.append(_Row(problem, completions))
     if n_headers:
         gathering.doubt(path, "header", f"of {n_headers} completions, left out with its score")
-    if n_unknown:
-        detail = f"of {n_unknown} completions: the file says {' or '.join(sorted(says))}"
+    if unknown:
+        said = " or ".join(sorted(unknown))
+        detail = f"of {unknown.total()} completions: the file says {said}"
         gathering.doubt(path, "tokens unknown", detail)
         if file.entry.method == "best_of_n":
             gathering.doubt(

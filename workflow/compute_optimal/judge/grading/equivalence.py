@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from compute_optimal.judge.grading.extraction import visible
+from compute_optimal.judge.grading.values import ROUNDED
 
 LONGEST_ANSWER = 1000
 """Characters. # ASSUME: a longer answer is right only if it is the gold, character by character."""
@@ -114,8 +115,8 @@ def _exact_numbers() -> Iterator[None]:
         grader.sympy_numeric_eq = equal
 
 
-DECIMAL_TOLERANCE = 1e-6
-"""How far a decimal may be from what it stands for, relative to it: as ``values.ROUNDED``."""
+DECIMAL_TOLERANCE = 10.0**-ROUNDED
+"""How far a decimal may be from what it stands for, relative to it."""
 
 
 def _apart(one: Any, other: Any) -> bool:
