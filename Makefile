@@ -183,7 +183,7 @@ choose-problems: $(ENGINE)/.done ## a pilot of the scale model, and by it the nu
 
 .PHONY: choose-hard-problems
 choose-hard-problems: $(ENGINE)/.done ## a pilot of the longest chains, and by it the numbers of arithmetic-marathon for the registry
-	export PATH="$(CURDIR)/$(ENGINE)/bin:$$PATH"; \
+	$(STRICT) export PATH="$(CURDIR)/$(ENGINE)/bin:$$PATH"; \
 	snakemake results/hard-candidates/study.duckdb \
 	  --cores $(CORES) $(EVERY_CORE) --configfile config/hard-candidates.yaml; \
 	python -m compute_optimal choose-problems --config config/hard-candidates.yaml \

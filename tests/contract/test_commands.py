@@ -168,6 +168,18 @@ def test_a_dry_run_of_make_trains_nothing() -> None:
     assert all(line.startswith("$(MAKE)") for line in calling)
 
 
+def test_a_recipe_of_several_commands_ends_with_the_first_that_fails() -> None:
+    """The shell goes on after a command that failed, with what an earlier run left behind."""
+    text = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
+    several = [
+        line.strip().removeprefix("@")
+        for line in text.splitlines()
+        if line[:1] == "\t" and re.search(r";\s.*(\bsnakemake |python -m compute_optimal)", line)
+    ]
+    assert any("choose-problems" in line for line in several)
+    assert [line for line in several if not line.startswith("$(STRICT)")] == []
+
+
 def test_the_printed_query_gives_rows(whole: Clone) -> None:
     import duckdb
 

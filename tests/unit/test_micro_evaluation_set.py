@@ -125,3 +125,17 @@ def test_the_command_prints_the_numbers_and_what_the_buckets_hold(
         assert min(counts) >= 3
     assert cli.main(["choose-problems", *asked[:2], "--hard", "--n-problems", "100"]) != 0
     assert "the pilot found" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("buckets", "what"),
+    [
+        ({"a": ["easy", "hard"], "b": ["medium"]}, "not every policy .*: a 2, b 1"),
+        ({}, "no policy has graded any"),
+    ],
+)
+def test_a_pilot_that_is_not_whole_is_one_message(buckets: dict[str, list[str]], what: str) -> None:
+    with pytest.raises(StudyError, match=what):
+        choose_problems(buckets, of_each_bucket=1, n_problems=1)
+    with pytest.raises(StudyError, match=what):
+        choose_hard_problems(buckets, n_problems=1)

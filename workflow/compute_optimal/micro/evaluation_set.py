@@ -54,10 +54,10 @@ def choose_problems(
     ``of_each_bucket`` are taken so far; what then lacks is filled up with the first candidates
     that are left. A bucket may hold fewer in the end: those that the candidates have.
 
-    Raises ``StudyError`` where the buckets ask for more than ``n_problems``, or too few candidates
-    are there.
+    Raises ``StudyError`` where the buckets ask for more than ``n_problems``, too few candidates are
+    there, or policies have graded different numbers of them.
     """
-    candidates = list(zip(*buckets.values(), strict=True))
+    candidates = _candidates(buckets)
     if len(candidates) < n_problems:
         raise StudyError(
             f"{n_problems} problems are wanted, and there are {len(candidates)} candidates",
@@ -80,13 +80,31 @@ def choose_problems(
     return sorted(taken + left[: n_problems - len(taken)])
 
 
+def _candidates(buckets: Mapping[str, Sequence[str]]) -> list[tuple[str, ...]]:
+    """Of every candidate its bucket for each policy.
+
+    Raises ``StudyError`` where the policies have not graded the same candidates.
+    """
+    sizes = {policy: len(of_policy) for policy, of_policy in buckets.items()}
+    if not sizes or len({*sizes.values()}) > 1:
+        said = ", ".join(f"{policy} {n}" for policy, n in sizes.items())
+        raise StudyError(
+            f"not every policy has graded the same candidates: {said}"
+            if sizes
+            else "no policy has graded any candidate of the pilot",
+            cure="run the pilot to its end: make choose-problems, or make choose-hard-problems",
+        )
+    return list(zip(*buckets.values(), strict=True))
+
+
 def choose_hard_problems(buckets: Mapping[str, Sequence[str]], *, n_problems: int) -> list[int]:
     """Numbers of ``n_problems`` candidates, rising, that fewest policies find easy: of those that
     one policy at least finds medium, so that they are not hopeless, and of equals the first.
 
-    ``buckets`` as of ``choose_problems``. Raises ``StudyError`` where the pilot finds too few.
+    ``buckets`` as of ``choose_problems``. Raises ``StudyError`` where the pilot finds too few, or
+    policies have graded different numbers of candidates.
     """
-    candidates = list(zip(*buckets.values(), strict=True))
+    candidates = _candidates(buckets)
     medium = [number for number, candidate in enumerate(candidates) if "medium" in candidate]
     if len(medium) < n_problems:
         raise StudyError(
