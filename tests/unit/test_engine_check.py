@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from compute_optimal.ship.engine_check import Check, Report
+import math
+from dataclasses import replace
+from pathlib import Path
 
+import pytest
+
+from compute_optimal.errors import StudyError
+from compute_optimal.ship.engine_check import Check, Report, apart, models_to_look_at
+from compute_optimal.study.config.registry import load_registry
+
+REGISTRY = Path(__file__).parents[2] / "config/registry"
 EVIL = "</td><script>alert(1)</script>"
 
 
@@ -32,3 +41,21 @@ def test_what_is_outside_is_counted_and_says_what_to_do() -> None:
 def test_what_a_driver_or_an_engine_says_is_escaped() -> None:
     report = Report({EVIL: EVIL}, [check(within=False, found=EVIL)])
     assert "<script" not in report.html
+
+
+@pytest.mark.parametrize(("one", "other"), [(math.nan, 9.0), (9.0, math.nan), (math.nan, math.nan)])
+def test_a_score_that_is_no_number_is_as_far_off_as_can_be(one: float, other: float) -> None:
+    assert apart([1.0, one, 2.0], [1.0, other, 2.0]) == math.inf
+    assert apart([one], [other]) == math.inf
+
+
+def test_scores_are_compared_as_probabilities() -> None:
+    assert apart([0.0, 1000.0], [0.0, 800.0]) == 0
+    assert apart([0.0, 0.0], [0.0, -1000.0]) == 0.5
+
+
+@pytest.mark.parametrize("kind", ["policies", "prms"])
+def test_a_registry_without_models_that_ship_is_one_message(kind: str) -> None:
+    registry = replace(load_registry(REGISTRY), **{kind: {}})
+    with pytest.raises(StudyError, match="nothing to look at"):
+        models_to_look_at(registry, on_gpu=False)

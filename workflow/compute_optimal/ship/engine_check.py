@@ -164,6 +164,7 @@ def models_to_look_at(registry: Registry, on_gpu: bool) -> tuple[str, list[str],
     """A policy that ships, the smallest that does not (none or one), and a PRM of each format.
 
     On GPUs the one that does not ship is the hub's, in half precision; else one in a local folder.
+    Raises ``StudyError`` where the registry knows no policy or no PRM that ships.
     """
 
     def ships(entry: ModelEntry) -> bool:
@@ -177,6 +178,13 @@ def models_to_look_at(registry: Registry, on_gpu: bool) -> tuple[str, list[str],
     ]
     smallest = sorted(others, key=lambda entry: entry.n_parameters)[:1]
     of_format = {entry.format: entry.name for entry in registry.prms.values() if ships(entry)}
+    if not shipped or not of_format:
+        lacking = "PRM" if shipped else "policy"
+        raise StudyError(
+            f"there is nothing to look at: no {lacking} of the registry lies in {SHIPPED}",
+            where="the study's registry",
+            cure="name a study whose registry has the scale model: --config config/config.yaml",
+        )
     return (
         shipped[len(shipped) // 2].name,
         [entry.name for entry in smallest],
@@ -404,8 +412,7 @@ class _Looks:
 
         def in_float32() -> _Found:
             margins.extend(_scores(prm, inputs))
-            pairs = zip(margins, plain_forward("float32"), strict=True)
-            worst = max(abs(_probability(a) - _probability(b)) for a, b in pairs)
+            worst = apart(margins, plain_forward("float32"))
             return _Found(f"at most {worst:.2g} apart, {len(margins)} steps", worst <= bound)
 
         def in_half() -> _Found:
@@ -533,6 +540,15 @@ def _drain(engine: Any, requests: Sequence[SampleRequest | ScoreRequest]) -> lis
     while engine.unfinished:
         answers += engine.collect()
     return answers
+
+
+def apart(margins: Sequence[float], others: Sequence[float]) -> float:
+    """The largest difference in probability (0 to 1) between margins of the same steps; infinite
+    where one is no number, which no comparison of numbers would show."""
+    if any(map(math.isnan, [*margins, *others])):
+        return math.inf
+    pairs = zip(margins, others, strict=True)
+    return max(abs(_probability(a) - _probability(b)) for a, b in pairs)
 
 
 def _probability(margin: float) -> float:
