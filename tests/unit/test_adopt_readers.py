@@ -163,10 +163,12 @@ def test_a_header_is_no_step_and_its_score_is_none() -> None:
 
 def test_zero_tokens_are_unknown_and_betray_a_search() -> None:
     row = learned(3, [solution(6)], completion_tokens=[0])
-    for tokens in ([0], 0, None):
+    for tokens, said in (
+        ([0], "0"), ([-1], "less than 0"), (0, "one number a row"), (7, "one number a row"),
+        (None, "none"),
+    ):  # fmt: skip
         adoption = read("search_and_learn", lines({**row, "completion_tokens": tokens}))
         assert adoption.samples["n_tokens"].to_list() == [None]
-        said = "none" if tokens is None else "0"
         assert detail(adoption, "tokens unknown") == f"of 1 completions: the file says {said}"
         assert findings_of(adoption) == {
             ("run/0.jsonl", "tokens unknown", True): 1,
@@ -348,8 +350,12 @@ def test_a_record_in_which_a_key_stands_twice_is_refused(reader: str) -> None:
     twice = f'{{"{key}": "another", {other[1:]}'
     for record in (twice, f'{{"unread": [{{"a": 1, "a": 1}}], {other[1:]}'):
         if reader in ("zeroeval", "rewardmath"):
-            with pytest.raises(StudyError, match="a key stands twice in one object"):
-                read(reader, f"[{good}, {record}]".encode())
+            with pytest.raises(StudyError, match="a key stands twice in one object") as caught:
+                read(reader, f"\n[{good}, {record}]".encode())
+            assert caught.value.where == "run/0.jsonl, row 1"
+            with pytest.raises(StudyError, match="a key stands twice in one object") as caught:
+                read(reader, record.encode())
+            assert caught.value.where == "run/0.jsonl"
             continue
         adoption = read(reader, f"{good}\n{record}\n".encode())
         assert findings_of(adoption)["run/0.jsonl", "malformed", False] == 1
@@ -784,6 +790,25 @@ def rated(scores: Sequence[Any], number: int = 3, **other: Any) -> bytes:
         **other,
     }
     return json.dumps([row]).encode()
+
+
+def test_a_number_of_thousands_of_digits_is_no_score() -> None:
+    """Python reads whole numbers of 4,300 digits at most; the file was called no JSON."""
+    good, huge = (rated([0.5, 2, 3], n).decode()[1:-1] for n in (3, 4))
+    adoption = read(
+        "rewardmath", f"[{good}, {huge.replace('0.5', '1' * 5000)}]".encode(), policy=None
+    )
+    assert findings_of(adoption) == {("run/0.jsonl", "malformed", False): 1}
+    assert adoption.solutions["outcome_score"].to_list() == [0.5, 2, 3]
+
+
+def test_scores_of_steps_and_of_solutions_are_no_file_of_one_model() -> None:
+    kinds = [json.loads(rated(scores, n)) for n, scores in ((3, [[0.5]] * 3), (4, [0.5] * 3))]
+    for one, other in (kinds, kinds[::-1]):
+        with pytest.raises(StudyError, match="given by several models") as caught:
+            read("rewardmath", json.dumps([*one, *other]).encode(), policy=None)
+        assert caught.value.where == "run/0.jsonl, row 1"
+        assert "in run/0.jsonl, row 0" in str(caught.value)
 
 
 def test_scores_of_solutions_whose_truth_is_known() -> None:

@@ -298,6 +298,16 @@ def test_printed_numbers_are_checked_one_by_one(
     assert judged(claim("printed", **rule), []).verdict == "untested"
 
 
+@pytest.mark.parametrize("expect", ["above", "at_least", "equal", "rises", "falls"])
+def test_an_interval_that_ends_on_its_margin_holds_where_the_rule_includes_it(expect: str) -> None:
+    one = claim("study", expect=expect, margin=2)
+    on, far = (-2.0, -9.0) if expect == "falls" else (2.0, 9.0)
+    side = {"equal": (0.0, on)}.get(expect, (on, far))
+    includes = expect in ("at_least", "equal")
+    assert judging._holds(one, *sorted(side)) is (True if includes else None)
+    assert judging._holds(one, *sorted((-far, on))) is None
+
+
 # --- the stricter verdict ------------------------------------------------------------------------
 
 
@@ -1081,6 +1091,17 @@ def test_on_which_side_of_its_margin_a_verdict_is_can_be_seen() -> None:
     page = claims_page([replace(below, cases=(replace(case, difference=-9.7, high=-2.1e-4),))])
     assert ">97.3<" in page
     assert ", −0.0002]" in page
+
+
+def test_every_margin_of_the_forest_plot_lies_within_it() -> None:
+    """One beyond all intervals was drawn at the edge, as if the plot ended there."""
+    page = claims_page([judged(claim("study", margin=60), rows(0.1))])
+    ((line, interval),) = zip(
+        re.findall(r'class="margin" x1="([\d.]+)"', page),
+        re.findall(r'class="interval of-\w+" x1="[\d.]+" x2="([\d.]+)"', page),
+        strict=True,
+    )
+    assert float(interval) < float(line) < 199
 
 
 def test_the_rule_of_a_trend_says_that_it_is_one() -> None:

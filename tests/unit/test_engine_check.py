@@ -6,10 +6,18 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from compute_optimal.errors import StudyError
-from compute_optimal.ship.engine_check import Check, Report, apart, models_to_look_at
+from compute_optimal.ship.engine_check import (
+    Check,
+    Report,
+    apart,
+    models_to_look_at,
+    stored_twice,
+)
+from compute_optimal.store.partitions import Store
 from compute_optimal.study.config.registry import load_registry
 
 REGISTRY = Path(__file__).parents[2] / "config/registry"
@@ -47,6 +55,27 @@ def test_what_a_driver_or_an_engine_says_is_escaped() -> None:
 def test_a_score_that_is_no_number_is_as_far_off_as_can_be(one: float, other: float) -> None:
     assert apart([1.0, one, 2.0], [1.0, other, 2.0]) == math.inf
     assert apart([one], [other]) == math.inf
+
+
+def test_what_is_stored_twice_is_counted_in_the_parts(tmp_path: Path) -> None:
+    """Read together they give each key once, so that nothing stored twice could be seen."""
+
+    def samples(*indices: int) -> pl.DataFrame:
+        return pl.DataFrame(
+            {
+                "problem_hash": ["a"] * len(indices),
+                "sample_index": list(indices),
+                "run": [str(indices)] * len(indices),
+            }
+        )
+
+    cell = Store(tmp_path / "store").partition("samples", "task.policy", {"seed": 0})
+    assert stored_twice(cell, "samples") == 0
+    cell.append("samples", samples(0, 1))
+    cell.append("samples", samples(2))
+    assert stored_twice(cell, "samples") == 0
+    cell.append("samples", samples(1, 2, 3))
+    assert stored_twice(cell, "samples") == 2
 
 
 def test_scores_are_compared_as_probabilities() -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
+import math
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -315,10 +318,12 @@ def json_list(
     """
     gathering.open(file)
     _require_text(file)
+    content = file.content.removeprefix(_MARK)
     try:
-        rows = json.loads(file.content.removeprefix(_MARK), object_pairs_hook=single_keys)
+        rows = json.loads(content, object_pairs_hook=single_keys, parse_int=_number)
     except RepeatedKeyError as error:
-        raise other_schema(file.entry, str(error)) from None
+        where = f"{file.entry.path}{_row_with_a_repeated_key(content)}"
+        raise other_schema(file.entry, str(error), where=where) from None
     except (ValueError, RecursionError) as error:
         cut = getattr(error, "pos", 0) >= len(file.content.decode(errors="replace").rstrip())
         what = "it is cut short" if cut else "it is no JSON"
@@ -335,6 +340,37 @@ def json_list(
         raise other_schema(file.entry, "it is no list")
     lines = [(n, json.dumps(row, sort_keys=True).encode()) for n, row in enumerate(rows)]
     return _readable(model, file, gathering, lines, cut=False)
+
+
+def _number(digits: str) -> int | float:
+    """A whole number of JSON; of more digits than Python reads as one, infinity, which is out of
+    the range of everything that is read."""
+    return int(digits) if len(digits) < _MOST_DIGITS else math.inf
+
+
+_MOST_DIGITS = 4000
+"""Of a whole number: Python refuses to read more than 4,300."""
+
+
+def _row_with_a_repeated_key(content: bytes) -> str:
+    """Which record of a JSON list has an object with a key twice, to be put behind the file's name;
+    nothing where it is no list, or a record before is no JSON."""
+    text = content.decode().lstrip()
+    decoder = json.JSONDecoder(object_pairs_hook=single_keys, parse_int=_number)
+    place = 1
+    for row in itertools.count() if text.startswith("[") else ():
+        between = _BETWEEN_RECORDS.match(text, place)
+        assert between is not None  # it matches nothing as well
+        try:
+            _, place = decoder.raw_decode(text, between.end())
+        except RepeatedKeyError:
+            return f", row {row}"
+        except (ValueError, RecursionError):
+            break
+    return ""
+
+
+_BETWEEN_RECORDS = re.compile(r"[ \t\r\n,]*")
 
 
 def _readable(

@@ -10,7 +10,7 @@ truth and the others' rows of the solution are left out.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -26,6 +26,7 @@ from compute_optimal.adopt.records import (
     json_list,
     with_problems,
 )
+from compute_optimal.errors import StudyError
 from compute_optimal.study.config import AdoptedEntry, RolloutFile
 from compute_optimal.tasks import Problem
 
@@ -45,10 +46,12 @@ def read(
     problems: Sequence[Problem],
     count_tokens: TokenCounter | None = None,
 ) -> Adoption:
-    """Raises ``StudyError`` where a file is no such list; all else that is wrong is a finding."""
+    """Raises ``StudyError`` where a file is no such list, or holds scores of steps and of whole
+    solutions; all else that is wrong is a finding."""
     gathering = Gathering(entry, problems, count_tokens)
     rows: list[tuple[RolloutFile, str, Problem, dict[str, Any]]] = []
     for file in files:
+        first: dict[str, str] = {}
         for where, sha256, record, problem in with_problems(
             json_list(_Record, file, gathering),
             file,
@@ -58,6 +61,8 @@ def read(
             check=_require_equal_lengths,
         ):
             gathering.count(file.entry.path)["n_used"] += 1
+            first.setdefault("steps" if isinstance(record.score[0], list) else "solutions", where)
+            _require_one_kind(first)
             for index, (author, score) in enumerate(
                 zip(record.solution_reference, record.score, strict=True)
             ):
@@ -83,6 +88,20 @@ def read(
             continue
         gathering.add("solutions", of_file, where, problem, **facts)
     return gathering.adoption()
+
+
+def _require_one_kind(first: Mapping[str, str]) -> None:
+    """Raises ``StudyError`` where scores of steps and of whole solutions both have a ``first``
+    record in a file: no reward model gives both."""
+    if len(first) < 2:
+        return
+    (before, place), (here, where) = first.items()
+    raise StudyError(
+        f"its scores were given by several models: of {here} here, of {before} in {place}",
+        where=where,
+        cure="a file holds what one reward model gave: put each one's records in a file of its "
+        "own, where the collection is fetched from, and register these",
+    )
 
 
 def _require_equal_lengths(record: _Record) -> None:

@@ -125,16 +125,17 @@ def _rows(file: GivenFile, gathering: Gathering) -> list[_Row]:
                 where, "answer count", f"{len(texts)} of {file.entry.budget} completions"
             )
         completions = []
-        counts = tokens if isinstance(tokens, list) else [0] * len(texts)
+        counts = tokens if isinstance(tokens, list) else [None] * len(texts)
+        missing = "none" if tokens is None else "one number a row"
         for text, scores, n_tokens in zip(texts, record.scores, counts, strict=True):
             body, kept, has_header = _without_header(text, scores)
             if (doubt := _misfit(body, kept)) is not None:
                 gathering.doubt(where, "step scores", doubt)
                 kept = None
-            if n_tokens <= 0:
-                unknown["none" if tokens is None else "0"] += 1
+            count = n_tokens if n_tokens is not None and n_tokens > 0 else None
+            if count is None:
+                unknown[missing if n_tokens is None else "less than 0" if n_tokens else "0"] += 1
             n_headers += has_header
-            count = n_tokens if n_tokens > 0 else None
             completions.append(_Completion(where, sha256, body, kept, count))
         rows.append(_Row(problem, completions))
     if n_headers:

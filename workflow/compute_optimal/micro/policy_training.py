@@ -135,8 +135,9 @@ def optimise(
 ) -> dict[str, Any]:
     """Take ``settings.steps`` steps down the losses, or as many as there are losses.
 
-    Returns ``core_minutes`` of processor time and ``loss``, a (step, loss) of every 100th step and
-    of the last. Parameters that do not require a gradient stay as they are.
+    Returns ``core_minutes`` of processor time and ``loss``, a (step, loss) of every 100th step
+    and of step ``settings.steps`` - 1, where losses do not end before. Parameters that do not
+    require a gradient stay as they are.
     """
     import torch
 

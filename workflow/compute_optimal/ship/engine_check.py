@@ -36,7 +36,7 @@ from compute_optimal.micro.process_reward_model import ProcessRewardModel
 from compute_optimal.prms import PrmInput
 from compute_optimal.ship.report import hand_over, report_page
 from compute_optimal.store import places
-from compute_optimal.store.partitions import Store
+from compute_optimal.store.partitions import Partition, Store
 from compute_optimal.store.storage import Storage
 from compute_optimal.study import cells
 from compute_optimal.study.config import (
@@ -333,11 +333,13 @@ class _Looks:
                 draw_samples(request, self._storage)
             after = self._samples(pool)
             lost = kept.join(after, on=kept.columns, how="anti").height
+            twice = stored_twice(places.partition(self._storage.store, pool), "samples")
             wanted = self._sizes.problems * n
             return _Found(
                 f"{kept.height} of {wanted} samples stored when it {'was killed' * killed}"
-                f"{'ended' * (not killed)}, {lost} of them lost, {after.height} after the resume",
-                lost == 0 and after.height == wanted,
+                f"{'ended' * (not killed)}, {lost} of them lost, {after.height} after the resume, "
+                f"{twice} stored twice",
+                lost == 0 and after.height == wanted and twice == 0,
             )
 
         self._look(
@@ -540,6 +542,13 @@ def _drain(engine: Any, requests: Sequence[SampleRequest | ScoreRequest]) -> lis
     while engine.unfinished:
         answers += engine.collect()
     return answers
+
+
+def stored_twice(cell: Partition, table: str) -> int:
+    """Rows of ``table`` in the parts of ``cell`` beyond one of each key: reading all parts together
+    gives every key once, whatever they hold."""
+    rows = sum(cell.read(table, [], parts=[part]).height for part in cell.parts(table))
+    return rows - cell.read(table, []).height
 
 
 def apart(margins: Sequence[float], others: Sequence[float]) -> float:

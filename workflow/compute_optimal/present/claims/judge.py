@@ -364,7 +364,8 @@ def _n_problems(
 
 def _holds(claim: Claim, low: float, high: float) -> bool | None:
     """Whether an interval lies wholly on the claim's side (True) or wholly on the other (False);
-    None where it does neither. An end that differs from the margin by rounding is on no side."""
+    None where it does neither. An end that is the margin, up to rounding, is on the claim's side
+    where the rule says at least, or equal, and else on none."""
     margin = claim.rule.margin
     if claim.rule.expect == "equal":
         if -margin - ROUNDING <= low and high <= margin + ROUNDING:
@@ -372,7 +373,7 @@ def _holds(claim: Claim, low: float, high: float) -> bool | None:
         return False if low > margin + ROUNDING or high < -margin - ROUNDING else None
     if claim.rule.expect == "falls":
         low, high = -high, -low
-    if low > margin + ROUNDING:
+    if low > margin + ROUNDING or (claim.rule.expect == "at_least" and low >= margin - ROUNDING):
         return True
     return False if high < margin - ROUNDING else None
 

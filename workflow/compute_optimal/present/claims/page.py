@@ -589,11 +589,11 @@ _WIDTH, _HEIGHT = 200.0, 20.0
 
 
 def _reach(judgements: Sequence[Judgement]) -> float:
-    """The largest absolute difference in points that any interval of these claims holds; 0 if there
-    are none."""
-    return max(
-        (end for one in judgements if one.unit == "points" for end in _ends(one)), default=0.0
-    )
+    """The largest absolute difference in points that a row of these claims shows, be it an end of
+    an interval or a margin; 0 if there are none."""
+    shown = [(one, _ends(one)) for one in judgements if one.unit == "points"]
+    return max((end for one, ends in shown if ends for end in (*ends, one.claim.rule.margin)),
+               default=0.0)  # fmt: skip
 
 
 def _ends(judgement: Judgement) -> list[float]:
