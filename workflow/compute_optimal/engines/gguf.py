@@ -79,8 +79,11 @@ def convert_gguf(file: Path, folder: Path) -> Path:
     config = quantised.config
     if hasattr(config, "quantization_config"):
         del config.quantization_config
-    plain = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-    plain.load_state_dict(quantised.state_dict())
+    # Without weights of its own, which would be drawn at random and written over.
+    with torch.device("meta"):
+        plain = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    plain.load_state_dict(quantised.state_dict(), assign=True)
+    plain.tie_weights()
     plain.generation_config = quantised.generation_config
     with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as partial:
         tokenizer.save_pretrained(partial)
