@@ -168,6 +168,27 @@ def test_an_archive_that_would_take_gigabytes_to_unpack(tmp_path: Path) -> None:
         list(read_members(tmp_path / "huge.tar.xz"))
 
 
+def test_every_stream_of_an_archive_is_bounded(tmp_path: Path) -> None:
+    packed = lzma.decompress(tar_of(tmp_path / "x.tar.xz", *good_entries()).read_bytes())
+    first, rest = packed[:512], packed[512:]
+    huge = [{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 28, "mf": lzma.MF_HC3}]
+    (tmp_path / "huge.tar.xz").write_bytes(lzma.compress(first) + lzma.compress(rest, filters=huge))
+    with pytest.raises(StudyError, match="damaged or cut short: Memory usage"):
+        list(read_members(tmp_path / "huge.tar.xz"))
+
+
+@pytest.mark.parametrize("between", [b"", bytes(4), bytes(1 << 15)])
+def test_streams_one_after_another_are_one_archive(tmp_path: Path, between: bytes) -> None:
+    whole = tar_of(tmp_path / "x.tar.xz", *good_entries())
+    packed = lzma.decompress(whole.read_bytes())
+    parts = [lzma.compress(packed[:700]), lzma.compress(packed[700:])]
+    (tmp_path / "two.tar.xz").write_bytes(between.join(parts) + between)
+    assert list(read_members(tmp_path / "two.tar.xz")) == list(read_members(whole))
+    (tmp_path / "cut.tar.xz").write_bytes(between.join(parts)[:-20])
+    with pytest.raises(StudyError, match="damaged or cut short"):
+        list(read_members(tmp_path / "cut.tar.xz"))
+
+
 def test_headers_that_state_absurd_sizes(tmp_path: Path) -> None:
     long_header = tarfile.TarInfo("PaxHeaders/x")
     long_header.type = tarfile.XHDTYPE

@@ -18,12 +18,14 @@ import zlib
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from compute_optimal.errors import StudyError
 from compute_optimal.store.partitions import sha256_of
 
 _END_OF_TAR = bytes(tarfile.BLOCKSIZE)
 _HEADER_BYTES = 16 << 10
+_XZ = b"\xfd7zXZ\x00"
 _XZ_MEMORY = 256 << 20  # xz -9 takes 65 MB
 # What the libraries raise on bytes that are not what their headers say.
 _DAMAGE = (
@@ -138,9 +140,8 @@ def _members(
             magic = file.read(6)
     if magic.startswith(b"\x1f\x8b"):
         return _from_tar(_BoundedGzip(source, "rb"), limits, only)
-    if magic == b"\xfd7zXZ\x00":
-        _check_memory(source)
-        return _from_tar(_BoundedXz(source, "rb"), limits, only)
+    if magic == _XZ:
+        return _from_tar(_BoundedXz(_XzStreams(source)), limits, only)
     if magic.startswith(b"PK"):
         return _from_zip(source, limits, only)
     raise StudyError(
@@ -198,15 +199,82 @@ class _BoundedGzip(_Bounded, gzip.GzipFile):
     """Of a .tar.gz."""
 
 
-class _BoundedXz(_Bounded, lzma.LZMAFile):
+class _XzStreams(io.RawIOBase):
+    """The streams of an .xz file, one after another, each of which must do with ``_XZ_MEMORY``.
+
+    ``lzma.LZMAFile`` takes no limit, and a decompressor with one reads a single stream.
+    """
+
+    def __init__(self, source: Path) -> None:
+        self._file = source.open("rb")
+        self._begin()
+
+    def _begin(self) -> None:
+        self._file.seek(0)
+        self._position, self._is_at_end = 0, False
+        self._stream = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        with memoryview(buffer) as view, view.cast("B") as wanted:
+            data = self._some(len(wanted))
+            wanted[: len(data)] = data
+        return len(data)
+
+    def _some(self, size: int) -> bytes:
+        """At least one byte and at most ``size``, or none at the end."""
+        while size and not self._is_at_end:
+            packed = b""
+            if self._stream.eof:
+                packed = self._next_stream()
+                if not packed:
+                    break
+            elif self._stream.needs_input:
+                packed = self._file.read(io.DEFAULT_BUFFER_SIZE)
+                if not packed:
+                    raise EOFError("the last stream has no end")
+            if data := self._stream.decompress(packed, max_length=size):
+                self._position += len(data)
+                return data
+        return b""
+
+    def _next_stream(self) -> bytes:
+        """The beginning of the next stream; none at the end, as before what is no stream."""
+        # Zeros may stand between streams.
+        packed = self._stream.unused_data.lstrip(b"\0")
+        while len(packed) < len(_XZ) and (more := self._file.read(io.DEFAULT_BUFFER_SIZE)):
+            packed = (packed + more).lstrip(b"\0")
+        if not packed.startswith(_XZ):
+            self._is_at_end = True
+            return b""
+        self._stream = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
+        return packed
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        if whence == io.SEEK_CUR:
+            offset += self._position
+        elif whence == io.SEEK_END:
+            raise io.UnsupportedOperation("the end is not known")
+        if offset < self._position:
+            self._begin()
+        while self._position < offset and self._some(
+            min(offset - self._position, io.DEFAULT_BUFFER_SIZE)
+        ):
+            pass
+        return self._position
+
+
+class _BoundedXz(_Bounded, io.BufferedReader):
     """Of a .tar.xz."""
-
-
-def _check_memory(source: Path) -> None:
-    """Raise ``LZMAError`` where unpacking would take more memory than an honest archive's."""
-    with source.open("rb") as file:
-        decompressor = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
-        decompressor.decompress(file.read(_HEADER_BYTES), max_length=1)
 
 
 def _from_tar(
