@@ -116,6 +116,45 @@ def test_the_facts_of_a_search(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("method", ["best_of_n", "beam_search"])
+@pytest.mark.parametrize("step", [0, 1])
+def test_records_of_several_models_are_no_collection(
+    tmp_path: Path, method: str, step: int
+) -> None:
+    """The folder names one policy, ``model_history`` the model of each step."""
+    folder = f"MATH_{method}/{MODELS}/1_1_1"
+    history = ["Qwen2.5-1.5B-Instruct"] * 2
+    history[step] = "Qwen2.5-7B-Instruct"
+    files = {
+        f"{folder}/question_0/record_0.jsonl": record(),
+        f"{folder}/question_1/record_0.jsonl": record(answer(model_history=history)),
+    }
+    with pytest.raises(StudyError, match="several models") as caught:
+        read(tmp_path, files)
+    assert "question_1/record_0" in str(caught.value)
+    assert "question_0/record_0" in str(caught.value)
+
+
+@pytest.mark.parametrize("history", [None, [], [None, 3], "", ["Qwen2.5-1.5B-Instruct"]])
+def test_what_names_no_other_model_is_adopted(tmp_path: Path, history: Any) -> None:
+    files = {
+        f"{BEAM}/question_0/record_0.jsonl": record(),
+        f"{BEAM}/question_1/record_0.jsonl": record(
+            answer(model_history=history), question="What is $2^3$?"
+        ),
+    }
+    assert read(tmp_path, files).n_records == 2
+
+
+def test_each_policy_has_its_own_model(tmp_path: Path) -> None:
+    other = answer(model_history=["Qwen2.5-7B-Instruct"] * 2)
+    files = {
+        f"{BEAM}/question_0/record_0.jsonl": record(),
+        f"{BEAM.replace('1.5B', '7B')}/question_0/record_0.jsonl": record(other),
+    }
+    assert read(tmp_path, files).n_records == 2
+
+
 def test_zero_tokens_are_unknown(tmp_path: Path) -> None:
     nothing = answer(token_history=[0, 0], completion_tokens=0)
     adoption = read(

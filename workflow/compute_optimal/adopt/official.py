@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -28,6 +28,7 @@ from compute_optimal.adopt.records import (
     Count,
     Reason,
     RecordError,
+    Writers,
     known_tokens,
     problem_matcher,
     require_single_keys,
@@ -96,6 +97,13 @@ class _Trajectory(_Strict):
     value: list[FiniteFloat]
     extracted_answer: str
     token_history: list[Count] | Count
+    model_history: Any = None
+
+    @property
+    def models(self) -> Sequence[str]:
+        """The models that wrote its steps, as far as it names any."""
+        named = self.model_history if isinstance(self.model_history, list) else ()
+        return [name for name in named if name and isinstance(name, str)]
 
 
 class _Result(_Strict):
@@ -149,13 +157,15 @@ def read_official_records(
     one beam they are the subtrees of dvts as well, which make up N = width x their number.
 
     ``where`` they come from, for messages; ``root``: a path before theirs; ``archive``: the rows'
-    ``archive_sha256``. Raises ``StudyError`` where no file has a place in the layout; whatever is
-    wrong with one file becomes a finding.
+    ``archive_sha256``. Raises ``StudyError`` where no file has a place in the layout, or where
+    steps below one policy's folders were written by several models (``model_history``); whatever
+    else is wrong with one file becomes a finding.
     """
     find_problem = problem_matcher(problems)
     findings: list[tuple[str, Reason, str, bool]] = []
     runs: dict[_Cell, dict[tuple[Problem, int], _Run]] = {}
     n_companions, found_layout = 0, False
+    writers: dict[str, Writers] = defaultdict(Writers)
     for member in members:
         place = _RECORD.fullmatch(f"{root}/{member.name}")
         found_layout |= place is not None
@@ -170,6 +180,9 @@ def read_official_records(
             cell = _cell(place, names)
             record = _parse(member.content, cell.kept)
             key = find_problem(record.question), int(place["number"])
+            for answer in record.output:
+                for name in answer.models:
+                    writers[cell.policy].add("model_history", name, member.name)
             sha256 = hashlib.sha256(member.content).hexdigest()
             if first := runs.get(cell, {}).get(key):
                 what = "the same bytes" if first.sha256 == sha256 else "another result of the run"
