@@ -356,6 +356,13 @@ def test_a_record_in_which_a_key_stands_twice_is_refused(reader: str) -> None:
             with pytest.raises(StudyError, match="a key stands twice in one object") as caught:
                 read(reader, record.encode())
             assert caught.value.where == "run/0.jsonl"
+            for encoded in (
+                f"[{good}, {record}]".encode("utf-16-le"),
+                f'[{good}, "\ud800é", {record}]'.encode(errors="surrogatepass"),
+                f'[{good}, "\ud800é", {record}]'.encode("utf-16-be", errors="surrogatepass"),
+            ):
+                with pytest.raises(StudyError, match="a key stands twice in one object"):
+                    read(reader, encoded)
             continue
         adoption = read(reader, f"{good}\n{record}\n".encode())
         assert findings_of(adoption)["run/0.jsonl", "malformed", False] == 1

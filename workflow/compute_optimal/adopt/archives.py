@@ -212,7 +212,7 @@ class _XzStreams(io.RawIOBase):
     def _begin(self) -> None:
         self._file.seek(0)
         self._position, self._is_at_end = 0, False
-        self._stream = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
+        self._stream = _unpacker()
 
     def close(self) -> None:
         self._file.close()
@@ -256,7 +256,7 @@ class _XzStreams(io.RawIOBase):
         if not packed.startswith(_XZ):
             self._is_at_end = True
             return b""
-        self._stream = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
+        self._stream = _unpacker()
         return packed
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
@@ -271,6 +271,10 @@ class _XzStreams(io.RawIOBase):
         ):
             pass
         return self._position
+
+
+def _unpacker() -> lzma.LZMADecompressor:
+    return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
 
 
 class _BoundedXz(_Bounded, io.BufferedReader):

@@ -283,8 +283,7 @@ def parsed(model: type[Model], line: bytes, *, last_of_cut_file: bool = False) -
 def require_single_keys(text: bytes) -> None:
     """Raises ``RecordError`` for JSON, known to be such, in which an object has a key twice."""
     try:
-        # Of a number with thousands of digits Python makes no int.
-        json.loads(text.decode(), object_pairs_hook=single_keys, parse_int=float)
+        json.loads(text.decode(), **_AS_WE_READ)
     except RepeatedKeyError as error:
         raise RecordError("malformed", str(error)) from None
 
@@ -320,7 +319,7 @@ def json_list(
     _require_text(file)
     content = file.content.removeprefix(_MARK)
     try:
-        rows = json.loads(content, object_pairs_hook=single_keys, parse_int=_number)
+        rows = json.loads(content, **_AS_WE_READ)
     except RepeatedKeyError as error:
         where = f"{file.entry.path}{_row_with_a_repeated_key(content)}"
         raise other_schema(file.entry, str(error), where=where) from None
@@ -351,12 +350,16 @@ def _number(digits: str) -> int | float:
 _MOST_DIGITS = 4000
 """Of a whole number: Python refuses to read more than 4,300."""
 
+_AS_WE_READ: Mapping[str, Any] = {"object_pairs_hook": single_keys, "parse_int": _number}
+"""How JSON of others is read: no key twice in an object, and numbers of any length."""
+
 
 def _row_with_a_repeated_key(content: bytes) -> str:
     """Which record of a JSON list has an object with a key twice, to be put behind the file's name;
     nothing where it is no list, or a record before is no JSON."""
-    text = content.decode().lstrip()
-    decoder = json.JSONDecoder(object_pairs_hook=single_keys, parse_int=_number)
+    # Python reads JSON in other encodings, and halves of surrogate pairs, which do not matter here.
+    text = content.decode(errors="replace").lstrip()
+    decoder = json.JSONDecoder(**_AS_WE_READ)
     place = 1
     for row in itertools.count() if text.startswith("[") else ():
         between = _BETWEEN_RECORDS.match(text, place)

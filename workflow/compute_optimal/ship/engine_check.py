@@ -333,7 +333,7 @@ class _Looks:
                 draw_samples(request, self._storage)
             after = self._samples(pool)
             lost = kept.join(after, on=kept.columns, how="anti").height
-            twice = stored_twice(places.partition(self._storage.store, pool), "samples")
+            twice = stored_twice(cell, "samples")
             wanted = self._sizes.problems * n
             return _Found(
                 f"{kept.height} of {wanted} samples stored when it {'was killed' * killed}"

@@ -591,9 +591,8 @@ _WIDTH, _HEIGHT = 200.0, 20.0
 def _reach(judgements: Sequence[Judgement]) -> float:
     """The largest absolute difference in points that a row of these claims shows, be it an end of
     an interval or a margin; 0 if there are none."""
-    shown = [(one, _ends(one)) for one in judgements if one.unit == "points"]
-    return max((end for one, ends in shown if ends for end in (*ends, one.claim.rule.margin)),
-               default=0.0)  # fmt: skip
+    shown = [one for one in judgements if one.unit == "points" and _intervals(one)]
+    return max((end for one in shown for end in _ends(one)), default=0.0)
 
 
 def _ends(judgement: Judgement) -> list[float]:
@@ -604,7 +603,7 @@ def _ends(judgement: Judgement) -> list[float]:
         for end in (low, value, high)
         if end is not None
     ]
-    return [abs(number) for number in numbers]
+    return [judgement.claim.rule.margin, *map(abs, numbers)]
 
 
 def _intervals(judgement: Judgement) -> list[tuple[float | None, float, float | None]]:
@@ -617,7 +616,7 @@ def _intervals(judgement: Judgement) -> list[tuple[float | None, float, float | 
 def _plot(judgement: Judgement, reach: float) -> Mapping[str, Any]:
     """A row of the forest plot: places of marks, margins and of the claim's side."""
     rule = judgement.claim.rule
-    own = max([*_ends(judgement), rule.margin], default=0.0) or 1.0
+    own = max(_ends(judgement)) or 1.0
     scale = _WIDTH / 2 / (reach if judgement.unit == "points" and reach else own) / 1.05
 
     def place(value: float) -> float:
