@@ -185,6 +185,28 @@ def covered_changes(n_repetitions: int, truth: Truth, n_problems: int) -> dict[s
     return shares
 
 
+def test_rounding_neither_loses_too_much_nor_draws_less() -> None:
+    """Of 1000 training problems each that a threshold gets wrong costs a thousandth: five are as
+    much as may be lost. The second threshold draws as many samples as the first, in another order
+    of adding them up."""
+    n_problems, folds = 1250, 5
+    splits = Splits.of(np.ones((1, n_problems)), folds, 1, 0)
+    n_trained = splits.train.sum(axis=1)
+    assert {*n_trained.tolist()} == {1000.0}
+    fold = splits.held_out[:folds].argmax(axis=0)
+    lost = np.zeros(n_problems)
+    for i in range(folds):
+        # 5 of each 4 folds: 1.25 a fold, as quarters of an answer.
+        lost[np.flatnonzero(fold == i)[:5]] = 0.25
+    whole = np.full(n_problems, 0.7)
+    right = np.stack([whole - lost, whole - lost, whole])[:, :, None]
+    random = np.random.default_rng(0)
+    drawn = np.stack([np.full(n_problems, 0.1), np.full(n_problems, 0.1), np.ones(n_problems)])
+    drawn[0] += 1e-12 * random.random(n_problems)
+    share = choose_thresholds(right, drawn[:, :, None], splits).share
+    assert share[0] == pytest.approx(1)
+
+
 def test_every_rule_has_a_row_and_stopping_costs_no_more_than_all_samples() -> None:
     answers, scores = as_tables(*attempts(np.random.default_rng(0)))
     table = examine_stopping(answers, {"prm": scores}, IDS, SETTINGS)

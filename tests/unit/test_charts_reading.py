@@ -287,6 +287,57 @@ def test_means_of_other_problems_are_not_compared(monkeypatch: pytest.MonkeyPatc
     assert not sentences._compute_optimal(Path())
 
 
+def test_policies_that_are_right_alike_have_no_least_and_most(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = [
+        {"task_title": "T", "policy_title": title, "sampled": sampled}
+        for title, sampled in (("A", 0.0), ("B", 0.0001), ("C", 0.5))
+    ]
+    shown: list[dict[str, object]] = []
+    monkeypatch.setattr(sentences, "run_query", lambda *_: shown)
+    said = []
+    for n in (1, 2, 3):
+        shown[:] = rows[:n]
+        said.append(sentences.SENTENCES["01_setting"](Path()))
+    assert said == [
+        "On T, 0.0% (A) of single samples are right.",
+        "On T, 0.0% of single samples are right for each of 2 policies.",
+        "On T, 0.0% (A) to 50.0% (C) of single samples are right.",
+    ]
+
+
+def test_means_of_other_policies_are_not_compared(tmp_path: Path) -> None:
+    """The second policy drew no samples: its greedy answers say nothing of what a budget adds."""
+    made = {
+        "all": (),
+        "one": [(POLICIES[1][0], None, "majority"), (POLICIES[1][0], None, "best_of_n")],
+        "none": [(POLICIES[0][0], None, "majority"), (POLICIES[1][0], None, "best_of_n")],
+    }
+    said, means = {}, {}
+    for name, missing in made.items():
+        study = SyntheticStudy(
+            tasks=(("math500", "MATH-500", 8),), policies=POLICIES[:2], prms=PRMS[:1],
+            budgets=(4, 16), missing=missing,
+        )  # fmt: skip
+        database = study.write(tmp_path / f"{name}.duckdb")
+        said[name] = what_came_out("03_scaling", database).text
+        with duckdb.connect(str(database), read_only=True) as connection:
+            means[name] = connection.execute(
+                "SELECT avg(accuracy), avg(accuracy) FILTER (policy = ?) FROM main_curves "
+                "WHERE method = 'cot'",
+                [POLICIES[0][0]],
+            ).fetchone()
+    greedy = {name: said[name].partition(", Maj")[0] for name in made}
+    assert greedy["all"] == (
+        f"On MATH-500, the mean over 2 policies: CoT (greedy) {100 * means['all'][0]:.1f}%"
+    )
+    assert greedy["one"] == (
+        f"On MATH-500, one policy of 2: CoT (greedy) {100 * means['one'][1]:.1f}%"
+    )
+    assert said["none"] == "On MATH-500, no policy has every method at the largest N."
+
+
 @pytest.mark.parametrize(
     ("n_policies", "of"), [(1, POLICIES[0][1]), (2, "the mean over 2 policies")]
 )

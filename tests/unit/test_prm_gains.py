@@ -38,6 +38,21 @@ def test_thresholds_are_those_of_the_isotonic_fit(n_prms: int) -> None:
     assert thresholds(x, gains) == pytest.approx(np.array(expected))
 
 
+def test_sums_that_only_rounding_tells_apart_are_equal() -> None:
+    """Gains of 30 problems, whole numbers of them: many add up to nothing."""
+    random = np.random.default_rng(0)
+    x = np.sort(random.uniform(0, 100, 9))
+    whole = random.integers(-11, 12, (3000, 9))
+    gains = 100 * whole / 30
+    sums = np.cumsum(gains, axis=1)
+    assert np.any((np.cumsum(whole, axis=1) == 0) & (sums != 0))
+    # Whole numbers are summed without rounding.
+    assert thresholds(x, gains) == pytest.approx(thresholds(x, whole.astype(float)))
+    seen = [-26.67, -16.67, -10, 3.33, 3.33, 23.33, 6.67, -36.67, 23.33]
+    of_thirtieths = 100 * np.rint(0.3 * np.array([seen])) / 30
+    assert thresholds(x, of_thirtieths)[0] == pytest.approx(x[7])
+
+
 def outcomes(gain_of: dict[str, float], policies: tuple[str, ...] = ("p",)) -> pl.DataFrame:
     """Majority voting at N = 4 and 16, and best-of-N that is better by a PRM's gain at 16."""
     schema = {

@@ -21,6 +21,7 @@ from compute_optimal.analyse.adopted_pools import LACKING
 from compute_optimal.analyse.answer_grid import AnswerGrid, in_order_of, scored_parts
 from compute_optimal.analyse.predicted_difficulty import FOLDS, REPEATS, REPLICATES
 from compute_optimal.analyse.statistics.estimators import (
+    EQUALLY_GOOD,
     FloatArray,
     IntArray,
     mean_of_known,
@@ -62,7 +63,7 @@ ADAPTIVE = Columns(
         "chosen_low": Column(
             REAL,
             "Where problems are resampled and thresholds chosen again: samples that all but 2.5% "
-            "of the resamplings reach; NULL where nothing is chosen",
+            f"of {REPLICATES} resamplings reach; NULL where nothing is chosen",
         ),
         "chosen_high": Column(REAL, "Samples that 2.5% of these resamplings exceed"),
         "tokens": Column(
@@ -239,8 +240,10 @@ def choose_thresholds(right: FloatArray, drawn: FloatArray, splits: Splits) -> C
     shape = len(splits.train), n_thresholds, n_budgets
     mean = (splits.train @ flat_right).reshape(shape) / totals
     cost = (splits.train @ flat_drawn).reshape(shape) / totals
-    is_worth = mean >= mean[:, -1:] - LOSS
-    choice = np.where(is_worth, cost, np.inf).argmin(axis=1)
+    # Of thresholds that draw as many, the lowest.
+    is_worth = mean >= mean[:, -1:] - LOSS - EQUALLY_GOOD
+    cost = np.where(is_worth, cost, np.inf)
+    choice = (cost <= cost.min(axis=1, keepdims=True) + EQUALLY_GOOD).argmax(axis=1)
     picked = np.arange(n_thresholds)[None, :, None] == choice[:, None]
     of_sample = splits.held_out[: splits.n_of_sample] / splits.repeats
     share = np.einsum("stb,sp->tpb", picked[: splits.n_of_sample].astype(np.float64), of_sample)

@@ -21,7 +21,7 @@ from compute_optimal.analyse.statistics.intervals import (
 from compute_optimal.study.spec import seed_for
 
 ROUNDING = 1e-9
-"""Points up to which a spread is rounding and no uncertainty."""
+"""Points up to which a spread is rounding and no uncertainty, and a difference none."""
 
 UNSEEN_SPREAD = 0.001
 """Spread up to which replicates are as good as equal, as a share of how far the value reaches: of a

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from compute_optimal.analyse.differences import LEAST_PROBLEMS, MOST_POINTS, limits
+from compute_optimal.analyse.differences import LEAST_PROBLEMS, MOST_POINTS, ROUNDING, limits
 from compute_optimal.analyse.selection import METHODS
 from compute_optimal.analyse.statistics.estimators import FloatArray, IntArray
 from compute_optimal.analyse.statistics.intervals import expanded_tail, problem_weights
@@ -218,13 +218,15 @@ def examine_gains(
 def thresholds(abilities: FloatArray, gains: FloatArray) -> FloatArray:
     """Where the isotonic fit of each row of ``gains`` [rows, PRMs] passes 0: [rows].
 
-    ``abilities`` [PRMs] or [rows, PRMs] rise. Minus infinity where the whole fit is above 0,
-    infinity where none of it is, NaN where a gain is NaN.
+    ``gains`` are points; sums of them that rounding alone tells apart are equal. ``abilities``
+    [PRMs] or [rows, PRMs] rise. Minus infinity where the whole fit is above 0, infinity where none
+    of it is, NaN where a gain is NaN.
     """
     n_prms = gains.shape[1]
     sums = np.concatenate([np.zeros((len(gains), 1)), np.cumsum(gains, axis=1)], axis=1)
     # The last of equal minima: where the fit is 0, nothing is gained.
-    first = n_prms - np.argmin(sums[:, ::-1], axis=1)
+    is_least = sums <= sums.min(axis=1, keepdims=True) + ROUNDING
+    first = n_prms - np.argmax(is_least[:, ::-1], axis=1)
     rows = np.arange(len(gains))
     lowest = sums[rows, first]
     left, right = np.full(len(gains), -np.inf), np.full(len(gains), np.inf)
@@ -238,7 +240,7 @@ def thresholds(abilities: FloatArray, gains: FloatArray) -> FloatArray:
     x = np.broadcast_to(abilities, gains.shape)
     below = x[rows, np.clip(first - 1, 0, n_prms - 1)]
     above = x[rows, np.clip(first, 0, n_prms - 1)]
-    share = np.divide(-left, right - left, out=np.zeros(len(gains)), where=inside)
+    share = np.divide(-left, right - left, out=np.zeros(len(gains)), where=inside).clip(0, 1)
     ends = np.where(first == 0, -np.inf, np.inf)
     crossings: FloatArray = np.where(inside, below + share * (above - below), ends)
     crossings[np.isnan(gains).any(axis=1)] = np.nan

@@ -97,10 +97,11 @@ class PrmRecipe:
 
     ``base`` is a base, ``stop`` the steps after which its training is cut short, if it is.
     ``n_problems`` is for each of the policies whose solutions it sees, each solution once. Recipes
-    of one seed see the same solutions of a policy. ``labels`` says where the labels come from:
-    ``exact`` from the checker of the task; ``noisy`` are these, each flipped with probability
-    ``label_noise``; ``monte_carlo`` calls a step good if any of ``n_completions`` completions from
-    there reaches the answer (Math-Shepherd, arXiv 2312.08935, hard estimation).
+    of one seed whose lists of policies begin alike see the same solutions of the policies that they
+    share there. ``labels`` says where the labels come from: ``exact`` from the checker of the task;
+    ``noisy`` are these, each flipped with probability ``label_noise``; ``monte_carlo`` calls a step
+    good if any of ``n_completions`` completions from there reaches the answer (Math-Shepherd, arXiv
+    2312.08935, hard estimation).
     """
 
     name: str

@@ -41,11 +41,16 @@ def _setting(database: Path) -> str:
     parts = []
     for task, group in groupby(rows, key=lambda row: row["task_title"]):
         ranked = sorted(group, key=lambda row: (row["sampled"], row["policy_title"]))
-        least, most = ranked[0], ranked[-1]
-        part = f"On {task}, {_percent(least['sampled'])} ({least['policy_title']})"
-        if len(ranked) > 1:
-            part += f" to {_percent(most['sampled'])} ({most['policy_title']})"
-        parts.append(f"{part} of single samples are right.")
+        least, most = (_percent(row["sampled"]) for row in (ranked[0], ranked[-1]))
+        part = f"On {task}, {least}"
+        if least != most:
+            part += f" ({ranked[0]['policy_title']}) to {most} ({ranked[-1]['policy_title']})"
+        elif len(ranked) == 1:
+            part += f" ({ranked[0]['policy_title']})"
+        parts.append(
+            f"{part} of single samples are right"
+            + (f" for each of {len(ranked):,} policies." if least == most and ranked[1:] else ".")
+        )
     return " ".join(parts)
 
 
@@ -66,7 +71,7 @@ def _difficulty(database: Path) -> str:
     return " ".join(parts)
 
 
-_BEST_PRM = " with the PRM that does best on these problems for each policy"
+_BEST_PRM = " with the PRM that does best on these problems"
 
 
 def _scaling(database: Path) -> str:
@@ -74,15 +79,20 @@ def _scaling(database: Path) -> str:
     rows = run_query("sentences/scaling_means", database)
     for task, group in groupby(rows, key=lambda row: row["task_title"]):
         of_task = [*group]
+        n, n_of_task = of_task[0]["n_policies"], of_task[0]["n_policies_of_task"]
+        if not n:
+            parts.append(f"On {task}, no policy has every method at the largest N.")
+            continue
+        best_prm = _BEST_PRM + (" for each policy" if n > 1 else "")
         reached = ", ".join(
             f"{METHODS[row['method']].label}"
-            + (_BEST_PRM if row["method"] == "best_of_n" else "")
+            + (best_prm if row["method"] == "best_of_n" else "")
             + f" {_percent(row['accuracy'])}"
             + (f" (N = {row['budget']:,})" if row["method"] != "cot" else "")
             for row in of_task
         )
-        n = max(row["n_policies"] for row in of_task)
-        parts.append(f"On {task}, {_mean_over(n)}: {reached}.")
+        of = _mean_over(n) + (f" of {n_of_task:,}" if n < n_of_task else "")
+        parts.append(f"On {task}, {of}: {reached}.")
     return " ".join(parts)
 
 

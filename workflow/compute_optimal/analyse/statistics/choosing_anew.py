@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from compute_optimal.analyse.statistics.estimators import FloatArray
+from compute_optimal.analyse.statistics.estimators import EQUALLY_GOOD, FloatArray
 from compute_optimal.analyse.statistics.intervals import bootstrap_means
-
-_EQUALLY_GOOD = 1e-9
-"""Spreads up to here are rounding."""
 
 
 def standard_error_of_means(
@@ -52,7 +49,7 @@ def widening_of_means(
     spread = bootstrap_means(values.T, weights).var(axis=0, ddof=1)
     plain = values.var(axis=1) / values.shape[1]
     bagged = _bagged_variance(replicates, kept, weights)
-    known = (np.minimum(spread, plain) > _EQUALLY_GOOD**2) & (again > _EQUALLY_GOOD**2)
+    known = (np.minimum(spread, plain) > EQUALLY_GOOD**2) & (again > EQUALLY_GOOD**2)
     ones = np.ones_like(again)
     of_replicates = np.divide(again, spread, out=ones.copy(), where=known)
     of_bagged = np.divide(bagged, plain, out=ones, where=known)
@@ -98,7 +95,7 @@ def choice_deviations(
     """
     of_once, of_kept = (bootstrap_means(one.T, weights) for one in (once, kept))
     again, before, own = (one.var(axis=0, ddof=1) for one in (replicates, of_once, of_kept))
-    left = np.divide(own, before, out=np.ones_like(own), where=before > _EQUALLY_GOOD**2)
+    left = np.divide(own, before, out=np.ones_like(own), where=before > EQUALLY_GOOD**2)
     variance = again * np.minimum(left, 1.0)
     if halved:
         bagged = _bagged_variance(replicates, once, weights)
@@ -107,6 +104,6 @@ def choice_deviations(
     moves = replicates - of_once
     moves -= moves.mean(axis=0)
     spread = moves.std(axis=0, ddof=1)
-    known = (error > _EQUALLY_GOOD) & (spread > _EQUALLY_GOOD)
+    known = (error > EQUALLY_GOOD) & (spread > EQUALLY_GOOD)
     scaled: FloatArray = moves * np.divide(error, spread, out=np.zeros_like(error), where=known)
     return scaled

@@ -34,6 +34,9 @@ Scoring = Literal["prm_min", "prm_last", "prm_avg"]
 EXACT_POOL = 20
 """Votes of pools up to this size are exact for every k: their subsets can be counted."""
 
+EQUALLY_GOOD = 1e-9
+"""Means and sums of accuracies (0 to 1), and spreads of them, differ by rounding up to here."""
+
 _ROUNDING = 2.0**-47
 """Relative distance of two logits of means, of 1 at least, that is not told from rounding."""
 
@@ -320,7 +323,8 @@ def trajectory_scores(margins: ArrayLike, n_steps: ArrayLike, scoring: Scoring) 
     ``margins`` is flat: the steps of all trajectories one after the other; ``n_steps``
     [trajectories] says how many belong to each. prm_min is the least step probability, prm_last
     that of the last step, prm_avg their mean; probability = sigmoid(margin), in float64. Means that
-    rounding alone tells apart, as by the order of the steps, rank the same.
+    rounding alone may tell apart, as by the order of the steps, rank the same, and so do means with
+    others between them from each of which rounding alone may tell the next.
     """
     margin, steps = _floats(margins), np.asarray(n_steps, dtype=np.int64)
     if steps.sum() != len(margin):

@@ -9,11 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from compute_optimal.analyse.statistics.estimators import FloatArray, IntArray
+from compute_optimal.analyse.statistics.estimators import EQUALLY_GOOD, FloatArray, IntArray
 from compute_optimal.analyse.statistics.prediction import LEAST_TRAINED, HeldOut, Splits
-
-_EQUALLY_GOOD = 1e-9
-"""Sums that differ by less differ by rounding."""
 
 
 def choose_together(
@@ -60,7 +57,7 @@ def choose_together(
         sums = np.where(
             trained[:, :, None] < LEAST_TRAINED, on_all, of_pools(summed(splits.train, taken))
         )
-        leads = sums >= sums.max(axis=2, keepdims=True) - _EQUALLY_GOOD
+        leads = sums >= sums.max(axis=2, keepdims=True) - EQUALLY_GOOD
         choice = (leads / leads.sum(axis=2, keepdims=True))[:, pool]
         gained += (choice * summed(splits.held_out, taken)).sum(axis=2)
         held_out = splits.held_out[:n_sample]

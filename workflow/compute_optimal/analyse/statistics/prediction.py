@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from compute_optimal.analyse.statistics.estimators import FloatArray, IntArray
+from compute_optimal.analyse.statistics.estimators import EQUALLY_GOOD, FloatArray, IntArray
 from compute_optimal.study.buckets import BUCKETS
 
 PENALTY = 1.0
@@ -26,7 +26,6 @@ LEAST_TRAINED = 5
 """ASSUME: a bucket of fewer training problems is given what does best on all of them."""
 
 _STEPS = 8
-_EQUALLY_GOOD = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,7 @@ def _designs(features: FloatArray, train: FloatArray) -> FloatArray:
     mean = train @ features / totals
     off = features - mean[:, None, :]
     spread = np.sqrt((train[:, None, :] @ off**2)[:, 0] / totals)[:, None, :]
-    told = spread > _EQUALLY_GOOD
+    told = spread > EQUALLY_GOOD
     scaled = np.where(told, off / np.where(told, spread, 1.0), 0.0)
     return np.concatenate([np.ones((*scaled.shape[:2], 1)), scaled], axis=2)
 
@@ -173,7 +172,7 @@ def choose_held_out(
         train = splits.train * inside
         sums = (train @ flat).reshape(shape)
         sums = np.where(train.sum(axis=1)[:, None, None] < LEAST_TRAINED, on_all, sums)
-        leads = sums >= sums.max(axis=2, keepdims=True) - _EQUALLY_GOOD
+        leads = sums >= sums.max(axis=2, keepdims=True) - EQUALLY_GOOD
         choice = leads / leads.sum(axis=2, keepdims=True)
         held_out = splits.held_out * inside
         gained += (choice * (held_out @ flat).reshape(shape)).sum(axis=2)

@@ -27,10 +27,7 @@ from compute_optimal.analyse.statistics.choosing_anew import (
     standard_error_of_means,
     widening_of_means,
 )
-from compute_optimal.analyse.statistics.estimators import FloatArray, IntArray
-
-_EQUALLY_GOOD = 1e-9
-"""Means that differ by less differ by rounding: they are sums of the same numbers."""
+from compute_optimal.analyse.statistics.estimators import EQUALLY_GOOD, FloatArray, IntArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +269,7 @@ class _Replicated(NamedTuple):
 def _chosen(share: FloatArray, outcome: FloatArray) -> Selection:
     """``share`` and ``outcome``: [prms, strategies, problems]. Problems that the choice does not
     answer in full, in every repeat, have no accuracy."""
-    answered = share.sum(axis=(0, 1)) > 1 - _EQUALLY_GOOD
+    answered = share.sum(axis=(0, 1)) > 1 - EQUALLY_GOOD
     # Shares of the repeats add up to 1 but for rounding.
     accuracy = np.where(answered, np.minimum((share * outcome).sum(axis=(0, 1)), 1.0), np.nan)
     return Selection(share, accuracy)
@@ -414,7 +411,7 @@ def _best(values: FloatArray, allowed: NDArray[np.bool_], axis: int = -1) -> Flo
     places[axis] = -1
     candidates = np.where(allowed.reshape(places), values, -np.inf)
     top = candidates.max(axis=axis, keepdims=True, initial=-np.inf)
-    leads = (candidates >= top - _EQUALLY_GOOD) & np.isfinite(candidates)
+    leads = (candidates >= top - EQUALLY_GOOD) & np.isfinite(candidates)
     shares: FloatArray = leads / np.maximum(leads.sum(axis=axis, keepdims=True), 1)
     return shares
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from compute_optimal.analyse.differences import ROUNDING
 from compute_optimal.present import style
 from compute_optimal.present.charts.grid import Block, Grid, Panel
 from compute_optimal.present.charts.numbers import Number, number_points
@@ -166,7 +167,7 @@ def _front(rows: Sequence[Row], cost: str) -> list[Row]:
     """The points that are more accurate than all that cost less or as much, the cheapest first."""
     front: list[Row] = []
     for row in sorted(rows, key=lambda row: (row[cost], -row["accuracy"])):
-        if not front or row["accuracy"] > front[-1]["accuracy"]:
+        if not front or row["accuracy"] > front[-1]["accuracy"] + ROUNDING:
             front.append(row)
     return front
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any
 
+from compute_optimal.analyse.differences import ROUNDING
 from compute_optimal.analyse.quantities import margin
 from compute_optimal.present import style
 from compute_optimal.present.charts.grid import Block, Grid, Panel
@@ -76,7 +77,11 @@ def _picked(rows: Sequence[Row], *, of_policy: bool, named: bool) -> Panel:
     ability = first["prm_ability"]
     note = ""
     if points:
-        best = max(points, key=lambda row: (row["accuracy"], -row["budget"]))
+        most = max(row["accuracy"] for row in points)
+        best = min(
+            (row for row in points if row["accuracy"] >= most - ROUNDING),
+            key=lambda row: row["budget"],
+        )
         lost = style.rounded(100 * (best["accuracy"] - points[-1]["accuracy"]))
         above = f", {lost:.1f} points above the last" if lost else ""
         prm = f"PRM: {style.prm_text(first['prm_title'], ability)}" if named else ""
