@@ -270,8 +270,8 @@ def test_published_and_fetched_in_any_order_all_take_the_same_units_whole(
 ) -> None:
     steps = [*itertools.product("ab", ("publish", "fetch", "publish samples"))]
     orders = [*itertools.product(steps, steps)]
-    # Each step comes first twice, and second twice.
-    some = orders if ALL_CASES else [orders[6 * i + (i + k) % 6] for i in range(6) for k in (1, 4)]
+    # Each step comes first once, and second once.
+    some = orders if ALL_CASES else [orders[6 * i + (i + 1) % 6] for i in range(6)]
     expected = None
     for number, order in enumerate(some):
         of, address = people(number), str(tmp_path / f"address{number}")

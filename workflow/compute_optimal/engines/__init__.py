@@ -3,7 +3,6 @@ both only where they are needed, never on import."""
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -39,7 +38,8 @@ def runs_on_gpus() -> bool:
 
 def gpu_memory_gib() -> float | None:
     """Memory of the first GPU [GiB]; None where there is no GPU that vLLM can use."""
-    if importlib.util.find_spec("vllm") is None:
+    # Importing vLLM takes seconds, and the build for CPUs uses no GPU.
+    if not runs_on_gpus():
         return None
     from vllm.platforms import current_platform
 
