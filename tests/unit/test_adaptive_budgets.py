@@ -187,8 +187,8 @@ def covered_changes(n_repetitions: int, truth: Truth, n_problems: int) -> dict[s
 
 def test_rounding_neither_loses_too_much_nor_draws_less() -> None:
     """Of 1000 training problems each that a threshold gets wrong costs a thousandth: five are as
-    much as may be lost. The second threshold draws as many samples as the first, in another order
-    of adding them up."""
+    much as may be lost. The first threshold draws more samples than the second by less than what
+    rounding makes of sums."""
     n_problems, folds = 1250, 5
     splits = Splits.of(np.ones((1, n_problems)), folds, 1, 0)
     n_trained = splits.train.sum(axis=1)

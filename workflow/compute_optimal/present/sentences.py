@@ -41,16 +41,14 @@ def _setting(database: Path) -> str:
     parts = []
     for task, group in groupby(rows, key=lambda row: row["task_title"]):
         ranked = sorted(group, key=lambda row: (row["sampled"], row["policy_title"]))
-        least, most = (_percent(row["sampled"]) for row in (ranked[0], ranked[-1]))
-        part = f"On {task}, {least}"
-        if least != most:
-            part += f" ({ranked[0]['policy_title']}) to {most} ({ranked[-1]['policy_title']})"
-        elif len(ranked) == 1:
-            part += f" ({ranked[0]['policy_title']})"
-        parts.append(
-            f"{part} of single samples are right"
-            + (f" for each of {len(ranked):,} policies." if least == most and ranked[1:] else ".")
-        )
+        ends = [(_percent(row["sampled"]), row["policy_title"]) for row in (ranked[0], ranked[-1])]
+        (least, _), (most, _) = ends
+        if len(ranked) > 1 and least == most:
+            right, of = least, f" for each of {len(ranked):,} policies"
+        else:
+            right = " to ".join(f"{share} ({title})" for share, title in dict.fromkeys(ends))
+            of = ""
+        parts.append(f"On {task}, {right} of single samples are right{of}.")
     return " ".join(parts)
 
 

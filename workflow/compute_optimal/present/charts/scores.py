@@ -78,10 +78,7 @@ def _picked(rows: Sequence[Row], *, of_policy: bool, named: bool) -> Panel:
     note = ""
     if points:
         most = max(row["accuracy"] for row in points)
-        best = min(
-            (row for row in points if row["accuracy"] >= most - ROUNDING),
-            key=lambda row: row["budget"],
-        )
+        best = next(row for row in points if row["accuracy"] >= most - ROUNDING)
         lost = style.rounded(100 * (best["accuracy"] - points[-1]["accuracy"]))
         above = f", {lost:.1f} points above the last" if lost else ""
         prm = f"PRM: {style.prm_text(first['prm_title'], ability)}" if named else ""
