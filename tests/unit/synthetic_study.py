@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 
 import duckdb
@@ -233,9 +234,15 @@ class SyntheticStudy:
             for policy, _, _, n_parameters in self.policies:
                 ability = np.log10(n_parameters) - 9.7
                 chance = 1 / (1 + np.exp(hardness - 1.2 * ability - rng.normal(0, 0.4, n_problems)))
+                first = len(self._rows["outcomes"])
                 self._policy(rng, task, policy, ids, 0 * chance if self.all_wrong else chance)
-                self._selection(task, policy, n_parameters, ids)
-                self._predicted(task, policy, ids)
+                outcomes = pl.DataFrame(
+                    [row[2:] for row in self._rows["outcomes"][first:]],  # type: ignore[index]
+                    schema=OUTCOMES,
+                    orient="row",
+                )
+                self._selection(task, policy, n_parameters, ids, outcomes)
+                self._predicted(task, policy, ids, outcomes)
         if self.rollouts:
             self._rows["tasks"].append((*OUTSIDE, False))
         for rollouts in self.rollouts:
@@ -481,15 +488,13 @@ class SyntheticStudy:
     ) -> None:  # fmt: skip
         voting = "majority" if method == "majority" else voting
         tokens = 320.0 * budget * (0.8 if method in SEARCHES else 1.0)
-        masks = {"all": np.ones(len(ids), dtype=bool)}
-        masks |= {
-            name: np.array([b == name for b in buckets]) for name in ("easy", "medium", "hard")
-        }
-        for bucket, mask in masks.items():
-            n = int(mask.sum())
+        named = np.array(buckets)
+        for bucket in ("all", "easy", "medium", "hard"):
+            values = accuracy if bucket == "all" else accuracy[named == bucket]
+            n = len(values)
             if not n:
                 continue
-            mean = float(accuracy[mask].mean())
+            mean = float(values.mean())
             half = 1.96 * float(np.sqrt(mean * (1 - mean) / n))
             self._rows["curve_points"].append(
                 (task, policy, prm, method, scoring, voting, bucket, budget, mean,
@@ -525,18 +530,13 @@ class SyntheticStudy:
             value = float(rng.uniform(0.1, 0.8))
             self._rows["score_quality"].append((*key, measure, value, 0.9 * value, value, n))
 
-    def _selection(self, task: str, policy: str, n_parameters: int, ids: list[str]) -> None:
+    def _selection(
+        self, task: str, policy: str, n_parameters: int, ids: list[str], outcomes: pl.DataFrame
+    ) -> None:
         """At two budgets and by the usual rule only: all of them would take minutes."""
         ends = sorted({min(self.budgets), max(self.budgets)})
-        mine = [
-            row[2:]
-            for row in self._rows["outcomes"]
-            if isinstance(row, tuple)
-            and row[:2] == (task, policy)
-            and row[4:6] == ("prm_last", "prm_max")
-        ]
         selected = select_strategies(
-            pl.DataFrame(mine, schema=OUTCOMES, orient="row"),
+            outcomes.filter(scoring="prm_last", voting="prm_max"),
             ids,
             task=task,
             n_parameters=n_parameters,
@@ -549,14 +549,10 @@ class SyntheticStudy:
         for name, table in selected.items():
             self._rows[name] += [(task, policy, *row) for row in table.iter_rows()]
 
-    def _predicted(self, task: str, policy: str, ids: list[str]) -> None:
+    def _predicted(self, task: str, policy: str, ids: list[str], outcomes: pl.DataFrame) -> None:
         """Made up from the outcomes of best-of-N at the largest budget, and a little worse."""
         top = max(self.budgets)
-        outcomes = pl.DataFrame(
-            [row[2:] for row in self._rows["outcomes"] if row[:2] == (task, policy)],  # type: ignore[index]
-            schema=OUTCOMES,
-            orient="row",
-        ).filter(budget=top)
+        outcomes = outcomes.filter(budget=top)
         best = outcomes.filter(method="best_of_n", scoring="prm_last", voting="prm_max")
         majority = outcomes.filter(method="majority").sort("problem_id")["accuracy"]
         names = sorted(ids)
@@ -725,10 +721,11 @@ class SyntheticStudy:
 
 def _frame(table: str, rows: Iterable[Row]) -> pl.DataFrame:
     columns = TABLES[table]
-    values = [
-        row if isinstance(row, tuple) else tuple(row.get(name) for name in columns) for row in rows
-    ]
-    return pl.DataFrame(values, schema=columns, orient="row")
+    # Rows of one kind stand together.
+    return pl.concat(
+        [pl.DataFrame([], schema=columns)]
+        + [pl.DataFrame([*kind], schema=columns, orient="row") for _, kind in groupby(rows, type)]
+    )
 
 
 def with_the_papers_numbers(path: Path) -> Path:

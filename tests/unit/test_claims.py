@@ -648,6 +648,39 @@ def test_a_number_that_is_measured_again_on_the_same_problems_can_be_found_equal
     assert verdicts == ["the interval is on its side", "contradicted", "undecided"]
 
 
+def test_what_table_5_prints_is_all_that_its_claims_are_about(tmp_path: Path) -> None:
+    """Table 3 prints other models and tasks, R1-Distill by majority voting: not Table 5's."""
+    asked = load_study(ROOT / "config/paper.yaml")
+    policies = [asked.policy(name) for name in asked.policies]
+    study = SyntheticStudy(
+        tasks=(("math500", "MATH-500", 30), ("aime24", "AIME24", 30)),
+        policies=tuple((p.name, p.title, p.family, p.n_parameters) for p in policies),
+        prms=PRMS[:1],
+        budgets=(4, 512),
+    )
+    path = with_the_papers_numbers(study.write(tmp_path / "study.duckdb"))
+    with duckdb.connect(str(path), read_only=True) as connection:
+        rows = connection.execute(
+            "SELECT method, model, value FROM published"
+            " WHERE item = 'Table 5' AND metric = 'accuracy'"
+        ).fetchall()
+    for name, method in (
+        ("paper_cot", "CoT"),
+        ("paper_majority", "Majority voting"),
+        ("paper_optimal", "compute-optimal TTS"),
+    ):
+        (outcome,) = judge_claims([c for c in CLAIMS if c.name == name], path)
+        printed = {
+            model.replace("Inst.", "Instruct"): float(value)
+            for of, model, value in rows
+            if of == method
+        }
+        assert len(printed) == 10
+        found = {case.name.partition(", MATH-500, ")[0]: case.reference for case in outcome.cases}
+        assert found == pytest.approx(printed)
+        assert len(outcome.cases) == 10
+
+
 @pytest.mark.parametrize("name", ["paper_cot", "paper_1b_405b", "paper_mostly_easy"])
 def test_a_part_of_a_task_that_others_chose_does_not_stand_beside_numbers_printed_of_all_of_it(
     name: str, tmp_path: Path

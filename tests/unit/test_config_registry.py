@@ -100,6 +100,11 @@ def test_parameters_are_counted_from_a_config_for_every_make_of_the_paper(tmp_pa
             assert contradictions(right, tmp_path) == []
             wrong = entry.model_copy(update={"n_parameters": 1000 * model.n_parameters})
             assert len(contradictions(wrong, tmp_path)) == 1
+            # As a model that reads pictures too says it.
+            within = {"architectures": ["A"], "text_config": model.config_json()}
+            (tmp_path / "config.json").write_text(json.dumps(within))
+            assert contradictions(right, tmp_path) == []
+            assert len(contradictions(wrong, tmp_path)) == 1
 
 
 def test_addresses_are_pinned_and_models_of_4096_tokens_stay_within() -> None:

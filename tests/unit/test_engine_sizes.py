@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from default_study import POLICIES, ROOT
@@ -21,6 +22,7 @@ from compute_optimal.engines.sizes import (
     score_batch,
     slots,
 )
+from compute_optimal.errors import StudyError
 from compute_optimal.generate.loading import slots_of
 from compute_optimal.study.config import PolicyEntry, load_study
 
@@ -38,6 +40,19 @@ def test_a_token_of_llama_8b_takes_128_kib() -> None:
     assert kv_bytes_per_token(own_head_size, bytes_per_value=4) == 128 * 1024
     every_head = {key: value for key, value in LLAMA_8B.items() if key != "num_key_value_heads"}
     assert kv_bytes_per_token(every_head, bytes_per_value=2) == 512 * 1024
+
+
+def test_a_model_that_reads_pictures_too_says_it_of_its_language_model() -> None:
+    assert kv_bytes_per_token({"text_config": LLAMA_8B}, bytes_per_value=2) == 128 << 10
+
+
+@pytest.mark.parametrize("config", [{}, {"text_config": {"num_attention_heads": 8}}])
+def test_a_model_that_says_no_dimensions_is_an_error_with_a_way_round(
+    config: dict[str, Any],
+) -> None:
+    with pytest.raises(StudyError, match="hidden_size") as refused:
+        kv_bytes_per_token(config, bytes_per_value=2)
+    assert "slots" in str(refused.value)
 
 
 def test_memory_is_what_weights_leave_of_the_share_of_all_gpus() -> None:

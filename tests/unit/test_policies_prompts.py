@@ -21,6 +21,7 @@ from compute_optimal.policies.prompts import (
     load_tokenizer,
     prompt_ids,
 )
+from compute_optimal.study.config import PromptFamily
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Family:
     name: str = "tiny"
     system: str | None = "Please reason step by step."
     user_suffix: str = ""
-    template_arguments: dict[str, str] = field(default_factory=dict)
+    template_arguments: dict[str, str | bool] = field(default_factory=dict)
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +148,24 @@ def test_a_frozen_date_reaches_the_template(folder: Path) -> None:
     )
     family = Family(template_arguments={"date_string": "26 Jul 2024"})
     assert tokenizer.decode(prompt_ids(tokenizer, family, "What?")).startswith("26 Jul 2024\n")
+
+
+@pytest.mark.parametrize(("thinks", "end"), [(False, "<none>"), (True, "")])
+def test_a_switch_of_the_template_is_no_text(thinks: bool, end: str, folder: Path) -> None:
+    """Templates of models that may think ask whether a variable is false, which no text is."""
+    tokenizer: Any = load_tokenizer(folder)
+    tokenizer.chat_template = (
+        "{% for m in messages %}{{ m.content }}{% endfor %}"
+        "{% if enable_thinking is defined and enable_thinking is false %}<none>{% endif %}"
+    )
+    family = Family(template_arguments={"enable_thinking": thinks})
+    assert tokenizer.decode(prompt_ids(tokenizer, family, "What?")).endswith(f"What?{end}")
+
+
+@pytest.mark.parametrize("value", [False, True, "26 Jul 2024"])
+def test_a_template_argument_stays_what_the_registry_says(value: str | bool) -> None:
+    content = {"name": "f", "system": None, "source": "s", "template_arguments": {"x": value}}
+    assert PromptFamily.model_validate(content).template_arguments["x"] is value
 
 
 def test_a_missing_template_names_the_model(folder: Path) -> None:

@@ -320,9 +320,9 @@ QUALIFY
     panels.origin = 'run'
     OR count(*) FILTER (points.budget > 1) OVER (PARTITION BY panels.policy, panels.prm, panels.bucket) > 0;
 
--- What the paper prints about the study's policies and tasks: one value per measure.
+-- What tables of the paper (items) print about the study's policies and tasks: one value per measure.
 -- Table 5 comes before Table 3, which prints other values for two of the models.
-CREATE OR REPLACE TEMP MACRO printed_for_policies() AS TABLE
+CREATE OR REPLACE TEMP MACRO printed_for_policies(items) AS TABLE
 SELECT
     tasks.task,
     policies.policy,
@@ -338,7 +338,7 @@ FROM published
 INNER JOIN policies
     ON name_key(published.model) IN (name_key(policies.title), name_key(policies.policy))
 INNER JOIN tasks ON name_key(published.task) IN (name_key(tasks.title), name_key(tasks.task))
-WHERE published.item IN ('Table 3', 'Table 5')
+WHERE published.item IN items
 GROUP BY ALL
 HAVING measure IS NOT NULL;
 
@@ -434,7 +434,7 @@ series AS (
 ),
 printed AS (
     SELECT task, policy, map_from_entries(list((measure, printed))) AS printed
-    FROM printed_for_policies()
+    FROM printed_for_policies(['Table 3', 'Table 5'])
     GROUP BY ALL
 )
 SELECT

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from compute_optimal.errors import StudyError
+
 GIB = 1 << 30
 CPU_KV_CACHE_GIB = 2.0
 """Memory for keys and values of an engine on a CPU [GiB]."""
@@ -23,7 +25,22 @@ SHARE_OF_CONTEXT = 8
 
 
 def kv_bytes_per_token(config: Mapping[str, Any], *, bytes_per_value: int) -> int:
-    """Keys and values of one token [bytes], from a model's ``config.json``."""
+    """Keys and values of one token [bytes], from a model's ``config.json``.
+
+    Raises ``StudyError`` where it does not say how large the model is.
+    """
+    # Models that read pictures too say it of their language model.
+    if isinstance(text := config.get("text_config"), Mapping):
+        config = text
+    size = "head_dim" if config.get("head_dim") else "hidden_size"
+    missing = [
+        name for name in ("num_hidden_layers", "num_attention_heads", size) if not config.get(name)
+    ]
+    if missing:
+        raise StudyError(
+            f"the model's config.json does not say {', '.join(missing)}",
+            cure="give the model a number of slots in the registry: slots: 64",
+        )
     heads = config["num_attention_heads"]
     head_size = config.get("head_dim") or config["hidden_size"] // heads
     kv_heads = config.get("num_key_value_heads") or heads

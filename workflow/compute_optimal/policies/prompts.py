@@ -53,7 +53,7 @@ class PromptFamily(Protocol):
     @property
     def user_suffix(self) -> str: ...
     @property
-    def template_arguments(self) -> Mapping[str, str]: ...
+    def template_arguments(self) -> Mapping[str, str | bool]: ...
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
@@ -149,7 +149,7 @@ def chat_ids(
     turns: Sequence[tuple[str, str]],
     *,
     generation_prompt: bool = False,
-    arguments: Mapping[str, str] | None = None,
+    arguments: Mapping[str, str | bool] | None = None,
     never: str = "",
 ) -> tuple[list[int], list[range]]:
     """Ids of a conversation of (role, content) turns, and where each content lies in them.
@@ -187,7 +187,7 @@ def _structure_of(
     tokenizer: Tokenizer,
     turns: Sequence[tuple[str, str]],
     generation_prompt: bool,
-    arguments: Mapping[str, str],
+    arguments: Mapping[str, str | bool],
 ) -> list[list[int]]:
     roles = tuple(role for role, _ in turns)
     template = _template(tokenizer)
@@ -200,7 +200,7 @@ def _structure(
     template: str,  # noqa: ARG001 a tokenizer given another template renders anew
     roles: tuple[str, ...],
     generation_prompt: bool,
-    arguments: tuple[tuple[str, str], ...],
+    arguments: tuple[tuple[str, str | bool], ...],
 ) -> list[list[int]]:
     """Ids before, between and after the contents of turns with these roles."""
     # Private-use characters: no template has them, and contents are not rendered.
@@ -222,7 +222,7 @@ def _rendered(
     tokenizer: Tokenizer,
     turns: Sequence[tuple[str, str]],
     generation_prompt: bool,
-    arguments: Mapping[str, str],
+    arguments: Mapping[str, str | bool],
 ) -> str:
     """A conversation as the template prints it. Raises ``StudyError`` where it refuses it."""
     from jinja2 import TemplateError

@@ -33,6 +33,9 @@ def contradictions(entry: ModelEntry, folder: Path) -> list[tuple[str, str]]:
         return []
     if not isinstance(config, dict):
         return []
+    if isinstance(text := config.get("text_config"), dict):
+        # Models that read pictures too say it of their language model.
+        config = config | text
     denied, file = [], folder / "config.json"
     implied = implied_parameters(config)
     if implied and not 1 / _FACTOR <= entry.n_parameters / implied <= _FACTOR:

@@ -415,9 +415,10 @@ class PromptFamily(Checked):
         max_length=LONGEST_PROMPT,
         description="Text that follows the problem in the user turn",
     )
-    template_arguments: dict[str, str] = Field(
+    template_arguments: dict[str, str | bool] = Field(
         default_factory=dict,
-        description="Values for variables of the chat template, such as a frozen date_string",
+        description="Values for variables of the chat template, such as a frozen date_string, or "
+        "enable_thinking: false",
     )
     source: Line = Field(description="Where the wording comes from")
 
