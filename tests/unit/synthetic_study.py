@@ -723,7 +723,7 @@ def _frame(table: str, rows: Iterable[Row]) -> pl.DataFrame:
     columns = TABLES[table]
     # Rows of one kind stand together.
     return pl.concat(
-        [pl.DataFrame([], schema=columns)]
+        [pl.DataFrame(schema=columns)]
         + [pl.DataFrame([*kind], schema=columns, orient="row") for _, kind in groupby(rows, type)]
     )
 

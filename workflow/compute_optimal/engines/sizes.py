@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from compute_optimal.errors import StudyError
+from compute_optimal.study.config.model_config import of_language_model
 
 GIB = 1 << 30
 CPU_KV_CACHE_GIB = 2.0
@@ -29,9 +30,7 @@ def kv_bytes_per_token(config: Mapping[str, Any], *, bytes_per_value: int) -> in
 
     Raises ``StudyError`` where it does not say how large the model is.
     """
-    # Models that read pictures too say it of their language model.
-    if isinstance(text := config.get("text_config"), Mapping):
-        config = text
+    config = of_language_model(config)
     size = "head_dim" if config.get("head_dim") else "hidden_size"
     missing = [
         name for name in ("num_hidden_layers", "num_attention_heads", size) if not config.get(name)

@@ -13,18 +13,15 @@ measured AS (
         table_5.printed::DOUBLE / 100 AS printed_accuracy
     FROM tested_series($scale, $scoring, $voting) AS tested
     -- Of Table 5 alone: other tables print other models and tasks, some run otherwise (R1-Distill by vote).
-    INNER JOIN printed_for_policies(['Table 5']) AS table_5
-        ON
-            table_5.task = tested.task
-            AND table_5.policy = tested.policy
-            AND table_5.measure = tested.series
+    INNER JOIN printed_for_policies(['Table 5']) AS table_5 USING (task, policy)
     WHERE
         series = $series
+        AND measure = $series
         AND NOT is_beyond
         AND budget >= $least_budget
         AND regexp_full_match(task_title, $tasks)
-        AND stands_for_task(tested.policy, problem_ids, n_problems_of_task)
-    QUALIFY budget = max(budget) OVER (PARTITION BY tested.task, tested.policy)
+        AND stands_for_task(policy, problem_ids, n_problems_of_task)
+    QUALIFY budget = max(budget) OVER (PARTITION BY task, policy)
 )
 SELECT
     concat_ws(', ', policy_title, task_title, 'N = ' || budget) AS case_name,

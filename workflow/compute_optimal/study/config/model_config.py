@@ -33,9 +33,7 @@ def contradictions(entry: ModelEntry, folder: Path) -> list[tuple[str, str]]:
         return []
     if not isinstance(config, dict):
         return []
-    if isinstance(text := config.get("text_config"), dict):
-        # Models that read pictures too say it of their language model.
-        config = config | text
+    config = of_language_model(config)
     denied, file = [], folder / "config.json"
     implied = implied_parameters(config)
     if implied and not 1 / _FACTOR <= entry.n_parameters / implied <= _FACTOR:
@@ -56,6 +54,13 @@ def contradictions(entry: ModelEntry, folder: Path) -> list[tuple[str, str]]:
                 )
             )
     return denied
+
+
+def of_language_model(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A ``config.json`` with the dimensions of its language model at the top, where those of models
+    that read pictures too are one level below."""
+    text = config.get("text_config")
+    return {**config, **text} if isinstance(text, Mapping) else {**config}
 
 
 def implied_parameters(config: Mapping[str, Any]) -> int | None:
