@@ -128,10 +128,16 @@ def of_row(row: Any, query: str, task: str) -> Numbers:
 def of_tables(database: Path) -> Numbers:
     """Cells of rendered tables: what is worked out on the way from a query to a table."""
     policies = {
-        row["policy_title"]: row["policy"] for row in run_query("overview", database, PARAMETERS)
+        row["policy_title"]: row["policy"]
+        for query in ("overview", "public_graders")
+        for row in run_query(query, database, PARAMETERS)
     }
-    titles = {row["title"]: row["task"] for row in run_query("tasks", database)}
-    (first, *_) = titles.values()
+    titles = {
+        row[title]: row["task"]
+        for query, title in (("tasks", "title"), ("public_graders", "task_title"))
+        for row in run_query(query, database)
+    }
+    first, *_ = (row["task"] for row in run_query("tasks", database))
 
     def seen(table: Table, where: str, row: Any, name: str, about: Key) -> Numbers:
         cell = dict(zip((column.name for column in table.columns), row, strict=True))[name]
@@ -143,10 +149,11 @@ def of_tables(database: Path) -> Numbers:
     def about(task: str, policy: str, series: str, budget: int) -> Key:
         return key({"task": task, "policy": policies[policy], "budget": budget}, None, series)
 
-    sensitivity = tabulate("grader_sensitivity", database)
-    for row in sensitivity.rows:
-        row_key = about(titles[str(row[0])], str(row[1]), "pass_at_k", 1)
-        yield from seen(sensitivity, "grader_sensitivity.csv", row, "accuracy_percent", row_key)
+    for name in ("grader_sensitivity", "public_graders"):
+        graders = tabulate(name, database)
+        for row in graders.rows:
+            row_key = about(titles[str(row[0])], str(row[1]), "pass_at_k", 1)
+            yield from seen(graders, f"{name}.csv", row, "accuracy_percent", row_key)
     gains = tabulate("table_5", database)
     names = [column.name for column in gains.columns]
     for row in gains.rows:

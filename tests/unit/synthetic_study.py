@@ -224,11 +224,7 @@ class SyntheticStudy:
             row = (item, None, model, None, method, prm, None, task, metric, value, unit, None, "")
             self._rows["published"].append(row)
         for number, (task, _, n_problems) in enumerate(self.tasks):
-            ids = [f"{task}/{i:03d}" for i in range(n_problems)]
-            self._rows["problems"] += [
-                (task, problem, f"{i:016x}", str(i), 1 + i % 5, "Algebra")
-                for i, problem in enumerate(ids)
-            ]
+            ids = self._problems(task, n_problems)
             rng = np.random.default_rng((self.seed, number))
             hardness = rng.normal(2.0 * number, 2.2, n_problems)
             for policy, _, _, n_parameters in self.policies:
@@ -281,9 +277,19 @@ class SyntheticStudy:
         for name, table in tables.items():
             self._rows[name] += table.rows()
 
+    def _problems(self, task: str, n: int) -> list[str]:
+        """The names of the ``n`` problems of a task, which the database then knows."""
+        names = [f"{task}/{i:03d}" for i in range(n)]
+        if not any(row[0] == task for row in self._rows["problems"]):
+            self._rows["problems"] += [
+                (task, name, f"{i:016x}", str(i), 1 + i % 5, "Algebra")
+                for i, name in enumerate(names)
+            ]
+        return names
+
     def _adopt(self, rollouts: Rollouts) -> None:
         task, _, n_problems = OUTSIDE
-        ids, prm = [f"{task}/{i:03d}" for i in range(n_problems)], self.prms[0][0]
+        ids, prm = self._problems(task, n_problems), self.prms[0][0]
         name, title = rollouts.policy, rollouts.model
         self._rows["policies"].append(
             (name, title, "Other", rollouts.n_parameters, False, "adopted", rollouts.model,

@@ -244,6 +244,27 @@ def test_all_n_samples_of_ragged_pools_are_worth_what_they_are_elsewhere() -> No
     assert table["n_problems"].unique().to_list() == [N_PROBLEMS]
 
 
+@pytest.mark.parametrize("lacking", [0, 5, 6])
+def test_of_a_pool_of_a_part_of_the_task_its_own_problems_count(lacking: int) -> None:
+    """Budgets are those that 95% of these have the samples for, however many problems it lacks."""
+    answers, of_prm = as_tables(*attempts(np.random.default_rng(5)))
+    few = pl.col("problem_id").is_in(IDS[:lacking]) & (pl.col("sample_index") >= BUDGET - 1)
+    answers, of_prm = answers.filter(~few), of_prm.filter(~few)
+    settings = replace(SETTINGS, budgets=(1, 8, BUDGET))
+    alone = examine_stopping(answers, {"prm": of_prm}, IDS, settings)
+    of_task = examine_stopping(
+        answers, {"prm": of_prm}, [*IDS, *map("q{}".format, range(400))], settings
+    )
+    assert set(alone["budget"]) == ({8, BUDGET} if lacking <= 5 else {8})
+    for table in (alone, of_task):
+        largest = N_PROBLEMS - (lacking if lacking <= 5 else 0)
+        assert table["n_problems"].unique().to_list() == [largest]
+    same = ("method", "scoring", "rule", "budget", "accuracy", "n_problems")
+    of_vote = pl.col("method") == "majority"
+    assert of_task.filter(of_vote).select(same).equals(alone.filter(of_vote).select(same))
+    assert of_task.select(same[:4]).equals(alone.select(same[:4]))
+
+
 def test_what_a_prm_did_not_read_is_not_among_the_samples_of_best_of_n() -> None:
     """One that read half of the pool has the accuracies of that half, as in every other table, and
     none at budgets beyond it."""

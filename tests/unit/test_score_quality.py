@@ -116,6 +116,46 @@ def test_length_correlation_ignores_what_explains_both() -> None:
     assert measure(tables, "length_correlation")["value"] > 0.7
 
 
+@pytest.mark.parametrize("length", [9, 60, 999])
+@pytest.mark.parametrize("size", [3, 7, 100, 256])
+def test_equal_lengths_and_equal_scores_have_no_spread(size: int, length: int) -> None:
+    """However many they are: a mean of logarithms is not always that of each."""
+    rng = np.random.default_rng(size)
+    # Of the first problem all is equal; of the others the lengths, the scores, and neither.
+    varying = rng.integers(10, 100, (4, size)), rng.integers(-3, 4, (4, size))
+    lengths = np.where([[0], [0], [1], [1]], varying[0], length)
+    heights = np.where([[0], [1], [0], [1]], varying[1], 0.3)
+    samples = pl.DataFrame(
+        {
+            "problem_id": np.repeat(["a", "b", "c", "d"], size),
+            "sample_index": np.tile(np.arange(size), 4),
+            "n_tokens": lengths.ravel(),
+            "margins": heights.reshape(-1, 1).tolist(),
+        }
+    )
+    answers = samples.drop("margins").with_columns(
+        pool=pl.lit("evaluation"),
+        method=pl.lit(None, dtype=pl.String),
+        answer_class=pl.lit("1"),
+        correct=pl.lit(value=True),
+    )
+    of_prm = {"r": samples.select("problem_id", "sample_index", "margins")}
+
+    def found(ids: list[str]) -> list[tuple[float, int]]:
+        known = pl.col("problem_id").is_in(ids)
+        given = {"r": of_prm["r"].filter(known)}
+        quality = examine_scores(answers.filter(known), given, ids, SETTINGS)["score_quality"]
+        rows = quality.filter(measure="length_correlation", scoring="prm_last")
+        return rows.select("value", "n_problems").rows()
+
+    assert found(["a"]) == found(["a", "b"]) == found(["a", "c"]) == []
+    ((value, n_problems),) = found(["a", "b", "c", "d"])
+    assert n_problems == 2
+    x, y = np.log(lengths + 1), heights.astype(float)
+    dx, dy = (v - v.mean(axis=1, keepdims=True) for v in (x, y))
+    assert value == pytest.approx((dx * dy).sum() / np.sqrt((dx**2).sum() * (dy**2).sum()))
+
+
 @pytest.mark.parametrize("n_problems", [1, 2, 3])
 def test_few_problems_are_no_certainty(n_problems: int) -> None:
     """Also where a measure is the same on all: nothing unscored, one score for all samples."""

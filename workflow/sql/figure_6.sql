@@ -1,8 +1,8 @@
 -- Figure 6: accuracy of test-time scaling against the ability of the PRM to find wrong steps.
 -- One row per PRM of the task. ability: F1 of finding the first error, in % (view prm_ability), with its
 -- interval where it was measured. accuracy: mean over policies and methods at the largest budget that all of
--- them share, as a fraction; NULL if not run. n_prms_run: PRMs with any results. accuracies: the same by problem. replicates, confidence,
--- seed: the study's settings of intervals.
+-- them share, as a fraction; NULL if not run. n_prms_run: PRMs with any results. accuracies: the same of each
+-- problem of the task. replicates, confidence, seed: the study's settings of intervals.
 -- printed_slope, printed_intercept: of the paper's own line, Y = slope ln(X) + intercept.
 -- Parameters: task, scoring, voting.
 WITH
@@ -50,7 +50,11 @@ by_problem AS (
     GROUP BY ALL
 ),
 problems_of AS (
-    SELECT prm, list(accuracy ORDER BY problem_id) AS accuracies FROM by_problem GROUP BY prm
+    SELECT means.prm, list(by_problem.accuracy ORDER BY problem_id) AS accuracies
+    FROM means
+    INNER JOIN problems ON problems.task = $task
+    LEFT JOIN by_problem USING (prm, problem_id)
+    GROUP BY means.prm
 ),
 printed AS (
     SELECT

@@ -780,8 +780,8 @@ WHERE predicted.rule = 'predicted';
 
 -- The evaluation pools under this study's grader and another: the official rules, or math-verify as it comes;
 -- one row per task, policy and other grader. A pair is a different answer of a problem; what a grader could
--- not decide counts as wrong. accuracies, other_accuracies: share of right samples per problem, in the same
--- order.
+-- not decide counts as wrong. accuracies, other_accuracies: share of right samples of each problem of the
+-- task, in the same order; NULL where the pool has none.
 CREATE OR REPLACE TEMP MACRO judged_twice() AS TABLE
 WITH
 verdicts AS (
@@ -811,24 +811,27 @@ pairs AS (
     FROM (SELECT DISTINCT * FROM verdicts)
     GROUP BY ALL
 ),
+by_problem AS (
+    SELECT
+        task,
+        policy,
+        grader,
+        problem_id,
+        avg(right_by_ours::INTEGER) AS accuracy,
+        avg(right_by_other::INTEGER) AS other_accuracy
+    FROM verdicts
+    GROUP BY ALL
+),
 accuracies AS (
     SELECT
         task,
         policy,
         grader,
-        list(accuracy ORDER BY problem_id) AS accuracies,
-        list(other_accuracy ORDER BY problem_id) AS other_accuracies
-    FROM (
-        SELECT
-            task,
-            policy,
-            grader,
-            problem_id,
-            avg(right_by_ours::INTEGER) AS accuracy,
-            avg(right_by_other::INTEGER) AS other_accuracy
-        FROM verdicts
-        GROUP BY ALL
-    )
+        list(by_problem.accuracy ORDER BY problem_id) AS accuracies,
+        list(by_problem.other_accuracy ORDER BY problem_id) AS other_accuracies
+    FROM pairs
+    INNER JOIN problems USING (task)
+    LEFT JOIN by_problem USING (task, policy, grader, problem_id)
     GROUP BY task, policy, grader
 )
 SELECT

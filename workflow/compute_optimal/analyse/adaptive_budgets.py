@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from compute_optimal.analyse.adopted_pools import LACKING
+from compute_optimal.analyse.adopted_pools import carried
 from compute_optimal.analyse.answer_grid import AnswerGrid, in_order_of, scored_parts
 from compute_optimal.analyse.predicted_difficulty import FOLDS, REPEATS, REPLICATES
 from compute_optimal.analyse.statistics.estimators import (
@@ -141,10 +141,11 @@ class _Pool:
         pool = pool.with_columns(position=place)
         grid = AnswerGrid.of(pool, problem_ids)
         sizes = np.count_nonzero(~np.isnan(grid.correct), axis=1)
-        carried = [n for n in settings.budgets if n > 1 and np.mean(sizes >= n) >= 1 - LACKING]
-        if not carried:
+        # Of a pool of a part of the task's problems these alone count.
+        most = carried(pool)
+        budgets = np.array([n for n in settings.budgets if 1 < n <= most], dtype=np.int64)
+        if not len(budgets):
             return None
-        budgets = np.array(carried, dtype=np.int64)
         enough = np.flatnonzero(sizes >= budgets[-1])
         lengths, _ = mean_of_known(grid.n_tokens[enough].T)
         weights, nested = (

@@ -102,10 +102,10 @@ def is_split(answers: pl.DataFrame) -> bool:
     """Whether the evaluation pool is large enough to be halved, and there is none for
     difficulty."""
     has_difficulty = "difficulty" in set(answers["pool"].drop_nulls())
-    return not has_difficulty and _carried(answers.filter(pool="evaluation")) >= SPLIT_FROM
+    return not has_difficulty and carried(answers.filter(pool="evaluation")) >= SPLIT_FROM
 
 
-def _carried(samples: pl.DataFrame) -> int:
+def carried(samples: pl.DataFrame) -> int:
     """Number of samples that all problems but a share of ``LACKING`` have at least; 0 of none."""
     sizes: list[int] = sorted(samples.group_by("problem_id").len()["len"].to_list())
     return sizes[int(LACKING * len(sizes))] if sizes else 0
@@ -165,7 +165,7 @@ def examine_pools(
     settings: EstimateSettings,
 ) -> dict[str, pl.DataFrame]:
     """``TABLES`` of one adopted (task, policy); arguments as for ``accuracy.estimate``."""
-    largest = max(_carried(answers.filter(pool="evaluation")), 1)
+    largest = max(carried(answers.filter(pool="evaluation")), 1)
     powers = [2**i for i in range(largest.bit_length())]
     searched = answers.filter(pl.col("method").is_not_null())
     of_searches = searched["budget"].drop_nulls().unique().to_list()
@@ -182,7 +182,7 @@ def examine_pools(
             buckets = dict(rated.select("problem_id", "bucket").iter_rows())
             evaluated = pl.concat([halves[name], others])
             of_half = accuracy.outcomes(evaluated, scores, buckets, problem_ids, own)
-            of_pool = [k for k in powers if k <= _carried(halves[name])]
+            of_pool = [k for k in powers if k <= carried(halves[name])]
             parts[name] = of_half.filter(
                 pl.col("budget").is_in(of_pool) | ~pl.col("method").is_in(_POOLED)
             )

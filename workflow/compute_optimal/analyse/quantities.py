@@ -68,19 +68,22 @@ def mean_percent(accuracies: Sequence[float]) -> float:
     return 100 * float(np.mean(accuracies))
 
 
-def mean_accuracy(accuracies: Sequence[float], resampling: Resampling) -> Estimate:
-    """Mean over problems, which are in the order of their names, in %."""
+def mean_accuracy(accuracies: Sequence[float | None], resampling: Resampling) -> Estimate:
+    """Mean in % over all problems of a task, which are in the order of their names.
+
+    None for problems that it does not count: these are resampled with the others, as everywhere.
+    """
     weights = bootstrap_weights(len(accuracies), resampling.replicates, resampling.seed)
     return _in_percent(mean_interval(_column(accuracies), weights, resampling.confidence))
 
 
 def mean_difference(
-    accuracies: Sequence[float],
-    reference: Sequence[float],
+    accuracies: Sequence[float | None],
+    reference: Sequence[float | None],
     resampling: Resampling,
 ) -> Estimate:
-    """Mean of ``accuracies`` minus ``reference``, paired by problem, which are in the order of
-    their names, in points."""
+    """Mean of ``accuracies`` minus ``reference``, paired by problem, in points; as
+    ``mean_accuracy``."""
     weights = bootstrap_weights(len(accuracies), resampling.replicates, resampling.seed)
     pair = _column(accuracies), _column(reference)
     return _in_percent(difference_interval(*pair, weights, resampling.confidence))
@@ -144,7 +147,7 @@ def _differences(cases: Sequence[Row], resampling: Resampling) -> list[Estimate]
     return [*map(Estimate, means.tolist(), low.tolist(), high.tolist())]
 
 
-def _column(values: Sequence[float]) -> FloatArray:
+def _column(values: Sequence[float | None]) -> FloatArray:
     return np.array(values, dtype=np.float64)[:, None]
 
 

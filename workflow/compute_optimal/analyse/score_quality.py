@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from compute_optimal.analyse.accuracy import RUN_TO_RUN
 from compute_optimal.analyse.answer_grid import (
@@ -352,14 +353,22 @@ def _correlation(
     sums = [np.zeros(len(ranking)) for _ in range(3)]
     for is_right in (0.0, 1.0):
         mask = (grid.correct == is_right) & ~np.isnan(height) & ~np.isnan(length)
-        n = np.maximum(mask.sum(axis=1, keepdims=True), 1)
-        x, y = (
-            np.where(mask, v - np.where(mask, v, 0).sum(axis=1, keepdims=True) / n, 0)
-            for v in (length, height)
-        )
+        x, y = (_deviations(values, mask) for values in (length, height))
         for total, products in zip(sums, (x * y, x * x, y * y), strict=True):
             total += products.sum(axis=1)
     return sums[0], sums[1], sums[2]
+
+
+def _deviations(values: FloatArray, mask: NDArray[np.bool_]) -> FloatArray:
+    """From the mean of each problem's masked values [problems, n]; 0 elsewhere.
+
+    Equal values deviate by exactly 0: all are measured from one of their own. A mean of 256 equal
+    logarithms is off by rounding, which would count as a spread.
+    """
+    first = np.take_along_axis(values, mask.argmax(axis=1)[:, None], axis=1)
+    moved = np.where(mask, values - first, 0.0)
+    n = np.maximum(mask.sum(axis=1, keepdims=True), 1)
+    return np.where(mask, moved - moved.sum(axis=1, keepdims=True) / n, 0.0)
 
 
 def ratio_interval(
