@@ -14,11 +14,13 @@ import time
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 from stand_in_gpus import StandInGpus, install, use, uuid
 
+from compute_optimal import engines
 from compute_optimal.engines import devices
 from compute_optimal.engines.devices import (
     count_devices,
@@ -104,6 +106,34 @@ def test_parts_of_a_gpu_stand_for_it_and_are_named_by_their_uuid(
     assert taken(1) == ["MIG-22222222-0000-0000-0000-000000000000"]
 
 
+@pytest.mark.parametrize(
+    ("visible", "memory"),
+    [(None, 80.0), ("3,1", 80.0), (uuid(1), 80.0), (f"MIG-{uuid(2)[4:]},MIG-{uuid(1)[4:]}", 40.0)],
+)
+def test_the_memory_of_a_part_is_that_of_the_part(
+    visible: str | None, memory: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """vLLM says what the whole GPU has; NVML knows both by their UUID."""
+    monkeypatch.delenv(devices.VISIBLE, raising=False)
+    if visible is not None:
+        monkeypatch.setenv(devices.VISIBLE, visible)
+    platform = SimpleNamespace(is_cuda_alike=lambda: True, get_device_total_memory=lambda: 80 << 30)
+    nvml = SimpleNamespace(
+        nvmlInit=lambda: None,
+        nvmlShutdown=lambda: None,
+        nvmlDeviceGetHandleByUUID={f"MIG-{uuid(2)[4:]}": 40 << 30}.__getitem__,
+        nvmlDeviceGetMemoryInfo=lambda part: SimpleNamespace(total=part),
+    )
+    for name, module in {
+        "vllm": ModuleType("vllm"),
+        "vllm.platforms": SimpleNamespace(current_platform=platform),
+        "vllm.third_party": SimpleNamespace(pynvml=nvml),
+    }.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setattr(engines, "runs_on_gpus", lambda: True)
+    assert engines.gpu_memory_gib() == memory
+
+
 def test_a_schedulers_assignment_is_taken_as_it_is(
     gpus: StandInGpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,6 +143,12 @@ def test_a_schedulers_assignment_is_taken_as_it_is(
         assert [device.name for device in same] == ["1", "2"]
         assert os.environ[devices.VISIBLE] == "1,2"
         assert not gpus.leases.exists()
+    # Cut short, as CUDA reads them; vLLM looks them up as they are.
+    monkeypatch.setenv(devices.VISIBLE, "GPU-00000002, 1")
+    with lease(2):
+        assert os.environ[devices.VISIBLE] == f"{uuid(2)},1"
+    assert os.environ[devices.VISIBLE] == "GPU-00000002, 1"
+    monkeypatch.setenv(devices.VISIBLE, "1,2")
     # Jobs in one allocation share out what it holds.
     with lease(1):
         monkeypatch.setenv(devices.VISIBLE, "1,2")

@@ -37,7 +37,7 @@ def runs_on_gpus() -> bool:
 
 
 def gpu_memory_gib() -> float | None:
-    """Memory of the first GPU [GiB]; None where there is no GPU that vLLM can use."""
+    """Memory of the first GPU, or part of one (MIG) [GiB]; None where vLLM can use none."""
     # Importing vLLM takes seconds, and the build for CPUs uses no GPU.
     if not runs_on_gpus():
         return None
@@ -46,7 +46,18 @@ def gpu_memory_gib() -> float | None:
     if not current_platform.is_cuda_alike():
         return None
     # Asked of the driver: opening the device here would forbid forking workers.
-    return float(current_platform.get_device_total_memory()) / 2**30
+    first = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0].strip()
+    if not first.startswith("MIG-"):
+        return float(current_platform.get_device_total_memory()) / 2**30
+    # vLLM asks for the whole GPU that the part is of.
+    from vllm.third_party import pynvml
+
+    pynvml.nvmlInit()
+    try:
+        part = pynvml.nvmlDeviceGetHandleByUUID(first)
+        return float(pynvml.nvmlDeviceGetMemoryInfo(part).total) / 2**30
+    finally:
+        pynvml.nvmlShutdown()
 
 
 def open_sampling_engine(

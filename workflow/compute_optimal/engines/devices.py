@@ -101,7 +101,7 @@ def visible_devices(environment: Mapping[str, str] = os.environ) -> list[Device]
     if (named := environment.get(VISIBLE)) is None:
         return installed
     visible: list[Device] = []
-    for name in filter(None, map(str.strip, named.split(","))):
+    for name in _names(named):
         if name == "-1" or name == "NoDevFiles":  # of CUDA and of SLURM: none from here on
             break
         visible.append(Device(name, name) if installed is None else _named(name, installed))
@@ -110,6 +110,10 @@ def visible_devices(environment: Mapping[str, str] = os.environ) -> list[Device]
             "A GPU is named twice.", where=f"{VISIBLE}={named}", cure="Name each GPU once."
         )
     return visible
+
+
+def _names(visible: str) -> Iterator[str]:
+    return filter(None, map(str.strip, visible.split(",")))
 
 
 def _named(name: str, installed: Sequence[Device]) -> Device:
@@ -158,7 +162,8 @@ def leased_devices(
     a large job is not passed by small ones for ever. ``purpose`` is what others are told.
 
     Nothing is leased where a scheduler gave this job exactly ``n``, which are its own, nor where no
-    GPU can be listed; the engine then takes what it finds.
+    GPU can be listed; the engine then takes what it finds. UUIDs that are cut short, as CUDA reads
+    them, are named in full: vLLM looks them up as they are.
 
     Raises ``StudyError`` where fewer GPUs are visible than ``n``, where one that is named is gone,
     or where the folder of the leases is another user's or cannot be written.
@@ -170,21 +175,32 @@ def leased_devices(
     _refuse_too_few(n, devices)
     scheduled = VISIBLE in os.environ and any(name in os.environ for name in SCHEDULERS)
     if scheduled and len(devices) == n:
-        yield tuple(devices)
+        # As many as there are devices: others may stand behind one that ends the list.
+        given = zip(_names(os.environ[VISIBLE]), devices, strict=False)
+        names = [name if name.isdecimal() else device.uuid for name, device in given]
+        with _named_for_cuda({VISIBLE: ",".join(names)}):
+            yield tuple(devices)
         return
     with ExitStack() as held:
         taken = _take(n, purpose, folder or lease_folder(), held, say, poll_seconds)
-        before = {name: os.environ.get(name) for name in (VISIBLE, ORDER)}
-        os.environ[VISIBLE] = ",".join(device.name for device in taken)
+        names = [device.name for device in taken]
         # CUDA counts the fastest first unless told to count as nvidia-smi does.
-        os.environ[ORDER] = "PCI_BUS_ID"
-        try:
+        with _named_for_cuda({VISIBLE: ",".join(names), ORDER: "PCI_BUS_ID"}):
             yield tuple(taken)
-        finally:
-            for name, value in before.items():
-                os.environ.pop(name, None)
-                if value is not None:
-                    os.environ[name] = value
+
+
+@contextmanager
+def _named_for_cuda(values: Mapping[str, str]) -> Iterator[None]:
+    """These variables of the environment within, and afterwards what there was."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 def _take(

@@ -15,8 +15,13 @@ from compute_optimal.study.config.model_config import of_language_model
 GIB = 1 << 30
 CPU_KV_CACHE_GIB = 2.0
 """Memory for keys and values of an engine on a CPU [GiB]."""
-GPU_OVERHEAD_GIB = 1.5
-"""ASSUME: what an engine takes of each GPU beyond weights, keys and values [GiB]."""
+GPU_BATCHED_TOKENS = 4096
+"""Tokens of one step of an engine on GPUs at most; longer prompts are read in pieces.
+
+vLLM's own choice is 16,384 on an H100, of which a 7B PRM in float32 keeps 3.9 GiB at once in its
+widest layer: more than a plan allows an engine, so two that share a GPU would not open. A GPU is as
+busy with a quarter of it.
+"""
 
 MOST_SLOTS_ON_CPU, MOST_SLOTS_ON_GPU = 256, 1024
 """Beyond these a step takes as much longer as it does more."""
@@ -46,11 +51,16 @@ def kv_bytes_per_token(config: Mapping[str, Any], *, bytes_per_value: int) -> in
     return int(2 * config["num_hidden_layers"] * kv_heads * head_size * bytes_per_value)
 
 
-def kv_memory(*, weight_bytes: int, gpu_gib: float | None, gpu_share: float, n_gpus: int) -> float:
-    """Memory for keys and values over all GPUs of an engine [bytes]; ``gpu_gib`` None: a CPU."""
+def kv_memory(
+    *, weight_bytes: int, gpu_gib: float | None, gpu_share: float, n_gpus: int, overhead_gib: float
+) -> float:
+    """Memory for keys and values over all GPUs of an engine [bytes]; ``gpu_gib`` None: a CPU.
+
+    ``overhead_gib``: what it takes of each GPU beyond weights, keys and values [GiB].
+    """
     if gpu_gib is None:
         return CPU_KV_CACHE_GIB * GIB
-    return max(0.0, n_gpus * (gpu_gib * gpu_share - GPU_OVERHEAD_GIB) * GIB - weight_bytes)
+    return max(0.0, n_gpus * (gpu_gib * gpu_share - overhead_gib) * GIB - weight_bytes)
 
 
 def slots(kv_bytes: float, bytes_per_token: int, context: int, *, on_gpu: bool) -> int:

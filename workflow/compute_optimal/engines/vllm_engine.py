@@ -18,7 +18,12 @@ from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from compute_optimal.engines.checkpoints import read_config
-from compute_optimal.engines.sizes import CPU_KV_CACHE_GIB, GIB, kv_bytes_per_token
+from compute_optimal.engines.sizes import (
+    CPU_KV_CACHE_GIB,
+    GIB,
+    GPU_BATCHED_TOKENS,
+    kv_bytes_per_token,
+)
 from compute_optimal.errors import StudyError
 
 CPU_BATCHED_TOKENS = 8192
@@ -86,6 +91,7 @@ class VllmEngine(Generic[Request, Result]):
             "gpu_memory_utilization": gpu_memory,
         }
         if on_gpu:
+            arguments["max_num_batched_tokens"] = GPU_BATCHED_TOKENS
             if kv_cache_gib is not None:
                 arguments["kv_cache_memory_bytes"] = int(kv_cache_gib * GIB)
         else:

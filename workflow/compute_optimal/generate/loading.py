@@ -28,7 +28,7 @@ from compute_optimal.search.records import Encode
 from compute_optimal.store.places import policy_of, prm_of
 from compute_optimal.store.storage import Storage
 from compute_optimal.study.config import ModelEntry, PromptFamily
-from compute_optimal.study.cost import GPU_MEMORY_SHARE, gpu_memory_shares
+from compute_optimal.study.cost import ENGINE_OVERHEAD_GIB, GPU_MEMORY_SHARE, gpu_memory_shares
 from compute_optimal.study.models import identity, model_folder
 from compute_optimal.study.spec import Spec
 from compute_optimal.tasks import Problem
@@ -151,6 +151,7 @@ def slots_of(entry: ModelEntry, folder: Path, gpu_gib: float | None, gpu_share: 
         gpu_gib=gpu_gib,
         gpu_share=gpu_share,
         n_gpus=max(1, entry.n_gpus),
+        overhead_gib=ENGINE_OVERHEAD_GIB,
     )
     each = sizes.kv_bytes_per_token(
         read_config(folder), bytes_per_value=4 if entry.dtype == "float32" else 2

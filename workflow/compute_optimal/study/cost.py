@@ -57,8 +57,9 @@ SCORING_SHARE = Range(0.4, 0.3, 0.67)
 # ASSUME: the most is GPT-J 6B in FP8 on an H100 (the same source, 128 in and out, 26,150 tokens/s),
 # whose scheduler is not vLLM's; nothing was found on models below 6B. The least is half the likely.
 ENGINE_TOKENS_PER_SECOND = Range(12_000, 6_000, 26_000)
-# ASSUME: a GPU's share beyond weights, keys and values: activations, CUDA graphs, the driver.
 ENGINE_OVERHEAD_GIB = 1.5
+"""ASSUME: what an engine takes of each GPU beyond weights, keys and values [GiB]: what a step of
+``engines.sizes.GPU_BATCHED_TOKENS`` works on, CUDA graphs, the driver."""
 GPU_MEMORY_SHARE = 0.9
 """Share of a GPU's memory that all engines on it take together."""
 LOAD_SECONDS = 120.0
