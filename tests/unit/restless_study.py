@@ -26,7 +26,7 @@ from compute_optimal.engines.requests import FinishReason, SampleRequest
 from compute_optimal.generate import jobs as generate
 from compute_optimal.generate import parts
 from compute_optimal.policies.steps import STEP_DELIMITER, split_steps
-from compute_optimal.store import places, units
+from compute_optimal.store import partitions, places, units
 from compute_optimal.store.schemas import ORIGIN
 from compute_optimal.store.storage import Storage
 from compute_optimal.study import cells
@@ -111,6 +111,8 @@ def restless(monkeypatch: pytest.MonkeyPatch) -> Restless:
     monkeypatch.setattr(generate, "open_policy", engines.policy)
     monkeypatch.setattr(generate, "open_prm", engines.prm)
     monkeypatch.setattr(parts, "tqdm", lambda **_: Silent())
+    # So that a run of few units joins its parts.
+    monkeypatch.setattr(partitions, "MOST_PARTS", 1)
     return engines
 
 

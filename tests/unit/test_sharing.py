@@ -23,7 +23,7 @@ from compute_optimal import cli
 from compute_optimal.errors import StudyError
 from compute_optimal.store import partitions as store
 from compute_optimal.store import sharing
-from compute_optimal.store.partitions import Partition, Store, verify
+from compute_optimal.store.partitions import MOST_PARTS, Partition, Store, verify
 from compute_optimal.store.sharing import Transfer, fetch, publish
 
 ROOT = Path(__file__).parents[2]
@@ -143,6 +143,34 @@ def test_what_one_publishes_another_fetches(address: str, machine: Machines) -> 
     assert counts(publish(cells_of(receiver), address)) == (0, 2)
     assert counts(publish(cells_of(sender), address)) == (0, 2)
     assert files(address) == before
+
+
+def test_parts_that_a_run_has_joined_are_known_by_their_old_names(
+    address: str, machine: Machines
+) -> None:
+    """On both sides: nothing is sent or fetched again for another name."""
+    sender, receiver = machine("sender"), machine("receiver")
+    for i in range(MOST_PARTS + 1):
+        draw(sender, "one", range(i, i + 2))
+        publish(cells_of(sender, "one"), address)
+    before = files(address)
+    assert counts(fetch(cells_of(receiver, "one"), address)) == (MOST_PARTS + 1, 0)
+    for own in (sender, receiver):
+        cells_of(own, "one")[0][0].join("samples")
+        assert len(cells_of(own, "one")[0][0].parts("samples")) == 1
+        assert counts(publish(cells_of(own, "one"), address)) == (0, MOST_PARTS + 1)
+        assert counts(fetch(cells_of(own, "one"), address)) == (0, MOST_PARTS + 1)
+    assert files(address) == before
+    # What comes later is sent alone, and what was joined before it was sent is fetched by nobody
+    # who has sent it.
+    draw(sender, "one", range(MOST_PARTS + 5, MOST_PARTS + 6))
+    for i in range(20, 20 + MOST_PARTS):
+        draw(sender, "one", range(i, i + 1))
+    cells_of(sender, "one")[0][0].join("samples")
+    assert counts(publish(cells_of(sender, "one"), address))[0] == 1
+    assert counts(fetch(cells_of(sender, "one"), address))[0] == 0
+    assert counts(fetch(cells_of(receiver, "one"), address))[0] == 1
+    assert drawn(receiver, "one") == drawn(sender, "one")
 
 
 def test_only_new_rows_are_sent_and_only_the_studys_are_fetched(

@@ -11,7 +11,14 @@ import pytest
 
 from compute_optimal.errors import StudyError
 from compute_optimal.store import partitions as store_module
-from compute_optimal.store.partitions import Partition, Store, atomic_write, each, verify
+from compute_optimal.store.partitions import (
+    MOST_PARTS,
+    Partition,
+    Store,
+    atomic_write,
+    each,
+    verify,
+)
 from compute_optimal.store.sharing import fetch, publish
 
 SPEC = {"kind": "samples", "seed": 0}
@@ -393,6 +400,95 @@ def test_two_writers_at_once_lose_nothing(tmp_path: Path) -> None:
         assert writer.exitcode == 0
     cell = Store(tmp_path).partition("samples", "task.policy", SPEC)
     assert cell.read("samples")["sample_index"].to_list() == list(range(64))
+
+
+def test_many_parts_become_one_with_the_same_rows(cell: Partition, tmp_path: Path) -> None:
+    for i in range(MOST_PARTS):
+        cell.append("samples", rows("a", range(i, i + 3), run=f"{i % 3}"), quickly=True)
+    cell.join("samples")
+    folder = tmp_path / "store" / cell.directory
+    assert len([*folder.glob("samples-*")]) == MOST_PARTS  # not worth writing them anew
+    cell.append("samples", rows("b", range(2)))
+    before = cell.read("samples")
+    parts = cell.parts("samples")
+    cell.join("samples")
+    assert cell.read("samples").equals(before)
+    joined = the_part(folder)
+    assert cell.joined_in(joined) == {part.stem.removeprefix("samples-") for part in parts}
+    # What lies there beside parts is nobody's business.
+    assert cell.parts("samples") == [joined]
+    cell.join("samples")
+    assert cell.parts("samples") == [joined]
+    # A list of what was joined that is damaged is as none: parts are sent once more.
+    for content in (b"", b"[", b"[]", b'{"a": 1}', b"\xff"):
+        (folder / ".joined.json").write_bytes(content)
+        assert cell.joined_in(joined) == set()
+        assert cell.read("samples").equals(before)
+
+
+def test_parts_of_a_shipped_store_stay_as_they_are(cell: Partition, tmp_path: Path) -> None:
+    for i in range(MOST_PARTS + 1):
+        cell.append("samples", rows("a", range(i, i + 1)))
+        ship(cell, tmp_path)
+    shipped = sorted((tmp_path / "shipped").rglob("*.parquet"))
+    assert len(shipped) == MOST_PARTS + 1
+    cell.join("samples")
+    assert sorted((tmp_path / "shipped").rglob("*.parquet")) == shipped
+    assert cell.read("samples")["sample_index"].to_list() == list(range(MOST_PARTS + 1))
+
+
+def test_a_damaged_part_is_not_joined(cell: Partition) -> None:
+    for i in range(MOST_PARTS + 1):
+        part = cell.append("samples", rows("a", range(i, i + 1)))
+    flip_a_byte(part)
+    with pytest.raises(StudyError, match="damaged") as refused:
+        cell.join("samples")
+    assert part.name in str(refused.value)
+    assert len(cell.parts("samples")) == MOST_PARTS + 1
+
+
+def _join(folder: Path, problem: str) -> None:
+    cell = Store(folder).partition("samples", "task.policy", SPEC)
+    for _ in range(6):
+        for start in range(MOST_PARTS + 1):
+            cell.append("samples", rows(problem, range(start + 1), run=f"{start}"), quickly=True)
+        cell.join("samples")
+
+
+def test_whoever_reads_while_parts_are_joined_finds_each_row(tmp_path: Path) -> None:
+    cell = Store(tmp_path).partition("samples", "task.policy", SPEC)
+    first = rows("c", range(5))
+    cell.append("samples", first)
+    context = multiprocessing.get_context("spawn")
+    writers = [context.Process(target=_join, args=(tmp_path, name)) for name in "ab"]
+    for writer in writers:
+        writer.start()
+    n_read = 0
+    while any(writer.is_alive() for writer in writers):
+        read = cell.read("samples")
+        looked = cell.look("samples", ["text"])
+        (together,) = each([cell], "samples", ["text"], checked=bool(n_read % 2))
+        for found in (read, looked, together):
+            assert found.filter(problem_hash="c").height == 5
+        assert read.height <= looked.height
+        cell.state("samples")
+        n_read += 1
+    assert n_read > 10
+    assert [writer.exitcode for writer in writers] == [0, 0]
+    assert len(cell.parts("samples")) <= MOST_PARTS + 1
+    assert cell.read("samples").select("problem_hash", "sample_index").rows() == [
+        *((name, i) for name in "ab" for i in range(MOST_PARTS + 1)),
+        *(("c", i) for i in range(5)),
+    ]
+
+
+def test_a_link_to_nothing_is_no_part_that_went(cell: Partition) -> None:
+    part = cell.append("samples", rows("a", range(3)))
+    part.rename(part.with_name("elsewhere"))
+    part.symlink_to(part.with_name("nowhere"))
+    for ask in (cell.read, cell.look, cell.state):
+        with pytest.raises((StudyError, FileNotFoundError)):
+            ask("samples")
 
 
 def test_a_store_that_cannot_be_written_is_said(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -55,8 +56,18 @@ def search_rows(result: SearchResult) -> list[Row]:
     return list(rows.values())
 
 
+@dataclass(frozen=True)
+class _Buffer:
+    """What a run has made of a job: ``rows`` that are not written yet, and its ``own`` parts."""
+
+    job: Work
+    rows: list[Row] = field(default_factory=list)
+    own: set[Path] = field(default_factory=set)
+
+
 class Parts:
-    """Buffers finished units and writes them as parts, every so many seconds and at the end.
+    """Buffers finished units and writes them as parts, every so many seconds and at the end, and
+    joins these when all went well.
 
     Also at the end that an engine's death makes: what was finished by then is kept. A unit is one
     row of one part, which is there whole or not at all, and says what it cost.
@@ -73,9 +84,7 @@ class Parts:
         self._seconds = seconds
         self._engines = (policy, prm)
         self._run = new_run()
-        self._buffers: dict[str, tuple[Work, list[Row]]] = {
-            digest(job.spec): (job, []) for job in jobs
-        }
+        self._buffers = {digest(job.spec): _Buffer(job) for job in jobs}
         self._unpaid: list[tuple[Row, Ledger]] = []
         self._progress = tqdm(
             total=sum(job.n_missing for job in jobs),
@@ -92,13 +101,17 @@ class Parts:
         self._spent = self._clocks()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.flush()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.flush(quickly=False)
         self._progress.close()
+        # Whoever was interrupted may have seconds left.
+        if kind is None:
+            for buffer in self._buffers.values():
+                buffer.job.partition.join(buffer.job.kind)
 
     def keep(self, job: Work, rows: Sequence[Row], ledgers: Sequence[Ledger]) -> None:
         """Take finished units of a job, and what each cost."""
-        _, buffered = self._buffers[digest(job.spec)]
+        buffered = self._buffers[digest(job.spec)].rows
         for row, ledger in zip(rows, ledgers, strict=True):
             row |= {name: getattr(ledger, name) for name in COUNTS_OF[job.kind]}
             buffered.append(row)
@@ -110,8 +123,8 @@ class Parts:
         if time.monotonic() - self._written >= self._seconds:
             self.flush()
 
-    def flush(self) -> None:
-        """Write what is buffered.
+    def flush(self, *, quickly: bool = True) -> None:
+        """Write what is buffered; ``quickly`` as for ``Partition.append``.
 
         Raises ``StudyError`` where the disk is full; what could not be written stays buffered, and
         is tried once more when the run ends.
@@ -125,19 +138,20 @@ class Parts:
             "machine": f"{platform.system()} {platform.machine()}",
             "package": __version__,
         }
-        for job, rows in self._buffers.values():
-            if not rows:
+        for buffer in self._buffers.values():
+            if not buffer.rows:
                 continue
-            frame = pl.DataFrame(rows, schema=SCHEMAS[job.kind]).with_columns(
+            job, kind = buffer.job, buffer.job.kind
+            frame = pl.DataFrame(buffer.rows, schema=SCHEMAS[kind]).with_columns(
                 pl.lit(value).alias(name) for name, value in origin.items()
             )
             # What another run has stored meanwhile stays what it is: scores may have been given.
-            stored = job.partition.look(job.kind)
+            stored = job.partition.look(kind, besides=buffer.own)
             if not stored.is_empty():
-                frame = frame.join(stored, on=KEYS[job.kind], how="anti", maintain_order="left")
+                frame = frame.join(stored, on=KEYS[kind], how="anti", maintain_order="left")
             if not frame.is_empty():
-                job.partition.append(job.kind, frame)
-            rows.clear()
+                buffer.own.add(job.partition.append(kind, frame, quickly=quickly))
+            buffer.rows.clear()
 
     def _share_seconds(self) -> None:
         """Give each unit its share of the seconds since the last time.

@@ -4,12 +4,18 @@ Layout of one root::
 
     <kind>/<readable-slug>-<digest of the spec>/spec.json
                                                /<table>-<sha256, 16 digits>.parquet
+                                               /.joined.json (writable root only: see below)
     manifest*.json       (published roots only: sha256, bytes and rows of every part)
 
 A part's name carries the hash of its bytes, so damage is seen on every read. Parts are written
 under a temporary name and moved, so a crash loses at most the part in flight, and two writers of
 one partition lose nothing: rows are keyed, and seeds are hashed from the key. Temporary names begin
 with a dot: what a killed command left under one is read by nobody, nor listed, nor sent.
+
+A run writes many small parts, lest a crash cost much; at its end they become one, which is there
+before they go. Who looks meanwhile finds a row twice, which is the same, or a part gone, and looks
+again. ``.joined.json`` says which parts a part stands for, so that nothing is sent or fetched for
+its new name; it is this machine's own, and where it is lost some parts are sent again.
 
 Rows that an engine made are units: a sample, the scores of a sample, a search. Engines in half
 precision are no function of the seed, so two runs of one unit differ. A unit is one row and names
@@ -29,11 +35,11 @@ import secrets
 import shutil
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import polars as pl
 
@@ -77,6 +83,12 @@ searches were written out in all parts (``packing``)."""
 LAYOUTS = (2, LAYOUT)
 """Those that are read. Parts of both may lie side by side."""
 
+MOST_PARTS = 8
+"""Parts of one table that a run leaves beside each other: opened one by one, those of a large study
+take longer than whatever is asked of them."""
+
+_JOINED_PARTS = ".joined.json"
+
 MANIFESTS = "manifest*.json"
 """Files of a published root that list its parts; together they are its manifest."""
 
@@ -90,6 +102,9 @@ _JOINED = re.compile(r"[0-9a-f]{16}")
 Manifest = dict[str, dict[str, Any]]
 """Part (path relative to its root) -> sha256, bytes, rows and, where it holds the rows of other
 parts of the publisher's own store, ``joins``: the first digits of their sha256."""
+
+
+Answer = TypeVar("Answer")
 
 
 def new_run() -> str:
@@ -470,25 +485,96 @@ class Partition:
         sample that scores were given for, and all who hold both take the same. Every byte read is
         checked: raises ``StudyError`` for a damaged part, and as ``parts`` does.
         """
-        parts = self.parts(table) if parts is None else parts
-        with self.reading(parts):
-            return _sorted(_taken(table, map(self._verified, parts), columns), KEYS[table])
 
-    def look(self, table: str, columns: Sequence[str] = ()) -> pl.DataFrame:
+        def read(parts: Sequence[Path]) -> pl.DataFrame:
+            with self.reading(parts):
+                return _sorted(_taken(table, map(self._verified, parts), columns), KEYS[table])
+
+        return self._of_parts(table, read) if parts is None else read(parts)
+
+    def look(
+        self, table: str, columns: Sequence[str] = (), *, besides: Container[Path] = ()
+    ) -> pl.DataFrame:
         """The same, quickly: keys and ``columns``, in any order, of bytes that are not checked.
 
-        For what is missing, and what the rest costs; results are made from ``read``.
+        For what is missing, and what the rest costs; results are made from ``read``. Parts that are
+        in ``besides`` are left out.
         """
-        parts = self.parts(table)
-        with self.reading(parts):
-            return _taken(table, parts, columns)
 
-    def append(self, table: str, frame: pl.DataFrame) -> Path:
+        def look(parts: Sequence[Path]) -> pl.DataFrame:
+            others = [part for part in parts if part not in besides]
+            with self.reading(others):
+                return _taken(table, others, columns)
+
+        return self._of_parts(table, look)
+
+    def _of_parts(self, table: str, ask: Callable[[list[Path]], Answer]) -> Answer:
+        """What ``ask`` makes of the parts; again where one of them went meanwhile."""
+        before: list[Path] = []
+        while True:
+            parts = self.parts(table)
+            try:
+                return ask(parts)
+            except (StudyError, FileNotFoundError):
+                # A link to nothing is listed and does not exist, however often one asks.
+                if parts == before or all(part.exists() for part in parts):
+                    raise
+                before = parts
+
+    def state(self, table: str) -> list[tuple[object, ...]]:
+        """What changes whenever a part of ``table`` does."""
+
+        def ask(parts: Sequence[Path]) -> list[tuple[object, ...]]:
+            stats = [(part, part.stat()) for part in parts]
+            return [(path, s.st_mtime_ns, s.st_size, s.st_ino) for path, s in stats]
+
+        return self._of_parts(table, ask)
+
+    def append(self, table: str, frame: pl.DataFrame, *, quickly: bool = False) -> Path:
         """Write ``frame`` as one more part of the writable root; returns the part.
 
+        ``quickly``: in a tenth of the time, and in more room, as what ``join`` writes anew.
         Raises ``StudyError`` on a full disk; parts that were written before stay.
         """
-        return write_part(self._writable_folder(), table, frame)
+        return write_part(self._writable_folder(), table, frame, quickly=quickly)
+
+    def join(self, table: str) -> None:
+        """Write more than ``MOST_PARTS`` parts of the writable root as one, in their place.
+
+        At every moment each row is there; two that join at once lose nothing. Raises ``StudyError``
+        as ``append`` does, or where a part is damaged; the parts then stay as they are.
+        """
+        folder = self._writable_root / self.directory
+        parts = [part for part in self.parts(table) if part.parent == folder]
+        if len(parts) <= MOST_PARTS:
+            return
+        try:
+            frame = self.read(table, parts=parts)
+        except StudyError:
+            if all(part.exists() for part in parts):
+                raise
+            return  # Another run is doing it.
+        joined = write_part(folder, table, frame)
+        within = {_digest(part) for part in parts}.union(*map(self.joined_in, parts))
+        noted = self._joined_parts | {_digest(joined): sorted(within - {_digest(joined)})}
+        write_json(folder / _JOINED_PARTS, noted)
+        for part in parts:
+            if part != joined:
+                part.unlink(missing_ok=True)
+
+    def joined_in(self, part: Path) -> set[str]:
+        """Digests, as in their names, of the parts that were joined in one; none of most."""
+        return set(self._joined_parts.get(_digest(part), ()))
+
+    @property
+    def _joined_parts(self) -> dict[str, list[str]]:
+        """By the digest of a part, those of parts that were joined in it; none where the file is
+        missing or damaged."""
+        try:
+            noted = json.loads((self._writable_root / self.directory / _JOINED_PARTS).read_bytes())
+            return {name: [*map(str, parts)] for name, parts in noted.items()}
+        except (OSError, ValueError, AttributeError, TypeError, RecursionError):
+            return {}
 
     @contextlib.contextmanager
     def whole(self) -> Iterator[Partition]:
@@ -537,6 +623,12 @@ class Partition:
         if not (spec_file := folder / "spec.json").exists():
             write_json(spec_file, self.spec)
         return folder
+
+
+def _digest(part: Path) -> str:
+    match = PART.match(part.name)
+    assert match is not None
+    return match["sha"]
 
 
 def _move_together(source: Path, target: Path) -> None:
@@ -592,17 +684,17 @@ def each(
     for start in range(0, len(cells), _TOGETHER):
         some = cells[start : start + _TOGETHER]
         parts = [cell.parts(table) for cell in some]
-        if checked:
-            for cell, of_cell in zip(some, parts, strict=True):
-                cell.check(of_cell)
         files = [part for of_cell in parts for part in of_cell]
         if not files:
             yield from (pl.DataFrame() for _ in some)
             continue
         try:
+            if checked:
+                for cell, of_cell in zip(some, parts, strict=True):
+                    cell.check(of_cell)
             rows = _together(table, files, columns)
-        except UNREADABLE:
-            # One after the other, the part at fault is named.
+        except (*UNREADABLE, StudyError):
+            # One after the other, the part at fault is named, and one that went is not missed.
             for cell in some:
                 yield cell.read(table, columns) if checked else cell.look(table, columns)
             continue
@@ -683,10 +775,13 @@ def _check_types(table: str, part: Path) -> None:
             raise pl.exceptions.SchemaError(f"{name} of {part.name} is of another type")
 
 
-def write_part(folder: Path, table: str, frame: pl.DataFrame, *, smallest: bool = False) -> Path:
+def write_part(
+    folder: Path, table: str, frame: pl.DataFrame, *, smallest: bool = False, quickly: bool = False
+) -> Path:
     """Write ``frame`` into ``folder`` under a name that carries its hash; returns the file.
 
-    ``smallest``: in the room that ``packing.write`` takes, and in its time.
+    ``smallest``: in the room that ``packing.write`` takes, and in its time. ``quickly``: as what is
+    written anew soon.
     """
     needed = [*KEYS[table], *(["run"] if table in UNITS else [])]
     missing = [key for key in needed if key not in frame.columns]
@@ -698,7 +793,8 @@ def write_part(folder: Path, table: str, frame: pl.DataFrame, *, smallest: bool 
         if smallest:
             packing.write(frame, staged)
         else:
-            write_parquet(packing.packed(frame), staged, level=19)  # kept for years, written once
+            # Kept for years, written once.
+            write_parquet(packing.packed(frame), staged, level=3 if quickly else 19)
         part = folder / f"{table}-{sha256_of(staged)[:16]}.parquet"
         staged.replace(part)
     finally:

@@ -110,9 +110,10 @@ def publish(cells: Cells, address: str, *, prune: bool = False) -> Transfer:
     """Send what the address lacks of ``cells``, and list it there.
 
     What is new of a table goes as one part, searches in the least room (``packing.write``). Rows
-    that the address has are not sent again, nor units that do not count here, because an earlier
-    run made them too. With ``prune`` everything else that a store has there is removed, so that
-    manifest and folder hold these cells only; nobody else may publish there meanwhile.
+    that the address has are not sent again, unless only some of the parts were sent that a run has
+    joined since; nor are units that do not count here, because an earlier run made them too. With
+    ``prune`` everything else that a store has there is removed, so that manifest and folder hold
+    these cells only; nobody else may publish there meanwhile.
 
     Raises ``StudyError`` where the address cannot be written or has another layout; what was sent
     by then is used when the command is given again.
@@ -183,7 +184,7 @@ def fetch(cells: Cells, address: str) -> Transfer:
     for cell, tables in cells:
         n_listed = 0
         for table in tables:
-            stored = _digests(cell.parts(table))
+            stored = _digests_within(cell, cell.parts(table))
             of_table = _listed_parts(listed, cell, table)
             lacking = {
                 name: entry
@@ -227,6 +228,11 @@ def _digests(parts: Iterable[Path]) -> set[str]:
     return {match["sha"] for part in parts if (match := PART.match(part.name))}
 
 
+def _digests_within(cell: Partition, parts: Sequence[Path]) -> set[str]:
+    """Digests of parts of the own store, and of those that were joined in them."""
+    return _digests(parts).union(*map(cell.joined_in, parts))
+
+
 def _new_part(
     cell: Partition, table: str, listed: Manifest, scratch: Path
 ) -> tuple[str, Path, dict[str, Any]] | None:
@@ -234,7 +240,11 @@ def _new_part(
     joined = (entry.get("joins", ()) for entry in listed.values())
     published = _digests(map(Path, listed)).union(*joined)
     parts = cell.parts(table, listed_only=True)
-    new = [part for part in parts if not _digests([part]) <= published]
+    new = [
+        part
+        for part in parts
+        if not _digests([part]) <= published and not set() < cell.joined_in(part) <= published
+    ]
     if not new:
         return None
     common = [part for part in parts if f"{cell.directory}/{part.name}" in listed]
@@ -261,7 +271,7 @@ def _new_part(
         "bytes": part.stat().st_size,
         "rows": frame.height,
     }
-    if joins := sorted(_digests(new) - _digests([part])):
+    if joins := sorted(_digests_within(cell, new) - _digests([part])):
         entry["joins"] = joins
     return f"{cell.directory}/{part.name}", part, entry
 

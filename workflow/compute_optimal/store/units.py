@@ -73,8 +73,7 @@ def _texts(store: Store, spec: Spec, how: _Read) -> pl.DataFrame:
     The last ones are kept: a pool is read by one PRM after the other.
     """
     cell = partition(store, samples_of(spec))
-    parts = [(part, part.stat()) for part in cell.parts("samples")]
-    key = how, *((part, stat.st_mtime_ns, stat.st_size, stat.st_ino) for part, stat in parts)
+    key = how, *cell.state("samples")
     if key not in _LAST_TEXTS:
         texts = how(cell, "samples", ["text_hash"])
         _LAST_TEXTS.clear()
